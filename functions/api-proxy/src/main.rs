@@ -1,0 +1,12 @@
+//! The bootstrap of `api-proxy`.
+
+use platform::{Aws, aws::Patience, config, telemetry};
+use api_proxy::{Config, ApiProxy};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    telemetry::init();
+    let config = config::load(Config::read)?;
+    let function = ApiProxy::new(&Aws::from_env(Patience::REQUEST)?, &config);
+    lambda_http::run(lambda_http::service_fn(|request| function.handle(request))).await
+}

@@ -1,0 +1,158 @@
+//! `sync-scheduler`: finds what is due and fans it out; reads no token.
+//!
+//! *Invariant:* it writes nothing per integration. The worker advances the due time under its lease, so a message sent
+//! twice is one sync.
+
+use std::time::Duration;
+
+use domain::{
+    Disposition,
+    disposition::backoff,
+    message::{Schedule, ScheduleMessage, SyncMessage, SyncType, Version},
+};
+use jiff::Timestamp;
+use lambda_runtime::{Error, LambdaEvent};
+use platform::{
+    Aws, AwsError, clock,
+    config::Env,
+    due::{Due, SHARDS},
+    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue},
+};
+use serde::{Deserialize, Serialize};
+
+/// Left of the invocation's time when the rest of a sweep goes to a new one.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// What template.yaml sets.
+#[derive(Debug)]
+pub struct Config {
+    integrations_table: String,
+    syncs_queue_url: String,
+    schedules_queue_url: String,
+    schedules_dead_letter_queue_url: String,
+}
+
+impl Config {
+    /// Reads it.
+    pub fn read(env: &mut Env) -> Self {
+        Self {
+            integrations_table: env.text("INTEGRATIONS_TABLE"),
+            syncs_queue_url: env.text("SYNCS_QUEUE_URL"),
+            schedules_queue_url: env.text("SCHEDULES_QUEUE_URL"),
+            schedules_dead_letter_queue_url: env.text("SCHEDULES_DEAD_LETTER_QUEUE_URL"),
+        }
+    }
+}
+
+/// The function.
+#[derive(Debug)]
+pub struct SyncScheduler {
+    consumer: Consumer,
+    due: Due,
+    syncs: Queue,
+    schedules: Queue,
+}
+
+/// What starts it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Trigger {
+    /// A schedule of template.yaml.
+    Schedule {
+        /// Which.
+        schedule: Schedule,
+    },
+    /// Continuations.
+    Batch(Batch),
+}
+
+/// What it answers.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// To a schedule.
+    Sweep {
+        /// How many syncs were sent.
+        sent: usize,
+    },
+    /// To a batch.
+    Batch(BatchResponse),
+}
+
+impl SyncScheduler {
+    /// Makes the clients.
+    pub fn new(aws: &Aws, config: &Config) -> Self {
+        let schedules = Queue::new(aws, &config.schedules_queue_url);
+        let dead_letters = Queue::new(aws, &config.schedules_dead_letter_queue_url);
+        Self {
+            consumer: Consumer::new(schedules.clone(), dead_letters, 1),
+            due: Due::syncs(aws, &config.integrations_table),
+            syncs: Queue::new(aws, &config.syncs_queue_url),
+            schedules,
+        }
+    }
+
+    /// Handles a trigger.
+    pub async fn handle(&self, event: LambdaEvent<Trigger>) -> Result<Answer, Error> {
+        let (trigger, context) = (event.payload, event.context);
+        match trigger {
+            Trigger::Batch(batch) => {
+                Ok(Answer::Batch(self.consumer.run(self, LambdaEvent { payload: batch, context }).await))
+            }
+            Trigger::Schedule { schedule } => {
+                let deadline = Timestamp::try_from(context.deadline())?;
+                let first = ScheduleMessage { v: Version, schedule, shard: 0, hop: 0 };
+                Ok(Answer::Sweep { sent: self.sweep(first, deadline).await? })
+            }
+        }
+    }
+
+    /// Sends what is due, shard by shard; the shards that don't fit into the time left go to a new invocation.
+    async fn sweep(&self, from: ScheduleMessage, deadline: Timestamp) -> Result<usize, AwsError> {
+        // Full syncs and watches have no index yet: no provider has either.
+        let Some(kind) = sync_type(from.schedule) else { return Ok(0) };
+        let mut sent = 0;
+        for shard in from.shard..SHARDS {
+            let now = clock::now();
+            if shard > from.shard && now + MARGIN >= deadline {
+                let rest = ScheduleMessage { shard, hop: from.hop + 1, ..from };
+                self.schedules.send(body(&rest)?, None).await?;
+                break;
+            }
+            let due = self.due.shard(shard, now).await?;
+            let messages = due.into_iter().map(|[user_id, integration]| {
+                body(&SyncMessage { v: Version, user_id, integration, r#type: kind })
+            });
+            let messages = messages.collect::<Result<Vec<_>, _>>()?;
+            sent += messages.len();
+            self.syncs.send_all(messages).await?;
+        }
+        tracing::info!(schedule = ?from.schedule, from.shard, from.hop, sent, "swept");
+        Ok(sent)
+    }
+}
+
+impl Handler for SyncScheduler {
+    type Message<'a> = ScheduleMessage;
+
+    async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
+        match self.sweep(message, attempt.deadline).await {
+            Ok(_) => Disposition::Done,
+            Err(error) => {
+                tracing::warn!(%error, "will be tried again");
+                Disposition::Retry(backoff(attempt.number))
+            }
+        }
+    }
+}
+
+const fn sync_type(schedule: Schedule) -> Option<SyncType> {
+    match schedule {
+        Schedule::Incremental => Some(SyncType::Incremental),
+        Schedule::Full | Schedule::Watches | Schedule::Refresh => None,
+    }
+}
+
+fn body<T: Serialize>(message: &T) -> Result<String, AwsError> {
+    serde_json::to_string(message).map_err(|error| AwsError::answer("message", error.to_string()))
+}

@@ -1,0 +1,184 @@
+//! `webhook-ingest`: verify, enqueue, acknowledge; nothing else.
+//!
+//! *Invariant:* a 200 means that SQS has the delivery, and SQS has only verified deliveries.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use domain::{Problem, Rejection, Scheme, UnverifiedDelivery, VerifiedDelivery, message::Envelope};
+use jiff::Timestamp;
+use lambda_http::{Body, Request, Response, http::StatusCode};
+use platform::{
+    Aws, clock,
+    config::Env,
+    http::{Call, parameter, problem, text},
+    queue::Queue,
+    secrets::{App, Freshness, Secrets},
+};
+use providers::Provider;
+
+/// SQS's limit for one message, in bytes.
+const MAX_MESSAGE: usize = 1024 * 1024;
+/// What the specification answers to whoever can't prove who they are.
+const REFUSED: &str = "Webhook signature verification failed";
+
+/// What template.yaml sets.
+#[derive(Debug)]
+pub struct Config {
+    queue_url: String,
+    secret_prefix: String,
+    secret_cache: Duration,
+}
+
+impl Config {
+    /// Reads it.
+    pub fn read(env: &mut Env) -> Self {
+        Self {
+            queue_url: env.text("WEBHOOKS_QUEUE_URL"),
+            secret_prefix: env.text("SECRET_PREFIX"),
+            secret_cache: env.seconds("SECRET_CACHE_SECONDS"),
+        }
+    }
+}
+
+/// The function.
+#[derive(Debug)]
+pub struct Ingest {
+    queue: Queue,
+    apps: Secrets<App>,
+}
+
+/// Why a delivery was not taken.
+enum Refusal {
+    /// It can't be verified, or is forged.
+    Rejected(Rejection),
+    /// Genuine, but nothing that can be read.
+    NotJson,
+    /// Larger than a message.
+    TooLarge,
+    /// Our side fails; the provider is to send it again.
+    Unavailable(&'static str),
+}
+
+impl Ingest {
+    /// Opens the connections and reads the secrets while init has the full CPU. What fails now is tried again on demand.
+    pub async fn new(aws: &Aws, config: &Config) -> Self {
+        let queue = Queue::new(aws, &config.queue_url);
+        let apps = Secrets::new(aws, &config.secret_prefix, config.secret_cache);
+        if let Err(error) = queue.warm().await {
+            tracing::warn!(%error, "init: queue");
+        }
+        let ingest = Self { queue, apps };
+        for provider in providers::REGISTRY.iter().filter(|provider| provider.spec().webhook.is_some()) {
+            // Logged where it is read.
+            let _ = ingest.app(*provider, Freshness::Cached, clock::now()).await;
+        }
+        ingest
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
+        let call = Call::of(&request);
+        let Some(provider) = providers::find(&parameter(&request, "provider")) else {
+            return Ok(problem(&Problem::unknown_provider(&providers::ids()), &call.request_id));
+        };
+        let outcome = self.take(&request, provider, &call.request_id).await;
+        let name = provider.spec().id;
+        Ok(match outcome {
+            Ok(()) => {
+                tracing::info!(provider.name = name, delivery.id = call.request_id, "accepted");
+                text(StatusCode::OK, "Received")
+            }
+            Err(refusal) => {
+                let (status, words, reason) = refusal.answer();
+                tracing::warn!(provider.name = name, delivery.id = call.request_id, reason, "refused");
+                text(status, words)
+            }
+        })
+    }
+
+    async fn take(&self, request: &Request, provider: &dyn Provider, delivery_id: &str) -> Result<(), Refusal> {
+        let scheme = provider.spec().webhook.as_ref().ok_or(Refusal::Rejected(Rejection::NoSecret))?;
+        if !parameter(request, "integration_id").is_empty() {
+            // No integration has a webhook secret of its own yet, so nothing sent to it can be verified.
+            return Err(Refusal::Rejected(Rejection::NoSecret));
+        }
+        let now = clock::now();
+        let unverified = UnverifiedDelivery { headers: request.headers(), body: request.body() };
+        let (delivery, app) = self.verify(unverified, scheme, provider, now).await?;
+        let body = delivery.json().map_err(|_| Refusal::NotJson)?;
+        let account = provider.account(body.text());
+        let envelope = Envelope {
+            provider: provider.spec().id,
+            integration_id: None,
+            account: app.account_id.as_deref(),
+            delivery_id,
+            received_at: now,
+        };
+        let message = envelope.seal(body).map_err(|_| Refusal::NotJson)?;
+        if message.len() > MAX_MESSAGE {
+            return Err(Refusal::TooLarge);
+        }
+        let tenant = tenant(provider, account.as_deref().or(app.account_id.as_deref()));
+        self.queue.send(message, Some(&tenant)).await.map_err(|error| {
+            tracing::error!(%error, "queue");
+            Refusal::Unavailable("queue")
+        })
+    }
+
+    /// Verifies against the cached secrets, and once more against fresh ones if none matches, so that a secret can be
+    /// replaced without a deployment.
+    async fn verify<'a>(
+        &self,
+        unverified: UnverifiedDelivery<'a>,
+        scheme: &Scheme,
+        provider: &dyn Provider,
+        now: Timestamp,
+    ) -> Result<(VerifiedDelivery<'a>, Arc<App>), Refusal> {
+        let app = self.app(provider, Freshness::Cached, now).await?;
+        let rejection = match unverified.verify(scheme, &app.webhook_secrets, now) {
+            Ok(delivery) => return Ok((delivery, app)),
+            Err(rejection) => rejection,
+        };
+        if !matches!(rejection, Rejection::Mismatch | Rejection::NoSecret) {
+            return Err(Refusal::Rejected(rejection));
+        }
+        let fresh = self.app(provider, Freshness::Reread, now).await?;
+        match unverified.verify(scheme, &fresh.webhook_secrets, now) {
+            Ok(delivery) => Ok((delivery, fresh)),
+            Err(rejection) => Err(Refusal::Rejected(rejection)),
+        }
+    }
+
+    async fn app(&self, provider: &dyn Provider, freshness: Freshness, now: Timestamp) -> Result<Arc<App>, Refusal> {
+        self.apps.get(provider.spec().secret, freshness, now).await.map_err(|error| {
+            tracing::error!(%error, "secret");
+            Refusal::Unavailable("secret")
+        })
+    }
+}
+
+impl Refusal {
+    /// The status and words for the sender, and the reason for the log.
+    fn answer(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Rejected(Rejection::NoSecret) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "No webhook secret is configured here yet", "no_secret")
+            }
+            Self::Rejected(
+                rejection @ (Rejection::Missing | Rejection::Malformed | Rejection::Stale | Rejection::Mismatch),
+            ) => (StatusCode::BAD_REQUEST, REFUSED, rejection.name()),
+            Self::NotJson => (StatusCode::BAD_REQUEST, "The body is not JSON that can be read", "not_json"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large", "too_large"),
+            Self::Unavailable(what) => (StatusCode::SERVICE_UNAVAILABLE, "Please send this again later", what),
+        }
+    }
+}
+
+/// The tenant of a delivery for fair queues: the account if it can be a `MessageGroupId`, else the provider.
+fn tenant(provider: &dyn Provider, account: Option<&str>) -> String {
+    let provider = provider.spec().id;
+    match account {
+        Some(account) if account.len() <= 64 && domain::event::is_id(account) => format!("{provider}.{account}"),
+        _ => provider.to_owned(),
+    }
+}

@@ -1,0 +1,12 @@
+//! The bootstrap of `webhook-ingest`.
+
+use platform::{Aws, aws::Patience, config, telemetry};
+use webhook_ingest::{Config, Ingest};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    telemetry::init();
+    let config = config::load(Config::read)?;
+    let function = Ingest::new(&Aws::from_env(Patience::REQUEST)?, &config).await;
+    lambda_http::run(lambda_http::service_fn(|request| function.handle(request))).await
+}

@@ -1,0 +1,30 @@
+//! The place for the application's own Rust code per event type.
+//!
+//! A handler runs after the event's records are committed and before it is put on the bus. It runs at least once: after a
+//! crash the whole event is repeated, so what it does must be safe to repeat; `event.id` is stable and serves as key.
+//! A handler that fails makes the message come back later; after the queue's `maxReceiveCount` it is dead-lettered.
+//!
+//! To add one, add an arm to [`handle`]:
+//!
+//! ```ignore
+//! ("stripe", "payment_intent.succeeded") => ship_the_order(event, integrations).await,
+//! ```
+
+use domain::{Event, IntegrationKey};
+
+/// Why a handler failed. Its text becomes the idempotency record's `last_error`: no secrets, no personal data.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandlerError {}
+
+/// Runs the application's handler for an event, if there is one. `integrations` are those of the event's account.
+#[expect(clippy::unused_async, reason = "handlers the application adds are async")]
+pub(crate) async fn handle(
+    provider: &str,
+    event: &Event<'_>,
+    _integrations: &[IntegrationKey],
+) -> Result<(), HandlerError> {
+    match (provider, event.r#type.as_str()) {
+        // One arm per event type.
+        _ => Ok(()),
+    }
+}

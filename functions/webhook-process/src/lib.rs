@@ -1,0 +1,229 @@
+//! `webhook-process`: applies each event once.
+//!
+//! Claim, effect, publish, complete: each step is safe to repeat. Effects on records are committed in one transaction with
+//! the claim, so a crash anywhere leaves either nothing or exactly one effect behind.
+
+mod handlers;
+
+use std::{convert::Infallible, time::Duration};
+
+use domain::{
+    ClaimState, Disposition, Event, IntegrationKey, Verdict,
+    disposition::backoff,
+    event,
+    message::{Body, WebhookMessage},
+};
+use lambda_runtime::LambdaEvent;
+use platform::{
+    Aws, AwsError,
+    bus::{Bus, Data, Detail},
+    claims::{Claim, ClaimError, Claiming, Claims},
+    config::Env,
+    integrations::Integrations,
+    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue},
+    records::Records,
+};
+use sha2::{Digest as _, Sha256};
+
+/// Messages of a batch at a time: each costs a connection in the first batch.
+const CONCURRENCY: usize = 4;
+
+/// What template.yaml sets.
+#[derive(Debug)]
+pub struct Config {
+    idempotency_table: String,
+    integrations_table: String,
+    records_table: String,
+    event_bus: String,
+    queue_url: String,
+    dead_letter_queue_url: String,
+    claim_lease: Duration,
+}
+
+impl Config {
+    /// Reads it.
+    pub fn read(env: &mut Env) -> Self {
+        Self {
+            idempotency_table: env.text("IDEMPOTENCY_TABLE"),
+            integrations_table: env.text("INTEGRATIONS_TABLE"),
+            records_table: env.text("RECORDS_TABLE"),
+            event_bus: env.text("EVENT_BUS"),
+            queue_url: env.text("WEBHOOKS_QUEUE_URL"),
+            dead_letter_queue_url: env.text("WEBHOOKS_DEAD_LETTER_QUEUE_URL"),
+            claim_lease: env.seconds("CLAIM_LEASE_SECONDS"),
+        }
+    }
+}
+
+/// The function.
+#[derive(Debug)]
+pub struct Process {
+    consumer: Consumer,
+    claims: Claims,
+    integrations: Integrations,
+    records: Records,
+    bus: Bus,
+}
+
+/// Why an attempt at a claimed event failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// A later claim holds the event now; it will finish it.
+    #[error("the claim was taken over by a later one")]
+    Superseded,
+    /// AWS failed.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// The application's handler failed.
+    #[error("handler: {0}")]
+    Handler(#[from] handlers::HandlerError),
+}
+
+impl From<ClaimError> for Failure {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Superseded => Self::Superseded,
+            ClaimError::Aws(error) => Self::Aws(error),
+        }
+    }
+}
+
+impl Process {
+    /// Makes the clients.
+    pub fn new(aws: &Aws, config: &Config) -> Self {
+        let dead_letters = Queue::new(aws, &config.dead_letter_queue_url);
+        Self {
+            consumer: Consumer::new(Queue::new(aws, &config.queue_url), dead_letters, CONCURRENCY),
+            claims: Claims::new(aws, &config.idempotency_table, config.claim_lease),
+            integrations: Integrations::new(aws, &config.integrations_table),
+            records: Records::new(aws, &config.records_table),
+            bus: Bus::new(aws, &config.event_bus),
+        }
+    }
+
+    /// Handles a batch.
+    pub async fn handle(&self, event: LambdaEvent<Batch>) -> Result<BatchResponse, Infallible> {
+        Ok(self.consumer.run(self, event).await)
+    }
+
+    /// Effect, publish, complete.
+    async fn process(&self, claim: &Claim, provider: &str, event: &Event<'_>, scope: &Scope<'_>) -> Result<(), Failure> {
+        let integrations = self.integrations(provider, scope).await?;
+        if !claim.applied {
+            let mut writes = Vec::new();
+            for integration in &integrations {
+                for change in &event.changes {
+                    writes.push(self.records.upsert(&integration.id(), change)?);
+                }
+            }
+            self.claims.apply(claim, writes).await?;
+        }
+        handlers::handle(provider, event, &integrations).await?;
+        let ids: Vec<_> = integrations.iter().map(|it| (it.user_id.as_str(), it.id())).collect();
+        let detail = |user_id, integration_id| Detail {
+            id: &event.id,
+            user_id,
+            integration_id,
+            provider,
+            r#type: &event.r#type,
+            occurred_at: event.occurred_at,
+            data: Data::Whole(event.data),
+        };
+        let details: Vec<_> = match &ids[..] {
+            [] => vec![detail(None, None)],
+            ids => ids.iter().map(|(user, id)| detail(Some(*user), Some(id.as_str()))).collect(),
+        };
+        let record = event.changes.first().map(domain::Change::key);
+        self.bus.publish(&details, record.as_deref()).await?;
+        self.claims.complete(claim).await?;
+        Ok(())
+    }
+
+    async fn integrations(&self, provider: &str, scope: &Scope<'_>) -> Result<Vec<IntegrationKey>, AwsError> {
+        match scope {
+            Scope::Account(account) => self.integrations.of_account(provider, account).await,
+            Scope::Nobody => Ok(Vec::new()),
+        }
+    }
+}
+
+/// Whose event it is. Event ids are unique within it.
+enum Scope<'a> {
+    /// Of this account.
+    Account(&'a str),
+    /// Of no known account.
+    Nobody,
+}
+
+impl Scope<'_> {
+    fn key(&self) -> &str {
+        match self {
+            Self::Account(account) => account,
+            Self::Nobody => "-",
+        }
+    }
+}
+
+impl Handler for Process {
+    type Message<'a> = WebhookMessage<'a>;
+
+    async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
+        let Some(provider) = providers::find(&message.provider) else {
+            return Disposition::DeadLetter(format!("unknown provider {:?}", message.provider));
+        };
+        let Body::Json(body) = message.body;
+        let event = match provider.event(body) {
+            Ok(event) => event,
+            Err(error) => return Disposition::DeadLetter(error.to_string()),
+        };
+        let provider = provider.spec().id;
+        let account = event.account.as_deref().or(message.account.as_deref()).filter(|account| !account.is_empty());
+        let scope = account.map_or(Scope::Nobody, Scope::Account);
+        let key = event::key(provider, scope.key(), &event.id);
+        let hash = hex::encode(Sha256::digest(body.get()));
+        let claim = match self.claims.claim(&key, &hash, &attempt.id, attempt.at).await {
+            Ok(Claiming::Won(claim)) => claim,
+            Ok(Claiming::Lost(record)) => return lost(record.verdict(attempt.at), attempt),
+            Err(error) => return retry(&error, attempt),
+        };
+        if claim.body_hash != hash {
+            tracing::warn!(event.id = event.id, "a delivery of the same event had another body; the first claim's counts");
+        }
+        match self.process(&claim, provider, &event, &scope).await {
+            Ok(()) => {
+                tracing::info!(provider.name = provider, event.id, event.r#type, attempt = attempt.number, "applied");
+                Disposition::Done
+            }
+            Err(Failure::Superseded) => {
+                tracing::warn!(event.id = event.id, "superseded by a later claim, which will finish");
+                Disposition::Done
+            }
+            Err(failure @ (Failure::Aws(_) | Failure::Handler(_))) => {
+                // If this fails too, the lease runs out and the next attempt claims the event then.
+                let released = self.claims.release(&claim, ClaimState::Retry, &failure.to_string()).await;
+                if let Err(error) = released {
+                    tracing::warn!(%error, "the claim stays until its lease ends");
+                }
+                retry(&failure, attempt)
+            }
+        }
+    }
+}
+
+/// Somebody else has the event, or had.
+fn lost(verdict: Verdict, attempt: &Attempt) -> Disposition {
+    match verdict {
+        Verdict::Finished => {
+            tracing::info!("already applied");
+            Disposition::Done
+        }
+        Verdict::Busy(until) => Disposition::Defer(Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default()),
+        // It became free between the refused claim and now.
+        Verdict::Claim => Disposition::Retry(backoff(attempt.number)),
+    }
+}
+
+fn retry(error: &dyn std::error::Error, attempt: &Attempt) -> Disposition {
+    tracing::warn!(%error, attempt = attempt.number, "will be tried again");
+    Disposition::Retry(backoff(attempt.number))
+}

@@ -1,0 +1,58 @@
+//! AWS Lambda on this machine: runs a function's own bootstrap binary behind a Lambda Runtime API.
+//!
+//! A [`Function`] owns up to `concurrency` execution environments and picks one per invocation, the
+//! most recently used first. An [`Environment`] is one bootstrap process with a Runtime API of its
+//! own on loopback, given exactly the variables that Lambda and the template would give it.
+//!
+//! *Invariants:* an environment works on one event at a time; an environment that timed out, exited
+//! or was killed never sees another event; no bootstrap outlives [`Function::shutdown`].
+//!
+//! Two things differ from AWS: an idle environment is not frozen (a process stopped by us would stay
+//! behind if we were killed), and memory is not limited.
+
+mod environment;
+mod error;
+mod function;
+mod logs;
+mod runtime_api;
+mod spec;
+mod variables;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use tokio::task::JoinHandle;
+
+pub use environment::Environment;
+pub use error::InvokeError;
+pub use function::Function;
+pub use spec::{AccessKeys, FunctionSpec, Host};
+
+/// Runs `future` on its own, whether or not anyone waits for the handle.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the rule guards functions, whose sandbox freezes; the local stack is never frozen"
+)]
+pub(crate) fn background<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    tokio::spawn(future)
+}
+
+/// The local stack's clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "plays AWS, which tells functions the time: deadlines, names of log streams"
+)]
+pub(crate) fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Locks, also after a panic elsewhere: what these mutexes guard is whole between any two statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

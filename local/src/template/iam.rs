@@ -1,0 +1,128 @@
+//! Roles: what a function may call. `cargo local` asks [`allows`] before each AWS call of a function, so that a
+//! missing right shows here and not first in production.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::{
+    document::Kind,
+    error::TemplateError,
+    resolve::{At, Resolver},
+};
+
+/// Properties of a role that say nothing about what it may do.
+const DEPLOYED_ONLY: &[&str] = &["AssumeRolePolicyDocument", "Description", "MaxSessionDuration", "RoleName", "Tags"];
+
+/// One statement of a role's inline policies.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+pub struct Statement {
+    pub sid: Option<String>,
+    pub effect: Effect,
+    #[serde(rename = "Action", deserialize_with = "one_or_many")]
+    pub actions: Vec<String>,
+    #[serde(rename = "Resource", deserialize_with = "one_or_many")]
+    pub resources: Vec<String>,
+    /// Whether it has a `Condition`. Conditions are not evaluated: see [`allows`].
+    #[serde(rename = "Condition", default, deserialize_with = "present")]
+    pub conditional: bool,
+}
+
+/// What a statement does to what it matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Effect {
+    Allow,
+    Deny,
+}
+
+/// Whether `action` (`sqs:SendMessage`) on `resource` (an ARN) is allowed.
+///
+/// As in IAM, nothing is allowed unless stated and an explicit Deny wins. Conditions are taken in the caller's favour:
+/// an Allow with a condition allows, a Deny with a condition does not deny. IAM may therefore refuse more than this.
+pub fn allows(statements: &[Statement], action: &str, resource: &str) -> bool {
+    let states = |effect: Effect, statement: &Statement| {
+        statement.effect == effect
+            && statement
+                .actions
+                .iter()
+                .any(|pattern| matches(&pattern.to_ascii_lowercase(), &action.to_ascii_lowercase()))
+            && statement.resources.iter().any(|pattern| matches(pattern, resource))
+    };
+    statements.iter().any(|statement| states(Effect::Allow, statement))
+        && !statements.iter().any(|statement| states(Effect::Deny, statement) && !statement.conditional)
+}
+
+/// The statements of each role, by its ARN.
+pub(super) fn roles(resolver: &Resolver) -> Result<BTreeMap<String, Vec<Statement>>, TemplateError> {
+    let mut roles = BTreeMap::new();
+    for resource in resolver.resources(Kind::Role)? {
+        let at = At::new(resource.path());
+        let role: RoleProperties = resolver.read(&resource.properties, DEPLOYED_ONLY, &at)?;
+        let statements = role.policies.into_iter().flat_map(|policy| policy.policy_document.statement).collect();
+        roles.insert(resolver.arn(resource, &at)?, statements);
+    }
+    Ok(roles)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct RoleProperties {
+    #[serde(default)]
+    policies: Vec<Policy>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Policy {
+    policy_document: PolicyDocument,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PolicyDocument {
+    #[serde(deserialize_with = "one_or_many")]
+    statement: Vec<Statement>,
+}
+
+/// IAM lets a list of one be written without its brackets.
+fn one_or_many<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: serde::de::DeserializeOwned,
+{
+    let value = Value::deserialize(deserializer)?;
+    let many = if let Value::Array(many) = value { many } else { vec![value] };
+    many.into_iter().map(|one| serde_json::from_value(one).map_err(serde::de::Error::custom)).collect()
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Value::deserialize(deserializer).map(|condition| !condition.is_null())
+}
+
+/// Matches `*` (any text, also none) and `?` (one character). ARNs are ASCII, so bytes are characters.
+fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut p, mut t) = (0, 0);
+    // After the last `*`: where the pattern goes on, and how much of the text the star has left for it.
+    let mut star = None;
+    while let Some(&byte) = text.get(t) {
+        match pattern.get(p) {
+            Some(b'*') => {
+                p += 1;
+                star = Some((p, t));
+            }
+            Some(&wanted) if wanted == b'?' || wanted == byte => {
+                p += 1;
+                t += 1;
+            }
+            Some(_) | None => {
+                let Some((after, from)) = star else { return false };
+                (p, t) = (after, from + 1);
+                star = Some((after, t));
+            }
+        }
+    }
+    pattern.iter().skip(p).all(|&rest| rest == b'*')
+}

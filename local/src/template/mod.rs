@@ -1,0 +1,151 @@
+//! Reads template.yaml, so that what runs locally is what deploys: functions, triggers, rights, queues and tables
+//! all come from here.
+//!
+//! *Invariant:* nothing is guessed. A part of the template that this reader does not understand is an error which
+//! names its place; what is passed over because it matters only when deployed stands in a `DEPLOYED_ONLY` list.
+
+mod document;
+mod error;
+mod functions;
+mod iam;
+mod model;
+mod names;
+mod parameters;
+mod resolve;
+mod storage;
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde::Deserialize;
+use serde_yaml_ng::Value as Yaml;
+
+use self::{
+    document::{Document, Kind, key},
+    parameters::Parameters,
+    resolve::{At, Resolver, text},
+};
+pub use self::{
+    error::TemplateError,
+    iam::{Effect, Statement, allows},
+    model::{
+        AttributeType, Cors, Function, Index, Key, KeySchema, Mapping, Projection, Queue, Route, Schedule, Secret,
+        SecretValue, Table,
+    },
+};
+
+/// Properties of the HTTP API that don't change how it answers.
+const API_DEPLOYED_ONLY: &[&str] =
+    &["AccessLogSettings", "DefaultRouteSettings", "Description", "FailOnWarnings", "Name", "PropagateTags", "Tags"];
+
+/// Where a template is run: what CloudFormation would take from the account it deploys to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// `AWS::Region`.
+    pub region: String,
+    /// `AWS::AccountId`, 12 digits.
+    pub account: String,
+    /// Queue URLs are `{sqs_base}/{account}/{queue name}`.
+    pub sqs_base: String,
+}
+
+/// A template with its parameters applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template {
+    /// Values of all parameters; lists joined by commas.
+    pub parameters: BTreeMap<String, String>,
+    pub functions: Vec<Function>,
+    /// What the HTTP API answers to other origins, if any are allowed.
+    pub cors: Option<Cors>,
+    /// Dead-letter queues before those that redrive to them.
+    pub queues: Vec<Queue>,
+    pub tables: Vec<Table>,
+    pub secrets: Vec<Secret>,
+    pub keys: Vec<Key>,
+    /// Names of the event buses.
+    pub buses: Vec<String>,
+    /// Without those that only a deployed stack can give, such as the address of the HTTP API.
+    pub outputs: BTreeMap<String, String>,
+}
+
+impl Template {
+    /// Reads the template at `path`. `overrides` are parameters by name, as `sam deploy --parameter-overrides` takes them.
+    pub fn load(path: &Path, overrides: &[(String, String)], context: &Context) -> Result<Self, TemplateError> {
+        let text =
+            fs::read_to_string(path).map_err(|source| TemplateError::Unreadable { file: path.to_owned(), source })?;
+        Self::parse(&text, overrides, context)
+    }
+
+    /// Reads a template from its text; see [`Self::load`].
+    pub fn parse(text: &str, overrides: &[(String, String)], context: &Context) -> Result<Self, TemplateError> {
+        let document = Document::parse(text)?;
+        let parameters = parameters::read(&document.parameters, overrides)?;
+        let resolver = Resolver { document: &document, parameters: &parameters, context };
+        for name in document.conditions.keys() {
+            resolver.condition(key(name, "Conditions")?, &At::new("Conditions"))?;
+        }
+        let queues = storage::queues(&resolver)?;
+        Ok(Self {
+            functions: functions::read(&resolver, &queues, &iam::roles(&resolver)?)?,
+            cors: cors(&resolver)?,
+            queues,
+            tables: storage::tables(&resolver)?,
+            secrets: storage::secrets(&resolver)?,
+            keys: storage::keys(&resolver)?,
+            buses: storage::buses(&resolver)?,
+            outputs: outputs(&resolver)?,
+            parameters: as_text(&parameters),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct ApiProperties {
+    cors_configuration: Option<Cors>,
+}
+
+fn cors(resolver: &Resolver) -> Result<Option<Cors>, TemplateError> {
+    match resolver.resources(Kind::HttpApi)?.as_slice() {
+        [] => Ok(None),
+        [api] => {
+            let api: ApiProperties = resolver.read(&api.properties, API_DEPLOYED_ONLY, &At::new(api.path()))?;
+            Ok(api.cors_configuration)
+        }
+        _ => Err(At::new("Resources").malformed("a mapping with at most one HTTP API; cargo local serves one")),
+    }
+}
+
+fn outputs(resolver: &Resolver) -> Result<BTreeMap<String, String>, TemplateError> {
+    let mut outputs = BTreeMap::new();
+    for (name, output) in &resolver.document.outputs {
+        let name = key(name, "Outputs")?;
+        let at = At::new(format!("Outputs.{name}"));
+        if let Some(condition) = output.get("Condition").and_then(Yaml::as_str)
+            && !resolver.condition(condition, &at)?
+        {
+            continue;
+        }
+        let value = output.get("Value").ok_or_else(|| at.malformed("an output with a Value"))?;
+        match resolver.resolve(value, &at) {
+            Ok(value) => {
+                let value =
+                    value.as_ref().and_then(text).ok_or_else(|| at.malformed("an output whose Value is plain"))?;
+                outputs.insert(name.to_owned(), value);
+            }
+            Err(TemplateError::OnlyDeployed { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(outputs)
+}
+
+fn as_text(parameters: &Parameters) -> BTreeMap<String, String> {
+    let flat = |value: &serde_json::Value| match value.as_array() {
+        Some(items) => items.iter().filter_map(text).collect::<Vec<_>>().join(","),
+        None => text(value).unwrap_or_default(),
+    };
+    parameters.iter().map(|(name, value)| (name.clone(), flat(value))).collect()
+}
+
+#[cfg(test)]
+mod tests;

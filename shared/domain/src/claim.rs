@@ -1,0 +1,110 @@
+//! The idempotency record: who may process an event, and who may no longer.
+//!
+//! ```text
+//!            claim (fence+1)                    complete (fence matches)
+//!  absent ───────────────────▶ claimed ──────────────────────────────▶ done
+//!                              ▲  │  release (fence matches)
+//!           claim (fence+1)    │  ├──────────────▶ retry ─┐
+//!                              │  ├──────────────▶ dead  ─┤   claimable again: a redrive is a retry
+//!                              │  └─ lease over ──────────┤
+//!                              └──────────────────────────┘
+//! ```
+//! *Invariant:* of two claims of one event the later has the higher fence, and every write of a claimant is conditional
+//! on its fence, so a late finisher is refused. `effects` grows in the same transaction as the effect itself, so it is
+//! the proof of what was applied: a claim that finds it non-zero must not apply again.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Where the processing of an event stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Somebody is processing it, until the lease ends.
+    Claimed,
+    /// An attempt failed and will be repeated.
+    Retry,
+    /// Finished.
+    Done,
+    /// Given up: the message is in the dead-letter queue. A redrive claims it again.
+    Dead,
+}
+
+/// What is known of one event's processing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyRecord {
+    /// Where it stands.
+    pub state: State,
+    /// Counts claims; only the holder of the current one may write.
+    pub fence: u64,
+    /// When the current claim may be taken over.
+    pub lease_until: Timestamp,
+    /// How often processing was started.
+    pub attempts: u64,
+    /// How often the effect was committed: 0 or 1.
+    pub effects: u64,
+    /// SHA-256 of the first body seen under this event id, in hex.
+    pub body_hash: String,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+}
+
+/// What a newcomer may do about an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Claim it.
+    Claim,
+    /// Somebody holds it until then.
+    Busy(Timestamp),
+    /// Nothing: it is done.
+    Finished,
+}
+
+impl State {
+    /// As stored.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::Retry => "retry",
+            Self::Done => "done",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+impl IdempotencyRecord {
+    /// What a newcomer at `now` may do. The store's condition expression says the same; a test holds the two together.
+    pub fn verdict(&self, now: Timestamp) -> Verdict {
+        match self.state {
+            State::Done => Verdict::Finished,
+            State::Claimed if self.lease_until > now => Verdict::Busy(self.lease_until),
+            State::Claimed | State::Retry | State::Dead => Verdict::Claim,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_done_and_live_claims_stop_a_newcomer() {
+        let now = Timestamp::from_second(1000).unwrap();
+        let record = |state, lease: i64| IdempotencyRecord {
+            state,
+            fence: 1,
+            lease_until: Timestamp::from_second(lease).unwrap(),
+            attempts: 1,
+            effects: 0,
+            body_hash: String::new(),
+            last_error: None,
+        };
+        let live = Timestamp::from_second(1001).unwrap();
+        assert_eq!(record(State::Claimed, 1001).verdict(now), Verdict::Busy(live));
+        assert_eq!(record(State::Claimed, 1000).verdict(now), Verdict::Claim);
+        assert_eq!(record(State::Done, 0).verdict(now), Verdict::Finished);
+        for state in [State::Retry, State::Dead] {
+            assert_eq!(record(state, 2000).verdict(now), Verdict::Claim);
+        }
+    }
+}

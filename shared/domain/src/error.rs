@@ -1,0 +1,147 @@
+//! The closed set of problems a caller can meet, each with a sentence for a person.
+//!
+//! *Invariant:* no sentence holds a status code, a provider's jargon or a secret.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// What kind of problem it is. The set is closed: callers may match on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Nobody is signed in.
+    Unauthenticated,
+    /// Somebody is, who may not do this.
+    Forbidden,
+    /// No such thing for this caller.
+    NotFound,
+    /// The thing exists, not this way of using it.
+    MethodNotAllowed,
+    /// The request itself is wrong.
+    InvalidRequest,
+    /// The body is not JSON.
+    MalformedRequest,
+    /// The provider is not connected.
+    NotConnected,
+    /// The user must grant access again.
+    ReconnectRequired,
+    /// The grant does not cover this.
+    ScopeMissing,
+    /// The provider asked us to slow down.
+    RateLimited,
+    /// The provider said no.
+    ProviderRejected,
+    /// The provider does not answer.
+    ProviderDown,
+    /// It contradicts something that exists.
+    Conflict,
+    /// Our fault.
+    Internal,
+}
+
+/// A problem as the caller reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// What kind.
+    #[serde(serialize_with = "public_kind")]
+    pub kind: Kind,
+    /// A sentence for a person.
+    pub message: String,
+    /// What the person or program can do.
+    pub next_action: String,
+    /// When trying again makes sense.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
+}
+
+impl Kind {
+    /// The name callers see. Kinds that differ only in their HTTP status share one.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed | Self::InvalidRequest | Self::MalformedRequest => "invalid_request",
+            Self::NotConnected => "not_connected",
+            Self::ReconnectRequired => "reconnect_required",
+            Self::Forbidden | Self::ScopeMissing => "scope_missing",
+            Self::RateLimited => "rate_limited",
+            Self::ProviderRejected => "provider_rejected",
+            Self::ProviderDown => "provider_down",
+            Self::Conflict => "conflict",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The HTTP status.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::MalformedRequest => 400,
+            Self::Unauthenticated => 401,
+            Self::Forbidden | Self::ScopeMissing => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::NotConnected | Self::ReconnectRequired | Self::Conflict => 409,
+            Self::InvalidRequest | Self::ProviderRejected => 422,
+            Self::RateLimited => 429,
+            Self::Internal => 500,
+            Self::ProviderDown => 502,
+        }
+    }
+}
+
+impl Problem {
+    /// A problem of this kind.
+    pub fn new(kind: Kind, message: impl Into<String>, next_action: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), next_action: next_action.into(), retry_at: None }
+    }
+
+    /// Nobody is signed in.
+    pub fn unauthenticated() -> Self {
+        Self::new(Kind::Unauthenticated, "You are not signed in, or your session has ended.", "Sign in again.")
+    }
+
+    /// The caller's role does not allow this.
+    pub fn forbidden() -> Self {
+        Self::new(Kind::Forbidden, "Only an administrator can see this.", "Sign in with the role \"admin\".")
+    }
+
+    /// No provider of this id; `known` are those there are.
+    pub fn unknown_provider(known: &[&str]) -> Self {
+        let message = format!("There is no such provider. Known providers: {}.", known.join(", "));
+        Self::new(Kind::NotFound, message, "Use one of the known providers.")
+    }
+
+    /// The caller has no integration of this provider; `name` is the provider's name.
+    pub fn not_connected(name: &str) -> Self {
+        Self::new(Kind::NotConnected, format!("{name} is not connected."), format!("Connect {name} first."))
+    }
+
+    /// Our fault; the details are in the log under the request's id.
+    pub fn internal() -> Self {
+        Self::new(Kind::Internal, "Something went wrong on our side.", "Try again; if it stays, report the request id.")
+    }
+}
+
+fn public_kind<S: serde::Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_sentence_shows_a_status_code_or_leaves_the_next_step_open() {
+        let all = [
+            Problem::unauthenticated(),
+            Problem::forbidden(),
+            Problem::unknown_provider(&["stripe"]),
+            Problem::not_connected("Stripe"),
+            Problem::internal(),
+        ];
+        for problem in all {
+            assert!(!problem.message.bytes().any(|b| b.is_ascii_digit()), "{}", problem.message);
+            assert!(problem.message.ends_with('.') && problem.next_action.ends_with('.'));
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What happened at a provider, read from a verified delivery.
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+
+use crate::record::Change;
+
+/// An event in the provider's own terms, with what it changes here.
+#[derive(Debug, Clone)]
+pub struct Event<'a> {
+    /// The provider's id of the event; the same in every delivery of it.
+    pub id: String,
+    /// The provider's event type, e.g. `customer.updated`.
+    pub r#type: String,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// The provider-side account it belongs to, if it says so.
+    pub account: Option<String>,
+    /// The payload for the application.
+    pub data: &'a RawValue,
+    /// The records it changes.
+    pub changes: Vec<Change>,
+}
+
+/// Why a verified delivery is not an event.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAnEvent {
+    /// A field is absent or of another type than the provider documents.
+    #[error("not an event: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// The id can't serve as a key.
+    #[error("not an event: its id is empty, longer than {MAX_ID} bytes, or has characters other than letters, digits and . _ : -")]
+    Id,
+    /// The time is out of range.
+    #[error("not an event: its time is out of range")]
+    Time,
+}
+
+/// The longest id of an event or account that is taken, in bytes; providers' are far shorter.
+pub const MAX_ID: usize = 255;
+
+/// Whether `id` may become part of a key: it must not be able to imitate another key's separators.
+pub fn is_id(id: &str) -> bool {
+    (1..=MAX_ID).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'))
+}
+
+/// The key of an event's idempotency record: `provider#scope#event`, the scope being the account or integration.
+pub fn key(provider: &str, scope: &str, event_id: &str) -> String {
+    format!("{provider}#{scope}#{event_id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_could_forge_a_key_are_refused() {
+        assert!(is_id("evt_1NG8Du2eZvKYlo2CUI79vXWy"));
+        for id in ["", "evt#1", "a|b", "a b", "é", "a/b", &"x".repeat(256)] {
+            assert!(!is_id(id), "{id}");
+        }
+    }
+}

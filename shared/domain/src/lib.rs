@@ -1,0 +1,25 @@
+//! The nouns and decisions of Intertie: no async, no AWS, no HTTP client, no clock.
+//!
+//! *Invariant:* everything here is a pure function of its arguments; time and secrets are passed in.
+
+pub mod claim;
+pub mod delivery;
+pub mod disposition;
+pub mod error;
+pub mod event;
+pub mod integration;
+pub mod json;
+pub mod message;
+pub mod record;
+pub mod route;
+pub mod signature;
+pub mod status;
+
+pub use claim::{IdempotencyRecord, State as ClaimState, Verdict};
+pub use delivery::{Rejection, UnverifiedDelivery, VerifiedDelivery, VerifiedJson};
+pub use disposition::Disposition;
+pub use error::{Kind, Problem};
+pub use event::{Event, NotAnEvent};
+pub use integration::{Integration, IntegrationKey};
+pub use record::{Change, Record};
+pub use signature::Scheme;

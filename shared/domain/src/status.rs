@@ -1,0 +1,115 @@
+//! What people and programs see of an integration's state.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::integration::{Integration, State};
+
+/// The status of one provider for one user, as the contract's JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The provider's id.
+    pub provider: &'static str,
+    /// The provider's name.
+    pub name: &'static str,
+    /// The integration, if there ever was one.
+    pub integration_id: Option<String>,
+    /// The account, if there ever was one.
+    pub account: Option<Account>,
+    /// Whether calls can be made.
+    pub connected: bool,
+    /// The state in one word.
+    pub state: Connection,
+    /// When a sync last finished.
+    pub last_sync: Option<Timestamp>,
+    /// Whether a sync is running.
+    pub sync_in_progress: bool,
+    /// What is wrong, as a sentence.
+    pub error: Option<String>,
+    /// What the user granted.
+    pub scopes: Scopes,
+    /// The kinds of records kept.
+    pub streams: Vec<Stream>,
+}
+
+/// The provider-side identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// The provider's id.
+    pub id: String,
+    /// The name for people.
+    pub name: String,
+}
+
+/// The state in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Connection {
+    /// In use.
+    Connected,
+    /// The user must grant access again.
+    ReconnectRequired,
+    /// Ended by the user.
+    Disconnected,
+    /// There never was an integration.
+    NeverConnected,
+}
+
+/// What the user granted of what was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Scopes {
+    /// Granted.
+    pub granted: Vec<String>,
+    /// Asked for and not granted.
+    pub missing: Vec<String>,
+}
+
+/// One kind of records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stream {
+    /// The stream's name.
+    pub name: &'static str,
+    /// How many records there are, without deleted ones.
+    pub records: u64,
+    /// When a full sync last finished.
+    pub last_full_sync: Option<Timestamp>,
+    /// When an incremental sync last finished.
+    pub last_incremental_sync: Option<Timestamp>,
+}
+
+impl Status {
+    /// The status of a provider, with the user's integration if there is one.
+    pub fn new(provider: &'static str, name: &'static str, integration: Option<&Integration>) -> Self {
+        let state = match integration.map(|it| it.state) {
+            None => Connection::NeverConnected,
+            Some(State::Connected) => Connection::Connected,
+            Some(State::ReconnectRequired) => Connection::ReconnectRequired,
+            Some(State::Disconnected) => Connection::Disconnected,
+        };
+        Self {
+            provider,
+            name,
+            integration_id: integration.map(|it| it.key.id()),
+            account: integration.map(|it| Account { id: it.key.account_id.clone(), name: it.account_name.clone() }),
+            connected: state == Connection::Connected,
+            state,
+            last_sync: None,
+            sync_in_progress: false,
+            error: None,
+            scopes: Scopes::default(),
+            streams: Vec::new(),
+        }
+    }
+}
+
+impl Connection {
+    /// The words on the status page's badge.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Connected => "Connected",
+            Self::ReconnectRequired => "Reconnect needed",
+            Self::Disconnected => "Disconnected",
+            Self::NeverConnected => "Not connected",
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The way to AWS: one HTTP client, one region, one identity for all services.
+//!
+//! Without `aws-config` and with ring: what the SDK loads by default costs more than everything else a cold start does.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Credentials, IdentityCache, Region, SharedCredentialsProvider, SharedHttpClient,
+    StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig,
+};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+
+/// The roots that AWS's endpoints are certified by (<https://www.amazontrust.com/repository/>). Parsing the whole system
+/// store takes longer than a cold start may.
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
+
+/// How long calls may take before the caller gives up.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// One attempt.
+    pub attempt: Duration,
+    /// All attempts and the waits between them.
+    pub total: Duration,
+}
+
+impl Patience {
+    /// Somebody waits at the other end of a connection; Slack for example gives three seconds.
+    pub const REQUEST: Self = Self { attempt: Duration::from_millis(700), total: Duration::from_millis(1500) };
+    /// A queue waits.
+    pub const QUEUE: Self = Self { attempt: Duration::from_secs(2), total: Duration::from_secs(5) };
+}
+
+/// Makes the clients of the services.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    http: SharedHttpClient,
+    region: Region,
+    credentials: SharedCredentialsProvider,
+    patience: Patience,
+}
+
+/// A call to AWS failed. The text has the service's error code and message, never a body.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{action}: {reason}")]
+pub struct AwsError {
+    action: &'static str,
+    reason: String,
+}
+
+/// The environment lacks what every Lambda has.
+#[derive(Debug, thiserror::Error)]
+pub enum AwsInitError {
+    /// A variable of the Lambda runtime is missing.
+    #[error("{0} is not set; AWS Lambda sets it, and so does `cargo local`")]
+    Missing(&'static str),
+    /// The file of `AWS_CA_BUNDLE` can't be read.
+    #[error("AWS_CA_BUNDLE: {0}")]
+    Bundle(#[from] std::io::Error),
+    /// The roots can't be used.
+    #[error("the TLS roots can't be used: {0}")]
+    Roots(String),
+}
+
+impl Aws {
+    /// From what Lambda's runtime puts into the environment, and the SDKs' `AWS_ENDPOINT_URL_*` and `AWS_CA_BUNDLE`.
+    pub fn from_env(patience: Patience) -> Result<Self, AwsInitError> {
+        let required = |name| crate::config::ambient(name).ok_or(AwsInitError::Missing(name));
+        let credentials = Credentials::new(
+            required("AWS_ACCESS_KEY_ID")?,
+            required("AWS_SECRET_ACCESS_KEY")?,
+            crate::config::ambient("AWS_SESSION_TOKEN"),
+            None,
+            "environment",
+        );
+        let roots = match crate::config::ambient("AWS_CA_BUNDLE") {
+            Some(path) => std::fs::read(path)?,
+            None => AMAZON_ROOTS.to_vec(),
+        };
+        let tls = TlsContext::builder().with_trust_store(TrustStore::empty().with_pem_certificate(roots)).build();
+        let tls = tls.map_err(|error| AwsInitError::Roots(error.to_string()))?;
+        Ok(Self {
+            http: Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build_https(),
+            region: Region::new(required("AWS_REGION")?),
+            credentials: SharedCredentialsProvider::new(credentials),
+            patience,
+        })
+    }
+}
+
+/// Builds the client of one service: `client!(aws, aws_sdk_sqs, "AWS_ENDPOINT_URL_SQS")`.
+macro_rules! client {
+    ($aws:expr, $sdk:ident, $endpoint:literal) => {{
+        let config = $crate::aws::common!($aws, $sdk);
+        let config = match $crate::config::ambient($endpoint) {
+            Some(url) => config.endpoint_url(url),
+            None => config,
+        };
+        $sdk::Client::from_conf(config.build())
+    }};
+}
+pub(crate) use client;
+
+/// What all services share. Identical builders of different crates have no common trait.
+macro_rules! common {
+    ($aws:expr, $sdk:ident) => {
+        $sdk::Config::builder()
+            .behavior_version($crate::aws::behavior())
+            .http_client($aws.http())
+            .region($aws.region())
+            .credentials_provider($aws.credentials())
+            .identity_cache($crate::aws::no_identity_cache())
+            .retry_config($crate::aws::retries())
+            .timeout_config($aws.timeouts())
+            .stalled_stream_protection($crate::aws::no_stream_protection())
+    };
+}
+pub(crate) use common;
+
+pub(crate) fn behavior() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
+}
+
+/// The SDK's default base of one second would make an ingest with SQS down answer after 1.6 to 2.8 s.
+pub(crate) fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(40))
+}
+
+/// The credentials of a sandbox never change, so there is nothing to cache.
+pub(crate) fn no_identity_cache() -> impl aws_sdk_dynamodb::config::ResolveCachedIdentity + 'static {
+    IdentityCache::no_cache()
+}
+
+/// Bodies here are small; the attempt's timeout covers them.
+pub(crate) fn no_stream_protection() -> StalledStreamProtectionConfig {
+    StalledStreamProtectionConfig::disabled()
+}
+
+impl Aws {
+    pub(crate) fn http(&self) -> SharedHttpClient {
+        self.http.clone()
+    }
+
+    pub(crate) fn region(&self) -> Region {
+        self.region.clone()
+    }
+
+    pub(crate) fn credentials(&self) -> SharedCredentialsProvider {
+        self.credentials.clone()
+    }
+
+    pub(crate) fn timeouts(&self) -> TimeoutConfig {
+        TimeoutConfig::builder()
+            .connect_timeout(self.patience.attempt)
+            .operation_attempt_timeout(self.patience.attempt)
+            .operation_timeout(self.patience.total)
+            .build()
+    }
+}
+
+impl AwsError {
+    /// Describes a failed call without its request or response.
+    pub(crate) fn new<E>(action: &'static str, error: &E) -> Self
+    where
+        E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata,
+    {
+        let meta = error.meta();
+        let reason = match (meta.code(), meta.message()) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            (Some(code), None) => code.to_owned(),
+            (None, _) => chain(error),
+        };
+        Self { action, reason }
+    }
+
+    /// An answer that is not what the service documents.
+    pub fn answer(action: &'static str, reason: impl Into<String>) -> Self {
+        Self { action, reason: reason.into() }
+    }
+}
+
+/// The messages of an error and its sources: the SDK's own text of a transport failure says nothing.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pinned_roots_are_the_five_of_amazon_trust_services() {
+        let text = std::str::from_utf8(AMAZON_ROOTS).unwrap();
+        assert_eq!(text.matches("-----BEGIN CERTIFICATE-----").count(), 5);
+        let store = TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
+        assert!(TlsContext::builder().with_trust_store(store).build().is_ok());
+    }
+}

@@ -1,0 +1,264 @@
+//! The idempotency records. See [`domain::claim`] for the states; every write here is one of its arrows.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::SdkError,
+    operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
+    types::{ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
+};
+use domain::{ClaimState as State, IdempotencyRecord};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    aws::{Aws, AwsError, client},
+    item::{Item, malformed, n, number, s, text},
+};
+
+/// How long a record is kept: longer than a message can live in the queue and its dead-letter queue (14 days each) and a
+/// provider repeats a delivery (Stripe: 3 days).
+const RETENTION: SignedDuration = SignedDuration::from_hours(35 * 24);
+/// DynamoDB takes 100 items in a transaction; one is the claim's.
+const WRITES: usize = 99;
+
+/// The table.
+#[derive(Debug, Clone)]
+pub struct Claims {
+    client: Client,
+    table: String,
+    lease: Duration,
+}
+
+/// The right to process one event, until its lease ends.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    key: String,
+    fence: u64,
+    /// Whether an earlier claimant already committed the effect.
+    pub applied: bool,
+    /// The hash of the first body seen under this event id.
+    pub body_hash: String,
+}
+
+/// What trying to claim an event led to.
+#[derive(Debug)]
+pub enum Claiming {
+    /// It is ours.
+    Won(Claim),
+    /// Somebody else's, or done: [`IdempotencyRecord::verdict`] says which.
+    Lost(IdempotencyRecord),
+}
+
+/// Why a write under a claim failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// The lease ended and somebody else claimed the event: nothing was written, and nothing may be.
+    #[error("the claim was taken over by a later one")]
+    Superseded,
+    /// DynamoDB failed.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+}
+
+/// A conditional write that is committed together with the claim. A refused one (a newer state is stored) is left out.
+#[derive(Debug, Clone)]
+pub struct Write(pub(crate) Update);
+
+impl Claims {
+    /// The table of this name; claims end after `lease`.
+    pub fn new(aws: &Aws, table: impl Into<String>, lease: Duration) -> Self {
+        Self { client: client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB"), table: table.into(), lease }
+    }
+
+    /// Claims an event for the attempt `owner`. Repeating the call under the same owner finds the claim again, so a lost
+    /// reply does not lock the event.
+    pub async fn claim(&self, key: &str, body_hash: &str, owner: &str, now: Timestamp) -> Result<Claiming, AwsError> {
+        const ACTION: &str = "claim: dynamodb:UpdateItem";
+        let lease_until = now + self.lease;
+        let call = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("key", s(key))
+            .update_expression(
+                "SET #state = :claimed, #owner = :owner, lease_until = :lease_until, expires_at = :expires_at, \
+                 fence = if_not_exists(fence, :zero) + :one, attempts = if_not_exists(attempts, :zero) + :one, \
+                 effects = if_not_exists(effects, :zero), body_hash = if_not_exists(body_hash, :body_hash)",
+            )
+            // The same as `IdempotencyRecord::verdict`, or our own claim.
+            .condition_expression(
+                "attribute_not_exists(#key) OR #state IN (:retry, :dead) \
+                 OR (#state = :claimed AND (lease_until <= :now OR #owner = :owner))",
+            )
+            .expression_attribute_names("#key", "key")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_values(":claimed", s(State::Claimed.name()))
+            .expression_attribute_values(":retry", s(State::Retry.name()))
+            .expression_attribute_values(":dead", s(State::Dead.name()))
+            .expression_attribute_values(":owner", s(owner))
+            .expression_attribute_values(":now", n(now.as_millisecond()))
+            .expression_attribute_values(":lease_until", n(lease_until.as_millisecond()))
+            .expression_attribute_values(":expires_at", n((now + RETENTION).as_second()))
+            .expression_attribute_values(":zero", n(0))
+            .expression_attribute_values(":one", n(1))
+            .expression_attribute_values(":body_hash", s(body_hash))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match call.send().await {
+            Ok(output) => {
+                let record = read(output.attributes().ok_or_else(|| malformed("key"))?)?;
+                let (applied, body_hash) = (record.effects > 0, record.body_hash);
+                Ok(Claiming::Won(Claim { key: key.to_owned(), fence: record.fence, applied, body_hash }))
+            }
+            Err(error) => match old_item(&error) {
+                Some(item) => Ok(Claiming::Lost(read(item)?)),
+                None => Err(AwsError::new(ACTION, &error)),
+            },
+        }
+    }
+
+    /// Commits the effect of an event: all `writes` and the mark that they are applied, or nothing.
+    ///
+    /// Writes beyond a transaction's limit go ahead in transactions of their own; they are conditional on versions, so
+    /// repeating them is harmless.
+    pub async fn apply(&self, claim: &Claim, writes: Vec<Write>) -> Result<(), ClaimError> {
+        let mut writes: Vec<_> = writes.into_iter().map(|write| write.0).collect();
+        while writes.len() > WRITES {
+            let ahead = writes.split_off(writes.len() - WRITES);
+            self.transact(ahead, None).await?;
+        }
+        self.transact(writes, Some(claim)).await
+    }
+
+    async fn transact(&self, mut writes: Vec<Update>, claim: Option<&Claim>) -> Result<(), ClaimError> {
+        const ACTION: &str = "apply: dynamodb:TransactWriteItems";
+        loop {
+            let updates = writes.iter().cloned().map(Ok).chain(claim.map(|claim| self.mark_applied(claim)));
+            let items: Vec<_> = updates
+                .map(|update| Ok(TransactWriteItem::builder().update(update?).build()))
+                .collect::<Result<_, AwsError>>()?;
+            if items.is_empty() {
+                return Ok(());
+            }
+            let Err(error) = self.client.transact_write_items().set_transact_items(Some(items)).send().await else {
+                return Ok(());
+            };
+            let refused = refusals(&error).ok_or_else(|| AwsError::new(ACTION, &error))?;
+            if claim.is_some() && refused.contains(&writes.len()) {
+                return Err(ClaimError::Superseded);
+            }
+            let before = writes.len();
+            let mut index = 0..;
+            writes.retain(|_| index.next().is_none_or(|index| !refused.contains(&index)));
+            if writes.len() == before {
+                return Err(AwsError::new(ACTION, &error).into());
+            }
+        }
+    }
+
+    /// Ends a claim: the event is done.
+    pub async fn complete(&self, claim: &Claim) -> Result<(), ClaimError> {
+        self.end(claim, State::Done, None).await
+    }
+
+    /// Ends a claim: the attempt failed for this reason.
+    pub async fn release(&self, claim: &Claim, state: State, reason: &str) -> Result<(), ClaimError> {
+        self.end(claim, state, Some(reason)).await
+    }
+
+    /// The record of an event, read consistently.
+    pub async fn get(&self, key: &str) -> Result<Option<IdempotencyRecord>, AwsError> {
+        let call = self.client.get_item().table_name(&self.table).key("key", s(key)).consistent_read(true);
+        let output = call.send().await.map_err(|error| AwsError::new("dynamodb:GetItem", &error))?;
+        output.item().map(read).transpose()
+    }
+
+    async fn end(&self, claim: &Claim, state: State, reason: Option<&str>) -> Result<(), ClaimError> {
+        let update = match reason {
+            Some(_) => "SET #state = :state, last_error = :reason",
+            None => "SET #state = :state",
+        };
+        let call = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("key", s(&claim.key))
+            .update_expression(update)
+            // Also true if this very call was made before and its reply was lost.
+            .condition_expression("fence = :fence AND #state IN (:claimed, :state)")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":state", s(state.name()))
+            .expression_attribute_values(":claimed", s(State::Claimed.name()))
+            .expression_attribute_values(":fence", n(claim.fence))
+            .set_expression_attribute_values(None);
+        let mut values = Item::from([
+            (":state".to_owned(), s(state.name())),
+            (":claimed".to_owned(), s(State::Claimed.name())),
+            (":fence".to_owned(), n(claim.fence)),
+        ]);
+        values.extend(reason.map(|reason| (":reason".to_owned(), s(reason))));
+        match call.set_expression_attribute_values(Some(values)).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {
+                Err(ClaimError::Superseded)
+            }
+            Err(error) => Err(AwsError::new("end of claim: dynamodb:UpdateItem", &error).into()),
+        }
+    }
+
+    fn mark_applied(&self, claim: &Claim) -> Result<Update, AwsError> {
+        Update::builder()
+            .table_name(&self.table)
+            .key("key", s(&claim.key))
+            .update_expression("ADD effects :one")
+            .condition_expression("fence = :fence AND #state = :claimed AND effects = :zero")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":claimed", s(State::Claimed.name()))
+            .expression_attribute_values(":fence", n(claim.fence))
+            .expression_attribute_values(":zero", n(0))
+            .expression_attribute_values(":one", n(1))
+            .build()
+            .map_err(|error| AwsError::answer("apply", error.to_string()))
+    }
+}
+
+fn read(item: &Item) -> Result<IdempotencyRecord, AwsError> {
+    let state = match text(item, "state")? {
+        "claimed" => State::Claimed,
+        "retry" => State::Retry,
+        "done" => State::Done,
+        "dead" => State::Dead,
+        _ => return Err(malformed("state")),
+    };
+    Ok(IdempotencyRecord {
+        state,
+        fence: number(item, "fence")?,
+        lease_until: Timestamp::from_millisecond(number(item, "lease_until")?).map_err(|_| malformed("lease_until"))?,
+        attempts: number(item, "attempts")?,
+        effects: number(item, "effects")?,
+        body_hash: text(item, "body_hash")?.to_owned(),
+        last_error: text(item, "last_error").ok().map(str::to_owned),
+    })
+}
+
+fn old_item<R>(error: &SdkError<UpdateItemError, R>) -> Option<&Item> {
+    match error.as_service_error()? {
+        UpdateItemError::ConditionalCheckFailedException(refusal) => refusal.item(),
+        _ => None,
+    }
+}
+
+/// The positions of the items whose conditions refused the transaction; `None` if it failed otherwise.
+fn refusals<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Vec<usize>> {
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error.as_service_error()? else {
+        return None;
+    };
+    let reasons = cancelled.cancellation_reasons().iter().enumerate();
+    let refused: Vec<_> = reasons
+        .filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed"))
+        .map(|(index, _)| index)
+        .collect();
+    (!refused.is_empty()).then_some(refused)
+}

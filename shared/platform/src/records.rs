@@ -1,0 +1,132 @@
+//! The records table: objects of providers, kept current.
+
+use aws_sdk_dynamodb::{
+    Client,
+    types::{AttributeValue, Update},
+};
+use domain::{Change, Record, record};
+
+use crate::{
+    aws::{Aws, AwsError, client},
+    claims::Write,
+    item::{Item, flag, malformed, n, number, s, text, time},
+};
+
+/// The table.
+#[derive(Debug, Clone)]
+pub struct Records {
+    client: Client,
+    table: String,
+}
+
+/// A part of the records of an integration.
+#[derive(Debug)]
+pub struct Page {
+    /// In the order of their keys.
+    pub records: Vec<Record>,
+    /// Where the next part starts, if there is one.
+    pub next: Option<String>,
+}
+
+/// Which records to list.
+#[derive(Debug, Clone, Copy)]
+pub struct Selection<'a> {
+    /// Only this stream.
+    pub stream: Option<&'a str>,
+    /// Only those after this [`Page::next`].
+    pub after: Option<&'a str>,
+    /// At most this many.
+    pub limit: usize,
+    /// Tombstones too.
+    pub deleted: bool,
+}
+
+impl Records {
+    /// The table of this name.
+    pub fn new(aws: &Aws, table: impl Into<String>) -> Self {
+        Self { client: client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB"), table: table.into() }
+    }
+
+    /// The write that brings one object up to date, unless a newer state is stored: see [`Change::replaces`].
+    pub fn upsert(&self, integration_id: &str, change: &Change) -> Result<Write, AwsError> {
+        let update = Update::builder()
+            .table_name(&self.table)
+            .key("integration_id", s(integration_id))
+            .key("record", s(change.key()))
+            .update_expression(
+                "SET #stream = :stream, id = :id, version = :version, updated_at = :updated_at, deleted = :deleted, \
+                 #data = :data",
+            )
+            .condition_expression(
+                "attribute_not_exists(#record) OR version < :version OR (version = :version AND deleted = :false)",
+            )
+            .expression_attribute_names("#record", "record")
+            .expression_attribute_names("#stream", "stream")
+            .expression_attribute_names("#data", "data")
+            .expression_attribute_values(":stream", s(&change.stream))
+            .expression_attribute_values(":id", s(&change.id))
+            .expression_attribute_values(":version", n(change.version))
+            .expression_attribute_values(":updated_at", s(change.updated_at.to_string()))
+            .expression_attribute_values(":deleted", AttributeValue::Bool(change.deleted))
+            .expression_attribute_values(":false", AttributeValue::Bool(false))
+            .expression_attribute_values(":data", s(change.data.to_string()))
+            .build();
+        update.map(Write).map_err(|error| AwsError::answer("upsert", error.to_string()))
+    }
+
+    /// Lists records in the order of stream and id.
+    pub async fn list(&self, integration_id: &str, selection: Selection<'_>) -> Result<Page, AwsError> {
+        let mut records = Vec::new();
+        let mut start = selection.after.map(|key| item_key(integration_id, key));
+        loop {
+            let mut call = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .expression_attribute_values(":integration_id", s(integration_id))
+                .consistent_read(true)
+                .set_exclusive_start_key(start);
+            call = match selection.stream {
+                Some(stream) => call
+                    .key_condition_expression("integration_id = :integration_id AND begins_with(#record, :stream)")
+                    .expression_attribute_names("#record", "record")
+                    .expression_attribute_values(":stream", s(record::key(stream, ""))),
+                None => call.key_condition_expression("integration_id = :integration_id"),
+            };
+            let missing = selection.limit - records.len();
+            // Tombstones are filtered here and not by DynamoDB, so that a page ends exactly where its limit does.
+            call = call.limit(i32::try_from(missing + 1).unwrap_or(i32::MAX));
+            let output = call.send().await.map_err(|error| AwsError::new("dynamodb:Query", &error))?;
+            for item in output.items() {
+                let record = read(item)?;
+                if record.deleted && !selection.deleted {
+                    continue;
+                }
+                if records.len() == selection.limit {
+                    let next = records.last().map(|last: &Record| record::key(&last.stream, &last.id));
+                    return Ok(Page { records, next });
+                }
+                records.push(record);
+            }
+            start = output.last_evaluated_key().cloned();
+            if start.is_none() {
+                return Ok(Page { records, next: None });
+            }
+        }
+    }
+}
+
+fn item_key(integration_id: &str, record: &str) -> Item {
+    Item::from([("integration_id".to_owned(), s(integration_id)), ("record".to_owned(), s(record))])
+}
+
+fn read(item: &Item) -> Result<Record, AwsError> {
+    Ok(Record {
+        id: text(item, "id")?.to_owned(),
+        stream: text(item, "stream")?.to_owned(),
+        version: number(item, "version")?,
+        updated_at: time(item, "updated_at")?,
+        deleted: flag(item, "deleted")?,
+        data: serde_json::from_str(text(item, "data")?).map_err(|_| malformed("data"))?,
+    })
+}

@@ -1,0 +1,194 @@
+//! Who is calling: the session token, a JWT that the application minted.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use ::http::{HeaderMap, header};
+use jiff::Timestamp;
+use jsonwebtoken::{
+    Algorithm, DecodingKey, Validation,
+    crypto::{CryptoProvider, JwkUtils, JwtVerifier},
+    errors::ErrorKind,
+    signature::{Error as SignatureError, Verifier},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use sha2::Sha256;
+
+/// The cookie on https. The prefix makes browsers refuse it from anywhere but this host.
+pub const COOKIE: &str = "__Host-intertie_session";
+/// The cookie on loopback over http, where the prefix can't be used.
+pub const LOOPBACK_COOKIE: &str = "intertie_session";
+
+/// The keys of `{prefix}/session`: all verify, the first signs.
+#[derive(Debug, Deserialize)]
+pub struct Keys {
+    key: SecretString,
+    #[serde(default)]
+    previous: Vec<SecretString>,
+}
+
+/// Whom a request speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The application's user id.
+    pub user_id: String,
+    /// Whether they may see what is not their own.
+    pub admin: bool,
+    /// Whether a browser sent the token by itself.
+    pub by_cookie: bool,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    #[serde(default)]
+    role: Option<String>,
+    exp: i64,
+    nbf: Option<i64>,
+}
+
+/// Where a token may come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accept {
+    /// `Authorization: Bearer` only: programs.
+    Bearer,
+    /// A cookie too: people.
+    BearerOrCookie,
+}
+
+/// The token of a request, and whether it came by cookie.
+pub fn token(headers: &HeaderMap, accept: Accept) -> Option<(&str, bool)> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        return value.to_str().ok()?.strip_prefix("Bearer ").map(|token| (token.trim(), false));
+    }
+    if accept == Accept::Bearer {
+        return None;
+    }
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| [COOKIE, LOOPBACK_COOKIE].contains(name)).map(|(_, token)| (token, true))
+}
+
+impl Keys {
+    /// Checks a token. `None` for anything but a token of ours that is valid now.
+    pub fn verify(&self, token: &str, by_cookie: bool, now: Timestamp) -> Option<Caller> {
+        // Fails only if it is installed already.
+        let _ = PROVIDER.install_default();
+        let mut validation = Validation::new(Algorithm::HS256);
+        // The library would read the clock itself; the claims are checked below.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation.validate_aud = false;
+        validation.set_required_spec_claims(&["exp", "sub"]);
+        let mut keys = std::iter::once(&self.key).chain(&self.previous);
+        let claims: Claims = keys.find_map(|key| {
+            let key = STANDARD.decode(key.expose_secret()).ok().filter(|key| key.len() >= 32)?;
+            jsonwebtoken::decode(token, &DecodingKey::from_secret(&key), &validation).ok().map(|data| data.claims)
+        })?;
+        let now = now.as_second();
+        let valid = now < claims.exp && claims.nbf.is_none_or(|nbf| nbf <= now) && !claims.sub.is_empty();
+        let admin = claims.role.as_deref() == Some("admin");
+        valid.then_some(Caller { user_id: claims.sub, admin, by_cookie })
+    }
+}
+
+/// HS256 by the HMAC that verifies webhooks; the library's own choices bring a second crypto stack.
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory: |_, _| Err(ErrorKind::InvalidAlgorithm.into()),
+    verifier_factory: |algorithm, key| match algorithm {
+        Algorithm::HS256 => Ok(Box::new(Hs256(key.try_get_hmac_secret()?.to_vec()))),
+        _ => Err(ErrorKind::InvalidAlgorithm.into()),
+    },
+    jwk_utils: JwkUtils::new_unimplemented(),
+};
+
+struct Hs256(Vec<u8>);
+
+impl Verifier<Vec<u8>> for Hs256 {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), SignatureError> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).map_err(|_| SignatureError::new())?;
+        mac.update(message);
+        mac.verify_slice(signature).map_err(|_| SignatureError::new())
+    }
+}
+
+impl JwtVerifier for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+/// Mints a token: what the application does, for `cargo local token` and tests.
+pub fn mint(key: &SecretString, user_id: &str, role: Option<&str>, expires_at: Timestamp) -> Option<String> {
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let key = STANDARD.decode(key.expose_secret()).ok()?;
+    let mut claims = serde_json::json!({ "sub": user_id, "exp": expires_at.as_second() });
+    if let Some(role) = role {
+        claims["role"] = role.into();
+    }
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+    let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
+    mac.update(message.as_bytes());
+    let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+    Some(format!("{message}.{signature}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_700_000_000;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn key(byte: u8) -> SecretString {
+        STANDARD.encode([byte; 32]).into()
+    }
+
+    fn keys() -> Keys {
+        Keys { key: key(1), previous: vec![key(2)] }
+    }
+
+    #[test]
+    fn a_token_of_any_current_key_names_its_user_and_role() {
+        for (key, role) in [(key(1), None), (key(2), Some("admin"))] {
+            let token = mint(&key, "user-1", role, at(NOW + 60)).unwrap();
+            let caller = keys().verify(&token, false, at(NOW)).unwrap();
+            assert_eq!(caller, Caller { user_id: "user-1".into(), admin: role.is_some(), by_cookie: false });
+        }
+    }
+
+    #[test]
+    fn expired_foreign_and_tampered_tokens_name_nobody() {
+        let good = mint(&key(1), "u", None, at(NOW + 60)).unwrap();
+        assert!(keys().verify(&good, false, at(NOW + 60)).is_none(), "expired");
+        let foreign = mint(&key(3), "u", None, at(NOW + 60)).unwrap();
+        let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1IiwiZXhwIjo5OTk5OTk5OTk5fQ.";
+        for token in [&foreign, none, "", "a.b.c", &good[..good.len() - 2]] {
+            assert!(keys().verify(token, false, at(NOW)).is_none(), "{token}");
+        }
+        assert!(keys().verify(&mint(&key(1), "", None, at(NOW + 60)).unwrap(), false, at(NOW)).is_none());
+    }
+
+    #[test]
+    fn a_short_key_verifies_nothing() {
+        let short: SecretString = STANDARD.encode("short").into();
+        let token = mint(&short, "u", None, at(NOW + 60)).unwrap();
+        assert!(Keys { key: short, previous: vec![] }.verify(&token, false, at(NOW)).is_none());
+    }
+
+    #[test]
+    fn a_cookie_counts_only_where_people_call() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, "a=b; __Host-intertie_session=T1".parse().unwrap());
+        assert_eq!(token(&headers, Accept::BearerOrCookie), Some(("T1", true)));
+        assert_eq!(token(&headers, Accept::Bearer), None);
+        headers.insert(header::AUTHORIZATION, "Bearer T2".parse().unwrap());
+        assert_eq!(token(&headers, Accept::BearerOrCookie), Some(("T2", false)));
+        headers.insert(header::AUTHORIZATION, "Basic T2".parse().unwrap());
+        assert_eq!(token(&headers, Accept::BearerOrCookie), None);
+    }
+}

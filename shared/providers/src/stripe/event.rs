@@ -1,0 +1,125 @@
+//! Stripe's event object: <https://docs.stripe.com/api/events/object>.
+
+use domain::{Change, Event, NotAnEvent, event::is_id};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::normalise;
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    id: String,
+    r#type: String,
+    created: Created,
+    account: Option<String>,
+    /// Thin events have none.
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    /// What a thin event (`v2.core.event`) is about.
+    #[serde(borrow)]
+    related_object: Option<&'a RawValue>,
+}
+
+/// Unix seconds, in thin events RFC 3339.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Created {
+    Seconds(i64),
+    Text(Timestamp),
+}
+
+pub(super) fn read(body: &RawValue) -> Result<Event<'_>, NotAnEvent> {
+    let envelope: Envelope<'_> = serde_json::from_str(body.get())?;
+    let account_is_id = envelope.account.as_deref().is_none_or(is_id);
+    if !is_id(&envelope.id) || !account_is_id {
+        return Err(NotAnEvent::Id);
+    }
+    let occurred_at = match envelope.created {
+        Created::Seconds(seconds) => Timestamp::from_second(seconds).map_err(|_| NotAnEvent::Time)?,
+        Created::Text(time) => time,
+    };
+    let changes = match envelope.data {
+        Some(data) => change(&envelope.r#type, occurred_at, data)?.into_iter().collect(),
+        None => Vec::new(),
+    };
+    let data = envelope.data.or(envelope.related_object).unwrap_or(RawValue::NULL);
+    Ok(Event { id: envelope.id, r#type: envelope.r#type, occurred_at, account: envelope.account, data, changes })
+}
+
+/// The record that an event of one of our streams brings up to date.
+///
+/// Stripe's objects carry no revision, so the event's time orders them, with a resolution of one second.
+fn change(event_type: &str, at: Timestamp, data: &RawValue) -> Result<Option<Change>, NotAnEvent> {
+    #[derive(Deserialize)]
+    struct Data<'a> {
+        #[serde(borrow)]
+        object: &'a RawValue,
+    }
+    let object = serde_json::from_str::<Data<'_>>(data.get())?.object;
+    let Some(normalised) = normalise::object(object)? else { return Ok(None) };
+    if !is_id(&normalised.id) {
+        return Err(NotAnEvent::Id);
+    }
+    Ok(Some(Change {
+        stream: normalised.stream.to_owned(),
+        id: normalised.id,
+        version: at.as_second(),
+        updated_at: at,
+        deleted: event_type.ends_with(".deleted"),
+        data: normalised.data,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str) -> Result<Event<'_>, NotAnEvent> {
+        read(serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn the_official_sample_changes_one_customer() {
+        let event = read_text(include_str!("../../../../events/stripe-signature-vector.json")).unwrap();
+        assert_eq!((event.id.as_str(), event.r#type.as_str()), ("evt_123", "customer.created"));
+        assert_eq!(event.account.as_deref(), Some("acct_123"));
+        let [change] = &event.changes[..] else { panic!("{:?}", event.changes) };
+        assert_eq!((change.key().as_str(), change.version, change.deleted), ("customers#cus_123", 1_533_204_620, false));
+        assert_eq!(change.data["email"], "test@stripe.com");
+    }
+
+    #[test]
+    fn a_deleted_object_becomes_a_tombstone() {
+        let text = r#"{"id":"evt_1","type":"customer.subscription.deleted","created":10,
+            "data":{"object":{"id":"sub_1","object":"subscription","status":"canceled"}}}"#;
+        let event = read_text(text).unwrap();
+        assert_eq!(event.changes[0].key(), "subscriptions#sub_1");
+        assert!(event.changes[0].deleted);
+    }
+
+    #[test]
+    fn unknown_objects_and_thin_events_are_events_without_changes() {
+        let unknown = r#"{"id":"evt_1","type":"x.y","created":10,"data":{"object":{"id":"x","object":"gizmo"}}}"#;
+        assert!(read_text(unknown).unwrap().changes.is_empty());
+        let thin = r#"{"id":"evt_1","object":"v2.core.event","type":"v1.x","created":"2026-11-23T10:00:00Z",
+            "related_object":{"id":"x"}}"#;
+        let event = read_text(thin).unwrap();
+        assert_eq!(event.data.get(), r#"{"id":"x"}"#);
+        assert!(event.changes.is_empty());
+    }
+
+    #[test]
+    fn ids_and_times_out_of_bounds_are_refused() {
+        for text in [
+            r#"{"id":"","type":"t","created":1}"#,
+            r#"{"id":"evt#1","type":"t","created":1}"#,
+            r#"{"id":"evt_1","type":"t","created":9223372036854775807}"#,
+            r#"{"id":"evt_1","type":"t","created":1,"account":"a#b"}"#,
+            r#"{"id":"evt_1","id":"evt_2","type":"t","created":1}"#,
+            r#"{"id":"evt_1","type":"t","created":1,"data":{"object":{"id":"a#b","object":"customer"}}}"#,
+        ] {
+            assert!(read_text(text).is_err(), "{text}");
+        }
+    }
+}
