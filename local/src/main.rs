@@ -1,1 +1,148 @@
-fn main(){}
+//! `cargo local`.
+
+use std::{error::Error, process::ExitCode, time::Duration};
+
+use clap::Parser as _;
+use http::Method;
+use local::{
+    bootstraps::{self, Bootstraps, Profile},
+    cli::{Cli, Command, Run, Sign, Token},
+    joined::Joined,
+    report::{Report, complain, say},
+    sign::sign,
+    stack::{Options, Stack},
+    story,
+    web::Web,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        None => run(cli.run).await,
+        Some(Command::Sign(options)) => sign_file(options).await,
+        Some(Command::Token(options)) => token(options).await,
+        Some(Command::Fire { schedule }) => fire(&schedule).await,
+        Some(Command::Bench(options)) => local::bench::run(&options).await.map(|()| ExitCode::SUCCESS).map_err(Into::into),
+    };
+    outcome.unwrap_or_else(|error| {
+        complain(&format!("cargo local: {error}"));
+        ExitCode::FAILURE
+    })
+}
+
+type Outcome = Result<ExitCode, Box<dyn Error>>;
+
+async fn run(run: Run) -> Outcome {
+    let stop = stop_signal()?;
+    tokio::pin!(stop);
+    tokio::select! {
+        () = &mut stop => Ok(ExitCode::FAILURE),
+        outcome = serve(&run) => {
+            let (stack, report) = outcome?;
+            if !run.once {
+                stop.await;
+                say("Stopping.");
+            }
+            stack.shutdown().await;
+            Ok(if report.ok || !run.once { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+async fn serve(run: &Run) -> Result<(Stack, Report), Box<dyn Error>> {
+    say("Building the functions …");
+    let root = bootstraps::root();
+    let bootstraps = Bootstraps::build(&root, Profile::Dev, &[]).await?;
+    say("Starting the stack of template.yaml …");
+    let stack = Stack::start(Options {
+        template: root.join("template.yaml"),
+        directory: bootstraps::target_folder()?.join("local"),
+        port: run.port,
+        overrides: run.parameter_overrides.clone(),
+        aws_endpoint: run.aws_endpoint.clone(),
+        bootstraps,
+    })
+    .await?;
+    let (functions, queues, tables) = (stack.functions.len(), stack.template.queues.len(), stack.template.tables.len());
+    say(&format!("  {functions} functions, {queues} queues, {tables} tables; HTTP API at {}", stack.url));
+    stack.write_env()?;
+    let mut report = Report::new();
+    if !run.no_story {
+        say("The story:");
+        story::play(&stack, &mut report).await;
+        say(if report.ok { "Every step held." } else { "A step did not hold; the functions' logs are in target/local/logs." });
+    }
+    if let Some(file) = &run.json {
+        std::fs::write(file, serde_json::to_string_pretty(&report)?).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    if !run.once {
+        say("To join from another program (also in target/local/env):");
+        for (name, value) in stack.environment() {
+            say(&format!("{name}={value}"));
+        }
+        let session = stack.session(story::USER, Some("admin"), Duration::from_hours(8)).unwrap_or_default();
+        say(&format!("Status page, signed in: {}/settings/integrations?session={session}", stack.url));
+        say("Ctrl-C stops everything.");
+    }
+    Ok((stack, report))
+}
+
+/// Resolves on Ctrl-C or SIGTERM.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+fn joined() -> Result<Joined, Box<dyn Error>> {
+    Ok(Joined::from_file(bootstraps::target_folder()?.join("local/env"))?)
+}
+
+async fn sign_file(options: Sign) -> Outcome {
+    let file = &options.file;
+    let body = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let provider = providers::find(&options.provider).map(|provider| provider.spec());
+    let app = provider.map_or(options.provider.as_str(), |spec| spec.secret);
+    let secret = match provider {
+        Some(_) => joined()?.webhook_secret(app).await?,
+        // `sign` names the known ones.
+        None => String::new().into(),
+    };
+    let headers = sign(&options.provider, &body, &secret, platform::clock::now())?;
+    if let Some(url) = options.send {
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let response = Web::new().call(Method::POST, &url, &headers, body).await?;
+        say(&format!("{} {}", response.status(), String::from_utf8_lossy(response.body())));
+        return Ok(if response.status().is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    match options.curl {
+        Some(url) => {
+            let headers: Vec<_> = headers.iter().map(|(name, value)| format!("-H '{name}: {value}'")).collect();
+            say(&format!("curl -i {} --data-binary @'{}' '{url}'", headers.join(" "), file.display()));
+        }
+        None => headers.iter().for_each(|(name, value)| say(&format!("{name}: {value}"))),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn token(options: Token) -> Outcome {
+    let key = joined()?.session_key().await?;
+    let expires_at = platform::clock::now() + Duration::from_secs(options.ttl);
+    let token = platform::session::mint(&key, &options.user, options.role.as_deref(), expires_at);
+    say(&token.ok_or("the session key is not Base64")?);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn fire(schedule: &str) -> Outcome {
+    let joined = joined()?;
+    let url = format!("{}/schedules/{schedule}/fire", joined.variable("INTERTIE_CONTROL_URL")?);
+    let response = Web::new().call(Method::POST, &url, &[], "").await?;
+    say(String::from_utf8_lossy(response.body()).trim_end());
+    Ok(if response.status().is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

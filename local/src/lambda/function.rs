@@ -88,13 +88,13 @@ impl Function {
         let idle = {
             let mut pool = lock(&self.pool);
             pool.stopped = true;
-            for environment in &pool.busy {
+            for environment in pool.all() {
                 environment.kill();
             }
             mem::take(&mut pool.idle)
         };
         for environment in idle {
-            environment.end().await;
+            environment.end().await; // killed above: waits until it is reaped
         }
         // Each invocation under way sees its environment end, and gives its slot back.
         let all = u32::try_from(self.spec.concurrency).unwrap_or(u32::MAX);
@@ -116,7 +116,7 @@ impl Function {
         while let Some(environment) = self.take_idle()? {
             let deadline = Instant::now() + self.spec.timeout;
             let outcome = environment.invoke_until(payload.clone(), deadline).await;
-            let ended_before = outcome.is_err() && !environment.alive() && environment.unfetched();
+            let ended_before = matches!(outcome, Err(InvokeError::Exited { .. })) && environment.unfetched();
             self.put_back(&environment, outcome.as_ref().err()).await;
             if !ended_before {
                 return outcome;

@@ -1,6 +1,6 @@
 //! A function's log file. Environments write to it themselves: it is their standard output and
-//! error, opened for appending, so that lines of several environments do not mix, nothing is lost
-//! when one is killed, and a bootstrap never blocks on us.
+//! error, opened for appending. A line written at once, as `tracing` and `println!` do, stays whole
+//! among those of other environments; nothing is lost when one is killed, or when we are.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -64,7 +64,7 @@ impl AccessKeys {
         lock(&self.0).get(access_key).cloned()
     }
 
-    pub(super) fn register(&self, access_key: &str, function: &str) {
+    pub(crate) fn register(&self, access_key: &str, function: &str) {
         lock(&self.0).insert(access_key.to_owned(), function.to_owned());
     }
 }

@@ -22,7 +22,10 @@ pub enum TemplateError {
     #[error("{path} must be {expected}")]
     Malformed { path: String, expected: &'static str },
     /// A CloudFormation function outside the small set that is resolved here.
-    #[error("{path}: {function} is not understood by cargo local; use Fn::Sub, Ref, Fn::GetAtt or Fn::If")]
+    #[error(
+        "{path}: {function} is not understood by cargo local; use Fn::Sub, Ref, Fn::GetAtt or Fn::If, \
+         in Conditions Fn::Equals, Fn::Not, Fn::And or Fn::Or"
+    )]
     UnknownFunction { path: String, function: String },
     /// A name that is neither a parameter nor a resource nor a known pseudo-parameter.
     #[error("{path}: `{name}` is no parameter, resource or known pseudo-parameter; correct the name or declare it")]

@@ -86,8 +86,11 @@ impl Resolver<'_> {
         T: DeserializeOwned,
     {
         let properties = self.properties(properties, skipped, at)?;
-        serde_json::from_value(Value::Object(properties))
-            .map_err(|source| TemplateError::Properties { path: at.path.clone(), source })
+        serde_json::from_value(Value::Object(properties.clone())).map_err(|source| {
+            let culprit = culprit::<T>(&properties, &source.to_string());
+            let path = culprit.map_or_else(|| at.path.clone(), |name| at.child(name).path);
+            TemplateError::Properties { path, source }
+        })
     }
 
     /// Resolves each property but the `skipped`; see [`Self::read`].
@@ -228,6 +231,19 @@ pub(super) fn text(value: &Value) -> Option<String> {
         Value::Bool(truth) => Some(truth.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+/// The property that `error` is about: the one without which something else would be wrong, or nothing.
+fn culprit<'a, T: DeserializeOwned>(properties: &'a Map<String, Value>, error: &str) -> Option<&'a String> {
+    properties.keys().find(|name| {
+        let mut others = properties.clone();
+        others.remove(*name);
+        match serde_json::from_value::<T>(Value::Object(others)) {
+            Ok(_) => true,
+            // What is missing stays missing, whatever else is left out.
+            Err(other) => !error.starts_with("missing field") && other.to_string() != error,
+        }
+    })
 }
 
 /// The only entry of a mapping that has one.

@@ -124,7 +124,7 @@ pub(super) fn queues(resolver: &Resolver) -> Result<Vec<Queue>, TemplateError> {
         for (property, value) in resolver.properties(&resource.properties, &["QueueName", "Tags"], &at)? {
             if !QUEUE_ATTRIBUTES.contains(&property.as_str()) {
                 let source = serde_json::Error::unknown_field(&property, QUEUE_ATTRIBUTES);
-                return Err(TemplateError::Properties { path: at.path, source });
+                return Err(TemplateError::Properties { path: at.child(&property).path, source });
             }
             attributes.insert(property, text(&value).unwrap_or_else(|| value.to_string()));
         }

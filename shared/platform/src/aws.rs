@@ -40,6 +40,7 @@ pub struct Aws {
     region: Region,
     credentials: SharedCredentialsProvider,
     patience: Patience,
+    endpoint: Option<String>,
 }
 
 /// A call to AWS failed. The text has the service's error code and message, never a body.
@@ -86,7 +87,19 @@ impl Aws {
             region: Region::new(required("AWS_REGION")?),
             credentials: SharedCredentialsProvider::new(credentials),
             patience,
+            endpoint: None,
         })
+    }
+
+    /// All services at one address over plain HTTP: the local stack, seen from tests and tools.
+    pub fn at(endpoint: &str, region: &str, access_key: &str, patience: Patience) -> Self {
+        Self {
+            http: Builder::new().build_http(),
+            region: Region::new(region.to_owned()),
+            credentials: SharedCredentialsProvider::new(Credentials::new(access_key, "local", None, None, "local")),
+            patience,
+            endpoint: Some(endpoint.to_owned()),
+        }
     }
 }
 
@@ -94,7 +107,7 @@ impl Aws {
 macro_rules! client {
     ($aws:expr, $sdk:ident, $endpoint:literal) => {{
         let config = $crate::aws::common!($aws, $sdk);
-        let config = match $crate::config::ambient($endpoint) {
+        let config = match $aws.endpoint($endpoint) {
             Some(url) => config.endpoint_url(url),
             None => config,
         };
@@ -139,6 +152,10 @@ pub(crate) fn no_stream_protection() -> StalledStreamProtectionConfig {
 }
 
 impl Aws {
+    pub(crate) fn endpoint(&self, variable: &str) -> Option<String> {
+        self.endpoint.clone().or_else(|| crate::config::ambient(variable))
+    }
+
     pub(crate) fn http(&self) -> SharedHttpClient {
         self.http.clone()
     }

@@ -71,7 +71,7 @@ impl Sqs {
     fn list_queues(&self, ListQueues { queue_name_prefix: prefix }: &ListQueues) -> Value {
         let queues = self.queues();
         let names = queues.keys().filter(|name| name.starts_with(prefix));
-        json!({"QueueUrls": names.map(|name| self.queue_url(name)).collect::<Vec<_>>()})
+        wire::listed([("QueueUrls", names.map(|name| self.queue_url(name).into()).collect())])
     }
 
     fn attributes(&self, queue: &mut Queue, request: &GetQueueAttributes, now: Duration) -> Result<Value, Fault> {

@@ -88,9 +88,12 @@ fn append(digested: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn check_one(name: &str, attribute: &Attribute) -> Result<(), Fault> {
-    let refuse = |reason: &str| Err(Fault::InvalidParameterValue(format!("Message (user) attribute '{name}' {reason}")));
+    let refuse =
+        |reason: &str| Err(Fault::InvalidParameterValue(format!("Message (user) attribute '{name}' {reason}")));
     if !well_named(name) {
-        return refuse("has an invalid name. Use 1 to 256 of A-Z a-z 0-9 _ - and single inner dots, without AWS. in front.");
+        return refuse(
+            "has an invalid name. Use 1 to 256 of A-Z a-z 0-9 _ - and single inner dots, not AWS.* or Amazon.*.",
+        );
     }
     if attribute.data_type.len() > MAX_NAME || !matches!(attribute.kind(), "String" | "Number" | "Binary") {
         return refuse("has an invalid DataType. Use String, Number or Binary, with an optional .label.");

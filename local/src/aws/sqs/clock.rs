@@ -1,6 +1,6 @@
 //! The time that the embedded queues and the bus live in: real time plus what was skipped on purpose.
 //!
-//! *Invariant:* everything that depends on time here asks this clock, so skipping time skips all of it.
+//! *Invariant:* it never goes backwards, and everything here that depends on time asks it.
 
 use std::{
     sync::{
@@ -13,20 +13,32 @@ use std::{
 /// A clock that can be moved forward. Clones share the time.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
-    /// Milliseconds ahead of real time.
-    skipped: Arc<AtomicU64>,
+    times: Arc<Times>,
+}
+
+/// In nanoseconds.
+#[derive(Debug, Default)]
+struct Times {
+    skipped: AtomicU64,
+    /// The latest time that was read, so that the machine's clock may be set back.
+    latest: AtomicU64,
 }
 
 impl Clock {
     /// The time since the Unix epoch.
     pub fn now(&self) -> Duration {
-        #[expect(clippy::disallowed_methods, reason = "the embedded AWS is a world outside the functions, with a clock")]
+        #[expect(clippy::disallowed_methods, reason = "the embedded AWS is a world of its own, with a clock")]
         let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        real.saturating_add(Duration::from_millis(self.skipped.load(Ordering::Relaxed)))
+        let now = nanoseconds(real).saturating_add(self.times.skipped.load(Ordering::Relaxed));
+        Duration::from_nanos(self.times.latest.fetch_max(now, Ordering::Relaxed).max(now))
     }
 
-    /// Skips `by`, to the millisecond. Only [`Sqs::advance`](super::Sqs::advance) may: it also wakes who waits.
+    /// Skips `by`. Only [`Sqs::advance`](super::Sqs::advance) may: it also wakes those who wait.
     pub(super) fn advance(&self, by: Duration) {
-        self.skipped.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.times.skipped.fetch_add(nanoseconds(by), Ordering::Relaxed);
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -21,7 +21,9 @@ pub(super) enum Fault {
     InvalidAttributeName(String),
     #[error("Invalid value for the parameter {name}: {value}. Give {expected}.")]
     InvalidAttributeValue { name: String, value: String, expected: String },
-    #[error("A batch entry id can only contain alphanumeric characters, hyphens and underscores, at most 80. Change it.")]
+    #[error(
+        "A batch entry id can only contain alphanumeric characters, hyphens and underscores, at most 80. Change it."
+    )]
     InvalidBatchEntryId,
     #[error(
         "Invalid characters found. Send only #x9, #xA, #xD, #x20 to #xD7FF, #xE000 to #xFFFD and #x10000 to #x10FFFF."

@@ -74,9 +74,10 @@ struct Shared {
 
 impl Sqs {
     /// An SQS without queues, at `base_url` (such as `http://127.0.0.1:4566`, which becomes part of queue URLs).
-    pub fn new(base_url: String, region: &str, account: &str) -> Self {
+    pub fn new(mut base_url: String, region: &str, account: &str) -> Self {
+        base_url.truncate(base_url.trim_end_matches('/').len());
         let shared = Shared {
-            base_url: base_url.trim_end_matches('/').to_owned(),
+            base_url,
             arn_prefix: format!("arn:aws:sqs:{region}:{account}:"),
             account: account.to_owned(),
             clock: Clock::default(),

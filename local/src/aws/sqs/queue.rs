@@ -113,7 +113,7 @@ impl Queue {
     }
 
     /// Deletes the message of the handle. With a stale handle it stays, and that is no error, as on AWS.
-    pub(super) fn delete(&mut self, Deletion { receipt_handle }: Deletion, _now: Duration) -> Result<Value, Fault> {
+    pub(super) fn delete(&mut self, Deletion { receipt_handle }: Deletion, _: Duration) -> Result<Value, Fault> {
         let receipt = Receipt::parse(&receipt_handle, &self.name)?;
         if self.messages.get(&receipt.arrival).is_some_and(|stored| receipt.is_for(&stored.message)) {
             self.messages.remove(&receipt.arrival);
@@ -145,7 +145,7 @@ impl Queue {
 
     /// Deletes everything; once a minute at most.
     pub(super) fn purge(&mut self, PurgeQueue {}: PurgeQueue, now: Duration) -> Result<Value, Fault> {
-        if self.purged.is_some_and(|last| now < last + Duration::from_secs(60)) {
+        if self.purged.is_some_and(|last| now < last + Duration::from_mins(1)) {
             return Err(Fault::PurgeQueueInProgress(self.name.clone()));
         }
         self.purged = Some(now);

@@ -39,6 +39,10 @@ impl Receipt {
     fn read(handle: &str, queue: &str) -> Option<Self> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(handle).ok()?).ok()?;
         let mut parts = text.strip_prefix(queue)?.strip_prefix(':')?.splitn(3, ':');
-        Some(Self { arrival: parts.next()?.parse().ok()?, receives: parts.next()?.parse().ok()?, id: parts.next()?.into() })
+        Some(Self {
+            arrival: parts.next()?.parse().ok()?,
+            receives: parts.next()?.parse().ok()?,
+            id: parts.next()?.into(),
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Sqs,
@@ -38,7 +38,7 @@ impl Sqs {
             let look = self.look(&url, &request, usize::try_from(limit).unwrap_or(1), visibility, now)?;
             let end = started + wait.unwrap_or(look.wait);
             if !look.messages.is_empty() || now >= end {
-                return Ok(json!({"Messages": look.messages}));
+                return Ok(wire::listed([("Messages", look.messages)]));
             }
             let until = look.next.map_or(end, |next| next.min(end));
             tokio::select! {

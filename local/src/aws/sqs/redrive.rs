@@ -9,7 +9,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Queues, Sqs, fault::Fault, message::Message, queue::Queue, settings::Settings, wire::StartMessageMoveTask};
+use super::{
+    Queues, Sqs, fault::Fault, message::Message, queue::Queue, settings::Settings, wire::StartMessageMoveTask,
+};
 
 impl Sqs {
     /// Refuses a redrive policy whose dead-letter queue doesn't exist.
@@ -28,8 +30,9 @@ impl Sqs {
         let redrive = queues.get(source).and_then(|queue| queue.settings.redrive.as_ref());
         let Some(name) = redrive.and_then(|redrive| self.named(queues, &redrive.target)) else { return };
         let Some(queue) = queues.get_mut(&name) else { return };
-        for message in dead {
-            queue.put(Message { source: Some(self.queue_arn(source)), ..message }, now);
+        for mut message in dead {
+            message.source = Some(self.queue_arn(source));
+            queue.put(message, now);
         }
         self.shared.changed.notify_waiters();
     }

@@ -54,7 +54,7 @@ impl Default for Settings {
         Self {
             delay: Duration::ZERO,
             max_bytes: MAX_BYTES,
-            retention: Duration::from_days(4),
+            retention: Duration::from_hours(4 * 24),
             wait: Duration::ZERO,
             redrive: None,
             visibility: Duration::from_secs(30),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     attributes::{self, Attributes},
@@ -176,7 +176,13 @@ pub(super) fn each<E>(entries: Vec<(String, E)>, mut action: impl FnMut(E) -> Re
             Err(fault) => failed.push(fault.entry(&id)),
         }
     }
-    json!({"Successful": successful, "Failed": failed})
+    listed([("Successful", successful), ("Failed", failed)])
+}
+
+/// An answer made of lists. AWS leaves empty ones out.
+pub(super) fn listed<const N: usize>(lists: [(&str, Vec<Value>); N]) -> Value {
+    let lists = lists.into_iter().filter(|(_, list)| !list.is_empty());
+    lists.map(|(name, list)| (name.to_owned(), Value::Array(list))).collect()
 }
 
 /// A number within its range.

@@ -1,0 +1,132 @@
+//! Faults on the way from a function to AWS: at the k-th call, something goes wrong.
+
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+
+use super::Service;
+use crate::lambda::lock;
+
+/// What goes wrong, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// Calls of this function; of any if absent. With or without the stack's prefix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// Calls to this service; to any if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
+    /// Calls of this operation, e.g. `UpdateItem`; of any if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// The first matching call it strikes, from 1.
+    #[serde(default = "one")]
+    pub at: u64,
+    /// How many matching calls it strikes from there.
+    #[serde(default = "one")]
+    pub times: u64,
+    /// What happens to them.
+    pub effect: Effect,
+}
+
+/// What happens to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// The connection closes; AWS never sees the call.
+    Refuse,
+    /// AWS carries the call out; the connection closes before the reply.
+    DropReply,
+    /// The call waits this many milliseconds first.
+    Delay(u64),
+    /// AWS answers that it is called too often.
+    Throttle,
+    /// The calling environment is killed; AWS never sees the call.
+    KillBefore,
+    /// AWS carries the call out; the calling environment is killed before the reply.
+    KillAfter,
+}
+
+/// A call as faults see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The caller's `FunctionName`.
+    pub function: &'a str,
+    /// The service.
+    pub service: Service,
+    /// The operation.
+    pub operation: &'a str,
+}
+
+/// The faults in force, with how many calls each has seen.
+#[derive(Debug, Default)]
+pub struct Faults(Mutex<Vec<Armed>>);
+
+/// A fault in force.
+#[derive(Debug, Clone, Serialize)]
+pub struct Armed {
+    /// The fault.
+    pub fault: Fault,
+    /// Matching calls so far.
+    pub seen: u64,
+}
+
+impl Faults {
+    /// Puts these faults in force, in place of all others.
+    pub fn arm(&self, faults: Vec<Fault>) {
+        *lock(&self.0) = faults.into_iter().map(|fault| Armed { fault, seen: 0 }).collect();
+    }
+
+    /// The faults in force.
+    pub fn armed(&self) -> Vec<Armed> {
+        lock(&self.0).clone()
+    }
+
+    /// What strikes this call: every matching fault counts it, the first that is due strikes.
+    pub(super) fn strike(&self, call: Call<'_>) -> Option<Effect> {
+        let mut effect = None;
+        for armed in lock(&self.0).iter_mut().filter(|armed| armed.fault.matches(call)) {
+            armed.seen += 1;
+            let due = armed.fault.at <= armed.seen && armed.seen - armed.fault.at < armed.fault.times;
+            if due && effect.is_none() {
+                effect = Some(armed.fault.effect);
+            }
+        }
+        effect
+    }
+}
+
+impl Fault {
+    /// Strikes the first call it matches; narrow it with struct update syntax.
+    pub fn new(effect: Effect) -> Self {
+        Self { function: None, service: None, operation: None, at: 1, times: 1, effect }
+    }
+
+    fn matches(&self, call: Call<'_>) -> bool {
+        self.function.as_deref().is_none_or(|name| call.function == name || call.function.ends_with(&format!("-{name}")))
+            && self.service.is_none_or(|service| service == call.service)
+            && self.operation.as_deref().is_none_or(|operation| operation == call.operation)
+    }
+}
+
+const fn one() -> u64 {
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_strikes_from_the_kth_matching_call_as_often_as_told() {
+        let faults = Faults::default();
+        let operation = Some("UpdateItem".to_owned());
+        faults.arm(vec![Fault { operation, at: 2, times: 2, ..Fault::new(Effect::Throttle) }]);
+        let call = |operation| Call { function: "intertie-webhook-process", service: Service::Dynamodb, operation };
+        let struck: Vec<_> = (0..5).map(|_| faults.strike(call("UpdateItem")).is_some()).collect();
+        assert_eq!(struck, [false, true, true, false, false]);
+        assert_eq!(faults.strike(call("PutItem")), None);
+        assert_eq!(faults.armed()[0].seen, 5);
+    }
+}

@@ -1,0 +1,198 @@
+//! The one door to AWS: knows who calls by the signature's access key, holds every function to its role, strikes with
+//! faults, counts, and passes on.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::watch,
+};
+
+use super::{
+    Service, authorise,
+    clients::DEVELOPER_KEY,
+    faults::{Call, Effect, Faults},
+};
+use crate::{
+    lambda::{AccessKeys, Function, background, lock},
+    template::Template,
+    web::{self, Web},
+};
+
+/// How often each operation was called, by function.
+pub type Counts = BTreeMap<(String, Service, String), u64>;
+
+/// The gateway.
+pub struct Gateway {
+    backends: BTreeMap<Service, String>,
+    keys: AccessKeys,
+    template: Arc<Template>,
+    /// Set once the functions exist: they need the gateway's address first.
+    functions: OnceLock<Vec<Arc<Function>>>,
+    web: Web,
+    counts: Mutex<Counts>,
+    activity: watch::Sender<u64>,
+    /// What goes wrong.
+    pub faults: Faults,
+}
+
+/// The connection ends here, without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("a fault closed the connection")]
+struct Cut;
+
+impl Gateway {
+    /// A gateway to these addresses.
+    pub fn new(backends: BTreeMap<Service, String>, keys: AccessKeys, template: Arc<Template>) -> Arc<Self> {
+        Arc::new(Self {
+            backends,
+            keys,
+            template,
+            functions: OnceLock::new(),
+            web: Web::new(),
+            counts: Mutex::default(),
+            activity: watch::Sender::default(),
+            faults: Faults::default(),
+        })
+    }
+
+    /// Tells it whom a fault may kill.
+    pub fn know(&self, functions: Vec<Arc<Function>>) {
+        // Told once, when the stack starts.
+        let _ = self.functions.set(functions);
+    }
+
+    /// What functions have called so far.
+    pub fn counts(&self) -> Counts {
+        lock(&self.counts).clone()
+    }
+
+    /// Changes whenever a function or a poller got an answer, or none: what to wait on for an effect, instead of sleeping.
+    pub fn activity(&self) -> watch::Receiver<u64> {
+        self.activity.subscribe()
+    }
+
+    /// Serves on `listener` until the process ends.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+        while let Ok((stream, _)) = listener.accept().await {
+            // Small messages both ways: waiting to fill a packet only delays them.
+            let _ = stream.set_nodelay(true);
+            background(Arc::clone(&self).connection(stream));
+        }
+    }
+
+    /// Serves one connection, plain or already decrypted.
+    pub async fn connection(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin + Send) {
+        let service = service_fn(|request: Request<Incoming>| async {
+            let looking = signer(request.headers()).is_some_and(|(key, _)| key == DEVELOPER_KEY);
+            let answer = self.answer(request).await;
+            if !looking {
+                self.activity.send_modify(|count| *count += 1);
+            }
+            answer
+        });
+        // A client that goes away concerns nobody else.
+        let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Cut> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
+        let Some((key, service)) = signer(&parts.headers) else {
+            return Ok(refusal("MissingAuthenticationToken", "the request is not signed for a service known here"));
+        };
+        let operation = operation(&parts.headers);
+        let Some(function) = self.keys.owner_of(key) else {
+            return self.pass(service, &parts.headers, body).await;
+        };
+        let counted = (function.clone(), service, operation.to_owned());
+        *lock(&self.counts).entry(counted).or_default() += 1;
+        if let Some(denial) = self.denial(&function, service, operation, &body) {
+            return Ok(denial);
+        }
+        match self.faults.strike(Call { function: &function, service, operation }) {
+            None => self.pass(service, &parts.headers, body).await,
+            Some(Effect::Refuse) => Err(Cut),
+            Some(Effect::DropReply) => {
+                self.pass(service, &parts.headers, body).await?;
+                Err(Cut)
+            }
+            Some(Effect::Delay(milliseconds)) => {
+                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                self.pass(service, &parts.headers, body).await
+            }
+            Some(Effect::Throttle) => Ok(refusal("ThrottlingException", "a fault says: called too often")),
+            Some(Effect::KillBefore) => {
+                self.kill(key);
+                Err(Cut)
+            }
+            Some(Effect::KillAfter) => {
+                self.pass(service, &parts.headers, body).await?;
+                self.kill(key);
+                Err(Cut)
+            }
+        }
+    }
+
+    async fn pass(&self, service: Service, headers: &HeaderMap, body: Bytes) -> Result<Response<Full<Bytes>>, Cut> {
+        let url = self.backends.get(&service).ok_or(Cut)?;
+        let mut request = Request::post(url).body(Full::new(body)).map_err(|_| Cut)?;
+        for (name, value) in headers {
+            if !matches!(*name, header::HOST | header::CONTENT_LENGTH | header::CONNECTION | header::TRANSFER_ENCODING) {
+                request.headers_mut().append(name, value.clone());
+            }
+        }
+        self.web.send(request).await.map_err(|_: web::WebError| Cut).map(|response| response.map(Full::new))
+    }
+
+    fn denial(&self, name: &str, service: Service, operation: &str, body: &[u8]) -> Option<Response<Full<Bytes>>> {
+        let function = self.template.functions.iter().find(|function| function.name == name)?;
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let right = authorise::missing(&self.template, function, service, operation, &body)?;
+        let message = format!(
+            "{name} is not authorized to perform {} on {}; add it to the function's role in template.yaml",
+            right.action, right.resource
+        );
+        Some(refusal("AccessDeniedException", &message))
+    }
+
+    fn kill(&self, access_key: &str) {
+        for function in self.functions.get().into_iter().flatten() {
+            function.kill_environment(access_key);
+        }
+    }
+}
+
+/// The access key and service of a SigV4 signature: `… Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`.
+fn signer(headers: &HeaderMap) -> Option<(&str, Service)> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let mut scope = value.split_once("Credential=")?.1.split([',', '/']);
+    Some((scope.next()?, Service::of(scope.nth(2)?)?))
+}
+
+fn operation(headers: &HeaderMap) -> &str {
+    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    target.rsplit('.').next().unwrap_or_default()
+}
+
+fn refusal(code: &str, message: &str) -> Response<Full<Bytes>> {
+    let body = json!({ "__type": code, "message": message }).to_string();
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/x-amz-json-1.0"));
+    response
+}

@@ -1,0 +1,104 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Runs the whole bundle on this machine, wired by template.yaml. No AWS account, no Docker.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo local", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do instead of running the stack.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to run the stack.
+    #[command(flatten)]
+    pub run: Run,
+}
+
+/// How to run the stack.
+#[derive(Debug, Clone, Args)]
+pub struct Run {
+    /// Play the story, then exit: 0 if every step held, 1 otherwise
+    #[arg(long)]
+    pub once: bool,
+    /// Write the steps and their outcome to FILE
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Only serve
+    #[arg(long, conflicts_with = "once")]
+    pub no_story: bool,
+    /// Port of the HTTP API; 0 = any
+    #[arg(long, default_value_t = 3000)]
+    pub port: u16,
+    /// Parameters of template.yaml
+    #[arg(long, value_name = "K=V", num_args = 1.., value_parser = pair)]
+    pub parameter_overrides: Vec<(String, String)>,
+    /// An AWS-compatible endpoint that is already running, instead of the embedded AWS
+    #[arg(long, value_name = "URL")]
+    pub aws_endpoint: Option<String>,
+}
+
+/// What else there is.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the headers that make FILE a validly signed webhook now
+    Sign(Sign),
+    /// Print a session token
+    Token(Token),
+    /// Fire a schedule of the running stack now
+    Fire {
+        /// The schedule's name, with or without prefix; a wrong one lists them
+        schedule: String,
+    },
+    /// Measure bootstraps in release builds: init, first event, warm, memory, calls
+    Bench(Bench),
+}
+
+/// See [`Command::Sign`].
+#[derive(Debug, Args)]
+pub struct Sign {
+    /// Whose webhook
+    #[arg(long)]
+    pub provider: String,
+    /// The body
+    pub file: PathBuf,
+    /// Print a runnable command that sends it to URL
+    #[arg(long, value_name = "URL", conflicts_with = "send")]
+    pub curl: Option<String>,
+    /// Send it to URL
+    #[arg(long, value_name = "URL")]
+    pub send: Option<String>,
+}
+
+/// See [`Command::Token`].
+#[derive(Debug, Args)]
+pub struct Token {
+    /// The application's user id
+    #[arg(long)]
+    pub user: String,
+    /// A role, e.g. admin
+    #[arg(long)]
+    pub role: Option<String>,
+    /// Life in seconds
+    #[arg(long, default_value_t = 3600)]
+    pub ttl: u64,
+}
+
+/// See [`Command::Bench`].
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// The functions to measure; all if none is named
+    pub functions: Vec<String>,
+    /// Warm events to average over
+    #[arg(long, default_value_t = 500)]
+    pub events: u32,
+    /// Cold starts to take the median of
+    #[arg(long, default_value_t = 11)]
+    pub starts: u32,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is not NAME=VALUE"))?;
+    Ok((name.to_owned(), value.to_owned()))
+}

@@ -1,0 +1,52 @@
+//! A function's payload as the response API Gateway makes of it.
+
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::Value;
+
+/// A response of API Gateway's own.
+pub(super) fn platform(status: StatusCode, message: &str) -> Response {
+    let mut response = Response::new(Body::from(serde_json::json!({ "message": message }).to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A payload with `statusCode` says what to answer; any other is the JSON body of a 200.
+pub(super) fn from_payload(payload: &[u8]) -> Response {
+    let Ok(value) = serde_json::from_slice::<Value>(payload) else {
+        return platform(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
+    };
+    let Some(status) = value.get("statusCode") else {
+        let mut response = Response::new(Body::from(payload.to_vec()));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        return response;
+    };
+    formed(&value, status).unwrap_or_else(|| platform(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"))
+}
+
+fn formed(value: &Value, status: &Value) -> Option<Response> {
+    let status = StatusCode::from_u16(u16::try_from(status.as_u64()?).ok()?).ok()?;
+    let text = value["body"].as_str().unwrap_or_default();
+    let body = match value["isBase64Encoded"].as_bool() {
+        Some(true) => STANDARD.decode(text).ok()?,
+        _ => text.as_bytes().to_vec(),
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    for (name, value) in value["headers"].as_object().into_iter().flatten() {
+        headers.insert(HeaderName::try_from(name).ok()?, HeaderValue::from_str(value.as_str()?).ok()?);
+    }
+    for cookie in value["cookies"].as_array().into_iter().flatten() {
+        headers.append(header::SET_COOKIE, HeaderValue::from_str(cookie.as_str()?).ok()?);
+    }
+    if !headers.contains_key(header::CONTENT_TYPE) {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=utf-8"));
+    }
+    Some(response)
+}

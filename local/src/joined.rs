@@ -1,0 +1,85 @@
+//! The running stack, as its environment file tells of it: what `sign`, `token` and `fire` work with.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::{
+    aws::{Clients, clients::DEVELOPER_KEY},
+    stack::REGION,
+};
+
+/// A running stack.
+pub struct Joined {
+    variables: BTreeMap<String, String>,
+    clients: Clients,
+}
+
+/// The stack can't be joined.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// None runs.
+    #[error("no stack is running ({}: {source}); start one with `cargo local` in another terminal", file.display())]
+    NotRunning {
+        /// Where its environment would be.
+        file: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file is not whole.
+    #[error("the environment file lacks {0}; restart `cargo local`")]
+    Lacks(&'static str),
+    /// A secret can't be read.
+    #[error("{name}: {reason}; is the stack still running?")]
+    Secret {
+        /// Which.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Joined {
+    /// The stack that wrote `file`.
+    pub fn from_file(file: PathBuf) -> Result<Self, JoinError> {
+        let text = std::fs::read_to_string(&file).map_err(|source| JoinError::NotRunning { file, source })?;
+        let pairs = text.lines().filter_map(|line| line.split_once('='));
+        let variables: BTreeMap<_, _> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let endpoint = variables.get("AWS_ENDPOINT_URL_SQS").ok_or(JoinError::Lacks("AWS_ENDPOINT_URL_SQS"))?;
+        let clients = Clients::new(endpoint, REGION, DEVELOPER_KEY);
+        Ok(Self { variables, clients })
+    }
+
+    /// One of its variables.
+    pub fn variable(&self, name: &'static str) -> Result<&str, JoinError> {
+        self.variables.get(name).map(String::as_str).ok_or(JoinError::Lacks(name))
+    }
+
+    /// The key that signs sessions.
+    pub async fn session_key(&self) -> Result<SecretString, JoinError> {
+        #[derive(Deserialize)]
+        struct Keys {
+            key: SecretString,
+        }
+        Ok(self.secret::<Keys>("session").await?.key)
+    }
+
+    /// The first webhook secret of an app.
+    pub async fn webhook_secret(&self, app: &str) -> Result<SecretString, JoinError> {
+        let secrets = self.secret::<platform::secrets::App>(app).await?.webhook_secrets;
+        secrets.into_iter().next().ok_or_else(|| JoinError::Secret {
+            name: app.to_owned(),
+            reason: "has no webhook_secrets".to_owned(),
+        })
+    }
+
+    async fn secret<T: for<'de> Deserialize<'de>>(&self, name: &str) -> Result<T, JoinError> {
+        let name = format!("{}/{name}", self.variable("INTERTIE_PREFIX")?);
+        let failed = |reason: String| JoinError::Secret { name: name.clone(), reason };
+        let call = self.clients.secrets.get_secret_value().secret_id(&name);
+        let output = call.send().await.map_err(|error| failed(error.to_string()))?;
+        let text = output.secret_string().unwrap_or_default();
+        serde_json::from_str(text).map_err(|_| failed("is not of the documented form".to_owned()))
+    }
+}

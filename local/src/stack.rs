@@ -1,0 +1,389 @@
+//! The whole stack: AWS, gateway, functions, HTTP API, pollers, schedules, controls, wired by template.yaml.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+use tokio::{
+    net::TcpListener,
+    task::{AbortHandle, JoinHandle},
+    time::timeout,
+};
+
+use crate::{
+    aws::{
+        Clients, Embedded, EmbeddedError, Gateway, Service,
+        clients::{DEVELOPER_KEY, POLLER_KEY},
+        provision::{ProvisionError, provision, random_text},
+    },
+    bootstraps::Bootstraps,
+    control::Control,
+    front::{Front, RouteError},
+    lambda::{AccessKeys, Function, FunctionSpec, Host, background},
+    mapping::Poller,
+    schedule::{ScheduleError, Timer},
+    template::{Context, Template, TemplateError, allows},
+};
+
+/// The region everything believes to be in.
+pub const REGION: &str = "us-east-1";
+/// The account everything belongs to.
+pub const ACCOUNT: &str = "000000000000";
+/// The Stripe account that the local app's plain endpoint events belong to.
+pub const STRIPE_ACCOUNT: &str = "acct_local";
+/// Execution environments per function, unless the template reserves fewer.
+const ENVIRONMENTS: usize = 8;
+/// What a function's role needs on the queue of a mapping.
+const MAPPING_ACTIONS: [&str; 3] = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
+
+/// How to start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The template.
+    pub template: PathBuf,
+    /// Where logs, events and the environment file go.
+    pub directory: PathBuf,
+    /// The HTTP API's port; 0 for any.
+    pub port: u16,
+    /// Parameters of the template.
+    pub overrides: Vec<(String, String)>,
+    /// An AWS that is already running, in place of the embedded one.
+    pub aws_endpoint: Option<String>,
+    /// The functions' binaries.
+    pub bootstraps: Bootstraps,
+}
+
+/// A running stack.
+pub struct Stack {
+    /// Where the HTTP API answers.
+    pub url: String,
+    /// Where the controls answer.
+    pub control_url: String,
+    /// Where AWS answers.
+    pub aws_url: String,
+    /// Clients that look from outside.
+    pub clients: Clients,
+    /// The template in force.
+    pub template: Arc<Template>,
+    /// The way to AWS, with its faults and counts.
+    pub gateway: Arc<Gateway>,
+    /// The functions, in the template's order.
+    pub functions: Vec<Arc<Function>>,
+    /// The embedded services, unless AWS is the user's own.
+    pub embedded: Option<Embedded>,
+    /// The schedules.
+    pub timers: Vec<Timer>,
+    /// What signs sessions.
+    pub session_key: SecretString,
+    /// What signs webhooks, by provider.
+    pub webhook_secrets: BTreeMap<&'static str, SecretString>,
+    directory: PathBuf,
+    tasks: Vec<AbortHandle>,
+}
+
+/// Why a stack did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// The template.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// A port is taken.
+    #[error("port {port} can't be used: {source}; stop what uses it, or choose another with --port N (0 = any)")]
+    Port {
+        /// Which.
+        port: u16,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The embedded AWS.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
+    /// A resource.
+    #[error(transparent)]
+    Provision(#[from] ProvisionError),
+    /// A route.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// A schedule.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// A function's role lacks what its mapping needs.
+    #[error("template.yaml: the role of {function} lacks {action} on {queue}, which its event-source mapping needs")]
+    Mapping {
+        /// Whose role.
+        function: String,
+        /// The right.
+        action: &'static str,
+        /// On what.
+        queue: String,
+    },
+    /// A session key could not be stored or read.
+    #[error("the session key: {0}")]
+    Session(String),
+}
+
+/// Nothing came of waiting.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing came of it within {0:?}")]
+pub struct Waited(Duration);
+
+impl Stack {
+    /// Starts everything.
+    pub async fn start(options: Options) -> Result<Self, StackError> {
+        let log_dir = options.directory.join("logs");
+        let file = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StackError::File { path, source }
+        };
+        std::fs::create_dir_all(&log_dir).map_err(file(&log_dir))?;
+        let events = options.directory.join("events.jsonl");
+        std::fs::write(&events, "").map_err(file(&events))?;
+
+        let front = listen(options.port).await?;
+        let port = front.local_addr().map_err(|source| StackError::Port { port: options.port, source })?.port();
+        let (aws_url, aws) = listen_any().await?;
+        let (control_url, control) = listen_any().await?;
+
+        let sqs_base = options.aws_endpoint.clone().unwrap_or_else(|| aws_url.clone());
+        let context = Context { region: REGION.into(), account: ACCOUNT.into(), sqs_base };
+        let template = Arc::new(Template::load(&options.template, &options.overrides, &context)?);
+        let embedded = match options.aws_endpoint {
+            Some(_) => None,
+            None => Some(Embedded::start(&aws_url, REGION, ACCOUNT, &events).await?),
+        };
+        let backend = |service| {
+            let own = embedded.as_ref().and_then(|embedded| embedded.url(service));
+            own.or_else(|| options.aws_endpoint.clone()).map(|url| (service, url))
+        };
+        let access_keys = AccessKeys::default();
+        let backends = Service::ALL.into_iter().filter_map(backend).collect();
+        let gateway = Gateway::new(backends, access_keys.clone(), Arc::clone(&template));
+        let mut tasks: Vec<JoinHandle<()>> = vec![background(Arc::clone(&gateway).serve(aws))];
+        let clients = Clients::new(&aws_url, REGION, DEVELOPER_KEY);
+        provision(&clients, &template).await?;
+        let webhook_secrets = configure_apps(&clients, &template).await?;
+        let session_key = session_key(&clients, &template).await?;
+
+        let host = Host { region: REGION.into(), account: ACCOUNT.into(), log_dir, access_keys };
+        let functions: Vec<_> = template
+            .functions
+            .iter()
+            .map(|function| {
+                let reserved = function.reserved_concurrency.and_then(|count| usize::try_from(count).ok());
+                let spec = FunctionSpec {
+                    name: function.name.clone(),
+                    binary: options.bootstraps.path(&function.binary),
+                    arguments: Vec::new(),
+                    memory_mb: function.memory_mb,
+                    timeout: function.timeout,
+                    environment: function.environment.clone(),
+                    concurrency: reserved.unwrap_or(ENVIRONMENTS),
+                    log_level: function.log_level.clone(),
+                    endpoints: endpoints(&aws_url),
+                };
+                Function::new(spec, host.clone())
+            })
+            .collect();
+        gateway.know(functions.clone());
+
+        let mut timers = Vec::new();
+        let pollers = Clients::new(&aws_url, REGION, POLLER_KEY);
+        for (declared, function) in template.functions.iter().zip(&functions) {
+            for schedule in &declared.schedules {
+                timers.push(Timer::new(schedule, function)?);
+            }
+            for mapping in &declared.mappings {
+                let lacking = |action: &&str| !allows(&declared.statements, action, &mapping.queue_arn);
+                if let Some(action) = MAPPING_ACTIONS.into_iter().find(lacking) {
+                    let (function, queue) = (declared.name.clone(), mapping.queue_arn.clone());
+                    return Err(StackError::Mapping { function, action, queue });
+                }
+                for queue in template.queues.iter().filter(|queue| queue.arn == mapping.queue_arn) {
+                    let pollers = Poller::all(&pollers, queue, mapping, REGION, function);
+                    tasks.extend(pollers.into_iter().map(|poller| background(poller.run())));
+                }
+            }
+        }
+        tasks.extend(timers.iter().cloned().map(|timer| background(timer.run())));
+        let http = Front::new(&template, &functions, format!("localhost:{port}"), ACCOUNT.into())?;
+        tasks.push(background(http.serve(front)));
+        let controls = Control {
+            functions: functions.clone(),
+            timers: timers.clone(),
+            gateway: Arc::clone(&gateway),
+            sqs: embedded.as_ref().map(|embedded| embedded.sqs.clone()),
+        };
+        tasks.push(background(controls.serve(control)));
+        Ok(Self {
+            url: format!("http://localhost:{port}"),
+            control_url,
+            aws_url,
+            clients,
+            template,
+            gateway,
+            functions,
+            embedded,
+            timers,
+            session_key,
+            webhook_secrets,
+            directory: options.directory,
+            tasks: tasks.iter().map(JoinHandle::abort_handle).collect(),
+        })
+    }
+
+    /// Stops everything and waits until no process is left.
+    pub async fn shutdown(self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        for function in &self.functions {
+            function.shutdown().await;
+        }
+        // It may never have been written.
+        let _ = std::fs::remove_file(self.env_file());
+    }
+
+    /// The function of this name without prefix.
+    pub fn function(&self, name: &str) -> Option<&Arc<Function>> {
+        self.functions.iter().find(|function| function.spec().name.ends_with(&format!("-{name}")))
+    }
+
+    /// The table of this name without prefix.
+    pub fn table(&self, name: &str) -> String {
+        format!("{}-{name}", self.prefix())
+    }
+
+    /// The value of the parameter `Prefix`.
+    pub fn prefix(&self) -> &str {
+        self.template.parameters.get("Prefix").map_or("intertie", String::as_str)
+    }
+
+    /// The folder with logs and events.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Where [`write_env`](Self::write_env) writes.
+    pub fn env_file(&self) -> PathBuf {
+        self.directory.join("env")
+    }
+
+    /// A session token of `user_id`.
+    pub fn session(&self, user_id: &str, role: Option<&str>, life: Duration) -> Option<String> {
+        platform::session::mint(&self.session_key, user_id, role, crate::lambda::now() + life)
+    }
+
+    /// Waits for what `check` looks for. It looks again whenever a function or a poller had an answer from AWS.
+    pub async fn until<T>(&self, limit: Duration, mut check: impl AsyncFnMut() -> Option<T>) -> Result<T, Waited> {
+        let mut activity = self.gateway.activity();
+        let found = async {
+            loop {
+                activity.mark_unchanged();
+                if let Some(found) = check().await {
+                    return Some(found);
+                }
+                activity.changed().await.ok()?;
+            }
+        };
+        timeout(limit, found).await.ok().flatten().ok_or(Waited(limit))
+    }
+
+    /// What another program needs to join the stack: the contract's variables, and the functions' own for
+    /// `cargo lambda watch`.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let mut all = endpoints(&self.aws_url);
+        let pairs = [
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", DEVELOPER_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+            ("INTERTIE_URL", self.url.clone()),
+            ("INTERTIE_CONTROL_URL", self.control_url.clone()),
+            ("INTERTIE_PREFIX", self.prefix().to_owned()),
+            ("INTERTIE_SESSION", self.session("local-user", Some("admin"), Duration::from_hours(24)).unwrap_or_default()),
+        ];
+        all.extend(pairs.map(|(name, value)| (name.to_owned(), value)));
+        all.extend(self.template.functions.iter().flat_map(|function| function.environment.clone()));
+        all.into_iter().collect()
+    }
+
+    /// Writes [`environment`](Self::environment) for `cargo local sign`, `token` and `fire`, and for other programs.
+    pub fn write_env(&self) -> Result<(), StackError> {
+        let lines: String = self.environment().iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let path = self.env_file();
+        std::fs::write(&path, lines).map_err(|source| StackError::File { path, source })
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+fn endpoints(aws_url: &str) -> BTreeMap<String, String> {
+    Service::ALL.into_iter().map(|service| (service.endpoint_variable().to_owned(), aws_url.to_owned())).collect()
+}
+
+async fn listen(port: u16) -> Result<TcpListener, StackError> {
+    TcpListener::bind(("127.0.0.1", port)).await.map_err(|source| StackError::Port { port, source })
+}
+
+async fn listen_any() -> Result<(String, TcpListener), StackError> {
+    let listener = listen(0).await?;
+    let address = listener.local_addr().map_err(|source| StackError::Port { port: 0, source })?;
+    Ok((format!("http://{address}"), listener))
+}
+
+/// Gives the local app its secrets: what a person does in the console after deploying.
+async fn configure_apps(
+    clients: &Clients,
+    template: &Template,
+) -> Result<BTreeMap<&'static str, SecretString>, StackError> {
+    let mut secrets = BTreeMap::new();
+    for provider in providers::REGISTRY.iter().map(|provider| provider.spec()) {
+        let Some(stored) = template.secrets.iter().find(|it| it.name.ends_with(&format!("/{}", provider.secret))) else {
+            continue;
+        };
+        let webhook_secret = format!("whsec_{}", random_text(32, ALPHANUMERIC));
+        let mut app = json!({ "client_id": "local", "client_secret": "local", "webhook_secrets": [&webhook_secret] });
+        if provider.id == "stripe" {
+            app["account_id"] = STRIPE_ACCOUNT.into();
+        }
+        let call = clients.secrets.put_secret_value().secret_id(&stored.name).secret_string(app.to_string());
+        call.send().await.map_err(|error| StackError::Session(format!("{}: {error}", stored.name)))?;
+        secrets.insert(provider.id, webhook_secret.into());
+    }
+    Ok(secrets)
+}
+
+const ALPHANUMERIC: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+async fn session_key(clients: &Clients, template: &Template) -> Result<SecretString, StackError> {
+    #[derive(serde::Deserialize)]
+    struct Keys {
+        key: SecretString,
+    }
+    let name = template.secrets.iter().map(|secret| secret.name.as_str()).find(|name| name.ends_with("/session"));
+    let name = name.ok_or_else(|| StackError::Session("template.yaml declares no secret {prefix}/session".into()))?;
+    let call = clients.secrets.get_secret_value().secret_id(name);
+    let output = call.send().await.map_err(|error| StackError::Session(error.to_string()))?;
+    let keys: Keys = serde_json::from_str(output.secret_string().unwrap_or_default())
+        .map_err(|_| StackError::Session(format!("{name} is not {{\"key\":\"<base64>\",\"previous\":[]}}")))?;
+    debug_assert!(!keys.key.expose_secret().is_empty(), "generated by the template");
+    Ok(keys.key)
+}
