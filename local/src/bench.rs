@@ -1,4 +1,62 @@
-//! x
-use crate::cli::Bench;
-/// x
-pub async fn run(_: &Bench) -> Result<(), crate::report::Failed> { Ok(()) }
+//! `cargo local bench`: what bootstraps cost, as deployed: release builds, driven through the Runtime API, with AWS over
+//! TLS, beside the floor: a bare SQS sender (`tests/bench`).
+//!
+//! *Invariant:* whatever is compared was measured in turns in the same run, so that the machine's noise hits both; and an
+//! answer other than the expected one ends the run, so that no figure is that of a failure.
+
+mod events;
+mod figures;
+mod meter;
+mod run;
+mod subject;
+mod tls;
+
+use std::path::Path;
+
+use self::{events::Events, figures::Table, run::Bench, subject::Subject, tls::Tls};
+use crate::{
+    bootstraps::{self, Bootstraps, Profile},
+    cli,
+    lambda::FunctionSpec,
+    report::{Failed, say},
+    stack::{self, Cloud},
+};
+
+/// Measures what `options` name and prints the figures. Fails if a bar is missed.
+pub async fn run(options: &cli::Bench) -> Result<(), Failed> {
+    if options.events == 0 || options.starts == 0 {
+        return Err(Failed("nothing to measure: give --events and --starts at least 1".into()));
+    }
+    let subjects = Subject::select(&options.functions)?;
+    say("Building release bootstraps …");
+    let mut packages: Vec<_> = subjects.iter().map(|subject| subject.package).collect();
+    packages.dedup();
+    let root = bootstraps::root();
+    let bootstraps = Bootstraps::build(&root, Profile::Release, &packages).await.map_err(Failed::from)?;
+    let folder = bootstraps::target_folder().map_err(Failed::from)?.join("local/bench");
+    std::fs::create_dir_all(&folder).map_err(|error| unwritable(&folder, &error))?;
+
+    let cloud = Cloud::start(&root.join("template.yaml"), &[], None, &folder.join("events.jsonl")).await;
+    let cloud = cloud.map_err(Failed::from)?;
+    let endpoints = Tls::issue(&folder)?.serve(&cloud.gateway).await?;
+    let specs = subjects.iter().map(|subject| subject.spec(&cloud.template, &bootstraps, &endpoints));
+    let specs: Vec<FunctionSpec> = specs.collect::<Result<_, _>>()?;
+    let events = Events::load(&root, &cloud).await?;
+    let host = stack::host(folder.join("logs"), cloud.access_keys.clone());
+
+    let mut bench = Bench::new(&events, &cloud.gateway, &host, subjects.iter().copied().zip(&specs));
+    say(&format!("Measuring {} cold starts and {} warm events of each …", options.starts, options.events));
+    bench.cold(options.starts).await?;
+    bench.warm(options.events).await?;
+    let table = Table::new(bench.figures()?);
+    table.lines().iter().for_each(|line| say(line));
+    if let Some(file) = &options.json {
+        let text = serde_json::to_string_pretty(&table).map_err(Failed::from)?;
+        std::fs::write(file, text).map_err(|error| unwritable(file, &error))?;
+    }
+    table.verdict()
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failed {
+    Failed(format!("can't write {}: {error}; make the folder writable", path.display()))
+}

@@ -88,14 +88,18 @@ pub struct Token {
 /// See [`Command::Bench`].
 #[derive(Debug, Args)]
 pub struct Bench {
-    /// The functions to measure; all if none is named
+    /// The functions to measure beside the bare sender; all if none is named
+    #[arg(value_name = "FUNCTION")]
     pub functions: Vec<String>,
     /// Warm events to average over
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, value_name = "N", default_value_t = 500)]
     pub events: u32,
     /// Cold starts to take the median of
-    #[arg(long, default_value_t = 11)]
+    #[arg(long, value_name = "N", default_value_t = 11)]
     pub starts: u32,
+    /// Write the figures to FILE
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -68,10 +68,10 @@ impl Joined {
     /// The first webhook secret of an app.
     pub async fn webhook_secret(&self, app: &str) -> Result<SecretString, JoinError> {
         let secrets = self.secret::<platform::secrets::App>(app).await?.webhook_secrets;
-        secrets.into_iter().next().ok_or_else(|| JoinError::Secret {
-            name: app.to_owned(),
-            reason: "has no webhook_secrets".to_owned(),
-        })
+        secrets
+            .into_iter()
+            .next()
+            .ok_or_else(|| JoinError::Secret { name: app.to_owned(), reason: "has no webhook_secrets".to_owned() })
     }
 
     async fn secret<T: for<'de> Deserialize<'de>>(&self, name: &str) -> Result<T, JoinError> {

@@ -23,7 +23,9 @@ async fn main() -> ExitCode {
         Some(Command::Sign(options)) => sign_file(options).await,
         Some(Command::Token(options)) => token(options).await,
         Some(Command::Fire { schedule }) => fire(&schedule).await,
-        Some(Command::Bench(options)) => local::bench::run(&options).await.map(|()| ExitCode::SUCCESS).map_err(Into::into),
+        Some(Command::Bench(options)) => {
+            local::bench::run(&options).await.map(|()| ExitCode::SUCCESS).map_err(Into::into)
+        }
     };
     outcome.unwrap_or_else(|error| {
         complain(&format!("cargo local: {error}"));
@@ -51,8 +53,9 @@ async fn run(run: Run) -> Outcome {
 }
 
 async fn serve(run: &Run) -> Result<(Stack, Report), Box<dyn Error>> {
-    say("Building the functions …");
     let root = bootstraps::root();
+    Stack::check(&root.join("template.yaml"), &run.parameter_overrides, run.port).await?;
+    say("Building the functions …");
     let bootstraps = Bootstraps::build(&root, Profile::Dev, &[]).await?;
     say("Starting the stack of template.yaml …");
     let stack = Stack::start(Options {
@@ -71,10 +74,15 @@ async fn serve(run: &Run) -> Result<(Stack, Report), Box<dyn Error>> {
     if !run.no_story {
         say("The story:");
         story::play(&stack, &mut report).await;
-        say(if report.ok { "Every step held." } else { "A step did not hold; the functions' logs are in target/local/logs." });
+        say(if report.ok {
+            "Every step held."
+        } else {
+            "A step did not hold; the functions' logs are in target/local/logs."
+        });
     }
     if let Some(file) = &run.json {
-        std::fs::write(file, serde_json::to_string_pretty(&report)?).map_err(|error| format!("{}: {error}", file.display()))?;
+        std::fs::write(file, serde_json::to_string_pretty(&report)?)
+            .map_err(|error| format!("{}: {error}", file.display()))?;
     }
     if !run.once {
         say("To join from another program (also in target/local/env):");

@@ -22,7 +22,9 @@ pub enum Expression {
 
 /// An expression that is not EventBridge's.
 #[derive(Debug, thiserror::Error)]
-#[error("template.yaml: schedule {name:?}: {expression:?} is not rate(N minutes|hours|days) or a six-field cron(…): {reason}")]
+#[error(
+    "template.yaml: schedule {name:?}: {expression:?} is not rate(N minutes|hours|days) or a six-field cron(…): {reason}"
+)]
 pub struct ScheduleError {
     name: String,
     expression: String,
@@ -94,7 +96,11 @@ impl FromStr for Expression {
                 "day" => 86400,
                 _ => return Err("the unit is not minutes, hours or days".into()),
             };
-            return if count > 0 { Ok(Self::Rate(SignedDuration::from_secs(count * seconds))) } else { Err("zero".into()) };
+            return if count > 0 {
+                Ok(Self::Rate(SignedDuration::from_secs(count * seconds)))
+            } else {
+                Err("zero".into())
+            };
         }
         let fields: Vec<_> = inner("cron").ok_or("neither rate nor cron")?.split_whitespace().collect();
         let [minute, hour, day, month, weekday, year] = fields[..] else { return Err("cron has six fields".into()) };
@@ -131,7 +137,9 @@ mod tests {
 
     #[test]
     fn what_is_not_an_expression_is_refused() {
-        for text in ["", "rate(0 minutes)", "rate(5)", "rate(5 weeks)", "cron(0 0 * * *)", "cron(0 0 ? * 1 *)", "at(now)"] {
+        for text in
+            ["", "rate(0 minutes)", "rate(5)", "rate(5 weeks)", "cron(0 0 * * *)", "cron(0 0 ? * 1 *)", "at(now)"]
+        {
             assert!(text.parse::<Expression>().is_err(), "{text}");
         }
     }

@@ -1,5 +1,7 @@
 //! The whole stack: AWS, gateway, functions, HTTP API, pollers, schedules, controls, wired by template.yaml.
 
+mod cloud;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -7,19 +9,19 @@ use std::{
     time::Duration,
 };
 
-use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::json;
+use secrecy::SecretString;
 use tokio::{
     net::TcpListener,
     task::{AbortHandle, JoinHandle},
     time::timeout,
 };
 
+pub use self::cloud::Cloud;
 use crate::{
     aws::{
         Clients, Embedded, EmbeddedError, Gateway, Service,
         clients::{DEVELOPER_KEY, POLLER_KEY},
-        provision::{ProvisionError, provision, random_text},
+        provision::ProvisionError,
     },
     bootstraps::Bootstraps,
     control::Control,
@@ -27,15 +29,15 @@ use crate::{
     lambda::{AccessKeys, Function, FunctionSpec, Host, background},
     mapping::Poller,
     schedule::{ScheduleError, Timer},
-    template::{Context, Template, TemplateError, allows},
+    template::{self, Context, Template, TemplateError, allows},
 };
 
 /// The region everything believes to be in.
 pub const REGION: &str = "us-east-1";
 /// The account everything belongs to.
 pub const ACCOUNT: &str = "000000000000";
-/// The Stripe account that the local app's plain endpoint events belong to.
-pub const STRIPE_ACCOUNT: &str = "acct_local";
+/// The provider-side account of the local apps: theirs are the events that name none.
+pub const LOCAL_ACCOUNT: &str = "acct_local";
 /// Execution environments per function, unless the template reserves fewer.
 const ENVIRONMENTS: usize = 8;
 /// What a function's role needs on the queue of a mapping.
@@ -80,7 +82,7 @@ pub struct Stack {
     pub timers: Vec<Timer>,
     /// What signs sessions.
     pub session_key: SecretString,
-    /// What signs webhooks, by provider.
+    /// What signs webhooks, by app.
     pub webhook_secrets: BTreeMap<&'static str, SecretString>,
     directory: PathBuf,
     tasks: Vec<AbortHandle>,
@@ -130,9 +132,9 @@ pub enum StackError {
         /// On what.
         queue: String,
     },
-    /// A session key could not be stored or read.
-    #[error("the session key: {0}")]
-    Session(String),
+    /// A secret could not be stored or read.
+    #[error("a secret: {0}")]
+    Secret(String),
 }
 
 /// Nothing came of waiting.
@@ -141,6 +143,14 @@ pub enum StackError {
 pub struct Waited(Duration);
 
 impl Stack {
+    /// Finds what would keep the stack from starting, before anything is built: a broken template, a port in use.
+    pub async fn check(template: &Path, overrides: &[(String, String)], port: u16) -> Result<(), StackError> {
+        listen(port).await?;
+        let context = Context { region: REGION.into(), account: ACCOUNT.into(), sqs_base: String::new() };
+        Template::load(template, overrides, &context)?;
+        Ok(())
+    }
+
     /// Starts everything.
     pub async fn start(options: Options) -> Result<Self, StackError> {
         let log_dir = options.directory.join("logs");
@@ -154,49 +164,15 @@ impl Stack {
 
         let front = listen(options.port).await?;
         let port = front.local_addr().map_err(|source| StackError::Port { port: options.port, source })?.port();
-        let (aws_url, aws) = listen_any().await?;
         let (control_url, control) = listen_any().await?;
 
-        let sqs_base = options.aws_endpoint.clone().unwrap_or_else(|| aws_url.clone());
-        let context = Context { region: REGION.into(), account: ACCOUNT.into(), sqs_base };
-        let template = Arc::new(Template::load(&options.template, &options.overrides, &context)?);
-        let embedded = match options.aws_endpoint {
-            Some(_) => None,
-            None => Some(Embedded::start(&aws_url, REGION, ACCOUNT, &events).await?),
-        };
-        let backend = |service| {
-            let own = embedded.as_ref().and_then(|embedded| embedded.url(service));
-            own.or_else(|| options.aws_endpoint.clone()).map(|url| (service, url))
-        };
-        let access_keys = AccessKeys::default();
-        let backends = Service::ALL.into_iter().filter_map(backend).collect();
-        let gateway = Gateway::new(backends, access_keys.clone(), Arc::clone(&template));
-        let mut tasks: Vec<JoinHandle<()>> = vec![background(Arc::clone(&gateway).serve(aws))];
-        let clients = Clients::new(&aws_url, REGION, DEVELOPER_KEY);
-        provision(&clients, &template).await?;
-        let webhook_secrets = configure_apps(&clients, &template).await?;
-        let session_key = session_key(&clients, &template).await?;
+        let cloud = Cloud::start(&options.template, &options.overrides, options.aws_endpoint, &events).await?;
+        let Cloud { url: aws_url, template, gateway, clients, embedded, .. } = cloud;
+        let mut tasks = vec![cloud.served];
 
-        let host = Host { region: REGION.into(), account: ACCOUNT.into(), log_dir, access_keys };
-        let functions: Vec<_> = template
-            .functions
-            .iter()
-            .map(|function| {
-                let reserved = function.reserved_concurrency.and_then(|count| usize::try_from(count).ok());
-                let spec = FunctionSpec {
-                    name: function.name.clone(),
-                    binary: options.bootstraps.path(&function.binary),
-                    arguments: Vec::new(),
-                    memory_mb: function.memory_mb,
-                    timeout: function.timeout,
-                    environment: function.environment.clone(),
-                    concurrency: reserved.unwrap_or(ENVIRONMENTS),
-                    log_level: function.log_level.clone(),
-                    endpoints: endpoints(&aws_url),
-                };
-                Function::new(spec, host.clone())
-            })
-            .collect();
+        let host = host(log_dir, cloud.access_keys);
+        let function = |declared| Function::new(spec(declared, &options.bootstraps, endpoints(&aws_url)), host.clone());
+        let functions: Vec<_> = template.functions.iter().map(function).collect();
         gateway.know(functions.clone());
 
         let mut timers = Vec::new();
@@ -237,8 +213,8 @@ impl Stack {
             functions,
             embedded,
             timers,
-            session_key,
-            webhook_secrets,
+            session_key: cloud.session_key,
+            webhook_secrets: cloud.webhook_secrets,
             directory: options.directory,
             tasks: tasks.iter().map(JoinHandle::abort_handle).collect(),
         })
@@ -312,7 +288,10 @@ impl Stack {
             ("INTERTIE_URL", self.url.clone()),
             ("INTERTIE_CONTROL_URL", self.control_url.clone()),
             ("INTERTIE_PREFIX", self.prefix().to_owned()),
-            ("INTERTIE_SESSION", self.session("local-user", Some("admin"), Duration::from_hours(24)).unwrap_or_default()),
+            (
+                "INTERTIE_SESSION",
+                self.session("local-user", Some("admin"), Duration::from_hours(24)).unwrap_or_default(),
+            ),
         ];
         all.extend(pairs.map(|(name, value)| (name.to_owned(), value)));
         all.extend(self.template.functions.iter().flat_map(|function| function.environment.clone()));
@@ -321,9 +300,9 @@ impl Stack {
 
     /// Writes [`environment`](Self::environment) for `cargo local sign`, `token` and `fire`, and for other programs.
     pub fn write_env(&self) -> Result<(), StackError> {
-        let lines: String = self.environment().iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let lines: Vec<_> = self.environment().iter().map(|(name, value)| format!("{name}={value}")).collect();
         let path = self.env_file();
-        std::fs::write(&path, lines).map_err(|source| StackError::File { path, source })
+        std::fs::write(&path, lines.join("\n") + "\n").map_err(|source| StackError::File { path, source })
     }
 }
 
@@ -332,6 +311,31 @@ impl Drop for Stack {
         for task in &self.tasks {
             task.abort();
         }
+    }
+}
+
+/// Where functions run.
+pub(crate) fn host(log_dir: PathBuf, access_keys: AccessKeys) -> Host {
+    Host { region: REGION.into(), account: ACCOUNT.into(), log_dir, access_keys }
+}
+
+/// A function as the template declares it, with its bootstrap here.
+pub(crate) fn spec(
+    declared: &template::Function,
+    bootstraps: &Bootstraps,
+    endpoints: BTreeMap<String, String>,
+) -> FunctionSpec {
+    let reserved = declared.reserved_concurrency.and_then(|count| usize::try_from(count).ok());
+    FunctionSpec {
+        name: declared.name.clone(),
+        binary: bootstraps.path(&declared.binary),
+        arguments: Vec::new(),
+        memory_mb: declared.memory_mb,
+        timeout: declared.timeout,
+        environment: declared.environment.clone(),
+        concurrency: reserved.unwrap_or(ENVIRONMENTS),
+        log_level: declared.log_level.clone(),
+        endpoints,
     }
 }
 
@@ -347,43 +351,4 @@ async fn listen_any() -> Result<(String, TcpListener), StackError> {
     let listener = listen(0).await?;
     let address = listener.local_addr().map_err(|source| StackError::Port { port: 0, source })?;
     Ok((format!("http://{address}"), listener))
-}
-
-/// Gives the local app its secrets: what a person does in the console after deploying.
-async fn configure_apps(
-    clients: &Clients,
-    template: &Template,
-) -> Result<BTreeMap<&'static str, SecretString>, StackError> {
-    let mut secrets = BTreeMap::new();
-    for provider in providers::REGISTRY.iter().map(|provider| provider.spec()) {
-        let Some(stored) = template.secrets.iter().find(|it| it.name.ends_with(&format!("/{}", provider.secret))) else {
-            continue;
-        };
-        let webhook_secret = format!("whsec_{}", random_text(32, ALPHANUMERIC));
-        let mut app = json!({ "client_id": "local", "client_secret": "local", "webhook_secrets": [&webhook_secret] });
-        if provider.id == "stripe" {
-            app["account_id"] = STRIPE_ACCOUNT.into();
-        }
-        let call = clients.secrets.put_secret_value().secret_id(&stored.name).secret_string(app.to_string());
-        call.send().await.map_err(|error| StackError::Session(format!("{}: {error}", stored.name)))?;
-        secrets.insert(provider.id, webhook_secret.into());
-    }
-    Ok(secrets)
-}
-
-const ALPHANUMERIC: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-
-async fn session_key(clients: &Clients, template: &Template) -> Result<SecretString, StackError> {
-    #[derive(serde::Deserialize)]
-    struct Keys {
-        key: SecretString,
-    }
-    let name = template.secrets.iter().map(|secret| secret.name.as_str()).find(|name| name.ends_with("/session"));
-    let name = name.ok_or_else(|| StackError::Session("template.yaml declares no secret {prefix}/session".into()))?;
-    let call = clients.secrets.get_secret_value().secret_id(name);
-    let output = call.send().await.map_err(|error| StackError::Session(error.to_string()))?;
-    let keys: Keys = serde_json::from_str(output.secret_string().unwrap_or_default())
-        .map_err(|_| StackError::Session(format!("{name} is not {{\"key\":\"<base64>\",\"previous\":[]}}")))?;
-    debug_assert!(!keys.key.expose_secret().is_empty(), "generated by the template");
-    Ok(keys.key)
 }

@@ -15,7 +15,7 @@ use crate::{
     lambda::now,
     report::{Failed, Report},
     sign::sign,
-    stack::{REGION, STRIPE_ACCOUNT, Stack},
+    stack::{LOCAL_ACCOUNT, REGION, Stack},
     web::Web,
 };
 
@@ -60,7 +60,7 @@ impl Story<'_> {
             connected_at: now(),
         };
         integrations.put(&stored).await.map_err(Failed::from)?;
-        let found = integrations.of_account("stripe", STRIPE_ACCOUNT).await.map_err(Failed::from)?;
+        let found = integrations.of_account("stripe", LOCAL_ACCOUNT).await.map_err(Failed::from)?;
         expect(found == [stripe_key()], || format!("the account leads to {found:?}, not to the integration"))?;
         Ok((format!("{} (written directly; connecting is not part of this version)", stored.key.id()), ()))
     }
@@ -184,10 +184,8 @@ impl Story<'_> {
 
     /// Delivers `body` as Stripe would, or as somebody without the secret.
     async fn deliver(&self, body: &str, genuine: bool) -> Result<(u16, String), Failed> {
-        let secret = match genuine {
-            true => self.stack.webhook_secrets.get("stripe").cloned().unwrap_or_default(),
-            false => "whsec_guessed".into(),
-        };
+        let app = self.stack.webhook_secrets.get("stripe").cloned().unwrap_or_default();
+        let secret = if genuine { app } else { "whsec_guessed".into() };
         let headers = sign("stripe", body.as_bytes(), &secret, now()).map_err(Failed::from)?;
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.call(Method::POST, "/webhooks/stripe", &headers, body).await
@@ -199,7 +197,7 @@ impl Story<'_> {
     }
 
     async fn settled(&self, event_id: &str) -> Result<Seen, Failed> {
-        self.settled_in(STRIPE_ACCOUNT, event_id).await
+        self.settled_in(LOCAL_ACCOUNT, event_id).await
     }
 
     /// The idempotency record once it is done and no message is left.
@@ -233,12 +231,13 @@ impl Story<'_> {
 
 /// The integration of the story.
 pub fn stripe_key() -> IntegrationKey {
-    IntegrationKey { user_id: USER.into(), provider: "stripe".into(), account_id: STRIPE_ACCOUNT.into() }
+    IntegrationKey { user_id: USER.into(), provider: "stripe".into(), account_id: LOCAL_ACCOUNT.into() }
 }
 
 fn customer(event_id: &str, kind: &str, created: i64, email: &str) -> String {
     let object = json!({ "id": "cus_story", "object": "customer", "email": email, "name": "Anna", "livemode": false });
-    json!({ "id": event_id, "object": "event", "type": kind, "created": created, "data": { "object": object } }).to_string()
+    json!({ "id": event_id, "object": "event", "type": kind, "created": created, "data": { "object": object } })
+        .to_string()
 }
 
 fn expect(held: bool, otherwise: impl FnOnce() -> String) -> Result<(), Failed> {

@@ -58,9 +58,9 @@ impl Web {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Result<Response<Bytes>, WebError> {
-        let builder = headers.iter().fold(Request::builder().method(method).uri(url), |builder, (name, value)| {
-            builder.header(*name, *value)
-        });
+        let builder = headers
+            .iter()
+            .fold(Request::builder().method(method).uri(url), |builder, (name, value)| builder.header(*name, *value));
         self.send(builder.body(Full::new(body.into()))?).await
     }
 }

@@ -1,1 +1,163 @@
-//! x
+//! What the tests stand on: a real stack, or just the embedded AWS, each test its own.
+
+#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test that can't go on fails")]
+
+use std::{path::PathBuf, time::Duration};
+
+use domain::{Integration, IntegrationKey, integration::State};
+use jiff::Timestamp;
+use local::{
+    aws::{Clients, clients::DEVELOPER_KEY, sqs::Sqs},
+    bootstraps::{self, Bootstraps, Profile},
+    sign::sign,
+    stack::{ACCOUNT, Cloud, LOCAL_ACCOUNT, Options, REGION, Stack},
+    template::{Context, Template},
+    web::Web,
+};
+use platform::{Aws, aws::Patience, integrations::Integrations};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio::{sync::OnceCell, task::JoinHandle};
+
+/// How long an effect may take to appear on a busy machine.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The parameters that let fault runs take seconds.
+pub const FAST: &[(&str, &str)] = &[
+    ("ProcessTimeoutSeconds", "3"),
+    ("WebhooksVisibilitySeconds", "3"),
+    ("ClaimLeaseSeconds", "2"),
+    ("MaxReceiveCount", "10"),
+];
+
+static BOOTSTRAPS: OnceCell<Bootstraps> = OnceCell::const_new();
+
+/// The functions, built once per test binary.
+pub async fn bootstraps() -> Bootstraps {
+    let build = async || Bootstraps::build(&bootstraps::root(), Profile::Dev, &[]).await.expect("the functions build");
+    BOOTSTRAPS.get_or_init(build).await.clone()
+}
+
+/// A folder of this test's own under the target folder.
+pub fn directory() -> PathBuf {
+    let target = bootstraps::target_folder().expect("tests run from the target folder");
+    target.join("local-tests").join(uuid::Uuid::new_v4().to_string())
+}
+
+/// A stack with these parameters, and an integration of [`LOCAL_ACCOUNT`].
+pub async fn stack(overrides: &[(&str, &str)]) -> Stack {
+    let stack = Stack::start(Options {
+        template: bootstraps::root().join("template.yaml"),
+        directory: directory(),
+        port: 0,
+        overrides: overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        aws_endpoint: None,
+        bootstraps: bootstraps().await,
+    })
+    .await
+    .expect("the stack starts");
+    let aws = Aws::at(&stack.aws_url, REGION, DEVELOPER_KEY, Patience::QUEUE);
+    let integrations = Integrations::new(&aws, stack.table("integrations"));
+    integrations.put(&integration("user-1")).await.expect("the integration is stored");
+    stack
+}
+
+/// A connected Stripe integration of a user.
+pub fn integration(user_id: &str) -> Integration {
+    let key = IntegrationKey { user_id: user_id.into(), provider: "stripe".into(), account_id: LOCAL_ACCOUNT.into() };
+    Integration { key, account_name: "Shop".into(), state: State::Connected, connected_at: Timestamp::UNIX_EPOCH }
+}
+
+/// The embedded AWS with everything template.yaml declares, without functions.
+pub struct Ground {
+    /// For the platform's stores.
+    pub aws: Aws,
+    /// For looking past them.
+    pub clients: Clients,
+    /// The queues.
+    pub sqs: Sqs,
+}
+
+impl Ground {
+    /// Starts it.
+    pub async fn start() -> Self {
+        let directory = directory();
+        std::fs::create_dir_all(&directory).expect("a folder");
+        let template = bootstraps::root().join("template.yaml");
+        let cloud = Cloud::start(&template, &[], None, &directory.join("events.jsonl")).await.expect("AWS starts");
+        let aws = Aws::at(&cloud.url, REGION, DEVELOPER_KEY, Patience::QUEUE);
+        Self { aws, clients: cloud.clients, sqs: cloud.embedded.expect("the embedded one").sqs }
+    }
+
+    /// The URL of a queue, by its name without prefix.
+    pub fn queue_url(&self, name: &str) -> String {
+        self.sqs.queue_url(&format!("intertie-{name}"))
+    }
+}
+
+/// Runs something beside the test.
+#[expect(clippy::disallowed_methods, reason = "the rule guards functions, whose sandbox freezes")]
+pub fn start<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    tokio::spawn(work)
+}
+
+/// template.yaml with these parameters.
+pub fn template(sqs_base: &str, overrides: &[(&str, &str)]) -> Template {
+    let context = Context { region: REGION.into(), account: ACCOUNT.into(), sqs_base: sqs_base.into() };
+    let overrides: Vec<_> = overrides.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Template::load(&bootstraps::root().join("template.yaml"), &overrides, &context).expect("template.yaml is read")
+}
+
+/// A Stripe event about a customer.
+pub fn customer_event(event_id: &str, customer: &str, created: i64) -> String {
+    let object = json!({ "id": customer, "object": "customer", "email": format!("{event_id}@example.com") });
+    let data = json!({ "object": object });
+    json!({ "id": event_id, "object": "event", "type": "customer.updated", "created": created, "data": data })
+        .to_string()
+}
+
+/// Delivers a body to a stack as Stripe does, signed now. The status, or none if there was no answer.
+pub async fn deliver(web: &Web, stack: &Stack, body: &str) -> Option<u16> {
+    let secret: &SecretString = &stack.webhook_secrets["stripe"];
+    let headers = sign("stripe", body.as_bytes(), secret, platform::clock::now()).expect("Stripe signs");
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let url = format!("{}/webhooks/stripe", stack.url);
+    let response = web.call(http::Method::POST, &url, &headers, body.to_owned()).await;
+    response.ok().map(|response| response.status().as_u16())
+}
+
+/// What the idempotency record of an event says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its state.
+    pub state: String,
+    /// How often processing was started.
+    pub attempts: u64,
+    /// How often the effect was committed.
+    pub effects: u64,
+}
+
+/// The idempotency record of an event of [`LOCAL_ACCOUNT`], read past the code that wrote it.
+pub async fn seen(stack: &Stack, event_id: &str) -> Option<Seen> {
+    let key = aws_sdk_dynamodb::types::AttributeValue::S(format!("stripe#{LOCAL_ACCOUNT}#{event_id}"));
+    let call = stack.clients.dynamodb.get_item().table_name(stack.table("idempotency")).key("key", key);
+    let item = call.consistent_read(true).send().await.expect("DynamoDB answers").item?;
+    let number = |name: &str| item[name].as_n().expect("a number").parse().expect("a number");
+    let state = item["state"].as_s().expect("a text").clone();
+    Some(Seen { state, attempts: number("attempts"), effects: number("effects") })
+}
+
+/// Messages in a queue, by its name without prefix: waiting, worked on, delayed.
+pub fn depth(stack: &Stack, queue: &str) -> usize {
+    let embedded = stack.embedded.as_ref().expect("tests use the embedded AWS");
+    let depths = embedded.sqs.depths();
+    let depth =
+        depths.iter().find(|depth| depth.name == format!("{}-{queue}", stack.prefix())).expect("the queue exists");
+    depth.visible + depth.in_flight + depth.delayed
+}
+
+/// The details of the events on the bus.
+pub fn published(stack: &Stack) -> Vec<Value> {
+    let lines = std::fs::read_to_string(stack.directory().join("events.jsonl")).expect("the file exists");
+    lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON")["detail"].clone()).collect()
+}

@@ -1,7 +1,7 @@
 //! The bootstrap of `api-proxy`.
 
+use api_proxy::{ApiProxy, Config};
 use platform::{Aws, aws::Patience, config, telemetry};
-use api_proxy::{Config, ApiProxy};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {

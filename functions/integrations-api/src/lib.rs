@@ -70,9 +70,8 @@ impl IntegrationsApi {
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
         let answer = self.route(&request, &call).await;
-        Ok(answer.unwrap_or_else(|error| match wants_html(request.headers()) {
-            true => page::problem(&error),
-            false => problem(&error, &call.request_id),
+        Ok(answer.unwrap_or_else(|error| {
+            if wants_html(request.headers()) { page::problem(&error) } else { problem(&error, &call.request_id) }
         }))
     }
 
@@ -170,6 +169,7 @@ impl IntegrationsApi {
         }
         /// Nothing calls a provider yet, so every service is idle.
         #[derive(Serialize)]
+        #[expect(clippy::struct_field_names, reason = "the contract's name")]
         struct Service {
             service: &'static str,
             status: &'static str,

@@ -1,7 +1,7 @@
 //! The bootstrap of `integrations-api`.
 
-use platform::{Aws, aws::Patience, config, telemetry};
 use integrations_api::{Config, IntegrationsApi};
+use platform::{Aws, aws::Patience, config, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {

@@ -1,7 +1,7 @@
 //! The bootstrap of `oauth-callback`.
 
-use platform::{Aws, aws::Patience, config, telemetry};
 use oauth_callback::{Config, OauthCallback};
+use platform::{Aws, aws::Patience, config, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {

@@ -120,9 +120,9 @@ impl SyncScheduler {
                 break;
             }
             let due = self.due.shard(shard, now).await?;
-            let messages = due.into_iter().map(|[user_id, integration]| {
-                body(&SyncMessage { v: Version, user_id, integration, r#type: kind })
-            });
+            let messages = due
+                .into_iter()
+                .map(|[user_id, integration]| body(&SyncMessage { v: Version, user_id, integration, r#type: kind }));
             let messages = messages.collect::<Result<Vec<_>, _>>()?;
             sent += messages.len();
             self.syncs.send_all(messages).await?;

@@ -17,7 +17,11 @@ use domain::{Event, IntegrationKey};
 pub(crate) enum HandlerError {}
 
 /// Runs the application's handler for an event, if there is one. `integrations` are those of the event's account.
-#[expect(clippy::unused_async, reason = "handlers the application adds are async")]
+#[expect(
+    clippy::unused_async,
+    clippy::match_single_binding,
+    reason = "until the application adds an arm, which may wait"
+)]
 pub(crate) async fn handle(
     provider: &str,
     event: &Event<'_>,

@@ -107,7 +107,13 @@ impl Process {
     }
 
     /// Effect, publish, complete.
-    async fn process(&self, claim: &Claim, provider: &str, event: &Event<'_>, scope: &Scope<'_>) -> Result<(), Failure> {
+    async fn process(
+        &self,
+        claim: &Claim,
+        provider: &str,
+        event: &Event<'_>,
+        scope: &Scope<'_>,
+    ) -> Result<(), Failure> {
         let integrations = self.integrations(provider, scope).await?;
         if !claim.applied {
             let mut writes = Vec::new();
@@ -187,7 +193,10 @@ impl Handler for Process {
             Err(error) => return retry(&error, attempt),
         };
         if claim.body_hash != hash {
-            tracing::warn!(event.id = event.id, "a delivery of the same event had another body; the first claim's counts");
+            tracing::warn!(
+                event.id = event.id,
+                "a delivery of the same event had another body; the first claim's counts"
+            );
         }
         match self.process(&claim, provider, &event, &scope).await {
             Ok(()) => {
@@ -217,7 +226,9 @@ fn lost(verdict: Verdict, attempt: &Attempt) -> Disposition {
             tracing::info!("already applied");
             Disposition::Done
         }
-        Verdict::Busy(until) => Disposition::Defer(Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default()),
+        Verdict::Busy(until) => {
+            Disposition::Defer(Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default())
+        }
         // It became free between the refused claim and now.
         Verdict::Claim => Disposition::Retry(backoff(attempt.number)),
     }

@@ -29,7 +29,8 @@ pub fn missing(
 
 fn needed(template: &Template, service: Service, operation: &str, body: &Value) -> Vec<Right> {
     let text = |name: &str| body[name].as_str().unwrap_or_default();
-    let right = |operation: &str, resource: String| Right { action: format!("{}:{operation}", service.name()), resource };
+    let right =
+        |operation: &str, resource: String| Right { action: format!("{}:{operation}", service.name()), resource };
     match service {
         Service::Dynamodb => match body["TransactItems"].as_array() {
             // A transaction is authorised by the operations in it.
@@ -37,7 +38,8 @@ fn needed(template: &Template, service: Service, operation: &str, body: &Value) 
                 .iter()
                 .filter_map(|item| item.as_object()?.iter().next())
                 .map(|(kind, item)| {
-                    let operation = if kind == "ConditionCheck" { "ConditionCheckItem".into() } else { format!("{kind}Item") };
+                    let operation =
+                        if kind == "ConditionCheck" { "ConditionCheckItem".into() } else { format!("{kind}Item") };
                     right(&operation, table(template, item["TableName"].as_str().unwrap_or_default()))
                 })
                 .collect(),

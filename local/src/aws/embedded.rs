@@ -110,4 +110,3 @@ where
     });
     Ok(address)
 }
-

@@ -104,7 +104,9 @@ impl Fault {
     }
 
     fn matches(&self, call: Call<'_>) -> bool {
-        self.function.as_deref().is_none_or(|name| call.function == name || call.function.ends_with(&format!("-{name}")))
+        self.function
+            .as_deref()
+            .is_none_or(|name| call.function == name || call.function.ends_with(&format!("-{name}")))
             && self.service.is_none_or(|service| service == call.service)
             && self.operation.as_deref().is_none_or(|operation| operation == call.operation)
     }

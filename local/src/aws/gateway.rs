@@ -152,7 +152,8 @@ impl Gateway {
         let url = self.backends.get(&service).ok_or(Cut)?;
         let mut request = Request::post(url).body(Full::new(body)).map_err(|_| Cut)?;
         for (name, value) in headers {
-            if !matches!(*name, header::HOST | header::CONTENT_LENGTH | header::CONNECTION | header::TRANSFER_ENCODING) {
+            if !matches!(*name, header::HOST | header::CONTENT_LENGTH | header::CONNECTION | header::TRANSFER_ENCODING)
+            {
                 request.headers_mut().append(name, value.clone());
             }
         }
@@ -177,7 +178,7 @@ impl Gateway {
     }
 }
 
-/// The access key and service of a SigV4 signature: `… Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`.
+/// The access key and service of a signature, version 4: `… Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`.
 fn signer(headers: &HeaderMap) -> Option<(&str, Service)> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let mut scope = value.split_once("Credential=")?.1.split([',', '/']);

@@ -41,9 +41,10 @@ pub async fn provision(clients: &Clients, template: &Template) -> Result<(), Pro
     // In the template's order: a queue names its dead-letter queue.
     for queue in &template.queues {
         let call = clients.sqs.create_queue().queue_name(&queue.name);
-        let call = queue.attributes.iter().fold(call, |call, (name, value)| {
-            call.attributes(QueueAttributeName::from(name.as_str()), value)
-        });
+        let call = queue
+            .attributes
+            .iter()
+            .fold(call, |call, (name, value)| call.attributes(QueueAttributeName::from(name.as_str()), value));
         call.send().await.map_err(ProvisionError::new(format!("queue {}", queue.name)))?;
     }
     try_join_all(template.tables.iter().map(|table| create_table(clients, table))).await?;
@@ -113,9 +114,7 @@ async fn create_table(clients: &Clients, table: &Table) -> Result<(), ProvisionE
     Ok(())
 }
 
-fn key_schema(
-    schema: &KeySchema,
-) -> Result<Vec<KeySchemaElement>, aws_sdk_dynamodb::error::BuildError> {
+fn key_schema(schema: &KeySchema) -> Result<Vec<KeySchemaElement>, aws_sdk_dynamodb::error::BuildError> {
     let element = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
     let range = schema.range.as_deref().map(|range| element(range, KeyType::Range));
     std::iter::once(element(&schema.hash, KeyType::Hash)).chain(range).collect()
@@ -136,6 +135,7 @@ fn first_value(value: &SecretValue) -> String {
 pub fn random_text(length: usize, alphabet: &str) -> String {
     let alphabet: Vec<char> = alphabet.chars().collect();
     // Bytes 6 and 8 of a version 4 UUID are not all random.
-    let bytes = std::iter::repeat_with(|| Uuid::new_v4().into_bytes()).flat_map(|bytes| [bytes[0], bytes[1], bytes[15]]);
+    let bytes =
+        std::iter::repeat_with(|| Uuid::new_v4().into_bytes()).flat_map(|bytes| [bytes[0], bytes[1], bytes[15]]);
     bytes.take(length).filter_map(|byte| alphabet.get(usize::from(byte) % alphabet.len())).collect()
 }

@@ -78,7 +78,8 @@ pub(super) fn decode(text: &str) -> String {
 fn is_text(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    kind.starts_with("text/") || ["application/json", "application/xml", "application/javascript"].contains(&kind.as_str())
+    kind.starts_with("text/")
+        || ["application/json", "application/xml", "application/javascript"].contains(&kind.as_str())
 }
 
 /// Names in lower case, duplicates joined by commas, cookies apart.
@@ -96,7 +97,11 @@ fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
 
 fn cookies(headers: &HeaderMap) -> Vec<String> {
     let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(';')).map(|pair| pair.trim().to_owned()).filter(|pair| !pair.is_empty()).collect()
+    values
+        .flat_map(|value| value.split(';'))
+        .map(|pair| pair.trim().to_owned())
+        .filter(|pair| !pair.is_empty())
+        .collect()
 }
 
 /// Decoded; the values of a repeated name joined by commas.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::stripe_key;
 use crate::{
     report::Failed,
-    stack::{STRIPE_ACCOUNT, Stack},
+    stack::{LOCAL_ACCOUNT, Stack},
 };
 
 /// Looks at the stores of a stack.
@@ -28,7 +28,7 @@ impl<'s> Look<'s> {
     }
 
     pub(super) async fn seen(&self, event_id: &str) -> Result<Option<Seen>, Failed> {
-        self.seen_in(STRIPE_ACCOUNT, event_id).await
+        self.seen_in(LOCAL_ACCOUNT, event_id).await
     }
 
     pub(super) async fn seen_in(&self, account: &str, event_id: &str) -> Result<Option<Seen>, Failed> {

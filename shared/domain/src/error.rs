@@ -3,11 +3,10 @@
 //! *Invariant:* no sentence holds a status code, a provider's jargon or a secret.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// What kind of problem it is. The set is closed: callers may match on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Nobody is signed in.
     Unauthenticated,
@@ -43,7 +42,6 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// What kind.
-    #[serde(serialize_with = "public_kind")]
     pub kind: Kind,
     /// A sentence for a person.
     pub message: String,
@@ -122,8 +120,10 @@ impl Problem {
     }
 }
 
-fn public_kind<S: serde::Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(kind.name())
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 #[cfg(test)]

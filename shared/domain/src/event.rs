@@ -29,7 +29,9 @@ pub enum NotAnEvent {
     #[error("not an event: {0}")]
     Shape(#[from] serde_json::Error),
     /// The id can't serve as a key.
-    #[error("not an event: its id is empty, longer than {MAX_ID} bytes, or has characters other than letters, digits and . _ : -")]
+    #[error(
+        "not an event: its id is empty, longer than {MAX_ID} bytes, or has characters other than letters, digits and . _ : -"
+    )]
     Id,
     /// The time is out of range.
     #[error("not an event: its time is out of range")]

@@ -159,7 +159,11 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
-    use crate::{UnverifiedDelivery, json::NotJson, signature::{Encoding, Key, Part, Scheme}};
+    use crate::{
+        UnverifiedDelivery,
+        json::NotJson,
+        signature::{Encoding, Key, Part, Scheme},
+    };
 
     const SCHEME: Scheme = Scheme {
         header: "x-signature",

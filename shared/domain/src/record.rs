@@ -53,6 +53,9 @@ impl Change {
     }
 }
 
+/// The longest key, in bytes: DynamoDB's limit on a sort key.
+pub const MAX_KEY: usize = 1024;
+
 /// The key of an object among the records of an integration: `stream#id`.
 pub fn key(stream: &str, id: &str) -> String {
     format!("{stream}#{id}")

@@ -7,10 +7,12 @@ use serde_json::value::RawValue;
 
 use crate::aws::{Aws, AwsError, client};
 
-/// What EventBridge takes in one entry, in bytes: <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html>.
-const MAX_ENTRY: usize = 256 * 1024;
-/// What EventBridge takes in one call, in entries.
+/// What one call carries at most, in bytes. EventBridge takes 1 MiB, but many of its targets no more than this.
+const MAX_BYTES: usize = 256 * 1024;
+/// What EventBridge takes in one call, in entries:
+/// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>.
 const MAX_ENTRIES: usize = 10;
+const ACTION: &str = "events:PutEvents";
 
 /// The bus.
 #[derive(Debug, Clone)]
@@ -59,36 +61,48 @@ impl Bus {
 
     /// Publishes the same event for each of its integrations. `record` is where its payload can be read if it is too large.
     pub async fn publish(&self, details: &[Detail<'_>], record: Option<&str>) -> Result<(), AwsError> {
-        const ACTION: &str = "events:PutEvents";
-        let entries: Vec<_> = details.iter().map(|detail| self.entry(detail, record)).collect::<Result<_, _>>()?;
-        for chunk in entries.chunks(MAX_ENTRIES) {
-            let call = self.client.put_events().set_entries(Some(chunk.to_vec()));
-            let output = call.send().await.map_err(|error| AwsError::new(ACTION, &error))?;
-            if let Some(failed) = output.entries().iter().find(|entry| entry.error_code().is_some()) {
-                let reason = failed.error_code().unwrap_or_default();
-                return Err(AwsError::answer(ACTION, format!("{reason}, {} failed", output.failed_entry_count())));
+        let mut call = (Vec::new(), 0);
+        for detail in details {
+            let (entry, size) = self.entry(detail, record)?;
+            if call.0.len() == MAX_ENTRIES || call.1 + size > MAX_BYTES {
+                self.put(std::mem::take(&mut call).0).await?;
             }
+            call.0.push(entry);
+            call.1 += size;
         }
-        Ok(())
+        self.put(call.0).await
     }
 
-    fn entry(&self, detail: &Detail<'_>, record: Option<&str>) -> Result<PutEventsRequestEntry, AwsError> {
+    async fn put(&self, entries: Vec<PutEventsRequestEntry>) -> Result<(), AwsError> {
+        let call = self.client.put_events().set_entries(Some(entries));
+        let output = call.send().await.map_err(|error| AwsError::new(ACTION, &error))?;
+        match output.entries().iter().find_map(|entry| entry.error_code()) {
+            Some(code) => Err(AwsError::answer(ACTION, format!("{code}, {} failed", output.failed_entry_count()))),
+            None => Ok(()),
+        }
+    }
+
+    /// An entry and its size, in bytes.
+    fn entry(&self, detail: &Detail<'_>, record: Option<&str>) -> Result<(PutEventsRequestEntry, usize), AwsError> {
         let text = |detail: &Detail<'_>| {
-            serde_json::to_string(detail).map_err(|error| AwsError::answer("events:PutEvents", error.to_string()))
+            serde_json::to_string(detail).map_err(|error| AwsError::answer(ACTION, error.to_string()))
         };
         let source = format!("intertie.{}", detail.provider);
         let mut body = text(detail)?;
         // The size of an entry counts its source and type too, and 14 bytes for the time.
-        if body.len() + source.len() + detail.r#type.len() + 14 > MAX_ENTRY {
+        let rest = source.len() + detail.r#type.len() + 14;
+        if body.len() + rest > MAX_BYTES {
             let data = Data::Reference { record: record.map(str::to_owned) };
             body = text(&Detail { data, ..detail.clone() })?;
         }
-        Ok(PutEventsRequestEntry::builder()
+        let size = body.len() + rest;
+        let entry = PutEventsRequestEntry::builder()
             .event_bus_name(&self.name)
             .source(source)
             .detail_type(detail.r#type)
             .time(aws_sdk_eventbridge::primitives::DateTime::from_secs(detail.occurred_at.as_second()))
             .detail(body)
-            .build())
+            .build();
+        Ok((entry, size))
     }
 }

@@ -201,7 +201,9 @@ impl Claims {
         values.extend(reason.map(|reason| (":reason".to_owned(), s(reason))));
         match call.set_expression_attribute_values(Some(values)).send().await {
             Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {
+            Err(error)
+                if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+            {
                 Err(ClaimError::Superseded)
             }
             Err(error) => Err(AwsError::new("end of claim: dynamodb:UpdateItem", &error).into()),
@@ -244,10 +246,8 @@ fn read(item: &Item) -> Result<IdempotencyRecord, AwsError> {
 }
 
 fn old_item<R>(error: &SdkError<UpdateItemError, R>) -> Option<&Item> {
-    match error.as_service_error()? {
-        UpdateItemError::ConditionalCheckFailedException(refusal) => refusal.item(),
-        _ => None,
-    }
+    let UpdateItemError::ConditionalCheckFailedException(refusal) = error.as_service_error()? else { return None };
+    refusal.item()
 }
 
 /// The positions of the items whose conditions refused the transaction; `None` if it failed otherwise.
@@ -256,9 +256,7 @@ fn refusals<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Vec<usize
         return None;
     };
     let reasons = cancelled.cancellation_reasons().iter().enumerate();
-    let refused: Vec<_> = reasons
-        .filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed"))
-        .map(|(index, _)| index)
-        .collect();
+    let refused: Vec<_> =
+        reasons.filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed")).map(|(index, _)| index).collect();
     (!refused.is_empty()).then_some(refused)
 }

@@ -96,8 +96,7 @@ fn read(item: &Item) -> Result<Integration, AwsError> {
 }
 
 fn key(item: &Item) -> Result<IntegrationKey, AwsError> {
-    let (provider, account_id) =
-        text(item, "integration")?.split_once('#').ok_or_else(|| malformed("integration"))?;
+    let (provider, account_id) = text(item, "integration")?.split_once('#').ok_or_else(|| malformed("integration"))?;
     Ok(IntegrationKey {
         user_id: text(item, "user_id")?.to_owned(),
         provider: provider.to_owned(),

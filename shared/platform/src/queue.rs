@@ -5,7 +5,10 @@
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
-use aws_sdk_sqs::{Client, types::{MessageAttributeValue, SendMessageBatchRequestEntry}};
+use aws_sdk_sqs::{
+    Client,
+    types::{MessageAttributeValue, SendMessageBatchRequestEntry},
+};
 use domain::{Disposition, disposition::backoff};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use jiff::Timestamp;
@@ -60,7 +63,8 @@ impl Queue {
                 .iter()
                 .enumerate()
                 .map(|(index, body)| {
-                    let entry = SendMessageBatchRequestEntry::builder().id(index.to_string()).message_body(body).build();
+                    let entry =
+                        SendMessageBatchRequestEntry::builder().id(index.to_string()).message_body(body).build();
                     entry.map_err(|error| AwsError::answer(ACTION, error.to_string()))
                 })
                 .collect::<Result<_, _>>()?;
@@ -245,7 +249,7 @@ impl Consumer {
         let call = self.queue.client.send_message().queue_url(&self.queue.url).message_body(&received.body);
         let call = call.set_message_group_id(received.attributes.group.clone());
         let call = call.delay_seconds(seconds(after.min(MAX_DELAY)));
-        let call = call.message_attributes(HOPS, attribute("Number", hops)?);
+        let call = call.message_attributes(HOPS, attribute("Number", hops.to_string())?);
         call.send().await.map_err(|error| AwsError::new("sqs:SendMessage", &error))?;
         Ok(())
     }
@@ -255,7 +259,7 @@ impl Consumer {
         let call = call.message_body(&received.body).set_message_group_id(received.attributes.group.clone());
         let call = call
             .message_attributes("Reason", attribute("String", printable(reason))?)
-            .message_attributes("Attempt", attribute("Number", attempt)?)
+            .message_attributes("Attempt", attribute("Number", attempt.to_string())?)
             .message_attributes("MessageId", attribute("String", &received.message_id)?);
         call.send().await.map_err(|error| AwsError::new("sqs:SendMessage", &error))?;
         Ok(())
@@ -269,8 +273,8 @@ impl Received {
     }
 }
 
-fn attribute(kind: &str, value: impl ToString) -> Result<MessageAttributeValue, AwsError> {
-    let value = MessageAttributeValue::builder().data_type(kind).string_value(value.to_string()).build();
+fn attribute(kind: &str, value: impl Into<String>) -> Result<MessageAttributeValue, AwsError> {
+    let value = MessageAttributeValue::builder().data_type(kind).string_value(value).build();
     value.map_err(|error| AwsError::answer("sqs:SendMessage", error.to_string()))
 }
 

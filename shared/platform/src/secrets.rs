@@ -88,7 +88,10 @@ impl<T: DeserializeOwned> Secrets<T> {
         // The parser's error could quote the secret, so only its position is told.
         serde_json::from_str(text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            AwsError::answer(ACTION, format!("the secret {name:?} is not of the documented form (line {line}, column {column})"))
+            AwsError::answer(
+                ACTION,
+                format!("the secret {name:?} is not of the documented form (line {line}, column {column})"),
+            )
         })
     }
 }

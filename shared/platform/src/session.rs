@@ -1,8 +1,8 @@
 //! Who is calling: the session token, a JWT that the application minted.
 
+use ::http::{HeaderMap, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use ::http::{HeaderMap, header};
 use jiff::Timestamp;
 use jsonwebtoken::{
     Algorithm, DecodingKey, Validation,
@@ -95,9 +95,11 @@ impl Keys {
 /// HS256 by the HMAC that verifies webhooks; the library's own choices bring a second crypto stack.
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |_, _| Err(ErrorKind::InvalidAlgorithm.into()),
-    verifier_factory: |algorithm, key| match algorithm {
-        Algorithm::HS256 => Ok(Box::new(Hs256(key.try_get_hmac_secret()?.to_vec()))),
-        _ => Err(ErrorKind::InvalidAlgorithm.into()),
+    verifier_factory: |algorithm, key| {
+        if *algorithm != Algorithm::HS256 {
+            return Err(ErrorKind::InvalidAlgorithm.into());
+        }
+        Ok(Box::new(Hs256(key.try_get_hmac_secret()?.to_vec())))
     },
     jwk_utils: JwkUtils::new_unimplemented(),
 };

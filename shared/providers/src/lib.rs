@@ -14,7 +14,8 @@ use domain::{Event, NotAnEvent, Scheme};
 use serde_json::value::RawValue;
 
 /// All providers, in the order people see them.
-pub const REGISTRY: &[&dyn Provider] = &[&slack::Slack, &stripe::Stripe, &google_calendar::GoogleCalendar, &gmail::Gmail];
+pub const REGISTRY: &[&dyn Provider] =
+    &[&slack::Slack, &stripe::Stripe, &google_calendar::GoogleCalendar, &gmail::Gmail];
 
 /// What data says of a provider.
 #[derive(Debug)]

@@ -44,7 +44,7 @@ impl Message {
         attributes::check(&attributes)?;
         if bytes > settings.max_bytes {
             return Err(Fault::InvalidParameterValue(format!(
-                "One or more parameters are invalid. Reason: Message must be shorter than {} bytes; this one has {bytes}.",
+                "One or more parameters are invalid. Reason: Message must be shorter than {} bytes, not {bytes}.",
                 settings.max_bytes
             )));
         }

@@ -173,7 +173,7 @@ impl Queue {
         self.messages.values().map(|stored| stored.visible_at).filter(|at| *at > now).min()
     }
 
-    /// The visible messages in the order of delivery: the group with the fewest in flight first, then who waits longest.
+    /// The visible messages in order of delivery: first whose group has the fewest in flight, then who waits longest.
     ///
     /// A message without a group is a tenant of its own.
     fn in_turn(&self, now: Duration) -> Vec<u64> {

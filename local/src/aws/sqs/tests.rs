@@ -116,6 +116,11 @@ async fn waits(mut receiver: Pin<&mut impl Future>) -> bool {
     poll_fn(|context| Poll::Ready(receiver.as_mut().poll(context).is_pending())).await
 }
 
+/// What the receiver gets; not at the end of its wait, but long before.
+async fn soon<T>(receiver: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), receiver).await.expect("should not wait on")
+}
+
 fn text(value: &str) -> MessageAttributeValue {
     MessageAttributeValue::builder().data_type("String").string_value(value).build().unwrap()
 }

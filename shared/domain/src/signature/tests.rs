@@ -98,10 +98,8 @@ fn accepts_slacks_official_vector() {
 #[test]
 fn accepts_githubs_official_vector() {
     // GitHub's documentation, "Validating webhook deliveries".
-    let headers = headers(&[(
-        "x-hub-signature-256",
-        "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
-    )]);
+    let headers =
+        headers(&[("x-hub-signature-256", "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17")]);
     let secrets = [SecretString::from("It's a Secret to Everybody")];
     assert_eq!(GITHUB.verify(&headers, b"Hello, World!", &secrets, at(0)), Ok(()));
 }
@@ -152,9 +150,26 @@ fn malformed_headers_are_refused() {
     let many = format!("t={NOW},{}", "v1=00,".repeat(17));
     let long = format!("t={NOW},v1={}", "0".repeat(64 * 1024));
     for header in [
-        "t=,v1=x", "t,v1=,v0=", "t,v1=,v0", "t,v1=,", "t,,", ",,", "t", "", "v1=00", "t=1700000000", "t=1700000000,v0=00",
-        "t=1700000000,t=1700000000,v1=00", "t=-1,v1=00", "t=+1700000000,v1=00", "t=1e9,v1=00", "t=01700000000,v1=00",
-        "t=9223372036854775808,v1=00", "t=1700000000.0,v1=00", &many, &long,
+        "t=,v1=x",
+        "t,v1=,v0=",
+        "t,v1=,v0",
+        "t,v1=,",
+        "t,,",
+        ",,",
+        "t",
+        "",
+        "v1=00",
+        "t=1700000000",
+        "t=1700000000,v0=00",
+        "t=1700000000,t=1700000000,v1=00",
+        "t=-1,v1=00",
+        "t=+1700000000,v1=00",
+        "t=1e9,v1=00",
+        "t=01700000000,v1=00",
+        "t=9223372036854775808,v1=00",
+        "t=1700000000.0,v1=00",
+        &many,
+        &long,
     ] {
         assert_eq!(stripe(header, b"{}", &["s"], NOW), Err(Rejection::Malformed), "{header:.60}");
     }
@@ -180,7 +195,9 @@ fn a_duplicated_header_counts_as_one_list() {
 #[test]
 fn the_window_is_five_minutes_in_both_directions() {
     let header = genuine("s");
-    for (shift, expected) in [(300, Ok(())), (-300, Ok(())), (301, Err(Rejection::Stale)), (-301, Err(Rejection::Stale))] {
+    for (shift, expected) in
+        [(300, Ok(())), (-300, Ok(())), (301, Err(Rejection::Stale)), (-301, Err(Rejection::Stale))]
+    {
         assert_eq!(stripe(&header, b"{}", &["s"], NOW + shift), expected, "{shift}");
     }
 }

@@ -85,7 +85,10 @@ mod tests {
         assert_eq!((event.id.as_str(), event.r#type.as_str()), ("evt_123", "customer.created"));
         assert_eq!(event.account.as_deref(), Some("acct_123"));
         let [change] = &event.changes[..] else { panic!("{:?}", event.changes) };
-        assert_eq!((change.key().as_str(), change.version, change.deleted), ("customers#cus_123", 1_533_204_620, false));
+        assert_eq!(
+            (change.key().as_str(), change.version, change.deleted),
+            ("customers#cus_123", 1_533_204_620, false)
+        );
         assert_eq!(change.data["email"], "test@stripe.com");
     }
 

@@ -5,7 +5,11 @@ use serde_json::{Map, Value, value::RawValue};
 
 /// Stripe's `object`, our stream, and the fields that are kept.
 const STREAMS: &[(&str, &str, &[&str])] = &[
-    ("customer", "customers", &["email", "name", "phone", "description", "currency", "livemode", "metadata", "created"]),
+    (
+        "customer",
+        "customers",
+        &["email", "name", "phone", "description", "currency", "livemode", "metadata", "created"],
+    ),
     (
         "subscription",
         "subscriptions",
@@ -31,16 +35,16 @@ pub(super) fn object(object: &RawValue) -> Result<Option<Normalised>, serde_json
     struct Head {
         object: Option<String>,
     }
-    let kind = serde_json::from_str::<Head>(object.get())?.object;
-    let Some((_, stream, fields)) = STREAMS.iter().find(|(name, ..)| kind.as_deref() == Some(name)) else {
-        return Ok(None);
-    };
     #[derive(Deserialize)]
     struct Body {
         id: String,
         #[serde(flatten)]
         fields: Map<String, Value>,
     }
+    let kind = serde_json::from_str::<Head>(object.get())?.object;
+    let Some((_, stream, fields)) = STREAMS.iter().find(|(name, ..)| kind.as_deref() == Some(name)) else {
+        return Ok(None);
+    };
     let mut body: Body = serde_json::from_str(object.get())?;
     let data = fields.iter().filter_map(|name| Some(((*name).to_owned(), body.fields.remove(*name)?))).collect();
     Ok(Some(Normalised { stream, id: body.id, data: Value::Object(data) }))

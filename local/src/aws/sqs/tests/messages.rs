@@ -38,15 +38,15 @@ async fn a_message_arrives_with_its_attributes_and_digests() {
 async fn delays_and_retention_follow_the_clock() {
     let stage = Stage::start().await;
     let url = stage.queue("orders", &[(Attribute::DelaySeconds, "60")]).await;
-    stage.send(&url, "queue's delay").await;
-    let request = stage.client.send_message().queue_url(&url).message_body("own delay");
+    let request = stage.client.send_message().queue_url(&url).message_body("own delay").message_group_id("acme");
     request.clone().delay_seconds(900).send().await.unwrap();
+    stage.send_group(&url, "acme", "queue's delay").await;
     assert_eq!(code(request.delay_seconds(901).send().await), "InvalidParameterValue");
     assert_eq!((stage.receive(&url).await.len(), stage.depth("orders")), (0, (0, 0, 2)));
 
     stage.skip_seconds(60);
     assert_eq!(bodies(&stage.receive(&url).await), ["queue's delay"]);
-    stage.skip_seconds(840);
+    stage.skip_seconds(840); // who has been visible for longer goes first
     assert_eq!(bodies(&stage.receive(&url).await), ["queue's delay", "own delay"]);
 
     stage.skip_seconds(4 * 24 * 3600);
@@ -173,19 +173,19 @@ async fn a_long_poll_ends_with_a_message_or_with_its_time() {
     let mut sent = pin!(stage.sqs.receive_message(poll.as_bytes()));
     assert!(waits(sent.as_mut()).await);
     stage.send(&url, "sent").await;
-    assert_eq!(sent.await.unwrap()["Messages"][0]["Body"], "sent");
+    assert_eq!(soon(sent).await.unwrap()["Messages"][0]["Body"], "sent");
 
     let mut skipped = pin!(stage.sqs.receive_message(poll.as_bytes()));
     assert!(waits(skipped.as_mut()).await);
     stage.skip_seconds(20);
-    assert_eq!(skipped.await.unwrap(), json!({}));
+    assert_eq!(soon(skipped).await.unwrap(), json!({}));
 
     let mut shown = pin!(stage.sqs.receive_message(poll.as_bytes()));
     assert!(waits(shown.as_mut()).await);
     stage.skip_seconds(10); // the first one's visibility timeout is over
-    assert_eq!(shown.await.unwrap()["Messages"][0]["Body"], "sent");
+    assert_eq!(soon(shown).await.unwrap()["Messages"][0]["Body"], "sent");
 
     stage.client.send_message().queue_url(&url).message_body("timer").delay_seconds(1).send().await.unwrap();
-    let timed = stage.client.receive_message().queue_url(&url).wait_time_seconds(5).send().await.unwrap();
-    assert_eq!(bodies(timed.messages()), ["timer"]);
+    let timed = stage.client.receive_message().queue_url(&url).wait_time_seconds(20).send();
+    assert_eq!(bodies(soon(timed).await.unwrap().messages()), ["timer"]);
 }

@@ -1,0 +1,99 @@
+//! `webhook-process` struck at each of its calls to AWS: the effect happens once, the event is published, nothing is lost.
+
+use local::{
+    aws::{
+        Service,
+        faults::{Effect, Fault},
+    },
+    stack::Stack,
+    web::Web,
+};
+use tests::{FAST, PATIENCE, Seen, customer_event, deliver, depth, published, seen, stack};
+
+/// Calls `webhook-process` makes for one event: claim, integrations, transaction, bus, completion.
+const CALLS: u64 = 5;
+
+/// Delivers an event and waits until it is done and the queue is empty.
+async fn settle(stack: &Stack, web: &Web, event: &str, customer: &str) -> Seen {
+    assert_eq!(deliver(web, stack, &customer_event(event, customer, 1)).await, Some(200));
+    let done = async || {
+        let found = seen(stack, event).await?;
+        (found.state == "done" && depth(stack, "webhooks") == 0).then_some(found)
+    };
+    stack.until(PATIENCE, done).await.unwrap_or_else(|waited| panic!("{event}: {waited}"))
+}
+
+async fn sweep(effect: Effect, attempts: std::ops::RangeInclusive<u64>) {
+    let stack = stack(FAST).await;
+    let web = Web::new();
+    // Cold starts are not part of what is struck.
+    settle(&stack, &web, "evt_warm", "cus_warm").await;
+    for call in 1..=CALLS {
+        let event = format!("evt_{call}");
+        let strike = Fault { function: Some("webhook-process".into()), at: call, ..Fault::new(effect) };
+        stack.gateway.faults.arm(vec![strike]);
+        let seen = settle(&stack, &web, &event, &format!("cus_{call}")).await;
+        let struck = stack.gateway.faults.armed()[0].seen >= call;
+        assert!(struck, "{effect:?} at call {call} never struck");
+        assert_eq!(seen.effects, 1, "{effect:?} at call {call}");
+        assert!(attempts.contains(&seen.attempts), "{effect:?} at call {call}: {} attempts", seen.attempts);
+        let count = published(&stack).iter().filter(|detail| detail["id"] == event.as_str()).count();
+        assert!(count >= 1, "{effect:?} at call {call}: not published");
+    }
+    assert_eq!(depth(&stack, "webhooks-dead"), 0, "{effect:?}");
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_any_call_reaches_aws() {
+    sweep(Effect::KillBefore, 1..=2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_any_call_took_effect() {
+    sweep(Effect::KillAfter, 1..=2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reply_to_any_call_is_lost() {
+    sweep(Effect::DropReply, 1..=2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_call_is_refused_or_throttled_once() {
+    sweep(Effect::Refuse, 1..=1).await;
+    sweep(Effect::Throttle, 1..=1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dynamodb_throttled_for_long_at_claim_effect_and_completion_still_means_one_effect() {
+    let stack = stack(FAST).await;
+    let web = Web::new();
+    settle(&stack, &web, "evt_warm", "cus_warm").await;
+    for (index, operation) in ["UpdateItem", "TransactWriteItems", "PutEvents"].into_iter().enumerate() {
+        let throttle = Fault {
+            function: Some("webhook-process".into()),
+            operation: Some(operation.into()),
+            times: 4,
+            ..Fault::new(Effect::Throttle)
+        };
+        stack.gateway.faults.arm(vec![throttle]);
+        let event = format!("evt_{index}");
+        let seen = settle(&stack, &web, &event, &format!("cus_{index}")).await;
+        assert_eq!(seen.effects, 1, "{operation}");
+    }
+    // The completion alone: the claim of the next event is the first UpdateItem, its completion the second.
+    let completion = Fault {
+        function: Some("webhook-process".into()),
+        service: Some(Service::Dynamodb),
+        operation: Some("UpdateItem".into()),
+        at: 2,
+        times: 5,
+        ..Fault::new(Effect::Throttle)
+    };
+    stack.gateway.faults.arm(vec![completion]);
+    let seen = settle(&stack, &web, "evt_completion", "cus_completion").await;
+    assert_eq!(seen.effects, 1);
+    assert!(seen.attempts >= 2);
+    stack.shutdown().await;
+}

@@ -1,0 +1,9 @@
+//! The whole stack: real bootstraps, wired by template.yaml, driven from outside.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
+
+mod chaos;
+mod command;
+mod crashes;
+mod door;
+mod front;

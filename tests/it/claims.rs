@@ -1,0 +1,170 @@
+//! Idempotency records: of any number of claimants one works, and a late one writes nothing.
+
+use std::time::Duration;
+
+use domain::{Change, ClaimState, Verdict};
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use platform::{
+    claims::{Claim, ClaimError, Claiming, Claims},
+    records::{Records, Selection},
+};
+use serde_json::json;
+use tests::Ground;
+
+const LEASE: Duration = Duration::from_secs(30);
+
+fn claims(ground: &Ground) -> Claims {
+    Claims::new(&ground.aws, "intertie-idempotency", LEASE)
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).unwrap()
+}
+
+fn later(seconds: i64) -> Timestamp {
+    now() + SignedDuration::from_secs(seconds)
+}
+
+async fn won(claims: &Claims, owner: &str, at: Timestamp) -> Claim {
+    match claims.claim("stripe#a#evt_1", "hash", owner, at).await.unwrap() {
+        Claiming::Won(claim) => claim,
+        Claiming::Lost(record) => panic!("lost to {record:?}"),
+    }
+}
+
+fn change(version: i64) -> Change {
+    Change {
+        stream: "customers".into(),
+        id: "cus_1".into(),
+        version,
+        updated_at: now(),
+        deleted: false,
+        data: json!({ "version": version }),
+    }
+}
+
+#[tokio::test]
+async fn of_many_claimants_at_once_exactly_one_wins() {
+    let ground = Ground::start().await;
+    let claims = claims(&ground);
+    let owners: Vec<_> = (0..20).map(|owner| format!("owner-{owner}")).collect();
+    let all = join_all(owners.iter().map(|owner| claims.claim("stripe#a#evt_1", "hash", owner, now()))).await;
+    let (mut wins, mut busy) = (0, 0);
+    for claiming in all {
+        match claiming.unwrap() {
+            Claiming::Won(_) => wins += 1,
+            Claiming::Lost(record) => {
+                assert_eq!(record.verdict(now()), Verdict::Busy(now() + LEASE));
+                busy += 1;
+            }
+        }
+    }
+    assert_eq!((wins, busy), (1, 19));
+}
+
+#[tokio::test]
+async fn a_late_finisher_is_refused_whatever_it_tries() {
+    let ground = Ground::start().await;
+    let claims = claims(&ground);
+    let records = Records::new(&ground.aws, "intertie-records");
+    let slow = won(&claims, "slow", now()).await;
+    let fast = won(&claims, "fast", later(30)).await;
+    let write = records.upsert("int_1", &change(1)).unwrap();
+    assert!(matches!(claims.apply(&slow, vec![write.clone()]).await, Err(ClaimError::Superseded)));
+    assert!(matches!(claims.complete(&slow).await, Err(ClaimError::Superseded)));
+    assert!(matches!(claims.release(&slow, ClaimState::Retry, "x").await, Err(ClaimError::Superseded)));
+    claims.apply(&fast, vec![write]).await.unwrap();
+    claims.complete(&fast).await.unwrap();
+    let record = claims.get("stripe#a#evt_1").await.unwrap().unwrap();
+    assert_eq!((record.state, record.effects, record.attempts), (ClaimState::Done, 1, 2));
+}
+
+#[tokio::test]
+async fn a_claim_after_a_crash_between_effect_and_completion_does_not_apply_again() {
+    let ground = Ground::start().await;
+    let claims = claims(&ground);
+    let first = won(&claims, "first", now()).await;
+    assert!(!first.applied);
+    claims.apply(&first, vec![]).await.unwrap();
+    let second = won(&claims, "second", later(31)).await;
+    assert!(second.applied);
+    assert!(matches!(claims.apply(&second, vec![]).await, Err(ClaimError::Superseded)));
+    claims.complete(&second).await.unwrap();
+    assert_eq!(claims.get("stripe#a#evt_1").await.unwrap().unwrap().effects, 1);
+}
+
+#[tokio::test]
+async fn a_failed_or_dead_event_can_be_claimed_again_and_a_finished_one_cannot() {
+    let ground = Ground::start().await;
+    let claims = claims(&ground);
+    for (state, owner) in [(ClaimState::Retry, "1"), (ClaimState::Dead, "2")] {
+        let claim = won(&claims, owner, now()).await;
+        claims.release(&claim, state, "it failed").await.unwrap();
+        assert_eq!(claims.get("stripe#a#evt_1").await.unwrap().unwrap().last_error.as_deref(), Some("it failed"));
+    }
+    let claim = won(&claims, "3", now()).await;
+    claims.apply(&claim, vec![]).await.unwrap();
+    claims.complete(&claim).await.unwrap();
+    let Claiming::Lost(record) = claims.claim("stripe#a#evt_1", "hash", "4", later(1000)).await.unwrap() else {
+        panic!("a finished event was claimed");
+    };
+    assert_eq!((record.verdict(later(1000)), record.attempts), (Verdict::Finished, 3));
+}
+
+#[tokio::test]
+async fn a_stale_write_is_left_out_and_the_rest_is_committed_with_the_claim() {
+    let ground = Ground::start().await;
+    let claims = claims(&ground);
+    let records = Records::new(&ground.aws, "intertie-records");
+    let claim = won(&claims, "1", now()).await;
+    claims.apply(&claim, vec![records.upsert("int_1", &change(5)).unwrap()]).await.unwrap();
+    claims.complete(&claim).await.unwrap();
+
+    let Claiming::Won(claim) = claims.claim("stripe#a#evt_2", "hash", "2", now()).await.unwrap() else {
+        panic!("not claimed");
+    };
+    let writes = vec![records.upsert("int_1", &change(4)).unwrap(), records.upsert("int_2", &change(4)).unwrap()];
+    claims.apply(&claim, writes).await.unwrap();
+    let version = async |integration: &str| {
+        let selection = Selection { stream: None, after: None, limit: 10, deleted: true };
+        records.list(integration, selection).await.unwrap().records[0].version
+    };
+    assert_eq!((version("int_1").await, version("int_2").await), (5, 4));
+    assert_eq!(claims.get("stripe#a#evt_2").await.unwrap().unwrap().effects, 1);
+}
+
+#[tokio::test]
+async fn more_writes_than_a_transaction_holds_are_all_made_and_count_as_one_effect() {
+    let ground = Ground::start().await;
+    let claims = claims(&ground);
+    let records = Records::new(&ground.aws, "intertie-records");
+    let claim = won(&claims, "1", now()).await;
+    let writes = (0..250).map(|user| records.upsert(&format!("int_{user}"), &change(1)).unwrap()).collect();
+    claims.apply(&claim, writes).await.unwrap();
+    let scanned = ground.clients.dynamodb.scan().table_name("intertie-records").send().await.unwrap();
+    assert_eq!(scanned.count(), 250);
+    assert_eq!(claims.get("stripe#a#evt_1").await.unwrap().unwrap().effects, 1);
+}
+
+#[tokio::test]
+async fn the_stores_condition_agrees_with_the_verdict_in_every_state() {
+    let ground = Ground::start().await;
+    let claims = claims(&ground);
+    for (index, state) in ["claimed", "retry", "dead", "done"].into_iter().enumerate() {
+        for lease in [-1, 0, 1] {
+            let key = format!("stripe#a#evt_{index}_{lease}");
+            let n = |number: i64| aws_sdk_dynamodb::types::AttributeValue::N(number.to_string());
+            let s = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
+            let put = ground.clients.dynamodb.put_item().table_name("intertie-idempotency").item("key", s(&key));
+            let put = put.item("state", s(state)).item("owner", s("other")).item("body_hash", s("hash"));
+            let put = put.item("fence", n(7)).item("attempts", n(7)).item("effects", n(0));
+            put.item("lease_until", n(later(lease).as_millisecond())).send().await.unwrap();
+            let verdict = claims.get(&key).await.unwrap().unwrap().verdict(now());
+            match claims.claim(&key, "hash", "me", now()).await.unwrap() {
+                Claiming::Won(_) => assert_eq!(verdict, Verdict::Claim, "{state} {lease}"),
+                Claiming::Lost(_) => assert_ne!(verdict, Verdict::Claim, "{state} {lease}"),
+            }
+        }
+    }
+}

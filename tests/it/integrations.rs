@@ -1,0 +1,37 @@
+//! Integrations: found by user and by account, and only usable ones get webhooks.
+
+use domain::integration::State;
+use platform::integrations::Integrations;
+use tests::{Ground, integration};
+
+#[tokio::test]
+async fn an_account_leads_to_every_user_who_connected_it_and_to_no_disconnected_one() {
+    let ground = Ground::start().await;
+    let integrations = Integrations::new(&ground.aws, "intertie-integrations");
+    for user in ["u1", "u2", "u3"] {
+        integrations.put(&integration(user)).await.unwrap();
+    }
+    let mut ended = integration("u2");
+    ended.state = State::Disconnected;
+    integrations.put(&ended).await.unwrap();
+    let account = integration("u1").key.account_id;
+    let found = integrations.of_account("stripe", &account).await.unwrap();
+    let users: Vec<_> = found.iter().map(|key| key.user_id.as_str()).collect();
+    assert_eq!(users, ["u1", "u3"]);
+    assert!(integrations.of_account("slack", &account).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_user_sees_only_their_own_and_reconnecting_does_not_double() {
+    let ground = Ground::start().await;
+    let integrations = Integrations::new(&ground.aws, "intertie-integrations");
+    for user in ["u1", "u1", "u2"] {
+        integrations.put(&integration(user)).await.unwrap();
+    }
+    assert_eq!(integrations.of_user("u1", None).await.unwrap(), [integration("u1")]);
+    assert_eq!(integrations.of_user("u1", Some("stripe")).await.unwrap().len(), 1);
+    assert!(integrations.of_user("u1", Some("strip")).await.unwrap().is_empty());
+    assert!(integrations.of_user("u", None).await.unwrap().is_empty());
+    let found = integrations.get("u1", &integration("u1").key.account()).await.unwrap();
+    assert_eq!(found, Some(integration("u1")));
+}

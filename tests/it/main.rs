@@ -1,0 +1,11 @@
+//! The stores, the queue loop and the wiring, against the embedded AWS over real sockets.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
+
+mod claims;
+mod dependencies;
+mod integrations;
+mod queue;
+mod records;
+mod samples;
+mod wiring;

@@ -1,0 +1,190 @@
+//! The queue loop, with a real queue: nothing is lost, whatever a message does.
+
+use std::{sync::Mutex, time::Duration};
+
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
+use domain::Disposition;
+use lambda_runtime::{Context, LambdaEvent};
+use platform::queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tests::Ground;
+
+/// Does what the message says.
+#[derive(Default)]
+struct Obedient {
+    applied: Mutex<Vec<u32>>,
+}
+
+#[derive(Deserialize)]
+struct Order {
+    id: u32,
+    what: String,
+}
+
+impl Handler for Obedient {
+    type Message<'a> = Order;
+
+    async fn handle(&self, order: Self::Message<'_>, _attempt: &Attempt) -> Disposition {
+        match order.what.as_str() {
+            "apply" => {
+                self.applied.lock().unwrap().push(order.id);
+                Disposition::Done
+            }
+            "panic" => panic!("as ordered"),
+            "hang" => std::future::pending().await,
+            "retry" => Disposition::Retry(Duration::from_secs(7)),
+            "defer" => Disposition::Defer(Duration::from_secs(7)),
+            other => Disposition::DeadLetter(format!("no such order: {other}\u{7}")),
+        }
+    }
+}
+
+struct Bench {
+    ground: Ground,
+    consumer: Consumer,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let ground = Ground::start().await;
+        let queue = |name: &str| Queue::new(&ground.aws, ground.queue_url(name));
+        let consumer = Consumer::new(queue("webhooks"), queue("webhooks-dead"), 4);
+        Self { ground, consumer }
+    }
+
+    async fn send(&self, body: &str) {
+        let call = self.ground.clients.sqs.send_message().queue_url(self.ground.queue_url("webhooks"));
+        call.message_body(body).message_group_id("tenant").send().await.unwrap();
+    }
+
+    async fn receive(&self, queue: &str) -> Vec<Message> {
+        let call = self.ground.clients.sqs.receive_message().queue_url(self.ground.queue_url(queue));
+        let call = call.max_number_of_messages(10).message_attribute_names("All");
+        let call = call.message_system_attribute_names(MessageSystemAttributeName::All);
+        call.send().await.unwrap().messages.unwrap_or_default()
+    }
+
+    /// Receives what there is, lets the loop handle it with `left` of its time, and deletes what it may.
+    async fn round(&self, handler: &Obedient, left: Duration) -> (usize, usize) {
+        let messages = self.receive("webhooks").await;
+        let records: Vec<_> = messages.iter().map(record).collect();
+        let batch: Batch = serde_json::from_value(json!({ "Records": records })).unwrap();
+        let mut context = Context::default();
+        let deadline = platform::clock::now() + left;
+        context.deadline = u64::try_from(deadline.as_millisecond()).unwrap();
+        let response = self.consumer.run(handler, LambdaEvent { payload: batch, context }).await;
+        let failed = failures(&response);
+        for message in &messages {
+            if !failed.contains(&message.message_id.clone().unwrap()) {
+                let call = self.ground.clients.sqs.delete_message().queue_url(self.ground.queue_url("webhooks"));
+                call.receipt_handle(message.receipt_handle().unwrap()).send().await.unwrap();
+            }
+        }
+        (messages.len(), failed.len())
+    }
+
+    /// Waiting, in flight, delayed.
+    fn depth(&self, name: &str) -> (usize, usize, usize) {
+        let depths = self.ground.sqs.depths();
+        let depth = depths.iter().find(|depth| depth.name == format!("intertie-{name}")).unwrap();
+        (depth.visible, depth.in_flight, depth.delayed)
+    }
+}
+
+fn record(message: &Message) -> Value {
+    let attributes = message.attributes().unwrap().iter().map(|(name, value)| (name.as_str().to_owned(), json!(value)));
+    let custom = message.message_attributes().into_iter().flatten();
+    let custom = custom.map(|(name, value)| (name.clone(), json!({ "stringValue": value.string_value() })));
+    json!({
+        "messageId": message.message_id(),
+        "receiptHandle": message.receipt_handle(),
+        "body": message.body(),
+        "attributes": attributes.collect::<serde_json::Map<_, _>>(),
+        "messageAttributes": custom.collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+fn failures(response: &BatchResponse) -> Vec<String> {
+    let json = serde_json::to_value(response).unwrap();
+    let all = json["batchItemFailures"].as_array().unwrap();
+    all.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect()
+}
+
+fn order(id: u32, what: &str) -> String {
+    json!({ "id": id, "what": what }).to_string()
+}
+
+const PLENTY: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn one_poison_message_in_ten_is_dead_lettered_with_its_reason_and_nine_are_applied() {
+    let bench = Bench::start().await;
+    for id in 0..9 {
+        bench.send(&order(id, "apply")).await;
+    }
+    bench.send("not JSON").await;
+    let handler = Obedient::default();
+    assert_eq!(bench.round(&handler, PLENTY).await, (10, 0));
+    assert_eq!(handler.applied.lock().unwrap().len(), 9);
+    let dead = bench.receive("webhooks-dead").await;
+    assert_eq!(dead[0].body(), Some("not JSON"));
+    let reason = dead[0].message_attributes().unwrap()["Reason"].string_value().unwrap();
+    assert!(reason.starts_with("the message can't be read"), "{reason}");
+    assert_eq!(bench.depth("webhooks"), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_panic_and_a_hang_fail_alone_and_come_back() {
+    let bench = Bench::start().await;
+    for (id, what) in [(1, "apply"), (2, "panic"), (3, "hang"), (4, "apply")] {
+        bench.send(&order(id, what)).await;
+    }
+    let handler = Obedient::default();
+    assert_eq!(bench.round(&handler, Duration::from_millis(700)).await, (4, 2));
+    assert_eq!(*handler.applied.lock().unwrap(), [1, 4]);
+    assert_eq!(bench.depth("webhooks"), (0, 2, 0));
+}
+
+#[tokio::test]
+async fn without_time_left_nothing_is_started_and_everything_comes_back() {
+    let bench = Bench::start().await;
+    bench.send(&order(1, "apply")).await;
+    let handler = Obedient::default();
+    assert_eq!(bench.round(&handler, Duration::from_millis(400)).await, (1, 1));
+    assert!(handler.applied.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_retry_counts_and_a_deferral_does_not() {
+    let bench = Bench::start().await;
+    bench.send(&order(1, "retry")).await;
+    bench.send(&order(2, "defer")).await;
+    let handler = Obedient::default();
+    assert_eq!(bench.round(&handler, PLENTY).await, (2, 1));
+    assert_eq!(bench.depth("webhooks"), (0, 1, 1));
+    bench.ground.sqs.advance(Duration::from_secs(8));
+    let again = bench.receive("webhooks").await;
+    let seen: std::collections::BTreeMap<_, _> = again
+        .iter()
+        .map(|message| {
+            let count = &message.attributes().unwrap()[&MessageSystemAttributeName::ApproximateReceiveCount];
+            (message.body().unwrap().to_owned(), count.clone())
+        })
+        .collect();
+    assert_eq!(seen[&order(1, "retry")], "2");
+    assert_eq!(seen[&order(2, "defer")], "1");
+    let deferred = again.iter().find(|message| message.body() == Some(&order(2, "defer"))).unwrap();
+    assert_eq!(deferred.attributes().unwrap()[&MessageSystemAttributeName::MessageGroupId], "tenant");
+    assert_eq!(deferred.message_attributes().unwrap()["Hops"].string_value(), Some("1"));
+}
+
+#[tokio::test]
+async fn a_reason_that_sqs_would_refuse_is_cleaned_and_the_message_still_arrives() {
+    let bench = Bench::start().await;
+    bench.send(&domain::json::ascii(&order(1, "\u{ffff}\u{1f600}"))).await;
+    assert_eq!(bench.round(&Obedient::default(), PLENTY).await, (1, 0));
+    let dead = bench.receive("webhooks-dead").await;
+    let reason = dead[0].message_attributes().unwrap()["Reason"].string_value().unwrap();
+    assert!(reason.starts_with("no such order:"), "{reason}");
+}

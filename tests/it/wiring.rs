@@ -1,0 +1,155 @@
+//! template.yaml and the code say the same, and the template keeps its promises.
+
+use std::collections::BTreeSet;
+
+use domain::route::ROUTES;
+use local::template::{AttributeType, Template};
+use platform::config::names;
+use serde_json::Value;
+use tests::template;
+
+fn deployed() -> Template {
+    template("http://localhost", &[])
+}
+
+#[test]
+fn the_template_sets_exactly_the_variables_that_each_function_reads() {
+    let read = |function: &str| match function {
+        "api-proxy" => names(api_proxy::Config::read),
+        "integrations-api" => names(integrations_api::Config::read),
+        "oauth-callback" => names(oauth_callback::Config::read),
+        "sync-scheduler" => names(sync_scheduler::Config::read),
+        "sync-worker" => names(sync_worker::Config::read),
+        "token-refresh" => names(token_refresh::Config::read),
+        "webhook-ingest" => names(webhook_ingest::Config::read),
+        "webhook-process" => names(webhook_process::Config::read),
+        other => panic!("template.yaml declares {other}, which no test knows"),
+    };
+    let template = deployed();
+    assert_eq!(template.functions.len(), 8);
+    for function in &template.functions {
+        let set: BTreeSet<_> = function.environment.keys().map(String::as_str).collect();
+        let read: BTreeSet<_> = read(&function.binary).into_iter().collect();
+        assert_eq!(set, read, "{}", function.name);
+    }
+}
+
+#[test]
+fn a_variable_means_the_same_in_every_function() {
+    let template = deployed();
+    let mut values = std::collections::BTreeMap::new();
+    for (name, value) in template.functions.iter().flat_map(|function| &function.environment) {
+        assert_eq!(values.entry(name).or_insert(value), &value, "{name}");
+    }
+}
+
+#[test]
+fn the_routes_are_those_of_the_code_and_the_rest_goes_to_integrations_api() {
+    let template = deployed();
+    let declared: BTreeSet<_> = template
+        .functions
+        .iter()
+        .flat_map(|function| function.routes.iter().map(|route| (&*route.method, &*route.path, &*function.binary)))
+        .collect();
+    let mut coded: BTreeSet<_> = ROUTES.iter().map(|route| (route.method, route.path, route.function)).collect();
+    coded.insert(("ANY", "$default", "integrations-api"));
+    assert_eq!(declared, coded);
+}
+
+#[test]
+fn a_message_stays_hidden_for_six_timeouts_and_failures_are_reported_one_by_one() {
+    let template = deployed();
+    let mappings =
+        template.functions.iter().flat_map(|function| function.mappings.iter().map(move |it| (function, it)));
+    let mut count = 0;
+    for (function, mapping) in mappings {
+        let queue = template.queues.iter().find(|queue| queue.arn == mapping.queue_arn).unwrap();
+        let visibility: u64 = queue.attributes["VisibilityTimeout"].parse().unwrap();
+        assert!(visibility >= 6 * function.timeout.as_secs(), "{}", queue.name);
+        assert!(mapping.partial, "{}", queue.name);
+        count += 1;
+    }
+    assert_eq!(count, 4);
+}
+
+#[test]
+fn a_claim_outlives_the_attempt_that_holds_it() {
+    let template = deployed();
+    let process = template.functions.iter().find(|function| function.binary == "webhook-process").unwrap();
+    let lease: u64 = process.environment["CLAIM_LEASE_SECONDS"].parse().unwrap();
+    assert!(lease > process.timeout.as_secs());
+}
+
+#[test]
+fn every_queue_has_a_dead_letter_queue_that_keeps_longer_and_takes_messages_of_a_mebibyte() {
+    let template = deployed();
+    assert_eq!(template.queues.len(), 8);
+    for queue in &template.queues {
+        assert_eq!(queue.attributes["MaximumMessageSize"], "1048576", "{}", queue.name);
+        assert_eq!(queue.attributes["SqsManagedSseEnabled"], "true", "{}", queue.name);
+        match queue.name.strip_suffix("-dead") {
+            Some(_) => assert_eq!(queue.attributes["MessageRetentionPeriod"], "1209600", "{}", queue.name),
+            None => {
+                let redrive: Value = serde_json::from_str(&queue.attributes["RedrivePolicy"]).unwrap();
+                let target = redrive["deadLetterTargetArn"].as_str().unwrap();
+                assert_eq!(target, format!("{}-dead", queue.arn));
+            }
+        }
+    }
+}
+
+#[test]
+fn tables_are_recoverable_encrypted_expire_where_they_should_and_index_only_keys() {
+    let template = deployed();
+    let mut expiring = Vec::new();
+    for table in &template.tables {
+        assert!(table.pitr && table.sse, "{}", table.name);
+        expiring.extend(table.ttl.is_some().then_some(table.name.as_str()));
+        for index in &table.indexes {
+            assert_eq!(index.projection, local::template::Projection::KeysOnly, "{}", table.name);
+        }
+        assert!(table.attributes.values().all(|kind| *kind != AttributeType::B));
+    }
+    assert_eq!(expiring, ["intertie-oauth-states", "intertie-idempotency"]);
+    let records = template.tables.iter().find(|table| table.name == "intertie-records").unwrap();
+    assert!(records.stream_view.is_some());
+}
+
+#[test]
+fn roles_name_actions_and_resources_exactly() {
+    for function in deployed().functions {
+        for statement in &function.statements {
+            assert!(statement.actions.iter().all(|action| !action.contains('*')), "{} {statement:?}", function.name);
+            let exact = |arn: &String| arn != "*" && !arn.contains("::") && arn.split(':').count() >= 6;
+            assert!(statement.resources.iter().all(exact), "{} {statement:?}", function.name);
+        }
+    }
+}
+
+#[test]
+fn only_the_functions_that_must_can_read_app_secrets_and_none_of_people_can_decrypt() {
+    for function in deployed().functions {
+        let may = |action: &str, part: &str| {
+            let matching = |statement: &&local::template::Statement| {
+                statement.actions.iter().any(|it| it == action)
+                    && statement.resources.iter().any(|it| it.contains(part))
+            };
+            function.statements.iter().any(|statement| matching(&statement))
+        };
+        assert_eq!(
+            may("secretsmanager:GetSecretValue", "/stripe"),
+            function.binary == "webhook-ingest",
+            "{}",
+            function.name
+        );
+        assert!(!may("kms:Decrypt", ""), "{} can decrypt, though no token is stored yet", function.name);
+    }
+}
+
+#[test]
+fn every_dead_letter_queue_has_an_alarm() {
+    let text = std::fs::read_to_string(local::bootstraps::root().join("template.yaml")).unwrap();
+    for queue in ["Webhooks", "Syncs", "Refreshes", "Schedules"] {
+        assert!(text.contains(&format!("{queue}DeadAlarm:")), "{queue}");
+    }
+}
