@@ -63,3 +63,10 @@ answer=$(target/debug/local sign --provider stripe events/stripe-signature-vecto
   --send "http://127.0.0.1:$port/webhooks/stripe")
 [ "$answer" = "200 OK Received" ] || { echo "the router answered: $answer"; cat "$logs/watch.log"; exit 1; }
 echo "  a signed webhook through the router: $answer"
+
+session=$(target/debug/local token --user someone)
+answer=$(curl --silent --show-error --header "Authorization: Bearer $session" "http://127.0.0.1:$port/integrations/stripe")
+case $answer in
+  *'"state":"never_connected"'*) echo "  the status through the router: never_connected" ;;
+  *) echo "the router answered /integrations/stripe with: $answer"; exit 1 ;;
+esac

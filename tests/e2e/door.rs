@@ -35,9 +35,9 @@ async fn forged_stale_and_malformed_signatures_are_refused_and_nothing_is_queued
     let old = jiff::Timestamp::from_second(1_700_000_000).unwrap();
     let stale = sign("stripe", body.as_bytes(), &stack.webhook_secrets["stripe"], old).unwrap()[1].1.clone();
     let foreign = sign("stripe", body.as_bytes(), &"whsec_other".into(), platform::clock::now()).unwrap()[1].1.clone();
-    let slack = sign("slack", body.as_bytes(), &stack.webhook_secrets["slack"], platform::clock::now()).unwrap();
+    let slack = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503";
     let many = format!("t=1700000000{}", ",v1=00".repeat(500));
-    for header in [&stale, &foreign, "", "t", "t=1,v1=", "v1=00", "t=1700000000,v0=00", &many, &slack[2].1] {
+    for header in [&stale, &foreign, "", "t", "t=1,v1=", "v1=00", "t=1700000000,v0=00", &many, slack] {
         let headers = [("content-type", "application/json"), ("stripe-signature", header)];
         let answer = post(&web, &stack, "/webhooks/stripe", &headers, body.as_bytes()).await;
         assert_eq!(answer, (400, "Webhook signature verification failed".into()), "{header:.40}");

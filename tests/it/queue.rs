@@ -141,7 +141,7 @@ async fn a_panic_and_a_hang_fail_alone_and_come_back() {
         bench.send(&order(id, what)).await;
     }
     let handler = Obedient::default();
-    assert_eq!(bench.round(&handler, Duration::from_millis(700)).await, (4, 2));
+    assert_eq!(bench.round(&handler, Duration::from_millis(1500)).await, (4, 2));
     assert_eq!(*handler.applied.lock().unwrap(), [1, 4]);
     assert_eq!(bench.depth("webhooks"), (0, 2, 0));
 }

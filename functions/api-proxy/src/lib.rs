@@ -9,10 +9,10 @@ use lambda_http::{Body, Request, Response};
 use platform::{
     Aws,
     config::Env,
-    http::{Call, caller, parameter, problem},
+    http::{Call, internal},
     integrations::Integrations,
     secrets::Secrets,
-    session::{Accept, Keys},
+    session::Keys,
 };
 
 /// What template.yaml sets.
@@ -53,25 +53,22 @@ impl ApiProxy {
     /// Answers one request.
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
-        Ok(problem(&self.answer(&request).await, &call.request_id))
+        Ok(call.refuse(&self.answer(&call).await))
     }
 
-    async fn answer(&self, request: &Request) -> Problem {
-        let Some(provider) = providers::find(&parameter(request, "provider")) else {
+    async fn answer(&self, call: &Call<'_>) -> Problem {
+        let Some(provider) = providers::find(call.parameter("provider")) else {
             return Problem::unknown_provider(&providers::ids());
         };
         // Programs only: a browser's cookie must not be able to spend a token.
-        let caller = match caller(request.headers(), &self.keys, Accept::Bearer).await {
+        let caller = match call.program(&self.keys).await {
             Ok(caller) => caller,
             Err(denied) => return denied,
         };
+        // An integration without a credential can't be called either.
         match self.integrations.of_user(&caller.user_id, Some(provider.spec().id)).await {
-            // An integration without a credential can't be called either.
             Ok(_) => Problem::not_connected(provider.spec().name),
-            Err(error) => {
-                let _ = error;
-                Problem::internal()
-            }
+            Err(error) => internal(&error),
         }
     }
 }

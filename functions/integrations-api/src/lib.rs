@@ -14,13 +14,13 @@ use lambda_http::{
     http::{HeaderValue, StatusCode, header},
 };
 use platform::{
-    Aws, AwsError,
+    Aws,
     config::Env,
-    http::{Call, caller, html, json, parameter, problem, verify, wants_html},
+    http::{Call, html, internal, json, verify},
     integrations::Integrations,
     records::Records,
     secrets::Secrets,
-    session::{Accept, Caller, Keys, LOOPBACK_COOKIE},
+    session::{Caller, Keys, LOOPBACK_COOKIE},
 };
 use providers::{Provider, REGISTRY};
 use serde::Serialize;
@@ -69,48 +69,41 @@ impl IntegrationsApi {
     /// Answers one request.
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
-        let answer = self.route(&request, &call).await;
-        Ok(answer.unwrap_or_else(|error| {
-            if wants_html(request.headers()) { page::problem(&error) } else { problem(&error, &call.request_id) }
-        }))
+        Ok(self.answer(&call).await.unwrap_or_else(|problem| refuse(&call, &problem)))
     }
 
-    async fn route(&self, request: &Request, call: &Call) -> Answer {
-        match call.route.as_str() {
-            "GET /settings/integrations" => self.page(request, call).await,
-            "GET /settings/assets/{file}" => page::asset(&parameter(request, "file")),
-            "GET /integrations" => self.status(&self.caller(request).await?, REGISTRY).await,
-            "GET /integrations/{provider}" => {
-                let provider = known(request)?;
-                self.status(&self.caller(request).await?, &[provider]).await
+    async fn answer(&self, call: &Call<'_>) -> Answer {
+        let Some(route) = call.route else { return Err(unrouted(call)) };
+        match (route.method, route.path) {
+            ("GET", "/settings/integrations") => self.page(call).await,
+            ("GET", "/settings/assets/{file}") => page::asset(call.parameter("file")),
+            ("GET", "/integrations") => self.status(&call.caller(&self.keys).await?, REGISTRY).await,
+            ("GET", "/integrations/{provider}") => {
+                let provider = known(call)?;
+                self.status(&call.caller(&self.keys).await?, &[provider]).await
             }
-            "GET /integrations/{provider}/records" => {
-                let provider = known(request)?;
-                let caller = self.caller(request).await?;
-                let integration = self.one(request, &caller, provider).await?;
-                records::list(&self.records, &integration.key.id(), request).await
+            ("GET", "/integrations/{provider}/records") => {
+                let integration = self.one(call).await?;
+                records::list(&self.records, &integration.key.id(), call).await
             }
-            "POST /integrations/{provider}/sync" => {
-                let provider = known(request)?;
-                let caller = self.caller(request).await?;
-                self.one(request, &caller, provider).await?;
-                Err(unavailable(&format!("{} has nothing to sync", provider.spec().name)))
+            ("POST", "/integrations/{provider}/sync") => {
+                let integration = self.one(call).await?;
+                Err(unavailable(&format!("{} has nothing to sync", integration.account_name)))
             }
-            "GET /health" => self.health(request, REGISTRY).await,
-            "GET /health/{provider}" => self.health(request, &[known(request)?]).await,
-            "POST /session" => Err(unavailable("Signing in through a form is not available")),
-            "DELETE /users/{user_id}" | "GET /users/{user_id}" => {
-                self.admin(request).await?;
+            ("GET", "/health") => self.health(call, REGISTRY).await,
+            ("GET", "/health/{provider}") => self.health(call, &[known(call)?]).await,
+            ("POST", "/session") => Err(unavailable("Signing in through a form is not available")),
+            (_, "/users/{user_id}") => {
+                admin(call.program(&self.keys).await?)?;
                 Err(unavailable("Erasing a user is not available"))
             }
-            _ => Err(unrouted(request)),
+            _ => Err(unrouted(call)),
         }
     }
 
-    async fn page(&self, request: &Request, call: &Call) -> Answer {
+    async fn page(&self, call: &Call<'_>) -> Answer {
         // The shortcut of local runs: the token moves from the address into a cookie. Never on a public host.
-        let query = request.query_string_parameters_ref();
-        if let Some(token) = query.and_then(|query| query.first("session")).filter(|_| call.is_loopback()) {
+        if let Some(token) = call.query("session").filter(|_| call.is_loopback()) {
             verify(token, true, &self.keys).await?;
             let cookie = format!("{LOOPBACK_COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax");
             let mut response = html(StatusCode::SEE_OTHER, String::new());
@@ -119,10 +112,7 @@ impl IntegrationsApi {
             headers.insert(header::SET_COOKIE, HeaderValue::from_str(&cookie).map_err(|_| Problem::unauthenticated())?);
             return Ok(response);
         }
-        let caller = match self.caller(request).await {
-            Ok(caller) => caller,
-            Err(denied) => return Ok(page::problem(&denied)),
-        };
+        let caller = call.caller(&self.keys).await?;
         page::status(&self.statuses(&caller, REGISTRY).await?)
     }
 
@@ -146,23 +136,31 @@ impl IntegrationsApi {
         Ok(providers.iter().flat_map(of).collect())
     }
 
-    /// The caller's integration of a provider; `?account=` selects among several.
-    async fn one(&self, request: &Request, caller: &Caller, provider: &dyn Provider) -> Result<Integration, Problem> {
-        let spec = provider.spec();
+    /// The caller's integration of the route's provider; `?account=` selects among several.
+    async fn one(&self, call: &Call<'_>) -> Result<Integration, Problem> {
+        let spec = known(call)?.spec();
+        let caller = call.caller(&self.keys).await?;
         let found = self.integrations.of_user(&caller.user_id, Some(spec.id)).await;
         let mut found = found.map_err(|error| internal(&error))?;
-        if let Some(account) = request.query_string_parameters_ref().and_then(|query| query.first("account")) {
-            found.retain(|it| it.key.account_id == account);
+        match (call.query("account"), found.len()) {
+            (_, 0) => Err(Problem::not_connected(spec.name)),
+            (Some(account), _) => {
+                let own = found.into_iter().find(|it| it.key.account_id == account);
+                own.ok_or_else(|| {
+                    let message = format!("There is no {} account of this id.", spec.name);
+                    Problem::new(Kind::NotFound, message, "Leave out ?account= to see which there are.")
+                })
+            }
+            (None, 1) => Ok(found.remove(0)),
+            (None, _) => {
+                let accounts: Vec<_> = found.iter().map(|it| it.key.account_id.as_str()).collect();
+                let message = format!("There are several {} accounts: {}.", spec.name, accounts.join(", "));
+                Err(Problem::new(Kind::Conflict, message, "Choose one with ?account=."))
+            }
         }
-        if found.len() > 1 {
-            let accounts: Vec<_> = found.iter().map(|it| it.key.account_id.as_str()).collect();
-            let message = format!("There are several {} accounts: {}.", spec.name, accounts.join(", "));
-            return Err(Problem::new(Kind::Conflict, message, "Choose one with ?account=."));
-        }
-        found.pop().ok_or_else(|| Problem::not_connected(spec.name))
     }
 
-    async fn health(&self, request: &Request, providers: &[&dyn Provider]) -> Answer {
+    async fn health(&self, call: &Call<'_>, providers: &[&dyn Provider]) -> Answer {
         #[derive(Serialize)]
         struct Services {
             services: Vec<Service>,
@@ -178,7 +176,7 @@ impl IntegrationsApi {
             calls_24h: u64,
             error_rate_24h: Option<f64>,
         }
-        self.admin(request).await?;
+        admin(call.caller(&self.keys).await?)?;
         let idle = |provider: &&dyn Provider| Service {
             service: provider.spec().id,
             status: "idle",
@@ -189,38 +187,39 @@ impl IntegrationsApi {
         };
         Ok(json(StatusCode::OK, &Services { services: providers.iter().map(idle).collect() }))
     }
-
-    async fn caller(&self, request: &Request) -> Result<Caller, Problem> {
-        caller(request.headers(), &self.keys, Accept::BearerOrCookie).await
-    }
-
-    async fn admin(&self, request: &Request) -> Result<Caller, Problem> {
-        let caller = self.caller(request).await?;
-        if caller.admin { Ok(caller) } else { Err(Problem::forbidden()) }
-    }
 }
 
-fn known(request: &Request) -> Result<&'static dyn Provider, Problem> {
-    providers::find(&parameter(request, "provider")).ok_or_else(|| Problem::unknown_provider(&providers::ids()))
+fn admin(caller: Caller) -> Result<Caller, Problem> {
+    if caller.admin { Ok(caller) } else { Err(Problem::forbidden()) }
+}
+
+fn known(call: &Call<'_>) -> Result<&'static dyn Provider, Problem> {
+    providers::find(call.parameter("provider")).ok_or_else(|| Problem::unknown_provider(&providers::ids()))
 }
 
 /// What `$default` answers: the path is unknown, or the method is.
-fn unrouted(request: &Request) -> Problem {
-    match &route::methods(request.uri().path())[..] {
+fn unrouted(call: &Call<'_>) -> Problem {
+    match &route::methods(call.request.raw_http_path())[..] {
         [] => Problem::new(Kind::NotFound, "There is nothing at this address.", "Check the address."),
         methods => Problem::new(
             Kind::MethodNotAllowed,
-            format!("{} is not possible at this address.", request.method()),
+            format!("{} is not possible at this address.", call.request.method()),
             format!("Use {}.", methods.join(" or ")),
         ),
     }
 }
 
-fn unavailable(what: &str) -> Problem {
-    Problem::new(Kind::InvalidRequest, format!("{what} in this version."), "Follow the change log for when it is.")
+/// A 405 must say what is allowed: RFC 9110 §15.5.6.
+fn refuse(call: &Call<'_>, problem: &Problem) -> Response<Body> {
+    let mut response = call.refuse(problem);
+    if problem.kind == Kind::MethodNotAllowed
+        && let Ok(methods) = route::methods(call.request.raw_http_path()).join(", ").parse()
+    {
+        response.headers_mut().insert(header::ALLOW, methods);
+    }
+    response
 }
 
-fn internal(error: &AwsError) -> Problem {
-    tracing::error!(%error, "a store failed");
-    Problem::internal()
+fn unavailable(what: &str) -> Problem {
+    Problem::new(Kind::InvalidRequest, format!("{what} in this version."), "Follow the change log for when it is.")
 }

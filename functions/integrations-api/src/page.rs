@@ -18,12 +18,6 @@ struct StatusPage<'a> {
     statuses: &'a [Status],
 }
 
-#[derive(Template)]
-#[template(path = "problem.html")]
-struct ProblemPage<'a> {
-    problem: &'a Problem,
-}
-
 const ASSETS: &[(&str, &str, &str)] = &[("style.css", "text/css; charset=utf-8", include_str!("../assets/style.css"))];
 
 pub(crate) fn status(statuses: &[Status]) -> Result<Response<Body>, Problem> {
@@ -32,11 +26,6 @@ pub(crate) fn status(statuses: &[Status]) -> Result<Response<Body>, Problem> {
         Problem::internal()
     })?;
     Ok(html(StatusCode::OK, page))
-}
-
-pub(crate) fn problem(problem: &Problem) -> Response<Body> {
-    let status = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    html(status, ProblemPage { problem }.render().unwrap_or_else(|_| problem.message.clone()))
 }
 
 pub(crate) fn asset(file: &str) -> Result<Response<Body>, Problem> {

@@ -5,17 +5,14 @@
 use std::{convert::Infallible, time::Duration};
 
 use domain::{Problem, error::Kind};
-use lambda_http::{
-    Body, Request, Response,
-    http::{Method, StatusCode},
-};
+use lambda_http::{Body, Request, Response};
 use platform::{
     Aws,
     config::Env,
-    http::{Call, caller, parameter, problem, text},
+    http::{Call, internal},
     integrations::Integrations,
     secrets::Secrets,
-    session::{Accept, Keys},
+    session::Keys,
 };
 
 /// What template.yaml sets.
@@ -56,38 +53,39 @@ impl OauthCallback {
     /// Answers one request.
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
-        let Some(provider) = providers::find(&parameter(&request, "provider")) else {
-            return Ok(problem(&Problem::unknown_provider(&providers::ids()), &call.request_id));
+        Ok(call.refuse(&self.answer(&call).await))
+    }
+
+    async fn answer(&self, call: &Call<'_>) -> Problem {
+        let Some(provider) = providers::find(call.parameter("provider")) else {
+            return Problem::unknown_provider(&providers::ids());
         };
         let (id, name) = (provider.spec().id, provider.spec().name);
-        let path = request.uri().path();
-        if path.ends_with("/callback") {
+        if call.path() == "/auth/{provider}/callback" {
             // No state was ever issued, so none can be right.
-            let words = "This link is not valid any more. Please start connecting again from the settings page.";
-            return Ok(text(StatusCode::BAD_REQUEST, words));
+            let message = "This link is not valid any more.";
+            return Problem::new(Kind::MalformedRequest, message, "Start connecting again from the settings page.");
         }
-        let answer = match caller(request.headers(), &self.keys, Accept::BearerOrCookie).await {
-            Err(denied) => denied,
-            Ok(caller) if path.ends_with("/disconnect") => {
-                match self.integrations.of_user(&caller.user_id, Some(id)).await {
-                    Ok(found) if found.is_empty() => Problem::not_connected(name),
-                    Ok(_) => Problem::new(
-                        Kind::InvalidRequest,
-                        format!("{name} can't be disconnected in this version."),
-                        "Remove the application's access in the provider's own settings.",
-                    ),
-                    Err(_) => Problem::internal(),
-                }
-            }
+        let caller = match call.caller(&self.keys).await {
+            Ok(caller) => caller,
+            Err(denied) => return denied,
+        };
+        if call.path() != "/integrations/{provider}/disconnect" {
+            let message = format!("{name} can't be connected in this version.");
+            return Problem::new(
+                Kind::InvalidRequest,
+                message,
+                "Follow the change log; nothing that was sent is kept.",
+            );
+        }
+        match self.integrations.of_user(&caller.user_id, Some(id)).await {
+            Ok(found) if found.is_empty() => Problem::not_connected(name),
             Ok(_) => Problem::new(
                 Kind::InvalidRequest,
-                format!("{name} can't be connected in this version."),
-                match *request.method() {
-                    Method::POST => "Keep the key; it was not stored.",
-                    _ => "Follow the change log for when it can.",
-                },
+                format!("{name} can't be disconnected in this version."),
+                "Remove the application's access in the provider's own settings.",
             ),
-        };
-        Ok(problem(&answer, &call.request_id))
+            Err(error) => internal(&error),
+        }
     }
 }

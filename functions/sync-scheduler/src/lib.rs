@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use domain::{
     Disposition,
-    disposition::backoff,
     message::{Schedule, ScheduleMessage, SyncMessage, SyncType, Version},
 };
 use jiff::Timestamp;
@@ -16,7 +15,7 @@ use platform::{
     Aws, AwsError, clock,
     config::Env,
     due::{Due, SHARDS},
-    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue},
+    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, group},
 };
 use serde::{Deserialize, Serialize};
 
@@ -120,10 +119,11 @@ impl SyncScheduler {
                 break;
             }
             let due = self.due.shard(shard, now).await?;
-            let messages = due
-                .into_iter()
-                .map(|[user_id, integration]| body(&SyncMessage { v: Version, user_id, integration, r#type: kind }));
-            let messages = messages.collect::<Result<Vec<_>, _>>()?;
+            let messages = due.into_iter().map(|[user_id, integration]| {
+                let tenant = group(&user_id);
+                Ok((body(&SyncMessage { v: Version, user_id, integration, r#type: kind })?, tenant))
+            });
+            let messages = messages.collect::<Result<Vec<_>, AwsError>>()?;
             sent += messages.len();
             self.syncs.send_all(messages).await?;
         }
@@ -140,7 +140,7 @@ impl Handler for SyncScheduler {
             Ok(_) => Disposition::Done,
             Err(error) => {
                 tracing::warn!(%error, "will be tried again");
-                Disposition::Retry(backoff(attempt.number))
+                attempt.defer()
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 
-use domain::{Disposition, disposition::backoff, integration::State, message::SyncMessage};
+use domain::{Disposition, integration::State, message::SyncMessage};
 use lambda_runtime::LambdaEvent;
 use platform::{
     Aws,
@@ -70,7 +70,7 @@ impl Handler for SyncWorker {
             }
             Err(error) => {
                 tracing::warn!(%error, "will be tried again");
-                Disposition::Retry(backoff(attempt.number))
+                attempt.defer()
             }
         }
     }

@@ -11,7 +11,7 @@ use platform::{
     Aws, AwsError, clock,
     config::Env,
     due::{Due, SHARDS},
-    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue},
+    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, group},
 };
 use serde::{Deserialize, Serialize};
 
@@ -100,10 +100,12 @@ impl TokenRefresh {
         for shard in 0..SHARDS {
             let due = self.due.shard(shard, clock::now()).await?;
             let messages = due.into_iter().map(|[integration_id, credential]| {
+                let tenant = group(&integration_id);
                 let message = RefreshMessage { v: Version, integration_id, credential };
-                serde_json::to_string(&message).map_err(|error| AwsError::answer("message", error.to_string()))
+                let body = serde_json::to_string(&message);
+                Ok((body.map_err(|error| AwsError::answer("message", error.to_string()))?, tenant))
             });
-            let messages = messages.collect::<Result<Vec<_>, _>>()?;
+            let messages = messages.collect::<Result<Vec<_>, AwsError>>()?;
             sent += messages.len();
             self.refreshes.send_all(messages).await?;
         }

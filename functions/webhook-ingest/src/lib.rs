@@ -10,14 +10,12 @@ use lambda_http::{Body, Request, Response, http::StatusCode};
 use platform::{
     Aws, clock,
     config::Env,
-    http::{Call, parameter, problem, text},
-    queue::Queue,
+    http::{Call, text},
+    queue::{MAX_MESSAGE, Queue, group},
     secrets::{App, Freshness, Secrets},
 };
 use providers::Provider;
 
-/// SQS's limit for one message, in bytes.
-const MAX_MESSAGE: usize = 1024 * 1024;
 /// What the specification answers to whoever can't prove who they are.
 const REFUSED: &str = "Webhook signature verification failed";
 
@@ -51,6 +49,8 @@ pub struct Ingest {
 enum Refusal {
     /// It can't be verified, or is forged.
     Rejected(Rejection),
+    /// Nothing of this provider is taken yet.
+    NotTaken,
     /// Genuine, but nothing that can be read.
     NotJson,
     /// Larger than a message.
@@ -78,10 +78,10 @@ impl Ingest {
     /// Answers one request.
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
-        let Some(provider) = providers::find(&parameter(&request, "provider")) else {
-            return Ok(problem(&Problem::unknown_provider(&providers::ids()), &call.request_id));
+        let Some(provider) = providers::find(call.parameter("provider")) else {
+            return Ok(call.refuse(&Problem::unknown_provider(&providers::ids())));
         };
-        let outcome = self.take(&request, provider, &call.request_id).await;
+        let outcome = self.take(&call, provider).await;
         let name = provider.spec().id;
         Ok(match outcome {
             Ok(()) => {
@@ -96,14 +96,14 @@ impl Ingest {
         })
     }
 
-    async fn take(&self, request: &Request, provider: &dyn Provider, delivery_id: &str) -> Result<(), Refusal> {
-        let scheme = provider.spec().webhook.as_ref().ok_or(Refusal::Rejected(Rejection::NoSecret))?;
-        if !parameter(request, "integration_id").is_empty() {
+    async fn take(&self, call: &Call<'_>, provider: &dyn Provider) -> Result<(), Refusal> {
+        let scheme = provider.spec().webhook.as_ref().ok_or(Refusal::NotTaken)?;
+        if !call.parameter("integration_id").is_empty() {
             // No integration has a webhook secret of its own yet, so nothing sent to it can be verified.
             return Err(Refusal::Rejected(Rejection::NoSecret));
         }
         let now = clock::now();
-        let unverified = UnverifiedDelivery { headers: request.headers(), body: request.body() };
+        let unverified = UnverifiedDelivery { headers: call.request.headers(), body: call.request.body() };
         let (delivery, app) = self.verify(unverified, scheme, provider, now).await?;
         let body = delivery.json().map_err(|_| Refusal::NotJson)?;
         let account = provider.account(body.text());
@@ -111,7 +111,7 @@ impl Ingest {
             provider: provider.spec().id,
             integration_id: None,
             account: app.account_id.as_deref(),
-            delivery_id,
+            delivery_id: call.request_id,
             received_at: now,
         };
         let message = envelope.seal(body).map_err(|_| Refusal::NotJson)?;
@@ -143,6 +143,9 @@ impl Ingest {
             return Err(Refusal::Rejected(rejection));
         }
         let fresh = self.app(provider, Freshness::Reread, now).await?;
+        if Arc::ptr_eq(&app, &fresh) {
+            return Err(Refusal::Rejected(rejection));
+        }
         match unverified.verify(scheme, &fresh.webhook_secrets, now) {
             Ok(delivery) => Ok((delivery, fresh)),
             Err(rejection) => Err(Refusal::Rejected(rejection)),
@@ -167,6 +170,9 @@ impl Refusal {
             Self::Rejected(
                 rejection @ (Rejection::Missing | Rejection::Malformed | Rejection::Stale | Rejection::Mismatch),
             ) => (StatusCode::BAD_REQUEST, REFUSED, rejection.name()),
+            Self::NotTaken => {
+                (StatusCode::SERVICE_UNAVAILABLE, "This provider's webhooks are not taken here yet", "not_taken")
+            }
             Self::NotJson => (StatusCode::BAD_REQUEST, "The body is not JSON that can be read", "not_json"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large", "too_large"),
             Self::Unavailable(what) => (StatusCode::SERVICE_UNAVAILABLE, "Please send this again later", what),
@@ -174,11 +180,7 @@ impl Refusal {
     }
 }
 
-/// The tenant of a delivery for fair queues: the account if it can be a `MessageGroupId`, else the provider.
+/// The tenant of a delivery, for fair queues: the account, or the provider's events without one.
 fn tenant(provider: &dyn Provider, account: Option<&str>) -> String {
-    let provider = provider.spec().id;
-    match account {
-        Some(account) if account.len() <= 64 && domain::event::is_id(account) => format!("{provider}.{account}"),
-        _ => provider.to_owned(),
-    }
+    group(&format!("{}.{}", provider.spec().id, account.unwrap_or_default()))
 }

@@ -8,9 +8,7 @@ mod handlers;
 use std::{convert::Infallible, time::Duration};
 
 use domain::{
-    ClaimState, Disposition, Event, IntegrationKey, Verdict,
-    disposition::backoff,
-    event,
+    ClaimState, Disposition, Event, IdempotencyRecord, IntegrationKey, Verdict, event,
     message::{Body, WebhookMessage},
 };
 use lambda_runtime::LambdaEvent;
@@ -24,6 +22,8 @@ use platform::{
     records::Records,
 };
 use sha2::{Digest as _, Sha256};
+
+use self::handlers::HandlerError;
 
 /// Messages of a batch at a time: each costs a connection in the first batch.
 const CONCURRENCY: usize = 4;
@@ -76,7 +76,10 @@ enum Failure {
     Aws(#[from] AwsError),
     /// The application's handler failed.
     #[error("handler: {0}")]
-    Handler(#[from] handlers::HandlerError),
+    Handler(#[from] HandlerError),
+    /// The same event id came with another payload before. The first is kept.
+    #[error("another payload came under the same event id before; the first is kept")]
+    Forked,
 }
 
 impl From<ClaimError> for Failure {
@@ -186,42 +189,61 @@ impl Handler for Process {
         let account = event.account.as_deref().or(message.account.as_deref()).filter(|account| !account.is_empty());
         let scope = account.map_or(Scope::Nobody, Scope::Account);
         let key = event::key(provider, scope.key(), &event.id);
-        let hash = hex::encode(Sha256::digest(body.get()));
+        // Of the payload alone: the rest of a body may differ between deliveries of one event.
+        let hash = hex::encode(Sha256::digest(event.data.get()));
         let claim = match self.claims.claim(&key, &hash, &attempt.id, attempt.at).await {
             Ok(Claiming::Won(claim)) => claim,
-            Ok(Claiming::Lost(record)) => return lost(record.verdict(attempt.at), attempt),
-            Err(error) => return retry(&error, attempt),
+            Ok(Claiming::Lost(record)) => return lost(&record, &hash, attempt),
+            Err(error) => return failed(&error, attempt),
         };
-        if claim.body_hash != hash {
-            tracing::warn!(
-                event.id = event.id,
-                "a delivery of the same event had another body; the first claim's counts"
-            );
+        let outcome = if claim.body_hash == hash {
+            self.process(&claim, provider, &event, &scope).await
+        } else {
+            Err(Failure::Forked)
+        };
+        let Err(failure) = outcome else {
+            tracing::info!(provider.name = provider, event.id, event.r#type, attempt = attempt.number, "applied");
+            return Disposition::Done;
+        };
+        if let Some(state) = failure.leaves() {
+            // If this fails too, the lease runs out and the next attempt claims the event then.
+            if let Err(error) = self.claims.release(&claim, state, &failure.to_string()).await {
+                tracing::warn!(%error, "the claim stays until its lease ends");
+            }
         }
-        match self.process(&claim, provider, &event, &scope).await {
-            Ok(()) => {
-                tracing::info!(provider.name = provider, event.id, event.r#type, attempt = attempt.number, "applied");
-                Disposition::Done
-            }
-            Err(Failure::Superseded) => {
-                tracing::warn!(event.id = event.id, "superseded by a later claim, which will finish");
-                Disposition::Done
-            }
-            Err(failure @ (Failure::Aws(_) | Failure::Handler(_))) => {
-                // If this fails too, the lease runs out and the next attempt claims the event then.
-                let released = self.claims.release(&claim, ClaimState::Retry, &failure.to_string()).await;
-                if let Err(error) = released {
-                    tracing::warn!(%error, "the claim stays until its lease ends");
-                }
-                retry(&failure, attempt)
-            }
+        tracing::warn!(%failure, event.id, attempt = attempt.number, "not applied");
+        failure.disposition(attempt)
+    }
+}
+
+impl Failure {
+    /// The state in which the record is left; none if it is somebody else's by now.
+    fn leaves(&self) -> Option<ClaimState> {
+        match self {
+            Self::Superseded => None,
+            Self::Aws(_) | Self::Handler(HandlerError::Transient(_)) => Some(ClaimState::Retry),
+            Self::Handler(HandlerError::Permanent(_)) => Some(ClaimState::Dead),
+            // The first body's own message decides the event.
+            Self::Forked => Some(ClaimState::Retry),
+        }
+    }
+
+    fn disposition(&self, attempt: &Attempt) -> Disposition {
+        match self {
+            // Whoever has the claim now finishes; if they die, this message must still be there.
+            Self::Superseded | Self::Handler(HandlerError::Transient(_)) => attempt.retry(),
+            Self::Aws(_) => attempt.defer(),
+            Self::Handler(HandlerError::Permanent(_)) | Self::Forked => Disposition::DeadLetter(self.to_string()),
         }
     }
 }
 
 /// Somebody else has the event, or had.
-fn lost(verdict: Verdict, attempt: &Attempt) -> Disposition {
-    match verdict {
+fn lost(record: &IdempotencyRecord, hash: &str, attempt: &Attempt) -> Disposition {
+    if record.body_hash != hash {
+        return Disposition::DeadLetter(Failure::Forked.to_string());
+    }
+    match record.verdict(attempt.at) {
         Verdict::Finished => {
             tracing::info!("already applied");
             Disposition::Done
@@ -229,12 +251,12 @@ fn lost(verdict: Verdict, attempt: &Attempt) -> Disposition {
         Verdict::Busy(until) => {
             Disposition::Defer(Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default())
         }
-        // It became free between the refused claim and now.
-        Verdict::Claim => Disposition::Retry(backoff(attempt.number)),
+        // The store refused by the same rule and the same time, so this does not happen; if it did, later is right.
+        Verdict::Claim => attempt.defer(),
     }
 }
 
-fn retry(error: &dyn std::error::Error, attempt: &Attempt) -> Disposition {
+fn failed(error: &AwsError, attempt: &Attempt) -> Disposition {
     tracing::warn!(%error, attempt = attempt.number, "will be tried again");
-    Disposition::Retry(backoff(attempt.number))
+    attempt.defer()
 }

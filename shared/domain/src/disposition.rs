@@ -15,12 +15,15 @@ pub enum Disposition {
     DeadLetter(String),
 }
 
-/// How long a failed attempt waits before the next: 1 s doubled per attempt, at most 15 minutes.
+/// How long something that failed waits before it is tried again: 1 s doubled each time, at most 10 minutes, and up to
+/// half as long again, so that what failed together does not come back together.
 ///
-/// `attempt` counts from 1.
-pub fn backoff(attempt: u32) -> Duration {
-    const CEILING: Duration = Duration::from_mins(15);
-    1u64.checked_shl(attempt.saturating_sub(1)).map_or(CEILING, |s| Duration::from_secs(s).min(CEILING))
+/// `failure` counts from 1; `key` is what the spread follows from, so that it is the same wherever it is computed.
+pub fn backoff(failure: u32, key: &str) -> Duration {
+    const CEILING: Duration = Duration::from_mins(10);
+    let base = 1u64.checked_shl(failure.saturating_sub(1)).map_or(CEILING, |s| Duration::from_secs(s).min(CEILING));
+    let spread = key.bytes().fold(0u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte))) % 1000;
+    base + base * spread / 2000
 }
 
 #[cfg(test)]
@@ -29,10 +32,16 @@ mod tests {
 
     #[test]
     fn backoff_doubles_and_never_leaves_its_bounds() {
-        assert_eq!([1, 2, 3, 4].map(|n| backoff(n).as_secs()), [1, 2, 4, 8]);
-        for attempt in 0..200 {
-            assert!((1..=900).contains(&backoff(attempt).as_secs()), "{attempt}");
-            assert!(backoff(attempt) <= backoff(attempt + 1), "{attempt}");
+        assert_eq!([1, 2, 3, 4].map(|n| backoff(n, "").as_secs()), [1, 2, 4, 8]);
+        for (failure, key) in (0..200).map(|n| (n, format!("message-{n}"))) {
+            assert!((1..=900).contains(&backoff(failure, &key).as_secs()), "{failure}");
+            assert!(backoff(failure, &key) <= backoff(failure + 1, &key), "{failure}");
         }
+    }
+
+    #[test]
+    fn what_failed_together_does_not_come_back_together() {
+        let times: std::collections::BTreeSet<_> = (0..100).map(|n| backoff(5, &format!("message-{n}"))).collect();
+        assert!(times.len() > 50, "{times:?}");
     }
 }

@@ -50,6 +50,18 @@ pub struct Problem {
     /// When trying again makes sense.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
+    /// What is wrong with single parts of the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Field>,
+}
+
+/// What is wrong with one part of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Field {
+    /// Its name.
+    pub field: &'static str,
+    /// A sentence for a person.
+    pub message: String,
 }
 
 impl Kind {
@@ -90,7 +102,13 @@ impl Kind {
 impl Problem {
     /// A problem of this kind.
     pub fn new(kind: Kind, message: impl Into<String>, next_action: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), next_action: next_action.into(), retry_at: None }
+        Self { kind, message: message.into(), next_action: next_action.into(), retry_at: None, fields: Vec::new() }
+    }
+
+    /// One field of the request is wrong.
+    pub fn field(field: &'static str, message: impl Into<String>) -> Self {
+        let problem = Self::new(Kind::InvalidRequest, "The request has a mistake.", format!("Correct \"{field}\"."));
+        Self { fields: vec![Field { field, message: message.into() }], ..problem }
     }
 
     /// Nobody is signed in.

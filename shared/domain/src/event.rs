@@ -25,9 +25,20 @@ pub struct Event<'a> {
 /// Why a verified delivery is not an event.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAnEvent {
-    /// A field is absent or of another type than the provider documents.
-    #[error("not an event: {0}")]
-    Shape(#[from] serde_json::Error),
+    /// A field is absent or of another type than the provider documents. The parser's own words could quote the body.
+    #[error("not an event: a field is missing or of another type (line {line}, column {column})")]
+    Shape {
+        /// Where in the body.
+        line: usize,
+        /// Where in the line.
+        column: usize,
+    },
+    /// The provider's events are not read here.
+    #[error("not an event: {0} sends none that are read here")]
+    Unread(&'static str),
+    /// The type is empty or longer than the bus takes.
+    #[error("not an event: its type is empty or longer than {MAX_TYPE} bytes")]
+    Type,
     /// The id can't serve as a key.
     #[error(
         "not an event: its id is empty, longer than {MAX_ID} bytes, or has characters other than letters, digits and . _ : -"
@@ -40,6 +51,15 @@ pub enum NotAnEvent {
 
 /// The longest id of an event or account that is taken, in bytes; providers' are far shorter.
 pub const MAX_ID: usize = 255;
+
+/// The longest event type that is taken, in bytes: EventBridge's limit on a detail type.
+pub const MAX_TYPE: usize = 128;
+
+impl From<serde_json::Error> for NotAnEvent {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Shape { line: error.line(), column: error.column() }
+    }
+}
 
 /// Whether `id` may become part of a key: it must not be able to imitate another key's separators.
 pub fn is_id(id: &str) -> bool {

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, fmt, fmt::Write as _};
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// The deepest nesting that is accepted. Far beyond any provider's events, and safe for every reader behind the queue.
+const MAX_DEPTH: u32 = 128;
 
 /// Why bytes are not acceptable JSON.
 #[derive(Debug, thiserror::Error)]
@@ -10,18 +13,21 @@ pub enum NotJson {
     /// The bytes are not UTF-8, which RFC 8259 §8.1 requires.
     #[error("the body is not UTF-8")]
     NotUtf8(#[from] std::str::Utf8Error),
-    /// A syntax error, or nesting over `serde_json`'s limit of 128 levels.
-    #[error("the body is not JSON this reads (syntax, or nested over 128 levels): {0}")]
+    /// A syntax error, or nesting over [`MAX_DEPTH`] levels.
+    #[error("the body is not JSON this reads (syntax, or nested over {MAX_DEPTH} levels)")]
     Syntax(#[from] serde_json::Error),
 }
 
 /// Returns `body` as text if it is one complete JSON value, nested at most 128 levels deep.
 ///
-/// Every level is visited, so that the depth limit holds: serde's `IgnoredAny` would skip it and the
-/// reader behind the queue would be the one to fail.
+/// Every level is visited, so that the limit holds: skipping a value would leave it to the reader behind the queue.
 pub fn check(body: &[u8]) -> Result<&str, NotJson> {
     let text = std::str::from_utf8(body)?;
-    serde_json::from_str::<Visited>(text)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    // serde_json's own limit refuses 128 already; `Visit` counts instead.
+    deserializer.disable_recursion_limit();
+    Visit { depth: 0 }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
     Ok(text)
 }
 
@@ -47,54 +53,72 @@ pub fn ascii(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// A JSON value that was walked through and not kept.
-struct Visited;
+/// Walks through a JSON value and keeps nothing.
+#[derive(Clone, Copy)]
+struct Visit {
+    depth: u32,
+}
 
-impl<'de> Deserialize<'de> for Visited {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Visited)
+impl Visit {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        if self.depth == MAX_DEPTH {
+            return Err(E::custom("nested too deep"));
+        }
+        Ok(Self { depth: self.depth + 1 })
     }
 }
 
-impl<'de> Visitor<'de> for Visited {
-    type Value = Self;
+impl<'de> DeserializeSeed<'de> for Visit {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Visit {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_unit<E>(self) -> Result<Self, E> {
-        Ok(self)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
-        while seq.next_element::<Self>()?.is_some() {}
-        Ok(self)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let inner = self.deeper()?;
+        while seq.next_element_seed(inner)?.is_some() {}
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
-        while map.next_entry::<Self, Self>()?.is_some() {}
-        Ok(self)
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let inner = self.deeper()?;
+        while map.next_key_seed(inner)?.is_some() {
+            map.next_value_seed(inner)?;
+        }
+        Ok(())
     }
 }
 
@@ -112,7 +136,9 @@ mod tests {
     #[test]
     fn refuses_what_a_later_reader_could_not_read() {
         let deep = "[".repeat(100_000);
-        let deep_closed = format!("{}{}", "[".repeat(129), "]".repeat(129));
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(check(nested(128).as_bytes()).is_ok());
+        let deep_closed = nested(129);
         for body in ["", "{", "{} x", "{\"a\":1e400}", "\u{feff}{}", "\"\\ud802\"", "nul", &deep, &deep_closed] {
             assert!(check(body.as_bytes()).is_err(), "accepted {body:.20}");
         }

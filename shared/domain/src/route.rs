@@ -41,6 +41,11 @@ const fn route(method: &'static str, path: &'static str, function: &'static str)
     Route { method, path, function }
 }
 
+/// The route of a request; none is for `$default`.
+pub fn find(method: &str, path: &str) -> Option<&'static Route> {
+    ROUTES.iter().find(|route| (route.method == method || route.method == "ANY") && matches(route.path, path))
+}
+
 /// The methods a path takes; empty if there is no such path.
 pub fn methods(path: &str) -> Vec<&'static str> {
     ROUTES.iter().filter(|route| matches(route.path, path)).map(|route| route.method).collect()
@@ -68,6 +73,9 @@ mod tests {
         assert_eq!(methods("/webhooks/stripe"), ["POST"]);
         assert_eq!(methods("/connect/slack"), ["GET", "POST"]);
         assert_eq!(methods("/proxy/slack/a/b"), ["ANY"]);
+        assert_eq!(find("DELETE", "/proxy/slack/a").unwrap().path, "/proxy/{provider}/{path+}");
+        assert_eq!(find("GET", "/integrations/stripe").unwrap().path, "/integrations/{provider}");
+        assert_eq!(find("PUT", "/integrations"), None);
         for path in ["/", "", "/webhooks", "/webhooks/", "/webhooks/a/b/c", "/proxy/slack/", "/nope"] {
             assert!(methods(path).is_empty(), "{path}");
         }

@@ -149,12 +149,8 @@ impl Claims {
             if claim.is_some() && refused.contains(&writes.len()) {
                 return Err(ClaimError::Superseded);
             }
-            let before = writes.len();
             let mut index = 0..;
             writes.retain(|_| index.next().is_none_or(|index| !refused.contains(&index)));
-            if writes.len() == before {
-                return Err(AwsError::new(ACTION, &error).into());
-            }
         }
     }
 
@@ -178,7 +174,7 @@ impl Claims {
     async fn end(&self, claim: &Claim, state: State, reason: Option<&str>) -> Result<(), ClaimError> {
         let update = match reason {
             Some(_) => "SET #state = :state, last_error = :reason",
-            None => "SET #state = :state",
+            None => "SET #state = :state REMOVE last_error",
         };
         let call = self
             .client
@@ -188,11 +184,7 @@ impl Claims {
             .update_expression(update)
             // Also true if this very call was made before and its reply was lost.
             .condition_expression("fence = :fence AND #state IN (:claimed, :state)")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":state", s(state.name()))
-            .expression_attribute_values(":claimed", s(State::Claimed.name()))
-            .expression_attribute_values(":fence", n(claim.fence))
-            .set_expression_attribute_values(None);
+            .expression_attribute_names("#state", "state");
         let mut values = Item::from([
             (":state".to_owned(), s(state.name())),
             (":claimed".to_owned(), s(State::Claimed.name())),

@@ -14,6 +14,7 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
 use crate::{
@@ -21,8 +22,12 @@ use crate::{
     clock,
 };
 
-/// Left of the invocation's time when work stops, so that the answer still gets out.
-const MARGIN: Duration = Duration::from_millis(500);
+/// The longest message that is sent, in bytes: SQS's limit of 1 MiB less what the loop may have to add as attributes.
+pub const MAX_MESSAGE: usize = 1024 * 1024 - 2 * 1024;
+/// Left of the invocation's time when work on a message stops, so that its end can still be settled.
+const MARGIN: Duration = Duration::from_secs(1);
+/// Left of the invocation's time when settling stops, so that the answer still gets out.
+const LAST: Duration = Duration::from_millis(100);
 /// SQS's longest delay.
 const MAX_DELAY: Duration = Duration::from_mins(15);
 /// How often one message may be deferred before it counts as failing.
@@ -31,6 +36,8 @@ const MAX_HOPS: u32 = 100;
 const MAX_ENTRIES: usize = 10;
 /// How often entries that SQS refused one by one are sent again.
 const MAX_RESENDS: usize = 5;
+/// SQS's limit on the name of a message group.
+const MAX_GROUP: usize = 128;
 /// The message attribute that counts deferrals.
 const HOPS: &str = "Hops";
 
@@ -55,16 +62,16 @@ impl Queue {
         Ok(())
     }
 
-    /// Sends many messages, as few calls as SQS allows; what SQS refused is sent again.
-    pub async fn send_all(&self, bodies: Vec<String>) -> Result<(), AwsError> {
+    /// Sends many messages, each with its tenant, in as few calls as SQS allows; what SQS refused is sent again.
+    pub async fn send_all(&self, messages: Vec<(String, String)>) -> Result<(), AwsError> {
         const ACTION: &str = "sqs:SendMessageBatch";
-        for chunk in bodies.chunks(MAX_ENTRIES) {
+        for chunk in messages.chunks(MAX_ENTRIES) {
             let mut entries: Vec<_> = chunk
                 .iter()
                 .enumerate()
-                .map(|(index, body)| {
-                    let entry =
-                        SendMessageBatchRequestEntry::builder().id(index.to_string()).message_body(body).build();
+                .map(|(index, (body, tenant))| {
+                    let entry = SendMessageBatchRequestEntry::builder().id(index.to_string());
+                    let entry = entry.message_body(body).message_group_id(tenant).build();
                     entry.map_err(|error| AwsError::answer(ACTION, error.to_string()))
                 })
                 .collect::<Result<_, _>>()?;
@@ -89,6 +96,15 @@ impl Queue {
         call.send().await.map_err(|error| AwsError::new("sqs:GetQueueAttributes", &error))?;
         Ok(())
     }
+}
+
+/// The group under which a tenant's messages are kept apart from others': any text becomes a legal one.
+pub fn group(tenant: &str) -> String {
+    let legal = |c: char| c.is_ascii_alphanumeric() || c.is_ascii_punctuation();
+    if (1..=MAX_GROUP).contains(&tenant.len()) && tenant.chars().all(legal) {
+        return tenant.to_owned();
+    }
+    hex::encode(Sha256::digest(tenant))
 }
 
 /// What an event-source mapping hands to the function.
@@ -137,12 +153,28 @@ struct Failure {
 pub struct Attempt {
     /// How often the message was received, this time included.
     pub number: u32,
+    /// How often the message was deferred before.
+    pub hops: u32,
+    /// Names the message.
+    pub message_id: String,
     /// Names this attempt: no other attempt, of this message or another, has the same.
     pub id: String,
     /// When the attempt began.
     pub at: Timestamp,
     /// When the invocation ends; the loop stops the attempt shortly before.
     pub deadline: Timestamp,
+}
+
+impl Attempt {
+    /// After a failure of the work itself: later again, and it counts, so that it ends in the dead-letter queue at last.
+    pub fn retry(&self) -> Disposition {
+        Disposition::Retry(backoff(self.number, &self.message_id))
+    }
+
+    /// After a failure of AWS: later again, and it does not count, so that an outage dead-letters nothing.
+    pub fn defer(&self) -> Disposition {
+        Disposition::Defer(backoff(self.hops + 1, &self.message_id))
+    }
 }
 
 /// What a function does with one message.
@@ -190,46 +222,57 @@ impl Consumer {
     /// Whether the message may be deleted.
     async fn one<H: Handler>(&self, handler: &H, received: &Received, request_id: &str, deadline: Timestamp) -> bool {
         let now = clock::now();
-        let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default().saturating_sub(MARGIN);
+        let left = remaining(deadline, now).saturating_sub(MARGIN);
         if left.is_zero() {
             return false;
         }
-        let number = received.attributes.receive_count.parse().unwrap_or(1);
-        let attempt = Attempt { number, id: format!("{request_id}/{}", received.message_id), at: now, deadline };
+        let attempt = Attempt {
+            number: received.attributes.receive_count.parse().unwrap_or(1),
+            hops: received.hops(),
+            message_id: received.message_id.clone(),
+            id: format!("{request_id}/{}", received.message_id),
+            at: now,
+            deadline,
+        };
         let disposition = match serde_json::from_str(&received.body) {
-            Err(error) => Disposition::DeadLetter(format!("the message can't be read: {error}")),
+            // The parser's own words could quote the message.
+            Err(error) => Disposition::DeadLetter(format!(
+                "the message can't be read: {} at line {}, column {}",
+                category(&error),
+                error.line(),
+                error.column()
+            )),
             Ok(message) => {
                 let work = AssertUnwindSafe(handler.handle(message, &attempt)).catch_unwind();
                 match tokio::time::timeout(left, work).await {
                     Ok(Ok(disposition)) => disposition,
                     Ok(Err(_panic)) => {
-                        tracing::error!(attempt = number, "handler panicked");
-                        Disposition::Retry(backoff(number))
+                        tracing::error!(attempt = attempt.number, "handler panicked");
+                        attempt.retry()
                     }
                     Err(_elapsed) => {
-                        tracing::warn!(attempt = number, "out of time");
-                        Disposition::Retry(backoff(number))
+                        tracing::warn!(attempt = attempt.number, "out of time");
+                        attempt.retry()
                     }
                 }
             }
         };
-        self.settle(received, number, disposition).await
+        let left = remaining(deadline, clock::now()).saturating_sub(LAST);
+        let settled = tokio::time::timeout(left, self.settle(received, &attempt, disposition)).await;
+        settled.unwrap_or(false)
     }
 
-    async fn settle(&self, received: &Received, attempt: u32, disposition: Disposition) -> bool {
+    async fn settle(&self, received: &Received, attempt: &Attempt, disposition: Disposition) -> bool {
         let settled = match disposition {
             Disposition::Done => return true,
-            Disposition::Retry(after) => {
-                let hidden = self.hide(received, after).await;
-                hidden.map(|()| false)
+            Disposition::Retry(after) => self.hide(received, after).await.map(|()| false),
+            Disposition::Defer(after) if attempt.hops < MAX_HOPS => {
+                self.defer(received, after, attempt.hops + 1).await.map(|()| true)
             }
-            Disposition::Defer(after) => match received.hops() {
-                hops if hops < MAX_HOPS => self.defer(received, after, hops + 1).await.map(|()| true),
-                _ => self.hide(received, after).await.map(|()| false),
-            },
+            Disposition::Defer(after) => self.hide(received, after).await.map(|()| false),
             Disposition::DeadLetter(reason) => {
-                tracing::error!(attempt, reason, "dead-lettered");
-                self.bury(received, attempt, &reason).await.map(|()| true)
+                tracing::error!(attempt = attempt.number, reason, "dead-lettered");
+                self.bury(received, attempt.number, &reason).await.map(|()| true)
             }
         };
         settled.unwrap_or_else(|error| {
@@ -270,6 +313,18 @@ impl Received {
     fn hops(&self) -> u32 {
         let value = self.message_attributes.get(HOPS).and_then(|value| value.get("stringValue")?.as_str());
         value.and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+}
+
+fn remaining(deadline: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(deadline.duration_since(now)).unwrap_or_default()
+}
+
+fn category(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        serde_json::error::Category::Io | serde_json::error::Category::Eof => "it ends too early",
+        serde_json::error::Category::Syntax => "it is not JSON",
+        serde_json::error::Category::Data => "it is not of a version or shape that is known",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::{
     Client,
+    operation::query::QueryOutput,
     types::{AttributeValue, Update},
 };
 use domain::{Change, Record, record};
@@ -11,6 +12,13 @@ use crate::{
     claims::Write,
     item::{Item, flag, malformed, n, number, s, text, time},
 };
+
+/// Items per query.
+const ITEMS: i32 = 200;
+/// Queries per listing.
+const MAX_QUERIES: usize = 20;
+/// Bytes of records after which a listing stops: a Lambda's response is limited to 6 MB.
+const MAX_BYTES: usize = 4_000_000;
 
 /// The table.
 #[derive(Debug, Clone)]
@@ -74,45 +82,55 @@ impl Records {
         update.map(Write).map_err(|error| AwsError::answer("upsert", error.to_string()))
     }
 
-    /// Lists records in the order of stream and id.
+    /// Lists records in the order of stream and id. A part may be shorter than asked for, even empty, and still have a next:
+    /// reading stops at a bounded number of items and bytes, however many tombstones lie on the way.
     pub async fn list(&self, integration_id: &str, selection: Selection<'_>) -> Result<Page, AwsError> {
-        let mut records = Vec::new();
-        let mut start = selection.after.map(|key| item_key(integration_id, key));
-        loop {
-            let mut call = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .expression_attribute_values(":integration_id", s(integration_id))
-                .consistent_read(true)
-                .set_exclusive_start_key(start);
-            call = match selection.stream {
-                Some(stream) => call
-                    .key_condition_expression("integration_id = :integration_id AND begins_with(#record, :stream)")
-                    .expression_attribute_names("#record", "record")
-                    .expression_attribute_values(":stream", s(record::key(stream, ""))),
-                None => call.key_condition_expression("integration_id = :integration_id"),
-            };
-            let missing = selection.limit - records.len();
-            // Tombstones are filtered here and not by DynamoDB, so that a page ends exactly where its limit does.
-            call = call.limit(i32::try_from(missing + 1).unwrap_or(i32::MAX));
-            let output = call.send().await.map_err(|error| AwsError::new("dynamodb:Query", &error))?;
+        let mut records: Vec<Record> = Vec::new();
+        let mut bytes = 0;
+        let mut after = selection.after.map(str::to_owned);
+        for _ in 0..MAX_QUERIES {
+            let output = self.query(integration_id, selection.stream, after.as_deref()).await?;
             for item in output.items() {
                 let record = read(item)?;
-                if record.deleted && !selection.deleted {
-                    continue;
+                let key = record::key(&record.stream, &record.id);
+                if selection.deleted || !record.deleted {
+                    if records.len() == selection.limit || bytes > MAX_BYTES {
+                        return Ok(Page { records, next: after });
+                    }
+                    bytes += text(item, "data")?.len();
+                    records.push(record);
                 }
-                if records.len() == selection.limit {
-                    let next = records.last().map(|last: &Record| record::key(&last.stream, &last.id));
-                    return Ok(Page { records, next });
-                }
-                records.push(record);
+                after = Some(key);
             }
-            start = output.last_evaluated_key().cloned();
-            if start.is_none() {
+            if output.last_evaluated_key().is_none() {
                 return Ok(Page { records, next: None });
             }
         }
+        Ok(Page { records, next: after })
+    }
+
+    async fn query(
+        &self,
+        integration_id: &str,
+        stream: Option<&str>,
+        after: Option<&str>,
+    ) -> Result<QueryOutput, AwsError> {
+        let call = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .expression_attribute_values(":integration_id", s(integration_id))
+            .consistent_read(true)
+            .limit(ITEMS)
+            .set_exclusive_start_key(after.map(|key| item_key(integration_id, key)));
+        let call = match stream {
+            Some(stream) => call
+                .key_condition_expression("integration_id = :integration_id AND begins_with(#record, :stream)")
+                .expression_attribute_names("#record", "record")
+                .expression_attribute_values(":stream", s(record::key(stream, ""))),
+            None => call.key_condition_expression("integration_id = :integration_id"),
+        };
+        call.send().await.map_err(|error| AwsError::new("dynamodb:Query", &error))
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Secrets<T> {
 struct Cached<T> {
     value: Arc<T>,
     read_at: Timestamp,
+    /// When reading it was last tried, whether it worked or not.
+    tried_at: Timestamp,
 }
 
 /// A provider's app, as `{prefix}/{provider}` holds it.
@@ -64,20 +66,33 @@ impl<T: DeserializeOwned> Secrets<T> {
         if let Some(value) = self.cached(name, freshness, now) {
             return Ok(value);
         }
-        let value = Arc::new(self.read(name).await?);
-        let cached = Cached { value: Arc::clone(&value), read_at: now };
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), cached);
-        Ok(value)
+        let read = self.read(name).await;
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        match (read, cache.get_mut(name)) {
+            (Ok(value), _) => {
+                let value = Arc::new(value);
+                let cached = Cached { value: Arc::clone(&value), read_at: now, tried_at: now };
+                cache.insert(name.to_owned(), cached);
+                Ok(value)
+            }
+            // A stranger's bad signature must not become our outage: what is known still tells right from wrong.
+            (Err(error), Some(cached)) if freshness == Freshness::Reread => {
+                tracing::warn!(%error, "a secret could not be read again");
+                cached.tried_at = now;
+                Ok(Arc::clone(&cached.value))
+            }
+            (Err(error), _) => Err(error),
+        }
     }
 
     fn cached(&self, name: &str, freshness: Freshness, now: Timestamp) -> Option<Arc<T>> {
         let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let cached = cache.get(name)?;
-        let keep = match freshness {
-            Freshness::Cached => SignedDuration::try_from(self.keep).unwrap_or(SignedDuration::MAX),
-            Freshness::Reread => REREAD,
+        let (since, keep) = match freshness {
+            Freshness::Cached => (cached.read_at, SignedDuration::try_from(self.keep).unwrap_or(SignedDuration::MAX)),
+            Freshness::Reread => (cached.tried_at, REREAD),
         };
-        (now.duration_since(cached.read_at) < keep).then(|| Arc::clone(&cached.value))
+        (now.duration_since(since) < keep).then(|| Arc::clone(&cached.value))
     }
 
     async fn read(&self, name: &str) -> Result<T, AwsError> {

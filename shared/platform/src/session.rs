@@ -10,7 +10,7 @@ use jsonwebtoken::{
     errors::ErrorKind,
     signature::{Error as SignatureError, Verifier},
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use serde::Deserialize;
 use sha2::Sha256;
 
@@ -19,12 +19,39 @@ pub const COOKIE: &str = "__Host-intertie_session";
 /// The cookie on loopback over http, where the prefix can't be used.
 pub const LOOPBACK_COOKIE: &str = "intertie_session";
 
-/// The keys of `{prefix}/session`: all verify, the first signs.
+/// The keys of `{prefix}/session`: all verify.
 #[derive(Debug, Deserialize)]
-pub struct Keys {
+#[serde(try_from = "Stored")]
+pub struct Keys(Vec<SecretSlice<u8>>);
+
+/// As stored: Base64.
+#[derive(Deserialize)]
+struct Stored {
     key: SecretString,
     #[serde(default)]
     previous: Vec<SecretString>,
+}
+
+/// A key that can't be used: an unusable one would silently lock everybody out.
+#[derive(Debug, thiserror::Error)]
+#[error("a session key is not Base64 of at least {MIN_KEY} bytes")]
+struct BadKey;
+
+/// HS256 asks for keys of at least its output's size: RFC 7518 §3.2.
+const MIN_KEY: usize = 32;
+
+impl TryFrom<Stored> for Keys {
+    type Error = BadKey;
+
+    fn try_from(stored: Stored) -> Result<Self, BadKey> {
+        let all = std::iter::once(&stored.key).chain(&stored.previous);
+        all.map(decode).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn decode(key: &SecretString) -> Result<SecretSlice<u8>, BadKey> {
+    let key = STANDARD.decode(key.expose_secret()).ok().filter(|key| key.len() >= MIN_KEY);
+    key.map(SecretSlice::from).ok_or(BadKey)
 }
 
 /// Whom a request speaks for.
@@ -52,21 +79,27 @@ struct Claims {
 pub enum Accept {
     /// `Authorization: Bearer` only: programs.
     Bearer,
-    /// A cookie too: people.
+    /// The session cookie of a public host too: people.
     BearerOrCookie,
+    /// The session cookie of a local run too.
+    BearerOrLoopbackCookie,
 }
 
 /// The token of a request, and whether it came by cookie.
 pub fn token(headers: &HeaderMap, accept: Accept) -> Option<(&str, bool)> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
-        return value.to_str().ok()?.strip_prefix("Bearer ").map(|token| (token.trim(), false));
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("Bearer").then(|| (token.trim(), false));
     }
-    if accept == Accept::Bearer {
-        return None;
-    }
+    // One name per kind of host: a sibling host can set a cookie of the unprefixed name for ours.
+    let accepted = match accept {
+        Accept::Bearer => return None,
+        Accept::BearerOrCookie => COOKIE,
+        Accept::BearerOrLoopbackCookie => LOOPBACK_COOKIE,
+    };
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| [COOKIE, LOOPBACK_COOKIE].contains(name)).map(|(_, token)| (token, true))
+    pairs.find(|(name, _)| *name == accepted).map(|(_, token)| (token, true))
 }
 
 impl Keys {
@@ -80,10 +113,9 @@ impl Keys {
         validation.validate_nbf = false;
         validation.validate_aud = false;
         validation.set_required_spec_claims(&["exp", "sub"]);
-        let mut keys = std::iter::once(&self.key).chain(&self.previous);
-        let claims: Claims = keys.find_map(|key| {
-            let key = STANDARD.decode(key.expose_secret()).ok().filter(|key| key.len() >= 32)?;
-            jsonwebtoken::decode(token, &DecodingKey::from_secret(&key), &validation).ok().map(|data| data.claims)
+        let claims: Claims = self.0.iter().find_map(|key| {
+            let key = DecodingKey::from_secret(key.expose_secret());
+            jsonwebtoken::decode(token, &key, &validation).ok().map(|data| data.claims)
         })?;
         let now = now.as_second();
         let valid = now < claims.exp && claims.nbf.is_none_or(|nbf| nbf <= now) && !claims.sub.is_empty();
@@ -123,14 +155,14 @@ impl JwtVerifier for Hs256 {
 /// Mints a token: what the application does, for `cargo local token` and tests.
 pub fn mint(key: &SecretString, user_id: &str, role: Option<&str>, expires_at: Timestamp) -> Option<String> {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    let key = STANDARD.decode(key.expose_secret()).ok()?;
+    let key = decode(key).ok()?;
     let mut claims = serde_json::json!({ "sub": user_id, "exp": expires_at.as_second() });
     if let Some(role) = role {
         claims["role"] = role.into();
     }
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
     let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret()).ok()?;
     mac.update(message.as_bytes());
     let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
     Some(format!("{message}.{signature}"))
@@ -151,7 +183,7 @@ mod tests {
     }
 
     fn keys() -> Keys {
-        Keys { key: key(1), previous: vec![key(2)] }
+        Stored { key: key(1), previous: vec![key(2)] }.try_into().unwrap()
     }
 
     #[test]
@@ -176,10 +208,10 @@ mod tests {
     }
 
     #[test]
-    fn a_short_key_verifies_nothing() {
-        let short: SecretString = STANDARD.encode("short").into();
-        let token = mint(&short, "u", None, at(NOW + 60)).unwrap();
-        assert!(Keys { key: short, previous: vec![] }.verify(&token, false, at(NOW)).is_none());
+    fn an_unusable_key_is_an_error_and_not_a_lock_out() {
+        for key in ["", "c2hvcnQ=", "not base64 at all, however long it may be, dear reader"] {
+            assert!(Keys::try_from(Stored { key: key.into(), previous: vec![] }).is_err(), "{key}");
+        }
     }
 
     #[test]
@@ -188,7 +220,11 @@ mod tests {
         headers.insert(header::COOKIE, "a=b; __Host-intertie_session=T1".parse().unwrap());
         assert_eq!(token(&headers, Accept::BearerOrCookie), Some(("T1", true)));
         assert_eq!(token(&headers, Accept::Bearer), None);
-        headers.insert(header::AUTHORIZATION, "Bearer T2".parse().unwrap());
+        assert_eq!(token(&headers, Accept::BearerOrLoopbackCookie), None);
+        headers.insert(header::COOKIE, "intertie_session=T1".parse().unwrap());
+        assert_eq!(token(&headers, Accept::BearerOrLoopbackCookie), Some(("T1", true)));
+        assert_eq!(token(&headers, Accept::BearerOrCookie), None);
+        headers.insert(header::AUTHORIZATION, "bearer T2".parse().unwrap());
         assert_eq!(token(&headers, Accept::BearerOrCookie), Some(("T2", false)));
         headers.insert(header::AUTHORIZATION, "Basic T2".parse().unwrap());
         assert_eq!(token(&headers, Accept::BearerOrCookie), None);

@@ -1,6 +1,9 @@
 //! Stripe's event object: <https://docs.stripe.com/api/events/object>.
 
-use domain::{Change, Event, NotAnEvent, event::is_id};
+use domain::{
+    Change, Event, NotAnEvent,
+    event::{MAX_TYPE, is_id},
+};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -35,6 +38,9 @@ pub(super) fn read(body: &RawValue) -> Result<Event<'_>, NotAnEvent> {
     if !is_id(&envelope.id) || !account_is_id {
         return Err(NotAnEvent::Id);
     }
+    if !(1..=MAX_TYPE).contains(&envelope.r#type.len()) {
+        return Err(NotAnEvent::Type);
+    }
     let occurred_at = match envelope.created {
         Created::Seconds(seconds) => Timestamp::from_second(seconds).map_err(|_| NotAnEvent::Time)?,
         Created::Text(time) => time,
@@ -49,7 +55,8 @@ pub(super) fn read(body: &RawValue) -> Result<Event<'_>, NotAnEvent> {
 
 /// The record that an event of one of our streams brings up to date.
 ///
-/// Stripe's objects carry no revision, so the event's time orders them, with a resolution of one second.
+/// Stripe's objects carry no revision, so the event's time orders them. Its resolution is a second, in which an object is
+/// often created and brought to its end, so the type decides within one: a creation is first, an end is last.
 fn change(event_type: &str, at: Timestamp, data: &RawValue) -> Result<Option<Change>, NotAnEvent> {
     #[derive(Deserialize)]
     struct Data<'a> {
@@ -64,11 +71,20 @@ fn change(event_type: &str, at: Timestamp, data: &RawValue) -> Result<Option<Cha
     Ok(Some(Change {
         stream: normalised.stream.to_owned(),
         id: normalised.id,
-        version: at.as_second(),
+        version: at.as_second() * 4 + rank(event_type),
         updated_at: at,
         deleted: event_type.ends_with(".deleted"),
         data: normalised.data,
     }))
+}
+
+/// The order of event types within one second.
+fn rank(event_type: &str) -> i64 {
+    match event_type.rsplit('.').next() {
+        Some("created") => 0,
+        Some("succeeded" | "canceled" | "deleted") => 2,
+        _ => 1,
+    }
 }
 
 #[cfg(test)]
@@ -87,7 +103,7 @@ mod tests {
         let [change] = &event.changes[..] else { panic!("{:?}", event.changes) };
         assert_eq!(
             (change.key().as_str(), change.version, change.deleted),
-            ("customers#cus_123", 1_533_204_620, false)
+            ("customers#cus_123", 1_533_204_620 * 4, false)
         );
         assert_eq!(change.data["email"], "test@stripe.com");
     }
@@ -99,6 +115,24 @@ mod tests {
         let event = read_text(text).unwrap();
         assert_eq!(event.changes[0].key(), "subscriptions#sub_1");
         assert!(event.changes[0].deleted);
+    }
+
+    #[test]
+    fn within_one_second_a_creation_is_first_and_an_end_is_last() {
+        let version = |event_type: &str| {
+            let object = r#"{"id":"pi_1","object":"payment_intent"}"#;
+            let text = format!(r#"{{"id":"e","type":"{event_type}","created":10,"data":{{"object":{object}}}}}"#);
+            read_text(&text).unwrap().changes[0].version
+        };
+        let order = ["payment_intent.created", "payment_intent.processing", "payment_intent.succeeded"].map(version);
+        assert!(order.is_sorted_by(|a, b| a < b), "{order:?}");
+    }
+
+    #[test]
+    fn an_error_never_quotes_the_body() {
+        let text = r#"{"id":"evt_1","type":"t","created":1,"data":{"object":"4242424242424242"}}"#;
+        let error = read_text(text).unwrap_err().to_string();
+        assert!(!error.contains("4242"), "{error}");
     }
 
     #[test]
@@ -116,6 +150,8 @@ mod tests {
     fn ids_and_times_out_of_bounds_are_refused() {
         for text in [
             r#"{"id":"","type":"t","created":1}"#,
+            r#"{"id":"evt_1","type":"","created":1}"#,
+            &format!(r#"{{"id":"evt_1","type":"{}","created":1}}"#, "t".repeat(129)),
             r#"{"id":"evt#1","type":"t","created":1}"#,
             r#"{"id":"evt_1","type":"t","created":9223372036854775807}"#,
             r#"{"id":"evt_1","type":"t","created":1,"account":"a#b"}"#,
