@@ -97,3 +97,23 @@ async fn dynamodb_throttled_for_long_at_claim_effect_and_completion_still_means_
     assert!(seen.attempts >= 2);
     stack.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_lands_late_under_its_own_name_costs_time_and_no_event() {
+    let parameters = [("ProcessTimeoutSeconds", "12"), ("WebhooksVisibilitySeconds", "12"), ("ClaimLeaseSeconds", "3")];
+    let stack = stack(&parameters).await;
+    let web = Web::new();
+    settle(&stack, &web, "evt_warm", "cus_warm").await;
+    let delay = |operation: &str, milliseconds| Fault {
+        function: Some("webhook-process".into()),
+        operation: Some(operation.into()),
+        ..Fault::new(Effect::Delay(milliseconds))
+    };
+    // The SDK gives the first call up after two seconds and repeats it; then the first reaches DynamoDB after all, while
+    // the transaction is still on its way.
+    stack.gateway.faults.arm(vec![delay("UpdateItem", 2_500), delay("TransactWriteItems", 1_500)]);
+    let seen = settle(&stack, &web, "evt_late", "cus_late").await;
+    assert_eq!(seen.effects, 1);
+    assert!(seen.attempts >= 3, "the late claim never landed: {seen:?}");
+    stack.shutdown().await;
+}

@@ -1,12 +1,12 @@
 //! The bootstrap of `api-proxy`.
 
 use api_proxy::{ApiProxy, Config};
-use platform::{Aws, aws::Patience, config, telemetry};
+use platform::{Aws, aws::Patience, config, http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let config = config::load(Config::read)?;
     let function = ApiProxy::new(&Aws::from_env(Patience::REQUEST)?, &config);
-    lambda_http::run(lambda_http::service_fn(|request| function.handle(request))).await
+    http::run(|request| function.handle(request)).await
 }

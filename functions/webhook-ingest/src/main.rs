@@ -1,6 +1,6 @@
 //! The bootstrap of `webhook-ingest`.
 
-use platform::{Aws, aws::Patience, config, telemetry};
+use platform::{Aws, aws::Patience, config, http, telemetry};
 use webhook_ingest::{Config, Ingest};
 
 #[tokio::main(flavor = "current_thread")]
@@ -8,5 +8,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let config = config::load(Config::read)?;
     let function = Ingest::new(&Aws::from_env(Patience::REQUEST)?, &config).await;
-    lambda_http::run(lambda_http::service_fn(|request| function.handle(request))).await
+    http::run(|request| function.handle(request)).await
 }

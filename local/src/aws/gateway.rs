@@ -97,13 +97,19 @@ impl Gateway {
 
     /// Serves one connection, plain or already decrypted.
     pub async fn connection(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin + Send) {
-        let service = service_fn(|request: Request<Incoming>| async {
+        let service = service_fn(|request: Request<Incoming>| {
             let looking = signer(request.headers()).is_some_and(|(key, _)| key == DEVELOPER_KEY);
-            let answer = self.answer(request).await;
-            if !looking {
-                self.activity.send_modify(|count| *count += 1);
+            let gateway = Arc::clone(&self);
+            // On its own: AWS carries out what it received, even if the caller has given up meanwhile.
+            let answer = background(async move { gateway.answer(request).await });
+            let activity = &self.activity;
+            async move {
+                let answer = answer.await;
+                if !looking {
+                    activity.send_modify(|count| *count += 1);
+                }
+                answer.unwrap_or(Err(Cut))
             }
-            answer
         });
         // A client that goes away concerns nobody else.
         let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;

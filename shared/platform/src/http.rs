@@ -1,5 +1,7 @@
 //! HTTP in a function's words: who calls, and answers in the contract's form.
 
+mod entry;
+
 use ::http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{self, HeaderName},
@@ -19,6 +21,8 @@ use crate::{
     secrets::{Freshness, Secrets},
     session::{self, Accept, Caller, Keys},
 };
+
+pub use self::entry::run;
 
 /// What may be loaded by our pages: only our own files.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; \

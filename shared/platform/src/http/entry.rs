@@ -1,0 +1,92 @@
+//! The way from an event of the HTTP API to a function and back.
+//!
+//! *Invariant:* no event makes the conversion panic. The crate behind it unwraps what a gateway other than ours, or a
+//! caller who invokes the function directly, can make fail.
+
+use std::{convert::Infallible, future::Future};
+
+use ::http::header;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use lambda_http::{
+    Adapter, Body, Request, Response, Service as _, aws_lambda_events::apigw::ApiGatewayV2httpRequest,
+    request::LambdaRequest, service_fn,
+};
+use lambda_runtime::{Error, LambdaEvent};
+
+/// Answers HTTP requests with `handle` until the environment ends.
+pub async fn run<F>(handle: impl Fn(Request) -> F) -> Result<(), Error>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>> + Send,
+{
+    let handle = &handle;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<ApiGatewayV2httpRequest>| {
+        let (payload, context) = event.into_parts();
+        let request = LambdaRequest::ApiGatewayV2(harmless(payload));
+        Adapter::from(service_fn(handle)).call(LambdaEvent::new(request, context))
+    }))
+    .await
+}
+
+/// Takes out what the conversion would trip over.
+fn harmless(mut event: ApiGatewayV2httpRequest) -> ApiGatewayV2httpRequest {
+    // The address is what API Gateway says, never what the caller does.
+    event.headers.remove(header::HOST);
+    event.headers.remove("x-forwarded-proto");
+    // Not Base64 after all: taken as text, its signature fails.
+    let body = event.body.as_deref().unwrap_or_default();
+    event.is_base64_encoded &= STANDARD.decode(body).is_ok();
+    if let Some(query) = event.raw_query_string.take() {
+        event.raw_query_string = Some(encoded(&query));
+    }
+    event
+}
+
+/// Percent-encodes what may not stand in a query: <https://url.spec.whatwg.org/#query-percent-encode-set>.
+fn encoded(query: &str) -> String {
+    let legal = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'<' | b'>');
+    if query.bytes().all(legal) {
+        return query.to_owned();
+    }
+    query.bytes().map(|byte| if legal(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::RequestExt as _;
+
+    use super::*;
+
+    fn convert(event: &str) -> Request {
+        let event: ApiGatewayV2httpRequest = serde_json::from_str(event).unwrap();
+        LambdaRequest::ApiGatewayV2(harmless(event)).into()
+    }
+
+    fn event(query: &str, headers: &str, body: &str) -> String {
+        format!(
+            r#"{{"version":"2.0","routeKey":"$default","rawPath":"/a b","rawQueryString":{query},"headers":{headers},
+            "requestContext":{{"http":{{"method":"POST","path":"/"}},"domainName":"api.example.com","timeEpoch":1}},
+            "body":{body},"isBase64Encoded":true}}"#
+        )
+    }
+
+    #[test]
+    fn hostile_events_are_converted_and_not_tripped_over() {
+        for (query, headers, body) in [
+            (r#""a=\"<é>#""#, "{}", r#""e30=""#),
+            (r#""%""#, r#"{"x-forwarded-proto":","}"#, r#""e30=""#),
+            (r#""""#, r#"{"host":"evil example:99999"}"#, r#""e30=""#),
+            (r#""""#, "{}", r#""not Base64""#),
+            (r#""""#, "{}", "null"),
+        ] {
+            let request = convert(&event(query, headers, body));
+            assert_eq!(request.raw_http_path(), "/a b", "{query} {headers} {body}");
+            assert_eq!(request.uri().host(), Some("api.example.com"));
+        }
+    }
+
+    #[test]
+    fn a_base64_body_arrives_as_its_bytes() {
+        let request = convert(&event(r#""""#, "{}", r#""e30=""#));
+        assert_eq!(request.body().as_ref(), b"{}");
+    }
+}
