@@ -20,7 +20,7 @@ trap finish EXIT
 # Each line of output is a chance to go on; the last one of the start says that everything answers.
 await() {
   local file=$1 words=$2 pid=$3
-  tail --pid="$pid" --lines=+1 --follow "$file" 2>/dev/null | grep --quiet --max-count=1 --fixed-strings "$words" || {
+  grep --quiet --max-count=1 --fixed-strings "$words" < <(timeout 300 tail --pid="$pid" --lines=+1 --follow "$file" 2>/dev/null) || {
     echo "no \"$words\" in $file:"; cat "$file"; exit 1
   }
 }
@@ -35,7 +35,7 @@ set -m
 cargo lambda watch --invoke-address 127.0.0.1 --invoke-port "$port" --env-file target/local/env >"$logs/watch.log" 2>&1 &
 watch=$!
 set +m
-await "$logs/watch.log" "invoke server listening" "$watch"
+await "$logs/watch.log" "starting Runtime server" "$watch"
 
 invoke() {
   local function=$1 event=$2 expected=$3 answer

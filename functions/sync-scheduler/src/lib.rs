@@ -15,7 +15,7 @@ use platform::{
     Aws, AwsError, clock,
     config::Env,
     due::{Due, SHARDS},
-    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, group},
+    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, deadline, group},
 };
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +99,7 @@ impl SyncScheduler {
                 Ok(Answer::Batch(self.consumer.run(self, LambdaEvent { payload: batch, context }).await))
             }
             Trigger::Schedule { schedule } => {
-                let deadline = Timestamp::try_from(context.deadline())?;
+                let deadline = deadline(&context, clock::now());
                 let first = ScheduleMessage { v: Version, schedule, shard: 0, hop: 0 };
                 Ok(Answer::Sweep { sent: self.sweep(first, deadline).await? })
             }

@@ -11,8 +11,8 @@ use aws_sdk_sqs::{
 };
 use domain::{Disposition, disposition::backoff};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
-use jiff::Timestamp;
-use lambda_runtime::LambdaEvent;
+use jiff::{SignedDuration, Timestamp};
+use lambda_runtime::{Context, LambdaEvent};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
@@ -28,6 +28,10 @@ pub const MAX_MESSAGE: usize = 1024 * 1024 - 2 * 1024;
 const MARGIN: Duration = Duration::from_secs(1);
 /// Left of the invocation's time when settling stops, so that the answer still gets out.
 const LAST: Duration = Duration::from_millis(100);
+/// Lambda's longest timeout, in milliseconds.
+const MAX_RUN: u64 = 900_000;
+/// More than any timeout.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// SQS's longest delay.
 const MAX_DELAY: Duration = Duration::from_mins(15);
 /// How often one message may be deferred before it counts as failing.
@@ -204,7 +208,7 @@ impl Consumer {
     /// Handles every message of a batch.
     pub async fn run<H: Handler>(&self, handler: &H, event: LambdaEvent<Batch>) -> BatchResponse {
         let (batch, context) = (event.payload, event.context);
-        let deadline = Timestamp::try_from(context.deadline()).unwrap_or_else(|_| clock::now());
+        let deadline = deadline(&context, clock::now());
         let request_id = context.request_id.as_str();
         let failures = stream::iter(batch.records)
             .map(|received| async move {
@@ -314,6 +318,13 @@ impl Received {
         let value = self.message_attributes.get(HOPS).and_then(|value| value.get("stringValue")?.as_str());
         value.and_then(|text| text.parse().ok()).unwrap_or(0)
     }
+}
+
+/// When the invocation ends. The development server of cargo-lambda sends a span where Lambda sends a time.
+pub fn deadline(context: &Context, now: Timestamp) -> Timestamp {
+    let milliseconds = i64::try_from(context.deadline).unwrap_or(i64::MAX);
+    let time = Timestamp::from_millisecond(milliseconds).ok().filter(|time| *time > Timestamp::UNIX_EPOCH + DAY);
+    time.unwrap_or_else(|| now + Duration::from_millis(context.deadline.min(MAX_RUN)))
 }
 
 fn remaining(deadline: Timestamp, now: Timestamp) -> Duration {
