@@ -106,13 +106,19 @@ async fn queues(State(control): State<Control>) -> Response {
     Json(depths.collect::<Vec<Value>>()).into_response()
 }
 
-async fn advance(State(control): State<Control>, Json(advance): Json<Advance>) -> Response {
-    match control.sqs {
-        Some(sqs) => {
+async fn advance(State(control): State<Control>, body: Bytes) -> Response {
+    let advance = serde_json::from_slice::<Advance>(&body);
+    match (control.sqs, advance) {
+        (_, Err(error)) => {
+            (StatusCode::BAD_REQUEST, format!("not {{\"advance_seconds\":N}}: {error}\n")).into_response()
+        }
+        (Some(sqs), Ok(advance)) => {
             sqs.advance(std::time::Duration::from_secs(advance.advance_seconds));
             StatusCode::NO_CONTENT.into_response()
         }
-        None => (StatusCode::CONFLICT, "only the embedded queues have a clock that can be moved\n").into_response(),
+        (None, Ok(_)) => {
+            (StatusCode::CONFLICT, "only the embedded queues have a clock that can be moved\n").into_response()
+        }
     }
 }
 

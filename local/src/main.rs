@@ -38,42 +38,49 @@ type Outcome = Result<ExitCode, Box<dyn Error>>;
 async fn run(run: Run) -> Outcome {
     let stop = stop_signal()?;
     tokio::pin!(stop);
-    tokio::select! {
-        () = &mut stop => Ok(ExitCode::FAILURE),
-        outcome = serve(&run) => {
-            let (stack, report) = outcome?;
-            if !run.once {
-                stop.await;
-                say("Stopping.");
-            }
-            stack.shutdown().await;
-            Ok(if report.ok || !run.once { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
+    let mut stack = None;
+    // Ctrl-C ends everything at any time, a build or the story included.
+    let outcome = tokio::select! {
+        () = &mut stop => Ok(None),
+        outcome = serve(&run, &mut stack) => outcome.map(Some),
+    };
+    if matches!(outcome, Ok(Some(_))) && !run.once {
+        stop.await;
     }
+    if let Some(stack) = stack {
+        stack.shutdown().await;
+    }
+    Ok(match outcome? {
+        Some(report) if report.ok || !run.once => ExitCode::SUCCESS,
+        Some(_) | None => ExitCode::FAILURE,
+    })
 }
 
-async fn serve(run: &Run) -> Result<(Stack, Report), Box<dyn Error>> {
+/// Starts the stack into `running`, plays the story, and tells how to join.
+async fn serve(run: &Run, running: &mut Option<Stack>) -> Result<Report, Box<dyn Error>> {
     let root = bootstraps::root();
     Stack::check(&root.join("template.yaml"), &run.parameter_overrides, run.port).await?;
     say("Building the functions …");
     let bootstraps = Bootstraps::build(&root, Profile::Dev, &[]).await?;
     say("Starting the stack of template.yaml …");
-    let stack = Stack::start(Options {
-        template: root.join("template.yaml"),
-        directory: bootstraps::target_folder()?.join("local"),
-        port: run.port,
-        overrides: run.parameter_overrides.clone(),
-        aws_endpoint: run.aws_endpoint.clone(),
-        bootstraps,
-    })
-    .await?;
+    let stack = running.insert(
+        Stack::start(Options {
+            template: root.join("template.yaml"),
+            directory: bootstraps::target_folder()?.join("local"),
+            port: run.port,
+            overrides: run.parameter_overrides.clone(),
+            aws_endpoint: run.aws_endpoint.clone(),
+            bootstraps,
+        })
+        .await?,
+    );
     let (functions, queues, tables) = (stack.functions.len(), stack.template.queues.len(), stack.template.tables.len());
     say(&format!("  {functions} functions, {queues} queues, {tables} tables; HTTP API at {}", stack.url));
     stack.write_env()?;
     let mut report = Report::new();
     if !run.no_story {
         say("The story:");
-        story::play(&stack, &mut report).await;
+        story::play(stack, &mut report).await;
         say(if report.ok {
             "Every step held."
         } else {
@@ -93,7 +100,7 @@ async fn serve(run: &Run) -> Result<(Stack, Report), Box<dyn Error>> {
         say(&format!("Status page, signed in: {}/settings/integrations?session={session}", stack.url));
         say("Ctrl-C stops everything.");
     }
-    Ok((stack, report))
+    Ok(report)
 }
 
 /// Resolves on Ctrl-C or SIGTERM.
@@ -115,7 +122,7 @@ fn joined() -> Result<Joined, Box<dyn Error>> {
 async fn sign_file(options: Sign) -> Outcome {
     let file = &options.file;
     let body = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let provider = providers::find(&options.provider).map(|provider| provider.spec());
+    let provider = providers::find(&options.provider).map(providers::Provider::spec);
     let app = provider.map_or(options.provider.as_str(), |spec| spec.secret);
     let secret = match provider {
         Some(_) => joined()?.webhook_secret(app).await?,

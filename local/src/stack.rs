@@ -283,6 +283,8 @@ impl Stack {
         let mut all = endpoints(&self.aws_url);
         let pairs = [
             ("AWS_REGION", REGION.to_owned()),
+            // What the SDKs other than Rust's look for.
+            ("AWS_DEFAULT_REGION", REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", DEVELOPER_KEY.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
             ("INTERTIE_URL", self.url.clone()),

@@ -13,8 +13,8 @@ use nix::{
 };
 use tests::bootstraps;
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::Command,
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
 };
 
 async fn program() -> PathBuf {
@@ -26,39 +26,67 @@ async fn run(arguments: &[&str]) -> Output {
     Command::new(program().await).args(arguments).output().await.unwrap()
 }
 
-/// Processes of this user whose executable is a bootstrap of ours and whose environment names `marker`.
-fn bootstraps_of(marker: &str) -> usize {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let environments = processes.filter_map(|process| std::fs::read(process.path().join("environ")).ok());
-    environments.filter(|environment| String::from_utf8_lossy(environment).contains(marker)).count()
+/// A `cargo local` of its own prefix, by which its processes are told from others'.
+struct Running {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    prefix: String,
+}
+
+impl Running {
+    async fn start() -> Self {
+        let prefix = format!("p{}", &uuid::Uuid::new_v4().simple().to_string()[..19]);
+        let mut child = Command::new(program().await)
+            .args(["--port", "0", "--parameter-overrides", &format!("Prefix={prefix}")])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines, prefix }
+    }
+
+    /// What it says until a line that starts with these words.
+    async fn until(&mut self, words: &str) -> String {
+        let mut told = Vec::new();
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            told.push(line);
+            if told.last().is_some_and(|line| line.starts_with(words)) {
+                return told.join("\n");
+            }
+        }
+        panic!("never said {words:?}: {told:?}")
+    }
+
+    /// Processes that are functions of this stack.
+    fn bootstraps(&self) -> usize {
+        let marker = format!("AWS_LAMBDA_FUNCTION_NAME={}-", self.prefix);
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let environments = processes.filter_map(|process| std::fs::read(process.path().join("environ")).ok());
+        environments.filter(|environment| String::from_utf8_lossy(environment).contains(&marker)).count()
+    }
+
+    /// Ctrl-C; then nothing of it is left.
+    async fn stop(mut self) {
+        kill(Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()), Signal::SIGINT).unwrap();
+        self.child.wait().await.unwrap();
+        assert_eq!(self.bootstraps(), 0);
+        assert!(!target_folder().unwrap().join("local/env").exists());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_leaves_no_process_and_no_environment_file() {
-    let prefix = format!("p{}", uuid::Uuid::new_v4().simple());
-    let parameter = format!("Prefix={}", &prefix[..20]);
-    let mut child = Command::new(program().await)
-        .args(["--port", "0", "--parameter-overrides", &parameter])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut told = Vec::new();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        told.push(line.clone());
-        if line.starts_with("Ctrl-C") {
-            break;
-        }
-    }
-    let told = told.join("\n");
+    // One after the other: both write the same environment file.
+    let mut running = Running::start().await;
+    running.until("The story:").await;
+    running.stop().await;
+
+    let mut running = Running::start().await;
+    let told = running.until("Ctrl-C").await;
     assert!(told.contains("Every step held.") && told.contains("settings/integrations?session="), "{told}");
-    let marker = format!("AWS_LAMBDA_FUNCTION_NAME={}", &prefix[..20]);
-    assert!(bootstraps_of(&marker) > 0, "the functions' processes run");
-    kill(Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()), Signal::SIGINT).unwrap();
-    assert!(child.wait().await.unwrap().success());
-    assert_eq!(bootstraps_of(&marker), 0);
-    assert!(!target_folder().unwrap().join("local/env").exists());
+    assert!(running.bootstraps() > 0, "the functions' processes run");
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

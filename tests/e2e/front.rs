@@ -16,7 +16,7 @@ async fn get(web: &Web, stack: &Stack, path: &str, token: Option<&str>) -> (u16,
 }
 
 fn session(stack: &Stack, user: &str, role: Option<&str>) -> String {
-    stack.session(user, role, Duration::from_secs(60)).unwrap()
+    stack.session(user, role, Duration::from_mins(1)).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -221,10 +221,9 @@ impl Failure {
     fn leaves(&self) -> Option<ClaimState> {
         match self {
             Self::Superseded => None,
-            Self::Aws(_) | Self::Handler(HandlerError::Transient(_)) => Some(ClaimState::Retry),
+            // When forked, the first payload's own message decides the event.
+            Self::Aws(_) | Self::Handler(HandlerError::Transient(_)) | Self::Forked => Some(ClaimState::Retry),
             Self::Handler(HandlerError::Permanent(_)) => Some(ClaimState::Dead),
-            // The first body's own message decides the event.
-            Self::Forked => Some(ClaimState::Retry),
         }
     }
 

@@ -13,7 +13,7 @@ pub enum NotJson {
     /// The bytes are not UTF-8, which RFC 8259 §8.1 requires.
     #[error("the body is not UTF-8")]
     NotUtf8(#[from] std::str::Utf8Error),
-    /// A syntax error, or nesting over [`MAX_DEPTH`] levels.
+    /// A syntax error, or nesting over 128 levels.
     #[error("the body is not JSON this reads (syntax, or nested over {MAX_DEPTH} levels)")]
     Syntax(#[from] serde_json::Error),
 }
