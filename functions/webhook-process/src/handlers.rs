@@ -7,7 +7,7 @@
 //!
 //! To add one, add an arm to [`handle`]:
 //!
-//! ```ignore
+//! ```text
 //! ("stripe", "payment_intent.succeeded") => ship_the_order(event, integrations).await,
 //! ```
 

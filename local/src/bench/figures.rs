@@ -8,11 +8,14 @@ use super::subject::{INGEST, SENDER, Subject};
 use crate::report::Failed;
 
 /// What ingest may cost, as a multiple of the bare sender.
-const BARS: [(&str, f64, fn(&Row) -> f64); 3] = [
+const BARS: [(&str, f64, Figure); 3] = [
     ("init CPU", 2.5, |row| row.init_cpu_ms.median),
     ("first event CPU", 2.0, |row| row.first_cpu_ms.median),
     ("warm CPU", 1.25, |row| row.warm_cpu_us),
 ];
+
+/// Picks one figure of a row.
+type Figure = fn(&Row) -> f64;
 
 /// Raw measurements of one subject.
 #[derive(Default)]
@@ -243,7 +246,7 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [["".to_owned(), "µs".to_owned()], ["name".to_owned(), "1.25".to_owned()]];
+        let rows = [[String::new(), "µs".to_owned()], ["name".to_owned(), "1.25".to_owned()]];
         assert_eq!(aligned(&rows), ["        µs", "name  1.25"]);
     }
 }

@@ -140,7 +140,7 @@ impl<'b> Bench<'b> {
             subject.check(&answer)?;
             started.environment.ready(PATIENCE).await.map_err(failed)?;
         }
-        Ok(Cost { cpu: started.meter.cpu_at_rest().await? - before, wall })
+        Ok(Cost { cpu: started.meter.cpu_at_rest().await?.saturating_sub(before), wall })
     }
 
     /// What `function` has called so far.

@@ -98,7 +98,7 @@ impl Subject {
         let mut spec = stack::spec(declared, bootstraps, endpoints.clone());
         if self.package == SENDER {
             // What ingest gets, under a name of its own: the gateway knows no role of it, and so lets it send.
-            spec.name = SENDER.to_owned();
+            SENDER.clone_into(&mut spec.name);
             spec.binary = bootstraps.path(SENDER);
         }
         Ok(spec)
