@@ -4,7 +4,10 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use domain::{Problem, Rejection, Scheme, UnverifiedDelivery, VerifiedDelivery, message::Envelope};
+use domain::{
+    Problem, Rejection, Scheme, UnverifiedDelivery, VerifiedDelivery,
+    message::{Envelope, Version},
+};
 use jiff::Timestamp;
 use lambda_http::{Body, Request, Response, http::StatusCode};
 use platform::{
@@ -108,6 +111,7 @@ impl Ingest {
         let body = delivery.json().map_err(|_| Refusal::NotJson)?;
         let account = provider.account(body.text());
         let envelope = Envelope {
+            v: Version,
             provider: provider.spec().id,
             integration_id: None,
             account: app.account_id.as_deref(),
