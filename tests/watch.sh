@@ -60,12 +60,12 @@ invoke sync-scheduler schedule-syncs.json '"sent":0'
 invoke token-refresh schedule-refresh.json '"sent":0'
 
 answer=$(target/debug/local sign --provider stripe events/stripe-signature-vector.json \
-  --send "http://127.0.0.1:$port/webhooks/stripe")
+  --send "http://127.0.0.1:$port/webhooks/stripe" || true)
 [ "$answer" = "200 OK Received" ] || { echo "the router answered: $answer"; cat "$logs/watch.log"; exit 1; }
 echo "  a signed webhook through the router: $answer"
 
 session=$(target/debug/local token --user someone)
-answer=$(curl --silent --show-error --header "Authorization: Bearer $session" "http://127.0.0.1:$port/integrations/stripe")
+answer=$(curl --silent --show-error --header "Authorization: Bearer $session" "http://127.0.0.1:$port/integrations/stripe" || true)
 case $answer in
   *'"state":"never_connected"'*) echo "  the status through the router: never_connected" ;;
   *) echo "the router answered /integrations/stripe with: $answer"; exit 1 ;;

@@ -34,6 +34,9 @@ pub struct Run {
     /// Parameters of template.yaml
     #[arg(long, value_name = "K=V", num_args = 1.., value_parser = pair)]
     pub parameter_overrides: Vec<(String, String)>,
+    /// Where logs, events and the environment file go; target/local unless given
+    #[arg(long, value_name = "FOLDER")]
+    pub directory: Option<PathBuf>,
     /// An AWS-compatible endpoint that is already running, instead of the embedded AWS
     #[arg(long, value_name = "URL")]
     pub aws_endpoint: Option<String>,
@@ -80,8 +83,8 @@ pub struct Token {
     /// A role, e.g. admin
     #[arg(long)]
     pub role: Option<String>,
-    /// Life in seconds
-    #[arg(long, default_value_t = 3600)]
+    /// Life in seconds, at most a year
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     pub ttl: u64,
 }
 

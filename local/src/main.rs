@@ -66,7 +66,10 @@ async fn serve(run: &Run, running: &mut Option<Stack>) -> Result<Report, Box<dyn
     let stack = running.insert(
         Stack::start(Options {
             template: root.join("template.yaml"),
-            directory: bootstraps::target_folder()?.join("local"),
+            directory: match &run.directory {
+                Some(directory) => directory.clone(),
+                None => bootstraps::target_folder()?.join("local"),
+            },
             port: run.port,
             overrides: run.parameter_overrides.clone(),
             aws_endpoint: run.aws_endpoint.clone(),

@@ -77,7 +77,7 @@ impl Poller {
             let outcome = self.function.invoke_when_free(self.event(&messages).into()).await;
             // A failed invocation leaves all messages to their visibility timeout.
             let Ok(answer) = outcome else { continue };
-            let done = self.done(&messages, &answer);
+            let done = done(self.mapping.partial, &messages, &answer);
             self.delete(done).await;
         }
     }
@@ -151,22 +151,6 @@ impl Poller {
         })
     }
 
-    /// The messages that may be deleted. An answer that can't be read, or names a message that was not in the batch, means
-    /// that all failed, as Lambda has it.
-    fn done<'m>(&self, messages: &'m [Message], answer: &[u8]) -> Vec<&'m Message> {
-        if !self.mapping.partial || answer.is_empty() || answer == b"null" {
-            return messages.iter().collect();
-        }
-        let Ok(answer) = serde_json::from_slice::<Response>(answer) else { return Vec::new() };
-        let failures = answer.batch_item_failures.unwrap_or_default();
-        let failed: HashSet<_> = failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
-        let known = |id: &&str| messages.iter().any(|message| message.message_id() == Some(id));
-        if !failed.iter().all(known) {
-            return Vec::new();
-        }
-        messages.iter().filter(|message| message.message_id().is_none_or(|id| !failed.contains(id))).collect()
-    }
-
     async fn delete(&self, messages: Vec<&Message>) {
         let entry = |(index, message): (usize, &Message)| {
             let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string());
@@ -177,6 +161,48 @@ impl Poller {
             let call = self.clients.sqs.delete_message_batch().queue_url(&self.queue.url).set_entries(Some(entries));
             // What stays is delivered again, as on AWS.
             let _ = call.send().await;
+        }
+    }
+}
+
+/// The messages that may be deleted. An answer that can't be read, or names a message that was not in the batch, means that
+/// all failed, as Lambda has it. `partial`: the answer names the failures.
+fn done<'m>(partial: bool, messages: &'m [Message], answer: &[u8]) -> Vec<&'m Message> {
+    if !partial || answer.is_empty() || answer == b"null" {
+        return messages.iter().collect();
+    }
+    let Ok(answer) = serde_json::from_slice::<Response>(answer) else { return Vec::new() };
+    let failures = answer.batch_item_failures.unwrap_or_default();
+    let failed: HashSet<_> = failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
+    let known = |id: &&str| messages.iter().any(|message| message.message_id() == Some(id));
+    if !failed.iter().all(known) {
+        return Vec::new();
+    }
+    messages.iter().filter(|message| message.message_id().is_none_or(|id| !failed.contains(id))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_function_surely_finished_is_deleted() {
+        let messages = ["1", "2"].map(|id| Message::builder().message_id(id).build());
+        for (partial, answer, deleted) in [
+            (true, "", 2),
+            (true, "null", 2),
+            (true, "{}", 2),
+            (true, r#"{"batchItemFailures":null}"#, 2),
+            (true, r#"{"batchItemFailures":[]}"#, 2),
+            (true, r#"{"batchItemFailures":[{"itemIdentifier":"1"}]}"#, 1),
+            (true, r#"{"batchItemFailures":[{"itemIdentifier":"1"},{"itemIdentifier":"2"}]}"#, 0),
+            (true, r#"{"batchItemFailures":[{"itemIdentifier":"3"}]}"#, 0),
+            (true, r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#, 0),
+            (true, r#"{"batchItemFailures":[{}]}"#, 0),
+            (true, "not JSON", 0),
+            (false, "not JSON", 2),
+        ] {
+            assert_eq!(done(partial, &messages, answer.as_bytes()).len(), deleted, "{answer}");
         }
     }
 }

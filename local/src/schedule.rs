@@ -11,6 +11,9 @@ use crate::{
     template::Schedule,
 };
 
+/// A year: longer rates are taken for mistakes.
+const MAX_RATE: i64 = 366 * 86_400;
+
 /// When a schedule fires.
 #[derive(Debug, Clone)]
 pub enum Expression {
@@ -96,11 +99,8 @@ impl FromStr for Expression {
                 "day" => 86400,
                 _ => return Err("the unit is not minutes, hours or days".into()),
             };
-            return if count > 0 {
-                Ok(Self::Rate(SignedDuration::from_secs(count * seconds)))
-            } else {
-                Err("zero".into())
-            };
+            let every = count.checked_mul(seconds).filter(|every| (1..=MAX_RATE).contains(every));
+            return every.map(|every| Self::Rate(SignedDuration::from_secs(every))).ok_or("out of range".to_owned());
         }
         let fields: Vec<_> = inner("cron").ok_or("neither rate nor cron")?.split_whitespace().collect();
         let [minute, hour, day, month, weekday, year] = fields[..] else { return Err("cron has six fields".into()) };
@@ -137,9 +137,16 @@ mod tests {
 
     #[test]
     fn what_is_not_an_expression_is_refused() {
-        for text in
-            ["", "rate(0 minutes)", "rate(5)", "rate(5 weeks)", "cron(0 0 * * *)", "cron(0 0 ? * 1 *)", "at(now)"]
-        {
+        for text in [
+            "",
+            "rate(0 minutes)",
+            "rate(9223372036854775807 days)",
+            "rate(5)",
+            "rate(5 weeks)",
+            "cron(0 0 * * *)",
+            "cron(0 0 ? * 1 *)",
+            "at(now)",
+        ] {
             assert!(text.parse::<Expression>().is_err(), "{text}");
         }
     }

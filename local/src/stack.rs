@@ -74,6 +74,8 @@ pub struct Stack {
     pub template: Arc<Template>,
     /// The way to AWS, with its faults and counts.
     pub gateway: Arc<Gateway>,
+    /// What the functions share: for an environment beside theirs.
+    pub host: Host,
     /// The functions, in the template's order.
     pub functions: Vec<Arc<Function>>,
     /// The embedded services, unless AWS is the user's own.
@@ -210,6 +212,7 @@ impl Stack {
             clients,
             template,
             gateway,
+            host,
             functions,
             embedded,
             timers,

@@ -10,8 +10,8 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream};
-use local::{stack::Stack, web::Web};
-use tests::{FAST, customer_event, deliver, depth, published, stack, start};
+use local::{bootstraps::target_folder, stack::Stack, web::Web};
+use tests::{FAST, Running, customer_event, deliver, depth, published, stack, start};
 
 const EVENTS: usize = 1_000;
 const DELIVERIES: usize = 3;
@@ -27,7 +27,6 @@ fn event_id(event: usize) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_events_delivered_three_times_while_functions_die_have_one_effect_each() {
     let seed = fastrand::u64(..);
-    println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let stack = Arc::new(stack(FAST).await);
     let web = Web::new();
@@ -46,7 +45,8 @@ async fn a_thousand_events_delivered_three_times_while_functions_die_have_one_ef
                 let body =
                     customer_event(&event_id(*event), &format!("cus_{}", event % 250), i64::try_from(*event).unwrap());
                 while deliver(web, stack, &body).await != Some(200) {
-                    refused.fetch_add(1, Ordering::Relaxed);
+                    let count = refused.fetch_add(1, Ordering::Relaxed);
+                    assert!(count < EVENTS, "the door does not open any more");
                 }
             }
         })
@@ -69,8 +69,8 @@ async fn a_thousand_events_delivered_three_times_while_functions_die_have_one_ef
     let effects = effects(&stack).await;
     let details = published(&stack);
     let distinct: BTreeSet<_> = details.iter().filter_map(|detail| detail["id"].as_str()).collect();
-    println!(
-        "ledger: {} deliveries accepted ({} answered otherwise and sent again); {} kills; {dead} dead-lettered and redriven; \
+    let ledger = format!(
+        "ledger: seed {seed}; {} deliveries accepted ({} answered otherwise and sent again); {} kills; {dead} dead-lettered and redriven; \
          {} events done of {EVENTS}; effects {:?}; on the bus {} for {} events; queue {}, dead-letter queue {}",
         deliveries.len(),
         refused.load(Ordering::Relaxed),
@@ -82,6 +82,9 @@ async fn a_thousand_events_delivered_three_times_while_functions_die_have_one_ef
         depth(&stack, "webhooks"),
         depth(&stack, "webhooks-dead"),
     );
+    println!("{ledger}");
+    // Where the gate finds it: a passing test's output is not shown.
+    std::fs::write(target_folder().unwrap().join("ledger.txt"), &ledger).unwrap();
     outcome.expect("every event is done and no message is left");
     assert_eq!(effects, BTreeMap::from([(1, EVENTS)]), "seed {seed}");
     assert_eq!(distinct.len(), EVENTS, "seed {seed}");
@@ -91,7 +94,7 @@ async fn a_thousand_events_delivered_three_times_while_functions_die_have_one_ef
 }
 
 /// Kills a random environment each time AWS has answered a random number of calls.
-async fn kill_at_random(stack: Arc<Stack>, mut random: fastrand::Rng, kills: Arc<AtomicUsize>) {
+async fn kill_at_random(stack: Arc<Running>, mut random: fastrand::Rng, kills: Arc<AtomicUsize>) {
     let mut activity = stack.gateway.activity();
     let mut next = random.u64(..CALM);
     while activity.changed().await.is_ok() {

@@ -11,7 +11,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tests::bootstraps;
+use tests::{bootstraps, directory, turn};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -31,19 +31,23 @@ struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     prefix: String,
+    directory: PathBuf,
 }
 
 impl Running {
     async fn start() -> Self {
         let prefix = format!("p{}", &uuid::Uuid::new_v4().simple().to_string()[..19]);
+        let directory = directory();
         let mut child = Command::new(program().await)
             .args(["--port", "0", "--parameter-overrides", &format!("Prefix={prefix}")])
+            .arg("--directory")
+            .arg(&directory)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines, prefix }
+        Self { child, lines, prefix, directory }
     }
 
     /// What it says until a line that starts with these words.
@@ -71,13 +75,13 @@ impl Running {
         kill(Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()), Signal::SIGINT).unwrap();
         self.child.wait().await.unwrap();
         assert_eq!(self.bootstraps(), 0);
-        assert!(!target_folder().unwrap().join("local/env").exists());
+        assert!(!self.directory.join("env").exists());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_leaves_no_process_and_no_environment_file() {
-    // One after the other: both write the same environment file.
+    let _turn = turn().await;
     let mut running = Running::start().await;
     running.until("The story:").await;
     running.stop().await;
@@ -91,6 +95,7 @@ async fn ctrl_c_leaves_no_process_and_no_environment_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn problems_name_their_cause_and_the_next_step() {
+    let _turn = turn().await;
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     for (arguments, words) in [

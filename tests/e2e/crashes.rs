@@ -66,6 +66,26 @@ async fn any_call_is_refused_or_throttled_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_meets_another_is_repeated_at_once() {
+    let stack = stack(FAST).await;
+    let web = Web::new();
+    settle(&stack, &web, "evt_warm", "cus_warm").await;
+    for (times, attempts) in [(1, 1..=1), (4, 1..=1), (6, 2..=2)] {
+        let conflict = Fault {
+            function: Some("webhook-process".into()),
+            operation: Some("TransactWriteItems".into()),
+            times,
+            ..Fault::new(Effect::Conflict)
+        };
+        stack.gateway.faults.arm(vec![conflict]);
+        let seen = settle(&stack, &web, &format!("evt_{times}"), &format!("cus_{times}")).await;
+        assert_eq!(seen.effects, 1, "{times} conflicts");
+        assert!(attempts.contains(&seen.attempts), "{times} conflicts: {seen:?}");
+    }
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dynamodb_throttled_for_long_at_claim_effect_and_completion_still_means_one_effect() {
     let stack = stack(FAST).await;
     let web = Web::new();
@@ -111,7 +131,7 @@ async fn a_claim_that_lands_late_under_its_own_name_costs_time_and_no_event() {
     };
     // The SDK gives the first call up after two seconds and repeats it; then the first reaches DynamoDB after all, while
     // the transaction is still on its way.
-    stack.gateway.faults.arm(vec![delay("UpdateItem", 2_500), delay("TransactWriteItems", 1_500)]);
+    stack.gateway.faults.arm(vec![delay("UpdateItem", 3_500), delay("TransactWriteItems", 1_900)]);
     let seen = settle(&stack, &web, "evt_late", "cus_late").await;
     assert_eq!(seen.effects, 1);
     assert!(seen.attempts >= 3, "the late claim never landed: {seen:?}");

@@ -10,7 +10,7 @@ use local::{
     stack::Stack,
     web::Web,
 };
-use tests::{PATIENCE, customer_event, deliver, depth, seen, stack};
+use tests::{PATIENCE, customer_event, deliver, depth, published, seen, stack};
 
 /// Posts to `path` with these headers. Status and body.
 async fn post(web: &Web, stack: &Stack, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, String) {
@@ -89,20 +89,35 @@ async fn signed_bodies_that_cannot_be_read_are_told_so_at_the_door() {
 async fn characters_that_sqs_refuses_and_bodies_near_its_limit_get_through_and_larger_ones_are_told() {
     let stack = stack(&[]).await;
     let web = Web::new();
-    let event = |filler: &str| {
-        let event = customer_event("evt_1", "cus_1", 1);
-        format!("{},\"filler\":\"{filler}\"}}", event.strip_suffix('}').unwrap())
+    // In a field that is not kept in the record.
+    let event = |id: &str, filler: &str| {
+        let kind = "\"object\":\"customer\"";
+        customer_event(id, "cus_1", 1).replace(kind, &format!("{kind},\"filler\":\"{filler}\""))
     };
-    for (filler, status) in [
+    for (index, (filler, status)) in [
         ("\u{fffe}\u{ffff}\u{7f}\u{1f600}".to_owned(), 200),
         ("x".repeat(1_040_000), 200),
         ("x".repeat(1_048_576), 413),
         // Six bytes each once escaped.
         ("é".repeat(180_000), 413),
-    ] {
-        let answer = signed(&web, &stack, "application/json", event(&filler).as_bytes()).await;
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let event = event(&format!("evt_{index}"), &filler);
+        let answer = signed(&web, &stack, "application/json", event.as_bytes()).await;
         assert_eq!(answer, status, "{} bytes", filler.len());
     }
+    for event in ["evt_0", "evt_1"] {
+        let done = async || seen(&stack, event).await.filter(|seen| seen.state == "done");
+        stack.until(PATIENCE, done).await.unwrap();
+    }
+    // What does not fit on the bus is told where to read.
+    let details = published(&stack);
+    let data = |id: &str| details.iter().find(|detail| detail["id"] == id).unwrap()["data"].clone();
+    assert!(data("evt_0")["object"].is_object());
+    assert_eq!(data("evt_1"), serde_json::json!({ "record": "customers#cus_1" }));
+    assert_eq!(depth(&stack, "webhooks-dead"), 0);
     stack.shutdown().await;
 }
 
@@ -182,5 +197,18 @@ async fn unknown_providers_and_wrong_methods_get_the_contracts_answers() {
         let response = web.call(method.clone(), &url, &[], "").await.unwrap();
         assert_eq!(response.status(), 405, "{method}");
     }
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_no_table_can_hold_is_dead_lettered_with_its_reason() {
+    let stack = stack(&[]).await;
+    let web = Web::new();
+    let event = customer_event("evt_1", "cus_1", 1).replace("evt_1@", &format!("{}@", "x".repeat(500_000)));
+    assert_eq!(deliver(&web, &stack, &event).await, Some(200));
+    let dead = async || (depth(&stack, "webhooks-dead") == 1 && depth(&stack, "webhooks") == 0).then_some(());
+    stack.until(PATIENCE, dead).await.unwrap();
+    let seen = seen(&stack, "evt_1").await.unwrap();
+    assert_eq!((seen.state.as_str(), seen.attempts, seen.effects), ("dead", 1, 0));
     stack.shutdown().await;
 }

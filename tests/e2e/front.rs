@@ -142,3 +142,35 @@ async fn hostile_paths_headers_and_queries_never_break_a_function() {
     }
     stack.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_allowed_origin_may_read_and_a_preflight_needs_no_session() {
+    let stack = stack(&[("AllowedOrigins", "https://app.example.com")]).await;
+    let web = Web::new();
+    for path in ["/integrations", "/proxy/stripe/v1/customers", "/no/such/path"] {
+        for (origin, allowed) in [("https://app.example.com", true), ("https://evil.example", false)] {
+            let headers = [("origin", origin), ("access-control-request-method", "GET")];
+            let response = web.call(Method::OPTIONS, &format!("{}{path}", stack.url), &headers, "").await.unwrap();
+            assert_eq!(response.status(), 204, "{path}");
+            let told = response.headers().get("access-control-allow-origin").is_some();
+            assert_eq!(told, allowed, "{path} {origin}");
+        }
+    }
+    let headers = [("origin", "https://app.example.com")];
+    let response = web.call(Method::GET, &format!("{}/integrations", stack.url), &headers, "").await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(response.headers()["access-control-allow-origin"], "https://app.example.com");
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_goes_beyond_its_role_is_denied() {
+    let stack = stack(&[]).await;
+    let function = stack.function("integrations-api").unwrap();
+    let environment = local::lambda::Environment::start(function.spec(), &stack.host).await.unwrap();
+    let clients = local::aws::Clients::new(&stack.aws_url, local::stack::REGION, environment.access_key());
+    let denied = clients.dynamodb.scan().table_name(stack.table("credentials")).send().await.unwrap_err();
+    assert_eq!(aws_sdk_dynamodb::error::ProvideErrorMetadata::code(&denied), Some("AccessDeniedException"));
+    environment.end().await;
+    stack.shutdown().await;
+}

@@ -147,9 +147,26 @@ fn only_the_functions_that_must_can_read_app_secrets_and_none_of_people_can_decr
 }
 
 #[test]
-fn every_dead_letter_queue_has_an_alarm() {
+fn every_dead_letter_queue_has_an_alarm_on_its_depth() {
     let text = std::fs::read_to_string(local::bootstraps::root().join("template.yaml")).unwrap();
     for queue in ["Webhooks", "Syncs", "Refreshes", "Schedules"] {
-        assert!(text.contains(&format!("{queue}DeadAlarm:")), "{queue}");
+        let alarm = text.split(&format!("\n  {queue}DeadAlarm:\n")).nth(1).expect(queue);
+        let alarm = alarm.split("\n\n").next().unwrap();
+        assert!(alarm.contains(&format!("{queue}DeadLetterQueue.QueueName")), "{alarm}");
+        assert!(alarm.contains("ApproximateNumberOfMessagesVisible"), "{alarm}");
     }
+}
+
+#[test]
+fn cargo_lambda_watch_serves_the_same_paths() {
+    let arguments = ["metadata", "--no-deps", "--offline", "--format-version", "1"];
+    let output = std::process::Command::new("cargo").current_dir(local::bootstraps::root()).args(arguments).output();
+    let metadata: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    let router = metadata["metadata"]["lambda"]["watch"]["router"].as_object().unwrap();
+    let watched: BTreeSet<_> =
+        router.iter().map(|(path, function)| (path.clone(), function.as_str().unwrap())).collect();
+    // The watch router writes a greedy `{path+}` as `{*path}`.
+    let path = |path: &str| path.replace("{path+}", "{*path}");
+    let coded: BTreeSet<_> = ROUTES.iter().map(|route| (path(route.path), route.function)).collect();
+    assert_eq!(watched, coded);
 }

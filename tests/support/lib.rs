@@ -2,7 +2,11 @@
 
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test that can't go on fails")]
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    ops::Deref,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use domain::{Integration, IntegrationKey, integration::State};
 use jiff::Timestamp;
@@ -17,7 +21,10 @@ use local::{
 use platform::{Aws, aws::Patience, integrations::Integrations};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tokio::{sync::OnceCell, task::JoinHandle};
+use tokio::{
+    sync::{OnceCell, Semaphore, SemaphorePermit},
+    task::JoinHandle,
+};
 
 /// How long an effect may take to appear on a busy machine.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -44,8 +51,40 @@ pub fn directory() -> PathBuf {
     target.join("local-tests").join(uuid::Uuid::new_v4().to_string())
 }
 
+/// One whole stack at a time: on two cores, several would make each other late.
+static TURN: Semaphore = Semaphore::const_new(1);
+
+/// Waits for this test's turn to run a whole stack.
+pub async fn turn() -> SemaphorePermit<'static> {
+    TURN.acquire().await.expect("never closed")
+}
+
+/// A stack whose turn it is.
+pub struct Running {
+    stack: Stack,
+    _turn: SemaphorePermit<'static>,
+}
+
+impl Deref for Running {
+    type Target = Stack;
+
+    fn deref(&self) -> &Stack {
+        &self.stack
+    }
+}
+
+impl Running {
+    /// Stops it, and removes its files: those of a failed test stay to be looked at.
+    pub async fn shutdown(self) {
+        let directory = self.stack.directory().to_owned();
+        self.stack.shutdown().await;
+        std::fs::remove_dir_all(directory).expect("the folder is there");
+    }
+}
+
 /// A stack with these parameters, and an integration of [`LOCAL_ACCOUNT`].
-pub async fn stack(overrides: &[(&str, &str)]) -> Stack {
+pub async fn stack(overrides: &[(&str, &str)]) -> Running {
+    let turn = turn().await;
     let stack = Stack::start(Options {
         template: bootstraps::root().join("template.yaml"),
         directory: directory(),
@@ -59,7 +98,7 @@ pub async fn stack(overrides: &[(&str, &str)]) -> Stack {
     let aws = Aws::at(&stack.aws_url, REGION, DEVELOPER_KEY, Patience::QUEUE);
     let integrations = Integrations::new(&aws, stack.table("integrations"));
     integrations.put(&integration("user-1")).await.expect("the integration is stored");
-    stack
+    Running { stack, _turn: turn }
 }
 
 /// A connected Stripe integration of a user.
@@ -76,6 +115,7 @@ pub struct Ground {
     pub clients: Clients,
     /// The queues.
     pub sqs: Sqs,
+    events: PathBuf,
 }
 
 impl Ground {
@@ -84,9 +124,15 @@ impl Ground {
         let directory = directory();
         std::fs::create_dir_all(&directory).expect("a folder");
         let template = bootstraps::root().join("template.yaml");
-        let cloud = Cloud::start(&template, &[], None, &directory.join("events.jsonl")).await.expect("AWS starts");
+        let events = directory.join("events.jsonl");
+        let cloud = Cloud::start(&template, &[], None, &events).await.expect("AWS starts");
         let aws = Aws::at(&cloud.url, REGION, DEVELOPER_KEY, Patience::QUEUE);
-        Self { aws, clients: cloud.clients, sqs: cloud.embedded.expect("the embedded one").sqs }
+        Self { aws, clients: cloud.clients, sqs: cloud.embedded.expect("the embedded one").sqs, events }
+    }
+
+    /// The details of the events on the bus.
+    pub fn published(&self) -> Vec<Value> {
+        details(&self.events)
     }
 
     /// The URL of a queue, by its name without prefix.
@@ -158,6 +204,10 @@ pub fn depth(stack: &Stack, queue: &str) -> usize {
 
 /// The details of the events on the bus.
 pub fn published(stack: &Stack) -> Vec<Value> {
-    let lines = std::fs::read_to_string(stack.directory().join("events.jsonl")).expect("the file exists");
+    details(&stack.directory().join("events.jsonl"))
+}
+
+fn details(events: &Path) -> Vec<Value> {
+    let lines = std::fs::read_to_string(events).unwrap_or_default();
     lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON")["detail"].clone()).collect()
 }

@@ -88,7 +88,8 @@ impl Ingest {
         let name = provider.spec().id;
         Ok(match outcome {
             Ok(()) => {
-                tracing::info!(provider.name = name, delivery.id = call.request_id, "accepted");
+                // API Gateway logs the request, and `webhook-process` the delivery.
+                tracing::debug!(provider.name = name, delivery.id = call.request_id, "accepted");
                 text(StatusCode::OK, "Received")
             }
             Err(refusal) => {

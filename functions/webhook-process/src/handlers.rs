@@ -10,6 +10,8 @@
 //! ```text
 //! ("stripe", "payment_intent.succeeded") => ship_the_order(event, integrations).await,
 //! ```
+//!
+//! The `#[expect]`s below are for the time before the first arm; clippy says when each can go.
 
 use domain::{Event, IntegrationKey};
 

@@ -14,12 +14,12 @@ use domain::{
 use lambda_runtime::LambdaEvent;
 use platform::{
     Aws, AwsError,
-    bus::{Bus, Data, Detail},
+    bus::{Bus, Detail, Payload},
     claims::{Claim, ClaimError, Claiming, Claims},
     config::Env,
     integrations::Integrations,
     queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue},
-    records::Records,
+    records::{Records, UpsertError},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -74,12 +74,24 @@ enum Failure {
     /// AWS failed.
     #[error(transparent)]
     Aws(#[from] AwsError),
+    /// A record of it is too large to be stored.
+    #[error("{0}")]
+    TooLarge(UpsertError),
     /// The application's handler failed.
     #[error("handler: {0}")]
     Handler(#[from] HandlerError),
     /// The same event id came with another payload before. The first is kept.
     #[error("another payload came under the same event id before; the first is kept")]
     Forked,
+}
+
+impl From<UpsertError> for Failure {
+    fn from(error: UpsertError) -> Self {
+        match error {
+            UpsertError::TooLarge { .. } => Self::TooLarge(error),
+            UpsertError::Aws(error) => Self::Aws(error),
+        }
+    }
 }
 
 impl From<ClaimError> for Failure {
@@ -136,7 +148,7 @@ impl Process {
             provider,
             r#type: &event.r#type,
             occurred_at: event.occurred_at,
-            data: Data::Whole(event.data),
+            data: Payload::Whole(event.data),
         };
         let details: Vec<_> = match &ids[..] {
             [] => vec![detail(None, None)],
@@ -202,7 +214,15 @@ impl Handler for Process {
             Err(Failure::Forked)
         };
         let Err(failure) = outcome else {
-            tracing::info!(provider.name = provider, event.id, event.r#type, attempt = attempt.number, "applied");
+            let delivery = &*message.delivery_id;
+            tracing::info!(
+                provider.name = provider,
+                delivery.id = delivery,
+                event.id,
+                event.r#type,
+                attempt = attempt.number,
+                "applied"
+            );
             return Disposition::Done;
         };
         if let Some(state) = failure.leaves() {
@@ -223,7 +243,7 @@ impl Failure {
             Self::Superseded => None,
             // When forked, the first payload's own message decides the event.
             Self::Aws(_) | Self::Handler(HandlerError::Transient(_)) | Self::Forked => Some(ClaimState::Retry),
-            Self::Handler(HandlerError::Permanent(_)) => Some(ClaimState::Dead),
+            Self::Handler(HandlerError::Permanent(_)) | Self::TooLarge(_) => Some(ClaimState::Dead),
         }
     }
 
@@ -232,7 +252,9 @@ impl Failure {
             // Whoever has the claim now finishes; if they die, this message must still be there.
             Self::Superseded | Self::Handler(HandlerError::Transient(_)) => attempt.retry(),
             Self::Aws(_) => attempt.defer(),
-            Self::Handler(HandlerError::Permanent(_)) | Self::Forked => Disposition::DeadLetter(self.to_string()),
+            Self::Handler(HandlerError::Permanent(_)) | Self::TooLarge(_) | Self::Forked => {
+                Disposition::DeadLetter(self.to_string())
+            }
         }
     }
 }

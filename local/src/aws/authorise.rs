@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::Service;
-use crate::template::{Function, Template, allows};
+use crate::{
+    stack::{ACCOUNT, REGION},
+    template::{Function, Key, Template, allows},
+};
 
 /// One right a call needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,23 +63,74 @@ fn needed(template: &Template, service: Service, operation: &str, body: &Value) 
             vec![right(operation, arn.to_owned())]
         }
         Service::Kms => {
-            let arn = template.keys.first().map_or(text("KeyId"), |key| &key.arn);
-            vec![right(operation, arn.to_owned())]
+            let id = text("KeyId");
+            let named =
+                |key: &&Key| id == key.arn || id.ends_with(&key.logical_id) || key.aliases.iter().any(|it| it == id);
+            // Decrypt finds the key in the ciphertext; there is one.
+            let key = if id.is_empty() { template.keys.first() } else { template.keys.iter().find(named) };
+            vec![right(operation, key.map_or(id, |key| &key.arn).to_owned())]
         }
         Service::Events => {
             let entries = body["Entries"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let buses = entries.iter().filter_map(|entry| entry["EventBusName"].as_str());
-            let account = |bus: &str| {
-                let function = template.functions.first().map_or("", |function| &function.arn);
-                let mut parts = function.split(':').skip(3);
-                let (region, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-                format!("arn:aws:events:{region}:{account}:event-bus/{bus}")
+            let bus = |entry: &Value| {
+                let bus = entry["EventBusName"].as_str().unwrap_or("default");
+                let bus = bus.rsplit('/').next().unwrap_or(bus);
+                format!("arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{bus}")
             };
-            buses.map(|bus| right(operation, account(bus))).collect()
+            entries.iter().map(|entry| right(operation, bus(entry))).collect()
         }
     }
 }
 
 fn table(template: &Template, name: &str) -> String {
     template.tables.iter().find(|table| table.name == name).map_or(name, |table| &table.arn).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        Service::{Dynamodb, Events, Kms, Secretsmanager, Sqs},
+        *,
+    };
+    use crate::{bootstraps::root, template::Context};
+
+    fn lacks(function: &str, service: Service, operation: &str, body: &Value) -> bool {
+        let context = Context { region: REGION.into(), account: ACCOUNT.into(), sqs_base: "http://aws".into() };
+        let template = Template::load(&root().join("template.yaml"), &[], &context).unwrap();
+        let function = template.functions.iter().find(|it| it.binary == function).unwrap();
+        missing(&template, function, service, operation, body).is_some()
+    }
+
+    #[test]
+    fn a_function_may_do_what_its_role_says_and_nothing_else() {
+        let queue = |name: &str| json!({ "QueueUrl": format!("http://aws/{ACCOUNT}/intertie-{name}") });
+        let table = |name: &str| json!({ "TableName": format!("intertie-{name}") });
+        let write =
+            |name: &str| json!({ "TransactItems": [{ "Update": { "TableName": format!("intertie-{name}") } }] });
+        let index = json!({ "TableName": "intertie-integrations", "IndexName": "by_account" });
+        let bus = |name: &str| json!({ "Entries": [{ "EventBusName": name }] });
+        let secret = |name: &str| json!({ "SecretId": format!("intertie/{name}") });
+        for (allowed, function, service, operation, body) in [
+            (true, "webhook-ingest", Sqs, "SendMessage", queue("webhooks")),
+            (false, "webhook-ingest", Sqs, "SendMessage", queue("syncs")),
+            (false, "webhook-ingest", Sqs, "ReceiveMessage", queue("webhooks")),
+            (true, "webhook-ingest", Secretsmanager, "GetSecretValue", secret("stripe")),
+            (false, "webhook-ingest", Secretsmanager, "GetSecretValue", secret("session")),
+            (false, "webhook-ingest", Dynamodb, "GetItem", table("records")),
+            (true, "webhook-process", Dynamodb, "TransactWriteItems", write("records")),
+            (false, "webhook-process", Dynamodb, "TransactWriteItems", write("integrations")),
+            (true, "webhook-process", Dynamodb, "Query", index.clone()),
+            (false, "webhook-process", Dynamodb, "Query", table("integrations")),
+            (true, "webhook-process", Sqs, "DeleteMessageBatch", queue("webhooks")),
+            (true, "webhook-process", Events, "PutEvents", bus("intertie")),
+            (false, "webhook-process", Events, "PutEvents", bus("default")),
+            (false, "webhook-process", Events, "PutEvents", json!({ "Entries": [{}] })),
+            (false, "integrations-api", Dynamodb, "Query", table("credentials")),
+            (false, "token-refresh", Kms, "Decrypt", json!({})),
+        ] {
+            assert_eq!(!lacks(function, service, operation, &body), allowed, "{function} {operation} {body}");
+        }
+    }
 }

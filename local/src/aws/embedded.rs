@@ -1,6 +1,6 @@
 //! Starts the embedded services, each on a loopback port of its own.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, path::Path, sync::Arc};
+use std::{convert::Infallible, future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use axum::Router;
 use http::{Request, Response};
@@ -100,7 +100,11 @@ where
     let listener = listen().await?;
     let address = listener.local_addr()?;
     background(async move {
-        while let Ok((stream, _)) = listener.accept().await {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
             let service = service.clone();
             background(async move {
                 // A broken connection concerns only its client.

@@ -42,6 +42,8 @@ pub enum Effect {
     Delay(u64),
     /// AWS answers that it is called too often.
     Throttle,
+    /// DynamoDB answers that another transaction is at the same item.
+    Conflict,
     /// The calling environment is killed; AWS never sees the call.
     KillBefore,
     /// AWS carries the call out; the calling environment is killed before the reply.

@@ -33,6 +33,9 @@ use crate::{
     web::{self, Web},
 };
 
+/// After a failed accept.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// How often each operation was called, by function.
 pub type Counts = BTreeMap<(String, Service, String), u64>;
 
@@ -88,7 +91,12 @@ impl Gateway {
 
     /// Serves on `listener` until the process ends.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
-        while let Ok((stream, _)) = listener.accept().await {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                // Out of file descriptors, most likely: others end, and it goes on.
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
             // Small messages both ways: waiting to fill a packet only delays them.
             let _ = stream.set_nodelay(true);
             background(Arc::clone(&self).connection(stream));
@@ -101,15 +109,14 @@ impl Gateway {
             let looking = signer(request.headers()).is_some_and(|(key, _)| key == DEVELOPER_KEY);
             let gateway = Arc::clone(&self);
             // On its own: AWS carries out what it received, even if the caller has given up meanwhile.
-            let answer = background(async move { gateway.answer(request).await });
-            let activity = &self.activity;
-            async move {
-                let answer = answer.await;
+            let answer = background(async move {
+                let answer = gateway.answer(request).await;
                 if !looking {
-                    activity.send_modify(|count| *count += 1);
+                    gateway.activity.send_modify(|count| *count += 1);
                 }
-                answer.unwrap_or(Err(Cut))
-            }
+                answer
+            });
+            async move { answer.await.unwrap_or(Err(Cut)) }
         });
         // A client that goes away concerns nobody else.
         let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
@@ -142,6 +149,7 @@ impl Gateway {
                 self.pass(service, &parts.headers, body).await
             }
             Some(Effect::Throttle) => Ok(refusal("ThrottlingException", "a fault says: called too often")),
+            Some(Effect::Conflict) => Ok(conflict(operation)),
             Some(Effect::KillBefore) => {
                 self.kill(key);
                 Err(Cut)
@@ -196,9 +204,26 @@ fn operation(headers: &HeaderMap) -> &str {
     target.rsplit('.').next().unwrap_or_default()
 }
 
+/// What DynamoDB says when two transactions meet at one item; the embedded one never does.
+fn conflict(operation: &str) -> Response<Full<Bytes>> {
+    let message = "a fault says: another transaction is at this item";
+    match operation {
+        "TransactWriteItems" => {
+            let code = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+            let reasons = json!([{ "Code": "TransactionConflict" }, { "Code": "None" }]);
+            respond(&json!({ "__type": code, "Message": message, "CancellationReasons": reasons }))
+        }
+        _ => refusal("com.amazonaws.dynamodb.v20120810#TransactionConflictException", message),
+    }
+}
+
 fn refusal(code: &str, message: &str) -> Response<Full<Bytes>> {
-    let body = json!({ "__type": code, "message": message }).to_string();
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    respond(&json!({ "__type": code, "message": message }))
+}
+
+/// A refusal of AWS's.
+fn respond(body: &Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = StatusCode::BAD_REQUEST;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/x-amz-json-1.0"));
     response

@@ -50,3 +50,36 @@ fn formed(value: &Value, status: &Value) -> Option<Response> {
     }
     Some(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn payloads_become_the_responses_api_gateway_makes() {
+        for (payload, status, body) in [
+            (r#"{"statusCode":201,"body":"text"}"#, 201, "text"),
+            (r#"{"statusCode":200,"body":"e30=","isBase64Encoded":true}"#, 200, "{}"),
+            (r#"{"statusCode":204}"#, 204, ""),
+            (r#"{"any":"thing"}"#, 200, r#"{"any":"thing"}"#),
+            (r#"{"statusCode":200,"body":"!","isBase64Encoded":true}"#, 500, r#"{"message":"Internal Server Error"}"#),
+            (r#"{"statusCode":200,"headers":{"bad name":"x"}}"#, 500, r#"{"message":"Internal Server Error"}"#),
+            (r#"{"statusCode":"200"}"#, 500, r#"{"message":"Internal Server Error"}"#),
+            ("not JSON", 500, r#"{"message":"Internal Server Error"}"#),
+        ] {
+            let response = from_payload(payload.as_bytes());
+            assert_eq!(response.status(), status, "{payload}");
+            let bytes = axum::body::to_bytes(response.into_body(), 1000).await.unwrap();
+            assert_eq!(String::from_utf8_lossy(&bytes), body, "{payload}");
+        }
+    }
+
+    #[test]
+    fn headers_are_taken_over_and_each_cookie_is_a_header_of_its_own() {
+        let payload = r#"{"statusCode":200,"headers":{"X-One":"1"},"cookies":["a=1","b=2"]}"#;
+        let response = from_payload(payload.as_bytes());
+        assert_eq!(response.headers()["x-one"], "1");
+        let cookies: Vec<_> = response.headers().get_all("set-cookie").iter().collect();
+        assert_eq!(cookies, ["a=1", "b=2"]);
+    }
+}

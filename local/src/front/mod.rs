@@ -107,12 +107,11 @@ impl Front {
 
 async fn handle(State(front): State<Arc<Front>>, request: Request<Body>) -> Response {
     let origin = request.headers().get("origin").cloned();
-    let mut response = match front.cors.as_ref().and_then(|cors| cors::preflight(cors, &request)) {
-        Some(preflight) => preflight,
-        None => front.answer(request).await,
-    };
+    let preflight = request.method() == Method::OPTIONS;
+    // `ANY` and `$default` take preflights too, CORS or not.
+    let mut response = front.answer(request).await;
     if let (Some(cors), Some(origin)) = (&front.cors, origin) {
-        cors::allow(cors, &origin, response.headers_mut());
+        cors::allow(cors, &origin, preflight, response.headers_mut());
     }
     response
 }

@@ -37,13 +37,13 @@ pub struct Detail<'a> {
     /// When it happened.
     pub occurred_at: Timestamp,
     /// The payload, or `{"record": key}` if it does not fit.
-    pub data: Data<'a>,
+    pub data: Payload<'a>,
 }
 
 /// The payload of an event.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
-pub enum Data<'a> {
+pub enum Payload<'a> {
     /// As the provider sent it.
     Whole(&'a RawValue),
     /// Too large for the bus: where it can be read.
@@ -92,7 +92,7 @@ impl Bus {
         // The size of an entry counts its source and type too, and 14 bytes for the time.
         let rest = source.len() + detail.r#type.len() + 14;
         if body.len() + rest > MAX_BYTES {
-            let data = Data::Reference { record: record.map(str::to_owned) };
+            let data = Payload::Reference { record: record.map(str::to_owned) };
             body = text(&Detail { data, ..detail.clone() })?;
         }
         let size = body.len() + rest;

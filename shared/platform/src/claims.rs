@@ -21,6 +21,10 @@ use crate::{
 const RETENTION: SignedDuration = SignedDuration::from_hours(35 * 24);
 /// DynamoDB takes 100 items in a transaction; one is the claim's.
 const WRITES: usize = 99;
+/// How often a transaction that met another one is repeated.
+const MAX_CONFLICTS: u32 = 4;
+/// The wait before that, longer each time.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(25);
 
 /// The table.
 #[derive(Debug, Clone)]
@@ -134,6 +138,7 @@ impl Claims {
 
     async fn transact(&self, mut writes: Vec<Update>, claim: Option<&Claim>) -> Result<(), ClaimError> {
         const ACTION: &str = "apply: dynamodb:TransactWriteItems";
+        let mut conflicts = 0;
         loop {
             let updates = writes.iter().cloned().map(Ok).chain(claim.map(|claim| self.mark_applied(claim)));
             let items: Vec<_> = updates
@@ -145,9 +150,17 @@ impl Claims {
             let Err(error) = self.client.transact_write_items().set_transact_items(Some(items)).send().await else {
                 return Ok(());
             };
-            let refused = refusals(&error).ok_or_else(|| AwsError::new(ACTION, &error))?;
+            let refused = refused(&error, "ConditionalCheckFailed");
             if claim.is_some() && refused.contains(&writes.len()) {
                 return Err(ClaimError::Superseded);
+            }
+            if refused.is_empty() {
+                // Two events of one object at once: the SDK repeats what was throttled, but not this.
+                if conflicts == MAX_CONFLICTS || self::refused(&error, "TransactionConflict").is_empty() {
+                    return Err(AwsError::new(ACTION, &error).into());
+                }
+                conflicts += 1;
+                tokio::time::sleep(CONFLICT_PAUSE * conflicts).await;
             }
             let mut index = 0..;
             writes.retain(|_| index.next().is_none_or(|index| !refused.contains(&index)));
@@ -242,13 +255,11 @@ fn old_item<R>(error: &SdkError<UpdateItemError, R>) -> Option<&Item> {
     refusal.item()
 }
 
-/// The positions of the items whose conditions refused the transaction; `None` if it failed otherwise.
-fn refusals<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Vec<usize>> {
-    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error.as_service_error()? else {
-        return None;
+/// The positions of the items for which a transaction was cancelled with this code.
+fn refused<R>(error: &SdkError<TransactWriteItemsError, R>, code: &str) -> Vec<usize> {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
+        return Vec::new();
     };
     let reasons = cancelled.cancellation_reasons().iter().enumerate();
-    let refused: Vec<_> =
-        reasons.filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed")).map(|(index, _)| index).collect();
-    (!refused.is_empty()).then_some(refused)
+    reasons.filter(|(_, reason)| reason.code() == Some(code)).map(|(index, _)| index).collect()
 }

@@ -20,6 +20,25 @@ const MAX_QUERIES: usize = 20;
 /// Bytes of records after which a listing stops: a Lambda's response is limited to 6 MB.
 const MAX_BYTES: usize = 4_000_000;
 
+/// The largest data of a record, in bytes: DynamoDB takes items of 400 KB, keys and names included.
+const MAX_DATA: usize = 390_000;
+
+/// A change that no record can hold.
+#[derive(Debug, thiserror::Error)]
+pub enum UpsertError {
+    /// It does not fit into an item.
+    #[error("the record {key} has {bytes} bytes of data; at most {MAX_DATA} can be stored")]
+    TooLarge {
+        /// Of the record.
+        key: String,
+        /// Of its data.
+        bytes: usize,
+    },
+    /// The write can't be made.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+}
+
 /// The table.
 #[derive(Debug, Clone)]
 pub struct Records {
@@ -56,7 +75,11 @@ impl Records {
     }
 
     /// The write that brings one object up to date, unless a newer state is stored: see [`Change::replaces`].
-    pub fn upsert(&self, integration_id: &str, change: &Change) -> Result<Write, AwsError> {
+    pub fn upsert(&self, integration_id: &str, change: &Change) -> Result<Write, UpsertError> {
+        let data = change.data.to_string();
+        if data.len() > MAX_DATA {
+            return Err(UpsertError::TooLarge { key: change.key(), bytes: data.len() });
+        }
         let update = Update::builder()
             .table_name(&self.table)
             .key("integration_id", s(integration_id))
@@ -77,9 +100,9 @@ impl Records {
             .expression_attribute_values(":updated_at", s(change.updated_at.to_string()))
             .expression_attribute_values(":deleted", AttributeValue::Bool(change.deleted))
             .expression_attribute_values(":false", AttributeValue::Bool(false))
-            .expression_attribute_values(":data", s(change.data.to_string()))
+            .expression_attribute_values(":data", s(data))
             .build();
-        update.map(Write).map_err(|error| AwsError::answer("upsert", error.to_string()))
+        Ok(update.map(Write).map_err(|error| AwsError::answer("upsert", error.to_string()))?)
     }
 
     /// Lists records in the order of stream and id. A part may be shorter than asked for, even empty, and still have a next:

@@ -1,11 +1,11 @@
 //! The way from an event of the HTTP API to a function and back.
 //!
-//! *Invariant:* no event makes the conversion panic. The crate behind it unwraps what a gateway other than ours, or a
+//! *Invariant:* nothing a caller sends makes the conversion panic. The crate behind it unwraps what a gateway other than ours, or a
 //! caller who invokes the function directly, can make fail.
 
 use std::{convert::Infallible, future::Future};
 
-use ::http::header;
+use ::http::{Method, StatusCode, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lambda_http::{
     Adapter, Body, Request, Response, Service as _, aws_lambda_events::apigw::ApiGatewayV2httpRequest,
@@ -18,6 +18,16 @@ pub async fn run<F>(handle: impl Fn(Request) -> F) -> Result<(), Error>
 where
     F: Future<Output = Result<Response<Body>, Infallible>> + Send,
 {
+    let handle = |request: Request| {
+        // A preflight asks for what API Gateway adds to every answer; it needs none of a function, and carries no session.
+        let answer = (request.method() != Method::OPTIONS).then(|| handle(request));
+        async move {
+            match answer {
+                Some(answer) => answer.await,
+                None => Ok(no_content()),
+            }
+        }
+    };
     let handle = &handle;
     lambda_runtime::run(service_fn(|event: LambdaEvent<ApiGatewayV2httpRequest>| {
         let (payload, context) = event.into_parts();
@@ -27,11 +37,21 @@ where
     .await
 }
 
+fn no_content() -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
 /// Takes out what the conversion would trip over.
 fn harmless(mut event: ApiGatewayV2httpRequest) -> ApiGatewayV2httpRequest {
     // The address is what API Gateway says, never what the caller does.
     event.headers.remove(header::HOST);
     event.headers.remove("x-forwarded-proto");
+    let path = event.raw_path.get_or_insert_default();
+    if !path.starts_with('/') {
+        path.insert(0, '/');
+    }
     // Not Base64 after all: taken as text, its signature fails.
     if event.is_base64_encoded {
         event.is_base64_encoded = STANDARD.decode(event.body.as_deref().unwrap_or_default()).is_ok();
