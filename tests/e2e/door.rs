@@ -212,3 +212,24 @@ async fn a_record_that_no_table_can_hold_is_dead_lettered_with_its_reason() {
     assert_eq!((seen.state.as_str(), seen.attempts, seen.effects), ("dead", 1, 0));
     stack.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_payload_under_a_known_event_id_is_dead_lettered_and_the_first_is_kept() {
+    let stack = stack(&[]).await;
+    let web = Web::new();
+    let first = customer_event("evt_1", "cus_1", 1);
+    assert_eq!(deliver(&web, &stack, &first).await, Some(200));
+    let done = async || (depth(&stack, "webhooks") == 0).then_some(()).and(seen(&stack, "evt_1").await);
+    stack.until(PATIENCE, done).await.unwrap();
+    // What surrounds the payload may differ between deliveries; the payload may not.
+    let again = first.replace("\"object\":\"event\"", "\"object\":\"event\",\"pending_webhooks\":7");
+    assert_ne!(again, first);
+    for (body, dead) in [(&again, 0), (&first.replace("cus_1", "cus_2"), 1)] {
+        assert_eq!(deliver(&web, &stack, body).await, Some(200));
+        let settled = async || (depth(&stack, "webhooks") == 0).then_some(depth(&stack, "webhooks-dead"));
+        assert_eq!(stack.until(PATIENCE, settled).await.unwrap(), dead);
+    }
+    let seen = seen(&stack, "evt_1").await.unwrap();
+    assert_eq!((seen.state.as_str(), seen.attempts, seen.effects), ("done", 1, 1));
+    stack.shutdown().await;
+}
