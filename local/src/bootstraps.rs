@@ -4,6 +4,27 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
+/// What `cargo run` and `cargo test` tell this program about its own package. Passed on, they make build scripts that ask
+/// for them run again, and with them half of the dependencies compile again.
+const OF_THIS_PACKAGE: [&str; 16] = [
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_MANIFEST_PATH",
+    "CARGO_PKG_AUTHORS",
+    "CARGO_PKG_DESCRIPTION",
+    "CARGO_PKG_HOMEPAGE",
+    "CARGO_PKG_LICENSE",
+    "CARGO_PKG_LICENSE_FILE",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_README",
+    "CARGO_PKG_REPOSITORY",
+    "CARGO_PKG_VERSION",
+    "CARGO_PKG_VERSION_MAJOR",
+    "CARGO_PKG_VERSION_MINOR",
+    "CARGO_PKG_VERSION_PATCH",
+    "CARGO_PKG_VERSION_PRE",
+];
+
 /// The binaries of one profile.
 #[derive(Debug, Clone)]
 pub struct Bootstraps {
@@ -39,6 +60,9 @@ impl Bootstraps {
         let target = target_folder()?;
         let mut cargo = Command::new("cargo");
         cargo.current_dir(root).args(["build", "--quiet"]).arg("--target-dir").arg(&target);
+        for name in OF_THIS_PACKAGE {
+            cargo.env_remove(name);
+        }
         match profile {
             // All members at once, as `cargo local` itself was built, so that nothing is compiled twice.
             Profile::Dev => cargo.arg("--bins"),
