@@ -59,7 +59,7 @@ impl Bootstraps {
     pub async fn build(root: &Path, profile: Profile, packages: &[&str]) -> Result<Self, BuildError> {
         let target = target_folder()?;
         let mut cargo = Command::new("cargo");
-        cargo.current_dir(root).args(["build", "--quiet"]).arg("--target-dir").arg(&target);
+        cargo.current_dir(root).arg("build").arg("--target-dir").arg(&target);
         for name in OF_THIS_PACKAGE {
             cargo.env_remove(name);
         }
