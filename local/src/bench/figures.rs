@@ -138,7 +138,7 @@ impl Table {
                 &format!("{:.0}", it.warm_wall_us),
                 &format!("{}.{}", it.peak_rss_kb / 1024, it.peak_rss_kb % 1024 * 10 / 1024),
                 &(it.binary_bytes / 1024),
-                &format!("{:.1}", it.calls_per_event.values().sum::<f64>()),
+                &format!("{:.1}", it.calls_per_event.values().fold(0.0, |all, count| all + count)), // the sum of none is -0.0
             ]));
         }
         let mut lines = aligned(&cpu);
