@@ -19,7 +19,8 @@ use crate::{
     cli,
     lambda::FunctionSpec,
     report::{Failed, say},
-    stack::{self, Cloud},
+    sandbox::Apps,
+    stack::{self, Cloud, Place},
 };
 
 /// Measures what `options` name and prints the figures. Fails if a bar is missed.
@@ -36,7 +37,12 @@ pub async fn run(options: &cli::Bench) -> Result<(), Failed> {
     let folder = bootstraps::target_folder().map_err(Failed::from)?.join("local/bench");
     std::fs::create_dir_all(&folder).map_err(|error| unwritable(&folder, &error))?;
 
-    let cloud = Cloud::start(&root.join("template.yaml"), &[], None, &folder.join("events.jsonl")).await;
+    let cloud = Cloud::start(
+        &root.join("template.yaml"),
+        Place { overrides: &[], aws_endpoint: None, events: &folder.join("events.jsonl"), api_url: "http://api" },
+        &Apps::local(),
+    )
+    .await;
     let cloud = cloud.map_err(Failed::from)?;
     let endpoints = Tls::issue(&folder)?.serve(&cloud.gateway).await?;
     let specs = subjects.iter().map(|subject| subject.spec(&cloud.template, &bootstraps, &endpoints));

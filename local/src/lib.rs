@@ -10,6 +10,7 @@ pub mod joined;
 pub mod lambda;
 pub mod mapping;
 pub mod report;
+pub mod sandbox;
 pub mod schedule;
 pub mod sign;
 pub mod stack;

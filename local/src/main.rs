@@ -73,6 +73,7 @@ async fn serve(run: &Run, running: &mut Option<Stack>) -> Result<Report, Box<dyn
             port: run.port,
             overrides: run.parameter_overrides.clone(),
             aws_endpoint: run.aws_endpoint.clone(),
+            rewrites: rewrites(),
             bootstraps,
         })
         .await?,
@@ -106,6 +107,12 @@ async fn serve(run: &Run, running: &mut Option<Stack>) -> Result<Report, Box<dyn
     Ok(report)
 }
 
+/// The rewrites of the environment; those for what they cover win over the sandbox's.
+#[expect(clippy::disallowed_methods, reason = "the documented way to lead calls elsewhere")]
+fn rewrites() -> String {
+    std::env::var("INTERTIE_URL_REWRITES").unwrap_or_default()
+}
+
 /// Resolves on Ctrl-C or SIGTERM.
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -125,7 +132,7 @@ fn joined() -> Result<Joined, Box<dyn Error>> {
 async fn sign_file(options: Sign) -> Outcome {
     let file = &options.file;
     let body = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let provider = providers::find(&options.provider).map(providers::Provider::spec);
+    let provider = providers::REGISTRY.find(&options.provider).map(providers::Provider::spec);
     let app = provider.map_or(options.provider.as_str(), |spec| spec.secret);
     let secret = match provider {
         Some(_) => joined()?.webhook_secret(app).await?,

@@ -1,5 +1,6 @@
 //! Signing a body as a provider would: the "generate test webhook" tool.
 
+use domain::Proof;
 use http::HeaderMap;
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -16,7 +17,7 @@ pub enum SignError {
         known: String,
     },
     /// It does not sign.
-    #[error("{0} has no signature scheme here yet")]
+    #[error("{0} does not sign its webhooks with a secret")]
     NoScheme(&'static str),
     /// The secret is no key.
     #[error("the webhook secret of {0} can't be used as a key")]
@@ -30,10 +31,11 @@ pub fn sign(
     secret: &SecretString,
     now: Timestamp,
 ) -> Result<Vec<(&'static str, String)>, SignError> {
-    let known = || providers::ids().join(", ");
-    let found = providers::find(provider).ok_or_else(|| SignError::Unknown { id: provider.into(), known: known() })?;
+    let known = || providers::REGISTRY.ids().join(", ");
+    let found =
+        providers::REGISTRY.find(provider).ok_or_else(|| SignError::Unknown { id: provider.into(), known: known() })?;
     let spec = found.spec();
-    let scheme = spec.webhook.as_ref().ok_or(SignError::NoScheme(spec.name))?;
+    let Some(Proof::Signature(scheme)) = &spec.webhook else { return Err(SignError::NoScheme(spec.name)) };
     let mut headers = vec![("content-type", "application/json".to_owned())];
     headers.extend(scheme.sign(&HeaderMap::new(), body, secret, now).ok_or(SignError::Secret(spec.name))?);
     Ok(headers)

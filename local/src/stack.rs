@@ -9,14 +9,14 @@ use std::{
     time::Duration,
 };
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{
     net::TcpListener,
     task::{AbortHandle, JoinHandle},
     time::timeout,
 };
 
-pub use self::cloud::Cloud;
+pub use self::cloud::{Cloud, Place};
 use crate::{
     aws::{
         Clients, Embedded, EmbeddedError, Gateway, Service,
@@ -28,6 +28,7 @@ use crate::{
     front::{Front, RouteError},
     lambda::{AccessKeys, Function, FunctionSpec, Host, background},
     mapping::Poller,
+    sandbox::{Apps, Sandbox},
     schedule::{ScheduleError, Timer},
     template::{self, Context, Template, TemplateError, allows},
 };
@@ -56,6 +57,8 @@ pub struct Options {
     pub overrides: Vec<(String, String)>,
     /// An AWS that is already running, in place of the embedded one.
     pub aws_endpoint: Option<String>,
+    /// Where calls to providers lead instead of to the sandbox, as `INTERTIE_URL_REWRITES` has it.
+    pub rewrites: String,
     /// The functions' binaries.
     pub bootstraps: Bootstraps,
 }
@@ -80,6 +83,10 @@ pub struct Stack {
     pub functions: Vec<Arc<Function>>,
     /// The embedded services, unless AWS is the user's own.
     pub embedded: Option<Embedded>,
+    /// The providers in small.
+    pub sandbox: Sandbox,
+    /// The apps, as the providers know them.
+    pub apps: Apps,
     /// The schedules.
     pub timers: Vec<Timer>,
     /// What signs sessions.
@@ -148,7 +155,8 @@ impl Stack {
     /// Finds what would keep the stack from starting, before anything is built: a broken template, a port in use.
     pub async fn check(template: &Path, overrides: &[(String, String)], port: u16) -> Result<(), StackError> {
         listen(port).await?;
-        let context = Context { region: REGION.into(), account: ACCOUNT.into(), sqs_base: String::new() };
+        let context =
+            Context { region: REGION.into(), account: ACCOUNT.into(), sqs_base: String::new(), api_url: String::new() };
         Template::load(template, overrides, &context)?;
         Ok(())
     }
@@ -168,7 +176,15 @@ impl Stack {
         let port = front.local_addr().map_err(|source| StackError::Port { port: options.port, source })?.port();
         let (control_url, control) = listen_any().await?;
 
-        let cloud = Cloud::start(&options.template, &options.overrides, options.aws_endpoint, &events).await?;
+        let url = format!("http://localhost:{port}");
+        let apps = Apps::local();
+        let sandbox = Sandbox::start(apps.clone()).await.map_err(|source| StackError::Port { port: 0, source })?;
+        sandbox.deliver_to(&url);
+        let mut overrides = vec![("UrlRewrites".to_owned(), rewrites(&options.rewrites, &sandbox))];
+        overrides.extend(options.overrides);
+        let aws_endpoint = options.aws_endpoint.as_deref();
+        let place = Place { overrides: &overrides, aws_endpoint, events: &events, api_url: &url };
+        let cloud = Cloud::start(&options.template, place, &apps).await?;
         let Cloud { url: aws_url, template, gateway, clients, embedded, .. } = cloud;
         let mut tasks = vec![cloud.served];
 
@@ -206,7 +222,9 @@ impl Stack {
         };
         tasks.push(background(controls.serve(control)));
         Ok(Self {
-            url: format!("http://localhost:{port}"),
+            url,
+            sandbox,
+            apps,
             control_url,
             aws_url,
             clients,
@@ -233,6 +251,13 @@ impl Stack {
         }
         // It may never have been written.
         let _ = std::fs::remove_file(self.env_file());
+    }
+
+    /// Every secret of the stack, for looking where it must not be.
+    pub fn secrets(&self) -> Vec<String> {
+        let apps = [&self.apps.slack, &self.apps.stripe, &self.apps.google];
+        let of_apps = apps.into_iter().flat_map(|app| [&app.client_secret, &app.webhook_secret]);
+        of_apps.chain([&self.session_key]).map(|secret| secret.expose_secret().to_owned()).collect()
     }
 
     /// The function of this name without prefix.
@@ -291,6 +316,9 @@ impl Stack {
             ("AWS_ACCESS_KEY_ID", DEVELOPER_KEY.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
             ("INTERTIE_URL", self.url.clone()),
+            ("SANDBOX_SLACK_URL", self.sandbox.slack_url.clone()),
+            ("SANDBOX_STRIPE_URL", self.sandbox.stripe_url.clone()),
+            ("SANDBOX_GOOGLE_URL", self.sandbox.google_url.clone()),
             ("INTERTIE_CONTROL_URL", self.control_url.clone()),
             ("INTERTIE_PREFIX", self.prefix().to_owned()),
             (
@@ -342,6 +370,15 @@ pub(crate) fn spec(
         log_level: declared.log_level.clone(),
         endpoints,
     }
+}
+
+/// The given rewrites, and the sandbox's for all that they do not cover.
+fn rewrites(given: &str, sandbox: &Sandbox) -> String {
+    let covered =
+        |from: &str| given.split_whitespace().any(|pair| from.starts_with(pair.split('=').next().unwrap_or(pair)));
+    let own =
+        sandbox.rewrites().into_iter().filter(|(from, _)| !covered(from)).map(|(from, to)| format!("{from}={to}"));
+    std::iter::once(given.to_owned()).filter(|given| !given.is_empty()).chain(own).collect::<Vec<_>>().join(" ")
 }
 
 fn endpoints(aws_url: &str) -> BTreeMap<String, String> {

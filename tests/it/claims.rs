@@ -70,7 +70,7 @@ async fn a_late_finisher_is_refused_whatever_it_tries() {
     let records = Records::new(&ground.aws, "intertie-records");
     let slow = won(&claims, "slow", now()).await;
     let fast = won(&claims, "fast", later(30)).await;
-    let write = records.upsert("int_1", &change(1)).unwrap();
+    let write = records.upsert("int_1", &change(1), Timestamp::UNIX_EPOCH).unwrap();
     assert!(matches!(claims.apply(&slow, vec![write.clone()]).await, Err(ClaimError::Superseded)));
     assert!(matches!(claims.complete(&slow).await, Err(ClaimError::Superseded)));
     assert!(matches!(claims.release(&slow, ClaimState::Retry, "x").await, Err(ClaimError::Superseded)));
@@ -118,13 +118,16 @@ async fn a_stale_write_is_left_out_and_the_rest_is_committed_with_the_claim() {
     let claims = claims(&ground);
     let records = Records::new(&ground.aws, "intertie-records");
     let claim = won(&claims, "1", now()).await;
-    claims.apply(&claim, vec![records.upsert("int_1", &change(5)).unwrap()]).await.unwrap();
+    claims.apply(&claim, vec![records.upsert("int_1", &change(5), Timestamp::UNIX_EPOCH).unwrap()]).await.unwrap();
     claims.complete(&claim).await.unwrap();
 
     let Claiming::Won(claim) = claims.claim("stripe#a#evt_2", "hash", "2", now()).await.unwrap() else {
         panic!("not claimed");
     };
-    let writes = vec![records.upsert("int_1", &change(4)).unwrap(), records.upsert("int_2", &change(4)).unwrap()];
+    let writes = vec![
+        records.upsert("int_1", &change(4), Timestamp::UNIX_EPOCH).unwrap(),
+        records.upsert("int_2", &change(4), Timestamp::UNIX_EPOCH).unwrap(),
+    ];
     claims.apply(&claim, writes).await.unwrap();
     let version = async |integration: &str| {
         let selection = Selection { stream: None, after: None, limit: 10, deleted: true };
@@ -140,7 +143,9 @@ async fn more_writes_than_a_transaction_holds_are_all_made_and_count_as_one_effe
     let claims = claims(&ground);
     let records = Records::new(&ground.aws, "intertie-records");
     let claim = won(&claims, "1", now()).await;
-    let writes = (0..250).map(|user| records.upsert(&format!("int_{user}"), &change(1)).unwrap()).collect();
+    let writes = (0..250)
+        .map(|user| records.upsert(&format!("int_{user}"), &change(1), Timestamp::UNIX_EPOCH).unwrap())
+        .collect();
     claims.apply(&claim, writes).await.unwrap();
     let scanned = ground.clients.dynamodb.scan().table_name("intertie-records").send().await.unwrap();
     assert_eq!(scanned.count(), 250);

@@ -9,11 +9,11 @@ async fn an_account_leads_to_every_user_who_connected_it_and_to_no_disconnected_
     let ground = Ground::start().await;
     let integrations = Integrations::new(&ground.aws, "intertie-integrations");
     for user in ["u1", "u2", "u3"] {
-        integrations.put(&integration(user)).await.unwrap();
+        integrations.put(&integration(user), jiff::Timestamp::UNIX_EPOCH).await.unwrap();
     }
     let mut ended = integration("u2");
     ended.state = State::Disconnected;
-    integrations.put(&ended).await.unwrap();
+    integrations.put(&ended, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
     let account = integration("u1").key.account_id;
     let found = integrations.of_account("stripe", &account).await.unwrap();
     let users: Vec<_> = found.iter().map(|key| key.user_id.as_str()).collect();
@@ -26,7 +26,7 @@ async fn a_user_sees_only_their_own_and_reconnecting_does_not_double() {
     let ground = Ground::start().await;
     let integrations = Integrations::new(&ground.aws, "intertie-integrations");
     for user in ["u1", "u1", "u2"] {
-        integrations.put(&integration(user)).await.unwrap();
+        integrations.put(&integration(user), jiff::Timestamp::UNIX_EPOCH).await.unwrap();
     }
     assert_eq!(integrations.of_user("u1", None).await.unwrap(), [integration("u1")]);
     assert_eq!(integrations.of_user("u1", Some("stripe")).await.unwrap().len(), 1);

@@ -29,7 +29,7 @@ async fn commit(ground: &Ground, integration: &str, changes: &[Change]) {
         let Claiming::Won(claim) = claims.claim(&key, "", "me", Timestamp::UNIX_EPOCH).await.unwrap() else {
             panic!("not claimed")
         };
-        claims.apply(&claim, vec![records.upsert(integration, change).unwrap()]).await.unwrap();
+        claims.apply(&claim, vec![records.upsert(integration, change, Timestamp::UNIX_EPOCH).unwrap()]).await.unwrap();
     }
 }
 

@@ -21,7 +21,7 @@ fn message_samples_are_messages_of_the_current_version() {
     for body in bodies("sqs-webhooks.json") {
         let message: WebhookMessage<'_> = serde_json::from_str(&body).unwrap();
         let domain::message::Body::Json(json) = message.body;
-        assert!(providers::find(&message.provider).unwrap().event(json).is_ok());
+        assert!(providers::REGISTRY.find(&message.provider).unwrap().event(json, message.received_at).is_ok());
     }
     for body in bodies("sqs-syncs.json") {
         serde_json::from_str::<SyncMessage>(&body).unwrap();

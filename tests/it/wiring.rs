@@ -110,7 +110,7 @@ fn tables_are_recoverable_encrypted_expire_where_they_should_and_index_only_keys
         }
         assert!(table.attributes.values().all(|kind| *kind != AttributeType::B));
     }
-    assert_eq!(expiring, ["intertie-oauth-states", "intertie-idempotency"]);
+    assert_eq!(expiring, ["intertie-oauth-states", "intertie-syncs", "intertie-health", "intertie-idempotency"]);
     let records = template.tables.iter().find(|table| table.name == "intertie-records").unwrap();
     assert!(records.stream_view.is_some());
 }

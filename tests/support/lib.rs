@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
-use domain::{Integration, IntegrationKey, integration::State};
+use domain::{Integration, IntegrationKey};
 use jiff::Timestamp;
 use local::{
     aws::{Clients, clients::DEVELOPER_KEY, sqs::Sqs},
     bootstraps::{self, Bootstraps, Profile},
+    sandbox::Apps,
     sign::sign,
-    stack::{ACCOUNT, Cloud, LOCAL_ACCOUNT, Options, REGION, Stack},
+    stack::{ACCOUNT, Cloud, LOCAL_ACCOUNT, Options, Place, REGION, Stack},
     template::{Context, Template},
     web::Web,
 };
@@ -91,20 +92,21 @@ pub async fn stack(overrides: &[(&str, &str)]) -> Running {
         port: 0,
         overrides: overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         aws_endpoint: None,
+        rewrites: String::new(),
         bootstraps: bootstraps().await,
     })
     .await
     .expect("the stack starts");
     let aws = Aws::at(&stack.aws_url, REGION, DEVELOPER_KEY, Patience::QUEUE);
     let integrations = Integrations::new(&aws, stack.table("integrations"));
-    integrations.put(&integration("user-1")).await.expect("the integration is stored");
+    integrations.put(&integration("user-1"), Timestamp::UNIX_EPOCH).await.expect("the integration is stored");
     Running { stack, _turn: turn }
 }
 
 /// A connected Stripe integration of a user.
 pub fn integration(user_id: &str) -> Integration {
     let key = IntegrationKey { user_id: user_id.into(), provider: "stripe".into(), account_id: LOCAL_ACCOUNT.into() };
-    Integration { key, account_name: "Shop".into(), state: State::Connected, connected_at: Timestamp::UNIX_EPOCH }
+    Integration::connected(key, "Shop", Timestamp::UNIX_EPOCH)
 }
 
 /// The embedded AWS with everything template.yaml declares, without functions.
@@ -125,7 +127,13 @@ impl Ground {
         std::fs::create_dir_all(&directory).expect("a folder");
         let template = bootstraps::root().join("template.yaml");
         let events = directory.join("events.jsonl");
-        let cloud = Cloud::start(&template, &[], None, &events).await.expect("AWS starts");
+        let cloud = Cloud::start(
+            &template,
+            Place { overrides: &[], aws_endpoint: None, events: &events, api_url: "http://api" },
+            &Apps::local(),
+        )
+        .await
+        .expect("AWS starts");
         let aws = Aws::at(&cloud.url, REGION, DEVELOPER_KEY, Patience::QUEUE);
         Self { aws, clients: cloud.clients, sqs: cloud.embedded.expect("the embedded one").sqs, events }
     }
@@ -149,7 +157,12 @@ pub fn start<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) 
 
 /// template.yaml with these parameters.
 pub fn template(sqs_base: &str, overrides: &[(&str, &str)]) -> Template {
-    let context = Context { region: REGION.into(), account: ACCOUNT.into(), sqs_base: sqs_base.into() };
+    let context = Context {
+        region: REGION.into(),
+        account: ACCOUNT.into(),
+        sqs_base: sqs_base.into(),
+        api_url: "http://api".into(),
+    };
     let overrides: Vec<_> = overrides.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     Template::load(&bootstraps::root().join("template.yaml"), &overrides, &context).expect("template.yaml is read")
 }

@@ -1,74 +1,96 @@
-//! `api-proxy`: authorised calls to providers on behalf of the application.
+//! `api-proxy`: authorised calls to providers on behalf of the application: typed actions, and the provider's own API.
 //!
-//! No provider can be connected yet, so every call ends at the missing credential; who may ask is decided already.
+//! *Invariant:* programs only. A browser's cookie can't spend a token, and a token goes to its provider and nowhere else.
+
+mod action;
+mod proxy;
 
 use std::{convert::Infallible, time::Duration};
 
-use domain::Problem;
+use domain::{Integration, Problem, error::Kind};
+use jiff::Timestamp;
 use lambda_http::{Body, Request, Response};
 use platform::{
     Aws,
+    access::{Access, AccessConfig},
+    aws::AwsInitError,
+    calls::CallError,
+    clock,
     config::Env,
-    http::{Call, internal},
-    integrations::Integrations,
-    secrets::Secrets,
-    session::Keys,
+    http::{Call, Front, FrontConfig, internal},
+    integrations::{select, usable},
 };
+use providers::{Registry, Spec};
+
+/// How long one request may take: API Gateway gives up after 30 seconds.
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// What template.yaml sets.
 #[derive(Debug)]
 pub struct Config {
-    integrations_table: String,
-    secret_prefix: String,
-    secret_cache: Duration,
+    front: FrontConfig,
+    access: AccessConfig,
 }
 
 impl Config {
     /// Reads it.
     pub fn read(env: &mut Env) -> Self {
-        Self {
-            integrations_table: env.text("INTEGRATIONS_TABLE"),
-            secret_prefix: env.text("SECRET_PREFIX"),
-            secret_cache: env.seconds("SECRET_CACHE_SECONDS"),
-        }
+        Self { front: FrontConfig::read(env), access: AccessConfig::read(env) }
     }
 }
 
 /// The function.
 #[derive(Debug)]
 pub struct ApiProxy {
-    integrations: Integrations,
-    keys: Secrets<Keys>,
+    registry: Registry,
+    front: Front,
+    access: Access,
 }
+
+type Answer = Result<Response<Body>, Problem>;
 
 impl ApiProxy {
     /// Makes the clients.
-    pub fn new(aws: &Aws, config: &Config) -> Self {
-        Self {
-            integrations: Integrations::new(aws, &config.integrations_table),
-            keys: Secrets::new(aws, &config.secret_prefix, config.secret_cache),
-        }
+    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, AwsInitError> {
+        let access = Access::new(aws, &config.access)?;
+        Ok(Self { registry, front: Front::new(aws, &config.front, access.outbound().clone()), access })
     }
 
     /// Answers one request.
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
-        Ok(call.refuse(&self.answer(&call).await))
+        let answer = self.answer(&call).await.unwrap_or_else(|problem| call.refuse(&problem));
+        self.access.calls.health.flush(clock::now()).await;
+        Ok(answer)
     }
 
-    async fn answer(&self, call: &Call<'_>) -> Problem {
-        let Some(provider) = providers::find(call.parameter("provider")) else {
-            return Problem::unknown_provider(&providers::ids());
-        };
-        // Programs only: a browser's cookie must not be able to spend a token.
-        let caller = match call.program(&self.keys).await {
-            Ok(caller) => caller,
-            Err(denied) => return denied,
-        };
-        // An integration without a credential can't be called either.
-        match self.integrations.of_user(&caller.user_id, Some(provider.spec().id)).await {
-            Ok(_) => Problem::not_connected(provider.spec().name),
-            Err(error) => internal(&error),
+    async fn answer(&self, call: &Call<'_>) -> Answer {
+        let unknown = || Problem::unknown_provider(&self.registry.ids());
+        let provider = self.registry.find(call.parameter("provider")).ok_or_else(unknown)?;
+        match call.path() {
+            "/actions/{provider}/{action}" => self.act(call, provider).await,
+            "/proxy/{provider}/{path+}" => self.pass(call, provider).await,
+            _ => Err(Problem::new(Kind::NotFound, "There is nothing at this address.", "Check the address.")),
         }
+    }
+
+    /// The integration that is called for.
+    async fn integration(&self, user_id: &str, spec: &Spec, account: Option<&str>) -> Result<Integration, Problem> {
+        let found = self.access.integrations.of_user(user_id, Some(spec.id)).await;
+        usable(select(found.map_err(|error| internal(&error))?, spec.name, account)?, spec.name)
+    }
+}
+
+/// When a request that begins now must be done.
+fn deadline() -> Timestamp {
+    clock::now() + PATIENCE
+}
+
+/// What a failed call means for whoever asked for it.
+fn problem(error: &CallError, name: &str) -> Problem {
+    match error {
+        CallError::Failed(failure, _) => failure.problem(name, clock::now()),
+        CallError::NotConnected => Problem::not_connected(name),
+        CallError::Aws(error) => internal(error),
     }
 }

@@ -1,47 +1,73 @@
-//! `integrations-api`: what people and programs see: the status page, status, records, health.
+//! `integrations-api`: the status page and everything that reads; and it answers every path that is no route.
 //!
-//! *Invariant:* every answer is about the caller's own data; another user's ids do not exist here.
+//! *Invariant:* a caller reads their own data; another user's ids do not exist here.
 
 mod page;
 mod records;
+mod session;
+mod status;
 
 use std::{convert::Infallible, time::Duration};
 
-use domain::{Integration, Problem, error::Kind, route, status::Status};
+use domain::{
+    Integration, Problem,
+    error::Kind,
+    message::{Cause, SyncMessage, SyncType, Version},
+    route,
+};
 use jiff::Timestamp;
 use lambda_http::{
     Body, Request, RequestExt as _, Response,
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
 };
 use platform::{
-    Aws,
+    Aws, AwsError,
+    aws::AwsInitError,
+    claims::Claims,
+    clock,
     config::Env,
-    http::{Call, html, internal, json, verify},
-    integrations::Integrations,
+    health::Health,
+    http::{Call, Front, FrontConfig, Input, internal, json, see_other},
+    integrations::{Integrations, select, usable},
+    outbound::{Outbound, Rewrites},
+    queue::{Queue, group},
     records::Records,
-    secrets::Secrets,
-    session::{Caller, Keys, LOOPBACK_COOKIE},
+    session::Caller,
+    syncs::Syncs,
 };
-use providers::{Provider, REGISTRY};
+use providers::{Provider, Registry};
 use serde::Serialize;
+
+/// The page.
+const SETTINGS: &str = "/settings/integrations";
 
 /// What template.yaml sets.
 #[derive(Debug)]
 pub struct Config {
+    front: FrontConfig,
     integrations_table: String,
     records_table: String,
-    secret_prefix: String,
-    secret_cache: Duration,
+    syncs_table: String,
+    health_table: String,
+    idempotency_table: String,
+    syncs_queue_url: String,
+    session_life: Duration,
+    rewrites: Rewrites,
 }
 
 impl Config {
     /// Reads it.
     pub fn read(env: &mut Env) -> Self {
         Self {
+            front: FrontConfig::read(env),
             integrations_table: env.text("INTEGRATIONS_TABLE"),
             records_table: env.text("RECORDS_TABLE"),
-            secret_prefix: env.text("SECRET_PREFIX"),
-            secret_cache: env.seconds("SECRET_CACHE_SECONDS"),
+            syncs_table: env.text("SYNCS_TABLE"),
+            health_table: env.text("HEALTH_TABLE"),
+            idempotency_table: env.text("IDEMPOTENCY_TABLE"),
+            syncs_queue_url: env.text("SYNCS_QUEUE_URL"),
+            session_life: env.seconds("SESSION_SECONDS"),
+            rewrites: env.rewrites(),
         }
     }
 }
@@ -49,21 +75,34 @@ impl Config {
 /// The function.
 #[derive(Debug)]
 pub struct IntegrationsApi {
+    registry: Registry,
+    front: Front,
     integrations: Integrations,
     records: Records,
-    keys: Secrets<Keys>,
+    syncs: Syncs,
+    health: Health,
+    claims: Claims,
+    sync_queue: Queue,
+    session_life: Duration,
 }
 
 type Answer = Result<Response<Body>, Problem>;
 
 impl IntegrationsApi {
     /// Makes the clients.
-    pub fn new(aws: &Aws, config: &Config) -> Self {
-        Self {
+    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, AwsInitError> {
+        Ok(Self {
+            registry,
+            front: Front::new(aws, &config.front, Outbound::new(config.rewrites.clone())?),
             integrations: Integrations::new(aws, &config.integrations_table),
             records: Records::new(aws, &config.records_table),
-            keys: Secrets::new(aws, &config.secret_prefix, config.secret_cache),
-        }
+            // Neither leases nor claims are taken here.
+            syncs: Syncs::new(aws, &config.syncs_table, Duration::ZERO),
+            claims: Claims::new(aws, &config.idempotency_table, Duration::ZERO),
+            health: Health::new(aws, &config.health_table),
+            sync_queue: Queue::new(aws, &config.syncs_queue_url),
+            session_life: config.session_life,
+        })
     }
 
     /// Answers one request.
@@ -77,97 +116,82 @@ impl IntegrationsApi {
         match (route.method, route.path) {
             ("GET", "/settings/integrations") => self.page(call).await,
             ("GET", "/settings/assets/{file}") => page::asset(call.parameter("file")),
-            ("GET", "/integrations") => self.status(&call.caller(&self.keys).await?, REGISTRY).await,
+            ("GET", "/integrations") => {
+                self.statuses(&self.front.caller(call).await?, &self.registry.iter().collect::<Vec<_>>()).await
+            }
             ("GET", "/integrations/{provider}") => {
-                let provider = known(call)?;
-                self.status(&call.caller(&self.keys).await?, &[provider]).await
+                let provider = self.known(call)?;
+                self.statuses(&self.front.caller(call).await?, &[provider]).await
             }
             ("GET", "/integrations/{provider}/records") => {
-                let integration = self.one(call).await?;
+                let caller = self.front.caller(call).await?;
+                let integration = self.one(call, &caller, call.query("account")).await?;
                 records::list(&self.records, &integration.key.id(), call).await
             }
-            ("POST", "/integrations/{provider}/sync") => {
-                let integration = self.one(call).await?;
-                Err(unavailable(&format!("{} has nothing to sync", integration.account_name)))
-            }
-            ("GET", "/health") => self.health(call, REGISTRY).await,
-            ("GET", "/health/{provider}") => self.health(call, &[known(call)?]).await,
-            ("POST", "/session") => Err(unavailable("Signing in through a form is not available")),
+            ("POST", "/integrations/{provider}/sync") => self.sync_now(call).await,
+            ("GET", "/health") => self.health(call, &self.registry.iter().collect::<Vec<_>>()).await,
+            ("GET", "/health/{provider}") => self.health(call, &[self.known(call)?]).await,
+            ("POST", "/session") => self.sign_in(call).await,
             (_, "/users/{user_id}") => {
-                admin(call.program(&self.keys).await?)?;
+                admin(self.front.program(call).await?)?;
                 Err(unavailable("Erasing a user is not available"))
             }
             _ => Err(unrouted(call)),
         }
     }
 
-    async fn page(&self, call: &Call<'_>) -> Answer {
-        // The shortcut of local runs: the token moves from the address into a cookie. Never on a public host.
-        if let Some(token) = call.query("session").filter(|_| call.is_loopback()) {
-            verify(token, true, &self.keys).await?;
-            let cookie = format!("{LOOPBACK_COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax");
-            let mut response = html(StatusCode::SEE_OTHER, String::new());
-            let headers = response.headers_mut();
-            headers.insert(header::LOCATION, HeaderValue::from_static("/settings/integrations"));
-            headers.insert(header::SET_COOKIE, HeaderValue::from_str(&cookie).map_err(|_| Problem::unauthenticated())?);
-            return Ok(response);
-        }
-        let caller = call.caller(&self.keys).await?;
-        page::status(&self.statuses(&caller, REGISTRY).await?)
-    }
-
-    async fn status(&self, caller: &Caller, providers: &[&dyn Provider]) -> Answer {
+    /// Asks for a sync. One that runs already is joined by the worker.
+    async fn sync_now(&self, call: &Call<'_>) -> Answer {
         #[derive(Serialize)]
-        struct Statuses {
-            integrations: Vec<Status>,
+        struct Accepted {
+            accepted: bool,
+            integration_id: String,
+            r#type: SyncType,
         }
-        Ok(json(StatusCode::OK, &Statuses { integrations: self.statuses(caller, providers).await? }))
-    }
-
-    /// One per integration, and one per provider that has none.
-    async fn statuses(&self, caller: &Caller, providers: &[&dyn Provider]) -> Result<Vec<Status>, Problem> {
-        let found = self.integrations.of_user(&caller.user_id, None).await.map_err(|error| internal(&error))?;
-        let of = |provider: &&dyn Provider| {
-            let spec = provider.spec();
-            let own: Vec<_> = found.iter().filter(|it| it.key.provider == spec.id).map(Some).collect();
-            let shown = if own.is_empty() { vec![None] } else { own };
-            shown.into_iter().map(|integration| Status::new(spec.id, spec.name, integration)).collect::<Vec<_>>()
+        let spec = self.known(call)?.spec();
+        let caller = self.front.caller(call).await?;
+        let input = Input::of(call)?;
+        let kind = match input.text("type") {
+            None | Some("incremental") => SyncType::Incremental,
+            Some("full") => SyncType::Full,
+            Some(_) => return Err(Problem::field("type", "It must be \"full\" or \"incremental\".")),
         };
-        Ok(providers.iter().flat_map(of).collect())
-    }
-
-    /// The caller's integration of the route's provider; `?account=` selects among several.
-    async fn one(&self, call: &Call<'_>) -> Result<Integration, Problem> {
-        let spec = known(call)?.spec();
-        let caller = call.caller(&self.keys).await?;
-        let found = self.integrations.of_user(&caller.user_id, Some(spec.id)).await;
-        let mut found = found.map_err(|error| internal(&error))?;
-        match (call.query("account"), found.len()) {
-            (_, 0) => Err(Problem::not_connected(spec.name)),
-            (Some(account), _) => {
-                let own = found.into_iter().find(|it| it.key.account_id == account);
-                own.ok_or_else(|| {
-                    let message = format!("There is no {} account of this id.", spec.name);
-                    Problem::new(Kind::NotFound, message, "Leave out ?account= to see which there are.")
-                })
-            }
-            (None, 1) => Ok(found.remove(0)),
-            (None, _) => {
-                let accounts: Vec<_> = found.iter().map(|it| it.key.account_id.as_str()).collect();
-                let message = format!("There are several {} accounts: {}.", spec.name, accounts.join(", "));
-                Err(Problem::new(Kind::Conflict, message, "Choose one with ?account=."))
-            }
+        let account = call.query("account").or_else(|| input.text("account"));
+        let integration = usable(self.one(call, &caller, account).await?, spec.name)?;
+        let message = SyncMessage {
+            v: Version,
+            user_id: caller.user_id.clone(),
+            integration: integration.key.account(),
+            r#type: kind,
+            cause: Cause::Asked,
+        };
+        self.send(&message).await.map_err(|error| internal(&error))?;
+        if input.form {
+            return Ok(see_other(&format!("{SETTINGS}?syncing={}", spec.id)));
         }
+        let accepted = Accepted { accepted: true, integration_id: integration.key.id(), r#type: kind };
+        Ok(json(StatusCode::ACCEPTED, &accepted))
     }
 
-    async fn health(&self, call: &Call<'_>, providers: &[&dyn Provider]) -> Answer {
+    async fn send(&self, message: &SyncMessage) -> Result<(), AwsError> {
+        let body = serde_json::to_string(message).map_err(|error| AwsError::answer("message", error.to_string()))?;
+        self.sync_queue.send(body, Some(&group(&message.user_id))).await
+    }
+
+    /// The caller's integration of the route's provider; `account` selects among several.
+    async fn one(&self, call: &Call<'_>, caller: &Caller, account: Option<&str>) -> Result<Integration, Problem> {
+        let spec = self.known(call)?.spec();
+        let found = self.integrations.of_user(&caller.user_id, Some(spec.id)).await;
+        select(found.map_err(|error| internal(&error))?, spec.name, account)
+    }
+
+    async fn health(&self, call: &Call<'_>, providers: &[&'static dyn Provider]) -> Answer {
         #[derive(Serialize)]
         struct Services {
             services: Vec<Service>,
         }
-        /// Nothing calls a provider yet, so every service is idle.
         #[derive(Serialize)]
-        #[expect(clippy::struct_field_names, reason = "the contract's name")]
+        #[expect(clippy::struct_field_names, reason = "the documented name")]
         struct Service {
             service: &'static str,
             status: &'static str,
@@ -176,25 +200,30 @@ impl IntegrationsApi {
             calls_24h: u64,
             error_rate_24h: Option<f64>,
         }
-        admin(call.caller(&self.keys).await?)?;
-        let idle = |provider: &&dyn Provider| Service {
-            service: provider.spec().id,
-            status: "idle",
-            last_success: None,
-            last_failure: None,
-            calls_24h: 0,
-            error_rate_24h: None,
-        };
-        Ok(json(StatusCode::OK, &Services { services: providers.iter().map(idle).collect() }))
+        admin(self.front.caller(call).await?)?;
+        let mut services = Vec::new();
+        for provider in providers {
+            let health = self.health.of(provider.spec().id, clock::now()).await.map_err(|error| internal(&error))?;
+            services.push(Service {
+                service: health.service,
+                status: health.words(),
+                last_success: health.last_success,
+                last_failure: health.last_failure,
+                calls_24h: health.calls,
+                error_rate_24h: health.error_rate(),
+            });
+        }
+        Ok(json(StatusCode::OK, &Services { services }))
+    }
+
+    fn known(&self, call: &Call<'_>) -> Result<&'static dyn Provider, Problem> {
+        let found = self.registry.find(call.parameter("provider"));
+        found.ok_or_else(|| Problem::unknown_provider(&self.registry.ids()))
     }
 }
 
 fn admin(caller: Caller) -> Result<Caller, Problem> {
     if caller.admin { Ok(caller) } else { Err(Problem::forbidden()) }
-}
-
-fn known(call: &Call<'_>) -> Result<&'static dyn Provider, Problem> {
-    providers::find(call.parameter("provider")).ok_or_else(|| Problem::unknown_provider(&providers::ids()))
 }
 
 /// What `$default` answers: the path is unknown, or the method is.

@@ -6,29 +6,101 @@ use domain::{
     error::Kind,
     status::{Connection, Status},
 };
+use jiff::Timestamp;
 use lambda_http::{
     Body, Response,
     http::{HeaderValue, StatusCode, header},
 };
-use platform::http::html;
+use platform::{
+    clock,
+    http::{Call, html, see_other, set_cookie},
+    session::LOOPBACK_COOKIE,
+};
+use providers::Auth;
+use secrecy::ExposeSecret as _;
+
+use crate::{Answer, IntegrationsApi, SETTINGS};
 
 #[derive(Template)]
 #[template(path = "status.html")]
 struct StatusPage<'a> {
-    statuses: &'a [Status],
+    cards: Vec<Card<'a>>,
+    notice: Option<Notice>,
+    csrf: &'a str,
+    now: Timestamp,
+}
+
+/// One integration, or a provider without one.
+struct Card<'a> {
+    status: &'a Status,
+    /// Whether it is connected with a key.
+    by_key: bool,
+    /// What a person who has a key must know.
+    hint: &'static str,
+}
+
+/// What just happened, after a redirect.
+struct Notice {
+    good: bool,
+    words: String,
 }
 
 const ASSETS: &[(&str, &str, &str)] = &[("style.css", "text/css; charset=utf-8", include_str!("../assets/style.css"))];
 
-pub(crate) fn status(statuses: &[Status]) -> Result<Response<Body>, Problem> {
-    let page = StatusPage { statuses }.render().map_err(|error| {
-        tracing::error!(%error, "status page");
-        Problem::internal()
-    })?;
-    Ok(html(StatusCode::OK, page))
+impl IntegrationsApi {
+    /// The status page.
+    pub(crate) async fn page(&self, call: &Call<'_>) -> Answer {
+        // The shortcut of local runs: the token moves from the address into a cookie. Never on a public host.
+        if let Some(token) = call.query("session").filter(|_| call.is_loopback()) {
+            self.front.sessions.caller(token, true).await?;
+            let mut response = see_other(SETTINGS);
+            set_cookie(&mut response, call, LOOPBACK_COOKIE, token, self.session_life);
+            return Ok(response);
+        }
+        let caller = self.front.caller(call).await?;
+        let providers: Vec<_> = self.registry.iter().collect();
+        let statuses = self.of_caller(&caller, &providers).await?;
+        let cards = statuses.iter().map(|status| self.card(status)).collect();
+        let csrf = caller.csrf.as_ref().map_or("", |csrf| csrf.expose_secret());
+        let page = StatusPage { cards, notice: self.notice(call), csrf, now: clock::now() };
+        let page = page.render().map_err(|error| {
+            tracing::error!(%error, "status page");
+            Problem::internal()
+        })?;
+        Ok(html(StatusCode::OK, page))
+    }
+
+    fn card<'a>(&self, status: &'a Status) -> Card<'a> {
+        let auth = self.registry.find(status.provider).map(|provider| &provider.spec().auth);
+        let (by_key, hint) = match auth {
+            Some(Auth::ApiKey(key)) => (true, key.hint),
+            Some(Auth::OAuth(_)) | None => (false, ""),
+        };
+        Card { status, by_key, hint }
+    }
+
+    /// Only our own words: the address is anybody's.
+    fn notice(&self, call: &Call<'_>) -> Option<Notice> {
+        let name = |parameter| Some(self.registry.find(call.query(parameter)?)?.spec().name);
+        let good = |words| Some(Notice { good: true, words });
+        if let Some(name) = name("success") {
+            return good(format!("{name} is connected. The first sync is on its way."));
+        }
+        if let Some(name) = name("disconnected") {
+            return good(format!("{name} is disconnected."));
+        }
+        if let Some(name) = name("syncing") {
+            return good(format!("{name} is being synced."));
+        }
+        let words = match call.query("error")? {
+            "access_denied" => "Nothing was connected: access was not allowed.",
+            _ => "Connecting did not work. Nothing was stored; please try again.",
+        };
+        Some(Notice { good: false, words: words.to_owned() })
+    }
 }
 
-pub(crate) fn asset(file: &str) -> Result<Response<Body>, Problem> {
+pub(crate) fn asset(file: &str) -> Answer {
     let found = ASSETS.iter().find(|(name, ..)| *name == file);
     let (_, content_type, content) =
         found.ok_or_else(|| Problem::new(Kind::NotFound, "There is no such file.", "Check the address."))?;
@@ -46,5 +118,32 @@ fn tone(state: Connection) -> &'static str {
         Connection::Connected => "good",
         Connection::ReconnectRequired => "bad",
         Connection::Disconnected | Connection::NeverConnected => "quiet",
+    }
+}
+
+/// How long ago, in the words of people.
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    let minutes = now.duration_since(at).as_mins();
+    let some = |count: i64, unit: &str| format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" });
+    match minutes {
+        ..1 => "just now".to_owned(),
+        1..60 => some(minutes, "minute"),
+        60..1440 => some(minutes / 60, "hour"),
+        _ => some(minutes / 1440, "day"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_as_people_tell_them() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let told = |seconds: i64| ago(Timestamp::from_second(1_000_000 - seconds).unwrap(), now);
+        assert_eq!(
+            [told(-5), told(59), told(60), told(3599), told(7200), told(86_400)],
+            ["just now", "just now", "1 minute ago", "59 minutes ago", "2 hours ago", "1 day ago"]
+        );
     }
 }

@@ -1,35 +1,60 @@
 //! `oauth-callback`: the life of a grant, from connecting to disconnecting.
-//!
-//! No provider can be connected yet: the routes check who is calling and say so.
+
+mod callback;
+mod connect;
+mod disconnect;
+mod key;
+mod store;
 
 use std::{convert::Infallible, time::Duration};
 
-use domain::{Problem, error::Kind};
+use domain::{
+    Problem,
+    error::Kind,
+    message::{Cause, SyncMessage, SyncType, Version},
+};
+use jiff::Timestamp;
 use lambda_http::{Body, Request, Response};
 use platform::{
-    Aws,
+    Aws, AwsError,
+    access::{Access, AccessConfig},
+    aws::AwsInitError,
+    clock,
     config::Env,
-    http::{Call, internal},
-    integrations::Integrations,
-    secrets::Secrets,
-    session::Keys,
+    http::{Call, Front, FrontConfig},
+    queue::{Queue, group},
+    secrets::{App, Freshness},
+    states::States,
+    syncs::Syncs,
 };
+use providers::{Registry, Spec};
+
+/// The page that people come from, and back to.
+const SETTINGS: &str = "/settings/integrations";
+/// How long one request may take: API Gateway gives up after 30 seconds.
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// What template.yaml sets.
 #[derive(Debug)]
 pub struct Config {
-    integrations_table: String,
-    secret_prefix: String,
-    secret_cache: Duration,
+    front: FrontConfig,
+    access: AccessConfig,
+    states_table: String,
+    syncs_table: String,
+    syncs_queue_url: String,
+    sync_lease: Duration,
 }
 
 impl Config {
     /// Reads it.
     pub fn read(env: &mut Env) -> Self {
         Self {
-            integrations_table: env.text("INTEGRATIONS_TABLE"),
-            secret_prefix: env.text("SECRET_PREFIX"),
-            secret_cache: env.seconds("SECRET_CACHE_SECONDS"),
+            front: FrontConfig::read(env),
+            access: AccessConfig::read(env),
+            states_table: env.text("OAUTH_STATES_TABLE"),
+            syncs_table: env.text("SYNCS_TABLE"),
+            syncs_queue_url: env.text("SYNCS_QUEUE_URL"),
+            sync_lease: env.seconds("SYNC_LEASE_SECONDS"),
         }
     }
 }
@@ -37,55 +62,88 @@ impl Config {
 /// The function.
 #[derive(Debug)]
 pub struct OauthCallback {
-    integrations: Integrations,
-    keys: Secrets<Keys>,
+    registry: Registry,
+    front: Front,
+    access: Access,
+    states: States,
+    syncs: Syncs,
+    sync_queue: Queue,
 }
+
+type Answer = Result<Response<Body>, Problem>;
 
 impl OauthCallback {
     /// Makes the clients.
-    pub fn new(aws: &Aws, config: &Config) -> Self {
-        Self {
-            integrations: Integrations::new(aws, &config.integrations_table),
-            keys: Secrets::new(aws, &config.secret_prefix, config.secret_cache),
-        }
+    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, AwsInitError> {
+        let access = Access::new(aws, &config.access)?;
+        Ok(Self {
+            registry,
+            front: Front::new(aws, &config.front, access.outbound().clone()),
+            access,
+            states: States::new(aws, &config.states_table),
+            syncs: Syncs::new(aws, &config.syncs_table, config.sync_lease),
+            sync_queue: Queue::new(aws, &config.syncs_queue_url),
+        })
     }
 
     /// Answers one request.
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
-        Ok(call.refuse(&self.answer(&call).await))
+        let answer = self.answer(&call).await.unwrap_or_else(|problem| call.refuse(&problem));
+        self.access.calls.health.flush(clock::now()).await;
+        Ok(answer)
     }
 
-    async fn answer(&self, call: &Call<'_>) -> Problem {
-        let Some(provider) = providers::find(call.parameter("provider")) else {
-            return Problem::unknown_provider(&providers::ids());
-        };
-        let (id, name) = (provider.spec().id, provider.spec().name);
-        if call.path() == "/auth/{provider}/callback" {
-            // No state was ever issued, so none can be right.
-            let message = "This link is not valid any more.";
-            return Problem::new(Kind::MalformedRequest, message, "Start connecting again from the settings page.");
-        }
-        let caller = match call.caller(&self.keys).await {
-            Ok(caller) => caller,
-            Err(denied) => return denied,
-        };
-        if call.path() != "/integrations/{provider}/disconnect" {
-            let message = format!("{name} can't be connected in this version.");
-            return Problem::new(
-                Kind::InvalidRequest,
-                message,
-                "Follow the change log; nothing that was sent is kept.",
-            );
-        }
-        match self.integrations.of_user(&caller.user_id, Some(id)).await {
-            Ok(found) if found.is_empty() => Problem::not_connected(name),
-            Ok(_) => Problem::new(
-                Kind::InvalidRequest,
-                format!("{name} can't be disconnected in this version."),
-                "Remove the application's access in the provider's own settings.",
-            ),
-            Err(error) => internal(&error),
+    async fn answer(&self, call: &Call<'_>) -> Answer {
+        let unknown = || Problem::unknown_provider(&self.registry.ids());
+        let provider = self.registry.find(call.parameter("provider")).ok_or_else(unknown)?;
+        match (call.request.method().as_str(), call.path()) {
+            ("GET", "/auth/{provider}/callback") => self.callback(call, provider).await,
+            ("GET", "/connect/{provider}") => self.connect(call, provider).await,
+            ("POST", "/connect/{provider}") => self.connect_by_key(call, provider).await,
+            ("POST", "/integrations/{provider}/disconnect") => self.disconnect(call, provider).await,
+            _ => Err(Problem::new(Kind::NotFound, "There is nothing at this address.", "Check the address.")),
         }
     }
+
+    /// The app of a provider; a person is told if nobody has set it up.
+    async fn app(&self, spec: &Spec) -> Result<std::sync::Arc<App>, Problem> {
+        let app = self.access.calls.tokens.apps.get(spec.secret, Freshness::Cached, clock::now()).await;
+        let app = app.map_err(|error| platform::http::internal(&error))?;
+        if app.client_id.is_empty() {
+            let next = format!("Add client_id and client_secret to the secret of {} in Secrets Manager.", spec.name);
+            return Err(Problem::new(Kind::Internal, format!("{} is not set up here yet.", spec.name), next));
+        }
+        Ok(app)
+    }
+
+    async fn send_sync(&self, owner: &domain::IntegrationKey, r#type: SyncType) -> Result<(), AwsError> {
+        let message = SyncMessage {
+            v: Version,
+            user_id: owner.user_id.clone(),
+            integration: owner.account(),
+            r#type,
+            cause: Cause::Asked,
+        };
+        let body = serde_json::to_string(&message).map_err(|error| AwsError::answer("message", error.to_string()))?;
+        self.sync_queue.send(body, Some(&group(&owner.user_id))).await
+    }
+}
+
+/// When a request that begins now must be done.
+fn deadline() -> Timestamp {
+    clock::now() + PATIENCE
+}
+
+/// Where a person goes after a grant: `to` with this in its query.
+fn with_query(to: &str, name: &str, value: &str) -> String {
+    let (path, fragment) = to.split_once('#').map_or((to, None), |(path, fragment)| (path, Some(fragment)));
+    let separator = if path.contains('?') { '&' } else { '?' };
+    let fragment = fragment.map(|it| format!("#{it}")).unwrap_or_default();
+    format!("{path}{separator}{name}={value}{fragment}")
+}
+
+/// 256 random bits, for URLs and cookies.
+fn random_handle() -> Result<String, Problem> {
+    platform::random::handle().ok_or_else(Problem::internal)
 }

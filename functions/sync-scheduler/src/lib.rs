@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::{
     Disposition,
-    message::{Schedule, ScheduleMessage, SyncMessage, SyncType, Version},
+    message::{Cause, Schedule, ScheduleMessage, SyncMessage, SyncType, Version},
 };
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent};
@@ -48,6 +48,7 @@ impl Config {
 pub struct SyncScheduler {
     consumer: Consumer,
     due: Due,
+    watches: Due,
     syncs: Queue,
     schedules: Queue,
 }
@@ -86,6 +87,7 @@ impl SyncScheduler {
         Self {
             consumer: Consumer::new(schedules.clone(), dead_letters, 1),
             due: Due::syncs(aws, &config.integrations_table),
+            watches: Due::watches(aws, &config.integrations_table),
             syncs: Queue::new(aws, &config.syncs_queue_url),
             schedules,
         }
@@ -108,7 +110,6 @@ impl SyncScheduler {
 
     /// Sends what is due, shard by shard; the shards that don't fit into the time left go to a new invocation.
     async fn sweep(&self, from: ScheduleMessage, deadline: Timestamp) -> Result<usize, AwsError> {
-        // Full syncs and watches have no index yet: no provider has either.
         let Some(kind) = sync_type(from.schedule) else { return Ok(0) };
         let mut sent = 0;
         for shard in from.shard..SHARDS {
@@ -118,10 +119,18 @@ impl SyncScheduler {
                 self.schedules.send(body(&rest)?, None).await?;
                 break;
             }
-            let due = self.due.shard(shard, now).await?;
+            let due = match kind {
+                SyncType::Incremental => self.due.shard(shard, Some(now)).await?,
+                SyncType::Watches => self.watches.shard(shard, Some(now)).await?,
+                // All that are in use, due or not.
+                SyncType::Full | SyncType::Erase => self.due.shard(shard, None).await?,
+            };
             let messages = due.into_iter().map(|[user_id, integration]| {
                 let tenant = group(&user_id);
-                Ok((body(&SyncMessage { v: Version, user_id, integration, r#type: kind })?, tenant))
+                Ok((
+                    body(&SyncMessage { v: Version, user_id, integration, r#type: kind, cause: Cause::Asked })?,
+                    tenant,
+                ))
             });
             let messages = messages.collect::<Result<Vec<_>, AwsError>>()?;
             sent += messages.len();
@@ -149,7 +158,9 @@ impl Handler for SyncScheduler {
 const fn sync_type(schedule: Schedule) -> Option<SyncType> {
     match schedule {
         Schedule::Incremental => Some(SyncType::Incremental),
-        Schedule::Full | Schedule::Watches | Schedule::Refresh => None,
+        Schedule::Full => Some(SyncType::Full),
+        Schedule::Watches => Some(SyncType::Watches),
+        Schedule::Refresh => None,
     }
 }
 

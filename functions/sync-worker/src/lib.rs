@@ -1,33 +1,62 @@
-//! `sync-worker`: runs one sync of one integration.
+//! `sync-worker`: runs one sync of one integration, page by page; creates and renews watches.
 //!
-//! No provider has a stream that can be synced yet: a sync of a connected integration is dead-lettered with that reason.
+//! *Invariant:* every page is written before its position, and the position only under the lease, so a crash repeats one page
+//! at most and nothing of an integration that was disconnected comes back.
 
-use std::convert::Infallible;
+mod run;
+mod watches;
 
-use domain::{Disposition, integration::State, message::SyncMessage};
+use std::{convert::Infallible, time::Duration};
+
+use domain::{
+    Disposition, Failure, Integration, IntegrationKey,
+    disposition::backoff,
+    integration::State,
+    message::{Cause, SyncMessage, SyncType, Version},
+};
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::LambdaEvent;
 use platform::{
-    Aws,
+    Aws, AwsError,
+    access::{Access, AccessConfig},
+    aws::AwsInitError,
+    calls::CallError,
+    clock,
     config::Env,
-    integrations::Integrations,
-    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue},
+    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, group},
+    records::{Records, UpsertError},
+    syncs::{Lease, LeaseError, Leasing, LogEntry, Syncs},
 };
+use providers::{Provider, Registry};
+
+/// The time between two incremental syncs of an integration: the schedule's.
+const INTERVAL: SignedDuration = SignedDuration::from_mins(15);
+/// Left of the invocation's time when a run goes on in another one.
+const MARGIN: Duration = Duration::from_secs(15);
 
 /// What template.yaml sets.
 #[derive(Debug)]
 pub struct Config {
-    integrations_table: String,
+    access: AccessConfig,
+    records_table: String,
+    syncs_table: String,
     syncs_queue_url: String,
     syncs_dead_letter_queue_url: String,
+    sync_lease: Duration,
+    api_url: String,
 }
 
 impl Config {
     /// Reads it.
     pub fn read(env: &mut Env) -> Self {
         Self {
-            integrations_table: env.text("INTEGRATIONS_TABLE"),
+            access: AccessConfig::read(env),
+            records_table: env.text("RECORDS_TABLE"),
+            syncs_table: env.text("SYNCS_TABLE"),
             syncs_queue_url: env.text("SYNCS_QUEUE_URL"),
             syncs_dead_letter_queue_url: env.text("SYNCS_DEAD_LETTER_QUEUE_URL"),
+            sync_lease: env.seconds("SYNC_LEASE_SECONDS"),
+            api_url: env.text("API_URL"),
         }
     }
 }
@@ -35,23 +64,281 @@ impl Config {
 /// The function.
 #[derive(Debug)]
 pub struct SyncWorker {
+    registry: Registry,
     consumer: Consumer,
-    integrations: Integrations,
+    access: Access,
+    records: Records,
+    syncs: Syncs,
+    queue: Queue,
+    api_url: String,
+}
+
+/// Why a sync stopped before its end.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    /// The time is up; the rest goes to another invocation.
+    #[error("the time is up")]
+    Time,
+    /// Somebody else holds the lease, or the integration was disconnected.
+    #[error("the lease was taken over")]
+    Lost,
+    /// The provider.
+    #[error("the provider: {0}")]
+    Failed(Failure),
+    /// The integration has no credential.
+    #[error("there is no credential")]
+    NotConnected,
+    /// A record is too large.
+    #[error("{0}")]
+    TooLarge(String),
+    /// AWS.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+}
+
+impl From<CallError> for Stop {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Failed(failure, _) => Self::Failed(failure),
+            CallError::NotConnected => Self::NotConnected,
+            CallError::Aws(error) => Self::Aws(error),
+        }
+    }
+}
+
+impl From<LeaseError> for Stop {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::Lost => Self::Lost,
+            LeaseError::Aws(error) => Self::Aws(error),
+        }
+    }
+}
+
+impl From<UpsertError> for Stop {
+    fn from(error: UpsertError) -> Self {
+        match error {
+            UpsertError::TooLarge { .. } => Self::TooLarge(error.to_string()),
+            UpsertError::Aws(error) => Self::Aws(error),
+        }
+    }
+}
+
+/// What a sync works on.
+struct Work<'a> {
+    provider: &'static dyn Provider,
+    key: &'a IntegrationKey,
+    id: String,
+    lease: Lease,
+    holder: &'a str,
+    deadline: Timestamp,
+}
+
+impl Work<'_> {
+    fn out_of_time(&self) -> bool {
+        clock::now() + MARGIN >= self.deadline
+    }
 }
 
 impl SyncWorker {
     /// Makes the clients.
-    pub fn new(aws: &Aws, config: &Config) -> Self {
+    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, AwsInitError> {
         let dead_letters = Queue::new(aws, &config.syncs_dead_letter_queue_url);
-        Self {
-            consumer: Consumer::new(Queue::new(aws, &config.syncs_queue_url), dead_letters, 1),
-            integrations: Integrations::new(aws, &config.integrations_table),
-        }
+        let queue = Queue::new(aws, &config.syncs_queue_url);
+        Ok(Self {
+            registry,
+            consumer: Consumer::new(queue.clone(), dead_letters, 1),
+            access: Access::new(aws, &config.access)?,
+            records: Records::new(aws, &config.records_table),
+            syncs: Syncs::new(aws, &config.syncs_table, config.sync_lease),
+            queue,
+            api_url: config.api_url.clone(),
+        })
     }
 
     /// Handles a batch.
     pub async fn handle(&self, event: LambdaEvent<Batch>) -> Result<BatchResponse, Infallible> {
-        Ok(self.consumer.run(self, event).await)
+        let response = self.consumer.run(self, event).await;
+        self.access.calls.health.flush(clock::now()).await;
+        Ok(response)
+    }
+
+    async fn sync(&self, message: &SyncMessage, attempt: &Attempt) -> Result<Disposition, AwsError> {
+        let found = self.access.integrations.get(&message.user_id, &message.integration).await?;
+        let Some(integration) = found else { return Ok(Disposition::Done) };
+        let Some(provider) = self.registry.find(&integration.key.provider) else {
+            return Ok(Disposition::DeadLetter(format!("unknown provider {:?}", integration.key.provider)));
+        };
+        let erase = message.r#type == SyncType::Erase;
+        // Disconnected since it was asked for, or connected again since it was to be erased.
+        if (integration.state == State::Connected) == erase {
+            tracing::info!(sync.r#type = ?message.r#type, "nothing to do");
+            return Ok(Disposition::Done);
+        }
+        let id = integration.key.id();
+        let lease = match self.syncs.lease(&id, &attempt.message_id, message.r#type, attempt.at).await? {
+            Leasing::Won(lease) => lease,
+            Leasing::Busy(running, until) => return self.busy(&id, message, running, until, attempt).await,
+        };
+        let work = Work { provider, key: &integration.key, id, lease, holder: &attempt.id, deadline: attempt.deadline };
+        if erase { self.erase(&work, attempt).await } else { self.work(&work, &integration, message, attempt).await }
+    }
+
+    /// Somebody else syncs this integration: they are told to run again if what they read may be too old.
+    async fn busy(
+        &self,
+        id: &str,
+        message: &SyncMessage,
+        running: SyncType,
+        until: Timestamp,
+        attempt: &Attempt,
+    ) -> Result<Disposition, AwsError> {
+        let more = message.r#type == SyncType::Full && running != SyncType::Full;
+        let wait = Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default();
+        match (message.r#type, message.cause) {
+            (SyncType::Erase | SyncType::Watches, _) => Ok(Disposition::Defer(wait)),
+            (SyncType::Incremental, Cause::Asked) => Ok(Disposition::Done),
+            (SyncType::Full, Cause::Asked) if !more => Ok(Disposition::Done),
+            (kind @ (SyncType::Full | SyncType::Incremental), _) => {
+                let told = self.syncs.run_again(id, kind, clock::now()).await?;
+                // They had just finished: it is our turn.
+                Ok(if told { Disposition::Done } else { Disposition::Defer(Duration::from_secs(1)) })
+            }
+        }
+    }
+
+    async fn work(
+        &self,
+        work: &Work<'_>,
+        integration: &Integration,
+        message: &SyncMessage,
+        attempt: &Attempt,
+    ) -> Result<Disposition, AwsError> {
+        let mut kind = message.r#type;
+        // From now on the schedule finds it when it is due again, whatever becomes of this attempt.
+        if !self.access.integrations.sync_due(work.key, clock::now() + INTERVAL).await? {
+            self.syncs.abandon(&work.lease).await?;
+            return Ok(Disposition::Done);
+        }
+        loop {
+            let stop = match self.round(work, kind).await {
+                Ok(()) => match self.syncs.release(&work.lease).await {
+                    Ok(None) => return Ok(Disposition::Done),
+                    Ok(Some(again)) => {
+                        kind = again;
+                        continue;
+                    }
+                    Err(error) => error.into(),
+                },
+                Err(stop) => stop,
+            };
+            return self.stopped(work, integration, message, kind, stop, attempt).await;
+        }
+    }
+
+    /// One round over all streams, and what a person and the application hear of it.
+    async fn round(&self, work: &Work<'_>, kind: SyncType) -> Result<(), Stop> {
+        let started_at = clock::now();
+        let overview = self.syncs.overview(&work.id, started_at).await?;
+        self.watch(work, &overview).await?;
+        if kind == SyncType::Watches {
+            return Ok(());
+        }
+        let mut entry =
+            LogEntry { r#type: kind, started_at, finished_at: started_at, changes: 0, swept: 0, problem: None };
+        let mut streams = overview.streams;
+        let outcome = self.streams(work, kind, &mut streams, &mut entry).await;
+        entry.finished_at = clock::now();
+        if let Err(Stop::Failed(failure)) = &outcome {
+            entry.problem = Some(failure.problem(work.provider.spec().name, entry.finished_at).message);
+        }
+        if !matches!(outcome, Err(Stop::Time | Stop::Lost)) {
+            self.syncs.log(&work.id, &entry).await?;
+        }
+        outcome?;
+        // What the first full run found can be watched only now.
+        self.watch(work, &self.syncs.overview(&work.id, clock::now()).await?).await?;
+        let id = format!("{}:sync:{}", work.id, started_at.as_millisecond());
+        let data = serde_json::json!({
+            "sync_type": kind, "changes": entry.changes, "deleted": entry.swept, "started_at": started_at,
+        });
+        self.access.bus.announce("sync.completed", &id, work.key, entry.finished_at, &data).await?;
+        tracing::info!(
+            service = work.provider.spec().id,
+            integration.id = work.id,
+            sync.r#type = ?kind,
+            entry.changes,
+            entry.swept,
+            "synced"
+        );
+        Ok(())
+    }
+
+    /// A sync did not come to its end: what has to happen so that it does, or that somebody knows why not.
+    async fn stopped(
+        &self,
+        work: &Work<'_>,
+        integration: &Integration,
+        message: &SyncMessage,
+        kind: SyncType,
+        stop: Stop,
+        attempt: &Attempt,
+    ) -> Result<Disposition, AwsError> {
+        tracing::warn!(service = work.provider.spec().id, integration.id = work.id, %stop, "stopped");
+        match stop {
+            Stop::Lost => Ok(Disposition::Done),
+            Stop::NotConnected => {
+                self.syncs.abandon(&work.lease).await?;
+                Ok(Disposition::Done)
+            }
+            Stop::Time => {
+                // The next invocation goes on where the streams stand.
+                let next = SyncMessage {
+                    v: Version,
+                    user_id: message.user_id.clone(),
+                    integration: message.integration.clone(),
+                    r#type: kind,
+                    cause: Cause::Changed,
+                };
+                let body =
+                    serde_json::to_string(&next).map_err(|error| AwsError::answer("message", error.to_string()))?;
+                self.syncs.abandon(&work.lease).await?;
+                self.queue.send(body, Some(&group(&message.user_id))).await?;
+                Ok(Disposition::Done)
+            }
+            Stop::Failed(Failure::GrantEnded) => {
+                self.syncs.abandon(&work.lease).await?;
+                let name = work.provider.spec().name;
+                self.access.ended(name, &integration.key).await?;
+                Ok(Disposition::Done)
+            }
+            Stop::Failed(failure) if failure.passes() => {
+                self.syncs.abandon(&work.lease).await?;
+                let wait = failure.wait().unwrap_or_default().max(backoff(attempt.hops + 1, &attempt.message_id));
+                Ok(Disposition::Defer(wait))
+            }
+            Stop::Failed(failure) => {
+                self.syncs.abandon(&work.lease).await?;
+                Ok(Disposition::DeadLetter(format!("{}: {failure}", integration.key.provider)))
+            }
+            Stop::TooLarge(reason) => {
+                self.syncs.abandon(&work.lease).await?;
+                Ok(Disposition::DeadLetter(reason))
+            }
+            Stop::Aws(error) => {
+                // A deferred message is another one: it would find this one's lease and believe that a sync runs.
+                let free = self.syncs.abandon(&work.lease).await.is_ok();
+                if free { Err(error) } else { Ok(attempt.retry()) }
+            }
+        }
+    }
+
+    async fn erase(&self, work: &Work<'_>, attempt: &Attempt) -> Result<Disposition, AwsError> {
+        let done = self.records.erase(&work.id, || work.out_of_time()).await?;
+        self.syncs.erase(&work.id).await?;
+        self.syncs.abandon(&work.lease).await?;
+        tracing::info!(integration.id = work.id, done, "erased");
+        Ok(if done { Disposition::Done } else { attempt.defer() })
     }
 }
 
@@ -59,15 +346,8 @@ impl Handler for SyncWorker {
     type Message<'a> = SyncMessage;
 
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
-        match self.integrations.get(&message.user_id, &message.integration).await {
-            Ok(Some(integration)) if integration.state == State::Connected => {
-                Disposition::DeadLetter(format!("{} has no stream that can be synced yet", integration.key.provider))
-            }
-            // Disconnected since the sync was asked for: nothing to do, and nothing may be revived.
-            Ok(_) => {
-                tracing::info!(sync.r#type = ?message.r#type, "not connected");
-                Disposition::Done
-            }
+        match self.sync(&message, attempt).await {
+            Ok(disposition) => disposition,
             Err(error) => {
                 tracing::warn!(%error, "will be tried again");
                 attempt.defer()

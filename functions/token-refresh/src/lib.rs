@@ -1,6 +1,6 @@
 //! `token-refresh`: refreshes the credentials that expire soon.
 //!
-//! No credential can be stored yet, so a sweep finds none; a message that asks for one is dead-lettered with that reason.
+//! *Invariant:* a sweep reads keys only, and costs what is due. What a refresh may do is decided under its lease.
 
 use domain::{
     Disposition,
@@ -8,16 +8,25 @@ use domain::{
 };
 use lambda_runtime::{Error, LambdaEvent};
 use platform::{
-    Aws, AwsError, clock,
+    Aws, AwsError,
+    access::{Access, AccessConfig},
+    aws::AwsInitError,
+    clock,
     config::Env,
     due::{Due, SHARDS},
     queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, group},
+    tokens::{Refresh, TokenError, Wanted},
 };
+use providers::Registry;
 use serde::{Deserialize, Serialize};
+
+/// Refreshes of a batch at a time.
+const CONCURRENCY: usize = 4;
 
 /// What template.yaml sets.
 #[derive(Debug)]
 pub struct Config {
+    access: AccessConfig,
     credentials_table: String,
     refreshes_queue_url: String,
     refreshes_dead_letter_queue_url: String,
@@ -27,6 +36,7 @@ impl Config {
     /// Reads it.
     pub fn read(env: &mut Env) -> Self {
         Self {
+            access: AccessConfig::read(env),
             credentials_table: env.text("CREDENTIALS_TABLE"),
             refreshes_queue_url: env.text("REFRESHES_QUEUE_URL"),
             refreshes_dead_letter_queue_url: env.text("REFRESHES_DEAD_LETTER_QUEUE_URL"),
@@ -37,6 +47,8 @@ impl Config {
 /// The function.
 #[derive(Debug)]
 pub struct TokenRefresh {
+    registry: Registry,
+    access: Access,
     consumer: Consumer,
     due: Due,
     refreshes: Queue,
@@ -70,14 +82,16 @@ pub enum Answer {
 
 impl TokenRefresh {
     /// Makes the clients.
-    pub fn new(aws: &Aws, config: &Config) -> Self {
+    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, AwsInitError> {
         let refreshes = Queue::new(aws, &config.refreshes_queue_url);
         let dead_letters = Queue::new(aws, &config.refreshes_dead_letter_queue_url);
-        Self {
-            consumer: Consumer::new(refreshes.clone(), dead_letters, 1),
+        Ok(Self {
+            registry,
+            access: Access::new(aws, &config.access)?,
+            consumer: Consumer::new(refreshes.clone(), dead_letters, CONCURRENCY),
             due: Due::refreshes(aws, &config.credentials_table),
             refreshes,
-        }
+        })
     }
 
     /// Handles a trigger.
@@ -98,7 +112,7 @@ impl TokenRefresh {
     async fn sweep(&self) -> Result<usize, AwsError> {
         let mut sent = 0;
         for shard in 0..SHARDS {
-            let due = self.due.shard(shard, clock::now()).await?;
+            let due = self.due.shard(shard, Some(clock::now())).await?;
             let messages = due.into_iter().map(|[integration_id, credential]| {
                 let tenant = group(&integration_id);
                 let message = RefreshMessage { v: Version, integration_id, credential };
@@ -116,7 +130,37 @@ impl TokenRefresh {
 impl Handler for TokenRefresh {
     type Message<'a> = RefreshMessage;
 
-    async fn handle(&self, message: Self::Message<'_>, _attempt: &Attempt) -> Disposition {
-        Disposition::DeadLetter(format!("integration {} has no stored credential", message.integration_id))
+    async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
+        match self.refresh(&message, attempt).await {
+            // Disconnected since: nothing to refresh, and nothing may be revived.
+            Ok(()) | Err(TokenError::Absent) => Disposition::Done,
+            // It is due again by then.
+            Err(error @ (TokenError::Ended(_) | TokenError::Unavailable(_))) => {
+                tracing::warn!(integration.id = message.integration_id, %error, "not refreshed");
+                Disposition::Done
+            }
+            Err(TokenError::Aws(error)) => {
+                tracing::warn!(%error, "will be tried again");
+                attempt.defer()
+            }
+        }
+    }
+}
+
+impl TokenRefresh {
+    async fn refresh(&self, message: &RefreshMessage, attempt: &Attempt) -> Result<(), TokenError> {
+        let tokens = &self.access.calls.tokens;
+        let found = tokens.credentials.get(&message.integration_id, &message.credential, attempt.at).await?;
+        let owner = found.ok_or(TokenError::Absent)?.owner;
+        let Some(provider) = self.registry.find(&owner.provider) else { return Err(TokenError::Absent) };
+        let callee = provider.spec().callee();
+        let wanted = Wanted { owner: &owner, credential: &message.credential, oauth: callee.oauth, app: callee.app };
+        let refreshed = tokens.valid(wanted, Refresh::Due, &attempt.id, attempt.deadline).await;
+        if let Err(TokenError::Ended(_)) = refreshed {
+            self.access.ended(callee.name, &owner).await?;
+        }
+        refreshed?;
+        tracing::info!(service = callee.id, integration.id = message.integration_id, "refreshed");
+        Ok(())
     }
 }

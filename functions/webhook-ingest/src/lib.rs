@@ -5,19 +5,28 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use domain::{
-    Problem, Rejection, Scheme, UnverifiedDelivery, VerifiedDelivery,
+    Problem, Proof, Rejection, UnverifiedDelivery, VerifiedDelivery,
+    jwt::Jwks,
     message::{Envelope, Version},
+    proof::Material,
 };
 use jiff::Timestamp;
-use lambda_http::{Body, Request, Response, http::StatusCode};
+use lambda_http::{
+    Body, Request, Response,
+    http::{StatusCode, header},
+};
 use platform::{
-    Aws, clock,
+    Aws,
+    aws::AwsInitError,
+    clock,
     config::Env,
     http::{Call, text},
+    jwks::JwksCache,
+    outbound::{Outbound, Rewrites},
     queue::{MAX_MESSAGE, Queue, group},
     secrets::{App, Freshness, Secrets},
 };
-use providers::Provider;
+use providers::{Provider, Registry};
 
 /// What the specification answers to whoever can't prove who they are.
 const REFUSED: &str = "Webhook signature verification failed";
@@ -28,6 +37,7 @@ pub struct Config {
     queue_url: String,
     secret_prefix: String,
     secret_cache: Duration,
+    rewrites: Rewrites,
 }
 
 impl Config {
@@ -37,6 +47,7 @@ impl Config {
             queue_url: env.text("WEBHOOKS_QUEUE_URL"),
             secret_prefix: env.text("SECRET_PREFIX"),
             secret_cache: env.seconds("SECRET_CACHE_SECONDS"),
+            rewrites: env.rewrites(),
         }
     }
 }
@@ -44,8 +55,20 @@ impl Config {
 /// The function.
 #[derive(Debug)]
 pub struct Ingest {
+    registry: Registry,
     queue: Queue,
     apps: Secrets<App>,
+    jwks: JwksCache,
+}
+
+/// What became of a delivery that was taken.
+enum Taken {
+    /// The queue has it.
+    Queued,
+    /// The queue has it, and the provider shows the answer to a person, so there is none.
+    Shown,
+    /// The provider only asked if we are here.
+    Challenged(String),
 }
 
 /// Why a delivery was not taken.
@@ -64,34 +87,37 @@ enum Refusal {
 
 impl Ingest {
     /// Opens the connections and reads the secrets while init has the full CPU. What fails now is tried again on demand.
-    pub async fn new(aws: &Aws, config: &Config) -> Self {
+    pub async fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, AwsInitError> {
         let queue = Queue::new(aws, &config.queue_url);
         let apps = Secrets::new(aws, &config.secret_prefix, config.secret_cache);
         if let Err(error) = queue.warm().await {
             tracing::warn!(%error, "init: queue");
         }
-        let ingest = Self { queue, apps };
-        for provider in providers::REGISTRY.iter().filter(|provider| provider.spec().webhook.is_some()) {
+        let jwks = JwksCache::new(Outbound::new(config.rewrites.clone())?);
+        let ingest = Self { registry, queue, apps, jwks };
+        for provider in registry.iter().filter(|provider| provider.spec().webhook.is_some()) {
             // Logged where it is read.
-            let _ = ingest.app(*provider, Freshness::Cached, clock::now()).await;
+            let _ = ingest.app(provider, Freshness::Cached, clock::now()).await;
         }
-        ingest
+        Ok(ingest)
     }
 
     /// Answers one request.
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
-        let Some(provider) = providers::find(call.parameter("provider")) else {
-            return Ok(call.refuse(&Problem::unknown_provider(&providers::ids())));
+        let Some(provider) = self.registry.find(call.parameter("provider")) else {
+            return Ok(call.refuse(&Problem::unknown_provider(&self.registry.ids())));
         };
         let outcome = self.take(&call, provider).await;
         let name = provider.spec().id;
         Ok(match outcome {
-            Ok(()) => {
+            Ok(Taken::Queued) => {
                 // API Gateway logs the request, and `webhook-process` the delivery.
                 tracing::debug!(provider.name = name, delivery.id = call.request_id, "accepted");
                 text(StatusCode::OK, "Received")
             }
+            Ok(Taken::Shown) => text(StatusCode::OK, ""),
+            Ok(Taken::Challenged(challenge)) => text(StatusCode::OK, challenge),
             Err(refusal) => {
                 let (status, words, reason) = refusal.answer();
                 tracing::warn!(provider.name = name, delivery.id = call.request_id, reason, "refused");
@@ -100,16 +126,21 @@ impl Ingest {
         })
     }
 
-    async fn take(&self, call: &Call<'_>, provider: &dyn Provider) -> Result<(), Refusal> {
-        let scheme = provider.spec().webhook.as_ref().ok_or(Refusal::NotTaken)?;
+    async fn take(&self, call: &Call<'_>, provider: &dyn Provider) -> Result<Taken, Refusal> {
+        let proof = provider.spec().webhook.as_ref().ok_or(Refusal::NotTaken)?;
         if !call.parameter("integration_id").is_empty() {
             // No integration has a webhook secret of its own yet, so nothing sent to it can be verified.
             return Err(Refusal::Rejected(Rejection::NoSecret));
         }
         let now = clock::now();
         let unverified = UnverifiedDelivery { headers: call.request.headers(), body: call.request.body() };
-        let (delivery, app) = self.verify(unverified, scheme, provider, now).await?;
+        let (delivery, app) = self.verify(unverified, proof, provider, now).await?;
+        // Forms are what a person did in the provider's own windows.
+        let done = if delivery.is_form() { Taken::Shown } else { Taken::Queued };
         let body = delivery.json().map_err(|_| Refusal::NotJson)?;
+        if let Some(challenge) = provider.challenge(body.text()) {
+            return Ok(Taken::Challenged(challenge));
+        }
         let account = provider.account(body.text());
         let envelope = Envelope {
             v: Version,
@@ -119,7 +150,7 @@ impl Ingest {
             delivery_id: call.request_id,
             received_at: now,
         };
-        let message = envelope.seal(body).map_err(|_| Refusal::NotJson)?;
+        let message = envelope.seal(&body).map_err(|_| Refusal::NotJson)?;
         if message.len() > MAX_MESSAGE {
             return Err(Refusal::TooLarge);
         }
@@ -127,7 +158,8 @@ impl Ingest {
         self.queue.send(message, Some(&tenant)).await.map_err(|error| {
             tracing::error!(%error, "queue");
             Refusal::Unavailable("queue")
-        })
+        })?;
+        Ok(done)
     }
 
     /// Verifies against the cached secrets, and once more against fresh ones if none matches, so that a secret can be
@@ -135,12 +167,13 @@ impl Ingest {
     async fn verify<'a>(
         &self,
         unverified: UnverifiedDelivery<'a>,
-        scheme: &Scheme,
+        proof: &Proof,
         provider: &dyn Provider,
         now: Timestamp,
     ) -> Result<(VerifiedDelivery<'a>, Arc<App>), Refusal> {
         let app = self.app(provider, Freshness::Cached, now).await?;
-        let rejection = match unverified.verify(scheme, &app.webhook_secrets, now) {
+        let jwks = self.jwks(proof, unverified, now).await?;
+        let rejection = match unverified.verify(proof, &material(&app, jwks.as_deref()), now) {
             Ok(delivery) => return Ok((delivery, app)),
             Err(rejection) => rejection,
         };
@@ -151,10 +184,27 @@ impl Ingest {
         if Arc::ptr_eq(&app, &fresh) {
             return Err(Refusal::Rejected(rejection));
         }
-        match unverified.verify(scheme, &fresh.webhook_secrets, now) {
+        match unverified.verify(proof, &material(&fresh, jwks.as_deref()), now) {
             Ok(delivery) => Ok((delivery, fresh)),
             Err(rejection) => Err(Refusal::Rejected(rejection)),
         }
+    }
+
+    /// The issuer's keys, if the proof is a token of its own.
+    async fn jwks(
+        &self,
+        proof: &Proof,
+        unverified: UnverifiedDelivery<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Jwks>>, Refusal> {
+        let Proof::IdToken(token) = proof else { return Ok(None) };
+        let sent = unverified.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let sent = sent.and_then(|value| value.split_once(' ')).map_or("", |(_, token)| token);
+        let keys = self.jwks.for_token(token.jwks, sent, now).await.map_err(|error| {
+            tracing::error!(%error, "issuer");
+            Refusal::Unavailable("issuer")
+        })?;
+        Ok(Some(keys))
     }
 
     async fn app(&self, provider: &dyn Provider, freshness: Freshness, now: Timestamp) -> Result<Arc<App>, Refusal> {
@@ -182,6 +232,15 @@ impl Refusal {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large", "too_large"),
             Self::Unavailable(what) => (StatusCode::SERVICE_UNAVAILABLE, "Please send this again later", what),
         }
+    }
+}
+
+fn material<'a>(app: &'a App, jwks: Option<&'a Jwks>) -> Material<'a> {
+    Material {
+        secrets: &app.webhook_secrets,
+        jwks,
+        audience: app.push_audience.as_deref(),
+        email: app.push_service_account.as_deref(),
     }
 }
 

@@ -8,19 +8,22 @@ mod handlers;
 use std::{convert::Infallible, time::Duration};
 
 use domain::{
-    ClaimState, Disposition, Event, IdempotencyRecord, IntegrationKey, Verdict, event,
-    message::{Body, WebhookMessage},
+    ClaimState, Disposition, Effect, Event, IdempotencyRecord, IntegrationKey, Problem, Verdict, event,
+    integration::State,
+    message::{Body, Cause, SyncMessage, SyncType, Version, WebhookMessage},
 };
 use lambda_runtime::LambdaEvent;
 use platform::{
     Aws, AwsError,
     bus::{Bus, Detail, Payload},
     claims::{Claim, ClaimError, Claiming, Claims},
+    clock,
     config::Env,
     integrations::Integrations,
-    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue},
+    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, group},
     records::{Records, UpsertError},
 };
+use providers::{Registry, Spec};
 use sha2::{Digest as _, Sha256};
 
 use self::handlers::HandlerError;
@@ -37,6 +40,7 @@ pub struct Config {
     event_bus: String,
     queue_url: String,
     dead_letter_queue_url: String,
+    syncs_queue_url: String,
     claim_lease: Duration,
 }
 
@@ -50,6 +54,7 @@ impl Config {
             event_bus: env.text("EVENT_BUS"),
             queue_url: env.text("WEBHOOKS_QUEUE_URL"),
             dead_letter_queue_url: env.text("WEBHOOKS_DEAD_LETTER_QUEUE_URL"),
+            syncs_queue_url: env.text("SYNCS_QUEUE_URL"),
             claim_lease: env.seconds("CLAIM_LEASE_SECONDS"),
         }
     }
@@ -58,11 +63,13 @@ impl Config {
 /// The function.
 #[derive(Debug)]
 pub struct Process {
+    registry: Registry,
     consumer: Consumer,
     claims: Claims,
     integrations: Integrations,
     records: Records,
     bus: Bus,
+    syncs: Queue,
 }
 
 /// Why an attempt at a claimed event failed.
@@ -105,14 +112,16 @@ impl From<ClaimError> for Failure {
 
 impl Process {
     /// Makes the clients.
-    pub fn new(aws: &Aws, config: &Config) -> Self {
+    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Self {
         let dead_letters = Queue::new(aws, &config.dead_letter_queue_url);
         Self {
+            registry,
             consumer: Consumer::new(Queue::new(aws, &config.queue_url), dead_letters, CONCURRENCY),
             claims: Claims::new(aws, &config.idempotency_table, config.claim_lease),
             integrations: Integrations::new(aws, &config.integrations_table),
             records: Records::new(aws, &config.records_table),
             bus: Bus::new(aws, &config.event_bus),
+            syncs: Queue::new(aws, &config.syncs_queue_url),
         }
     }
 
@@ -122,19 +131,18 @@ impl Process {
     }
 
     /// Effect, publish, complete.
-    async fn process(
-        &self,
-        claim: &Claim,
-        provider: &str,
-        event: &Event<'_>,
-        scope: &Scope<'_>,
-    ) -> Result<(), Failure> {
-        let integrations = self.integrations(provider, scope).await?;
+    async fn process(&self, claim: &Claim, spec: &Spec, event: &Event<'_>, scope: &Scope<'_>) -> Result<(), Failure> {
+        let provider = spec.id;
+        let mut integrations = self.integrations(provider, scope).await?;
+        if let Some(id) = &event.integration_id {
+            integrations.retain(|integration| integration.id() == *id);
+        }
         if !claim.applied {
+            self.reach(spec, event, &integrations).await?;
             let mut writes = Vec::new();
             for integration in &integrations {
-                for change in &event.changes {
-                    writes.push(self.records.upsert(&integration.id(), change)?);
+                for change in event.changes() {
+                    writes.push(self.records.upsert(&integration.id(), change, clock::now())?);
                 }
             }
             self.claims.apply(claim, writes).await?;
@@ -148,15 +156,38 @@ impl Process {
             provider,
             r#type: &event.r#type,
             occurred_at: event.occurred_at,
-            data: Payload::Whole(event.data),
+            data: Payload::Whole(&event.data),
         };
         let details: Vec<_> = match &ids[..] {
             [] => vec![detail(None, None)],
             ids => ids.iter().map(|(user, id)| detail(Some(*user), Some(id.as_str()))).collect(),
         };
-        let record = event.changes.first().map(domain::Change::key);
+        let record = event.changes().first().map(domain::Change::key);
         self.bus.publish(&details, record.as_deref()).await?;
         self.claims.complete(claim).await?;
+        Ok(())
+    }
+
+    /// Effects beyond the records; each is safe to repeat, so they come before the mark that the event is applied.
+    async fn reach(&self, spec: &Spec, event: &Event<'_>, integrations: &[IntegrationKey]) -> Result<(), AwsError> {
+        match &event.effect {
+            Effect::Records(_) => {}
+            Effect::Sync => {
+                let messages = integrations.iter().map(sync_message).collect::<Result<Vec<_>, _>>()?;
+                self.syncs.send_all(messages).await?;
+            }
+            Effect::GrantEnded => {
+                let sentence = Problem::reconnect_required(spec.name).message;
+                for key in integrations {
+                    if self.integrations.end(key, State::ReconnectRequired, Some(&sentence), event.occurred_at).await? {
+                        let kind = "integration.reconnect_required";
+                        let id = format!("{}:{kind}:{}", key.id(), event.id);
+                        let data = serde_json::json!({ "message": sentence });
+                        self.bus.announce(kind, &id, key, event.occurred_at, &data).await?;
+                    }
+                }
+            }
+        }
         Ok(())
     }
 
@@ -189,15 +220,16 @@ impl Handler for Process {
     type Message<'a> = WebhookMessage<'a>;
 
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
-        let Some(provider) = providers::find(&message.provider) else {
+        let Some(provider) = self.registry.find(&message.provider) else {
             return Disposition::DeadLetter(format!("unknown provider {:?}", message.provider));
         };
         let Body::Json(body) = message.body;
-        let event = match provider.event(body) {
+        let event = match provider.event(body, message.received_at) {
             Ok(event) => event,
             Err(error) => return Disposition::DeadLetter(error.to_string()),
         };
-        let provider = provider.spec().id;
+        let spec = provider.spec();
+        let provider = spec.id;
         let account = event.account.as_deref().or(message.account.as_deref()).filter(|account| !account.is_empty());
         let scope = account.map_or(Scope::Nobody, Scope::Account);
         let key = event::key(provider, scope.key(), &event.id);
@@ -209,7 +241,7 @@ impl Handler for Process {
             Err(error) => return failed(&error, attempt),
         };
         let outcome = if claim.body_hash == hash {
-            self.process(&claim, provider, &event, &scope).await
+            self.process(&claim, spec, &event, &scope).await
         } else {
             Err(Failure::Forked)
         };
@@ -234,6 +266,19 @@ impl Handler for Process {
         tracing::warn!(%failure, event.id, attempt = attempt.number, "not applied");
         failure.disposition(attempt)
     }
+}
+
+/// The message that makes an integration look for what changed.
+fn sync_message(key: &IntegrationKey) -> Result<(String, String), AwsError> {
+    let message = SyncMessage {
+        v: Version,
+        user_id: key.user_id.clone(),
+        integration: key.account(),
+        r#type: SyncType::Incremental,
+        cause: Cause::Changed,
+    };
+    let body = serde_json::to_string(&message).map_err(|error| AwsError::answer("message", error.to_string()))?;
+    Ok((body, group(&key.user_id)))
 }
 
 impl Failure {

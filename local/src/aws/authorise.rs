@@ -97,7 +97,12 @@ mod tests {
     use crate::{bootstraps::root, template::Context};
 
     fn lacks(function: &str, service: Service, operation: &str, body: &Value) -> bool {
-        let context = Context { region: REGION.into(), account: ACCOUNT.into(), sqs_base: "http://aws".into() };
+        let context = Context {
+            region: REGION.into(),
+            account: ACCOUNT.into(),
+            sqs_base: "http://aws".into(),
+            api_url: "http://api".into(),
+        };
         let template = Template::load(&root().join("template.yaml"), &[], &context).unwrap();
         let function = template.functions.iter().find(|it| it.binary == function).unwrap();
         missing(&template, function, service, operation, body).is_some()

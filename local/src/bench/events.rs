@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::body::Bytes;
-use domain::{Integration, IntegrationKey, integration::State};
+use domain::{Integration, IntegrationKey};
 use platform::{Aws, aws::Patience, integrations::Integrations};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -113,11 +113,11 @@ impl Events {
         let message = message(&self.sample(MESSAGES)?["Records"][0])?;
         let text = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
         let key = IntegrationKey { user_id: USER.into(), provider: text("provider"), account_id: text("account") };
-        let stored = Integration { key, account_name: "Bench".into(), state: State::Connected, connected_at: now() };
+        let stored = Integration::connected(key, "Bench", now());
         let table = cloud.template.tables.iter().find(|table| table.name.ends_with("-integrations"));
         let table = table.ok_or_else(|| Failed("template.yaml declares no table {prefix}-integrations".into()))?;
         let aws = Aws::at(&cloud.url, REGION, DEVELOPER_KEY, Patience::QUEUE);
-        Integrations::new(&aws, &table.name).put(&stored).await.map_err(Failed::from)
+        Integrations::new(&aws, &table.name).put(&stored, now()).await.map_err(Failed::from)
     }
 
     fn sample(&self, name: &str) -> Result<&Value, Failed> {

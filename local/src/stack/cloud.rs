@@ -1,12 +1,8 @@
 //! The AWS of a stack: the services behind the gateway, every resource of template.yaml, the secrets of a local app.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -18,6 +14,7 @@ use crate::{
         provision::{provision, random_text},
     },
     lambda::{AccessKeys, background},
+    sandbox::{App, Apps, Push},
     template::{Context, Template},
 };
 
@@ -43,17 +40,27 @@ pub struct Cloud {
     pub served: JoinHandle<()>,
 }
 
+/// Where a cloud stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// Parameters of the template.
+    pub overrides: &'a [(String, String)],
+    /// An AWS that is already running, in place of the embedded one.
+    pub aws_endpoint: Option<&'a str>,
+    /// Receives what is put on the bus.
+    pub events: &'a Path,
+    /// The address of the HTTP API.
+    pub api_url: &'a str,
+}
+
 impl Cloud {
-    /// Starts it. `events` receives what is put on the bus.
-    pub async fn start(
-        template: &Path,
-        overrides: &[(String, String)],
-        aws_endpoint: Option<String>,
-        events: &Path,
-    ) -> Result<Self, StackError> {
+    /// Starts it, with the secrets of `apps`.
+    pub async fn start(template: &Path, place: Place<'_>, apps: &Apps) -> Result<Self, StackError> {
+        let Place { overrides, aws_endpoint, events, api_url } = place;
+        let aws_endpoint = aws_endpoint.map(str::to_owned);
         let (url, listener) = listen_any().await?;
         let sqs_base = aws_endpoint.clone().unwrap_or_else(|| url.clone());
-        let context = Context { region: REGION.into(), account: ACCOUNT.into(), sqs_base };
+        let context = Context { region: REGION.into(), account: ACCOUNT.into(), sqs_base, api_url: api_url.to_owned() };
         let template = Arc::new(Template::load(template, overrides, &context)?);
         let embedded = match aws_endpoint {
             Some(_) => None,
@@ -69,37 +76,55 @@ impl Cloud {
         let served = background(Arc::clone(&gateway).serve(listener));
         let clients = Clients::new(&url, REGION, DEVELOPER_KEY);
         provision(&clients, &template).await?;
-        let webhook_secrets = configure_apps(&clients, &template).await?;
+        configure_apps(&clients, &template, apps).await?;
+        let webhook_secrets = apps.by_secret().map(|(name, app)| (name, app.webhook_secret.clone())).into();
         let session_key = session_key(&clients, &template).await?;
         Ok(Self { url, template, gateway, clients, embedded, access_keys, session_key, webhook_secrets, served })
     }
 }
 
-/// Gives the local app its secrets: what a person does in the console after deploying.
-async fn configure_apps(
-    clients: &Clients,
-    template: &Template,
-) -> Result<BTreeMap<&'static str, SecretString>, StackError> {
-    let mut secrets = BTreeMap::new();
-    for app in providers::REGISTRY.iter().map(|provider| provider.spec().secret).collect::<BTreeSet<_>>() {
-        let Some(stored) = template.secrets.iter().find(|it| it.name.ends_with(&format!("/{app}"))) else {
-            continue;
+impl Apps {
+    /// The apps of a local run, as a person registers them at the providers.
+    pub fn local() -> Self {
+        let app = |name: &str| App {
+            client_id: format!("local-{name}"),
+            client_secret: random_text(40, ALPHANUMERIC).into(),
+            webhook_secret: format!("whsec_{}", random_text(32, ALPHANUMERIC)).into(),
         };
-        let webhook_secret = format!("whsec_{}", random_text(32, ALPHANUMERIC));
-        let value = json!({
-            "client_id": "local",
-            "client_secret": "local",
-            "webhook_secrets": [&webhook_secret],
-            "account_id": LOCAL_ACCOUNT,
-        });
-        let call = clients.secrets.put_secret_value().secret_id(&stored.name).secret_string(value.to_string());
-        call.send().await.map_err(|error| StackError::Secret(format!("{}: {error}", stored.name)))?;
-        secrets.insert(app, webhook_secret.into());
+        let google_push = Push {
+            audience: "https://intertie.local/webhooks/gmail".to_owned(),
+            service_account: "push@local.iam.gserviceaccount.com".to_owned(),
+            topic: "projects/local/topics/gmail".to_owned(),
+        };
+        Self { slack: app("slack"), stripe: app("stripe"), google: app("google"), google_push }
     }
-    Ok(secrets)
+
+    /// By the secret that holds each.
+    fn by_secret(&self) -> [(&'static str, &App); 3] {
+        [("slack", &self.slack), ("stripe", &self.stripe), ("google", &self.google)]
+    }
 }
 
 const ALPHANUMERIC: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// Stores what is known of the apps: what a person does in the console after deploying.
+async fn configure_apps(clients: &Clients, template: &Template, apps: &Apps) -> Result<(), StackError> {
+    for (name, app) in apps.by_secret() {
+        let Some(stored) = template.secrets.iter().find(|it| it.name.ends_with(&format!("/{name}"))) else { continue };
+        let value = json!({
+            "client_id": app.client_id,
+            "client_secret": app.client_secret.expose_secret(),
+            "webhook_secrets": [app.webhook_secret.expose_secret()],
+            "account_id": LOCAL_ACCOUNT,
+            "pubsub_topic": apps.google_push.topic,
+            "push_service_account": apps.google_push.service_account,
+            "push_audience": apps.google_push.audience,
+        });
+        let call = clients.secrets.put_secret_value().secret_id(&stored.name).secret_string(value.to_string());
+        call.send().await.map_err(|error| StackError::Secret(format!("{}: {error}", stored.name)))?;
+    }
+    Ok(())
+}
 
 async fn session_key(clients: &Clients, template: &Template) -> Result<SecretString, StackError> {
     #[derive(serde::Deserialize)]

@@ -1,13 +1,17 @@
 //! Reading back from the stores, past the code that wrote them.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
 
-use super::stripe_key;
 use crate::{
     report::Failed,
     stack::{LOCAL_ACCOUNT, Stack},
 };
+
+/// An item as stored.
+pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// Looks at the stores of a stack.
 pub(super) struct Look<'s> {
@@ -22,17 +26,86 @@ pub(super) struct Seen {
     pub(super) effects: u64,
 }
 
+/// What a credential's item says.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) version: i64,
+    pub(super) encrypted: bool,
+    /// Whether a schedule will refresh it.
+    pub(super) due: bool,
+}
+
 impl<'s> Look<'s> {
     pub(super) fn new(stack: &'s Stack) -> Self {
         Self { stack }
     }
 
-    pub(super) async fn seen(&self, event_id: &str) -> Result<Option<Seen>, Failed> {
-        self.seen_in(LOCAL_ACCOUNT, event_id).await
+    /// Everything in a table, by its name without prefix.
+    pub(super) async fn items(&self, table: &str) -> Result<Vec<Item>, Failed> {
+        let call = self.stack.clients.dynamodb.scan().table_name(self.stack.table(table)).consistent_read(true);
+        call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await.map_err(Failed::from)
     }
 
-    pub(super) async fn seen_in(&self, account: &str, event_id: &str) -> Result<Option<Seen>, Failed> {
-        let key = AttributeValue::S(format!("stripe#{account}#{event_id}"));
+    /// Everything in a table as bytes, ciphertexts included.
+    pub(super) async fn bytes(&self, table: &str) -> Result<Vec<u8>, Failed> {
+        let mut bytes = Vec::new();
+        for item in self.items(table).await? {
+            for (name, value) in &item {
+                bytes.extend_from_slice(name.as_bytes());
+                flatten(value, &mut bytes);
+                bytes.push(b'\n');
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// The state of an integration.
+    pub(super) async fn integration(
+        &self,
+        user: &str,
+        provider: &str,
+        account: &str,
+    ) -> Result<Option<String>, Failed> {
+        let key = format!("{provider}#{account}");
+        let call = self.stack.clients.dynamodb.get_item().table_name(self.stack.table("integrations"));
+        let call = call.key("user_id", AttributeValue::S(user.to_owned())).key("integration", AttributeValue::S(key));
+        let output = call.consistent_read(true).send().await.map_err(Failed::from)?;
+        Ok(output.item.and_then(|item| item.get("state")?.as_s().ok().cloned()))
+    }
+
+    /// The first credential of an integration.
+    pub(super) async fn credential(&self, integration_id: &str) -> Result<Stored, Failed> {
+        let item = self.credentials(integration_id).await?.into_iter().next();
+        let item = item.ok_or_else(|| Failed(format!("{integration_id} has no credential")))?;
+        let version = item.get("version").and_then(|it| it.as_n().ok()?.parse().ok()).unwrap_or_default();
+        let encrypted = item.get("access").is_some_and(AttributeValue::is_b);
+        Ok(Stored { version, encrypted, due: item.contains_key("due_at") })
+    }
+
+    /// All credentials of an integration.
+    pub(super) async fn credentials(&self, integration_id: &str) -> Result<Vec<Item>, Failed> {
+        let of =
+            |item: &Item| item.get("integration_id").is_some_and(|id| id.as_s().is_ok_and(|id| id == integration_id));
+        Ok(self.items("credentials").await?.into_iter().filter(of).collect())
+    }
+
+    /// Moves the end of a credential's token, and the time it is due, as if it had been issued earlier.
+    pub(super) async fn age(&self, integration_id: &str, ends_in: i64) -> Result<(), Failed> {
+        let now = crate::lambda::now().as_second();
+        let name = self.credentials(integration_id).await?.first().and_then(|item| item.get("credential").cloned());
+        let call = self.stack.clients.dynamodb.update_item().table_name(self.stack.table("credentials"));
+        let call = call
+            .key("integration_id", AttributeValue::S(integration_id.to_owned()))
+            .key("credential", name.ok_or_else(|| Failed(format!("{integration_id} has no credential")))?)
+            .update_expression("SET expires_at = :ends, due_at = :due")
+            .expression_attribute_values(":ends", AttributeValue::N(((now + ends_in) * 1000).to_string()))
+            .expression_attribute_values(":due", AttributeValue::N((now - 1).to_string()));
+        call.send().await.map_err(Failed::from)?;
+        Ok(())
+    }
+
+    pub(super) async fn seen(&self, provider: &str, account: &str, event_id: &str) -> Result<Option<Seen>, Failed> {
+        let key = AttributeValue::S(format!("{provider}#{account}#{event_id}"));
         let call = self.stack.clients.dynamodb.get_item().table_name(self.stack.table("idempotency")).key("key", key);
         let output = call.consistent_read(true).send().await.map_err(Failed::from)?;
         Ok(output.item.map(|item| {
@@ -42,21 +115,47 @@ impl<'s> Look<'s> {
         }))
     }
 
-    /// The data of a record of the story's integration.
-    pub(super) async fn record(&self, key: &str) -> Result<Value, Failed> {
+    pub(super) async fn stripe(&self, event_id: &str) -> Result<Option<Seen>, Failed> {
+        self.seen("stripe", LOCAL_ACCOUNT, event_id).await
+    }
+
+    /// A record of an integration: whether it is deleted, and its data.
+    pub(super) async fn record(&self, integration_id: &str, key: &str) -> Result<Option<(bool, Value)>, Failed> {
         let call = self.stack.clients.dynamodb.get_item().table_name(self.stack.table("records")).consistent_read(true);
-        let call = call.key("integration_id", AttributeValue::S(stripe_key().id()));
+        let call = call.key("integration_id", AttributeValue::S(integration_id.to_owned()));
         let output = call.key("record", AttributeValue::S(key.to_owned())).send().await.map_err(Failed::from)?;
-        let item = output.item.ok_or_else(|| Failed(format!("there is no record {key}; look at target/local/logs")))?;
+        let Some(item) = output.item else { return Ok(None) };
+        let deleted = item.get("deleted").and_then(|it| it.as_bool().ok()).copied().unwrap_or_default();
         let data = item.get("data").and_then(|it| it.as_s().ok()).cloned().unwrap_or_default();
-        serde_json::from_str(&data).map_err(Failed::from)
+        Ok(Some((deleted, serde_json::from_str(&data).map_err(Failed::from)?)))
+    }
+
+    /// How many live records of a stream an integration has.
+    pub(super) async fn records(&self, integration_id: &str, stream: &str) -> Result<usize, Failed> {
+        let is = |item: &Item, name: &str, value: &str| {
+            item.get(name).is_some_and(|it| it.as_s().is_ok_and(|it| it == value))
+        };
+        let items = self.items("records").await?;
+        let live = |item: &&Item| item.get("deleted") == Some(&AttributeValue::Bool(false));
+        let of = |item: &&Item| is(item, "integration_id", integration_id) && is(item, "stream", stream);
+        Ok(items.iter().filter(of).filter(live).count())
     }
 
     /// How often an event is on the bus.
     pub(super) fn published(&self, event_id: &str) -> Result<usize, Failed> {
+        Ok(self.bus()?.iter().filter(|event| event["detail"]["id"] == event_id).count())
+    }
+
+    /// How often something of this type was announced of an integration.
+    pub(super) fn announced(&self, kind: &str, integration_id: &str) -> Result<usize, Failed> {
+        let of =
+            |event: &&Value| event["detail"]["type"] == kind && event["detail"]["integration_id"] == integration_id;
+        Ok(self.bus()?.iter().filter(of).count())
+    }
+
+    fn bus(&self) -> Result<Vec<Value>, Failed> {
         let lines = std::fs::read_to_string(self.stack.directory().join("events.jsonl")).map_err(Failed::from)?;
-        let events = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        Ok(events.filter(|event| event["detail"]["id"] == event_id).count())
+        Ok(lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
     /// The reason of one message of the dead-letter queue of webhooks, which is taken out.
@@ -73,10 +172,20 @@ impl<'s> Look<'s> {
         Ok(Some(reason.and_then(|reason| reason.string_value).unwrap_or_default()))
     }
 
-    /// Whether nothing waits or is being worked on in the queue of webhooks. Unknown counts as yes.
-    pub(super) fn queue_is_empty(&self) -> bool {
+    /// Whether nothing waits or is being worked on in a queue. Unknown counts as yes.
+    pub(super) fn is_empty(&self, queue: &str) -> bool {
         let depths = self.stack.embedded.iter().flat_map(|embedded| embedded.sqs.depths());
-        let mut webhooks = depths.filter(|depth| depth.name.ends_with("-webhooks"));
-        webhooks.all(|depth| depth.visible + depth.in_flight + depth.delayed == 0)
+        let mut all = depths.filter(|depth| depth.name.ends_with(&format!("-{queue}")));
+        all.all(|depth| depth.visible + depth.in_flight + depth.delayed == 0)
+    }
+}
+
+fn flatten(value: &AttributeValue, bytes: &mut Vec<u8>) {
+    match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => bytes.extend_from_slice(text.as_bytes()),
+        AttributeValue::B(blob) => bytes.extend_from_slice(blob.as_ref()),
+        AttributeValue::L(all) => all.iter().for_each(|value| flatten(value, bytes)),
+        AttributeValue::M(all) => all.values().for_each(|value| flatten(value, bytes)),
+        other => bytes.extend_from_slice(format!("{other:?}").as_bytes()),
     }
 }

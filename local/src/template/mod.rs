@@ -46,6 +46,8 @@ pub struct Context {
     pub account: String,
     /// Queue URLs are `{sqs_base}/{account}/{queue name}`.
     pub sqs_base: String,
+    /// The address of the HTTP API.
+    pub api_url: String,
 }
 
 /// A template with its parameters applied.

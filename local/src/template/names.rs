@@ -79,6 +79,7 @@ impl Resolver<'_> {
             return Err(TemplateError::LeftOut { path: at.path.clone(), name: id.to_owned() });
         }
         let value = match (resource.kind, attribute) {
+            (Kind::HttpApi, Some("ApiEndpoint")) => self.context.api_url.clone(),
             (Kind::HttpApi | Kind::DeployedOnly, _) | (Kind::Table, Some("StreamArn")) => {
                 return Err(only_deployed(&attribute.map_or(id.to_owned(), |it| format!("{id}.{it}")), at));
             }

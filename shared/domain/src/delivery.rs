@@ -3,12 +3,15 @@
 //! *Invariant:* a [`VerifiedDelivery`] can be made only here, and only its body can be put into a message, so that
 //! processing unverified bytes does not compile.
 
-use http::HeaderMap;
+use std::borrow::Cow;
+
+use http::{HeaderMap, header};
 use jiff::Timestamp;
-use secrecy::SecretString;
+use serde_json::{Map, Value};
 
 use crate::{
     json::{self, NotJson},
+    proof::{Material, Proof},
     signature::Scheme,
 };
 
@@ -21,16 +24,17 @@ pub struct UnverifiedDelivery<'a> {
     pub body: &'a [u8],
 }
 
-/// A delivery whose signature is genuine and recent.
-#[derive(Debug, Clone, Copy)]
+/// A delivery whose proof is genuine and recent.
+#[derive(Debug, Clone)]
 pub struct VerifiedDelivery<'a> {
-    body: &'a [u8],
+    body: Cow<'a, [u8]>,
+    form: bool,
 }
 
-/// The body of a [`VerifiedDelivery`] that is one JSON value.
-#[derive(Debug, Clone, Copy)]
+/// The body of a [`VerifiedDelivery`] as one JSON value.
+#[derive(Debug, Clone)]
 pub struct VerifiedJson<'a> {
-    text: &'a str,
+    text: Cow<'a, str>,
 }
 
 /// Why a delivery was not accepted.
@@ -54,15 +58,24 @@ pub enum Rejection {
 }
 
 impl<'a> UnverifiedDelivery<'a> {
-    /// Checks the signature over the raw bytes, before anything parses them.
+    /// Checks the proof over the raw bytes, before anything parses them.
     pub fn verify(
         self,
-        scheme: &Scheme,
-        secrets: &[SecretString],
+        proof: &Proof,
+        material: &Material<'_>,
         now: Timestamp,
     ) -> Result<VerifiedDelivery<'a>, Rejection> {
-        scheme.verify(self.headers, self.body, secrets, now)?;
-        Ok(VerifiedDelivery { body: self.body })
+        match proof {
+            Proof::Signature(scheme) => scheme.verify(self.headers, self.body, material.secrets, now)?,
+            Proof::IdToken(token) => token.verify(self.headers, material, now)?,
+            Proof::ChannelToken(token) => {
+                let body = token.verify(self.headers, material)?.to_string().into_bytes();
+                return Ok(VerifiedDelivery { body: Cow::Owned(body), form: false });
+            }
+        }
+        let content_type = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let form = content_type.is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
+        Ok(VerifiedDelivery { body: Cow::Borrowed(self.body), form })
     }
 }
 
@@ -80,15 +93,32 @@ impl Rejection {
 }
 
 impl<'a> VerifiedDelivery<'a> {
-    /// The body as JSON text, checked to be readable by whatever comes after the queue.
+    /// Whether it is a form.
+    pub const fn is_form(&self) -> bool {
+        self.form
+    }
+
+    /// The body as JSON text, checked to be readable by whatever comes after the queue. A form becomes an object of its
+    /// fields, of which the first of a name counts.
     pub fn json(self) -> Result<VerifiedJson<'a>, NotJson> {
-        Ok(VerifiedJson { text: json::check(self.body)? })
+        if self.form {
+            let mut fields = Map::new();
+            for (name, value) in form_urlencoded::parse(&self.body) {
+                fields.entry(name).or_insert_with(|| Value::from(value));
+            }
+            return Ok(VerifiedJson { text: Cow::Owned(Value::Object(fields).to_string()) });
+        }
+        let text = match self.body {
+            Cow::Borrowed(body) => Cow::Borrowed(json::check(body)?),
+            Cow::Owned(body) => Cow::Owned(json::check(&body)?.to_owned()),
+        };
+        Ok(VerifiedJson { text })
     }
 }
 
-impl<'a> VerifiedJson<'a> {
+impl VerifiedJson<'_> {
     /// The text.
-    pub fn text(self) -> &'a str {
-        self.text
+    pub fn text(&self) -> &str {
+        &self.text
     }
 }

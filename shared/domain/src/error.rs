@@ -107,8 +107,14 @@ impl Problem {
 
     /// One field of the request is wrong.
     pub fn field(field: &'static str, message: impl Into<String>) -> Self {
-        let problem = Self::new(Kind::InvalidRequest, "The request has a mistake.", format!("Correct \"{field}\"."));
-        Self { fields: vec![Field { field, message: message.into() }], ..problem }
+        Self::fields(vec![Field { field, message: message.into() }])
+    }
+
+    /// These fields of the request are wrong.
+    pub fn fields(fields: Vec<Field>) -> Self {
+        let names: Vec<_> = fields.iter().map(|it| format!("\"{}\"", it.field)).collect();
+        let next_action = format!("Correct {}.", names.join(", "));
+        Self { fields, ..Self::new(Kind::InvalidRequest, "The request has a mistake.", next_action) }
     }
 
     /// Nobody is signed in.
@@ -130,6 +136,12 @@ impl Problem {
     /// The caller has no integration of this provider; `name` is the provider's name.
     pub fn not_connected(name: &str) -> Self {
         Self::new(Kind::NotConnected, format!("{name} is not connected."), format!("Connect {name} first."))
+    }
+
+    /// Only the user can help: the grant is over.
+    pub fn reconnect_required(name: &str) -> Self {
+        let message = format!("{name} has ended our access.");
+        Self::new(Kind::ReconnectRequired, message, format!("Connect {name} again."))
     }
 
     /// Our fault; the details are in the log under the request's id.
@@ -155,6 +167,7 @@ mod tests {
             Problem::forbidden(),
             Problem::unknown_provider(&["stripe"]),
             Problem::not_connected("Stripe"),
+            Problem::reconnect_required("Slack"),
             Problem::internal(),
         ];
         for problem in all {

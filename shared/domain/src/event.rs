@@ -1,5 +1,7 @@
 //! What happened at a provider, read from a verified delivery.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
@@ -16,10 +18,33 @@ pub struct Event<'a> {
     pub occurred_at: Timestamp,
     /// The provider-side account it belongs to, if it says so.
     pub account: Option<String>,
-    /// The payload for the application.
-    pub data: &'a RawValue,
+    /// The payload for the application: a part of the body, or made from it where a part of the body is not for everybody.
+    pub data: Cow<'a, RawValue>,
+    /// The integration it belongs to, if it says so.
+    pub integration_id: Option<String>,
+    /// What it does here.
+    pub effect: Effect,
+}
+
+/// What an event does here.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// It brings these records up to date; none for an event that is only published.
+    Records(Vec<Change>),
+    /// It says that something changed, not what: a sync finds out.
+    Sync,
+    /// It ends the grant from the provider's side.
+    GrantEnded,
+}
+
+impl Event<'_> {
     /// The records it changes.
-    pub changes: Vec<Change>,
+    pub fn changes(&self) -> &[Change] {
+        match &self.effect {
+            Effect::Records(changes) => changes,
+            Effect::Sync | Effect::GrantEnded => &[],
+        }
+    }
 }
 
 /// Why a verified delivery is not an event.
@@ -41,7 +66,7 @@ pub enum NotAnEvent {
     Type,
     /// The id can't serve as a key.
     #[error(
-        "not an event: its id is empty, longer than {MAX_ID} bytes, or has characters other than letters, digits and . _ : -"
+        "not an event: its id is empty, longer than {MAX_ID} bytes, or has characters other than letters, digits and . _ : - @ + '"
     )]
     Id,
     /// The time is out of range.
@@ -63,8 +88,7 @@ impl From<serde_json::Error> for NotAnEvent {
 
 /// Whether `id` may become part of a key: it must not be able to imitate another key's separators.
 pub fn is_id(id: &str) -> bool {
-    (1..=MAX_ID).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'))
+    (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-@+'".contains(&b))
 }
 
 /// The key of an event's idempotency record: `provider#scope#event`, the scope being the account or integration.

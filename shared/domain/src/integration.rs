@@ -28,6 +28,27 @@ pub struct Integration {
     pub state: State,
     /// When it was last connected.
     pub connected_at: Timestamp,
+    /// What the user granted.
+    pub granted: Vec<String>,
+    /// What was asked for and not granted.
+    pub missing: Vec<String>,
+    /// Why it can't be used any more, as a sentence for its user.
+    pub problem: Option<String>,
+}
+
+impl Integration {
+    /// One that was connected at `at`, of which no scopes are known.
+    pub fn connected(key: IntegrationKey, account_name: impl Into<String>, at: Timestamp) -> Self {
+        Self {
+            key,
+            account_name: account_name.into(),
+            state: State::Connected,
+            connected_at: at,
+            granted: Vec::new(),
+            missing: Vec::new(),
+            problem: None,
+        }
+    }
 }
 
 /// Whether an integration can be used.
@@ -43,6 +64,12 @@ pub enum State {
 }
 
 impl IntegrationKey {
+    /// The key of a user's `provider#account`.
+    pub fn parse(user_id: &str, integration: &str) -> Option<Self> {
+        let (provider, account_id) = integration.split_once('#')?;
+        Some(Self { user_id: user_id.to_owned(), provider: provider.to_owned(), account_id: account_id.to_owned() })
+    }
+
     /// The integration's public id. It follows from the key, so reconnecting an account finds the same integration.
     pub fn id(&self) -> String {
         let mut hash = Sha256::new();

@@ -2,24 +2,31 @@
 //!
 //! *Invariant:* everything here is a pure function of its arguments; time and secrets are passed in.
 
+pub mod call;
 pub mod claim;
 pub mod delivery;
 pub mod disposition;
 pub mod error;
 pub mod event;
+pub mod grant;
 pub mod integration;
 pub mod json;
+pub mod jwt;
 pub mod message;
+pub mod proof;
 pub mod record;
 pub mod route;
 pub mod signature;
 pub mod status;
+pub mod stream;
 
+pub use call::{Failure, Reply, Request};
 pub use claim::{IdempotencyRecord, State as ClaimState, Verdict};
 pub use delivery::{Rejection, UnverifiedDelivery, VerifiedDelivery, VerifiedJson};
 pub use disposition::Disposition;
 pub use error::{Kind, Problem};
-pub use event::{Event, NotAnEvent};
+pub use event::{Effect, Event, NotAnEvent};
 pub use integration::{Integration, IntegrationKey};
+pub use proof::Proof;
 pub use record::{Change, Record};
 pub use signature::Scheme;

@@ -79,7 +79,7 @@ pub struct Envelope<'a> {
 
 impl Envelope<'_> {
     /// The message's text: ASCII only, so that SQS takes it whatever the body holds.
-    pub fn seal(self, body: VerifiedJson<'_>) -> Result<String, serde_json::Error> {
+    pub fn seal(self, body: &VerifiedJson<'_>) -> Result<String, serde_json::Error> {
         let body = json::ascii(body.text());
         let mut message = serde_json::to_string(&self)?;
         // The body was checked when it was verified; the serialiser would read all of it once more.
@@ -103,6 +103,9 @@ pub struct SyncMessage {
     pub integration: String,
     /// How much of it.
     pub r#type: SyncType,
+    /// Why.
+    #[serde(default)]
+    pub cause: Cause,
 }
 
 /// How much a sync reads.
@@ -113,6 +116,21 @@ pub enum SyncType {
     Full,
     /// What changed since the cursor.
     Incremental,
+    /// Nothing: only the watches are created and renewed.
+    Watches,
+    /// Nothing: what was synced is deleted, after the integration was disconnected.
+    Erase,
+}
+
+/// Why a sync is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Somebody asked, or it was time: a sync that runs already will do.
+    #[default]
+    Asked,
+    /// Something changed at the provider: a sync that runs already may have passed it.
+    Changed,
 }
 
 /// One credential to refresh, on its way to `token-refresh`.
@@ -162,6 +180,7 @@ mod tests {
     use crate::{
         UnverifiedDelivery,
         json::NotJson,
+        proof::{Material, Proof},
         signature::{Encoding, Key, Part, Scheme},
     };
 
@@ -182,7 +201,8 @@ mod tests {
             headers.insert(name, value.parse().unwrap());
         }
         let unverified = UnverifiedDelivery { headers: &headers, body };
-        let verified = unverified.verify(&SCHEME, &[secret], Timestamp::UNIX_EPOCH).unwrap();
+        let material = Material { secrets: &[secret], ..Material::default() };
+        let verified = unverified.verify(&Proof::Signature(SCHEME), &material, Timestamp::UNIX_EPOCH).unwrap();
         let envelope = Envelope {
             v: Version,
             provider: "stripe",
@@ -191,7 +211,7 @@ mod tests {
             delivery_id: "d1",
             received_at: Timestamp::UNIX_EPOCH,
         };
-        Ok(envelope.seal(verified.json()?).unwrap())
+        Ok(envelope.seal(&verified.json()?).unwrap())
     }
 
     #[test]

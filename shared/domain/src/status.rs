@@ -102,6 +102,46 @@ impl Status {
     }
 }
 
+impl Status {
+    /// Whether there is something that its user can end.
+    pub const fn needs_end(&self) -> bool {
+        matches!(self.state, Connection::Connected | Connection::ReconnectRequired)
+    }
+}
+
+/// How a provider's API did in the last 24 hours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// The provider's id.
+    pub service: &'static str,
+    /// Calls made.
+    pub calls: u64,
+    /// Those that failed by the provider's doing.
+    pub failures: u64,
+    /// When one last worked.
+    pub last_success: Option<Timestamp>,
+    /// When one last failed.
+    pub last_failure: Option<Timestamp>,
+}
+
+impl Health {
+    /// The share of calls that failed; none without calls.
+    #[expect(clippy::cast_precision_loss, reason = "a share of counts far below 2^52")]
+    pub fn error_rate(&self) -> Option<f64> {
+        (self.calls > 0).then(|| self.failures as f64 / self.calls as f64)
+    }
+
+    /// In one word.
+    pub fn words(&self) -> &'static str {
+        match self.error_rate() {
+            None => "idle",
+            Some(rate) if rate < 0.01 => "healthy",
+            Some(rate) if rate < 0.10 => "degraded",
+            Some(_) => "down",
+        }
+    }
+}
+
 impl Connection {
     /// The words on the status page's badge.
     pub const fn words(self) -> &'static str {
@@ -111,5 +151,20 @@ impl Connection {
             Self::Disconnected => "Disconnected",
             Self::NeverConnected => "Not connected",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_without_calls_is_idle_and_has_no_rate() {
+        let health =
+            |calls, failures| Health { service: "slack", calls, failures, last_success: None, last_failure: None };
+        assert_eq!((health(0, 0).words(), health(0, 0).error_rate()), ("idle", None));
+        let words = [(1000, 0), (1000, 9), (1000, 10), (1000, 99), (1000, 100), (1, 1)];
+        let words = words.map(|(calls, failures)| health(calls, failures).words());
+        assert_eq!(words, ["healthy", "healthy", "degraded", "degraded", "down", "down"]);
     }
 }

@@ -1,9 +1,10 @@
 //! The EventBridge bus: what the application hears of.
 
 use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
+use domain::IntegrationKey;
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, json, value::RawValue};
 
 use crate::aws::{Aws, AwsError, client};
 
@@ -71,6 +72,29 @@ impl Bus {
             call.1 += size;
         }
         self.put(call.0).await
+    }
+
+    /// Tells of something that happened here, to one integration: `id` is the same whenever it is repeated.
+    pub async fn announce(
+        &self,
+        kind: &str,
+        id: &str,
+        of: &IntegrationKey,
+        at: Timestamp,
+        data: &Value,
+    ) -> Result<(), AwsError> {
+        let detail = json!({
+            "id": id, "user_id": of.user_id, "integration_id": of.id(), "provider": of.provider, "type": kind,
+            "occurred_at": at, "data": data,
+        });
+        let entry = PutEventsRequestEntry::builder()
+            .event_bus_name(&self.name)
+            .source("intertie")
+            .detail_type(kind)
+            .time(aws_sdk_eventbridge::primitives::DateTime::from_secs(at.as_second()))
+            .detail(detail.to_string())
+            .build();
+        self.put(vec![entry]).await
     }
 
     async fn put(&self, entries: Vec<PutEventsRequestEntry>) -> Result<(), AwsError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
-    operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
+    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
     types::{ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
 use domain::{ClaimState as State, IdempotencyRecord};
@@ -175,6 +175,25 @@ impl Claims {
     /// Ends a claim: the attempt failed for this reason.
     pub async fn release(&self, claim: &Claim, state: State, reason: &str) -> Result<(), ClaimError> {
         self.end(claim, state, Some(reason)).await
+    }
+
+    /// Whether this is the first use of something that may be used once until `expires_at`.
+    pub async fn first_use(&self, key: &str, expires_at: Timestamp) -> Result<bool, AwsError> {
+        let call = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("key", s(key))
+            .item("expires_at", n((expires_at + SignedDuration::from_hours(1)).as_second()))
+            .condition_expression("attribute_not_exists(#key)")
+            .expression_attribute_names("#key", "key");
+        match call.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => {
+                Ok(false)
+            }
+            Err(error) => Err(AwsError::new("dynamodb:PutItem", &error)),
+        }
     }
 
     /// The record of an event, read consistently.

@@ -4,6 +4,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::outbound::Rewrites;
+
 /// Reads variables and collects what is wrong with them.
 #[derive(Debug)]
 pub struct Env {
@@ -35,10 +37,12 @@ pub fn load<C>(read: impl FnOnce(&mut Env) -> C) -> Result<C, ConfigError> {
     load_from(ambient, read)
 }
 
-/// The names that `read` reads.
+/// The names that `read` reads, each once.
 pub fn names<C>(read: impl FnOnce(&mut Env) -> C) -> Vec<&'static str> {
     let mut env = Env { lookup: |_| None, names: Vec::new(), problems: Vec::new() };
     read(&mut env);
+    env.names.sort_unstable();
+    env.names.dedup();
     env.names
 }
 
@@ -61,6 +65,27 @@ impl Env {
         (self.lookup)(name).unwrap_or_else(|| {
             self.problems.push(format!("{name} is not set"));
             String::new()
+        })
+    }
+
+    /// A text that may be empty, which means none.
+    pub fn optional(&mut self, name: &'static str) -> Option<String> {
+        self.names.push(name);
+        (self.lookup)(name)
+    }
+
+    /// Something that is wrong with several variables together.
+    pub fn problem(&mut self, problem: impl Into<String>) {
+        self.problems.push(problem.into());
+    }
+
+    /// Where calls to providers lead: `INTERTIE_URL_REWRITES`, empty in production.
+    pub fn rewrites(&mut self) -> Rewrites {
+        const NAME: &str = "INTERTIE_URL_REWRITES";
+        let text = self.optional(NAME).unwrap_or_default();
+        Rewrites::parse(&text).unwrap_or_else(|problem| {
+            self.problem(format!("{NAME}: {problem}"));
+            Rewrites::default()
         })
     }
 
@@ -98,6 +123,6 @@ mod tests {
 
     #[test]
     fn the_names_read_are_known_without_an_environment() {
-        assert_eq!(names(read), ["TABLE", "LEASE_SECONDS"]);
+        assert_eq!(names(read), ["LEASE_SECONDS", "TABLE"]);
     }
 }

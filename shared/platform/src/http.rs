@@ -1,6 +1,9 @@
 //! HTTP in a function's words: who calls, and answers in the contract's form.
 
 mod entry;
+mod input;
+
+use std::time::Duration;
 
 use ::http::{
     HeaderMap, HeaderValue, Method, StatusCode,
@@ -15,14 +18,17 @@ use domain::{
 use lambda_http::{Body, Request, RequestExt as _, Response, request::RequestContext};
 use serde::Serialize;
 
+use secrecy::ExposeSecret as _;
+use subtle::ConstantTimeEq as _;
+
 use crate::{
-    aws::AwsError,
-    clock,
-    secrets::{Freshness, Secrets},
-    session::{self, Accept, Caller, Keys},
+    aws::{Aws, AwsError},
+    config::Env,
+    outbound::Outbound,
+    session::{self, Accept, Caller, Sessions},
 };
 
-pub use self::entry::run;
+pub use self::{entry::run, input::Input};
 
 /// What may be loaded by our pages: only our own files.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; \
@@ -46,6 +52,88 @@ struct Named<'a> {
 #[template(path = "problem.html")]
 struct ProblemPage<'a> {
     problem: &'a Problem,
+}
+
+/// What functions behind the HTTP API share: sessions, and whose pages they trust.
+#[derive(Debug)]
+pub struct Front {
+    /// Checks who calls.
+    pub sessions: Sessions,
+    public_url: Option<String>,
+    allowed_origins: Vec<String>,
+}
+
+/// What a [`Front`] is configured by.
+#[derive(Debug)]
+pub struct FrontConfig {
+    sessions: session::Config,
+    public_url: Option<String>,
+    allowed_origins: Vec<String>,
+}
+
+impl FrontConfig {
+    /// Reads it.
+    pub fn read(env: &mut Env) -> Self {
+        let sessions = session::Config::read(env);
+        let origins = env.optional("ALLOWED_ORIGINS").unwrap_or_default();
+        let allowed_origins = origins.split([' ', ',']).filter(|it| !it.is_empty()).map(str::to_owned).collect();
+        Self { sessions, public_url: env.optional("PUBLIC_URL"), allowed_origins }
+    }
+}
+
+impl Front {
+    /// Makes the clients.
+    pub fn new(aws: &Aws, config: &FrontConfig, outbound: Outbound) -> Self {
+        Self {
+            sessions: Sessions::new(aws, &config.sessions, outbound),
+            public_url: config.public_url.clone(),
+            allowed_origins: config.allowed_origins.clone(),
+        }
+    }
+
+    /// Our own address: as configured, else as API Gateway knows it. Never what a caller says.
+    pub fn own_origin(&self, call: &Call<'_>) -> String {
+        let scheme = if call.is_loopback() { "http" } else { "https" };
+        self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", call.domain))
+    }
+
+    /// Whether a page of this request's `Origin` may sign its user in or lead them back to itself.
+    pub fn trusts(&self, origin: &str) -> bool {
+        self.allowed_origins.iter().any(|allowed| allowed == origin)
+    }
+
+    /// A person or a program that is signed in. A browser sends its cookie by itself, also for others, so what changes
+    /// something needs our own page as `Origin` and the token of its form.
+    pub async fn caller(&self, call: &Call<'_>) -> Result<Caller, Problem> {
+        let accept = if call.is_loopback() { Accept::BearerOrLoopbackCookie } else { Accept::BearerOrCookie };
+        let caller = self.accept(call, accept).await?;
+        let reads = call.request.method() == Method::GET || call.request.method() == Method::HEAD;
+        if let (Some(expected), false) = (&caller.csrf, reads) {
+            let origin = call.request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+            let sent = Input::of(call).ok().and_then(|input| input.text("csrf").map(str::to_owned)).unwrap_or_default();
+            let right = bool::from(sent.as_bytes().ct_eq(expected.expose_secret().as_bytes()));
+            if origin != Some(self.own_origin(call).as_str()) || !right {
+                let message = "This did not come from our own page.";
+                return Err(Problem::new(
+                    Kind::Forbidden,
+                    message,
+                    "Open the settings page again and repeat it there.",
+                ));
+            }
+        }
+        Ok(caller)
+    }
+
+    /// A program that is signed in.
+    pub async fn program(&self, call: &Call<'_>) -> Result<Caller, Problem> {
+        self.accept(call, Accept::Bearer).await
+    }
+
+    async fn accept(&self, call: &Call<'_>, accept: Accept) -> Result<Caller, Problem> {
+        let token = session::token(call.request.headers(), accept);
+        let (token, by_cookie) = token.ok_or_else(Problem::unauthenticated)?;
+        self.sessions.caller(token, by_cookie).await
+    }
 }
 
 /// A request, and what API Gateway says of it.
@@ -97,25 +185,19 @@ impl<'r> Call<'r> {
         ["localhost", "127.0.0.1", "[::1]"].contains(&host)
     }
 
-    /// A person or a program that is signed in. A browser sends its cookie by itself, also for others, so a cookie only reads.
-    pub async fn caller(&self, keys: &Secrets<Keys>) -> Result<Caller, Problem> {
-        let accept = match (self.request.method() == Method::GET, self.is_loopback()) {
-            (false, _) => Accept::Bearer,
-            (true, false) => Accept::BearerOrCookie,
-            (true, true) => Accept::BearerOrLoopbackCookie,
-        };
-        self.accept(keys, accept).await
+    /// All values of a query parameter.
+    pub fn queries(&self, name: &str) -> Vec<&'r str> {
+        self.request.query_string_parameters_ref().and_then(|all| all.all(name)).unwrap_or_default()
     }
 
-    /// A program that is signed in.
-    pub async fn program(&self, keys: &Secrets<Keys>) -> Result<Caller, Problem> {
-        self.accept(keys, Accept::Bearer).await
+    /// A cookie's value.
+    pub fn cookie(&self, name: &str) -> Option<&'r str> {
+        session::cookies(self.request.headers()).find(|(cookie, _)| *cookie == name).map(|(_, value)| value)
     }
 
-    async fn accept(&self, keys: &Secrets<Keys>, accept: Accept) -> Result<Caller, Problem> {
-        let token = session::token(self.request.headers(), accept);
-        let (token, by_cookie) = token.ok_or_else(Problem::unauthenticated)?;
-        verify(token, by_cookie, keys).await
+    /// Whether a person reads the answer.
+    pub fn by_browser(&self) -> bool {
+        wants_html(self.request.headers())
     }
 
     /// The answer to a problem: a page for a browser, JSON for a program.
@@ -132,18 +214,6 @@ impl<'r> Call<'r> {
     }
 }
 
-/// Whom a token speaks for. An unknown key makes the cache read the keys again once, so that they can be replaced.
-pub async fn verify(token: &str, by_cookie: bool, keys: &Secrets<Keys>) -> Result<Caller, Problem> {
-    let now = clock::now();
-    for freshness in [Freshness::Cached, Freshness::Reread] {
-        let keys = keys.get("session", freshness, now).await.map_err(|error| internal(&error))?;
-        if let Some(caller) = keys.verify(token, by_cookie, now) {
-            return Ok(caller);
-        }
-    }
-    Err(Problem::unauthenticated())
-}
-
 /// AWS failed: the log tells how, the caller only that.
 pub fn internal(error: &AwsError) -> Problem {
     tracing::error!(%error, "AWS failed");
@@ -155,6 +225,36 @@ pub fn json<T: Serialize>(status: StatusCode, body: &T) -> Response<Body> {
     // Our own types serialise; the fallback keeps the promise that an answer is JSON.
     let text = serde_json::to_string(body).unwrap_or_else(|_| String::from("{}"));
     answer(status, "application/json", text)
+}
+
+/// Go there next.
+pub fn see_other(location: &str) -> Response<Body> {
+    redirect(StatusCode::SEE_OTHER, location)
+}
+
+/// It is there.
+pub fn found(location: &str) -> Response<Body> {
+    redirect(StatusCode::FOUND, location)
+}
+
+fn redirect(status: StatusCode, location: &str) -> Response<Body> {
+    let mut response = text(status, "");
+    match HeaderValue::from_str(location) {
+        Ok(location) => {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+    }
+    response
+}
+
+/// Adds a cookie to an answer. On a public host it is for https and that host alone.
+pub fn set_cookie(response: &mut Response<Body>, call: &Call<'_>, name: &str, value: &str, life: Duration) {
+    let secure = if call.is_loopback() { "" } else { "; Secure" };
+    let cookie = format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}", life.as_secs());
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
 }
 
 /// A page.

@@ -1,16 +1,25 @@
 //! The integrations table: one item per user, provider and account.
 //!
-//! *Invariant:* only a usable integration carries the index attribute `account`, so webhooks are routed to no other.
+//! *Invariant:* only a usable integration carries the attributes of the indexes, so webhooks, schedules and watches find no
+//! other.
 
-use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use aws_sdk_dynamodb::{
+    Client,
+    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    types::AttributeValue,
+};
 use domain::{
-    Integration, IntegrationKey,
+    Integration, IntegrationKey, Problem,
+    error::Kind,
     integration::{State, account},
 };
 
+use jiff::Timestamp;
+
 use crate::{
     aws::{Aws, AwsError, client},
-    item::{Item, malformed, s, text, time},
+    due::shard,
+    item::{Item, malformed, n, s, text, time},
 };
 
 /// The table.
@@ -26,11 +35,69 @@ impl Integrations {
         Self { client: client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB"), table: table.into() }
     }
 
-    /// Stores an integration, in place of an earlier one of the same key.
-    pub async fn put(&self, integration: &Integration) -> Result<(), AwsError> {
-        let call = self.client.put_item().table_name(&self.table).set_item(Some(write(integration)));
+    /// Stores an integration, in place of an earlier one of the same key. Its next sync is due at `due_at`.
+    pub async fn put(&self, integration: &Integration, due_at: Timestamp) -> Result<(), AwsError> {
+        let call = self.client.put_item().table_name(&self.table).set_item(Some(write(integration, due_at)));
         call.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", &error))?;
         Ok(())
+    }
+
+    /// Takes an integration out of use, for this reason. Whether it was in use.
+    ///
+    /// `at` is when it ended: one that was connected later is another grant, and stays.
+    pub async fn end(
+        &self,
+        key: &IntegrationKey,
+        state: State,
+        problem: Option<&str>,
+        at: Timestamp,
+    ) -> Result<bool, AwsError> {
+        let set = if problem.is_some() { ", problem = :problem REMOVE" } else { " REMOVE problem," };
+        let mut call = self
+            .update(key)
+            .update_expression(format!(
+                "SET #state = :state{set} account, due_shard, due_at, watch_shard, watch_due_at"
+            ))
+            // Ending what the user ended already would make it look like the provider's doing.
+            .condition_expression(
+                "connected_at <= :at AND (#state = :connected OR (#state <> :state AND #state <> :disconnected))",
+            )
+            .expression_attribute_values(":at", s(at.to_string()))
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":state", s(state_name(state)))
+            .expression_attribute_values(":connected", s(state_name(State::Connected)))
+            .expression_attribute_values(":disconnected", s(state_name(State::Disconnected)));
+        if let Some(problem) = problem {
+            call = call.expression_attribute_values(":problem", s(problem));
+        }
+        held(call).await
+    }
+
+    /// Says when an integration in use is to be synced next. Whether it is in use.
+    pub async fn sync_due(&self, key: &IntegrationKey, at: Timestamp) -> Result<bool, AwsError> {
+        self.due(key, "SET due_shard = :shard, due_at = :at", at).await
+    }
+
+    /// Says when a watch of an integration in use is to be renewed next. Whether it is in use.
+    pub async fn watch_due(&self, key: &IntegrationKey, at: Timestamp) -> Result<bool, AwsError> {
+        self.due(key, "SET watch_shard = :shard, watch_due_at = :at", at).await
+    }
+
+    async fn due(&self, key: &IntegrationKey, update: &str, at: Timestamp) -> Result<bool, AwsError> {
+        let call = self
+            .update(key)
+            .update_expression(update)
+            .condition_expression("#state = :connected")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":connected", s(state_name(State::Connected)))
+            .expression_attribute_values(":shard", n(shard(&key.id())))
+            .expression_attribute_values(":at", n(at.as_second()));
+        held(call).await
+    }
+
+    fn update(&self, key: &IntegrationKey) -> UpdateItemFluentBuilder {
+        let call = self.client.update_item().table_name(&self.table);
+        call.key("user_id", s(&key.user_id)).key("integration", s(key.account()))
     }
 
     /// One integration, read consistently. `integration` is its `provider#account`.
@@ -69,17 +136,69 @@ impl Integrations {
     }
 }
 
-fn write(integration: &Integration) -> Item {
+/// The one of a user's integrations of a provider that is meant: `account` selects, and is needed only among several.
+pub fn select(mut found: Vec<Integration>, name: &str, account: Option<&str>) -> Result<Integration, Problem> {
+    match (account, found.len()) {
+        (_, 0) => Err(Problem::not_connected(name)),
+        (Some(account), _) => found.into_iter().find(|it| it.key.account_id == account).ok_or_else(|| {
+            let message = format!("There is no {name} account of this id.");
+            Problem::new(Kind::NotFound, message, "Leave the account out to see which there are.")
+        }),
+        (None, 1) => Ok(found.remove(0)),
+        (None, _) => {
+            // Those that were ended are not in the way of the one that is in use.
+            let mut used = found.iter().filter(|it| it.state != State::Disconnected);
+            if let (Some(only), None) = (used.next(), used.next()) {
+                return Ok(only.clone());
+            }
+            let accounts: Vec<_> = found.iter().map(|it| it.key.account_id.as_str()).collect();
+            let message = format!("There are several {name} accounts: {}.", accounts.join(", "));
+            Err(Problem::new(
+                Kind::Conflict,
+                message,
+                "Choose one: with ?account=, or for the proxy with the header Intertie-Account.",
+            ))
+        }
+    }
+}
+
+/// Whether calls can be made for it; `name` is the provider's.
+pub fn usable(integration: Integration, name: &str) -> Result<Integration, Problem> {
+    match integration.state {
+        State::Connected => Ok(integration),
+        State::ReconnectRequired => Err(Problem::reconnect_required(name)),
+        State::Disconnected => Err(Problem::not_connected(name)),
+    }
+}
+
+/// Whether the condition of a write held.
+async fn held(call: UpdateItemFluentBuilder) -> Result<bool, AwsError> {
+    match call.send().await {
+        Ok(_) => Ok(true),
+        Err(error) if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {
+            Ok(false)
+        }
+        Err(error) => Err(AwsError::new("dynamodb:UpdateItem", &error)),
+    }
+}
+
+fn write(integration: &Integration, due_at: Timestamp) -> Item {
     let account = integration.key.account();
+    let list = |all: &[String]| AttributeValue::L(all.iter().map(s).collect());
     let mut item: Vec<(&str, AttributeValue)> = vec![
         ("user_id", s(&integration.key.user_id)),
         ("integration", s(&account)),
         ("account_name", s(&integration.account_name)),
         ("state", s(state_name(integration.state))),
         ("connected_at", s(integration.connected_at.to_string())),
+        ("granted", list(&integration.granted)),
+        ("missing", list(&integration.missing)),
     ];
+    item.extend(integration.problem.as_ref().map(|problem| ("problem", s(problem))));
     if integration.state == State::Connected {
         item.push(("account", s(account)));
+        item.push(("due_shard", n(shard(&integration.key.id()))));
+        item.push(("due_at", n(due_at.as_second())));
     }
     item.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -87,21 +206,23 @@ fn write(integration: &Integration) -> Item {
 fn read(item: &Item) -> Result<Integration, AwsError> {
     let states = [State::Connected, State::ReconnectRequired, State::Disconnected];
     let state = text(item, "state")?;
+    let list = |name: &str| {
+        let all = item.get(name).and_then(|list| list.as_l().ok()).map(Vec::as_slice).unwrap_or_default();
+        all.iter().filter_map(|it| it.as_s().ok().cloned()).collect()
+    };
     Ok(Integration {
         key: key(item)?,
         account_name: text(item, "account_name")?.to_owned(),
         state: states.into_iter().find(|it| state_name(*it) == state).ok_or_else(|| malformed("state"))?,
         connected_at: time(item, "connected_at")?,
+        granted: list("granted"),
+        missing: list("missing"),
+        problem: text(item, "problem").ok().map(str::to_owned),
     })
 }
 
 fn key(item: &Item) -> Result<IntegrationKey, AwsError> {
-    let (provider, account_id) = text(item, "integration")?.split_once('#').ok_or_else(|| malformed("integration"))?;
-    Ok(IntegrationKey {
-        user_id: text(item, "user_id")?.to_owned(),
-        provider: provider.to_owned(),
-        account_id: account_id.to_owned(),
-    })
+    IntegrationKey::parse(text(item, "user_id")?, text(item, "integration")?).ok_or_else(|| malformed("integration"))
 }
 
 const fn state_name(state: State) -> &'static str {

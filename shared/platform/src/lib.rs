@@ -2,19 +2,30 @@
 //!
 //! *Invariant:* SDK types never leave it; callers see domain types and [`AwsError`].
 
+pub mod access;
 pub mod aws;
 pub mod bus;
+pub mod calls;
 pub mod claims;
 pub mod clock;
 pub mod config;
+pub mod credentials;
 pub mod due;
+pub mod envelope;
+pub mod health;
 pub mod http;
 pub mod integrations;
 mod item;
+pub mod jwks;
+pub mod outbound;
 pub mod queue;
+pub mod random;
 pub mod records;
 pub mod secrets;
 pub mod session;
+pub mod states;
+pub mod syncs;
 pub mod telemetry;
+pub mod tokens;
 
 pub use aws::{Aws, AwsError};

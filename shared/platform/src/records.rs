@@ -1,11 +1,14 @@
 //! The records table: objects of providers, kept current.
 
+mod sync;
+
 use aws_sdk_dynamodb::{
     Client,
     operation::query::QueryOutput,
-    types::{AttributeValue, Update},
+    types::{AttributeValue, Select, Update},
 };
 use domain::{Change, Record, record};
+use jiff::Timestamp;
 
 use crate::{
     aws::{Aws, AwsError, client},
@@ -74,8 +77,9 @@ impl Records {
         Self { client: client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB"), table: table.into() }
     }
 
-    /// The write that brings one object up to date, unless a newer state is stored: see [`Change::replaces`].
-    pub fn upsert(&self, integration_id: &str, change: &Change) -> Result<Write, UpsertError> {
+    /// The write that brings one object up to date, unless a newer state is stored: see [`Change::replaces`]. `seen_at` is
+    /// when the provider said so.
+    pub fn upsert(&self, integration_id: &str, change: &Change, seen_at: Timestamp) -> Result<Write, UpsertError> {
         let data = change.data.to_string();
         if data.len() > MAX_DATA {
             return Err(UpsertError::TooLarge { key: change.key(), bytes: data.len() });
@@ -86,7 +90,7 @@ impl Records {
             .key("record", s(change.key()))
             .update_expression(
                 "SET #stream = :stream, id = :id, version = :version, updated_at = :updated_at, deleted = :deleted, \
-                 #data = :data",
+                 #data = :data, seen_at = :seen_at",
             )
             .condition_expression(
                 "attribute_not_exists(#record) OR version < :version OR (version = :version AND deleted = :false)",
@@ -101,6 +105,7 @@ impl Records {
             .expression_attribute_values(":deleted", AttributeValue::Bool(change.deleted))
             .expression_attribute_values(":false", AttributeValue::Bool(false))
             .expression_attribute_values(":data", s(data))
+            .expression_attribute_values(":seen_at", n(seen_at.as_millisecond()))
             .build();
         Ok(update.map(Write).map_err(|error| AwsError::answer("upsert", error.to_string()))?)
     }
@@ -130,6 +135,32 @@ impl Records {
             }
         }
         Ok(Page { records, next: after })
+    }
+
+    /// How many records of a stream there are, without tombstones. It reads them all, at half the price.
+    pub async fn count(&self, integration_id: &str, stream: &str) -> Result<u64, AwsError> {
+        let mut count = 0;
+        let mut after = None;
+        loop {
+            let call = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("integration_id = :integration_id AND begins_with(#record, :stream)")
+                .filter_expression("deleted = :false")
+                .expression_attribute_names("#record", "record")
+                .expression_attribute_values(":integration_id", s(integration_id))
+                .expression_attribute_values(":stream", s(record::key(stream, "")))
+                .expression_attribute_values(":false", AttributeValue::Bool(false))
+                .select(Select::Count)
+                .set_exclusive_start_key(after);
+            let output = call.send().await.map_err(|error| AwsError::new("dynamodb:Query", &error))?;
+            count += u64::try_from(output.count()).unwrap_or(0);
+            after = output.last_evaluated_key;
+            if after.is_none() {
+                return Ok(count);
+            }
+        }
     }
 
     async fn query(

@@ -38,11 +38,23 @@ struct Cached<T> {
 /// A provider's app, as `{prefix}/{provider}` holds it.
 #[derive(Debug, Default, Deserialize)]
 pub struct App {
+    /// Names the app at the provider.
+    #[serde(default)]
+    pub client_id: String,
+    /// Proves that it is the app.
+    #[serde(default)]
+    pub client_secret: SecretString,
     /// What verifies its deliveries; several while one is being replaced.
     #[serde(default)]
     pub webhook_secrets: Vec<SecretString>,
     /// The account that events belong to when they don't name one.
     pub account_id: Option<String>,
+    /// Google: the topic that mailboxes report to.
+    pub pubsub_topic: Option<String>,
+    /// Google: whose token a push must carry.
+    pub push_service_account: Option<String>,
+    /// Google: whom that token must be for.
+    pub push_audience: Option<String>,
 }
 
 /// How old a cached secret may be.

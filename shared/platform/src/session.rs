@@ -1,18 +1,29 @@
 //! Who is calling: the session token, a JWT that the application minted.
 
 use ::http::{HeaderMap, header};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use domain::{
+    Problem,
+    jwt::{Jwks, verify_hmac},
+};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
-use jsonwebtoken::{
-    Algorithm, DecodingKey, Validation,
-    crypto::{CryptoProvider, JwkUtils, JwtVerifier},
-    errors::ErrorKind,
-    signature::{Error as SignatureError, Verifier},
-};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use serde::Deserialize;
 use sha2::Sha256;
+
+use crate::{
+    aws::Aws,
+    clock,
+    config::Env,
+    http::internal,
+    jwks::JwksCache,
+    outbound::Outbound,
+    secrets::{Freshness, Secrets},
+};
 
 /// The cookie on https. The prefix makes browsers refuse it from anywhere but this host.
 pub const COOKIE: &str = "__Host-intertie_session";
@@ -55,23 +66,133 @@ fn decode(key: &SecretString) -> Result<SecretSlice<u8>, BadKey> {
 }
 
 /// Whom a request speaks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Caller {
     /// The application's user id.
     pub user_id: String,
     /// Whether they may see what is not their own.
     pub admin: bool,
-    /// Whether a browser sent the token by itself.
-    pub by_cookie: bool,
+    /// What a form of theirs must carry; none for programs.
+    pub csrf: Option<SecretString>,
 }
 
-#[derive(Deserialize)]
-struct Claims {
-    sub: String,
-    #[serde(default)]
-    role: Option<String>,
-    exp: i64,
+/// What a token says.
+#[derive(Clone, Deserialize)]
+pub struct Claims {
+    /// The user.
+    pub sub: String,
+    /// Their role.
+    pub role: Option<String>,
+    /// Until when it is valid, in Unix seconds.
+    pub exp: i64,
     nbf: Option<i64>,
+    /// Names the token.
+    pub jti: Option<String>,
+    iss: Option<String>,
+    aud: Option<Audience>,
+}
+
+/// RFC 7519 §4.1.3: one, or a list.
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// Another issuer than ourselves.
+#[derive(Debug, Clone)]
+struct Issuer {
+    jwks_url: String,
+    name: String,
+    audience: String,
+}
+
+/// What sessions are configured by.
+#[derive(Debug)]
+pub struct Config {
+    secret_prefix: String,
+    secret_cache: std::time::Duration,
+    issuer: Option<Issuer>,
+}
+
+impl Config {
+    /// Reads it.
+    pub fn read(env: &mut Env) -> Self {
+        let secret_prefix = env.text("SECRET_PREFIX");
+        let secret_cache = env.seconds("SECRET_CACHE_SECONDS");
+        let issuer = ["JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE"].map(|name| env.optional(name));
+        let issuer = match issuer {
+            [Some(jwks_url), Some(name), Some(audience)] => Some(Issuer { jwks_url, name, audience }),
+            [None, None, None] => None,
+            _ => {
+                env.problem("JWKS_URL, JWT_ISSUER and JWT_AUDIENCE are set together or not at all");
+                None
+            }
+        };
+        Self { secret_prefix, secret_cache, issuer }
+    }
+}
+
+/// Checks tokens.
+#[derive(Debug)]
+pub struct Sessions {
+    keys: Secrets<Keys>,
+    issuer: Option<Issuer>,
+    jwks: JwksCache,
+}
+
+impl Sessions {
+    /// Makes the clients.
+    pub fn new(aws: &Aws, config: &Config, outbound: Outbound) -> Self {
+        Self {
+            keys: Secrets::new(aws, &config.secret_prefix, config.secret_cache),
+            issuer: config.issuer.clone(),
+            jwks: JwksCache::new(outbound),
+        }
+    }
+
+    /// Whom a token speaks for. Cookies hold tokens of ours; programs hold those of the configured issuer, if there is one.
+    pub async fn caller(&self, token: &str, by_cookie: bool) -> Result<Caller, Problem> {
+        let claims = if by_cookie { self.own(token).await? } else { self.claims(token).await? };
+        let csrf = if by_cookie { Some(self.csrf(token).await?) } else { None };
+        Ok(Caller { admin: claims.role.as_deref() == Some("admin"), user_id: claims.sub, csrf })
+    }
+
+    /// What a valid token of the application says.
+    pub async fn claims(&self, token: &str) -> Result<Claims, Problem> {
+        let Some(issuer) = &self.issuer else { return self.own(token).await };
+        let now = clock::now();
+        let keys = self.jwks.for_token(&issuer.jwks_url, token, now).await.map_err(|error| internal(&error))?;
+        foreign(&keys, issuer, token, now).ok_or_else(Problem::unauthenticated)
+    }
+
+    /// A token of ours for whom `claims` speak.
+    pub async fn mint(&self, claims: &Claims, expires_at: Timestamp) -> Result<String, Problem> {
+        let keys = self.keys.get("session", Freshness::Cached, clock::now()).await.map_err(|error| internal(&error))?;
+        let key = keys.0.first().ok_or_else(Problem::internal)?;
+        sign(key, &claims.sub, claims.role.as_deref(), expires_at).ok_or_else(Problem::internal)
+    }
+
+    /// An unknown key makes the cache read the keys again once, so that they can be replaced.
+    async fn own(&self, token: &str) -> Result<Claims, Problem> {
+        let now = clock::now();
+        for freshness in [Freshness::Cached, Freshness::Reread] {
+            let keys = self.keys.get("session", freshness, now).await.map_err(|error| internal(&error))?;
+            if let Some(claims) = keys.verify(token, now) {
+                return Ok(claims);
+            }
+        }
+        Err(Problem::unauthenticated())
+    }
+
+    /// What the forms of this session carry: it follows from the session, so there is nothing to store.
+    async fn csrf(&self, token: &str) -> Result<SecretString, Problem> {
+        let keys = self.keys.get("session", Freshness::Cached, clock::now()).await.map_err(|error| internal(&error))?;
+        let key = keys.0.first().ok_or_else(Problem::internal)?;
+        let mac = mac(key, &["csrf\n", token]).ok_or_else(Problem::internal)?;
+        Ok(URL_SAFE_NO_PAD.encode(mac).into())
+    }
 }
 
 /// Where a token may come from.
@@ -97,75 +218,65 @@ pub fn token(headers: &HeaderMap, accept: Accept) -> Option<(&str, bool)> {
         Accept::BearerOrCookie => COOKIE,
         Accept::BearerOrLoopbackCookie => LOOPBACK_COOKIE,
     };
+    cookies(headers).find(|(name, _)| *name == accepted).map(|(_, token)| (token, true))
+}
+
+/// The cookies of a request.
+pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == accepted).map(|(_, token)| (token, true))
+    cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='))
 }
 
 impl Keys {
     /// Checks a token. `None` for anything but a token of ours that is valid now.
-    pub fn verify(&self, token: &str, by_cookie: bool, now: Timestamp) -> Option<Caller> {
-        // Fails only if it is installed already.
-        let _ = PROVIDER.install_default();
-        let mut validation = Validation::new(Algorithm::HS256);
-        // The library would read the clock itself; the claims are checked below.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        validation.validate_aud = false;
-        validation.set_required_spec_claims(&["exp", "sub"]);
-        let claims: Claims = self.0.iter().find_map(|key| {
-            let key = DecodingKey::from_secret(key.expose_secret());
-            jsonwebtoken::decode(token, &key, &validation).ok().map(|data| data.claims)
-        })?;
+    pub fn verify(&self, token: &str, now: Timestamp) -> Option<Claims> {
+        let claims = self.0.iter().find_map(|key| verify_hmac::<Claims>(token, key.expose_secret()))?;
+        claims.valid(now).then_some(claims)
+    }
+}
+
+impl Claims {
+    fn valid(&self, now: Timestamp) -> bool {
         let now = now.as_second();
-        let valid = now < claims.exp && claims.nbf.is_none_or(|nbf| nbf <= now) && !claims.sub.is_empty();
-        let admin = claims.role.as_deref() == Some("admin");
-        valid.then_some(Caller { user_id: claims.sub, admin, by_cookie })
+        now < self.exp && self.nbf.is_none_or(|nbf| nbf <= now) && !self.sub.is_empty()
     }
 }
 
-/// HS256 by the HMAC that verifies webhooks; the library's own choices bring a second crypto stack.
-static PROVIDER: CryptoProvider = CryptoProvider {
-    signer_factory: |_, _| Err(ErrorKind::InvalidAlgorithm.into()),
-    verifier_factory: |algorithm, key| {
-        if *algorithm != Algorithm::HS256 {
-            return Err(ErrorKind::InvalidAlgorithm.into());
-        }
-        Ok(Box::new(Hs256(key.try_get_hmac_secret()?.to_vec())))
-    },
-    jwk_utils: JwkUtils::new_unimplemented(),
-};
-
-struct Hs256(Vec<u8>);
-
-impl Verifier<Vec<u8>> for Hs256 {
-    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), SignatureError> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).map_err(|_| SignatureError::new())?;
-        mac.update(message);
-        mac.verify_slice(signature).map_err(|_| SignatureError::new())
-    }
-}
-
-impl JwtVerifier for Hs256 {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::HS256
-    }
+fn foreign(keys: &Jwks, issuer: &Issuer, token: &str, now: Timestamp) -> Option<Claims> {
+    let claims: Claims = keys.verify(token)?;
+    let meant = match &claims.aud {
+        Some(Audience::One(audience)) => *audience == issuer.audience,
+        Some(Audience::Many(audiences)) => audiences.contains(&issuer.audience),
+        None => false,
+    };
+    let issued = claims.iss.as_ref() == Some(&issuer.name);
+    (claims.valid(now) && meant && issued).then_some(claims)
 }
 
 /// Mints a token: what the application does, for `cargo local token` and tests.
 pub fn mint(key: &SecretString, user_id: &str, role: Option<&str>, expires_at: Timestamp) -> Option<String> {
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    let key = decode(key).ok()?;
-    let mut claims = serde_json::json!({ "sub": user_id, "exp": expires_at.as_second() });
+    sign(&decode(key).ok()?, user_id, role, expires_at)
+}
+
+fn sign(key: &SecretSlice<u8>, user_id: &str, role: Option<&str>, expires_at: Timestamp) -> Option<String> {
+    // Its own name each, so that one for the browser's form is accepted once.
+    let id = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+    let mut claims = serde_json::json!({ "sub": user_id, "exp": expires_at.as_second(), "jti": id });
     if let Some(role) = role {
         claims["role"] = role.into();
     }
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
     let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret()).ok()?;
-    mac.update(message.as_bytes());
-    let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+    let signature = URL_SAFE_NO_PAD.encode(mac(key, &[&message])?);
     Some(format!("{message}.{signature}"))
+}
+
+fn mac(key: &SecretSlice<u8>, parts: &[&str]) -> Option<Vec<u8>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret()).ok()?;
+    for part in parts {
+        mac.update(part.as_bytes());
+    }
+    Some(mac.finalize().into_bytes().to_vec())
 }
 
 #[cfg(test)]
@@ -190,21 +301,21 @@ mod tests {
     fn a_token_of_any_current_key_names_its_user_and_role() {
         for (key, role) in [(key(1), None), (key(2), Some("admin"))] {
             let token = mint(&key, "user-1", role, at(NOW + 60)).unwrap();
-            let caller = keys().verify(&token, false, at(NOW)).unwrap();
-            assert_eq!(caller, Caller { user_id: "user-1".into(), admin: role.is_some(), by_cookie: false });
+            let claims = keys().verify(&token, at(NOW)).unwrap();
+            assert_eq!((claims.sub.as_str(), claims.role.as_deref()), ("user-1", role));
         }
     }
 
     #[test]
     fn expired_foreign_and_tampered_tokens_name_nobody() {
         let good = mint(&key(1), "u", None, at(NOW + 60)).unwrap();
-        assert!(keys().verify(&good, false, at(NOW + 60)).is_none(), "expired");
+        assert!(keys().verify(&good, at(NOW + 60)).is_none(), "expired");
         let foreign = mint(&key(3), "u", None, at(NOW + 60)).unwrap();
         let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1IiwiZXhwIjo5OTk5OTk5OTk5fQ.";
         for token in [&foreign, none, "", "a.b.c", &good[..good.len() - 2]] {
-            assert!(keys().verify(token, false, at(NOW)).is_none(), "{token}");
+            assert!(keys().verify(token, at(NOW)).is_none(), "{token}");
         }
-        assert!(keys().verify(&mint(&key(1), "", None, at(NOW + 60)).unwrap(), false, at(NOW)).is_none());
+        assert!(keys().verify(&mint(&key(1), "", None, at(NOW + 60)).unwrap(), at(NOW)).is_none());
     }
 
     #[test]

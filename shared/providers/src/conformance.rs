@@ -2,23 +2,160 @@
 
 use std::collections::HashSet;
 
+use domain::{Proof, call::Class};
+use serde_json::json;
+
 use super::*;
+
+const NOW: Timestamp = Timestamp::constant(1_795_428_000, 0);
+
+/// Ids and marks that would lead elsewhere if they were not encoded.
+const HOSTILE: &[&str] =
+    &["../../evil", "..", "a?b#c&d=e", "//evil.example/x", "https://evil.example/", "@evil.example", "ä\r\n"];
+
+/// What providers' answers are made of.
+const FIELDS: &[&str] = &[
+    "channel",
+    "channels",
+    "data",
+    "error",
+    "expiration",
+    "has_more",
+    "history",
+    "historyId",
+    "id",
+    "items",
+    "latest_invoice",
+    "members",
+    "messages",
+    "nextPageToken",
+    "nextSyncToken",
+    "ok",
+    "resourceId",
+    "response_metadata",
+    "resultSizeEstimate",
+    "threadId",
+    "ts",
+];
+
+fn reply(body: impl Into<Vec<u8>>) -> Reply {
+    Reply { status: 200, body: body.into(), ..Reply::default() }
+}
+
+/// Answers that no provider documents: no JSON, no object, each field alone with each type.
+fn nonsense() -> Vec<Reply> {
+    let mut all: Vec<_> =
+        ["", "null", "[]", "{}", "\"\"", "1e999", "<html>", "{\"data\":", "\u{feff}{}"].map(reply).into();
+    all.push(reply("[".repeat(100_000)));
+    all.push(reply(format!("{{\"items\":{}", "[{\"items\":".repeat(50_000))));
+    all.push(reply([0xff, 0xfe]));
+    let values = [
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(1e300),
+        json!("x"),
+        json!([null]),
+        json!([[]]),
+        json!([{}]),
+        json!({}),
+    ];
+    for field in FIELDS {
+        all.extend(values.iter().map(|value| reply(json!({ *field: value }).to_string())));
+    }
+    all
+}
+
+/// Answers that lead on, with hostile marks and ids in all places.
+fn leading(mark: &str) -> Vec<Reply> {
+    let customer = json!({"id": mark, "object": "customer"});
+    let event = json!({"id": "evt_1", "type": "customer.updated", "created": 1, "data": {"object": customer}});
+    [
+        json!({"channels": [{"id": mark}], "response_metadata": {"next_cursor": mark}}),
+        json!({"members": [{"id": mark}], "response_metadata": {"next_cursor": mark}}),
+        json!({"channels": [], "members": [], "response_metadata": {"next_cursor": mark}}),
+        json!({"data": [customer], "has_more": true}),
+        json!({"data": [event, {"id": mark, "object": "customer"}], "has_more": true}),
+        json!({"items": [{"id": mark}], "nextPageToken": mark}),
+        json!({"items": [{"id": mark}], "nextSyncToken": mark}),
+        json!({"historyId": "1", "nextPageToken": mark}),
+        json!({"messages": [{"id": mark}], "nextPageToken": mark}),
+        json!({"messages": [], "nextPageToken": mark}),
+    ]
+    .map(|body| reply(body.to_string()))
+    .into()
+}
+
+/// That a call goes to the provider's API and its name tells nothing of anybody.
+fn check(provider: &dyn Provider, request: &Request) {
+    let base = provider.spec().api.base;
+    let url = request.url.strip_prefix(base).unwrap_or_else(|| panic!("{} is not under {base}", request.url));
+    let path = url.split('?').next().unwrap_or_default();
+    assert!(base.starts_with("https://") && path.starts_with('/'), "{}", request.url);
+    let legal = |segment: &str| {
+        !matches!(segment, "" | "." | "..")
+            && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"._~-%".contains(&b))
+    };
+    assert!(path.split('/').skip(1).all(legal), "{}", request.url);
+    assert!(request.url.bytes().all(|b| b.is_ascii_graphic() && b != b'#'), "{}", request.url);
+    let Cow::Borrowed(endpoint) = request.endpoint else { panic!("{} is not a template", request.endpoint) };
+    assert!(
+        endpoint.starts_with('/') && endpoint.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._{}".contains(&b)),
+        "{endpoint}"
+    );
+}
+
+/// Goes wherever answers lead, and checks each call on the way. Returns how many positions there were.
+fn explore(provider: &dyn Provider, stream: &str) -> usize {
+    let mut seen = HashSet::new();
+    let mut open = vec![provider.begin(stream, None, NOW).expect("a run without a cursor always begins")];
+    let cursors = [json!({"since": NOW.as_second() - 1}), json!({"calendars": {}}), json!({"history_id": "1"})];
+    open.extend(cursors.iter().filter_map(|cursor| provider.begin(stream, Some(cursor), NOW)));
+    let answers: Vec<_> = HOSTILE.iter().flat_map(|mark| leading(mark)).collect();
+    while let Some(position) = open.pop() {
+        if seen.len() == 200 || !seen.insert(position.to_string()) {
+            continue;
+        }
+        check(provider, &provider.page_request(stream, &position).unwrap());
+        for page in answers.iter().filter_map(|answer| provider.page(stream, &position, answer, NOW).ok()) {
+            page.details.iter().for_each(|(request, _)| check(provider, request));
+            assert!(page.changes.iter().all(|change| change.stream == stream));
+            match page.next {
+                Next::Page(next) => open.push(next),
+                Next::Done(cursor) => drop(provider.watched(&cursor)),
+            }
+        }
+        for answer in nonsense() {
+            if let Ok(page) = provider.page(stream, &position, &answer, NOW) {
+                assert!(
+                    page.changes.is_empty() && page.details.is_empty(),
+                    "{} {stream} took {:?}",
+                    provider.spec().id,
+                    answer.body
+                );
+            }
+        }
+        provider.lost(stream, &position);
+    }
+    seen.len()
+}
 
 #[test]
 fn ids_are_unique_and_fit_into_urls_and_keys() {
     let mut seen = HashSet::new();
-    for id in ids() {
+    for id in REGISTRY.ids() {
         assert!(seen.insert(id), "{id} is registered twice");
         assert!(id.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{id}");
-        assert_eq!(find(id).unwrap().spec().id, id);
+        assert_eq!(REGISTRY.find(id).unwrap().spec().id, id);
     }
-    assert!(find("../slack").is_none());
-    assert!(find("").is_none());
+    assert!(REGISTRY.find("../slack").is_none());
+    assert!(REGISTRY.find("").is_none());
 }
 
 #[test]
 fn header_names_are_lower_case_and_every_scheme_signs_the_body() {
-    for scheme in REGISTRY.iter().filter_map(|provider| provider.spec().webhook.as_ref()) {
+    for proof in REGISTRY.iter().filter_map(|provider| provider.spec().webhook.as_ref()) {
+        let Proof::Signature(scheme) = proof else { continue };
         assert_eq!(scheme.header, scheme.header.to_lowercase());
         assert!(scheme.content.contains(&domain::signature::Part::Body));
     }
@@ -26,10 +163,135 @@ fn header_names_are_lower_case_and_every_scheme_signs_the_body() {
 
 #[test]
 fn hostile_bodies_are_not_events_and_never_panic() {
-    for provider in REGISTRY {
+    for provider in REGISTRY.iter() {
         for body in ["null", "[]", "{}", "1e999999", "\"\"", "{\"id\":1}", "{\"id\":{\"id\":[]},\"type\":null}"] {
             let raw: &RawValue = serde_json::from_str(body).unwrap();
-            assert!(provider.event(raw).is_err(), "{} took {body}", provider.spec().id);
+            assert!(provider.event(raw, Timestamp::UNIX_EPOCH).is_err(), "{} took {body}", provider.spec().id);
+        }
+    }
+}
+
+#[test]
+fn wherever_answers_lead_calls_stay_within_the_providers_api() {
+    for provider in REGISTRY.iter() {
+        for stream in provider.spec().streams {
+            let positions = explore(provider, stream.name);
+            assert!(positions > HOSTILE.len() / 2, "{} {}: {positions}", provider.spec().id, stream.name);
+        }
+    }
+}
+
+#[test]
+fn positions_and_cursors_of_another_shape_never_panic() {
+    let strange = [
+        json!(null),
+        json!([]),
+        json!(1),
+        json!("x"),
+        json!({"cursor": 1}),
+        json!({"since": i64::MIN, "started": i64::MIN}),
+    ];
+    for (provider, stream) in REGISTRY.iter().flat_map(|it| it.spec().streams.iter().map(move |stream| (it, stream))) {
+        for position in &strange {
+            drop(provider.page_request(stream.name, position));
+            drop(provider.begin(stream.name, Some(position), NOW));
+            provider.lost(stream.name, position);
+            provider.watched(position);
+            for answer in nonsense().iter().chain(&leading("x")) {
+                drop(provider.page(stream.name, position, answer, NOW));
+                drop(provider.detail(stream.name, answer, NOW));
+            }
+        }
+    }
+}
+
+#[test]
+fn watches_stay_within_the_providers_api_and_end_when_planned() {
+    for provider in REGISTRY.iter().filter(|provider| provider.spec().watching.is_some()) {
+        let spec = provider.spec();
+        let watched = spec.watching.as_ref().map(|it| it.stream);
+        assert!(spec.streams.iter().any(|stream| Some(stream.name) == watched), "{}", spec.id);
+        for resource in HOSTILE {
+            let (channel_id, address, token) = ("ch_1", "https://intertie.example/", "t");
+            let plan =
+                WatchPlan { resource, channel_id, address, token, topic: Some("projects/p/topics/t"), expires_at: NOW };
+            check(provider, &provider.watch(&plan).expect("a watch"));
+            for started in nonsense().iter().filter_map(|answer| provider.watch_started(&plan, answer).ok()) {
+                assert!(started.resource == *resource && started.expires_at <= NOW, "{}: {started:?}", spec.id);
+            }
+            let handle = Value::Null;
+            let watch = Watch {
+                resource: plan.resource.to_owned(),
+                channel_id: channel_id.to_owned(),
+                expires_at: NOW,
+                handle,
+            };
+            check(provider, &provider.unwatch(&watch).expect("a way to stop it"));
+        }
+    }
+}
+
+#[test]
+fn actions_name_what_is_wrong_and_survive_nonsense() {
+    for provider in REGISTRY.iter() {
+        let spec = provider.spec();
+        for action in spec.actions {
+            for input in [json!({}), json!(null), json!([]), json!("x")] {
+                match provider.action(action, &input, "user-1") {
+                    Ok(request) => {
+                        assert!(input.is_object(), "{} {action} took {input}", spec.id);
+                        check(provider, &request);
+                    }
+                    Err(problem) => assert!(!problem.fields.is_empty(), "{} {action}: {problem:?}", spec.id),
+                }
+            }
+            for answer in nonsense() {
+                if let Ok(Step::Done(result)) = provider.action_step(action, &json!({}), &mut Value::Null, &answer) {
+                    assert!(result.is_object(), "{} {action}: {result}", spec.id);
+                }
+            }
+        }
+        assert!(provider.action("no such action", &json!({}), "user-1").is_err() || spec.actions.len() == 1);
+    }
+}
+
+#[test]
+fn what_is_declared_can_be_asked_for() {
+    for spec in REGISTRY.iter().map(Provider::spec) {
+        assert!(!spec.api.base.ends_with('/'), "{}", spec.id);
+        if let Place::Get(path) = spec.identity.place {
+            assert!(path.starts_with('/'), "{}", spec.id);
+        }
+        if let Some(oauth) = spec.auth.oauth() {
+            let revoke = oauth.revoke.map(|revoke| revoke.url);
+            assert!(
+                [Some(oauth.authorize), Some(oauth.token), revoke]
+                    .iter()
+                    .flatten()
+                    .all(|url| url.starts_with("https://"))
+            );
+        }
+    }
+}
+
+#[test]
+fn every_code_means_one_thing_and_its_words_are_sentences() {
+    for spec in REGISTRY.iter().map(Provider::spec) {
+        let mut seen = HashSet::new();
+        for (code, class) in spec.api.classes {
+            assert!(seen.insert(code), "{}: {code} stands twice", spec.id);
+            if let Class::Rejected(words) = class {
+                assert!(words.ends_with('.') && !words.contains(code), "{}: {words}", spec.id);
+            }
+        }
+    }
+}
+
+#[test]
+fn questions_and_accounts_in_strange_bodies_are_none() {
+    for provider in REGISTRY.iter() {
+        for body in ["", "null", "[]", "{}", "{\"team_id\":1,\"account\":{},\"message\":[]}", &"[".repeat(100_000)] {
+            assert_eq!((provider.challenge(body), provider.account(body)), (None, None), "{}", provider.spec().id);
         }
     }
 }

@@ -3,34 +3,42 @@
 //! *Invariant:* sans-IO. A provider never touches the network, secrets, clocks or retries, and nothing outside its folder
 //! knows its name but the one line in [`REGISTRY`].
 
+mod action;
 mod gmail;
+mod google;
 mod google_calendar;
+mod path;
 mod slack;
+mod spec;
+mod stream;
 mod stripe;
+mod watch;
 
 use std::borrow::Cow;
 
-use domain::{Event, NotAnEvent, Scheme};
-use serde_json::value::RawValue;
+use domain::{Event, NotAnEvent, Problem, Reply, Request, call::Unreadable};
+use jiff::Timestamp;
+use serde_json::{Value, value::RawValue};
+
+pub use self::{
+    action::{Fields, Step},
+    spec::{ApiKey, Auth, Identity, Place, Spec, Stream, Watching},
+    stream::{Lost, Next, Page},
+    watch::{Watch, WatchPlan},
+};
 
 /// All providers, in the order people see them.
-pub const REGISTRY: &[&dyn Provider] =
-    &[&slack::Slack, &stripe::Stripe, &google_calendar::GoogleCalendar, &gmail::Gmail];
+pub const REGISTRY: Registry =
+    Registry(&[&slack::Slack, &stripe::Stripe, &google_calendar::GoogleCalendar, &gmail::Gmail]);
 
-/// What data says of a provider.
-#[derive(Debug)]
-pub struct Spec {
-    /// Its id in URLs, keys and configuration.
-    pub id: &'static str,
-    /// Its name for people.
-    pub name: &'static str,
-    /// The secret in Secrets Manager that holds its app's credentials, after the prefix. Providers may share one.
-    pub secret: &'static str,
-    /// How it signs its deliveries. `None`: no delivery of it is accepted yet.
-    pub webhook: Option<Scheme>,
-}
+/// A set of providers. The functions take it as an argument, so that a test can add its own.
+#[derive(Clone, Copy)]
+pub struct Registry(pub &'static [&'static dyn Provider]);
 
 /// A provider: its data, and what data can't say.
+///
+/// The methods for streams, watches and actions are called only with names that the [`Spec`] declares; their defaults are
+/// for providers that declare none.
 pub trait Provider: Sync {
     /// The data.
     fn spec(&self) -> &'static Spec;
@@ -40,20 +48,108 @@ pub trait Provider: Sync {
         None
     }
 
+    /// What a delivery must be answered with, if it is only a question whether we are here.
+    fn challenge(&self, _body: &str) -> Option<String> {
+        None
+    }
+
     /// Reads a verified body. The default is for providers without webhooks.
-    fn event<'a>(&self, _body: &'a RawValue) -> Result<Event<'a>, NotAnEvent> {
+    fn event<'a>(&self, _body: &'a RawValue, _received_at: Timestamp) -> Result<Event<'a>, NotAnEvent> {
         Err(NotAnEvent::Unread(self.spec().name))
+    }
+
+    /// Where a run over a stream begins: after `cursor`, or from nothing. `None` if the cursor is of no use any more, so
+    /// that a full run must follow. Never `None` without a cursor.
+    fn begin(&self, _stream: &str, _cursor: Option<&Value>, _now: Timestamp) -> Option<Value> {
+        Some(Value::Null)
+    }
+
+    /// The call for the page at `position`.
+    fn page_request(&self, stream: &str, _position: &Value) -> Result<Request, Unreadable> {
+        Err(Unreadable(if stream.is_empty() { "no stream" } else { "a stream without pages" }))
+    }
+
+    /// Reads that page. `asked_at` is when the call was made.
+    fn page(&self, _stream: &str, _position: &Value, _reply: &Reply, _asked_at: Timestamp) -> Result<Page, Unreadable> {
+        Err(Unreadable("a stream without pages"))
+    }
+
+    /// Reads the answer to one of a page's [`Page::details`].
+    fn detail(&self, _stream: &str, _reply: &Reply, _asked_at: Timestamp) -> Result<domain::Change, Unreadable> {
+        Err(Unreadable("a stream without details"))
+    }
+
+    /// What it means that the provider finds nothing at `position` (404).
+    fn lost(&self, _stream: &str, _position: &Value) -> Lost {
+        Lost::Run
+    }
+
+    /// What to watch, given the cursor of the watched stream.
+    fn watched(&self, _cursor: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The call that starts a watch.
+    fn watch(&self, _plan: &WatchPlan<'_>) -> Option<Request> {
+        None
+    }
+
+    /// Reads what starting a watch was answered with.
+    fn watch_started(&self, _plan: &WatchPlan<'_>, _reply: &Reply) -> Result<Watch, Unreadable> {
+        Err(Unreadable("a provider without watches"))
+    }
+
+    /// The call that stops a watch.
+    fn unwatch(&self, _watch: &Watch) -> Option<Request> {
+        None
+    }
+
+    /// The first call of an action, from its input. The problem names every field that is wrong.
+    fn action(&self, _name: &str, _input: &Value, _user_id: &str) -> Result<Request, Problem> {
+        Err(Problem::internal())
+    }
+
+    /// Goes on with an action after an answer. `input` is the same as for the first call; `gathered` is the action's own
+    /// memory, null at first.
+    fn action_step(
+        &self,
+        _name: &str,
+        _input: &Value,
+        _gathered: &mut Value,
+        _reply: &Reply,
+    ) -> Result<Step, Unreadable> {
+        Err(Unreadable("a provider without actions"))
     }
 }
 
-/// The provider of this id.
-pub fn find(id: &str) -> Option<&'static dyn Provider> {
-    REGISTRY.iter().copied().find(|provider| provider.spec().id == id)
+impl Registry {
+    /// The provider of this id.
+    pub fn find(self, id: &str) -> Option<&'static dyn Provider> {
+        self.0.iter().copied().find(|provider| provider.spec().id == id)
+    }
+
+    /// The ids of all providers.
+    pub fn ids(self) -> Vec<&'static str> {
+        self.0.iter().map(|provider| provider.spec().id).collect()
+    }
+
+    /// All providers.
+    pub fn iter(self) -> impl Iterator<Item = &'static dyn Provider> {
+        self.0.iter().copied()
+    }
+
+    /// The other providers whose grants end when `spec`'s is given back, because they share app and account.
+    pub fn sharing(self, spec: &Spec) -> impl Iterator<Item = &'static Spec> {
+        let whole = matches!(&spec.auth, Auth::OAuth(oauth) if oauth.revoke.is_some_and(|revoke| revoke.whole_account));
+        let (id, secret) = (spec.id, spec.secret);
+        self.iter().map(Provider::spec).filter(move |other| whole && other.secret == secret && other.id != id)
+    }
 }
 
-/// The ids of all providers.
-pub fn ids() -> Vec<&'static str> {
-    REGISTRY.iter().map(|provider| provider.spec().id).collect()
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.ids()).finish()
+    }
 }
 
 #[cfg(test)]

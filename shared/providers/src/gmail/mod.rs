@@ -1,15 +1,114 @@
 //! Gmail.
 
-use crate::{Provider, Spec};
+mod actions;
+mod event;
+mod normalise;
+mod pages;
+mod watch;
+
+use std::{borrow::Cow, time::Duration};
+
+use domain::{
+    Change, Event, NotAnEvent, Problem, Reply, Request,
+    call::{Api, Unreadable},
+    proof::{IdToken, Proof},
+};
+use jiff::Timestamp;
+use serde_json::{Value, value::RawValue};
+
+use crate::{Auth, Identity, Lost, Page, Place, Provider, Spec, Step, Stream, Watch, WatchPlan, Watching, google};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Gmail;
 
-const SPEC: Spec = Spec { id: "gmail", name: "Gmail", secret: "google", webhook: None };
+const SPEC: Spec = Spec {
+    id: "gmail",
+    name: "Gmail",
+    secret: "google",
+    auth: Auth::OAuth(google::oauth(&[
+        "https://www.googleapis.com/auth/gmail.readonly",
+        "https://www.googleapis.com/auth/gmail.send",
+    ])),
+    identity: Identity { place: Place::Get("/users/me/profile"), id: "/emailAddress", name: &["/emailAddress"] },
+    api: Api {
+        base: "https://gmail.googleapis.com/gmail/v1",
+        headers: &[],
+        failed: None,
+        codes: google::CODES,
+        classes: google::CLASSES,
+    },
+    // https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions, read 2026-11.
+    webhook: Some(Proof::IdToken(IdToken {
+        issuers: &["https://accounts.google.com", "accounts.google.com"],
+        jwks: "https://www.googleapis.com/oauth2/v3/certs",
+    })),
+    streams: &[Stream { name: "messages", incremental: true }],
+    // Google asks to renew daily; a watch lives for at most seven days.
+    watching: Some(Watching { stream: "messages", life: Duration::from_hours(24), channels: false }),
+    actions: &["send_email"],
+};
 
 impl Provider for Gmail {
     fn spec(&self) -> &'static Spec {
         &SPEC
+    }
+
+    fn account<'a>(&self, body: &'a str) -> Option<Cow<'a, str>> {
+        event::account(body).map(Cow::Owned)
+    }
+
+    fn event<'a>(&self, body: &'a RawValue, received_at: Timestamp) -> Result<Event<'a>, NotAnEvent> {
+        event::read(body, received_at)
+    }
+
+    fn begin(&self, _stream: &str, cursor: Option<&Value>, _now: Timestamp) -> Option<Value> {
+        pages::begin(cursor)
+    }
+
+    fn page_request(&self, _stream: &str, position: &Value) -> Result<Request, Unreadable> {
+        pages::request(position)
+    }
+
+    fn page(&self, _stream: &str, position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {
+        pages::page(position, reply, asked_at)
+    }
+
+    fn detail(&self, _stream: &str, reply: &Reply, asked_at: Timestamp) -> Result<Change, Unreadable> {
+        normalise::message(&reply.json()?, asked_at).ok_or(Unreadable("a message without id or place"))
+    }
+
+    fn lost(&self, _stream: &str, position: &Value) -> Lost {
+        pages::lost(position)
+    }
+
+    fn watched(&self, _cursor: &Value) -> Vec<String> {
+        vec!["mailbox".to_owned()]
+    }
+
+    fn watch(&self, plan: &WatchPlan<'_>) -> Option<Request> {
+        watch::start(plan)
+    }
+
+    fn watch_started(&self, plan: &WatchPlan<'_>, reply: &Reply) -> Result<Watch, Unreadable> {
+        watch::started(plan, reply)
+    }
+
+    fn unwatch(&self, _watch: &Watch) -> Option<Request> {
+        Some(watch::stop())
+    }
+
+    fn action(&self, _name: &str, input: &Value, _user_id: &str) -> Result<Request, Problem> {
+        actions::send_email(input)
+    }
+
+    fn action_step(
+        &self,
+        _name: &str,
+        _input: &Value,
+        _gathered: &mut Value,
+        reply: &Reply,
+    ) -> Result<Step, Unreadable> {
+        actions::sent(reply)
     }
 }

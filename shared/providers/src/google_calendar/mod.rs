@@ -1,15 +1,112 @@
 //! Google Calendar.
 
-use crate::{Provider, Spec};
+mod actions;
+mod event;
+mod normalise;
+mod pages;
+mod watch;
+
+use std::{borrow::Cow, time::Duration};
+
+use domain::{
+    Event, NotAnEvent, Problem, Reply, Request,
+    call::{Api, Unreadable},
+    proof::{ChannelToken, Proof},
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use crate::{Auth, Identity, Lost, Page, Place, Provider, Spec, Step, Stream, Watch, WatchPlan, Watching, google};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct GoogleCalendar;
 
-const SPEC: Spec = Spec { id: "google-calendar", name: "Google Calendar", secret: "google", webhook: None };
+const SPEC: Spec = Spec {
+    id: "google-calendar",
+    name: "Google Calendar",
+    secret: "google",
+    auth: Auth::OAuth(google::oauth(&["https://www.googleapis.com/auth/calendar.readonly"])),
+    // The primary calendar's id is the account's address.
+    identity: Identity { place: Place::Get("/calendars/primary"), id: "/id", name: &["/id"] },
+    api: Api {
+        base: "https://www.googleapis.com/calendar/v3",
+        headers: &[],
+        failed: None,
+        codes: google::CODES,
+        classes: google::CLASSES,
+    },
+    // https://developers.google.com/workspace/calendar/api/guides/push, read 2026-11: no signature, an empty body.
+    webhook: Some(Proof::ChannelToken(ChannelToken {
+        token: "x-goog-channel-token",
+        channel: "x-goog-channel-id",
+        carried: &[
+            ("x-goog-resource-id", "resource_id"),
+            ("x-goog-resource-state", "state"),
+            ("x-goog-message-number", "message_number"),
+        ],
+    })),
+    streams: &[Stream { name: "events", incremental: true }],
+    watching: Some(Watching { stream: "events", life: Duration::from_hours(7 * 24), channels: true }),
+    actions: &["list_events"],
+};
 
 impl Provider for GoogleCalendar {
     fn spec(&self) -> &'static Spec {
         &SPEC
+    }
+
+    fn account<'a>(&self, body: &'a str) -> Option<Cow<'a, str>> {
+        #[derive(Deserialize)]
+        struct Head<'a> {
+            #[serde(borrow)]
+            account: Option<Cow<'a, str>>,
+        }
+        serde_json::from_str::<Head<'_>>(body).ok()?.account
+    }
+
+    fn event<'a>(&self, body: &'a RawValue, received_at: Timestamp) -> Result<Event<'a>, NotAnEvent> {
+        event::read(body, received_at)
+    }
+
+    fn begin(&self, _stream: &str, cursor: Option<&Value>, _now: Timestamp) -> Option<Value> {
+        pages::begin(cursor)
+    }
+
+    fn page_request(&self, _stream: &str, position: &Value) -> Result<Request, Unreadable> {
+        pages::request(position)
+    }
+
+    fn page(&self, _stream: &str, position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {
+        pages::page(position, reply, asked_at)
+    }
+
+    fn lost(&self, _stream: &str, position: &Value) -> Lost {
+        pages::lost(position)
+    }
+
+    fn watched(&self, cursor: &Value) -> Vec<String> {
+        pages::watched(cursor)
+    }
+
+    fn watch(&self, plan: &WatchPlan<'_>) -> Option<Request> {
+        Some(watch::start(plan))
+    }
+
+    fn watch_started(&self, plan: &WatchPlan<'_>, reply: &Reply) -> Result<Watch, Unreadable> {
+        watch::started(plan, reply)
+    }
+
+    fn unwatch(&self, watch: &Watch) -> Option<Request> {
+        Some(watch::stop(watch))
+    }
+
+    fn action(&self, _name: &str, input: &Value, _user_id: &str) -> Result<Request, Problem> {
+        actions::list_events(input, None)
+    }
+
+    fn action_step(&self, _name: &str, input: &Value, gathered: &mut Value, reply: &Reply) -> Result<Step, Unreadable> {
+        actions::listed(input, gathered, reply)
     }
 }

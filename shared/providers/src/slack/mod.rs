@@ -1,15 +1,145 @@
 //! Slack.
 
-use crate::{Provider, Spec};
+mod actions;
+mod event;
+mod form;
+mod normalise;
+mod pages;
+
+use std::{borrow::Cow, time::Duration};
+
+use domain::{
+    Event, NotAnEvent, Problem, Reply, Request,
+    call::{Api, Class, Flag, Unreadable},
+    grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
+    proof::Proof,
+    signature::{Encoding, Key, Part, Scheme, Time},
+};
+use jiff::Timestamp;
+use serde_json::{Value, value::RawValue};
+
+use crate::{Auth, Identity, Lost, Page, Place, Provider, Spec, Step, Stream};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Slack;
 
-const SPEC: Spec = Spec { id: "slack", name: "Slack", secret: "slack", webhook: None };
+const FAILED: Flag = Flag { pointer: "/ok" };
+
+const SPEC: Spec = Spec {
+    id: "slack",
+    name: "Slack",
+    secret: "slack",
+    // https://docs.slack.dev/authentication/installing-with-oauth and …/using-token-rotation, read 2026-11.
+    auth: Auth::OAuth(OAuth {
+        authorize: "https://slack.com/oauth/v2/authorize",
+        token: "https://slack.com/api/oauth.v2.access",
+        client_auth: ClientAuth::Form,
+        // A list that asks for private channels too is refused without groups:read.
+        scopes: &["channels:read", "groups:read", "chat:write", "users:read"],
+        scope_separator: ",",
+        pkce: false,
+        authorize_params: &[],
+        issuer: None,
+        tokens: &[
+            Token { name: "bot", at: "", required: true },
+            Token { name: "user", at: "/authed_user", required: false },
+        ],
+        failed: Some(FAILED),
+        dead: &["invalid_refresh_token", "token_revoked", "invalid_auth", "account_inactive"],
+        // Tokens live for twelve hours.
+        margin: Duration::from_hours(2),
+        revoke: Some(Revoke {
+            url: "https://slack.com/api/auth.revoke",
+            token: RevokedBy::Bearer,
+            whole_account: false,
+        }),
+    }),
+    identity: Identity { place: Place::Grant, id: "/team/id", name: &["/team/name"] },
+    api: Api {
+        base: "https://slack.com/api",
+        headers: &[],
+        failed: Some(FAILED),
+        codes: &["/error"],
+        classes: &[
+            ("ratelimited", Class::RateLimited),
+            ("rate_limited", Class::RateLimited),
+            ("token_expired", Class::TokenRefused),
+            ("invalid_auth", Class::TokenRefused),
+            ("not_authed", Class::TokenRefused),
+            ("token_revoked", Class::GrantEnded),
+            ("account_inactive", Class::GrantEnded),
+            ("missing_scope", Class::ScopeMissing),
+            (
+                "channel_not_found",
+                Class::Rejected("There is no such channel in Slack, or the app is not allowed to see it."),
+            ),
+            (
+                "not_in_channel",
+                Class::Rejected("The app is not a member of this Slack channel; invite it there first."),
+            ),
+            ("is_archived", Class::Rejected("This Slack channel is archived.")),
+            ("restricted_action", Class::Rejected("The rules of this Slack workspace do not allow this.")),
+            ("invalid_blocks", Class::Rejected("Slack does not know the message's blocks.")),
+            ("invalid_cursor", Class::NotFound),
+            ("msg_too_long", Class::Rejected("The message is too long for Slack.")),
+            ("no_text", Class::Rejected("The message is empty.")),
+            ("internal_error", Class::Down),
+            ("fatal_error", Class::Down),
+            ("service_unavailable", Class::Down),
+            ("request_timeout", Class::Down),
+        ],
+    },
+    // https://docs.slack.dev/authentication/verifying-requests-from-slack, read 2026-11.
+    webhook: Some(Proof::Signature(Scheme {
+        header: "x-slack-signature",
+        separator: None,
+        prefix: "v0=",
+        encoding: Encoding::Hex,
+        key: Key::Text,
+        content: &[Part::Text("v0:"), Part::Time, Part::Text(":"), Part::Body],
+        time: Some(Time::Header("x-slack-request-timestamp")),
+    })),
+    streams: &[Stream { name: "channels", incremental: false }, Stream { name: "users", incremental: false }],
+    watching: None,
+    actions: &["post_message", "list_channels"],
+};
 
 impl Provider for Slack {
     fn spec(&self) -> &'static Spec {
         &SPEC
+    }
+
+    fn account<'a>(&self, body: &'a str) -> Option<Cow<'a, str>> {
+        event::account(body).map(Cow::Owned)
+    }
+
+    fn challenge(&self, body: &str) -> Option<String> {
+        event::challenge(body)
+    }
+
+    fn event<'a>(&self, body: &'a RawValue, received_at: Timestamp) -> Result<Event<'a>, NotAnEvent> {
+        event::read(body, received_at)
+    }
+
+    fn page_request(&self, stream: &str, position: &Value) -> Result<Request, Unreadable> {
+        pages::request(stream, pages::cursor(position).as_deref())
+    }
+
+    fn page(&self, stream: &str, position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {
+        pages::page(stream, position, reply, asked_at)
+    }
+
+    /// Cursors are not kept for ever.
+    fn lost(&self, _stream: &str, position: &Value) -> Lost {
+        pages::cursor(position).map_or(Lost::Run, |_| Lost::Cursor)
+    }
+
+    fn action(&self, name: &str, input: &Value, _user_id: &str) -> Result<Request, Problem> {
+        actions::first(name, input)
+    }
+
+    fn action_step(&self, name: &str, _input: &Value, gathered: &mut Value, reply: &Reply) -> Result<Step, Unreadable> {
+        actions::step(name, gathered, reply)
     }
 }

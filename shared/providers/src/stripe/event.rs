@@ -1,7 +1,9 @@
 //! Stripe's event object: <https://docs.stripe.com/api/events/object>.
 
+use std::borrow::Cow;
+
 use domain::{
-    Change, Event, NotAnEvent,
+    Change, Effect, Event, NotAnEvent,
     event::{MAX_TYPE, is_id},
 };
 use jiff::Timestamp;
@@ -50,7 +52,15 @@ pub(super) fn read(body: &RawValue) -> Result<Event<'_>, NotAnEvent> {
         None => Vec::new(),
     };
     let data = envelope.data.or(envelope.related_object).unwrap_or(RawValue::NULL);
-    Ok(Event { id: envelope.id, r#type: envelope.r#type, occurred_at, account: envelope.account, data, changes })
+    Ok(Event {
+        id: envelope.id,
+        r#type: envelope.r#type,
+        occurred_at,
+        account: envelope.account,
+        integration_id: None,
+        data: Cow::Borrowed(data),
+        effect: Effect::Records(changes),
+    })
 }
 
 /// The record that an event of one of our streams brings up to date.
@@ -100,7 +110,7 @@ mod tests {
         let event = read_text(include_str!("../../../../events/stripe-signature-vector.json")).unwrap();
         assert_eq!((event.id.as_str(), event.r#type.as_str()), ("evt_123", "customer.created"));
         assert_eq!(event.account.as_deref(), Some("acct_123"));
-        let [change] = &event.changes[..] else { panic!("{:?}", event.changes) };
+        let [change] = event.changes() else { panic!("{:?}", event.effect) };
         assert_eq!(
             (change.key().as_str(), change.version, change.deleted),
             ("customers#cus_123", 1_533_204_620 * 4, false)
@@ -113,8 +123,8 @@ mod tests {
         let text = r#"{"id":"evt_1","type":"customer.subscription.deleted","created":10,
             "data":{"object":{"id":"sub_1","object":"subscription","status":"canceled"}}}"#;
         let event = read_text(text).unwrap();
-        assert_eq!(event.changes[0].key(), "subscriptions#sub_1");
-        assert!(event.changes[0].deleted);
+        assert_eq!(event.changes()[0].key(), "subscriptions#sub_1");
+        assert!(event.changes()[0].deleted);
     }
 
     #[test]
@@ -122,7 +132,7 @@ mod tests {
         let version = |event_type: &str| {
             let object = r#"{"id":"pi_1","object":"payment_intent"}"#;
             let text = format!(r#"{{"id":"e","type":"{event_type}","created":10,"data":{{"object":{object}}}}}"#);
-            read_text(&text).unwrap().changes[0].version
+            read_text(&text).unwrap().changes()[0].version
         };
         let order = ["payment_intent.created", "payment_intent.processing", "payment_intent.succeeded"].map(version);
         assert!(order.is_sorted_by(|a, b| a < b), "{order:?}");
@@ -138,12 +148,12 @@ mod tests {
     #[test]
     fn unknown_objects_and_thin_events_are_events_without_changes() {
         let unknown = r#"{"id":"evt_1","type":"x.y","created":10,"data":{"object":{"id":"x","object":"gizmo"}}}"#;
-        assert!(read_text(unknown).unwrap().changes.is_empty());
+        assert!(read_text(unknown).unwrap().changes().is_empty());
         let thin = r#"{"id":"evt_1","object":"v2.core.event","type":"v1.x","created":"2026-11-23T10:00:00Z",
             "related_object":{"id":"x"}}"#;
         let event = read_text(thin).unwrap();
         assert_eq!(event.data.get(), r#"{"id":"x"}"#);
-        assert!(event.changes.is_empty());
+        assert!(event.changes().is_empty());
     }
 
     #[test]

@@ -1,18 +1,23 @@
 //! Stripe.
 
+mod actions;
 mod event;
 mod normalise;
+mod pages;
 
 use std::borrow::Cow;
 
 use domain::{
-    Event, NotAnEvent,
+    Event, NotAnEvent, Problem, Reply, Request,
+    call::{Api, Class, Unreadable},
+    proof::Proof,
     signature::{Encoding, Key, Part, Scheme, Time},
 };
+use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
-use crate::{Provider, Spec};
+use crate::{ApiKey, Auth, Identity, Lost, Page, Place, Provider, Spec, Step, Stream};
 
 /// See the module.
 #[derive(Debug)]
@@ -22,19 +27,57 @@ const SPEC: Spec = Spec {
     id: "stripe",
     name: "Stripe",
     secret: "stripe",
-    webhook: Some(
-        // https://docs.stripe.com/webhooks#verify-manually, read 2026-11: entries of other schemes (v0) are ignored,
-        // several v1 stand side by side while a secret is rolled, the key is the whole `whsec_…` text.
-        Scheme {
-            header: "stripe-signature",
-            separator: Some(','),
-            prefix: "v1=",
-            encoding: Encoding::Hex,
-            key: Key::Text,
-            content: &[Part::Time, Part::Text("."), Part::Body],
-            time: Some(Time::Entry("t=")),
-        },
-    ),
+    auth: Auth::ApiKey(ApiKey {
+        name: "key",
+        hint: "A Stripe key starts with rk_ or sk_; copy it from Stripe's page \"API keys\".",
+        prefixes: &["rk_", "sk_"],
+    }),
+    identity: Identity {
+        place: Place::Get("/v1/account"),
+        id: "/id",
+        name: &["/settings/dashboard/display_name", "/business_profile/name", "/email"],
+    },
+    // https://docs.stripe.com/error-codes and https://docs.stripe.com/api/errors, read 2026-11.
+    api: Api {
+        base: "https://api.stripe.com",
+        headers: &[("stripe-version", "2025-03-31.basil")],
+        failed: None,
+        codes: &["/error/decline_code", "/error/code", "/error/type"],
+        classes: &[
+            ("rate_limit", Class::RateLimited),
+            ("lock_timeout", Class::RateLimited),
+            ("api_key_expired", Class::GrantEnded),
+            ("account_invalid", Class::GrantEnded),
+            ("insufficient_permissions", Class::ScopeMissing),
+            ("more_permissions_required", Class::ScopeMissing),
+            ("resource_missing", Class::NotFound),
+            ("idempotency_error", Class::Conflict),
+            ("insufficient_funds", Class::Rejected("The card was declined: there is not enough money on it.")),
+            ("expired_card", Class::Rejected("The card has expired.")),
+            ("incorrect_cvc", Class::Rejected("The security code of the card is not right.")),
+            ("card_declined", Class::Rejected("The card was declined.")),
+            ("card_error", Class::Rejected("The card was declined.")),
+            ("api_error", Class::Down),
+        ],
+    },
+    // https://docs.stripe.com/webhooks#verify-manually, read 2026-11: entries of other schemes (v0) are ignored,
+    // several v1 stand side by side while a secret is rolled, the key is the whole `whsec_…` text.
+    webhook: Some(Proof::Signature(Scheme {
+        header: "stripe-signature",
+        separator: Some(','),
+        prefix: "v1=",
+        encoding: Encoding::Hex,
+        key: Key::Text,
+        content: &[Part::Time, Part::Text("."), Part::Body],
+        time: Some(Time::Entry("t=")),
+    })),
+    streams: &[
+        Stream { name: "customers", incremental: true },
+        Stream { name: "subscriptions", incremental: true },
+        Stream { name: "payment_intents", incremental: true },
+    ],
+    watching: None,
+    actions: &["create_subscription", "cancel_subscription"],
 };
 
 impl Provider for Stripe {
@@ -51,7 +94,36 @@ impl Provider for Stripe {
         serde_json::from_str::<Head<'_>>(body).ok()?.account
     }
 
-    fn event<'a>(&self, body: &'a RawValue) -> Result<Event<'a>, NotAnEvent> {
+    fn event<'a>(&self, body: &'a RawValue, _received_at: Timestamp) -> Result<Event<'a>, NotAnEvent> {
         event::read(body)
+    }
+    fn begin(&self, _stream: &str, cursor: Option<&Value>, now: Timestamp) -> Option<Value> {
+        pages::begin(cursor, now)
+    }
+
+    fn page_request(&self, stream: &str, position: &Value) -> Result<Request, Unreadable> {
+        pages::request(stream, position)
+    }
+
+    fn page(&self, stream: &str, position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {
+        pages::page(stream, position, reply, asked_at)
+    }
+
+    fn lost(&self, _stream: &str, position: &Value) -> Lost {
+        pages::lost(position)
+    }
+
+    fn action(&self, name: &str, input: &Value, user_id: &str) -> Result<Request, Problem> {
+        actions::first(name, input, user_id)
+    }
+
+    fn action_step(
+        &self,
+        name: &str,
+        _input: &Value,
+        _gathered: &mut Value,
+        reply: &Reply,
+    ) -> Result<Step, Unreadable> {
+        actions::step(name, reply)
     }
 }

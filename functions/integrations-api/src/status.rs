@@ -1,0 +1,84 @@
+//! What a user sees of their integrations.
+
+use domain::{
+    Integration, Problem,
+    integration::State,
+    status::{Scopes, Status, Stream},
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use lambda_http::http::StatusCode;
+use platform::{
+    AwsError, clock,
+    http::{internal, json},
+    session::Caller,
+};
+use providers::Provider;
+use serde::Serialize;
+
+use crate::{Answer, IntegrationsApi};
+
+/// Integrations read at a time.
+const CONCURRENCY: usize = 4;
+
+impl IntegrationsApi {
+    /// The status JSON.
+    pub(crate) async fn statuses(&self, caller: &Caller, providers: &[&'static dyn Provider]) -> Answer {
+        #[derive(Serialize)]
+        struct Statuses {
+            integrations: Vec<Status>,
+        }
+        Ok(json(StatusCode::OK, &Statuses { integrations: self.of_caller(caller, providers).await? }))
+    }
+
+    /// One status per integration, and one per provider that has none.
+    pub(crate) async fn of_caller(
+        &self,
+        caller: &Caller,
+        providers: &[&'static dyn Provider],
+    ) -> Result<Vec<Status>, Problem> {
+        let found = self.integrations.of_user(&caller.user_id, None).await.map_err(|error| internal(&error))?;
+        let mut wanted = Vec::new();
+        for provider in providers {
+            let own: Vec<_> = found.iter().filter(|it| it.key.provider == provider.spec().id).collect();
+            if own.is_empty() {
+                wanted.push((*provider, None));
+            }
+            wanted.extend(own.into_iter().map(|integration| (*provider, Some(integration))));
+        }
+        let statuses: Vec<_> =
+            wanted.into_iter().map(|(provider, integration)| self.status(provider, integration)).collect();
+        let statuses: Result<Vec<_>, AwsError> = stream::iter(statuses).buffered(CONCURRENCY).try_collect().await;
+        statuses.map_err(|error| internal(&error))
+    }
+
+    async fn status(&self, provider: &dyn Provider, integration: Option<&Integration>) -> Result<Status, AwsError> {
+        let spec = provider.spec();
+        let mut status = Status::new(spec.id, spec.name, integration);
+        let Some(integration) = integration else { return Ok(status) };
+        status.scopes = Scopes { granted: integration.granted.clone(), missing: integration.missing.clone() };
+        status.error.clone_from(&integration.problem);
+        if integration.state == State::Disconnected {
+            return Ok(status);
+        }
+        let id = integration.key.id();
+        let overview = self.syncs.overview(&id, clock::now()).await?;
+        status.sync_in_progress = overview.in_progress;
+        status.last_sync =
+            overview.last.as_ref().filter(|entry| entry.problem.is_none()).map(|entry| entry.finished_at);
+        if status.error.is_none() {
+            status.error = overview.last.and_then(|entry| entry.problem);
+        }
+        for stream in spec.streams {
+            let state = overview.streams.get(stream.name);
+            status.streams.push(Stream {
+                name: stream.name,
+                records: self.records.count(&id, stream.name).await?,
+                last_full_sync: state.and_then(|state| state.last_full_sync),
+                last_incremental_sync: state.and_then(|state| state.last_incremental_sync),
+            });
+        }
+        let synced = status.streams.iter().flat_map(|it| [it.last_full_sync, it.last_incremental_sync]).flatten().max();
+        status.last_sync = status.last_sync.max(synced);
+        Ok(status)
+    }
+}

@@ -1,0 +1,124 @@
+//! The end of an OAuth grant: what the browser brings back must match what was begun, once.
+//!
+//! *Invariant:* nothing is stored before state, browser and provider matched; no code, state or query reaches a log.
+
+use domain::{
+    Problem,
+    error::Kind,
+    grant::{GrantError, Issued, OAuth, verifier},
+};
+use platform::{
+    clock,
+    http::{Call, found, internal},
+    secrets::App,
+    states::Transaction,
+};
+use providers::Provider;
+use serde_json::Value;
+
+use crate::{Answer, OauthCallback, connect::cookie, store::Grant, with_query};
+
+/// The longest code that is taken, in bytes.
+const MAX_CODE: usize = 4096;
+
+impl OauthCallback {
+    /// Takes the user back from the provider.
+    pub(crate) async fn callback(&self, call: &Call<'_>, provider: &dyn Provider) -> Answer {
+        let spec = provider.spec();
+        let (state, browser) =
+            (single(call, "state").ok_or_else(invalid)?, call.cookie(cookie(call)).ok_or_else(invalid)?);
+        let oauth = spec.auth.oauth().ok_or_else(invalid)?;
+        let taken = self.states.take(state, browser, spec.id, clock::now()).await.map_err(|error| internal(&error))?;
+        let transaction = taken.ok_or_else(invalid)?;
+        let outcome = self.finish(call, provider, oauth, state, &transaction).await;
+        let to = &transaction.return_to;
+        Ok(match outcome {
+            Ok(()) => found(&with_query(to, "success", spec.id)),
+            Err(Unfinished::Refused) => found(&with_query(to, "error", "access_denied")),
+            Err(Unfinished::Failed(reason)) => {
+                tracing::warn!(service = spec.id, reason, "not connected");
+                found(&with_query(to, "error", "connect_failed"))
+            }
+        })
+    }
+
+    async fn finish(
+        &self,
+        call: &Call<'_>,
+        provider: &dyn Provider,
+        oauth: &'static OAuth,
+        state: &str,
+        transaction: &Transaction,
+    ) -> Result<(), Unfinished> {
+        match call.queries("error")[..] {
+            [] => {}
+            ["access_denied"] => return Err(Unfinished::Refused),
+            _ => return Err(Unfinished::failed("the provider answered with an error")),
+        }
+        // RFC 9207: an answer of another issuer is not for this transaction.
+        let issuers = call.queries("iss");
+        if oauth.issuer.is_some_and(|issuer| issuers.iter().any(|it| *it != issuer)) {
+            return Err(Unfinished::failed("the answer is of another issuer"));
+        }
+        let code = single(call, "code").filter(|code| is_code(code));
+        let code = code.ok_or_else(|| Unfinished::failed("there is no single, usable code"))?;
+        let app = self.app(provider.spec()).await.map_err(|problem| Unfinished::Failed(problem.message))?;
+        let (issued, answer) = self.exchange(oauth, &app, code, state, transaction).await?;
+        let requested = transaction.scopes.split(' ').map(str::to_owned).collect();
+        let grant = Grant { provider, user_id: &transaction.user_id, issued, answer, requested };
+        self.store(grant).await.map_err(|reason| Unfinished::Failed(reason.to_string())).map(|_| ())
+    }
+
+    async fn exchange(
+        &self,
+        oauth: &'static OAuth,
+        app: &App,
+        code: &str,
+        state: &str,
+        transaction: &Transaction,
+    ) -> Result<(Vec<Issued>, Value), Unfinished> {
+        let verifier = verifier(state, &app.client_secret);
+        let mut pairs = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", transaction.redirect_uri.as_str()),
+        ];
+        if oauth.pkce {
+            pairs.push(("code_verifier", &verifier));
+        }
+        let reply = self.access.calls.tokens.token_call(oauth, app, &pairs).await;
+        let reply = reply.map_err(|error| Unfinished::Failed(error.to_string()))?;
+        oauth.read(&reply).map_err(|error: GrantError| Unfinished::Failed(error.to_string()))
+    }
+}
+
+/// Why a grant came to nothing.
+enum Unfinished {
+    /// The user said no.
+    Refused,
+    /// Something else, for the log.
+    Failed(String),
+}
+
+impl Unfinished {
+    fn failed(reason: &str) -> Self {
+        Self::Failed(reason.to_owned())
+    }
+}
+
+/// The value of a parameter that is there exactly once.
+fn single<'r>(call: &Call<'r>, name: &str) -> Option<&'r str> {
+    match call.queries(name)[..] {
+        [only] if !only.is_empty() => Some(only),
+        _ => None,
+    }
+}
+
+fn is_code(code: &str) -> bool {
+    code.len() <= MAX_CODE && code.bytes().all(|b| b.is_ascii_graphic())
+}
+
+fn invalid() -> Problem {
+    let message = "This link is not valid any more.";
+    Problem::new(Kind::MalformedRequest, message, "Start connecting again from the settings page.")
+}

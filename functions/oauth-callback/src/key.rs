@@ -1,0 +1,59 @@
+//! Connecting with a key that the user pastes.
+
+use domain::{Failure, Problem, grant::Issued, status::Status};
+use lambda_http::http::StatusCode;
+use platform::{
+    clock,
+    http::{Call, Input, internal, json, see_other},
+};
+use providers::{Auth, Provider};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use crate::{
+    Answer, OauthCallback, SETTINGS,
+    store::{Grant, StoreError},
+    with_query,
+};
+
+/// The longest key that is taken, in bytes.
+const MAX_KEY: usize = 1024;
+
+impl OauthCallback {
+    /// Verifies a key by a cheap call, and stores it.
+    pub(crate) async fn connect_by_key(&self, call: &Call<'_>, provider: &dyn Provider) -> Answer {
+        let spec = provider.spec();
+        let caller = self.front.caller(call).await?;
+        let Auth::ApiKey(api_key) = &spec.auth else {
+            let message = format!("{} is connected on its own page, not with a key.", spec.name);
+            let next = format!("Open /connect/{} in a browser.", spec.id);
+            return Err(Problem::new(domain::error::Kind::InvalidRequest, message, next));
+        };
+        let input = Input::of(call)?;
+        let key = input.text("api_key").map(str::trim).unwrap_or_default();
+        let legal = key.len() <= MAX_KEY && key.bytes().all(|b| b.is_ascii_graphic());
+        let known = api_key.prefixes.is_empty() || api_key.prefixes.iter().any(|prefix| key.starts_with(prefix));
+        if key.is_empty() || !legal || !known {
+            return Err(Problem::field("api_key", api_key.hint));
+        }
+        if input.text("webhook_secret").is_some_and(|secret| !secret.is_empty()) {
+            let message = "A webhook secret of one integration can't be stored in this version.";
+            return Err(Problem::field("webhook_secret", message));
+        }
+        let access = SecretString::from(key);
+        let issued = vec![Issued { name: api_key.name, access, refresh: None, life: None, scopes: None }];
+        let grant = Grant { provider, user_id: &caller.user_id, issued, answer: Value::Null, requested: Vec::new() };
+        let integration = self.store(grant).await.map_err(|error| match error {
+            StoreError::Aws(error) => internal(&error),
+            StoreError::NoAccount => Failure::Unreadable.problem(spec.name, clock::now()),
+            StoreError::Provider(Failure::TokenRefused | Failure::GrantEnded) => {
+                Problem::field("api_key", format!("{} does not accept this key.", spec.name))
+            }
+            StoreError::Provider(failure) => failure.problem(spec.name, clock::now()),
+        })?;
+        if input.form {
+            return Ok(see_other(&with_query(SETTINGS, "success", spec.id)));
+        }
+        Ok(json(StatusCode::CREATED, &Status::new(spec.id, spec.name, Some(&integration))))
+    }
+}

@@ -1,0 +1,100 @@
+//! A new grant becomes an integration: whose account it is, its tokens encrypted, its first sync sent.
+
+use domain::{Failure, Integration, IntegrationKey, Reply, Request, event::is_id, grant::Issued, message::SyncType};
+use jiff::SignedDuration;
+use platform::{
+    AwsError, clock,
+    outbound::{Authorization, SendError},
+};
+use providers::{Place, Provider, Spec};
+use serde_json::{Value, json};
+
+use crate::OauthCallback;
+
+/// When the schedule takes over from the first sync.
+const FIRST_DUE: SignedDuration = SignedDuration::from_mins(15);
+/// How long the provider may take to tell whose account it is.
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(8);
+
+/// What a user granted.
+pub(crate) struct Grant<'a> {
+    pub(crate) provider: &'a dyn Provider,
+    pub(crate) user_id: &'a str,
+    pub(crate) issued: Vec<Issued>,
+    /// What the tokens came with; null for keys.
+    pub(crate) answer: Value,
+    pub(crate) requested: Vec<String>,
+}
+
+/// Why a grant was not stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// The provider does not say whose account it is.
+    #[error("the provider does not say whose account it is")]
+    NoAccount,
+    /// The provider refuses or does not answer.
+    #[error("the provider did not tell whose account it is: {0}")]
+    Provider(Failure),
+    /// AWS failed.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+}
+
+impl OauthCallback {
+    /// Stores it. An account that was connected before keeps its integration.
+    pub(crate) async fn store(&self, grant: Grant<'_>) -> Result<Integration, StoreError> {
+        let spec = grant.provider.spec();
+        let (account_id, account_name) = self.account(spec, &grant).await?;
+        let key = IntegrationKey { user_id: grant.user_id.to_owned(), provider: spec.id.to_owned(), account_id };
+        let now = clock::now();
+        let margin = spec.auth.oauth().map(|oauth| oauth.margin).unwrap_or_default();
+        self.access.calls.tokens.credentials.put(&key, &grant.issued, margin, now).await?;
+        let told = grant.issued.first().and_then(|issued| issued.scopes.clone());
+        let granted = told.unwrap_or_else(|| grant.requested.clone());
+        let missing = grant.requested.into_iter().filter(|scope| !granted.contains(scope)).collect();
+        let integration = Integration { granted, missing, ..Integration::connected(key, account_name, now) };
+        self.access.integrations.put(&integration, now + FIRST_DUE).await?;
+        let kind = "integration.connected";
+        let id = format!("{}:{kind}:{}", integration.key.id(), now.as_millisecond());
+        let data = json!({ "account": { "id": integration.key.account_id, "name": integration.account_name } });
+        self.access.bus.announce(kind, &id, &integration.key, now, &data).await?;
+        self.send_sync(&integration.key, SyncType::Full).await?;
+        tracing::info!(service = spec.id, integration.id = integration.key.id(), "connected");
+        Ok(integration)
+    }
+
+    async fn account(&self, spec: &'static Spec, grant: &Grant<'_>) -> Result<(String, String), StoreError> {
+        let asked;
+        let answer = match spec.identity.place {
+            Place::Grant => &grant.answer,
+            Place::Get(path) => {
+                asked = self.ask(spec, path, grant).await?.json::<Value>().map_err(|_| StoreError::NoAccount)?;
+                &asked
+            }
+        };
+        let text = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let id = text(spec.identity.id).ok_or(StoreError::NoAccount)?;
+        // Mail addresses name one account however they are written.
+        let id = if id.contains('@') { id.to_ascii_lowercase() } else { id.to_owned() };
+        if !is_id(&id) {
+            return Err(StoreError::NoAccount);
+        }
+        let name = spec.identity.name.iter().find_map(|pointer| text(pointer)).unwrap_or(&id).to_owned();
+        Ok((id, name))
+    }
+
+    async fn ask(&self, spec: &'static Spec, path: &'static str, grant: &Grant<'_>) -> Result<Reply, StoreError> {
+        let token = &grant.issued.first().ok_or(StoreError::NoAccount)?.access;
+        let request = Request::get(path, format!("{}{path}", spec.api.base));
+        let sent = self.access.outbound().send(&request, spec.api.headers, Authorization::Bearer(token), TIMEOUT).await;
+        let reply = sent.map_err(|error| match error {
+            SendError::Forbidden => StoreError::Provider(Failure::Forbidden),
+            SendError::NotSent | SendError::Lost | SendError::TooLong => StoreError::Provider(Failure::Down(None)),
+        })?;
+        let now = clock::now();
+        let meaning = spec.api.meaning(&reply, now);
+        self.access.calls.health.count(spec.id, !meaning.as_ref().is_err_and(Failure::passes), now);
+        meaning.map_err(StoreError::Provider)?;
+        Ok(reply)
+    }
+}

@@ -1,0 +1,158 @@
+//! A run over a stream: pages in, records out, the position after each, the cursor at the end.
+
+use std::collections::HashMap;
+
+use domain::{
+    Change, Failure, Request,
+    message::SyncType,
+    stream::{Run, StreamState},
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
+use platform::{calls::CallError, clock, syncs::LogEntry};
+use providers::{Lost, Next, Page, Stream};
+
+use crate::{Stop, SyncWorker, Work};
+
+/// Calls for single objects of a page at a time.
+const CONCURRENCY: usize = 4;
+
+impl SyncWorker {
+    /// Runs over every stream.
+    pub(crate) async fn streams(
+        &self,
+        work: &Work<'_>,
+        kind: SyncType,
+        states: &mut HashMap<String, StreamState>,
+        entry: &mut LogEntry,
+    ) -> Result<(), Stop> {
+        for stream in work.provider.spec().streams {
+            let mut state = states.remove(stream.name).unwrap_or_default();
+            match self.stream(work, kind, stream, &mut state, entry).await {
+                // What was not granted stops no other stream; the user is told.
+                Err(Stop::Failed(failure @ Failure::ScopeMissing)) => {
+                    entry.problem = Some(failure.problem(work.provider.spec().name, clock::now()).message);
+                }
+                outcome => outcome?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn stream(
+        &self,
+        work: &Work<'_>,
+        kind: SyncType,
+        stream: &Stream,
+        state: &mut StreamState,
+        entry: &mut LogEntry,
+    ) -> Result<(), Stop> {
+        // A run that broke off goes on, unless more is wanted now than it would see.
+        let goes_on = state.run.as_ref().is_some_and(|run| run.full || kind != SyncType::Full);
+        if !goes_on {
+            state.run = Some(begin(work, stream, state, kind, clock::now()));
+            self.syncs.save(&work.lease, stream.name, state, clock::now()).await?;
+        }
+        while let Some(mut run) = state.run.clone() {
+            if work.out_of_time() {
+                return Err(Stop::Time);
+            }
+            let asked_at = clock::now();
+            let page = match self.page(work, stream.name, &run, asked_at).await {
+                // Only a full run finds out what changed. One that is full already can't be helped that way, or it would
+                // never end.
+                Err(Stop::Failed(failure)) => match lost(work, stream.name, &run, &failure) {
+                    Lost::Cursor if !run.full => {
+                        state.run = Some(begin_full(work, stream.name, run.r#type, asked_at));
+                        self.syncs.save(&work.lease, stream.name, state, asked_at).await?;
+                        continue;
+                    }
+                    Lost::Part(next) => Page::new(Vec::new(), next),
+                    Lost::Cursor | Lost::Run => {
+                        // A page that will never come must not be where the next run begins.
+                        if !failure.passes() {
+                            state.run = None;
+                            self.syncs.save(&work.lease, stream.name, state, clock::now()).await?;
+                        }
+                        return Err(Stop::Failed(failure));
+                    }
+                },
+                page => page?,
+            };
+            self.records.put_page(&work.id, &page.changes, asked_at).await?;
+            let count = u64::try_from(page.changes.len()).unwrap_or(u64::MAX);
+            run.changes += count;
+            entry.changes += count;
+            match page.next {
+                Next::Page(position) if position == run.position => return Err(Stop::Failed(Failure::Unreadable)),
+                Next::Page(position) => {
+                    run.position = position;
+                    state.run = Some(run);
+                }
+                Next::Done(cursor) => {
+                    if run.full {
+                        entry.swept += self.records.sweep(&work.id, stream.name, run.started_at).await?;
+                    }
+                    state.run = Some(run);
+                    state.finish(cursor, clock::now());
+                }
+            }
+            self.syncs.save(&work.lease, stream.name, state, clock::now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for a page and for the objects that it only names.
+    async fn page(&self, work: &Work<'_>, stream: &str, run: &Run, asked_at: Timestamp) -> Result<Page, Stop> {
+        let unreadable = |_| Stop::Failed(Failure::Unreadable);
+        let request = work.provider.page_request(stream, &run.position).map_err(unreadable)?;
+        let reply = self.call(work, &request).await?;
+        let mut page = work.provider.page(stream, &run.position, &reply, asked_at).map_err(unreadable)?;
+        let details = std::mem::take(&mut page.details);
+        let detail = async |(request, gone): (Request, Change)| match self.call(work, &request).await {
+            Ok(reply) => work.provider.detail(stream, &reply, asked_at).map_err(unreadable),
+            Err(CallError::Failed(Failure::NotFound | Failure::Gone, _)) => Ok(gone),
+            Err(error) => Err(error.into()),
+        };
+        let found: Vec<_> =
+            stream::iter(details.into_iter().map(detail)).buffer_unordered(CONCURRENCY).try_collect().await?;
+        page.changes.extend(found);
+        Ok(page)
+    }
+
+    pub(crate) async fn call(&self, work: &Work<'_>, request: &Request) -> Result<domain::Reply, CallError> {
+        let callee = work.provider.spec().callee();
+        self.access.calls.call(&callee, work.key, request, work.holder, work.deadline).await
+    }
+}
+
+/// The run that is asked for: a full one if the stream knows no other, or has no cursor to begin after.
+fn begin(work: &Work<'_>, stream: &Stream, state: &StreamState, kind: SyncType, now: Timestamp) -> Run {
+    let cursor = state.cursor.as_ref().filter(|_| stream.incremental && kind == SyncType::Incremental);
+    let position = cursor.and_then(|cursor| work.provider.begin(stream.name, Some(cursor), now));
+    match position {
+        Some(position) => Run { r#type: kind, full: false, started_at: now, position, changes: 0 },
+        None => begin_full(work, stream.name, kind, now),
+    }
+}
+
+fn begin_full(work: &Work<'_>, stream: &str, kind: SyncType, now: Timestamp) -> Run {
+    let position = work.provider.begin(stream, None, now).unwrap_or_default();
+    Run { r#type: kind, full: true, started_at: now, position, changes: 0 }
+}
+
+fn lost(work: &Work<'_>, stream: &str, run: &Run, failure: &Failure) -> Lost {
+    match failure {
+        Failure::Gone => Lost::Cursor,
+        Failure::NotFound => work.provider.lost(stream, &run.position),
+        Failure::RateLimited(_)
+        | Failure::TokenRefused
+        | Failure::GrantEnded
+        | Failure::ScopeMissing
+        | Failure::Conflict
+        | Failure::Rejected { .. }
+        | Failure::Down(_)
+        | Failure::Unreadable
+        | Failure::Forbidden => Lost::Run,
+    }
+}

@@ -1,0 +1,76 @@
+//! The page on which a user allows or refuses: plain HTML, no script.
+
+use std::fmt::Write as _;
+
+use http::StatusCode;
+
+use super::{call::Reply, form::Form};
+
+/// What the page shows.
+pub(super) struct Consent<'c> {
+    /// `Slack`.
+    pub(super) vendor: &'c str,
+    /// Where the form goes.
+    pub(super) action: &'c str,
+    /// The client id of the app that asks.
+    pub(super) app: &'c str,
+    /// Value and label of each account.
+    pub(super) accounts: Vec<(&'c str, String)>,
+    pub(super) scopes: &'c [String],
+    /// Whether the user may grant fewer scopes.
+    pub(super) choice: bool,
+}
+
+impl Consent<'_> {
+    /// The page; `asked` travels in hidden fields.
+    pub(super) fn page(&self, asked: &Form) -> Reply {
+        let mut hidden = String::new();
+        for (name, value) in asked.pairs().filter(|(name, _)| !self.choice || *name != "scope") {
+            // Writing to a string does not fail; so below.
+            let _ = writeln!(hidden, "<input type=\"hidden\" name=\"{}\" value=\"{}\">", escape(name), escape(value));
+        }
+        let mut accounts = String::new();
+        for (index, (value, label)) in self.accounts.iter().enumerate() {
+            let checked = if index == 0 { " checked" } else { "" };
+            let (value, label) = (escape(value), escape(label));
+            let _ = writeln!(
+                accounts,
+                "<label><input type=\"radio\" name=\"account\" value=\"{value}\"{checked}> {label}</label><br>"
+            );
+        }
+        let mut scopes = String::new();
+        for scope in self.scopes.iter().map(|scope| escape(scope)) {
+            let _ = if self.choice {
+                let input = format!("<input type=\"checkbox\" name=\"scope\" value=\"{scope}\" checked>");
+                writeln!(scopes, "<label>{input} {scope}</label><br>")
+            } else {
+                writeln!(scopes, "<li>{scope}</li>")
+            };
+        }
+        let (vendor, action, app) = (escape(self.vendor), escape(self.action), escape(self.app));
+        let body = format!(
+            "<h1>{vendor} sandbox</h1>\n<p>The app <b>{app}</b> asks for access.</p>\n\
+             <form method=\"post\" action=\"{action}\">\n{hidden}\
+             <fieldset><legend>Account</legend>\n{accounts}</fieldset>\n\
+             <fieldset><legend>It will be able to</legend>\n{scopes}</fieldset>\n\
+             <button name=\"decision\" value=\"allow\" id=\"allow\">Allow</button>\n\
+             <button name=\"decision\" value=\"cancel\" id=\"cancel\">Cancel</button>\n</form>"
+        );
+        page(StatusCode::OK, &vendor, &body)
+    }
+}
+
+/// The page of a request that can't be answered by a redirect, because its client or redirect URI is not to be trusted.
+pub(super) fn refuse(vendor: &str, status: StatusCode, reason: &str) -> Reply {
+    page(status, &escape(vendor), &format!("<h1>Access blocked</h1>\n<p>{}</p>", escape(reason)))
+}
+
+fn page(status: StatusCode, vendor: &str, body: &str) -> Reply {
+    let head = "<meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">";
+    let html = format!("<!doctype html>\n<html lang=\"en\"><title>{vendor} sandbox</title>{head}\n{body}\n</html>\n");
+    Reply::html(status, html).with("cache-control", "no-store")
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,53 @@
+//! Gmail's own controls: mail arrives, is labelled, is deleted; history is forgotten; any notification can
+//! be sent.
+//!
+//! `POST send`: `{"account"?,"claims"?,"data"?,"message_id"?}`: fields in place of the usual ones; null leaves one out.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::Gmail;
+use crate::{
+    lambda::now,
+    sandbox::{
+        google::ACCOUNTS,
+        server::{Outcome, refusal},
+    },
+};
+
+impl Gmail {
+    pub(in crate::sandbox) fn control(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {
+        let account = body["account"].as_str().unwrap_or(ACCOUNTS[0]);
+        let unknown = || Some(Outcome::Done(refusal(StatusCode::NOT_FOUND, "there is no such account or message")));
+        let Some(place) = self.place(account) else { return unknown() };
+        let mailbox = &mut self.boxes[place];
+        let (labels, done) = match (method.as_str(), path) {
+            ("GET", ["messages"]) => (None, mailbox.messages.iter().map(super::mailbox::Message::labelled).collect()),
+            ("POST", ["messages"]) => {
+                let message = mailbox.compose(body, now());
+                let message = mailbox.add(message);
+                (Some(message.labels.clone()), message.labelled())
+            }
+            ("POST", ["messages", id]) => {
+                let labels = body["labelIds"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                let labels: Vec<_> = labels.map(str::to_owned).collect();
+                let Some(message) = mailbox.label(id, &labels) else { return unknown() };
+                (Some(message.labels.clone()), message.labelled())
+            }
+            ("DELETE", ["messages", id]) => {
+                let Some(message) = mailbox.remove(id) else { return unknown() };
+                (Some(message.labels), json!({ "deleted": id }))
+            }
+            ("POST", ["history_floor"]) => {
+                mailbox.floor = body["floor"].as_u64().unwrap_or(mailbox.history_id);
+                (None, json!({ "floor": mailbox.floor }))
+            }
+            ("POST", ["send"]) => return Some(Outcome::Send(self.signer.notification(&self.boxes[place], body))),
+            _ => return None,
+        };
+        if let Some(labels) = labels.filter(|_| body["silent"] != true) {
+            self.notify(place, &labels);
+        }
+        Some(done.into())
+    }
+}

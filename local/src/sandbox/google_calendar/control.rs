@@ -1,0 +1,58 @@
+//! Calendar's own controls: events change as in its web page, sync tokens expire.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::Calendar;
+use crate::{
+    lambda::now,
+    sandbox::{
+        google::ACCOUNTS,
+        opaque::random,
+        server::{Outcome, refusal},
+    },
+};
+
+impl Calendar {
+    pub(in crate::sandbox) fn control(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {
+        let done = match (method.as_str(), path) {
+            ("POST", ["expire_sync_tokens"]) => {
+                self.generation += 1;
+                json!({ "generation": self.generation })
+            }
+            ("GET", ["channels"]) => self.open_channels(),
+            (method, ["events", calendar, event @ ..]) => {
+                let account = body["account"].as_str().unwrap_or(ACCOUNTS[0]);
+                let id = if *calendar == "primary" { account } else { calendar };
+                let Some(shelf) = self.shelves.iter().position(|shelf| shelf.id == id) else {
+                    return Some(Outcome::Done(refusal(StatusCode::NOT_FOUND, "there is no such calendar")));
+                };
+                let loud = body["silent"] != true;
+                match (method, event) {
+                    ("GET", []) => self.shelves[shelf].events.iter().map(|entry| entry.object.clone()).collect(),
+                    ("POST", []) => {
+                        let id = body["id"].as_str().map_or_else(|| random(26), str::to_owned);
+                        self.write(shelf, &id, &complete(body), loud)
+                    }
+                    ("POST", [event]) => self.write(shelf, event, body, loud),
+                    ("DELETE", [event]) => self.write(shelf, event, &json!({ "status": "cancelled" }), loud),
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        Some(done.into())
+    }
+}
+
+/// With a time, if it has none.
+fn complete(fields: &Value) -> Value {
+    let mut fields = fields.clone();
+    for (name, hours) in [("start", 1), ("end", 2)] {
+        if fields[name].is_null() {
+            let time = now() + jiff::SignedDuration::from_hours(hours);
+            fields[name] = json!({ "dateTime": time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), "timeZone": "UTC" });
+        }
+    }
+    fields
+}

@@ -1,0 +1,136 @@
+//! Calendars and their events.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::{lambda::now, sandbox::google::ACCOUNTS, sandbox::opaque::random};
+
+/// A calendar of an account.
+pub(super) struct Shelf {
+    pub(super) id: &'static str,
+    pub(super) account: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) events: Vec<Entry>,
+}
+
+/// An event, deleted ones included.
+pub(super) struct Entry {
+    /// The change that made it.
+    pub(super) born: u64,
+    /// The latest.
+    pub(super) change: u64,
+    pub(super) object: Value,
+}
+
+impl Shelf {
+    /// An event, deleted ones included.
+    pub(super) fn event(&self, id: &str) -> Option<&Entry> {
+        self.events.iter().find(|entry| entry.object["id"] == id)
+    }
+
+    /// The calendar itself, as an entry of the list or on its own.
+    pub(super) fn object(&self, kind: &str) -> Value {
+        let mut object = json!({
+            "kind": kind, "etag": format!("\"{}\"", self.id.len()), "id": self.id, "summary": self.summary,
+            "timeZone": "Europe/London", "conferenceProperties": { "allowedConferenceSolutionTypes": ["hangoutsMeet"] },
+        });
+        if kind == "calendar#calendarListEntry" {
+            object["accessRole"] = "owner".into();
+            object["selected"] = true.into();
+            object["defaultReminders"] = json!([]);
+            if self.id == self.account {
+                object["primary"] = true.into();
+            }
+        }
+        object
+    }
+
+    /// Stores an event's new state under a change number; what it was is kept where `fields` say nothing.
+    ///
+    /// *Invariant:* `updated` grows with every change of an event, also within a millisecond.
+    pub(super) fn write(&mut self, id: &str, fields: &Value, change: u64) -> Value {
+        let now = now();
+        let place = self.events.iter().position(|entry| entry.object["id"] == id);
+        let mut object = match place {
+            Some(place) => self.events[place].object.clone(),
+            None => blank(id, self.id, now),
+        };
+        let before: Option<Timestamp> = place.and_then(|_| object["updated"].as_str()?.parse().ok());
+        let updated = before.map_or(now, |before| now.max(before + SignedDuration::from_millis(1)));
+        let sequence = object["sequence"].as_i64().map_or(0, |sequence| sequence + 1);
+        let ours = ["id", "silent", "account", "kind", "etag", "updated", "sequence"];
+        for (name, value) in fields.as_object().into_iter().flatten().filter(|(name, _)| !ours.contains(&name.as_str()))
+        {
+            object[name] = value.clone();
+        }
+        object["updated"] = stamp(updated).into();
+        object["etag"] = format!("\"{}\"", updated.as_microsecond()).into();
+        object["sequence"] = sequence.into();
+        match place {
+            Some(place) => {
+                let entry = &mut self.events[place];
+                entry.change = change;
+                entry.object = object.clone();
+            }
+            None => self.events.push(Entry { born: change, change, object: object.clone() }),
+        }
+        object
+    }
+}
+
+/// RFC 3339 with milliseconds, as Google writes times.
+pub(super) fn stamp(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+/// <https://developers.google.com/workspace/calendar/api/v3/reference/events#resource>
+fn blank(id: &str, calendar: &str, now: Timestamp) -> Value {
+    let who = json!({ "email": calendar, "self": true });
+    json!({
+        "kind": "calendar#event", "id": id, "status": "confirmed", "created": stamp(now), "creator": who,
+        "organizer": who,
+        "htmlLink": format!("https://www.google.com/calendar/event?eid={id}"), "iCalUID": format!("{id}@google.com"),
+        "reminders": { "useDefault": true }, "eventType": "default",
+    })
+}
+
+/// Two calendars of the first account with seven events, one empty one of the second; and the number of changes.
+pub(super) fn seed() -> (Vec<Shelf>, u64) {
+    let [ada, grace] = ACCOUNTS;
+    let shelf = |id, account, summary| Shelf { id, account, summary, events: Vec::new() };
+    let mut shelves = vec![
+        shelf(ada, ada, "Ada"),
+        shelf("team@group.calendar.google.com", ada, "Team"),
+        shelf(grace, grace, "Grace"),
+    ];
+    let meetings = [
+        (0, "Breakfast", 0),
+        (0, "Dentist", 1),
+        (0, "Call with Grace", 2),
+        (0, "Lunch", 3),
+        (1, "Planning", 1),
+        (1, "Retrospective", 4),
+        (1, "Release", 7),
+    ];
+    let mut changes = 0;
+    let midnight = now().as_second() / 86_400 * 86_400;
+    for (place, summary, day) in meetings {
+        changes += 1;
+        let hour = |hour: i64| {
+            let time = Timestamp::from_second(midnight + day * 86_400 + hour * 3600).unwrap_or_default();
+            json!({ "dateTime": time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), "timeZone": "Europe/London" })
+        };
+        let mut fields = json!({ "summary": summary, "start": hour(9), "end": hour(10) });
+        if summary == "Release" {
+            // All day.
+            let date = |day: i64| {
+                let time = Timestamp::from_second(midnight + day * 86_400).unwrap_or_default();
+                json!({ "date": time.strftime("%Y-%m-%d").to_string() })
+            };
+            fields["start"] = date(day);
+            fields["end"] = date(day + 1);
+        }
+        shelves[place].write(&random(26), &fields, changes);
+    }
+    (shelves, changes)
+}

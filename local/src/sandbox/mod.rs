@@ -1,0 +1,151 @@
+//! Slack, Stripe and Google in small: HTTP servers on this machine that behave as the vendors document it, so that real
+//! clients connect, sync, act and are sent webhooks without an account anywhere.
+//!
+//! They are strict: what the vendor refuses, they refuse, in the vendor's words. They know nothing of who calls them
+//! but what a vendor would know: the app's credentials and where its webhooks go. Each has a folder, named as the
+//! provider is; what several share is beside the folders.
+//!
+//! Under `/_admin` each is told what goes wrong or happens, in JSON:
+//!
+//! | call | does |
+//! |---|---|
+//! | `POST faults`, `limit`, `between_pages`; `DELETE` | see `admin`: calls fail, are too many; a change between two pages |
+//! | `GET calls`, `deliveries`; `DELETE` | what was called; the webhooks sent, by attempt |
+//! | `GET grants`, `secrets` | what users allowed; every code, token and key ever issued |
+//! | `POST grants/revoke`, `tokens/expire`, `tokens/life` | `{"account"?}`, `{"account"?}`, `{"seconds"}` |
+//! | `GET`, `POST`, `DELETE` of `KIND`, `KIND/ID` | a user's changes; webhooks follow, unless `"silent": true` |
+//! | `POST send` | sends a webhook now and tells its answer; see each vendor's `control` |
+//! | `POST keys` (Stripe) | `{"key","state"}`, state `good`, `expired`, `revoked` |
+//! | `POST expire_sync_tokens`, `history_floor` (Google) | `{}`, `{"account"?,"floor"?}` |
+//!
+//! Kinds: Slack `channels`, `users`, `messages`; Stripe `customers`, `subscriptions`, `payment_intents`; Google
+//! `events/CALENDAR`, `messages`. Slack sends events where the app is installed, with the scope that they want.
+
+mod admin;
+mod call;
+mod consent;
+mod deliver;
+mod form;
+mod gmail;
+mod google;
+mod google_calendar;
+mod oauth;
+mod opaque;
+mod server;
+mod slack;
+mod stripe;
+
+#[cfg(test)]
+mod tests;
+
+use secrecy::SecretString;
+use tokio::{net::TcpListener, task::AbortHandle};
+
+use self::{
+    deliver::{Base, Courier, Outbox},
+    google::Google,
+    server::{Vendor, serve},
+    slack::Slack,
+    stripe::Stripe,
+};
+use crate::lambda::{background, lock};
+
+/// An app as it is registered at each vendor.
+#[derive(Debug, Clone)]
+pub struct Apps {
+    /// At Slack.
+    pub slack: App,
+    /// At Stripe, which is sent keys, not client credentials: only the webhook secret counts.
+    pub stripe: App,
+    /// At Google, for Calendar and Gmail.
+    pub google: App,
+    /// Where Gmail's notifications go.
+    pub google_push: Push,
+}
+
+/// A registration.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Public.
+    pub client_id: String,
+    /// With which the app authenticates.
+    pub client_secret: SecretString,
+    /// With which the vendor signs webhooks. Google has none.
+    pub webhook_secret: SecretString,
+}
+
+/// A Pub/Sub push subscription.
+#[derive(Debug, Clone)]
+pub struct Push {
+    /// The `aud` of its tokens.
+    pub audience: String,
+    /// The account they are issued to, an e-mail address.
+    pub service_account: String,
+    /// `projects/P/topics/T`, the one topic a watch may name.
+    pub topic: String,
+}
+
+/// The three servers. They end when this is dropped.
+pub struct Sandbox {
+    /// `http://127.0.0.1:PORT`, in place of `https://slack.com`.
+    pub slack_url: String,
+    /// In place of `https://api.stripe.com`.
+    pub stripe_url: String,
+    /// In place of Google's hosts: their paths do not collide.
+    pub google_url: String,
+    base: Base,
+    running: Vec<AbortHandle>,
+}
+
+impl Sandbox {
+    /// Starts the servers on loopback, each on a free port. An error is the system's, about a port.
+    pub async fn start(apps: Apps) -> Result<Self, std::io::Error> {
+        let base = Base::default();
+        let mut running = Vec::new();
+        let (outbox, courier) = Outbox::new(Base::clone(&base));
+        let slack_url = run(&mut running, Slack::new(apps.slack, outbox.clone()), outbox, courier).await?;
+        let (outbox, courier) = Outbox::new(Base::clone(&base));
+        let stripe_url = run(&mut running, Stripe::new(apps.stripe, outbox.clone()), outbox, courier).await?;
+        let (outbox, courier) = Outbox::new(Base::clone(&base));
+        let google = Google::new(apps.google, apps.google_push, outbox.clone())?;
+        let google_url = run(&mut running, google, outbox, courier).await?;
+        Ok(Self { slack_url, stripe_url, google_url, base, running })
+    }
+
+    /// Where webhooks go from now on: `{base}/webhooks/slack`, `/webhooks/stripe`, `/webhooks/gmail`. Calendar sends
+    /// to the address of each channel.
+    pub fn deliver_to(&self, base: &str) {
+        *lock(&self.base) = Some(base.trim_end_matches('/').to_owned());
+    }
+
+    /// The vendors' URLs, and where they are served here.
+    pub fn rewrites(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("https://slack.com", self.slack_url.clone()),
+            ("https://api.stripe.com", self.stripe_url.clone()),
+            ("https://accounts.google.com", self.google_url.clone()),
+            ("https://oauth2.googleapis.com", self.google_url.clone()),
+            ("https://www.googleapis.com", self.google_url.clone()),
+            ("https://gmail.googleapis.com", self.google_url.clone()),
+        ]
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.running.iter().for_each(AbortHandle::abort);
+    }
+}
+
+async fn run<V: Vendor>(
+    running: &mut Vec<AbortHandle>,
+    vendor: V,
+    outbox: Outbox,
+    courier: Courier,
+) -> Result<String, std::io::Error> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    running.push(background(serve(listener, vendor, outbox)).abort_handle());
+    running.push(background(courier.work()).abort_handle());
+    Ok(url)
+}

@@ -1,0 +1,177 @@
+//! Slack's own controls: channels, users, messages change; any webhook can be sent.
+//!
+//! `POST send`: `{"kind":"url_verification"|"event"|"slash"|"interactive","event":{…}?}`; `event` replaces usual fields, and
+//! its `envelope` those around an event, e.g. `{"event_id":"Ev1"}`.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{
+    APP_ID, Slack,
+    workspace::{self, merge},
+};
+use crate::sandbox::{
+    deliver::Delivery,
+    form,
+    opaque::random,
+    server::{Outcome, refusal},
+};
+
+impl Slack {
+    pub(super) fn control(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {
+        let team = body["team"].as_str().unwrap_or("T0SANDBOX").to_owned();
+        let Some(place) = self.workspaces.iter().position(|workspace| workspace.id == team) else {
+            return Some(Outcome::Done(refusal(StatusCode::NOT_FOUND, "there is no such workspace")));
+        };
+        let loud = body["silent"] != true;
+        let workspace = &mut self.workspaces[place];
+        let done = match (method.as_str(), path) {
+            ("GET", ["channels"]) => json!(workspace.channels),
+            ("GET", ["users"]) => json!(workspace.users),
+            ("GET", ["messages"]) => json!(workspace.messages),
+            ("POST", ["channels", id @ ..]) => {
+                let (channel, event) = change_channel(workspace, id.first().copied(), body);
+                if let Some(event) = event.filter(|_| loud) {
+                    self.tell(&team, "channels:read", &event);
+                }
+                channel
+            }
+            ("DELETE", ["channels", id]) => {
+                workspace.channels.retain(|channel| channel["id"] != **id);
+                if loud {
+                    self.tell(&team, "channels:read", &json!({ "type": "channel_deleted", "channel": id }));
+                }
+                json!({ "deleted": id })
+            }
+            ("POST", ["users", id @ ..]) => {
+                let (user, kind) = change_user(workspace, id.first().copied(), body);
+                if loud {
+                    self.tell(&team, "users:read", &json!({ "type": kind, "user": user }));
+                }
+                user
+            }
+            ("POST", ["messages"]) => {
+                let channel = body["channel"].as_str().unwrap_or("C0GENERAL01").into();
+                let user = body["user"].as_str().unwrap_or("U0GRACE0001");
+                self.say(&team, &channel, user, body["text"].as_str().unwrap_or("Hello"))
+            }
+            ("POST", ["send"]) => return Some(self.ordered(&team, body)),
+            ("POST", ["grants", "revoke"]) => {
+                let account = body["account"].as_str().unwrap_or(&team).to_owned();
+                let kinds: Vec<_> = self.grants.revoke_account(&account).iter().map(|grant| grant.kind).collect();
+                if loud && !kinds.is_empty() {
+                    self.revoked(&account, &kinds);
+                }
+                json!({ "revoked": kinds.len() })
+            }
+            _ => return self.grants.administer(method, path, body).map(Outcome::Done),
+        };
+        Some(done.into())
+    }
+
+    /// Any webhook, its answer told.
+    fn ordered(&self, team: &str, body: &Value) -> Outcome {
+        let extra = &body["event"];
+        let delivery = match body["kind"].as_str() {
+            Some("url_verification") => {
+                let mut order = json!({
+                    "token": "deprecated-verification-token", "challenge": random(52), "type": "url_verification",
+                });
+                merge(&mut order, extra);
+                self.json(&order)
+            }
+            Some("event") => self.json(&self.envelope(team, extra)),
+            Some("slash") => self.slash(team, extra),
+            Some("interactive") => {
+                let mut payload = json!({
+                    "type": "block_actions", "api_app_id": APP_ID, "trigger_id": trigger(),
+                    "team": { "id": team, "domain": "acme" },
+                    "user": { "id": "U0GRACE0001", "username": "grace", "team_id": team },
+                    "container": { "type": "message", "channel_id": "C0GENERAL01" },
+                    "channel": { "id": "C0GENERAL01", "name": "general" },
+                    "response_url": "https://hooks.slack.com/actions/T0SANDBOX/1/sandbox",
+                    "actions": [{ "type": "button", "action_id": "approve", "block_id": "b1", "value": "yes" }],
+                });
+                merge(&mut payload, extra);
+                self.form(&[("payload", &payload.to_string())])
+            }
+            _ => {
+                let words = "kind is one of url_verification, event, slash, interactive";
+                return Outcome::Done(refusal(StatusCode::BAD_REQUEST, words));
+            }
+        };
+        Outcome::Send(delivery)
+    }
+
+    fn slash(&self, team: &str, extra: &Value) -> Delivery {
+        let mut command = json!({
+            "token": "deprecated-verification-token", "team_id": team, "team_domain": "acme",
+            "channel_id": "C0GENERAL01", "channel_name": "general", "user_id": "U0GRACE0001", "user_name": "grace",
+            "command": "/sandbox", "text": "",
+            "api_app_id": APP_ID, "is_enterprise_install": "false",
+            "response_url": "https://hooks.slack.com/commands/T0SANDBOX/1/sandbox", "trigger_id": trigger(),
+        });
+        merge(&mut command, extra);
+        let pairs: Vec<_> = command.as_object().into_iter().flatten().collect();
+        let pairs: Vec<_> =
+            pairs.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap_or_default())).collect();
+        self.form(&pairs)
+    }
+
+    fn form(&self, pairs: &[(&str, &str)]) -> Delivery {
+        self.signed("application/x-www-form-urlencoded", form::encode(pairs.iter().copied()))
+    }
+}
+
+/// Creates a channel or changes one; with the event that tells of it.
+fn change_channel(workspace: &mut workspace::Workspace, id: Option<&str>, body: &Value) -> (Value, Option<Value>) {
+    let id = id.or_else(|| body["id"].as_str());
+    let Some(channel) = workspace.channels.iter_mut().find(|channel| id.is_some_and(|id| channel["id"] == id)) else {
+        let mut channel = workspace::channel(body);
+        if let Some(id) = id {
+            channel["id"] = id.into();
+        }
+        workspace.channels.push(channel.clone());
+        let short = json!({
+            "id": channel["id"], "name": channel["name"], "created": channel["created"], "creator": channel["creator"],
+        });
+        return (channel, Some(json!({ "type": "channel_created", "channel": short })));
+    };
+    let before = channel.clone();
+    merge(channel, body);
+    channel["updated"] = crate::lambda::now().as_millisecond().into();
+    let short = json!({ "id": channel["id"], "name": channel["name"], "created": channel["created"] });
+    let event = if channel["name"] != before["name"] {
+        channel["name_normalized"] = channel["name"].clone();
+        Some(json!({ "type": "channel_rename", "channel": short }))
+    } else if channel["is_archived"] != before["is_archived"] {
+        let kind = if channel["is_archived"] == true { "channel_archive" } else { "channel_unarchive" };
+        Some(json!({ "type": kind, "channel": channel["id"], "user": "U0ADA000001" }))
+    } else {
+        None
+    };
+    (channel.clone(), event)
+}
+
+/// Creates a user or changes one; with the type of the event that tells of it.
+fn change_user(workspace: &mut workspace::Workspace, id: Option<&str>, body: &Value) -> (Value, &'static str) {
+    let id = id.or_else(|| body["id"].as_str());
+    match workspace.users.iter_mut().find(|user| id.is_some_and(|id| user["id"] == id)) {
+        Some(user) => {
+            merge(user, body);
+            (user.clone(), "user_change")
+        }
+        None => {
+            let mut user = workspace::user(workspace.id, body);
+            if let Some(id) = id {
+                user["id"] = id.into();
+            }
+            workspace.users.push(user.clone());
+            (user, "team_join")
+        }
+    }
+}
+
+fn trigger() -> String {
+    format!("398738663015.47445629121.{}", random(16))
+}

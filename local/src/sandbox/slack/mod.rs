@@ -1,0 +1,86 @@
+//! Slack: <https://docs.slack.dev>. Errors are `ok: false` with status 200; tokens rotate.
+
+mod control;
+mod events;
+mod install;
+mod methods;
+mod workspace;
+
+#[cfg(test)]
+mod tests;
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use self::workspace::{Workspace, seed};
+use super::{
+    App,
+    call::{Call, Reply},
+    deliver::Outbox,
+    oauth::{Grants, Rules},
+    opaque::random,
+    server::{Outcome, Vendor},
+};
+
+/// The app's id, in events and token answers.
+const APP_ID: &str = "A0SANDBOX01";
+
+/// See the module.
+pub(super) struct Slack {
+    app: App,
+    grants: Grants,
+    workspaces: Vec<Workspace>,
+    outbox: Outbox,
+}
+
+/// <https://docs.slack.dev/authentication/using-token-rotation>, read 2026-11: 12 hours, refresh tokens for one use.
+const RULES: Rules = Rules {
+    code: || format!("1234567890.4738291056.{}", random(64)),
+    access: |kind| format!("xoxe.xox{}-1-{}", if kind == "user" { "p" } else { "b" }, random(60)),
+    refresh: || format!("xoxe-1-{}", random(60)),
+    life: 43200,
+    single_use: true,
+};
+
+impl Slack {
+    pub(super) fn new(app: App, outbox: Outbox) -> Self {
+        Self { app, grants: Grants::new(RULES), workspaces: seed(), outbox }
+    }
+
+    fn workspace(&self, id: &str) -> Option<&Workspace> {
+        self.workspaces.iter().find(|workspace| workspace.id == id)
+    }
+}
+
+impl Vendor for Slack {
+    fn answer(&mut self, call: &Call) -> Reply {
+        match (call.method.as_str(), call.path.as_str()) {
+            ("GET", "/oauth/v2/authorize") => self.ask(call),
+            ("POST", "/oauth/v2/authorize") => self.decide(call),
+            ("GET" | "POST", "/api/oauth.v2.access") => self.access(call),
+            ("GET" | "POST", path) if path.starts_with("/api/") => self.method(&path["/api/".len()..], call),
+            _ => Reply::html(StatusCode::NOT_FOUND, "<!doctype html><title>Slack</title>404\n".to_owned()),
+        }
+    }
+
+    /// <https://docs.slack.dev/apis/web-api/rate-limits>
+    fn limited(&self, _call: &Call, wait: u64) -> Reply {
+        let reply = Reply::json(StatusCode::TOO_MANY_REQUESTS, &json!({ "ok": false, "error": "ratelimited" }));
+        reply.with("retry-after", &wait.to_string())
+    }
+
+    fn administer(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {
+        self.control(method, path, body)
+    }
+}
+
+/// `ok: false` with status 200.
+fn error(code: &str) -> Reply {
+    Reply::json(StatusCode::OK, &json!({ "ok": false, "error": code }))
+}
+
+/// `ok: true` and these fields.
+fn ok(mut fields: Value) -> Reply {
+    fields["ok"] = true.into();
+    Reply::json(StatusCode::OK, &fields)
+}

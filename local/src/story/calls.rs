@@ -1,0 +1,85 @@
+//! Calls to providers for the application.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{Outcome, Story, expect};
+use crate::report::Failed;
+
+impl Story<'_> {
+    pub(super) async fn action(&self) -> Outcome {
+        let before = self.messages().await?;
+        let input = json!({ "channel": "C0GENERAL01", "text": "Hello from the story" });
+        let (status, body) = self.api(Method::POST, "/actions/slack/post_message", &input).await?;
+        expect(status == 200 && body["ts"].is_string(), || format!("answered {status} {body}"))?;
+        expect(self.messages().await? == before + 1, || "the message is not in Slack".into())?;
+        let (status, body) = self.api(Method::POST, "/actions/slack/post_message", &json!({ "text": "" })).await?;
+        let fields = body["error"]["fields"].as_array().map_or(0, Vec::len);
+        expect(status == 422 && fields == 2, || format!("wrong input answered {status} {body}"))?;
+        let nowhere = json!({ "channel": "C0NOWHERE", "text": "Hello" });
+        let (status, body) = self.api(Method::POST, "/actions/slack/post_message", &nowhere).await?;
+        let words = body["error"]["message"].as_str().unwrap_or_default();
+        expect(status == 422 && words.contains("no such channel"), || format!("no channel answered {status} {body}"))?;
+        Ok((format!("posted once; 2 fields named in wrong input; {words:?}"), ()))
+    }
+
+    pub(super) async fn proxy(&self) -> Outcome {
+        let calls = [
+            ("/proxy/slack/auth.test", "/team_id", json!("T0SANDBOX")),
+            ("/proxy/stripe/v1/account", "/id", json!("acct_local")),
+            (
+                "/proxy/google-calendar/calendars/team%40group.calendar.google.com",
+                "/id",
+                json!("team@group.calendar.google.com"),
+            ),
+            ("/proxy/gmail/users/me/profile", "/emailAddress", json!("ada@example.com")),
+        ];
+        for (path, pointer, expected) in &calls {
+            let (status, body) = self.api(Method::GET, path, &Value::Null).await?;
+            let right = status == 200 && body.pointer(pointer) == Some(expected);
+            expect(right, || format!("{path} answered {status} {body}"))?;
+        }
+        let (status, body) = self.api(Method::GET, "/proxy/slack/..%2f..%2fadmin", &Value::Null).await?;
+        expect(status == 422, || format!("a path that climbs answered {status} {body}"))?;
+        let (status, _) = self.browser_call("/proxy/slack/auth.test").await?;
+        expect(status == 401, || format!("a browser's cookie was answered {status}, not 401"))?;
+        Ok((format!("{} providers; a path that climbs 422; a cookie 401", calls.len()), ()))
+    }
+
+    /// Slack answers 429 with a wait, then works.
+    pub(super) async fn slow_down(&self) -> Outcome {
+        let slack = &self.stack.sandbox.slack_url;
+        let before = self.messages().await?;
+        let limited = |times: u32, seconds: &str| {
+            json!({ "match": "chat.postMessage", "times": times, "effect": {
+                "status": 429, "headers": { "Retry-After": seconds }, "body": { "ok": false, "error": "ratelimited" } } })
+        };
+        self.admin(slack, Method::POST, "faults", &limited(1, "1")).await?;
+        let input = json!({ "channel": "C0GENERAL01", "text": "After a pause" });
+        let start = std::time::Instant::now();
+        let (status, body) = self.api(Method::POST, "/actions/slack/post_message", &input).await?;
+        let took = start.elapsed();
+        expect(status == 200, || format!("answered {status} {body}"))?;
+        expect(took.as_millis() >= 1000, || format!("Slack's second was not waited for: {took:?}"))?;
+        expect(self.messages().await? == before + 1, || "the message is not in Slack exactly once".into())?;
+        self.admin(slack, Method::POST, "faults", &limited(1, "120")).await?;
+        let (status, body) = self.api(Method::POST, "/actions/slack/post_message", &input).await?;
+        let words = body["error"]["message"].as_str().unwrap_or_default();
+        let told = status == 429 && words.contains("slow down") && body["error"]["retry_at"].is_string();
+        expect(told, || format!("two minutes answered {status} {body}"))?;
+        expect(self.messages().await? == before + 1, || "a refused message was posted".into())?;
+        let (status, _) = self.api(Method::POST, "/actions/slack/post_message", &input).await?;
+        expect(status == 200, || format!("after the limit: {status}"))?;
+        Ok((format!("waited {took:.1?} and posted once; two minutes: {words:?}; then it worked"), ()))
+    }
+
+    async fn messages(&self) -> Result<usize, Failed> {
+        let all = self.admin(&self.stack.sandbox.slack_url, Method::GET, "messages", &Value::Null).await?;
+        Ok(all.as_array().map_or(0, Vec::len))
+    }
+
+    async fn browser_call(&self, path: &str) -> Result<(u16, String), Failed> {
+        let page = self.browser.get(&format!("{}{path}", self.stack.url)).await?;
+        Ok((page.status, page.body))
+    }
+}

@@ -1,0 +1,207 @@
+//! A call to a provider's API before and after it is made, and what an answer means.
+//!
+//! *Invariant:* a URL is built here, segment by segment, and what an answer means is decided here from data; nothing here is sent.
+
+mod meaning;
+
+use std::{borrow::Cow, fmt};
+
+use http::{HeaderMap, Method};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::grant::OAuth;
+
+pub use self::meaning::{Api, Class, Failure, Flag, retry_after};
+
+/// What stands in a path segment as it is: RFC 3986 §2.3.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A call that is not made yet. The credential is added by whoever sends it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Names the call in logs and counters: a template, never with ids or queries in it.
+    pub endpoint: Cow<'static, str>,
+    /// The method.
+    pub method: Method,
+    /// The whole address.
+    pub url: String,
+    /// Headers besides the credential and the content type.
+    pub headers: Vec<(String, String)>,
+    /// The body and its content type.
+    pub body: Option<(String, Vec<u8>)>,
+    /// Whether it may be sent again.
+    pub repeat: Repeat,
+}
+
+/// Whose API is called, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Callee {
+    /// The provider's id.
+    pub id: &'static str,
+    /// Its name for people.
+    pub name: &'static str,
+    /// The secret of the app.
+    pub app: &'static str,
+    /// Its API.
+    pub api: &'static Api,
+    /// Its grant; none for keys.
+    pub oauth: Option<&'static OAuth>,
+    /// The credential that its API takes.
+    pub credential: &'static str,
+}
+
+/// Whether a call may be sent again when nobody knows if it was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// It changes nothing, or the same when repeated.
+    Safe,
+    /// Only when it was surely not carried out.
+    Never,
+}
+
+/// What a provider answered.
+#[derive(Clone, Default)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A successful answer that is not what the provider documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the provider's answer is not what it documents ({0})")]
+pub struct Unreadable(pub &'static str);
+
+/// Bodies can hold tokens: RFC 6749 §5.1.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("status", &self.status).field("bytes", &self.body.len()).finish_non_exhaustive()
+    }
+}
+
+/// Queries, headers and bodies can hold what nobody else may read.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Request {
+    /// A call that reads.
+    pub fn get(endpoint: impl Into<Cow<'static, str>>, url: impl Into<String>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            method: Method::GET,
+            url: url.into(),
+            headers: Vec::new(),
+            body: None,
+            repeat: Repeat::Safe,
+        }
+    }
+
+    /// A call that changes something.
+    pub fn post(endpoint: impl Into<Cow<'static, str>>, url: impl Into<String>) -> Self {
+        Self { method: Method::POST, repeat: Repeat::Never, ..Self::get(endpoint, url) }
+    }
+
+    /// With these query parameters.
+    #[must_use]
+    pub fn query<'q>(mut self, pairs: impl IntoIterator<Item = (&'q str, &'q str)>) -> Self {
+        let query = form(pairs);
+        if !query.is_empty() {
+            self.url.push(if self.url.contains('?') { '&' } else { '?' });
+            self.url.push_str(&query);
+        }
+        self
+    }
+
+    /// With a body of JSON.
+    #[must_use]
+    pub fn json(self, body: &Value) -> Self {
+        Self { body: Some(("application/json; charset=utf-8".into(), body.to_string().into_bytes())), ..self }
+    }
+
+    /// With a form as body.
+    #[must_use]
+    pub fn form<'q>(self, pairs: impl IntoIterator<Item = (&'q str, &'q str)>) -> Self {
+        Self { body: Some(("application/x-www-form-urlencoded".into(), form(pairs).into_bytes())), ..self }
+    }
+
+    /// With this header.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Repeating it changes nothing more.
+    #[must_use]
+    pub fn safe(self) -> Self {
+        Self { repeat: Repeat::Safe, ..self }
+    }
+}
+
+impl Reply {
+    /// Whether the status says that it worked. The body may still say otherwise: see [`Api::meaning`].
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// A header, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body as JSON of this shape. The parser's own words could quote the body, so they are left out.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Unreadable> {
+        serde_json::from_slice(&self.body).map_err(|_| Unreadable("its JSON"))
+    }
+}
+
+/// A form, or a query.
+pub fn form<'q>(pairs: impl IntoIterator<Item = (&'q str, &'q str)>) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+/// A path segment, percent-encoded. Dots alone would climb, so they are encoded too.
+pub fn segment(text: &str) -> Cow<'_, str> {
+    match text {
+        "." => Cow::Borrowed("%2E"),
+        ".." => Cow::Borrowed("%2E%2E"),
+        _ => utf8_percent_encode(text, SEGMENT).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_path_separator_can_not_become_one() {
+        assert_eq!(
+            segment("en.usa#holiday@group.v.calendar.google.com"),
+            "en.usa%23holiday%40group.v.calendar.google.com"
+        );
+        assert_eq!(
+            [segment(".."), segment("."), segment("a/b"), segment("a b?")],
+            ["%2E%2E", "%2E", "a%2Fb", "a%20b%3F"]
+        );
+    }
+
+    #[test]
+    fn neither_requests_nor_replies_show_what_they_carry() {
+        let request =
+            Request::post("x", "https://a/b").query([("token", "T-1")]).form([("code", "T-2")]).header("h", "T-3");
+        let reply = Reply { status: 200, headers: HeaderMap::new(), body: b"T-4".to_vec() };
+        let shown = format!("{request:?} {reply:?}");
+        assert!(!shown.contains("T-"), "{shown}");
+    }
+}

@@ -1,0 +1,361 @@
+//! The OAuth 2.0 grant of a provider as data, and the reading of what its token endpoint answers.
+//!
+//! *Invariant:* a token is never made up: an answer without a usable access token is a refusal or unreadable, whatever its status.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::call::{Flag, Reply, form};
+
+/// How a provider gives access.
+#[derive(Debug, Clone, Copy)]
+pub struct OAuth {
+    /// Where the user is sent.
+    pub authorize: &'static str,
+    /// Where codes and refresh tokens are exchanged.
+    pub token: &'static str,
+    /// How the app proves who it is there.
+    pub client_auth: ClientAuth,
+    /// What is asked for.
+    pub scopes: &'static [&'static str],
+    /// What stands between scopes, in requests and answers.
+    pub scope_separator: &'static str,
+    /// Whether the provider checks a PKCE verifier (RFC 7636).
+    pub pkce: bool,
+    /// Sent along when the user is sent.
+    pub authorize_params: &'static [(&'static str, &'static str)],
+    /// The issuer that the callback's `iss` must name if it is there (RFC 9207).
+    pub issuer: Option<&'static str>,
+    /// The tokens that an answer can carry.
+    pub tokens: &'static [Token],
+    /// How a failure inside a successful answer shows.
+    pub failed: Option<Flag>,
+    /// Errors that mean that the grant is over, so that only the user can help.
+    pub dead: &'static [&'static str],
+    /// A token is refreshed when less than this is left of its life.
+    pub margin: Duration,
+    /// How a grant is given back.
+    pub revoke: Option<Revoke>,
+}
+
+/// How the app proves who it is: RFC 6749 §2.3.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// Id and secret in the form.
+    Form,
+    /// Id and secret as HTTP Basic.
+    Basic,
+}
+
+/// One token of an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Token {
+    /// The name of the credential that it becomes.
+    pub name: &'static str,
+    /// The JSON pointer to the object that holds it; empty for the answer itself.
+    pub at: &'static str,
+    /// Whether an answer without it is unreadable.
+    pub required: bool,
+}
+
+/// How a grant is given back.
+#[derive(Debug, Clone, Copy)]
+pub struct Revoke {
+    /// Where.
+    pub url: &'static str,
+    /// How the token is sent.
+    pub token: RevokedBy,
+    /// Whether it ends all that the account granted the app, at other providers of the same app too.
+    pub whole_account: bool,
+}
+
+/// How the token that is to end is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RevokedBy {
+    /// As the credential of the call.
+    Bearer,
+    /// As `token` in the form (RFC 7009), the app proving itself as at the token endpoint.
+    Form,
+}
+
+/// Tokens as a provider issued them.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// The name of the credential.
+    pub name: &'static str,
+    /// The access token.
+    pub access: SecretString,
+    /// The refresh token, if there came one.
+    pub refresh: Option<SecretString>,
+    /// How long the access token lives; none if the provider does not say.
+    pub life: Option<Duration>,
+    /// What was granted; none if the provider does not say, which means what was asked for.
+    pub scopes: Option<Vec<String>>,
+}
+
+/// Why there are no tokens.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GrantError {
+    /// The grant is over.
+    #[error("the provider ended the grant ({0})")]
+    Ended(String),
+    /// The provider refuses for another reason, such as a wrong client secret.
+    #[error("the provider refused ({0})")]
+    Refused(String),
+    /// The provider fails, or what it answers is not what it documents. The tokens that exist may still be good.
+    #[error("the provider did not give a usable answer ({0})")]
+    Unusable(&'static str),
+}
+
+/// The longest life of a token that is believed.
+const MAX_LIFE: Duration = Duration::from_hours(24 * 366 * 10);
+
+#[derive(Deserialize)]
+struct Answer {
+    access_token: SecretString,
+    refresh_token: Option<SecretString>,
+    expires_in: Option<Value>,
+    scope: Option<String>,
+    token_type: Option<String>,
+}
+
+impl OAuth {
+    /// The address to send the user to.
+    pub fn authorize_url(
+        &self,
+        client_id: &str,
+        redirect_uri: &str,
+        scopes: &[String],
+        state: &str,
+        verifier: &str,
+    ) -> String {
+        let scope = scopes.join(self.scope_separator);
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
+        let mut pairs = vec![
+            ("response_type", "code"),
+            ("client_id", client_id),
+            ("redirect_uri", redirect_uri),
+            ("scope", &scope),
+            ("state", state),
+        ];
+        if self.pkce {
+            pairs.extend([("code_challenge", challenge.as_str()), ("code_challenge_method", "S256")]);
+        }
+        pairs.extend(self.authorize_params);
+        format!("{}?{}", self.authorize, form(pairs))
+    }
+
+    /// Reads what the token endpoint answered to a code, and the whole answer.
+    pub fn read(&self, reply: &Reply) -> Result<(Vec<Issued>, Value), GrantError> {
+        self.read_tokens(self.tokens, reply)
+    }
+
+    fn read_tokens(&self, tokens: &[Token], reply: &Reply) -> Result<(Vec<Issued>, Value), GrantError> {
+        if reply.status == 429 || reply.status >= 500 {
+            return Err(GrantError::Unusable("it is busy or down"));
+        }
+        let body: Value = serde_json::from_slice(&reply.body).map_err(|_| GrantError::Unusable("it is not JSON"))?;
+        let failed = self.failed.is_some_and(|flag| body.pointer(flag.pointer) != Some(&Value::Bool(true)));
+        // Some providers answer errors with a success: an `error` decides.
+        if let Some(code) = body.get("error").and_then(Value::as_str) {
+            let ended = self.dead.contains(&code);
+            let code: String = code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(64).collect();
+            return Err(if ended { GrantError::Ended(code) } else { GrantError::Refused(code) });
+        }
+        if failed || !reply.is_success() {
+            return Err(GrantError::Unusable("neither tokens nor a reason"));
+        }
+        let mut all = Vec::new();
+        for token in tokens {
+            let issued = body.pointer(token.at).and_then(|part| self.issued(token.name, part));
+            match issued {
+                Some(issued) => all.push(issued),
+                None if token.required => return Err(GrantError::Unusable("it has no usable access token")),
+                None => {}
+            }
+        }
+        if all.is_empty() {
+            return Err(GrantError::Unusable("it has no usable access token"));
+        }
+        Ok((all, body))
+    }
+
+    /// Reads what the token endpoint answered to a refresh of one token: it stands at the top, whichever it is.
+    pub fn read_refreshed(&self, name: &'static str, reply: &Reply) -> Result<Issued, GrantError> {
+        let token = [Token { name, at: "", required: true }];
+        let (mut all, _) = self.read_tokens(&token, reply)?;
+        all.pop().ok_or(GrantError::Unusable("it has no usable access token"))
+    }
+
+    fn issued(&self, name: &'static str, part: &Value) -> Option<Issued> {
+        let answer = Answer::deserialize(part).ok()?;
+        let bearer = answer.token_type.as_deref().is_none_or(|kind| !kind.eq_ignore_ascii_case("mac"));
+        let usable = |token: &SecretString| {
+            let token = token.expose_secret();
+            !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic())
+        };
+        if !bearer || !usable(&answer.access_token) {
+            return None;
+        }
+        let scopes = answer.scope.map(|scope| {
+            let parts = scope.split(|c: char| c == ' ' || self.scope_separator.contains(c));
+            parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        });
+        Some(Issued {
+            name,
+            access: answer.access_token,
+            refresh: answer.refresh_token.filter(usable),
+            life: answer.expires_in.as_ref().and_then(life),
+            scopes,
+        })
+    }
+}
+
+/// The life that `expires_in` tells: a number, or one in quotes. Anything else tells nothing, and a 401 will.
+fn life(expires_in: &Value) -> Option<Duration> {
+    let seconds = expires_in.as_f64().or_else(|| expires_in.as_str()?.trim().parse().ok())?;
+    (seconds.is_finite() && seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(MAX_LIFE.as_secs_f64())))
+}
+
+/// The PKCE verifier of a state. It follows from the state under the client's secret, so there is none to store, and
+/// whoever sees the state on its way through the browser can't know it.
+pub fn verifier(state: &str, client_secret: &SecretString) -> String {
+    // HMAC takes keys of any length.
+    let mac = Hmac::<Sha256>::new_from_slice(client_secret.expose_secret().as_bytes());
+    mac.map(|mac| URL_SAFE_NO_PAD.encode(mac.chain_update("pkce ").chain_update(state).finalize().into_bytes()))
+        .unwrap_or_default()
+}
+
+/// Whether `to` is a path of our own host: what may follow `Location` without leading anywhere else.
+pub fn is_own_path(to: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_graphic() && b != b'\\';
+    let second = to.as_bytes().get(1).copied();
+    let lower = to.to_ascii_lowercase();
+    to.len() <= 2048
+        && to.starts_with('/')
+        && second != Some(b'/')
+        && to.bytes().all(legal)
+        // Encoded slashes and control characters right after the first slash are slashes to some.
+        && !["/%2f", "/%5c", "/%09", "/%0a", "/%0d"].iter().any(|bad| lower.starts_with(bad))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    const OAUTH: OAuth = OAuth {
+        authorize: "https://slack.com/oauth/v2/authorize",
+        token: "https://slack.com/api/oauth.v2.access",
+        client_auth: ClientAuth::Form,
+        scopes: &["channels:read"],
+        scope_separator: ",",
+        pkce: true,
+        authorize_params: &[("prompt", "consent")],
+        issuer: None,
+        tokens: &[
+            Token { name: "bot", at: "", required: true },
+            Token { name: "user", at: "/authed_user", required: false },
+        ],
+        failed: None,
+        dead: &["invalid_grant"],
+        margin: Duration::from_mins(15),
+        revoke: None,
+    };
+
+    fn read(status: u16, body: &str) -> Result<(Vec<Issued>, Value), GrantError> {
+        OAUTH.read(&Reply { status, headers: HeaderMap::new(), body: body.into() })
+    }
+
+    #[test]
+    fn each_token_of_an_answer_becomes_a_credential() {
+        let (all, _) = read(
+            200,
+            r#"{"access_token":"a","refresh_token":"r","expires_in":43200,"scope":"x,y",
+            "authed_user":{"access_token":"u","token_type":"user"}}"#,
+        )
+        .unwrap();
+        assert_eq!(all.iter().map(|it| it.name).collect::<Vec<_>>(), ["bot", "user"]);
+        assert_eq!(all[0].life, Some(Duration::from_hours(12)));
+        assert_eq!(all[0].scopes.as_deref().unwrap(), ["x", "y"]);
+        assert!(all[1].refresh.is_none() && all[1].life.is_none());
+    }
+
+    #[test]
+    fn hostile_answers_give_no_token_and_an_absent_life_is_no_number() {
+        for (status, body) in [
+            (200, "<html>"),
+            (200, "{}"),
+            (200, r#"{"access_token":""}"#),
+            (200, r#"{"access_token":"a\r\nb"}"#),
+            (200, r#"{"access_token":"a","token_type":"mac"}"#),
+            (302, ""),
+            (503, r#"{"access_token":"a"}"#),
+        ] {
+            assert!(matches!(read(status, body), Err(GrantError::Unusable(_))), "{status} {body}");
+        }
+        for (expires_in, expected) in [
+            ("null", None),
+            ("-1", None),
+            ("\"3600\"", Some(Duration::from_hours(1))),
+            ("\"soon\"", None),
+            ("1e18", Some(MAX_LIFE)),
+            ("{}", None),
+        ] {
+            let (all, _) = read(200, &format!(r#"{{"access_token":"a","expires_in":{expires_in}}}"#)).unwrap();
+            assert_eq!(all[0].life, expected, "{expires_in}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_a_success_is_an_error_and_only_some_end_the_grant() {
+        assert_eq!(
+            read(200, r#"{"ok":false,"error":"bad_client"}"#).unwrap_err(),
+            GrantError::Refused("bad_client".into())
+        );
+        assert_eq!(read(400, r#"{"error":"invalid_grant"}"#).unwrap_err(), GrantError::Ended("invalid_grant".into()));
+        assert!(matches!(read(429, r#"{"error":"invalid_grant"}"#), Err(GrantError::Unusable(_))));
+    }
+
+    #[test]
+    fn only_paths_of_our_own_lead_back() {
+        for good in ["/", "/settings/integrations", "/a?b=c#d"] {
+            assert!(is_own_path(good), "{good}");
+        }
+        for bad in [
+            "",
+            "//evil",
+            "/\\evil",
+            "https:evil",
+            "%09//",
+            "/%2fevil",
+            "/%2Fevil",
+            "javascript:alert(1)",
+            "/a\r\nb",
+            "/ b",
+            "/\t/x",
+        ] {
+            assert!(!is_own_path(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_verifier_follows_from_state_and_secret_and_meets_the_standard() {
+        let one = verifier("s1", &"secret".into());
+        assert_eq!(one.len(), 43, "RFC 7636 asks for 43 to 128");
+        assert_ne!(one, verifier("s2", &"secret".into()));
+        assert_ne!(one, verifier("s1", &"other".into()));
+        let url = OAUTH.authorize_url("id", "https://a/cb", &["x".into(), "y".into()], "s1", &one);
+        assert!(
+            url.contains("code_challenge_method=S256") && url.contains("scope=x%2Cy") && !url.contains(&one),
+            "{url}"
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! What functions that call providers share: calls, the integrations they are made for, and the bus that hears when one ends.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    IntegrationKey, Problem, Reply, Request,
+    call::{Callee, Failure},
+    integration::State,
+};
+use jiff::Timestamp;
+
+use crate::{
+    aws::{Aws, AwsError, AwsInitError},
+    bus::Bus,
+    calls::{CallError, Calls},
+    clock,
+    config::Env,
+    credentials::Credentials,
+    envelope::Vault,
+    health::Health,
+    integrations::Integrations,
+    outbound::{Outbound, Rewrites},
+    secrets::Secrets,
+    tokens::Tokens,
+};
+
+/// What an [`Access`] is configured by.
+#[derive(Debug)]
+pub struct AccessConfig {
+    integrations_table: String,
+    credentials_table: String,
+    health_table: String,
+    token_key: String,
+    event_bus: String,
+    secret_prefix: String,
+    secret_cache: Duration,
+    refresh_lease: Duration,
+    rewrites: Rewrites,
+}
+
+impl AccessConfig {
+    /// Reads it.
+    pub fn read(env: &mut Env) -> Self {
+        Self {
+            integrations_table: env.text("INTEGRATIONS_TABLE"),
+            credentials_table: env.text("CREDENTIALS_TABLE"),
+            health_table: env.text("HEALTH_TABLE"),
+            token_key: env.text("TOKEN_KEY"),
+            event_bus: env.text("EVENT_BUS"),
+            secret_prefix: env.text("SECRET_PREFIX"),
+            secret_cache: env.seconds("SECRET_CACHE_SECONDS"),
+            refresh_lease: env.seconds("REFRESH_LEASE_SECONDS"),
+            rewrites: env.rewrites(),
+        }
+    }
+}
+
+/// Calls to providers in the name of integrations.
+#[derive(Debug)]
+pub struct Access {
+    /// Makes the calls.
+    pub calls: Calls,
+    /// In whose name.
+    pub integrations: Integrations,
+    /// Hears when a grant ends.
+    pub bus: Bus,
+}
+
+impl Access {
+    /// Makes the clients.
+    pub fn new(aws: &Aws, config: &AccessConfig) -> Result<Self, AwsInitError> {
+        let vault = Vault::new(aws, &config.token_key, &config.secret_prefix);
+        let credentials = Credentials::new(aws, &config.credentials_table, vault, config.refresh_lease);
+        let outbound = Outbound::new(config.rewrites.clone())?;
+        let apps = Arc::new(Secrets::new(aws, &config.secret_prefix, config.secret_cache));
+        Ok(Self {
+            calls: Calls {
+                tokens: Tokens::new(credentials, outbound, apps),
+                health: Health::new(aws, &config.health_table),
+            },
+            integrations: Integrations::new(aws, &config.integrations_table),
+            bus: Bus::new(aws, &config.event_bus),
+        })
+    }
+
+    /// The way out, for what is not a call to an API.
+    pub fn outbound(&self) -> &Outbound {
+        &self.calls.tokens.outbound
+    }
+
+    /// Makes a call; if it shows that the grant is over, the integration says so from now on.
+    pub async fn call(
+        &self,
+        callee: &Callee,
+        owner: &IntegrationKey,
+        request: &Request,
+        holder: &str,
+        deadline: Timestamp,
+    ) -> Result<Reply, CallError> {
+        let outcome = self.calls.call(callee, owner, request, holder, deadline).await;
+        if let Err(CallError::Failed(Failure::GrantEnded, _)) = outcome {
+            self.ended(callee.name, owner).await?;
+        }
+        outcome
+    }
+
+    /// The provider ended a grant: only its user can help.
+    pub async fn ended(&self, name: &str, owner: &IntegrationKey) -> Result<(), AwsError> {
+        let sentence = Problem::reconnect_required(name).message;
+        let now = clock::now();
+        if self.integrations.end(owner, State::ReconnectRequired, Some(&sentence), now).await? {
+            let kind = "integration.reconnect_required";
+            let id = format!("{}:{kind}:{}", owner.id(), now.as_millisecond());
+            let data = serde_json::json!({ "message": sentence });
+            self.bus.announce(kind, &id, owner, now, &data).await?;
+        }
+        Ok(())
+    }
+}

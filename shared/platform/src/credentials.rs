@@ -1,0 +1,358 @@
+//! The credentials table: tokens and keys, encrypted, each with a version that every change moves.
+//!
+//! *Invariant:* a credential is replaced only by a write that is conditional on the version it replaces, so a late writer
+//! never overwrites a newer token, and one that was deleted is not revived.
+
+use std::{collections::HashMap, time::Duration};
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::SdkError,
+    operation::{
+        delete_item::DeleteItemError,
+        update_item::{UpdateItemError, UpdateItemOutput},
+    },
+    primitives::Blob,
+    types::{AttributeValue, ReturnValue},
+};
+use domain::{IntegrationKey, grant::Issued};
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+
+use crate::{
+    aws::{Aws, AwsError, client},
+    due::shard,
+    envelope::{DataKey, Owner, Vault},
+    item::{Item, malformed, n, number, s, text},
+};
+
+/// A refresh token that is never used dies with some providers; one without a known end is used this often.
+const KEEP_ALIVE: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// The table, and the keys that open what is in it.
+#[derive(Debug)]
+pub struct Credentials {
+    client: Client,
+    table: String,
+    vault: Vault,
+    lease: Duration,
+}
+
+/// One credential, opened.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// Its name.
+    pub name: String,
+    /// Whose it is.
+    pub owner: IntegrationKey,
+    /// Moves with every change.
+    pub version: i64,
+    /// The access token, or the key.
+    pub access: SecretString,
+    /// The refresh token.
+    pub refresh: Option<SecretString>,
+    /// When the access token ends; none if it does not, or nobody knows.
+    pub expires_at: Option<Timestamp>,
+    /// How often in a row refreshing failed.
+    pub failures: u32,
+    /// Since when a refresh is under way whose end is not known.
+    pub refreshing_since: Option<Timestamp>,
+    key: DataKey,
+    fence: i64,
+}
+
+/// What trying to lease a credential led to.
+#[derive(Debug)]
+pub enum Leasing {
+    /// It is ours to refresh; this is how it stands.
+    Won(Box<Credential>),
+    /// Somebody else refreshes it, or has.
+    Lost,
+}
+
+impl Credentials {
+    /// The table of this name; leases end after `lease`.
+    pub fn new(aws: &Aws, table: impl Into<String>, vault: Vault, lease: Duration) -> Self {
+        let client = client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB");
+        Self { client, table: table.into(), vault, lease }
+    }
+
+    /// One credential, read consistently.
+    pub async fn get(&self, integration_id: &str, name: &str, now: Timestamp) -> Result<Option<Credential>, AwsError> {
+        let call = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let call = call.key("integration_id", s(integration_id)).key("credential", s(name));
+        let output = call.send().await.map_err(|error| AwsError::new("dynamodb:GetItem", &error))?;
+        match output.item() {
+            Some(item) => Ok(Some(self.read(item, now).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Stores what a new grant brought, in place of what was there. `margin` before its end a token is due.
+    pub async fn put(
+        &self,
+        owner: &IntegrationKey,
+        issued: &[Issued],
+        margin: Duration,
+        now: Timestamp,
+    ) -> Result<(), AwsError> {
+        let id = owner.id();
+        let key = self.vault.make(context(owner, &id)).await?;
+        // Times count up over disconnections too, so that what an earlier grant's refresh still writes is refused.
+        let version = now.as_millisecond();
+        for issued in issued {
+            let mut item = sealed(owner, issued, None, version, &key)?;
+            item.extend(due(&id, issued, margin, now));
+            let names =
+                [("user_id", s(&owner.user_id)), ("integration", s(owner.account())), ("granted_at", n(version))];
+            item.extend(names.map(|(name, value)| (name.to_owned(), value)));
+            let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
+            let put = put.condition_expression("attribute_not_exists(version) OR version < :version");
+            let put = put.expression_attribute_values(":version", n(version));
+            put.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", &error))?;
+        }
+        // What the new grant did not bring is of the old one.
+        self.delete(&id, now - SignedDuration::from_millis(1)).await
+    }
+
+    /// Leases a credential that still has this version, for `owner`, and marks that a refresh is under way.
+    pub async fn lease(
+        &self,
+        integration_id: &str,
+        name: &str,
+        version: i64,
+        holder: &str,
+        now: Timestamp,
+    ) -> Result<Leasing, AwsError> {
+        let call = self.update(integration_id, name).return_values(ReturnValue::AllNew).update_expression(
+            "SET holder = :holder, lease_until = :until, fence = if_not_exists(fence, :zero) + :one, \
+             refreshing_since = if_not_exists(refreshing_since, :now)",
+        );
+        let call = call
+            .condition_expression(
+                "version = :version AND (attribute_not_exists(lease_until) OR lease_until <= :now OR holder = :holder)",
+            )
+            .expression_attribute_values(":holder", s(holder))
+            .expression_attribute_values(":until", n((now + self.lease).as_millisecond()))
+            .expression_attribute_values(":now", n(now.as_millisecond()))
+            .expression_attribute_values(":version", n(version))
+            .expression_attribute_values(":zero", n(0))
+            .expression_attribute_values(":one", n(1));
+        match conditional(call.send().await)? {
+            Some(output) => {
+                let item = output.attributes().ok_or_else(|| malformed("version"))?;
+                Ok(Leasing::Won(Box::new(self.read(item, now).await?)))
+            }
+            None => Ok(Leasing::Lost),
+        }
+    }
+
+    /// Stores what a refresh brought, unless the version moved meanwhile. A rotated refresh token replaces the old one, an
+    /// absent one never does. The lease is not asked for: a rotated token is too precious to be dropped because it came late.
+    pub async fn rotate(
+        &self,
+        old: &Credential,
+        issued: &Issued,
+        margin: Duration,
+        now: Timestamp,
+    ) -> Result<Option<Credential>, AwsError> {
+        let id = old.owner.id();
+        let version = old.version + 1;
+        let mut values = sealed(&old.owner, issued, old.refresh.as_ref(), version, &old.key)?;
+        values.extend(due(&id, issued, margin, now));
+        values.retain(|name, _| name != "integration_id" && name != "credential");
+        let removed = ["holder", "lease_until", "refreshing_since", "failures", "expires_at", "due_shard", "due_at"];
+        let mut call = self.update(&id, &old.name);
+        let mut set = Vec::new();
+        for (index, (name, value)) in values.iter().enumerate() {
+            set.push(format!("#{index} = :{index}"));
+            call = call.expression_attribute_names(format!("#{index}"), name);
+            call = call.expression_attribute_values(format!(":{index}"), value.clone());
+        }
+        let removed: Vec<_> = removed.into_iter().filter(|name| !values.contains_key(*name)).collect();
+        let call = call
+            .update_expression(format!("SET {} REMOVE {}", set.join(", "), removed.join(", ")))
+            .condition_expression("version = :old")
+            .expression_attribute_values(":old", n(old.version));
+        if conditional(call.send().await)?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Credential {
+            version,
+            access: issued.access.clone(),
+            refresh: issued.refresh.clone().or_else(|| old.refresh.clone()),
+            expires_at: issued.life.map(|life| now + life),
+            failures: 0,
+            refreshing_since: None,
+            ..old.clone()
+        }))
+    }
+
+    /// Gives a lease back after a failure, and makes the credential due again at `due_at`; never, if none.
+    ///
+    /// `unknown` keeps the mark of a refresh whose end nobody knows.
+    pub async fn release(&self, held: &Credential, due_at: Option<Timestamp>, unknown: bool) -> Result<(), AwsError> {
+        let mut removed = vec!["holder", "lease_until"];
+        removed.extend((!unknown).then_some("refreshing_since"));
+        removed.extend(due_at.is_none().then_some("due_at, due_shard"));
+        let mut set = String::from("SET failures = if_not_exists(failures, :zero) + :one");
+        let mut call = self.update(&held.owner.id(), &held.name);
+        if let Some(due_at) = due_at {
+            set.push_str(", due_at = :due_at");
+            call = call.expression_attribute_values(":due_at", n(due_at.as_second()));
+        }
+        let call = call
+            .update_expression(format!("{set} REMOVE {}", removed.join(", ")))
+            .condition_expression("version = :version AND fence = :fence")
+            .expression_attribute_values(":version", n(held.version))
+            .expression_attribute_values(":fence", n(held.fence))
+            .expression_attribute_values(":zero", n(0))
+            .expression_attribute_values(":one", n(1));
+        conditional(call.send().await).map(|_| ())
+    }
+
+    /// All credentials of an integration that can be opened; for giving them back.
+    pub async fn all(&self, integration_id: &str, now: Timestamp) -> Result<Vec<Credential>, AwsError> {
+        let mut all = Vec::new();
+        for item in self.items(integration_id).await? {
+            all.push(self.read(&item, now).await?);
+        }
+        Ok(all)
+    }
+
+    /// Deletes all credentials of an integration. Those of a newer grant than `before` stay.
+    pub async fn delete(&self, integration_id: &str, before: Timestamp) -> Result<(), AwsError> {
+        for item in self.items(integration_id).await? {
+            let call = self.client.delete_item().table_name(&self.table).key("integration_id", s(integration_id));
+            let call =
+                call.key("credential", s(text(&item, "credential")?)).condition_expression("granted_at <= :before");
+            let deleted = call.expression_attribute_values(":before", n(before.as_millisecond())).send().await;
+            if let Err(error) = deleted
+                && !error.as_service_error().is_some_and(DeleteItemError::is_conditional_check_failed_exception)
+            {
+                return Err(AwsError::new("dynamodb:DeleteItem", &error));
+            }
+        }
+        Ok(())
+    }
+
+    async fn items(&self, integration_id: &str) -> Result<Vec<Item>, AwsError> {
+        let call = self.client.query().table_name(&self.table).consistent_read(true);
+        let call = call.key_condition_expression("integration_id = :id");
+        let call = call.expression_attribute_values(":id", s(integration_id));
+        let items = call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
+        items.map_err(|error| AwsError::new("dynamodb:Query", &error))
+    }
+
+    fn update(
+        &self,
+        integration_id: &str,
+        name: &str,
+    ) -> aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder {
+        let call = self.client.update_item().table_name(&self.table);
+        call.key("integration_id", s(integration_id)).key("credential", s(name))
+    }
+
+    async fn read(&self, item: &Item, now: Timestamp) -> Result<Credential, AwsError> {
+        let owner = owner(item)?;
+        let id = owner.id();
+        let name = text(item, "credential")?;
+        let version = number(item, "version")?;
+        let key = self.vault.open(context(&owner, &id), bytes(item, "data_key")?, now).await?;
+        let open = |field| key.open(&aad(&id, name, field, version), bytes(item, field)?);
+        Ok(Credential {
+            name: name.to_owned(),
+            version,
+            access: open("access")?,
+            refresh: item.contains_key("refresh").then(|| open("refresh")).transpose()?,
+            expires_at: millis(item, "expires_at"),
+            failures: number(item, "failures").unwrap_or(0),
+            refreshing_since: millis(item, "refreshing_since"),
+            fence: number(item, "fence").unwrap_or(0),
+            owner,
+            key,
+        })
+    }
+}
+
+/// The attributes of a credential of this version.
+fn sealed(
+    owner: &IntegrationKey,
+    issued: &Issued,
+    old_refresh: Option<&SecretString>,
+    version: i64,
+    key: &DataKey,
+) -> Result<Item, AwsError> {
+    let id = owner.id();
+    let seal = |field, secret| {
+        let sealed = key.seal(&aad(&id, issued.name, field, version), secret)?;
+        Ok::<_, AwsError>(AttributeValue::B(Blob::new(sealed)))
+    };
+    let mut item: HashMap<_, _> = [
+        ("integration_id", s(&id)),
+        ("credential", s(issued.name)),
+        ("version", n(version)),
+        ("access", seal("access", &issued.access)?),
+        ("data_key", AttributeValue::B(Blob::new(key.wrapped.clone()))),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    if let Some(refresh) = issued.refresh.as_ref().or(old_refresh) {
+        item.insert("refresh".to_owned(), seal("refresh", refresh)?);
+    }
+    Ok(item)
+}
+
+/// When a token is due: `margin` before its end, or before half of a life that is shorter than two margins.
+fn due(id: &str, issued: &Issued, margin: Duration, now: Timestamp) -> Vec<(String, AttributeValue)> {
+    let mut item = Vec::new();
+    let mut set = |name: &str, value| item.push((name.to_owned(), value));
+    if let Some(life) = issued.life {
+        set("expires_at", n((now + life).as_millisecond()));
+    }
+    let at = match (issued.life, &issued.refresh) {
+        (Some(life), _) => now + life.saturating_sub(margin.min(life / 2)),
+        (None, Some(_)) => now + KEEP_ALIVE,
+        // No expiry, nothing to refresh with: never due.
+        (None, None) => return item,
+    };
+    set("due_shard", n(shard(id)));
+    set("due_at", n(at.as_second()));
+    item
+}
+
+fn context<'a>(owner: &'a IntegrationKey, id: &'a str) -> Owner<'a> {
+    Owner { purpose: "credential", user_id: &owner.user_id, integration_id: id }
+}
+
+fn aad(integration_id: &str, name: &str, field: &str, version: i64) -> String {
+    format!("credentials|{integration_id}|{name}|{field}|{version}")
+}
+
+fn owner(item: &Item) -> Result<IntegrationKey, AwsError> {
+    IntegrationKey::parse(text(item, "user_id")?, text(item, "integration")?).ok_or_else(|| malformed("integration"))
+}
+
+fn bytes<'i>(item: &'i Item, name: &str) -> Result<&'i [u8], AwsError> {
+    item.get(name).and_then(|value| value.as_b().ok()).map(AsRef::as_ref).ok_or_else(|| malformed(name))
+}
+
+fn millis(item: &Item, name: &str) -> Option<Timestamp> {
+    Timestamp::from_millisecond(number(item, name).ok()?).ok()
+}
+
+/// `None` if the condition of a write did not hold.
+fn conditional<R>(
+    result: Result<UpdateItemOutput, SdkError<UpdateItemError, R>>,
+) -> Result<Option<UpdateItemOutput>, AwsError>
+where
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    match result {
+        Ok(output) => Ok(Some(output)),
+        Err(error) if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {
+            Ok(None)
+        }
+        Err(error) => Err(AwsError::new("dynamodb:UpdateItem", &error)),
+    }
+}

@@ -1,0 +1,173 @@
+//! Envelope encryption: one data key of KMS per integration, AES-256-GCM under it.
+//!
+//! *Invariant:* a ciphertext opens only where it was sealed: KMS binds the data key to user and integration, the AAD binds the
+//! ciphertext to credential, field and version. Without KMS and without a cached key there is a failure, never plaintext.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use aws_sdk_kms::{Client, primitives::Blob, types::DataKeySpec};
+use jiff::{SignedDuration, Timestamp};
+use ring::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    rand::{SecureRandom as _, SystemRandom},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
+
+use crate::aws::{Aws, AwsError, client};
+
+/// How long a data key stays in memory.
+const KEEP: SignedDuration = SignedDuration::from_mins(5);
+/// How many do.
+const MAX_KEYS: usize = 1000;
+
+/// Makes and opens data keys.
+#[derive(Debug)]
+pub struct Vault {
+    client: Client,
+    key_id: String,
+    app: String,
+    cache: Mutex<HashMap<Vec<u8>, (DataKey, Timestamp)>>,
+}
+
+/// Whom a data key is for: the encryption context.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner<'a> {
+    /// What the key protects: `credential` or `webhook_secret`.
+    pub purpose: &'static str,
+    /// The user.
+    pub user_id: &'a str,
+    /// The integration.
+    pub integration_id: &'a str,
+}
+
+/// A data key, and how KMS wrapped it.
+#[derive(Debug, Clone)]
+pub struct DataKey {
+    /// What is stored beside the ciphertexts.
+    pub wrapped: Vec<u8>,
+    key: Arc<LessSafeKey>,
+}
+
+impl Vault {
+    /// Keys under the KMS key of this id. `app` is the prefix of the stack.
+    pub fn new(aws: &Aws, key_id: impl Into<String>, app: impl Into<String>) -> Self {
+        let client = client!(aws, aws_sdk_kms, "AWS_ENDPOINT_URL_KMS");
+        Self { client, key_id: key_id.into(), app: app.into(), cache: Mutex::default() }
+    }
+
+    /// A new data key.
+    pub async fn make(&self, owner: Owner<'_>) -> Result<DataKey, AwsError> {
+        const ACTION: &str = "kms:GenerateDataKey";
+        let call = self.client.generate_data_key().key_id(&self.key_id).key_spec(DataKeySpec::Aes256);
+        let call = call.set_encryption_context(Some(self.context(owner)));
+        let output = call.send().await.map_err(|error| AwsError::new(ACTION, &error))?;
+        let wrapped = output.ciphertext_blob.map(Blob::into_inner).unwrap_or_default();
+        key(ACTION, wrapped, output.plaintext)
+    }
+
+    /// The data key that KMS wrapped so.
+    pub async fn open(&self, owner: Owner<'_>, wrapped: &[u8], now: Timestamp) -> Result<DataKey, AwsError> {
+        const ACTION: &str = "kms:Decrypt";
+        // Bound to the owner in the cache as it is in KMS.
+        let id = Self::cache_id(owner, wrapped);
+        if let Some((key, until)) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&id)
+            && *until > now
+        {
+            return Ok(key.clone());
+        }
+        let call = self.client.decrypt().key_id(&self.key_id).ciphertext_blob(Blob::new(wrapped));
+        let call = call.set_encryption_context(Some(self.context(owner)));
+        let output = call.send().await.map_err(|error| AwsError::new(ACTION, &error))?;
+        let key = key(ACTION, wrapped.to_vec(), output.plaintext)?;
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= MAX_KEYS {
+            cache.retain(|_, (_, until)| *until > now);
+        }
+        if cache.len() < MAX_KEYS {
+            cache.insert(id, (key.clone(), now + KEEP));
+        }
+        Ok(key)
+    }
+
+    fn context(&self, owner: Owner<'_>) -> HashMap<String, String> {
+        let pairs = [
+            ("app", self.app.as_str()),
+            ("purpose", owner.purpose),
+            ("user", owner.user_id),
+            ("integration", owner.integration_id),
+        ];
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+
+    fn cache_id(owner: Owner<'_>, wrapped: &[u8]) -> Vec<u8> {
+        let mut id = wrapped.to_vec();
+        for part in [owner.purpose, owner.user_id, owner.integration_id] {
+            id.push(0);
+            id.extend_from_slice(part.as_bytes());
+        }
+        id
+    }
+}
+
+fn key(action: &'static str, wrapped: Vec<u8>, plaintext: Option<Blob>) -> Result<DataKey, AwsError> {
+    let plaintext = Zeroizing::new(plaintext.map(Blob::into_inner).unwrap_or_default());
+    let key =
+        UnboundKey::new(&AES_256_GCM, &plaintext).map_err(|_| AwsError::answer(action, "not a key of 256 bits"))?;
+    Ok(DataKey { wrapped, key: Arc::new(LessSafeKey::new(key)) })
+}
+
+impl DataKey {
+    /// Encrypts. `aad` names where the ciphertext belongs.
+    pub fn seal(&self, aad: &str, secret: &SecretString) -> Result<Vec<u8>, AwsError> {
+        const ACTION: &str = "seal";
+        let mut nonce = [0; NONCE_LEN];
+        SystemRandom::new().fill(&mut nonce).map_err(|_| AwsError::answer(ACTION, "no randomness"))?;
+        let mut sealed = nonce.to_vec();
+        let mut text = secret.expose_secret().as_bytes().to_vec();
+        self.key
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut text)
+            .map_err(|_| AwsError::answer(ACTION, "too long"))?;
+        sealed.append(&mut text);
+        Ok(sealed)
+    }
+
+    /// Decrypts what was sealed under this key for the same place.
+    pub fn open(&self, aad: &str, sealed: &[u8]) -> Result<SecretString, AwsError> {
+        let wrong = || AwsError::answer("open", "the ciphertext does not belong here or was altered");
+        let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN).ok_or_else(wrong)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| wrong())?;
+        let mut buffer = Zeroizing::new(sealed.to_vec());
+        let text = self.key.open_in_place(nonce, Aad::from(aad), &mut buffer).map_err(|_| wrong())?;
+        std::str::from_utf8(text).map(SecretString::from).map_err(|_| wrong())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> DataKey {
+        let key = UnboundKey::new(&AES_256_GCM, &[byte; 32]).unwrap();
+        DataKey { wrapped: Vec::new(), key: Arc::new(LessSafeKey::new(key)) }
+    }
+
+    #[test]
+    fn a_ciphertext_opens_only_where_it_was_sealed() {
+        let long = "t".repeat(9000);
+        let sealed = key(1).seal("a|1", &long.as_str().into()).unwrap();
+        assert_eq!(key(1).open("a|1", &sealed).unwrap().expose_secret(), long);
+        assert!(key(1).open("a|2", &sealed).is_err(), "another version");
+        assert!(key(2).open("a|1", &sealed).is_err(), "another key");
+        for length in [0, 5, NONCE_LEN, sealed.len() - 1] {
+            assert!(key(1).open("a|1", &sealed[..length]).is_err(), "truncated to {length}");
+        }
+        let mut altered = sealed.clone();
+        altered[NONCE_LEN] ^= 1;
+        assert!(key(1).open("a|1", &altered).is_err(), "altered");
+        assert_ne!(sealed, key(1).seal("a|1", &long.as_str().into()).unwrap(), "a nonce is used once");
+    }
+}

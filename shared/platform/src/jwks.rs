@@ -1,0 +1,68 @@
+//! Issuers' public keys, cached in memory: read again when they are old, or when a token names a key that is not among them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use domain::{Request, jwt::Jwks};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    AwsError,
+    outbound::{Authorization, Outbound},
+};
+
+/// Issuers publish new keys days before they use them.
+const KEEP: SignedDuration = SignedDuration::from_hours(6);
+/// A key that is not there is looked for again, but not more often than this: strangers can name any.
+const REREAD: SignedDuration = SignedDuration::from_secs(30);
+/// How long reading may take: a webhook waits.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The cache.
+#[derive(Debug)]
+pub struct JwksCache {
+    outbound: Outbound,
+    cache: Mutex<HashMap<String, (Arc<Jwks>, Timestamp)>>,
+}
+
+impl JwksCache {
+    /// An empty cache.
+    pub fn new(outbound: Outbound) -> Self {
+        Self { outbound, cache: Mutex::default() }
+    }
+
+    /// The keys at `url` for checking `token`.
+    pub async fn for_token(&self, url: &str, token: &str, now: Timestamp) -> Result<Arc<Jwks>, AwsError> {
+        let cached = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(url).cloned();
+        if let Some((keys, read_at)) = &cached {
+            let keep = if keys.knows(token) { KEEP } else { REREAD };
+            if now.duration_since(*read_at) < keep {
+                return Ok(Arc::clone(keys));
+            }
+        }
+        match self.read(url).await {
+            Ok(keys) => {
+                let keys = Arc::new(keys);
+                let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+                cache.insert(url.to_owned(), (Arc::clone(&keys), now));
+                Ok(keys)
+            }
+            // Old keys still tell right from wrong.
+            Err(error) => cached.map(|(keys, _)| keys).ok_or(error),
+        }
+    }
+
+    async fn read(&self, url: &str) -> Result<Jwks, AwsError> {
+        let request = Request::get("jwks", url);
+        let reply = self.outbound.send(&request, &[], Authorization::None, TIMEOUT).await;
+        let failed = |reason: String| AwsError::answer("jwks", reason);
+        let reply = reply.map_err(|error| failed(error.to_string()))?;
+        if !reply.is_success() {
+            return Err(failed("the issuer does not give its keys".into()));
+        }
+        reply.json().map_err(|error| failed(error.to_string()))
+    }
+}

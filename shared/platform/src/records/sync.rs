@@ -1,0 +1,140 @@
+//! What syncs do with records: write pages, and delete what a full run did not see.
+
+use aws_sdk_dynamodb::{
+    operation::update_item::UpdateItemError,
+    types::{AttributeValue, Update},
+};
+use domain::{Change, record};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
+
+use super::{Records, UpsertError, item_key};
+use crate::{
+    aws::AwsError,
+    item::{Item, n, s, text},
+};
+
+/// Writes at a time.
+const CONCURRENCY: usize = 16;
+
+impl Records {
+    /// Brings the objects of a page up to date, each unless a newer state is stored. Repeating it changes nothing.
+    ///
+    /// A state that is refused as old still says that the object exists: a full run must not delete it.
+    pub async fn put_page(
+        &self,
+        integration_id: &str,
+        changes: &[Change],
+        seen_at: Timestamp,
+    ) -> Result<(), UpsertError> {
+        let put = async |change: &Change| {
+            let write = self.upsert(integration_id, change, seen_at)?;
+            if !self.put(write.0).await? && !change.deleted {
+                self.confirm(integration_id, &change.key(), seen_at).await?;
+            }
+            Ok::<_, UpsertError>(())
+        };
+        stream::iter(changes.iter().map(put)).buffer_unordered(CONCURRENCY).try_collect().await
+    }
+
+    /// Deletes the records of a stream that nobody has seen since `since`: a full run that began then would have. How many.
+    pub async fn sweep(&self, integration_id: &str, stream: &str, since: Timestamp) -> Result<u64, AwsError> {
+        let mut swept = 0;
+        let mut after = None;
+        loop {
+            let call = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("integration_id = :integration_id AND begins_with(#record, :stream)")
+                .filter_expression("seen_at < :since AND deleted = :false")
+                .projection_expression("#record")
+                .consistent_read(true)
+                .expression_attribute_names("#record", "record")
+                .expression_attribute_values(":integration_id", s(integration_id))
+                .expression_attribute_values(":stream", s(record::key(stream, "")))
+                .expression_attribute_values(":since", n(since.as_millisecond()))
+                .expression_attribute_values(":false", false_value())
+                .set_exclusive_start_key(after);
+            let output = call.send().await.map_err(|error| AwsError::new("dynamodb:Query", &error))?;
+            let bury = async |item: &Item| self.bury(integration_id, text(item, "record")?, since).await;
+            let buried: Vec<_> =
+                stream::iter(output.items().iter().map(bury)).buffer_unordered(CONCURRENCY).try_collect().await?;
+            swept += buried.into_iter().map(u64::from).sum::<u64>();
+            after = output.last_evaluated_key;
+            if after.is_none() {
+                return Ok(swept);
+            }
+        }
+    }
+
+    /// Deletes records of an integration, tombstones too, until none is left or `enough` says so. Whether none is left.
+    pub async fn erase(&self, integration_id: &str, enough: impl Fn() -> bool) -> Result<bool, AwsError> {
+        loop {
+            let output = self.query(integration_id, None, None).await?;
+            if output.items().is_empty() {
+                return Ok(true);
+            }
+            let delete = async |item: &Item| {
+                let key = item_key(integration_id, text(item, "record")?);
+                let call = self.client.delete_item().table_name(&self.table).set_key(Some(key));
+                call.send().await.map_err(|error| AwsError::new("dynamodb:DeleteItem", &error)).map(|_| ())
+            };
+            stream::iter(output.items().iter().map(delete)).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
+            if enough() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Whether it was written.
+    async fn put(&self, update: Update) -> Result<bool, AwsError> {
+        let call = self
+            .client
+            .update_item()
+            .table_name(update.table_name)
+            .set_key(Some(update.key))
+            .update_expression(update.update_expression)
+            .set_condition_expression(update.condition_expression)
+            .set_expression_attribute_names(update.expression_attribute_names)
+            .set_expression_attribute_values(update.expression_attribute_values);
+        match call.send().await {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(AwsError::new("dynamodb:UpdateItem", &error)),
+        }
+    }
+
+    async fn confirm(&self, integration_id: &str, record: &str, seen_at: Timestamp) -> Result<bool, AwsError> {
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(item_key(integration_id, record)))
+            .update_expression("SET seen_at = :seen_at")
+            .condition_expression("deleted = :false AND seen_at < :seen_at")
+            .expression_attribute_values(":seen_at", n(seen_at.as_millisecond()))
+            .expression_attribute_values(":false", false_value());
+        self.put(update.build().map_err(|error| AwsError::answer("confirm", error.to_string()))?).await
+    }
+
+    /// Leaves a tombstone of the version that was there, so that only a newer one revives it.
+    async fn bury(&self, integration_id: &str, record: &str, since: Timestamp) -> Result<bool, AwsError> {
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(item_key(integration_id, record)))
+            .update_expression("SET deleted = :true, updated_at = :updated_at")
+            .condition_expression("seen_at < :since AND deleted = :false")
+            .expression_attribute_values(":since", n(since.as_millisecond()))
+            .expression_attribute_values(":updated_at", s(since.to_string()))
+            .expression_attribute_values(":true", AttributeValue::Bool(true))
+            .expression_attribute_values(":false", false_value());
+        self.put(update.build().map_err(|error| AwsError::answer("bury", error.to_string()))?).await
+    }
+}
+
+const fn false_value() -> AttributeValue {
+    AttributeValue::Bool(false)
+}

@@ -1,0 +1,376 @@
+//! The syncs table: per integration a lease, the state of each stream, its watches, and a log.
+//!
+//! *Invariant:* only the holder of the lease moves a stream's state: every such write is one transaction with a check of its
+//! fence. A change that is reported while a sync runs marks the lease, and the lease can't be given back over that mark.
+
+use std::{collections::HashMap, time::Duration};
+
+use aws_sdk_dynamodb::{
+    Client,
+    operation::{
+        transact_write_items::TransactWriteItemsError,
+        update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    },
+    types::{Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
+};
+use domain::{message::SyncType, stream::StreamState};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    aws::{Aws, AwsError, client},
+    item::{Item, malformed, n, number, s, text},
+};
+
+/// How long log entries are kept.
+const LOG_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
+const LEASE: &str = "lease";
+const STREAM: &str = "stream#";
+const WATCH: &str = "watch#";
+
+/// The table.
+#[derive(Debug, Clone)]
+pub struct Syncs {
+    client: Client,
+    table: String,
+    lease: Duration,
+}
+
+/// The right to sync an integration, until its lease ends.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    integration_id: String,
+    fence: u64,
+}
+
+/// What trying to lease an integration led to.
+#[derive(Debug)]
+pub enum Leasing {
+    /// It is ours.
+    Won(Lease),
+    /// A sync of this type runs, until then unless it is prolonged.
+    Busy(SyncType, Timestamp),
+}
+
+/// Why a write under a lease failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Somebody else holds it now: nothing was written, and nothing may be.
+    #[error("the lease was taken over")]
+    Lost,
+    /// DynamoDB failed.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+}
+
+/// One entry of the log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// What was asked for.
+    pub r#type: SyncType,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// How many states were written.
+    pub changes: u64,
+    /// How many records a full run found gone.
+    pub swept: u64,
+    /// What went wrong, as a sentence.
+    pub problem: Option<String>,
+}
+
+/// All that is known of an integration's syncs.
+#[derive(Debug, Default)]
+pub struct Overview {
+    /// By stream.
+    pub streams: HashMap<String, StreamState>,
+    /// By what is watched: as stored.
+    pub watches: HashMap<String, String>,
+    /// Whether one runs.
+    pub in_progress: bool,
+    /// The latest entry of the log.
+    pub last: Option<LogEntry>,
+}
+
+impl Syncs {
+    /// The table of this name; leases end after `lease` unless they are prolonged.
+    pub fn new(aws: &Aws, table: impl Into<String>, lease: Duration) -> Self {
+        Self { client: client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB"), table: table.into(), lease }
+    }
+
+    /// Leases an integration for the message `holder`. The same message takes its own lease over: it comes again only when
+    /// its earlier attempt is dead or given up.
+    pub async fn lease(
+        &self,
+        integration_id: &str,
+        holder: &str,
+        kind: SyncType,
+        now: Timestamp,
+    ) -> Result<Leasing, AwsError> {
+        let call = self
+            .update(integration_id, LEASE)
+            .update_expression(
+                "SET fence = if_not_exists(fence, :zero) + :one, lease_until = :until, holder = :holder, #type = :type \
+                 REMOVE again",
+            )
+            .condition_expression("attribute_not_exists(lease_until) OR lease_until <= :now OR holder = :holder")
+            .expression_attribute_names("#type", "type")
+            .expression_attribute_values(":zero", n(0))
+            .expression_attribute_values(":one", n(1))
+            .expression_attribute_values(":until", n((now + self.lease).as_millisecond()))
+            .expression_attribute_values(":now", n(now.as_millisecond()))
+            .expression_attribute_values(":holder", s(holder))
+            .expression_attribute_values(":type", s(json(&kind)?))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match call.send().await {
+            Ok(output) => {
+                let item = output.attributes().ok_or_else(|| malformed("fence"))?;
+                Ok(Leasing::Won(Lease { integration_id: integration_id.to_owned(), fence: number(item, "fence")? }))
+            }
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
+                    let item = refusal.item().ok_or_else(|| malformed("lease_until"))?;
+                    Ok(Leasing::Busy(parse(item, "type")?, millis(item, "lease_until")?))
+                }
+                _ => Err(AwsError::new("dynamodb:UpdateItem", &error)),
+            },
+        }
+    }
+
+    /// Tells whoever holds the lease to run again. Whether somebody did.
+    pub async fn run_again(&self, integration_id: &str, kind: SyncType, now: Timestamp) -> Result<bool, AwsError> {
+        // A full run covers an incremental one.
+        let set = match kind {
+            SyncType::Full => "SET again = :type",
+            SyncType::Incremental | SyncType::Watches | SyncType::Erase => "SET again = if_not_exists(again, :type)",
+        };
+        let call = self
+            .update(integration_id, LEASE)
+            .update_expression(set)
+            .condition_expression("lease_until > :now")
+            .expression_attribute_values(":type", s(json(&kind)?))
+            .expression_attribute_values(":now", n(now.as_millisecond()));
+        held(call.send().await.map(|_| ()))
+    }
+
+    /// Gives a lease back, unless a change was reported meanwhile: then it stays, the mark is taken off, and this is what to
+    /// run.
+    pub async fn release(&self, lease: &Lease) -> Result<Option<SyncType>, LeaseError> {
+        let give_back = self
+            .update(&lease.integration_id, LEASE)
+            .update_expression("REMOVE lease_until, holder, #type")
+            .condition_expression("fence = :fence AND attribute_not_exists(again)")
+            .expression_attribute_names("#type", "type")
+            .expression_attribute_values(":fence", n(lease.fence));
+        if held(give_back.send().await.map(|_| ()))? {
+            return Ok(None);
+        }
+        let take_mark = self
+            .update(&lease.integration_id, LEASE)
+            .update_expression("REMOVE again")
+            .condition_expression("fence = :fence AND attribute_exists(again)")
+            .expression_attribute_values(":fence", n(lease.fence))
+            .return_values(ReturnValue::AllOld);
+        match take_mark.send().await {
+            Ok(output) => Ok(Some(parse(output.attributes().ok_or_else(|| malformed("again"))?, "again")?)),
+            Err(error)
+                if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+            {
+                Err(LeaseError::Lost)
+            }
+            Err(error) => Err(AwsError::new("dynamodb:UpdateItem", &error).into()),
+        }
+    }
+
+    /// Gives a lease back whatever was reported meanwhile: the message that follows will see to it.
+    pub async fn abandon(&self, lease: &Lease) -> Result<(), AwsError> {
+        let call = self
+            .update(&lease.integration_id, LEASE)
+            .update_expression("REMOVE lease_until, holder, #type, again")
+            .condition_expression("fence = :fence")
+            .expression_attribute_names("#type", "type")
+            .expression_attribute_values(":fence", n(lease.fence));
+        held(call.send().await.map(|_| ())).map(|_| ())
+    }
+
+    /// Takes the lease from whoever holds it: what they still write about their run is refused.
+    pub async fn break_lease(&self, integration_id: &str) -> Result<(), AwsError> {
+        let call = self
+            .update(integration_id, LEASE)
+            .update_expression(
+                "SET fence = if_not_exists(fence, :zero) + :one REMOVE lease_until, holder, #type, again",
+            )
+            .expression_attribute_names("#type", "type")
+            .expression_attribute_values(":zero", n(0))
+            .expression_attribute_values(":one", n(1));
+        held(call.send().await.map(|_| ())).map(|_| ())
+    }
+
+    /// Stores where a stream stands, and prolongs the lease.
+    pub async fn save(
+        &self,
+        lease: &Lease,
+        stream: &str,
+        state: &StreamState,
+        now: Timestamp,
+    ) -> Result<(), LeaseError> {
+        let put = Put::builder()
+            .table_name(&self.table)
+            .item("integration_id", s(&lease.integration_id))
+            .item("item", s(format!("{STREAM}{stream}")))
+            .item("state", s(json(state)?))
+            .build()
+            .map_err(|error| AwsError::answer("save", error.to_string()))?;
+        self.fenced(lease, now, TransactWriteItem::builder().put(put).build()).await
+    }
+
+    /// Stores a watch, as text of the worker's own form; `None` forgets it.
+    pub async fn save_watch(
+        &self,
+        lease: &Lease,
+        resource: &str,
+        watch: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), LeaseError> {
+        let key = Item::from([
+            ("integration_id".to_owned(), s(&lease.integration_id)),
+            ("item".to_owned(), s(format!("{WATCH}{resource}"))),
+        ]);
+        let failed = |error: aws_sdk_dynamodb::error::BuildError| AwsError::answer("save", error.to_string());
+        let write = TransactWriteItem::builder();
+        let write = match watch {
+            Some(watch) => {
+                let mut item = key;
+                item.insert("state".to_owned(), s(watch));
+                write.put(Put::builder().table_name(&self.table).set_item(Some(item)).build().map_err(failed)?)
+            }
+            None => {
+                let delete = Delete::builder().table_name(&self.table).set_key(Some(key));
+                write.delete(delete.build().map_err(failed)?)
+            }
+        };
+        self.fenced(lease, now, write.build()).await
+    }
+
+    /// Adds to the log. Repeating it changes nothing.
+    pub async fn log(&self, integration_id: &str, entry: &LogEntry) -> Result<(), AwsError> {
+        let item = format!("log#{}", entry.started_at.as_millisecond());
+        let call = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("integration_id", s(integration_id))
+            .item("item", s(item))
+            .item("state", s(json(entry)?))
+            .item("expires_at", n((entry.finished_at + LOG_RETENTION).as_second()));
+        call.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", &error))?;
+        Ok(())
+    }
+
+    /// All that is known of an integration's syncs.
+    pub async fn overview(&self, integration_id: &str, now: Timestamp) -> Result<Overview, AwsError> {
+        let mut overview = Overview::default();
+        for item in self.items(integration_id, "lease", "stream$").await? {
+            match text(&item, "item")? {
+                LEASE => overview.in_progress = millis(&item, "lease_until").is_ok_and(|until| until > now),
+                name => {
+                    if let Some(stream) = name.strip_prefix(STREAM) {
+                        overview.streams.insert(stream.to_owned(), parse(&item, "state")?);
+                    }
+                }
+            }
+        }
+        for item in self.items(integration_id, WATCH, "watch$").await? {
+            let resource = text(&item, "item")?.trim_start_matches(WATCH).to_owned();
+            overview.watches.insert(resource, text(&item, "state")?.to_owned());
+        }
+        let log = self.client.query().table_name(&self.table).scan_index_forward(false).limit(1);
+        let log = log
+            .key_condition_expression("integration_id = :id AND begins_with(#item, :log)")
+            .expression_attribute_names("#item", "item")
+            .expression_attribute_values(":id", s(integration_id))
+            .expression_attribute_values(":log", s("log#"));
+        let output = log.send().await.map_err(|error| AwsError::new("dynamodb:Query", &error))?;
+        overview.last = output.items().first().map(|item| parse(item, "state")).transpose()?;
+        Ok(overview)
+    }
+
+    /// Deletes everything of an integration but the lease, whose fence must go on counting.
+    pub async fn erase(&self, integration_id: &str) -> Result<(), AwsError> {
+        for item in self.items(integration_id, "lease$", "~").await? {
+            let call = self.client.delete_item().table_name(&self.table).key("integration_id", s(integration_id));
+            let call = call.key("item", s(text(&item, "item")?));
+            call.send().await.map_err(|error| AwsError::new("dynamodb:DeleteItem", &error))?;
+        }
+        Ok(())
+    }
+
+    /// The items between two names.
+    async fn items(&self, integration_id: &str, from: &str, to: &str) -> Result<Vec<Item>, AwsError> {
+        let call = self.client.query().table_name(&self.table).consistent_read(true);
+        let call = call
+            .key_condition_expression("integration_id = :id AND #item BETWEEN :from AND :to")
+            .expression_attribute_names("#item", "item")
+            .expression_attribute_values(":id", s(integration_id))
+            .expression_attribute_values(":from", s(from))
+            .expression_attribute_values(":to", s(to));
+        let items = call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
+        items.map_err(|error| AwsError::new("dynamodb:Query", &error))
+    }
+
+    fn update(&self, integration_id: &str, item: &str) -> UpdateItemFluentBuilder {
+        let call = self.client.update_item().table_name(&self.table);
+        call.key("integration_id", s(integration_id)).key("item", s(item))
+    }
+
+    /// A write in one transaction with the check that the lease is still ours, which prolongs it.
+    async fn fenced(&self, lease: &Lease, now: Timestamp, write: TransactWriteItem) -> Result<(), LeaseError> {
+        let prolong = Update::builder()
+            .table_name(&self.table)
+            .key("integration_id", s(&lease.integration_id))
+            .key("item", s(LEASE))
+            .update_expression("SET lease_until = :until")
+            .condition_expression("fence = :fence AND attribute_exists(lease_until)")
+            .expression_attribute_values(":until", n((now + self.lease).as_millisecond()))
+            .expression_attribute_values(":fence", n(lease.fence))
+            .build()
+            .map_err(|error| AwsError::answer("save", error.to_string()))?;
+        let prolong = TransactWriteItem::builder().update(prolong).build();
+        let call = self.client.transact_write_items().transact_items(prolong).transact_items(write);
+        let Err(error) = call.send().await else { return Ok(()) };
+        if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
+            && cancelled.cancellation_reasons().iter().any(|reason| reason.code() == Some("ConditionalCheckFailed"))
+        {
+            return Err(LeaseError::Lost);
+        }
+        Err(AwsError::new("dynamodb:TransactWriteItems", &error).into())
+    }
+}
+
+/// Whether the condition of a write held.
+fn held<R>(result: Result<(), aws_sdk_dynamodb::error::SdkError<UpdateItemError, R>>) -> Result<bool, AwsError>
+where
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {
+            Ok(false)
+        }
+        Err(error) => Err(AwsError::new("dynamodb:UpdateItem", &error)),
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> Result<String, AwsError> {
+    serde_json::to_string(value).map_err(|error| AwsError::answer("write", error.to_string()))
+}
+
+fn parse<T: DeserializeOwned>(item: &Item, name: &str) -> Result<T, AwsError> {
+    serde_json::from_str(text(item, name)?).map_err(|_| malformed(name))
+}
+
+fn millis(item: &Item, name: &str) -> Result<Timestamp, AwsError> {
+    Timestamp::from_millisecond(number(item, name)?).map_err(|_| malformed(name))
+}

@@ -1,0 +1,264 @@
+//! A valid access token for whoever needs one, refreshed by one caller at a time.
+//!
+//! Single flight in the process, a lease in the table, a re-read after winning, a write on the version.
+//! *Invariant:* a grant is called over only after a consistent re-read shows that nobody refreshed it meanwhile.
+//! Between the provider's rotation and our write lies a window that can't be closed: the mark `refreshing_since` names it, and
+//! if the old token turns out dead, it ends in `reconnect_required`.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    IntegrationKey, Request,
+    call::Failure,
+    disposition::backoff,
+    grant::{ClientAuth, GrantError, OAuth, Token},
+};
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+use tokio::sync::Mutex;
+
+use crate::{
+    AwsError, clock,
+    credentials::{Credential, Credentials, Leasing},
+    outbound::{Authorization, Outbound, SendError},
+    secrets::{App, Freshness, Secrets},
+};
+
+/// How long a token endpoint may take: less than a lease.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// A token that ends this soon is refreshed before a call.
+const SOON: Duration = Duration::from_mins(1);
+/// How often somebody else's refresh is looked after.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Gives out access tokens.
+#[derive(Debug)]
+pub struct Tokens {
+    /// The table.
+    pub credentials: Credentials,
+    /// The way to the token endpoints.
+    pub outbound: Outbound,
+    /// The apps' secrets.
+    pub apps: Arc<Secrets<App>>,
+    flight: Mutex<()>,
+}
+
+/// Which token.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Whose.
+    pub owner: &'a IntegrationKey,
+    /// The credential.
+    pub credential: &'a str,
+    /// How it is refreshed; none for keys.
+    pub oauth: Option<&'static OAuth>,
+    /// The secret of the app.
+    pub app: &'a str,
+}
+
+/// When a token is refreshed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// When it ends within a minute.
+    Soon,
+    /// When it ends within its provider's margin, or a sweep found it due.
+    Due,
+    /// When it still has this version, which was refused.
+    Refused(i64),
+}
+
+/// Why there is no token.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TokenError {
+    /// There is no credential: the integration is disconnected.
+    #[error("there is no credential")]
+    Absent,
+    /// The grant is over.
+    #[error("the grant is over ({0})")]
+    Ended(String),
+    /// The provider gives none now; what is stored is kept.
+    #[error("no refresh for now: {0}")]
+    Unavailable(String),
+    /// AWS failed.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+}
+
+impl TokenError {
+    /// What it means for the call that needed the token.
+    pub const fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Ended(_) => Some(Failure::GrantEnded),
+            Self::Unavailable(_) => Some(Failure::Down(None)),
+            Self::Absent | Self::Aws(_) => None,
+        }
+    }
+}
+
+impl Tokens {
+    /// Tokens from this table.
+    pub fn new(credentials: Credentials, outbound: Outbound, apps: Arc<Secrets<App>>) -> Self {
+        Self { credentials, outbound, apps, flight: Mutex::new(()) }
+    }
+
+    /// The credential, refreshed if need be. `holder` names this attempt; `deadline` ends the waiting for others.
+    pub async fn valid(
+        &self,
+        wanted: Wanted<'_>,
+        refresh: Refresh,
+        holder: &str,
+        deadline: Timestamp,
+    ) -> Result<Credential, TokenError> {
+        let found = self.read(wanted).await?;
+        let Some((oauth, token)) = refreshable(wanted, &found) else {
+            return match refresh {
+                Refresh::Refused(version) if version == found.version => Err(TokenError::Ended("refused".into())),
+                Refresh::Soon | Refresh::Due | Refresh::Refused(_) => Ok(found),
+            };
+        };
+        if !needed(&found, refresh, oauth) {
+            return Ok(found);
+        }
+        let _flight = self.flight.lock().await;
+        let mut version = found.version;
+        loop {
+            let now = clock::now();
+            match self.credentials.lease(&wanted.owner.id(), wanted.credential, version, holder, now).await? {
+                Leasing::Won(held) => return self.refresh(wanted, oauth, token, *held, refresh).await,
+                Leasing::Lost => {}
+            }
+            // Somebody else is at it, or was: their token is as good.
+            let found = self.read(wanted).await?;
+            if !needed(&found, refresh, oauth) {
+                return Ok(found);
+            }
+            version = found.version;
+            if clock::now() + LOOK >= deadline {
+                return usable(found, refresh)
+                    .ok_or_else(|| TokenError::Unavailable("another refresh is under way".into()));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn read(&self, wanted: Wanted<'_>) -> Result<Credential, TokenError> {
+        let found = self.credentials.get(&wanted.owner.id(), wanted.credential, clock::now()).await?;
+        found.ok_or(TokenError::Absent)
+    }
+
+    async fn refresh(
+        &self,
+        wanted: Wanted<'_>,
+        oauth: &'static OAuth,
+        token: &'static Token,
+        held: Credential,
+        refresh: Refresh,
+    ) -> Result<Credential, TokenError> {
+        // Won on the version that was read, so this is the re-read: nobody was faster.
+        let asked = self.ask(wanted, oauth, token, &held).await?;
+        let now = clock::now();
+        let error = match asked {
+            Ok(issued) => {
+                return match self.credentials.rotate(&held, &issued, oauth.margin, now).await? {
+                    Some(fresh) => Ok(fresh),
+                    // Disconnected or connected anew meanwhile: what is there now counts.
+                    None => self.read(wanted).await,
+                };
+            }
+            Err(error) => error,
+        };
+        let service = wanted.owner.provider.as_str();
+        tracing::warn!(service, integration.id = held.owner.id(), credential = wanted.credential, %error, "not refreshed");
+        match error {
+            GrantError::Ended(code) => {
+                let found = self.read(wanted).await?;
+                if found.version != held.version {
+                    return Ok(found);
+                }
+                self.credentials.release(&held, None, false).await?;
+                Err(TokenError::Ended(code))
+            }
+            GrantError::Refused(_) | GrantError::Unusable(_) => {
+                let unknown = matches!(error, GrantError::Unusable(_));
+                let wait = backoff(held.failures + 1, &held.owner.id()).max(Duration::from_mins(1));
+                self.credentials.release(&held, Some(now + wait), unknown).await?;
+                usable(held, refresh).ok_or_else(|| TokenError::Unavailable(error.to_string()))
+            }
+        }
+    }
+
+    /// Calls the token endpoint. The inner error is the provider's.
+    async fn ask(
+        &self,
+        wanted: Wanted<'_>,
+        oauth: &'static OAuth,
+        token: &'static Token,
+        held: &Credential,
+    ) -> Result<Result<domain::grant::Issued, GrantError>, TokenError> {
+        let Some(old) = &held.refresh else { return Ok(Err(GrantError::Ended("no refresh token".into()))) };
+        let app = self.apps.get(wanted.app, Freshness::Cached, clock::now()).await?;
+        let pairs = [("grant_type", "refresh_token"), ("refresh_token", old.expose_secret())];
+        let reply = self.token_call(oauth, &app, &pairs).await;
+        Ok(match reply {
+            Ok(reply) => oauth.read_refreshed(token.name, &reply),
+            Err(_) => Err(GrantError::Unusable("it did not answer")),
+        })
+    }
+
+    /// A call to the token endpoint: a form, the app proving itself as the provider wants it.
+    pub async fn token_call(
+        &self,
+        oauth: &OAuth,
+        app: &App,
+        pairs: &[(&str, &str)],
+    ) -> Result<domain::Reply, SendError> {
+        let request = Request::post("oauth token", oauth.token).header("accept", "application/json");
+        self.app_call(oauth, app, request, pairs).await
+    }
+
+    /// A call of the app itself.
+    pub async fn app_call(
+        &self,
+        oauth: &OAuth,
+        app: &App,
+        request: Request,
+        pairs: &[(&str, &str)],
+    ) -> Result<domain::Reply, SendError> {
+        match oauth.client_auth {
+            ClientAuth::Basic => {
+                let authorization = Authorization::Basic(&app.client_id, &app.client_secret);
+                let request = request.form(pairs.iter().copied());
+                self.outbound.send(&request, &[], authorization, TIMEOUT).await
+            }
+            ClientAuth::Form => {
+                let own = [("client_id", app.client_id.as_str()), ("client_secret", app.client_secret.expose_secret())];
+                let request = request.form(pairs.iter().copied().chain(own));
+                self.outbound.send(&request, &[], Authorization::None, TIMEOUT).await
+            }
+        }
+    }
+}
+
+/// How to refresh it, if it can be.
+fn refreshable(wanted: Wanted<'_>, found: &Credential) -> Option<(&'static OAuth, &'static Token)> {
+    let oauth = wanted.oauth.filter(|_| found.refresh.is_some())?;
+    let token = oauth.tokens.iter().find(|token| token.name == wanted.credential)?;
+    Some((oauth, token))
+}
+
+fn needed(found: &Credential, refresh: Refresh, oauth: &OAuth) -> bool {
+    let ends_within = |time| found.expires_at.is_some_and(|at| at <= clock::now() + time);
+    match refresh {
+        Refresh::Soon => ends_within(SOON),
+        // A token without an end is due because it is long unused.
+        Refresh::Due => found.expires_at.is_none() || ends_within(oauth.margin),
+        Refresh::Refused(version) => found.version == version,
+    }
+}
+
+/// A token that could not be refreshed is good until its end, unless it was refused.
+fn usable(found: Credential, refresh: Refresh) -> Option<Credential> {
+    let refused = matches!(refresh, Refresh::Refused(version) if version == found.version);
+    let ended = found.expires_at.is_some_and(|at| at <= clock::now());
+    (!refused && !ended).then_some(found)
+}

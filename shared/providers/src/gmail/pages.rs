@@ -1,0 +1,270 @@
+//! A mailbox, page by page: <https://developers.google.com/workspace/gmail/api/guides/sync>, read 2026-11.
+//!
+//! A full run takes the mailbox's place in its history first and lists all messages then, so that what happens meanwhile is
+//! found by the next run. An incremental one reads the history since that place. Both name messages only; each is then asked for.
+
+use std::collections::BTreeMap;
+
+use domain::{Reply, Request, call::Unreadable, event::is_id};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{SPEC, normalise};
+use crate::{
+    Lost, Next, Page,
+    stream::{following, place},
+};
+
+/// Messages or history entries on a page; each message on it costs a call.
+const LIMIT: (&str, &str) = ("maxResults", "100");
+/// What in a history brings a message up to date.
+const HISTORY: &[&str] = &["messageAdded", "messageDeleted", "labelAdded", "labelRemoved"];
+
+#[derive(Deserialize)]
+struct Cursor {
+    history_id: String,
+}
+
+/// Null at the start of a full run.
+#[derive(Default, Serialize, Deserialize)]
+struct Position {
+    /// Where the next run begins.
+    history_id: Option<String>,
+    /// Where this one began, if it reads the history.
+    since: Option<String>,
+    page: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Profile {
+    history_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct List {
+    messages: Option<Vec<Named>>,
+    next_page_token: Option<String>,
+    /// There even if no message is.
+    result_size_estimate: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Changes {
+    #[serde(default, rename = "history")]
+    entries: Vec<Entry>,
+    next_page_token: Option<String>,
+    history_id: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Entry {
+    id: String,
+    messages_added: Vec<About>,
+    labels_added: Vec<About>,
+    labels_removed: Vec<About>,
+    messages_deleted: Vec<About>,
+}
+
+#[derive(Deserialize)]
+struct About {
+    message: Named,
+}
+
+pub(super) fn begin(cursor: Option<&Value>) -> Option<Value> {
+    let Some(cursor) = cursor else { return Some(Value::Null) };
+    let since = place::<Cursor>(cursor)?.history_id;
+    number(&since).ok()?;
+    Some(json!(Position { since: Some(since), ..Position::default() }))
+}
+
+pub(super) fn request(position: &Value) -> Result<Request, Unreadable> {
+    let Position { history_id, since, page } = read(position)?;
+    let request = match (&since, &history_id) {
+        (Some(since), _) => SPEC
+            .get("/users/me/history", "")
+            .query([("startHistoryId", since.as_str())])
+            .query(HISTORY.iter().map(|kind| ("historyTypes", *kind))),
+        (None, Some(_)) => SPEC.get("/users/me/messages", ""),
+        (None, None) => return Ok(SPEC.get("/users/me/profile", "")),
+    };
+    Ok(request.query([LIMIT]).query(page.as_deref().map(|page| ("pageToken", page))))
+}
+
+pub(super) fn page(position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {
+    let position = read(position)?;
+    match (&position.since, &position.history_id) {
+        (Some(_), _) => changed(position, reply.json()?, asked_at),
+        (None, Some(history_id)) => {
+            let known = number(history_id)?;
+            listed(position, known, reply.json()?, asked_at)
+        }
+        (None, None) => {
+            let Profile { history_id } = reply.json()?;
+            number(&history_id)?;
+            let next = Position { history_id: Some(history_id), ..position };
+            Ok(Page::new(Vec::new(), Next::Page(json!(next))))
+        }
+    }
+}
+
+/// Histories are kept for about a week, sometimes for hours. What is older is not found.
+pub(super) fn lost(position: &Value) -> Lost {
+    if read(position).is_ok_and(|position| position.since.is_some()) { Lost::Cursor } else { Lost::Run }
+}
+
+fn listed(position: Position, known: i64, list: List, asked_at: Timestamp) -> Result<Page, Unreadable> {
+    if list.messages.is_none() && list.result_size_estimate.is_none() {
+        return Err(Unreadable("a list without its items"));
+    }
+    let mut details = Vec::new();
+    for Named { id } in list.messages.unwrap_or_default() {
+        details.push(normalise::detail(checked(&id)?, known, asked_at));
+    }
+    Ok(Page { changes: Vec::new(), details, next: position.next(list.next_page_token)? })
+}
+
+fn changed(mut position: Position, history: Changes, asked_at: Timestamp) -> Result<Page, Unreadable> {
+    number(&history.history_id)?;
+    // The mailbox goes on while pages are read; what came after the first one is read again.
+    position.history_id.get_or_insert(history.history_id);
+    // Entries are in order: the last one of a message counts.
+    let mut last = BTreeMap::new();
+    for entry in history.entries {
+        let version = number(&entry.id)?;
+        let there = [entry.messages_added, entry.labels_added, entry.labels_removed].into_iter().flatten();
+        let gone = entry.messages_deleted.into_iter();
+        for (about, is_gone) in there.map(|about| (about, false)).chain(gone.map(|about| (about, true))) {
+            last.insert(checked(&about.message.id)?.to_owned(), (version, is_gone));
+        }
+    }
+    let (mut changes, mut details) = (Vec::new(), Vec::new());
+    for (id, (version, is_gone)) in last {
+        if is_gone {
+            changes.push(normalise::tombstone(&id, version, asked_at));
+        } else {
+            details.push(normalise::detail(&id, version, asked_at));
+        }
+    }
+    Ok(Page { changes, details, next: position.next(history.next_page_token)? })
+}
+
+impl Position {
+    fn next(self, page: Option<String>) -> Result<Next, Unreadable> {
+        Ok(match following(page, self.page.as_deref())? {
+            Some(page) => Next::Page(json!(Self { page: Some(page), ..self })),
+            None => Next::Done(json!({ "history_id": self.history_id })),
+        })
+    }
+}
+
+fn read(position: &Value) -> Result<Position, Unreadable> {
+    let position: Option<Option<Position>> = place(position);
+    Ok(position.ok_or(Unreadable("no position of a run"))?.unwrap_or_default())
+}
+
+fn number(history_id: &str) -> Result<i64, Unreadable> {
+    history_id.parse().map_err(|_| Unreadable("a place in the history that is no number"))
+}
+
+fn checked(id: &str) -> Result<&str, Unreadable> {
+    if is_id(id) { Ok(id) } else { Err(Unreadable("a message without a usable id")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Timestamp = Timestamp::constant(1_795_428_000, 0);
+    const BASE: &str = "https://gmail.googleapis.com/gmail/v1";
+
+    fn turn(position: &Value, body: &Value) -> Result<Page, Unreadable> {
+        page(position, &Reply { status: 200, body: body.to_string().into(), ..Reply::default() }, AT)
+    }
+
+    fn url(position: &Value) -> String {
+        request(position).unwrap().url.strip_prefix(BASE).unwrap().to_owned()
+    }
+
+    fn named(details: &[(Request, domain::Change)]) -> Vec<(&str, i64)> {
+        details.iter().map(|(_, gone)| (gone.id.as_str(), gone.version)).collect()
+    }
+
+    #[test]
+    fn a_full_run_takes_its_place_in_the_history_before_it_lists_messages() {
+        let start = begin(None).unwrap();
+        assert_eq!(url(&start), "/users/me/profile");
+        let Next::Page(list) = turn(&start, &json!({"emailAddress": "a@b.c", "historyId": "100"})).unwrap().next else {
+            panic!("no page follows")
+        };
+        assert_eq!(url(&list), "/users/me/messages?maxResults=100");
+        let body = json!({"messages": [{"id": "m1", "threadId": "t"}], "nextPageToken": "p2", "resultSizeEstimate": 2});
+        let page = turn(&list, &body).unwrap();
+        assert_eq!((page.changes.len(), named(&page.details)), (0, vec![("m1", 100)]));
+        let Next::Page(list) = page.next else { panic!("no page follows") };
+        assert_eq!(url(&list), "/users/me/messages?maxResults=100&pageToken=p2");
+        let page = turn(&list, &json!({"resultSizeEstimate": 0})).unwrap();
+        assert_eq!(page.next, Next::Done(json!({"history_id": "100"})));
+    }
+
+    #[test]
+    fn an_incremental_run_asks_for_each_message_once_and_for_none_that_is_deleted() {
+        let start = begin(Some(&json!({"history_id": "100"}))).unwrap();
+        let first = "/users/me/history?startHistoryId=100&historyTypes=messageAdded&historyTypes=messageDeleted\
+                     &historyTypes=labelAdded&historyTypes=labelRemoved&maxResults=100";
+        assert_eq!(url(&start), first);
+        let about = |id: &str| json!([{"message": {"id": id, "threadId": "t"}, "labelIds": ["UNREAD"]}]);
+        let body = json!({
+            "history": [
+                {"id": "101", "messages": [{"id": "m1"}], "messagesAdded": about("m1")},
+                {"id": "102", "messagesAdded": about("m2")},
+                {"id": "103", "labelsRemoved": about("m1")},
+                {"id": "104", "messagesDeleted": about("m2")},
+                {"id": "105", "labelsAdded": about("m3")}
+            ],
+            "nextPageToken": "p2", "historyId": "110"
+        });
+        let page = turn(&start, &body).unwrap();
+        assert_eq!(named(&page.details), [("m1", 103), ("m3", 105)]);
+        assert_eq!(page.changes, [normalise::tombstone("m2", 104, AT)]);
+        let Next::Page(second) = page.next else { panic!("no page follows") };
+        assert_eq!(url(&second), format!("{first}&pageToken=p2"));
+        let page = turn(&second, &json!({"historyId": "120"})).unwrap();
+        assert_eq!(page.next, Next::Done(json!({"history_id": "110"})), "what came between the pages is read again");
+    }
+
+    #[test]
+    fn a_history_that_is_not_found_is_too_old_and_anything_else_is_a_failure() {
+        assert_eq!(lost(&begin(Some(&json!({"history_id": "100"}))).unwrap()), Lost::Cursor);
+        assert_eq!(lost(&begin(None).unwrap()), Lost::Run);
+        assert_eq!(lost(&json!({"history_id": "100"})), Lost::Run);
+    }
+
+    #[test]
+    fn malformed_cursors_ask_for_a_full_run() {
+        for cursor in [json!(null), json!({}), json!({"history_id": 100}), json!({"history_id": "x"})] {
+            assert!(begin(Some(&cursor)).is_none(), "{cursor}");
+        }
+    }
+
+    #[test]
+    fn loops_and_answers_that_are_not_documented_end_the_run() {
+        let list = json!({"history_id": "100", "page": "p"});
+        assert!(turn(&list, &json!({"messages": [], "nextPageToken": "p"})).is_err());
+        assert!(turn(&list, &json!({})).is_err());
+        assert!(turn(&list, &json!({"messages": [{"id": "a/b"}]})).is_err());
+        let history = json!({"since": "100"});
+        assert!(turn(&history, &json!({})).is_err());
+        assert!(turn(&history, &json!({"historyId": "101", "history": [{"messagesAdded": []}]})).is_err());
+        assert!(turn(&Value::Null, &json!({"historyId": "18446744073709551615"})).is_err());
+    }
+}

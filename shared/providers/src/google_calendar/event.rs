@@ -1,0 +1,95 @@
+//! Google Calendar's push messages: <https://developers.google.com/workspace/calendar/api/guides/push>, read 2026-11.
+//!
+//! A message says that something changed in a calendar, not what; its body is made of the verified headers.
+
+use std::borrow::Cow;
+
+use domain::{
+    Effect, Event, NotAnEvent,
+    event::{MAX_TYPE, is_id},
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+#[derive(Deserialize)]
+struct Push {
+    integration_id: String,
+    account: String,
+    channel_id: String,
+    state: String,
+    message_number: String,
+}
+
+pub(super) fn read(body: &RawValue, received_at: Timestamp) -> Result<Event<'_>, NotAnEvent> {
+    let push: Push = serde_json::from_str(body.get())?;
+    // The resource's id names what is watched; only channel and number name the message.
+    let id = format!("{}.{}", push.channel_id, push.message_number);
+    if !is_id(&id) || !is_id(&push.account) || !is_id(&push.integration_id) {
+        return Err(NotAnEvent::Id);
+    }
+    let r#type = format!("calendar.{}", push.state);
+    if push.state.is_empty() || r#type.len() > MAX_TYPE {
+        return Err(NotAnEvent::Type);
+    }
+    // The first message of a channel only says that the channel exists.
+    let effect = if push.state == "sync" { Effect::Records(Vec::new()) } else { Effect::Sync };
+    Ok(Event {
+        id,
+        r#type,
+        occurred_at: received_at,
+        account: Some(push.account),
+        integration_id: Some(push.integration_id),
+        data: Cow::Borrowed(body),
+        effect,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn push(state: &str, number: &str) -> String {
+        json!({
+            "integration_id": "int_1", "account": "ada@example.com", "channel_id": "4ba78bf0-6a47-11e2-bcfd-0800200c9a66",
+            "resource_id": "ret08u3rv24htgh289g", "state": state, "message_number": number
+        })
+        .to_string()
+    }
+
+    fn read_text(text: &str) -> Result<Event<'_>, NotAnEvent> {
+        read(serde_json::from_str(text).unwrap(), Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_push_is_named_by_channel_and_number_never_by_the_resource() {
+        let text = push("exists", "10");
+        let event = read_text(&text).unwrap();
+        assert_eq!(event.id, "4ba78bf0-6a47-11e2-bcfd-0800200c9a66.10");
+        assert_eq!((event.r#type.as_str(), &event.effect), ("calendar.exists", &Effect::Sync));
+        assert_eq!(
+            (event.account.as_deref(), event.integration_id.as_deref()),
+            (Some("ada@example.com"), Some("int_1"))
+        );
+    }
+
+    #[test]
+    fn the_first_message_of_a_channel_changes_nothing() {
+        assert_eq!(read_text(&push("sync", "1")).unwrap().effect, Effect::Records(vec![]));
+        assert_eq!(read_text(&push("not_exists", "2")).unwrap().effect, Effect::Sync);
+    }
+
+    #[test]
+    fn pushes_that_could_forge_a_key_are_refused() {
+        for text in [
+            push("exists", "1#2"),
+            push("", "1"),
+            push(&"x".repeat(128), "1"),
+            push("exists", "").replace("\"message_number\":\"\"", "\"message_number\":null"),
+        ] {
+            assert!(read_text(&text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Slack's actions.
+
+use domain::{Problem, Reply, Request, call::Unreadable};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{SPEC, normalise, pages};
+use crate::{Fields, Step, action::gather, stream::pick};
+
+/// The most pages that are listed: 10,000 channels.
+const MAX_PAGES: u64 = 50;
+
+pub(super) fn first(name: &str, input: &Value) -> Result<Request, Problem> {
+    match name {
+        "post_message" => post_message(input),
+        "list_channels" => {
+            Fields::of(input).check()?;
+            pages::request("channels", None).map_err(|_| Problem::internal())
+        }
+        _ => Err(Problem::internal()),
+    }
+}
+
+pub(super) fn step(name: &str, gathered: &mut Value, reply: &Reply) -> Result<Step, Unreadable> {
+    match name {
+        "post_message" => posted(reply),
+        "list_channels" => {
+            let (objects, next) = pages::read("channels", reply)?;
+            let channels = objects.iter().map(channel).collect();
+            gather(gathered, ("channels", channels), next, MAX_PAGES, |mark| pages::request("channels", Some(mark)))
+        }
+        _ => Err(Unreadable("no such action")),
+    }
+}
+
+/// <https://docs.slack.dev/reference/methods/chat.postMessage>, read 2026-11. JSON, because the lists in it are.
+fn post_message(input: &Value) -> Result<Request, Problem> {
+    let mut fields = Fields::of(input);
+    let mut body = Map::from_iter(
+        [("channel", fields.text("channel")), ("text", fields.text("text"))]
+            .map(|(name, text)| (name.to_owned(), text.into())),
+    );
+    for name in ["attachments", "blocks"] {
+        body.extend(fields.optional_list(name).map(|list| (name.to_owned(), list.clone())));
+    }
+    fields.check()?;
+    Ok(SPEC.post("/chat.postMessage", "").json(&body.into()))
+}
+
+fn posted(reply: &Reply) -> Result<Step, Unreadable> {
+    #[derive(Deserialize)]
+    struct Posted {
+        channel: String,
+        ts: String,
+    }
+    let Posted { channel, ts } = reply.json()?;
+    Ok(Step::Done(json!({ "channel": channel, "ts": ts })))
+}
+
+/// As in the stream, with the id.
+fn channel(object: &Value) -> Value {
+    let mut fields = pick(object, &[("id", "/id")]);
+    fields.append(&mut pick(object, normalise::CHANNEL));
+    fields.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Failure;
+
+    use super::*;
+
+    fn reply(body: &Value) -> Reply {
+        Reply { status: 200, body: body.to_string().into(), ..Reply::default() }
+    }
+
+    #[test]
+    fn a_message_goes_out_as_json_once_and_comes_back_as_channel_and_time() {
+        let input = json!({"channel": "C1", "text": "Grüße", "blocks": [{"type": "divider"}], "attachments": null});
+        let request = first("post_message", &input).unwrap();
+        assert_eq!(
+            (request.url.as_str(), request.repeat),
+            ("https://slack.com/api/chat.postMessage", domain::call::Repeat::Never)
+        );
+        let (kind, body) = request.body.unwrap();
+        assert_eq!(kind, "application/json; charset=utf-8");
+        assert_eq!(
+            serde_json::from_slice::<Value>(&body).unwrap(),
+            json!({"channel": "C1", "text": "Grüße", "blocks": [{"type": "divider"}]})
+        );
+        let answer = json!({"ok": true, "channel": "C123ABC456", "ts": "1503435956.000247", "message": {"text": "x"}});
+        let done = step("post_message", &mut Value::Null, &reply(&answer)).unwrap();
+        assert!(
+            matches!(done, Step::Done(result) if result == json!({"channel": "C123ABC456", "ts": "1503435956.000247"}))
+        );
+    }
+
+    #[test]
+    fn a_message_that_slack_refuses_inside_a_success_is_a_failure() {
+        let refused = reply(&json!({"ok": false, "error": "channel_not_found"}));
+        let failure = SPEC.api.meaning(&refused, jiff::Timestamp::UNIX_EPOCH).unwrap_err();
+        assert!(
+            matches!(&failure, Failure::Rejected { words: Some(_), code } if code == "channel_not_found"),
+            "{failure:?}"
+        );
+        assert!(step("post_message", &mut Value::Null, &refused).is_err());
+    }
+
+    #[test]
+    fn channels_are_listed_over_all_pages() {
+        let mut gathered = Value::Null;
+        let page = |id: &str, next: &str| {
+            reply(
+                &json!({"ok": true, "channels": [{"id": id, "name": id, "x": 1}], "response_metadata": {"next_cursor": next}}),
+            )
+        };
+        let Ok(Step::Call(request)) = step("list_channels", &mut gathered, &page("C1", "n")) else { panic!("no call") };
+        assert!(request.url.ends_with("&cursor=n"), "{}", request.url);
+        let Ok(Step::Done(result)) = step("list_channels", &mut gathered, &page("C2", "")) else { panic!("not done") };
+        assert_eq!(
+            result,
+            json!({"channels": [{"id": "C1", "name": "C1"}, {"id": "C2", "name": "C2"}], "complete": true})
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! Slack's deliveries: <https://docs.slack.dev/apis/events-api> and <https://docs.slack.dev/reference/events>, read 2026-11.
+//! Those that arrive as forms are read in [`super::form`].
+
+use std::borrow::Cow;
+
+use domain::{
+    Change, Effect, Event, NotAnEvent,
+    event::{MAX_TYPE, is_id},
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
+
+use super::{form, normalise};
+
+/// Events that tell only a part of what changed in a channel.
+const PARTIAL: &[&str] = &[
+    "channel_archive",
+    "channel_created",
+    "channel_id_changed",
+    "channel_left",
+    "channel_rename",
+    "channel_unarchive",
+    "group_archive",
+    "group_left",
+    "group_rename",
+    "group_unarchive",
+];
+
+/// The longest challenge that is given back, in bytes; Slack's are about fifty.
+const MAX_CHALLENGE: usize = 256;
+
+#[derive(Deserialize)]
+struct Delivery<'a> {
+    r#type: Option<String>,
+    team_id: Option<String>,
+    authorizations: Option<Vec<Authorization>>,
+    #[serde(borrow)]
+    event: Option<&'a RawValue>,
+    event_id: Option<String>,
+    event_time: Option<i64>,
+    minute_rate_limited: Option<i64>,
+    command: Option<String>,
+    payload: Option<String>,
+}
+
+/// An installation of the app that sees the event.
+#[derive(Deserialize)]
+struct Authorization {
+    team_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Inner {
+    r#type: String,
+    subtype: Option<String>,
+    event_ts: Option<String>,
+    channel: Option<Value>,
+    user: Option<Value>,
+    /// The users whose tokens were revoked, by the kind of token.
+    tokens: Option<Value>,
+}
+
+impl Delivery<'_> {
+    /// The workspace that the app is installed in. In channels that are shared with other workspaces `team_id` can be one of
+    /// those.
+    fn team(&self) -> Option<&str> {
+        let installed = self.authorizations.as_deref().unwrap_or_default().first();
+        installed.and_then(|it| it.team_id.as_deref()).or(self.team_id.as_deref())
+    }
+}
+
+pub(super) fn account(body: &str) -> Option<String> {
+    let delivery: Delivery<'_> = serde_json::from_str(body).ok()?;
+    match &delivery.payload {
+        Some(payload) => form::account(payload),
+        None => delivery.team().map(str::to_owned),
+    }
+}
+
+/// The answer to Slack's question whether the address is ours. Only what is harmless as text is given back.
+pub(super) fn challenge(body: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Question {
+        r#type: String,
+        challenge: String,
+    }
+    let Question { r#type, challenge } = serde_json::from_str(body).ok()?;
+    let harmless = |b: u8| b.is_ascii_alphanumeric() || b"._~+/=-".contains(&b);
+    let fits = (1..=MAX_CHALLENGE).contains(&challenge.len()) && challenge.bytes().all(harmless);
+    (r#type == "url_verification" && fits).then_some(challenge)
+}
+
+pub(super) fn read(body: &RawValue, received_at: Timestamp) -> Result<Event<'_>, NotAnEvent> {
+    let delivery: Delivery<'_> = serde_json::from_str(body.get())?;
+    let mut event = match (delivery.r#type.as_deref(), &delivery.payload, &delivery.command) {
+        (Some("event_callback"), ..) => callback(&delivery)?,
+        (Some("app_rate_limited"), ..) => missed(&delivery)?,
+        (_, Some(payload), _) => form::interaction(payload, received_at)?,
+        (_, None, Some(_)) => form::command(body, received_at)?,
+        (_, None, None) => return Err(NotAnEvent::Type),
+    };
+    event.account = event.account.or_else(|| delivery.team().map(str::to_owned));
+    let account_is_id = event.account.as_deref().is_none_or(is_id);
+    if !is_id(&event.id) || !account_is_id {
+        return Err(NotAnEvent::Id);
+    }
+    if !(1..=MAX_TYPE).contains(&event.r#type.len()) {
+        return Err(NotAnEvent::Type);
+    }
+    Ok(event)
+}
+
+fn callback<'a>(delivery: &Delivery<'a>) -> Result<Event<'a>, NotAnEvent> {
+    let data = delivery.event.ok_or(NotAnEvent::Type)?;
+    let inner: Inner = serde_json::from_str(data.get())?;
+    let occurred_at = delivery.event_time.and_then(|time| Timestamp::from_second(time).ok()).ok_or(NotAnEvent::Time)?;
+    let effect = effect(&inner, occurred_at)?;
+    Ok(Event {
+        id: delivery.event_id.clone().ok_or(NotAnEvent::Id)?,
+        r#type: match inner.subtype {
+            Some(subtype) => format!("{}.{subtype}", inner.r#type),
+            None => inner.r#type,
+        },
+        occurred_at,
+        account: None,
+        integration_id: None,
+        data: Cow::Borrowed(data),
+        effect,
+    })
+}
+
+/// Slack left out events because there were too many: a sync finds out what they said.
+fn missed(delivery: &Delivery<'_>) -> Result<Event<'static>, NotAnEvent> {
+    let minute = delivery.minute_rate_limited.ok_or(NotAnEvent::Time)?;
+    Ok(Event {
+        id: format!("app_rate_limited.{minute}"),
+        r#type: "app_rate_limited".to_owned(),
+        occurred_at: Timestamp::from_second(minute).map_err(|_| NotAnEvent::Time)?,
+        account: None,
+        integration_id: None,
+        data: Cow::Owned(to_raw_value(&serde_json::json!({ "minute_rate_limited": minute }))?),
+        effect: Effect::Sync,
+    })
+}
+
+fn effect(inner: &Inner, occurred_at: Timestamp) -> Result<Effect, NotAnEvent> {
+    let at = inner.event_ts.as_deref().and_then(time).unwrap_or(occurred_at);
+    let records = |change: Option<Change>| change.map(|change| Effect::Records(vec![change])).ok_or(NotAnEvent::Id);
+    match inner.r#type.as_str() {
+        "channel_deleted" | "group_deleted" => {
+            records(inner.channel.as_ref().and_then(Value::as_str).and_then(|id| normalise::deleted_channel(id, at)))
+        }
+        // These two carry the whole user.
+        "team_join" | "user_change" => {
+            records(inner.user.as_ref().and_then(|user| normalise::object("users", user, at)))
+        }
+        kind if PARTIAL.contains(&kind) => Ok(Effect::Sync),
+        "app_uninstalled" => Ok(Effect::GrantEnded),
+        // Without tokens of users the rest still works, without the bot's nothing does.
+        "tokens_revoked" => {
+            let bot = inner.tokens.as_ref().and_then(|tokens| tokens.get("bot")?.as_array());
+            Ok(if bot.is_some_and(|bot| !bot.is_empty()) { Effect::GrantEnded } else { Effect::Records(Vec::new()) })
+        }
+        _ => Ok(Effect::Records(Vec::new())),
+    }
+}
+
+/// The time of a Slack timestamp, which is seconds and six more digits, to the millisecond.
+fn time(ts: &str) -> Option<Timestamp> {
+    let (seconds, rest) = ts.split_once('.')?;
+    let (seconds, millis): (i64, i64) = (seconds.parse().ok()?, rest.get(..3)?.parse().ok()?);
+    Timestamp::from_millisecond(seconds.checked_mul(1000)?.checked_add(millis)?).ok()
+}
+
+#[cfg(test)]
+#[path = "event_tests.rs"]
+mod tests;

@@ -1,0 +1,136 @@
+//! Slack's deliveries, as its documentation shows them.
+
+use serde_json::json;
+
+use super::*;
+
+const RECEIVED: Timestamp = Timestamp::constant(1_795_428_000, 0);
+
+fn callback_of(event: &Value) -> String {
+    json!({
+        "token": "XXYYZZ", "team_id": "TXXXXXXXX", "api_app_id": "AXXXXXXXXX", "event": event, "type": "event_callback",
+        "event_id": "EvXXXXXXXX", "event_time": 1_234_567_890, "authorizations": [{"team_id": "T061EG9R6", "is_bot": true}]
+    })
+    .to_string()
+}
+
+fn read_text(text: &str) -> Result<Event<'_>, NotAnEvent> {
+    read(serde_json::from_str(text).unwrap(), RECEIVED)
+}
+
+fn effect_of(event: &Value) -> Effect {
+    read_text(&callback_of(event)).unwrap().effect
+}
+
+#[test]
+fn an_event_is_its_inner_part_for_the_workspace_that_installed_the_app() {
+    let text =
+        callback_of(&json!({"type": "message", "subtype": "message_deleted", "channel": "C1", "event_ts": "1.0"}));
+    let event = read_text(&text).unwrap();
+    assert_eq!((event.id.as_str(), event.r#type.as_str()), ("EvXXXXXXXX", "message.message_deleted"));
+    assert_eq!((event.account.as_deref(), event.occurred_at.as_second()), (Some("T061EG9R6"), 1_234_567_890));
+    assert_eq!(event.effect, Effect::Records(vec![]));
+    assert!(!event.data.get().contains("XXYYZZ"), "the verification token is not published");
+    assert_eq!(account(&text).as_deref(), Some("T061EG9R6"));
+    assert_eq!(account(r#"{"team_id":"T1"}"#).as_deref(), Some("T1"));
+}
+
+#[test]
+fn only_the_loss_of_the_bots_token_ends_the_grant() {
+    let revoked = |tokens| effect_of(&json!({"type": "tokens_revoked", "tokens": tokens}));
+    assert_eq!(revoked(json!({"oauth": ["UXXXXXXXX"], "bot": ["UXXXXXXXX"]})), Effect::GrantEnded);
+    assert_eq!(revoked(json!({"oauth": ["UXXXXXXXX"], "bot": []})), Effect::Records(vec![]));
+    assert_eq!(effect_of(&json!({"type": "app_uninstalled"})), Effect::GrantEnded);
+}
+
+#[test]
+fn a_deleted_channel_is_a_tombstone_at_the_events_millisecond() {
+    let effect =
+        effect_of(&json!({"type": "channel_deleted", "channel": "C024BE91L", "event_ts": "1360782804.083113"}));
+    let Effect::Records(changes) = effect else { panic!("{effect:?}") };
+    assert_eq!((changes[0].key().as_str(), changes[0].version), ("channels#C024BE91L", 1_360_782_804_083));
+    assert!(changes[0].deleted);
+}
+
+#[test]
+fn a_changed_user_is_a_record_and_a_part_of_a_channel_asks_for_a_sync() {
+    let user =
+        json!({"id": "U1", "name": "ada", "deleted": false, "profile": {"email": "ada@example.com"}, "updated": 7});
+    let effect = effect_of(&json!({"type": "user_change", "user": user, "event_ts": "1360782804.083113"}));
+    let Effect::Records(changes) = effect else { panic!("{effect:?}") };
+    assert_eq!((changes[0].key().as_str(), changes[0].updated_at.as_second()), ("users#U1", 7));
+    assert_eq!(changes[0].data, json!({"name": "ada", "deactivated": false}));
+    for kind in ["channel_created", "channel_rename", "channel_archive", "group_unarchive"] {
+        assert_eq!(effect_of(&json!({"type": kind, "channel": {"id": "C1", "name": "x"}})), Effect::Sync, "{kind}");
+    }
+    let missed = r#"{"token":"t","type":"app_rate_limited","team_id":"T1","minute_rate_limited":1518467820}"#;
+    let event = read_text(missed).unwrap();
+    assert_eq!((event.id.as_str(), event.effect), ("app_rate_limited.1518467820", Effect::Sync));
+}
+
+#[test]
+fn a_slash_command_arrives_as_the_fields_of_a_form_and_loses_its_token() {
+    let fields = json!({
+        "token": "gIkuvaNzQIHg97ATvDxqgjtO", "team_id": "T0001", "team_domain": "example", "channel_id": "C2147483705",
+        "user_id": "U2147483697", "command": "/weather", "text": "94070", "api_app_id": "A123456",
+        "response_url": "https://hooks.slack.com/commands/1234/5678",
+        "trigger_id": "13345224609.738474920.8088930838d88f008e0"
+    })
+    .to_string();
+    let event = read_text(&fields).unwrap();
+    assert_eq!((event.r#type.as_str(), event.account.as_deref()), ("slash_command", Some("T0001")));
+    assert_eq!((event.id.as_str(), event.occurred_at), ("13345224609.738474920.8088930838d88f008e0", RECEIVED));
+    assert!(event.data.get().contains("94070") && !event.data.get().contains("gIkuvaNzQIHg97ATvDxqgjtO"));
+}
+
+#[test]
+fn an_interaction_is_json_in_a_field_and_is_named_by_trigger_or_view() {
+    let form = |payload: &Value| json!({"payload": payload.to_string()}).to_string();
+    let shortcut = form(&json!({
+        "type": "shortcut", "token": "SECRET", "action_ts": "1581106241.371594", "team": {"id": "TXXXXXXXX"},
+        "user": {"id": "U1", "team_id": "TXXXXXXXX"}, "trigger_id": "944799105734.773906753841.38b5894552bdd4a780554ee59d1f3638"
+    }));
+    let event = read_text(&shortcut).unwrap();
+    assert_eq!((event.r#type.as_str(), event.account.as_deref()), ("interactive.shortcut", Some("TXXXXXXXX")));
+    assert_eq!(event.id, "944799105734.773906753841.38b5894552bdd4a780554ee59d1f3638");
+    assert!(!event.data.get().contains("SECRET"));
+    assert_eq!(account(&shortcut).as_deref(), Some("TXXXXXXXX"));
+    let closed = form(&json!({
+        "type": "view_closed", "team": null, "user": {"id": "U1", "team_id": "T2"},
+        "view": {"id": "VNHU13V36", "hash": "156772938.1827394"}
+    }));
+    let event = read_text(&closed).unwrap();
+    assert_eq!((event.id.as_str(), event.account.as_deref()), ("VNHU13V36.156772938.1827394", Some("T2")));
+}
+
+#[test]
+fn only_a_harmless_challenge_is_given_back() {
+    let ask = |kind: &str, text: &str| challenge(&json!({"token": "t", "type": kind, "challenge": text}).to_string());
+    let documented = "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P";
+    assert_eq!(ask("url_verification", documented).as_deref(), Some(documented));
+    assert_eq!(ask("event_callback", documented), None);
+    for bad in ["", "<script>", "a b", "a\r\nb", "é", &"x".repeat(257)] {
+        assert_eq!(ask("url_verification", bad), None, "{bad}");
+    }
+    assert!(read_text(r#"{"type":"url_verification","challenge":"x"}"#).is_err());
+}
+
+#[test]
+fn what_is_no_event_is_refused() {
+    for text in [
+        callback_of(&Value::Null),
+        callback_of(&json!({"type": 1})),
+        callback_of(&json!({"type": "channel_deleted", "channel": {"id": "C1"}})),
+        callback_of(&json!({"type": "channel_deleted", "channel": "C#1"})),
+        callback_of(&json!({"type": "t".repeat(129)})),
+        callback_of(&json!({"type": "x"})).replace("EvXXXXXXXX", "Ev#1"),
+        callback_of(&json!({"type": "x"})).replace("1234567890", "9223372036854775807"),
+        callback_of(&json!({"type": "x"})).replace("T061EG9R6", "T#1"),
+        json!({"command": "/x", "team_id": "T1"}).to_string(),
+        json!({"payload": "nonsense"}).to_string(),
+        json!({"payload": "{\"type\":\"shortcut\"}"}).to_string(),
+        json!({"payload": format!("{}{}", "[".repeat(1000), "]".repeat(1000))}).to_string(),
+    ] {
+        assert!(read_text(&text).is_err(), "{text}");
+    }
+}

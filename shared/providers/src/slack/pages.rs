@@ -1,0 +1,148 @@
+//! Slack's lists, page by page: <https://docs.slack.dev/apis/web-api/pagination>, read 2026-11.
+
+use domain::{Reply, Request, call::Unreadable};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{SPEC, normalise};
+use crate::{
+    Next, Page,
+    stream::{following, place},
+};
+
+/// Slack recommends no more than 200 on a page.
+const LIMIT: (&str, &str) = ("limit", "200");
+
+#[derive(Deserialize)]
+struct Position {
+    cursor: String,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    channels: Option<Vec<Value>>,
+    members: Option<Vec<Value>>,
+    response_metadata: Option<Metadata>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    next_cursor: Option<String>,
+}
+
+/// The call for the page that is marked `cursor`.
+pub(super) fn request(stream: &str, cursor: Option<&str>) -> Result<Request, Unreadable> {
+    let request = match stream {
+        // Archived channels stay: they are one flag away from being back.
+        "channels" => SPEC.get("/conversations.list", "").query([("types", "public_channel,private_channel")]),
+        "users" => SPEC.get("/users.list", ""),
+        _ => return Err(Unreadable("no such stream")),
+    };
+    Ok(request.query([LIMIT]).query(cursor.map(|cursor| ("cursor", cursor))))
+}
+
+/// The objects of a page, and the mark of the next.
+pub(super) fn read(stream: &str, reply: &Reply) -> Result<(Vec<Value>, Option<String>), Unreadable> {
+    let answer: Answer = reply.json()?;
+    let objects = if stream == "users" { answer.members } else { answer.channels };
+    let next = answer.response_metadata.and_then(|it| it.next_cursor);
+    Ok((objects.ok_or(Unreadable("a list without its objects"))?, next))
+}
+
+/// The mark of the page at `position`.
+pub(super) fn cursor(position: &Value) -> Option<String> {
+    place::<Position>(position).map(|it| it.cursor)
+}
+
+pub(super) fn page(stream: &str, position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {
+    let (objects, next) = read(stream, reply)?;
+    let changes = objects.iter().map(|object| normalise::object(stream, object, asked_at)).collect::<Option<Vec<_>>>();
+    let next = match following(next, cursor(position).as_deref())? {
+        Some(cursor) => Next::Page(json!({ "cursor": cursor })),
+        None => Next::Done(Value::Null),
+    };
+    Ok(Page::new(changes.ok_or(Unreadable("an object without an id"))?, next))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Failure;
+
+    use super::{super::Slack, *};
+    use crate::{Lost, Provider as _};
+
+    const AT: Timestamp = Timestamp::constant(1_795_428_000, 0);
+
+    fn read_page(stream: &str, position: &Value, body: &Value) -> Result<Page, Unreadable> {
+        page(stream, position, &Reply { status: 200, body: body.to_string().into(), ..Reply::default() }, AT)
+    }
+
+    #[test]
+    fn the_documented_channel_becomes_a_record_and_its_cursor_the_next_page() {
+        let body = json!({
+            "ok": true,
+            "channels": [{
+                "id": "C012AB3CD", "name": "general", "is_channel": true, "is_private": false, "created": 1_449_252_889,
+                "creator": "U012A3CDE", "is_archived": true, "is_member": true, "updated": 1_678_229_664_302_i64,
+                "topic": {"value": "Company-wide announcements", "creator": "", "last_set": 0},
+                "purpose": {"value": "For everybody", "creator": "", "last_set": 0}, "num_members": 4
+            }],
+            "response_metadata": {"next_cursor": "dGVhbTpDMDYxRkE1UEI="}
+        });
+        let page = read_page("channels", &Value::Null, &body).unwrap();
+        let [change] = &page.changes[..] else { panic!("{page:?}") };
+        assert_eq!((change.key().as_str(), change.version), ("channels#C012AB3CD", 1_795_428_000_000));
+        assert_eq!((change.updated_at.as_millisecond(), change.deleted), (1_678_229_664_302, false));
+        assert_eq!(
+            change.data,
+            json!({
+                "name": "general", "is_private": false, "is_archived": true, "is_member": true, "num_members": 4,
+                "topic": "Company-wide announcements", "purpose": "For everybody", "created": 1_449_252_889
+            })
+        );
+        assert_eq!(page.next, Next::Page(json!({"cursor": "dGVhbTpDMDYxRkE1UEI="})));
+        let next = request("channels", Some("dGVhbTpDMDYxRkE1UEI=")).unwrap();
+        assert_eq!(
+            next.url,
+            "https://slack.com/api/conversations.list?types=public_channel%2Cprivate_channel&limit=200\
+             &cursor=dGVhbTpDMDYxRkE1UEI%3D"
+        );
+    }
+
+    #[test]
+    fn a_deactivated_user_is_a_record_with_that_field_and_never_shows_the_address() {
+        let body = json!({"ok": true, "members": [{
+            "id": "W07QCRPA4", "name": "glinda", "deleted": true, "real_name": "Glinda Southgood", "tz": "America/Los_Angeles",
+            "profile": {"display_name": "Glinda the Fairly Good", "email": "glenda@south.oz.coven"}, "is_admin": true,
+            "is_bot": false, "updated": 1_480_527_098
+        }], "response_metadata": {"next_cursor": ""}});
+        let page = read_page("users", &json!({"cursor": "x"}), &body).unwrap();
+        assert_eq!(page.next, Next::Done(Value::Null));
+        assert!(!page.changes[0].deleted && page.changes[0].data["deactivated"] == true);
+        assert_eq!(page.changes[0].updated_at.as_second(), 1_480_527_098);
+        assert!(!page.changes[0].data.to_string().contains("oz.coven"));
+    }
+
+    #[test]
+    fn a_cursor_that_comes_again_ends_the_run() {
+        let body = json!({"ok": true, "members": [], "response_metadata": {"next_cursor": "a"}});
+        assert!(read_page("users", &json!({"cursor": "a"}), &body).is_err());
+        assert!(read_page("users", &json!({"cursor": "b"}), &body).is_ok());
+    }
+
+    #[test]
+    fn a_cursor_that_slack_forgot_begins_a_run_anew() {
+        let refused =
+            Reply { status: 200, body: r#"{"ok":false,"error":"invalid_cursor"}"#.into(), ..Reply::default() };
+        assert_eq!(SPEC.api.meaning(&refused, AT), Err(Failure::NotFound));
+        assert_eq!(Slack.lost("users", &json!({"cursor": "a"})), Lost::Cursor);
+        assert_eq!(Slack.lost("users", &Value::Null), Lost::Run);
+    }
+
+    #[test]
+    fn a_list_of_the_other_kind_is_not_taken_for_an_empty_one() {
+        assert!(read_page("users", &Value::Null, &json!({"ok": true, "channels": []})).is_err());
+        assert!(read_page("users", &Value::Null, &json!({"ok": true, "members": [{"name": "no id"}]})).is_err());
+    }
+}

@@ -1,0 +1,115 @@
+//! What data says of a provider.
+
+use std::time::Duration;
+
+use domain::{
+    call::{Api, Callee},
+    grant::OAuth,
+    proof::Proof,
+};
+
+/// What data says of a provider.
+#[derive(Debug)]
+pub struct Spec {
+    /// Its id in URLs, keys and configuration.
+    pub id: &'static str,
+    /// Its name for people.
+    pub name: &'static str,
+    /// The secret in Secrets Manager that holds its app's credentials, after the prefix. Providers may share one.
+    pub secret: &'static str,
+    /// How it gives access.
+    pub auth: Auth,
+    /// Whose account a new grant is.
+    pub identity: Identity,
+    /// Its API.
+    pub api: Api,
+    /// How it proves that it sent a delivery. `None`: no delivery of it is accepted.
+    pub webhook: Option<Proof>,
+    /// What is kept in sync.
+    pub streams: &'static [Stream],
+    /// How it tells that something changed, if it must be asked to.
+    pub watching: Option<Watching>,
+    /// Its typed actions.
+    pub actions: &'static [&'static str],
+}
+
+/// How a provider gives access.
+#[derive(Debug)]
+pub enum Auth {
+    /// By OAuth 2.0.
+    OAuth(OAuth),
+    /// By a key that the user pastes.
+    ApiKey(ApiKey),
+}
+
+/// A key that the user pastes.
+#[derive(Debug)]
+pub struct ApiKey {
+    /// The name of the credential that it becomes.
+    pub name: &'static str,
+    /// What to tell a person who pastes something else.
+    pub hint: &'static str,
+    /// What a key begins with; empty if anything will do.
+    pub prefixes: &'static [&'static str],
+}
+
+/// Whose account a new grant is: pointers into an answer.
+#[derive(Debug)]
+pub struct Identity {
+    /// Into which answer.
+    pub place: Place,
+    /// The account's id.
+    pub id: &'static str,
+    /// The account's name; where several are given, the first that is there.
+    pub name: &'static [&'static str],
+}
+
+/// Which answer tells the account.
+#[derive(Debug)]
+pub enum Place {
+    /// The one that brought the tokens.
+    Grant,
+    /// That of a `GET` of this path, relative to the API's base.
+    Get(&'static str),
+}
+
+/// One kind of objects that is kept in sync.
+#[derive(Debug)]
+pub struct Stream {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether a run can continue from the last one's cursor. If not, every run is a full one.
+    pub incremental: bool,
+}
+
+/// Watches: channels that a provider reports changes to.
+#[derive(Debug)]
+pub struct Watching {
+    /// The stream whose cursor says what to watch, and that is synced when a watch reports.
+    pub stream: &'static str,
+    /// The life to ask for.
+    pub life: Duration,
+    /// Whether each watch is a channel of its own, so that an old one must be stopped when a new one runs.
+    pub channels: bool,
+}
+
+impl Spec {
+    /// What calling its API takes.
+    pub fn callee(&'static self) -> Callee {
+        let credential = match &self.auth {
+            Auth::OAuth(oauth) => oauth.tokens.first().map_or("", |token| token.name),
+            Auth::ApiKey(key) => key.name,
+        };
+        Callee { id: self.id, name: self.name, app: self.secret, api: &self.api, oauth: self.auth.oauth(), credential }
+    }
+}
+
+impl Auth {
+    /// The OAuth grant, unless access is by key.
+    pub const fn oauth(&self) -> Option<&OAuth> {
+        match self {
+            Self::OAuth(oauth) => Some(oauth),
+            Self::ApiKey(_) => None,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The pages of a stream.
+
+use std::collections::BTreeMap;
+
+use domain::{Change, Request, call::Unreadable};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// One page, read.
+#[derive(Debug)]
+pub struct Page {
+    /// The states of the objects on it, one of each object.
+    pub changes: Vec<Change>,
+    /// Calls for objects that it only names, with what each becomes if the provider has it no more.
+    pub details: Vec<(Request, Change)>,
+    /// What follows.
+    pub next: Next,
+}
+
+/// What follows a page. Positions and cursors are of the provider's own shape.
+#[derive(Debug, PartialEq)]
+pub enum Next {
+    /// The page at this position.
+    Page(Value),
+    /// Nothing; the next incremental run begins after this cursor.
+    Done(Value),
+}
+
+/// What it means that a provider finds nothing at a position.
+#[derive(Debug, PartialEq)]
+pub enum Lost {
+    /// The run has failed, as with any other refusal.
+    Run,
+    /// The cursor is of no use any more: a full run must follow.
+    Cursor,
+    /// A part of the stream went away meanwhile; the run goes on with this.
+    Part(Next),
+}
+
+impl Page {
+    /// A page of changes. Of several of one object the newest stays; of those of one version the last.
+    pub fn new(changes: impl IntoIterator<Item = Change>, next: Next) -> Self {
+        let mut newest = BTreeMap::<String, Change>::new();
+        for change in changes {
+            let key = change.key();
+            if newest.get(&key).is_none_or(|kept| change.replaces(kept.version, kept.deleted)) {
+                newest.insert(key, change);
+            }
+        }
+        Self { changes: newest.into_values().collect(), details: Vec::new(), next }
+    }
+}
+
+/// The mark of the page after the one that is marked `current`. Without a mark there is none; the same mark again would
+/// never end.
+pub(crate) fn following(next: Option<String>, current: Option<&str>) -> Result<Option<String>, Unreadable> {
+    let next = next.filter(|next| !next.is_empty());
+    if next.is_some() && next.as_deref() == current {
+        return Err(Unreadable("a page that follows itself"));
+    }
+    Ok(next)
+}
+
+/// A position or cursor of this shape; `None` if it is of another.
+pub(crate) fn place<T: DeserializeOwned>(value: &Value) -> Option<T> {
+    T::deserialize(value).ok()
+}
+
+/// The fields of a record: our name for each, and the JSON pointer to it in the provider's object. Absent ones are left out.
+pub(crate) fn pick(object: &Value, fields: &[(&str, &str)]) -> Map<String, Value> {
+    let field = |(name, pointer): &(&str, &str)| Some(((*name).to_owned(), object.pointer(pointer)?.clone()));
+    fields.iter().filter_map(field).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_names_itself_as_the_next_one_ends_the_run() {
+        let next = |next: &str, current| following(Some(next.to_owned()), current);
+        assert_eq!(next("b", Some("a")), Ok(Some("b".to_owned())));
+        assert_eq!(next("", Some("a")), Ok(None));
+        assert_eq!(following(None, None), Ok(None));
+        assert!(next("a", Some("a")).is_err());
+    }
+}

@@ -1,0 +1,278 @@
+//! Stripe's lists and its events, page by page: <https://docs.stripe.com/api/pagination> and
+//! <https://docs.stripe.com/api/events/list>, read 2026-11.
+//!
+//! A full run reads the objects themselves; an incremental one reads what happened, because lists can't be asked for changes.
+
+use domain::{Change, Reply, Request, call::Unreadable, event::is_id};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json, value::RawValue};
+
+use super::{SPEC, event, normalise};
+use crate::{
+    Lost, Next, Page,
+    stream::{following, place},
+};
+
+/// The most that a page can hold.
+const LIMIT: (&str, &str) = ("limit", "100");
+/// Stripe keeps events for 30 days. A cursor this old, in seconds, may miss some before the run ends.
+const MAX_AGE: i64 = 29 * 24 * 3600;
+/// Every run looks back over the start of the last one by this much, in seconds: clocks differ.
+const OVERLAP: i64 = 60;
+
+/// A stream, its list, and the events that change it, of which a call may name 20.
+struct List {
+    stream: &'static str,
+    path: &'static str,
+    query: &'static [(&'static str, &'static str)],
+    events: &'static [&'static str],
+}
+
+const LISTS: &[List] = &[
+    List {
+        stream: "customers",
+        path: "/v1/customers",
+        query: &[],
+        events: &["customer.created", "customer.deleted", "customer.updated"],
+    },
+    List {
+        stream: "subscriptions",
+        path: "/v1/subscriptions",
+        // Without it canceled ones are left out, and would be taken for gone.
+        query: &[("status", "all")],
+        events: &[
+            "customer.subscription.created",
+            "customer.subscription.deleted",
+            "customer.subscription.paused",
+            "customer.subscription.pending_update_applied",
+            "customer.subscription.pending_update_expired",
+            "customer.subscription.resumed",
+            "customer.subscription.trial_will_end",
+            "customer.subscription.updated",
+        ],
+    },
+    List {
+        stream: "payment_intents",
+        path: "/v1/payment_intents",
+        query: &[],
+        events: &[
+            "payment_intent.amount_capturable_updated",
+            "payment_intent.canceled",
+            "payment_intent.created",
+            "payment_intent.partially_funded",
+            "payment_intent.payment_failed",
+            "payment_intent.processing",
+            "payment_intent.requires_action",
+            "payment_intent.succeeded",
+        ],
+    },
+];
+
+#[derive(Deserialize)]
+struct Cursor {
+    since: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Position {
+    /// When the run began, in seconds. The next one begins there: what changes during this one may be on pages already read.
+    started: i64,
+    /// Events since then are read; without it, objects.
+    since: Option<i64>,
+    /// The last object of the page before.
+    after: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Vec<Box<RawValue>>,
+    has_more: bool,
+}
+
+pub(super) fn begin(cursor: Option<&Value>, now: Timestamp) -> Option<Value> {
+    let started = now.as_second();
+    let since = match cursor {
+        None => None,
+        Some(cursor) => Some(place::<Cursor>(cursor)?.since).filter(|since| started - MAX_AGE < *since).map(Some)?,
+    };
+    Some(json!(Position { started, since, after: None }))
+}
+
+pub(super) fn request(stream: &str, position: &Value) -> Result<Request, Unreadable> {
+    let (list, position) = (list(stream)?, read(position)?);
+    let request = match position.since {
+        None => SPEC.get(list.path, "").query(list.query.iter().copied()),
+        Some(since) => SPEC
+            .get("/v1/events", "")
+            .query([("created[gte]", since.to_string().as_str())])
+            .query(list.events.iter().map(|event| ("types[]", *event))),
+    };
+    Ok(request.query([LIMIT]).query(position.after.as_deref().map(|after| ("starting_after", after))))
+}
+
+pub(super) fn page(stream: &str, position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {
+    #[derive(Deserialize)]
+    struct Head {
+        id: String,
+    }
+    let (list, position) = (list(stream)?, read(position)?);
+    let answer: Answer = reply.json()?;
+    let mut changes = Vec::new();
+    // Pages begin with the newest: of two states with one version the later read counts.
+    for item in answer.data.iter().rev() {
+        match position.since {
+            Some(_) => changes.extend(of_event(item)?),
+            None => changes.push(of_object(item, asked_at)?),
+        }
+    }
+    changes.retain(|change| change.stream == list.stream);
+    let last = match answer.data.last().filter(|_| answer.has_more) {
+        Some(item) => {
+            Some(serde_json::from_str::<Head>(item.get()).map_err(|_| Unreadable("an object without an id"))?.id)
+        }
+        None if answer.has_more => return Err(Unreadable("an empty page with more to come")),
+        None => None,
+    };
+    let next = match following(last, position.after.as_deref())? {
+        Some(after) => Next::Page(json!(Position { after: Some(after), ..position })),
+        None => Next::Done(json!({ "since": position.started.saturating_sub(OVERLAP) })),
+    };
+    Ok(Page::new(changes, next))
+}
+
+/// An object that marked a page can be gone by the time of the next one.
+pub(super) fn lost(position: &Value) -> Lost {
+    if read(position).is_ok_and(|position| position.after.is_some()) { Lost::Cursor } else { Lost::Run }
+}
+
+fn list(stream: &str) -> Result<&'static List, Unreadable> {
+    LISTS.iter().find(|list| list.stream == stream).ok_or(Unreadable("no such stream"))
+}
+
+fn read(position: &Value) -> Result<Position, Unreadable> {
+    place(position).ok_or(Unreadable("no position of a run"))
+}
+
+fn of_event(item: &RawValue) -> Result<Vec<Change>, Unreadable> {
+    let event = event::read(item).map_err(|_| Unreadable("an event"))?;
+    Ok(event.changes().to_vec())
+}
+
+/// An object as it was when it was asked for. Events are versioned by four ranks to a second: one of that second or a later one
+/// may know more.
+fn of_object(item: &RawValue, asked_at: Timestamp) -> Result<Change, Unreadable> {
+    let object = normalise::object(item).ok().flatten().filter(|object| is_id(&object.id));
+    let object = object.ok_or(Unreadable("an object of another kind"))?;
+    Ok(Change {
+        stream: object.stream.to_owned(),
+        id: object.id,
+        version: asked_at.as_second() * 4 - 1,
+        updated_at: asked_at,
+        deleted: false,
+        data: object.data,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::constant(1_795_428_000, 0);
+
+    fn read_page(stream: &str, position: &Value, body: &Value) -> Result<Page, Unreadable> {
+        page(stream, position, &Reply { status: 200, body: body.to_string().into(), ..Reply::default() }, NOW)
+    }
+
+    fn customer(id: &str, name: &str) -> Value {
+        json!({"id": id, "object": "customer", "name": name, "created": 1_680_893_993, "livemode": false})
+    }
+
+    fn event(id: &str, kind: &str, created: i64, object: &Value) -> Value {
+        json!({"id": id, "object": "event", "type": kind, "created": created, "data": {"object": object}})
+    }
+
+    #[test]
+    fn a_full_run_reads_the_list_after_the_last_object_and_ends_with_the_runs_start() {
+        let first = begin(None, NOW).unwrap();
+        assert_eq!(request("customers", &first).unwrap().url, "https://api.stripe.com/v1/customers?limit=100");
+        let all = "https://api.stripe.com/v1/subscriptions?status=all&limit=100";
+        assert_eq!(request("subscriptions", &first).unwrap().url, all);
+        let body =
+            json!({"object": "list", "has_more": true, "data": [customer("cus_2", "B"), customer("cus_1", "A")]});
+        let page = read_page("customers", &first, &body).unwrap();
+        assert_eq!(page.changes.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["cus_1", "cus_2"]);
+        let Next::Page(second) = page.next else { panic!("{page:?}") };
+        let url = request("customers", &second).unwrap().url;
+        assert_eq!(url, "https://api.stripe.com/v1/customers?limit=100&starting_after=cus_1");
+        let page = read_page("customers", &second, &json!({"data": [], "has_more": false})).unwrap();
+        assert_eq!(page.next, Next::Done(json!({"since": 1_795_428_000 - 60})));
+    }
+
+    #[test]
+    fn an_event_of_the_second_of_the_list_wins_over_it_and_an_earlier_one_does_not() {
+        let body = json!({"has_more": false, "data": [customer("cus_1", "A")]});
+        let listed = read_page("customers", &begin(None, NOW).unwrap(), &body).unwrap().changes.remove(0).version;
+        let told = |kind: &str, at: i64| {
+            let text = event("evt_1", kind, at, &customer("cus_1", "A")).to_string();
+            event::read(serde_json::from_str(&text).unwrap()).unwrap().changes()[0].version
+        };
+        assert!(told("customer.created", NOW.as_second()) > listed);
+        assert!(told("customer.deleted", NOW.as_second() - 1) < listed);
+    }
+
+    #[test]
+    fn an_incremental_run_reads_the_streams_events_since_the_cursor() {
+        let position = begin(Some(&json!({"since": 1_795_427_000})), NOW).unwrap();
+        assert_eq!(
+            request("customers", &position).unwrap().url,
+            "https://api.stripe.com/v1/events?created%5Bgte%5D=1795427000&types%5B%5D=customer.created\
+             &types%5B%5D=customer.deleted&types%5B%5D=customer.updated&limit=100"
+        );
+        let body = json!({"has_more": true, "data": [
+            event("evt_4", "customer.deleted", 1_795_427_900, &customer("cus_2", "B")),
+            event("evt_3", "customer.updated", 1_795_427_800, &customer("cus_1", "latest")),
+            event("evt_2", "customer.updated", 1_795_427_800, &customer("cus_1", "earlier in that second")),
+            event("evt_1", "customer.created", 1_795_427_800, &customer("cus_2", "B")),
+        ]});
+        let page = read_page("customers", &position, &body).unwrap();
+        let [one, two] = &page.changes[..] else { panic!("one change an object: {page:?}") };
+        assert_eq!((one.id.as_str(), &one.data["name"], one.deleted), ("cus_1", &json!("latest"), false));
+        assert_eq!((two.id.as_str(), two.deleted, two.version), ("cus_2", true, 1_795_427_900 * 4 + 2));
+        let Next::Page(next) = page.next else { panic!("more to come") };
+        assert!(request("customers", &next).unwrap().url.ends_with("&starting_after=evt_1"));
+        assert!(read_page("customers", &next, &body).is_err(), "the same page again");
+    }
+
+    #[test]
+    fn a_page_after_an_object_that_is_gone_asks_for_a_full_run() {
+        let first = begin(None, NOW).unwrap();
+        assert_eq!(lost(&first), Lost::Run);
+        let body = json!({"has_more": true, "data": [customer("cus_1", "A")]});
+        let Next::Page(second) = read_page("customers", &first, &body).unwrap().next else { panic!("no page follows") };
+        assert_eq!(lost(&second), Lost::Cursor);
+    }
+
+    #[test]
+    fn a_cursor_that_events_may_no_longer_reach_asks_for_a_full_run() {
+        let since = |age: i64| begin(Some(&json!({"since": NOW.as_second() - age})), NOW);
+        assert!(since(29 * 24 * 3600 - 1).is_some());
+        assert!(since(29 * 24 * 3600).is_none());
+        assert!(begin(Some(&Value::Null), NOW).is_none() && begin(Some(&json!({"since": "x"})), NOW).is_none());
+        assert!(begin(Some(&json!({"since": i64::MIN})), NOW).is_none());
+    }
+
+    #[test]
+    fn objects_of_other_kinds_and_pages_that_can_not_go_on_are_unreadable() {
+        let first = begin(None, NOW).unwrap();
+        let object = json!({"has_more": false, "data": [{"id": "x", "object": "gizmo"}]});
+        assert!(read_page("customers", &first, &object).is_err());
+        assert!(read_page("customers", &first, &json!({"has_more": true, "data": []})).is_err());
+        assert!(read_page("customers", &Value::Null, &json!({"has_more": false, "data": []})).is_err());
+    }
+
+    #[test]
+    fn a_call_names_no_more_events_than_stripe_takes() {
+        assert!(LISTS.iter().all(|list| (1..=20).contains(&list.events.len())));
+    }
+}
