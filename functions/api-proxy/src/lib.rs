@@ -53,7 +53,7 @@ impl ApiProxy {
     /// Makes the clients.
     pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, AwsInitError> {
         let access = Access::new(aws, &config.access)?;
-        Ok(Self { registry, front: Front::new(aws, &config.front, access.outbound().clone()), access })
+        Ok(Self { registry, front: Front::new(aws, &config.front), access })
     }
 
     /// Answers one request.

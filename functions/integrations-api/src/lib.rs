@@ -22,14 +22,12 @@ use lambda_http::{
 };
 use platform::{
     Aws, AwsError,
-    aws::AwsInitError,
     claims::Claims,
     clock,
     config::Env,
     health::Health,
     http::{Call, Front, FrontConfig, Input, internal, json, see_other},
     integrations::{Integrations, select, usable},
-    outbound::{Outbound, Rewrites},
     queue::{Queue, group},
     records::Records,
     session::Caller,
@@ -52,7 +50,6 @@ pub struct Config {
     idempotency_table: String,
     syncs_queue_url: String,
     session_life: Duration,
-    rewrites: Rewrites,
 }
 
 impl Config {
@@ -67,7 +64,6 @@ impl Config {
             idempotency_table: env.text("IDEMPOTENCY_TABLE"),
             syncs_queue_url: env.text("SYNCS_QUEUE_URL"),
             session_life: env.seconds("SESSION_SECONDS"),
-            rewrites: env.rewrites(),
         }
     }
 }
@@ -90,10 +86,10 @@ type Answer = Result<Response<Body>, Problem>;
 
 impl IntegrationsApi {
     /// Makes the clients.
-    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, AwsInitError> {
-        Ok(Self {
+    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Self {
+        Self {
             registry,
-            front: Front::new(aws, &config.front, Outbound::new(config.rewrites.clone())?),
+            front: Front::new(aws, &config.front),
             integrations: Integrations::new(aws, &config.integrations_table),
             records: Records::new(aws, &config.records_table),
             // Neither leases nor claims are taken here.
@@ -102,7 +98,7 @@ impl IntegrationsApi {
             health: Health::new(aws, &config.health_table),
             sync_queue: Queue::new(aws, &config.syncs_queue_url),
             session_life: config.session_life,
-        })
+        }
     }
 
     /// Answers one request.
@@ -143,7 +139,7 @@ impl IntegrationsApi {
     /// Asks for a sync. One that runs already is joined by the worker.
     async fn sync_now(&self, call: &Call<'_>) -> Answer {
         #[derive(Serialize)]
-        struct Accepted {
+        struct Asked {
             accepted: bool,
             integration_id: String,
             r#type: SyncType,
@@ -169,8 +165,8 @@ impl IntegrationsApi {
         if input.form {
             return Ok(see_other(&format!("{SETTINGS}?syncing={}", spec.id)));
         }
-        let accepted = Accepted { accepted: true, integration_id: integration.key.id(), r#type: kind };
-        Ok(json(StatusCode::ACCEPTED, &accepted))
+        let asked = Asked { accepted: true, integration_id: integration.key.id(), r#type: kind };
+        Ok(json(StatusCode::ACCEPTED, &asked))
     }
 
     async fn send(&self, message: &SyncMessage) -> Result<(), AwsError> {

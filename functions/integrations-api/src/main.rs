@@ -7,6 +7,6 @@ use platform::{Aws, aws::Patience, config, http, telemetry};
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let config = config::load(Config::read)?;
-    let function = IntegrationsApi::new(&Aws::from_env(Patience::REQUEST)?, &config, providers::REGISTRY)?;
+    let function = IntegrationsApi::new(&Aws::from_env(Patience::REQUEST)?, &config, providers::REGISTRY);
     http::run(|request| function.handle(request)).await
 }

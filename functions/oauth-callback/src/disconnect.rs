@@ -46,7 +46,7 @@ impl OauthCallback {
     /// Ends an integration.
     pub(crate) async fn disconnect(&self, call: &Call<'_>, provider: &dyn Provider) -> Answer {
         #[derive(Serialize)]
-        struct Disconnected {
+        struct Ended {
             disconnected: bool,
             integration_id: String,
             revoked: Revoked,
@@ -62,7 +62,7 @@ impl OauthCallback {
         if input.form {
             return Ok(see_other(&with_query(SETTINGS, "disconnected", spec.id)));
         }
-        let answer = Disconnected { disconnected: true, integration_id: integration.key.id(), revoked };
+        let answer = Ended { disconnected: true, integration_id: integration.key.id(), revoked };
         Ok(json(StatusCode::OK, &answer))
     }
 

@@ -78,7 +78,7 @@ impl OauthCallback {
         let access = Access::new(aws, &config.access)?;
         Ok(Self {
             registry,
-            front: Front::new(aws, &config.front, access.outbound().clone()),
+            front: Front::new(aws, &config.front),
             access,
             states: States::new(aws, &config.states_table),
             syncs: Syncs::new(aws, &config.syncs_table, config.sync_lease),

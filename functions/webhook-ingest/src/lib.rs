@@ -16,13 +16,11 @@ use lambda_http::{
     http::{StatusCode, header},
 };
 use platform::{
-    Aws,
-    aws::AwsInitError,
-    clock,
+    Aws, clock,
     config::Env,
     http::{Call, text},
     jwks::JwksCache,
-    outbound::{Outbound, Rewrites},
+    outbound::Rewrites,
     queue::{MAX_MESSAGE, Queue, group},
     secrets::{App, Freshness, Secrets},
 };
@@ -87,19 +85,19 @@ enum Refusal {
 
 impl Ingest {
     /// Opens the connections and reads the secrets while init has the full CPU. What fails now is tried again on demand.
-    pub async fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, AwsInitError> {
+    pub async fn new(aws: &Aws, config: &Config, registry: Registry) -> Self {
         let queue = Queue::new(aws, &config.queue_url);
         let apps = Secrets::new(aws, &config.secret_prefix, config.secret_cache);
         if let Err(error) = queue.warm().await {
             tracing::warn!(%error, "init: queue");
         }
-        let jwks = JwksCache::new(Outbound::new(config.rewrites.clone())?);
+        let jwks = JwksCache::new(config.rewrites.clone());
         let ingest = Self { registry, queue, apps, jwks };
         for provider in registry.iter().filter(|provider| provider.spec().webhook.is_some()) {
             // Logged where it is read.
             let _ = ingest.app(provider, Freshness::Cached, clock::now()).await;
         }
-        Ok(ingest)
+        ingest
     }
 
     /// Answers one request.

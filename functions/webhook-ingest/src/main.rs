@@ -7,6 +7,6 @@ use webhook_ingest::{Config, Ingest};
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let config = config::load(Config::read)?;
-    let function = Ingest::new(&Aws::from_env(Patience::REQUEST)?, &config, providers::REGISTRY).await?;
+    let function = Ingest::new(&Aws::from_env(Patience::REQUEST)?, &config, providers::REGISTRY).await;
     http::run(|request| function.handle(request)).await
 }

@@ -186,6 +186,13 @@ fn flatten(value: &AttributeValue, bytes: &mut Vec<u8>) {
         AttributeValue::B(blob) => bytes.extend_from_slice(blob.as_ref()),
         AttributeValue::L(all) => all.iter().for_each(|value| flatten(value, bytes)),
         AttributeValue::M(all) => all.values().for_each(|value| flatten(value, bytes)),
-        other => bytes.extend_from_slice(format!("{other:?}").as_bytes()),
+        AttributeValue::Ss(all) | AttributeValue::Ns(all) => {
+            for text in all {
+                bytes.extend_from_slice(text.as_bytes());
+            }
+        }
+        AttributeValue::Bs(all) => all.iter().for_each(|blob| bytes.extend_from_slice(blob.as_ref())),
+        // Neither says anything.
+        AttributeValue::Bool(_) | AttributeValue::Null(_) | _ => {}
     }
 }

@@ -24,7 +24,7 @@ use subtle::ConstantTimeEq as _;
 use crate::{
     aws::{Aws, AwsError},
     config::Env,
-    outbound::Outbound,
+    outbound::Rewrites,
     session::{self, Accept, Caller, Sessions},
 };
 
@@ -67,6 +67,7 @@ pub struct Front {
 #[derive(Debug)]
 pub struct FrontConfig {
     sessions: session::Config,
+    rewrites: Rewrites,
     public_url: Option<String>,
     allowed_origins: Vec<String>,
 }
@@ -77,15 +78,15 @@ impl FrontConfig {
         let sessions = session::Config::read(env);
         let origins = env.optional("ALLOWED_ORIGINS").unwrap_or_default();
         let allowed_origins = origins.split([' ', ',']).filter(|it| !it.is_empty()).map(str::to_owned).collect();
-        Self { sessions, public_url: env.optional("PUBLIC_URL"), allowed_origins }
+        Self { sessions, rewrites: env.rewrites(), public_url: env.optional("PUBLIC_URL"), allowed_origins }
     }
 }
 
 impl Front {
     /// Makes the clients.
-    pub fn new(aws: &Aws, config: &FrontConfig, outbound: Outbound) -> Self {
+    pub fn new(aws: &Aws, config: &FrontConfig) -> Self {
         Self {
-            sessions: Sessions::new(aws, &config.sessions, outbound),
+            sessions: Sessions::new(aws, &config.sessions, &config.rewrites),
             public_url: config.public_url.clone(),
             allowed_origins: config.allowed_origins.clone(),
         }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     AwsError,
-    outbound::{Authorization, Outbound},
+    outbound::{Authorization, Outbound, Rewrites},
 };
 
 /// Issuers publish new keys days before they use them.
@@ -24,14 +24,16 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// The cache.
 #[derive(Debug)]
 pub struct JwksCache {
-    outbound: Outbound,
+    rewrites: Rewrites,
+    /// Made when the first token comes: most cold starts never see one.
+    outbound: OnceLock<Outbound>,
     cache: Mutex<HashMap<String, (Arc<Jwks>, Timestamp)>>,
 }
 
 impl JwksCache {
     /// An empty cache.
-    pub fn new(outbound: Outbound) -> Self {
-        Self { outbound, cache: Mutex::default() }
+    pub fn new(rewrites: Rewrites) -> Self {
+        Self { rewrites, outbound: OnceLock::new(), cache: Mutex::default() }
     }
 
     /// The keys at `url` for checking `token`.
@@ -55,9 +57,17 @@ impl JwksCache {
         }
     }
 
+    fn outbound(&self) -> Result<&Outbound, AwsError> {
+        if let Some(outbound) = self.outbound.get() {
+            return Ok(outbound);
+        }
+        let made = Outbound::new(self.rewrites.clone()).map_err(|error| AwsError::answer("jwks", error.to_string()))?;
+        Ok(self.outbound.get_or_init(|| made))
+    }
+
     async fn read(&self, url: &str) -> Result<Jwks, AwsError> {
         let request = Request::get("jwks", url);
-        let reply = self.outbound.send(&request, &[], Authorization::None, TIMEOUT).await;
+        let reply = self.outbound()?.send(&request, &[], Authorization::None, TIMEOUT).await;
         let failed = |reason: String| AwsError::answer("jwks", reason);
         let reply = reply.map_err(|error| failed(error.to_string()))?;
         if !reply.is_success() {

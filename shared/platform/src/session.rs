@@ -21,7 +21,7 @@ use crate::{
     config::Env,
     http::internal,
     jwks::JwksCache,
-    outbound::Outbound,
+    outbound::Rewrites,
     secrets::{Freshness, Secrets},
 };
 
@@ -144,11 +144,11 @@ pub struct Sessions {
 
 impl Sessions {
     /// Makes the clients.
-    pub fn new(aws: &Aws, config: &Config, outbound: Outbound) -> Self {
+    pub fn new(aws: &Aws, config: &Config, rewrites: &Rewrites) -> Self {
         Self {
             keys: Secrets::new(aws, &config.secret_prefix, config.secret_cache),
             issuer: config.issuer.clone(),
-            jwks: JwksCache::new(outbound),
+            jwks: JwksCache::new(rewrites.clone()),
         }
     }
 
