@@ -182,6 +182,11 @@ impl Stack {
         sandbox.deliver_to(&url);
         let mut overrides = vec![("UrlRewrites".to_owned(), rewrites(&options.rewrites, &sandbox))];
         overrides.extend(options.overrides);
+        // The stack's own address is always among the allowed origins.
+        let origins =
+            overrides.iter().rev().find(|(name, _)| name == "AllowedOrigins").map(|(_, given)| given.as_str());
+        let origins = format!("{} {url}", origins.unwrap_or_default());
+        overrides.push(("AllowedOrigins".to_owned(), origins.trim().to_owned()));
         let aws_endpoint = options.aws_endpoint.as_deref();
         let place = Place { overrides: &overrides, aws_endpoint, events: &events, api_url: &url };
         let cloud = Cloud::start(&options.template, place, &apps).await?;

@@ -73,11 +73,16 @@ fn a_message_stays_hidden_for_six_timeouts_and_failures_are_reported_one_by_one(
 }
 
 #[test]
-fn a_claim_outlives_the_attempt_that_holds_it() {
+fn a_claim_or_lease_outlives_the_attempt_that_holds_it() {
     let template = deployed();
-    let process = template.functions.iter().find(|function| function.binary == "webhook-process").unwrap();
-    let lease: u64 = process.environment["CLAIM_LEASE_SECONDS"].parse().unwrap();
-    assert!(lease > process.timeout.as_secs());
+    let function = |binary: &str| template.functions.iter().find(|function| function.binary == binary).unwrap();
+    for (binary, lease) in [("webhook-process", "CLAIM_LEASE_SECONDS"), ("sync-worker", "SYNC_LEASE_SECONDS")] {
+        let lease: u64 = function(binary).environment[lease].parse().unwrap();
+        assert!(lease > function(binary).timeout.as_secs(), "{binary}");
+    }
+    // What a token endpoint gets at most.
+    let lease: u64 = function("token-refresh").environment["REFRESH_LEASE_SECONDS"].parse().unwrap();
+    assert!(lease > 10);
 }
 
 #[test]
@@ -126,23 +131,29 @@ fn roles_name_actions_and_resources_exactly() {
     }
 }
 
+/// Who may read the apps' secrets, decrypt a token, make a data key, and touch the table of credentials.
 #[test]
-fn only_the_functions_that_must_can_read_app_secrets_and_none_of_people_can_decrypt() {
+fn only_the_functions_that_must_can_read_secrets_or_decrypt_tokens() {
+    const TOKENS: [&str; 4] = ["oauth-callback", "api-proxy", "sync-worker", "token-refresh"];
     for function in deployed().functions {
         let may = |action: &str, part: &str| {
             let matching = |statement: &&local::template::Statement| {
-                statement.actions.iter().any(|it| it == action)
+                statement.actions.iter().any(|it| it.starts_with(action))
                     && statement.resources.iter().any(|it| it.contains(part))
             };
-            function.statements.iter().any(|statement| matching(&statement))
+            function.statements.iter().find(matching)
         };
-        assert_eq!(
-            may("secretsmanager:GetSecretValue", "/stripe"),
-            function.binary == "webhook-ingest",
-            "{}",
-            function.name
-        );
-        assert!(!may("kms:Decrypt", ""), "{} can decrypt, though no token is stored yet", function.name);
+        let name = function.binary.as_str();
+        let holds_tokens = TOKENS.contains(&name);
+        assert_eq!(may("kms:Decrypt", "").is_some(), holds_tokens, "{name}");
+        assert_eq!(may("kms:GenerateDataKey", "").is_some(), name == "oauth-callback", "{name}");
+        let reads = may("dynamodb:GetItem", "/intertie-credentials").is_some();
+        assert_eq!(reads, holds_tokens, "{name}");
+        let apps = may("secretsmanager:GetSecretValue", "/stripe").is_some();
+        assert_eq!(apps, holds_tokens || name == "webhook-ingest", "{name}");
+        if let Some(statement) = may("kms:", "") {
+            assert!(statement.conditional, "{name} may decrypt whatever the encryption context");
+        }
     }
 }
 

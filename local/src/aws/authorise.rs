@@ -125,7 +125,7 @@ mod tests {
             (false, "webhook-ingest", Secretsmanager, "GetSecretValue", secret("session")),
             (false, "webhook-ingest", Dynamodb, "GetItem", table("records")),
             (true, "webhook-process", Dynamodb, "TransactWriteItems", write("records")),
-            (false, "webhook-process", Dynamodb, "TransactWriteItems", write("integrations")),
+            (false, "webhook-process", Dynamodb, "TransactWriteItems", write("credentials")),
             (true, "webhook-process", Dynamodb, "Query", index.clone()),
             (false, "webhook-process", Dynamodb, "Query", table("integrations")),
             (true, "webhook-process", Sqs, "DeleteMessageBatch", queue("webhooks")),
@@ -133,7 +133,14 @@ mod tests {
             (false, "webhook-process", Events, "PutEvents", bus("default")),
             (false, "webhook-process", Events, "PutEvents", json!({ "Entries": [{}] })),
             (false, "integrations-api", Dynamodb, "Query", table("credentials")),
-            (false, "token-refresh", Kms, "Decrypt", json!({})),
+            (true, "token-refresh", Kms, "Decrypt", json!({})),
+            (false, "token-refresh", Kms, "GenerateDataKey", json!({ "KeyId": "alias/intertie" })),
+            (true, "oauth-callback", Kms, "GenerateDataKey", json!({ "KeyId": "alias/intertie" })),
+            (false, "integrations-api", Kms, "Decrypt", json!({})),
+            (false, "webhook-ingest", Kms, "Decrypt", json!({})),
+            (false, "webhook-process", Kms, "Decrypt", json!({})),
+            (false, "sync-scheduler", Kms, "Decrypt", json!({})),
+            (false, "sync-scheduler", Dynamodb, "GetItem", table("credentials")),
         ] {
             assert_eq!(!lacks(function, service, operation, &body), allowed, "{function} {operation} {body}");
         }

@@ -6,7 +6,9 @@ use crate::template::Cors;
 
 /// Marks a response as readable for an allowed origin; a preflight also learns what may be sent.
 pub(super) fn allow(cors: &Cors, origin: &HeaderValue, preflight: bool, headers: &mut HeaderMap) {
-    if !cors.allow_origins.iter().any(|allowed| allowed == "*" || allowed.as_bytes() == origin.as_bytes()) {
+    // Here the parameter holds the stack's own address beside the given one.
+    let mut allowed = cors.allow_origins.iter().flat_map(|origins| origins.split(' '));
+    if !allowed.any(|allowed| allowed == "*" || allowed.as_bytes() == origin.as_bytes()) {
         return;
     }
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());

@@ -113,7 +113,7 @@ fn schedules_carry_json() {
 #[test]
 fn tables_keys_and_secrets_arrive_whole() {
     let template = load(&[]);
-    assert_eq!(template.tables.len(), 6);
+    assert_eq!(template.tables.len(), 8);
     assert!(template.tables.iter().all(|table| table.pitr && table.sse));
     let integrations = table(&template, "integrations");
     let key = |hash: &str, range: &str| KeySchema { hash: hash.to_owned(), range: Some(range.to_owned()) };
@@ -141,7 +141,7 @@ fn tables_keys_and_secrets_arrive_whole() {
 fn origins_and_addresses_follow_the_parameters() {
     let plain = load(&[]);
     assert_eq!(plain.cors, None);
-    assert!(!plain.outputs.contains_key("Url"), "only a deployed API has an address of its own");
+    assert_eq!(plain.outputs["Url"], context().api_url);
     let given = load(&[("AllowedOrigins", "https://app.example.com"), ("PublicUrl", "http://127.0.0.1:3000")]);
     assert_eq!(given.cors.unwrap().allow_origins, ["https://app.example.com"]);
     assert_eq!(given.outputs["StripeWebhookUrl"], "http://127.0.0.1:3000/webhooks/stripe");
