@@ -2,12 +2,15 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use domain::{integration::State, proof::ChannelOwner};
+use platform::{Aws, aws::Patience, integrations::Integrations, secrets::App};
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::{
     aws::{Clients, clients::DEVELOPER_KEY},
     stack::REGION,
+    story::USER,
 };
 
 /// A running stack.
@@ -30,6 +33,9 @@ pub enum JoinError {
     /// The file is not whole.
     #[error("the environment file lacks {0}; restart `cargo local`")]
     Lacks(&'static str),
+    /// The integrations can't be read.
+    #[error("{0}; is the stack still running?")]
+    Integrations(String),
     /// A secret can't be read.
     #[error("{name}: {reason}; is the stack still running?")]
     Secret {
@@ -65,13 +71,19 @@ impl Joined {
         Ok(self.secret::<Keys>("session").await?.key)
     }
 
-    /// The first webhook secret of an app.
-    pub async fn webhook_secret(&self, app: &str) -> Result<SecretString, JoinError> {
-        let secrets = self.secret::<platform::secrets::App>(app).await?.webhook_secrets;
-        secrets
-            .into_iter()
-            .next()
-            .ok_or_else(|| JoinError::Secret { name: app.to_owned(), reason: "has no webhook_secrets".to_owned() })
+    /// What is configured of an app.
+    pub async fn app(&self, name: &str) -> Result<App, JoinError> {
+        self.secret(name).await
+    }
+
+    /// The first integration of the stack's own user at a provider that is in use.
+    pub async fn integration(&self, provider: &str) -> Result<Option<ChannelOwner>, JoinError> {
+        let aws = Aws::at(self.variable("AWS_ENDPOINT_URL_DYNAMODB")?, REGION, DEVELOPER_KEY, Patience::REQUEST);
+        let table = format!("{}-integrations", self.variable("INTERTIE_PREFIX")?);
+        let found = Integrations::new(&aws, table).of_user(USER, Some(provider)).await;
+        let found = found.map_err(|error| JoinError::Integrations(error.to_string()))?;
+        let used = found.into_iter().find(|integration| integration.state == State::Connected);
+        Ok(used.map(|it| ChannelOwner { integration_id: it.key.id(), account: it.key.account_id }))
     }
 
     async fn secret<T: for<'de> Deserialize<'de>>(&self, name: &str) -> Result<T, JoinError> {

@@ -9,7 +9,7 @@ use local::{
     cli::{Cli, Command, Run, Sign, Token},
     joined::Joined,
     report::{Report, complain, say},
-    sign::sign,
+    sign::{sign, sign_as},
     stack::{Options, Stack},
     story,
     web::Web,
@@ -132,14 +132,15 @@ fn joined() -> Result<Joined, Box<dyn Error>> {
 async fn sign_file(options: Sign) -> Outcome {
     let file = &options.file;
     let body = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let provider = providers::REGISTRY.find(&options.provider).map(providers::Provider::spec);
-    let app = provider.map_or(options.provider.as_str(), |spec| spec.secret);
-    let secret = match provider {
-        Some(_) => joined()?.webhook_secret(app).await?,
+    let headers = match providers::REGISTRY.find(&options.provider).map(providers::Provider::spec) {
+        Some(spec) => {
+            let joined = joined()?;
+            let (app, owner) = (joined.app(spec.secret).await?, joined.integration(spec.id).await?);
+            sign_as(spec.id, &body, &app, owner.as_ref(), platform::clock::now())?
+        }
         // `sign` names the known ones.
-        None => String::new().into(),
+        None => sign(&options.provider, &body, &String::new().into(), platform::clock::now())?,
     };
-    let headers = sign(&options.provider, &body, &secret, platform::clock::now())?;
     if let Some(url) = options.send {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let response = Web::new().call(Method::POST, &url, &headers, body).await?;

@@ -131,6 +131,11 @@ impl Sandbox {
     }
 }
 
+/// A token as Google signs it for a push subscription: what the sandbox's public keys verify.
+pub fn push_token(audience: &str, service_account: &str) -> Option<String> {
+    gmail::push::token(audience, service_account)
+}
+
 impl Drop for Sandbox {
     fn drop(&mut self) {
         self.running.iter().for_each(AbortHandle::abort);

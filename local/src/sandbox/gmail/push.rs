@@ -105,6 +105,14 @@ impl Signer {
     }
 }
 
+/// A token as Google signs it for a push subscription of the sandbox. `None` if the committed key is none.
+pub(in crate::sandbox) fn token(audience: &str, service_account: &str) -> Option<String> {
+    let push =
+        Push { audience: audience.to_owned(), service_account: service_account.to_owned(), topic: String::new() };
+    let token = Signer::new(push).ok()?.token(&Value::Null, now());
+    (!token.is_empty()).then_some(token)
+}
+
 /// A field that is replaced by null is left out.
 fn replace(object: &mut Value, fields: &Value) {
     for (name, value) in fields.as_object().into_iter().flatten() {
