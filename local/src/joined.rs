@@ -51,7 +51,8 @@ impl Joined {
     pub fn from_file(file: PathBuf) -> Result<Self, JoinError> {
         let text = std::fs::read_to_string(&file).map_err(|source| JoinError::NotRunning { file, source })?;
         let pairs = text.lines().filter_map(|line| line.split_once('='));
-        let variables: BTreeMap<_, _> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let variables: BTreeMap<_, _> =
+            pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned())).collect();
         let endpoint = variables.get("AWS_ENDPOINT_URL_SQS").ok_or(JoinError::Lacks("AWS_ENDPOINT_URL_SQS"))?;
         let clients = Clients::new(endpoint, REGION, DEVELOPER_KEY);
         Ok(Self { variables, clients })

@@ -97,8 +97,8 @@ async fn serve(run: &Run, running: &mut Option<Stack>) -> Result<Report, Box<dyn
     }
     if !run.once {
         say("To join from another program (also in target/local/env):");
-        for (name, value) in stack.environment() {
-            say(&format!("{name}={value}"));
+        for line in stack.environment_lines() {
+            say(&line);
         }
         let session = stack.session(story::USER, Some("admin"), Duration::from_hours(8)).unwrap_or_default();
         say(&format!("Status page, signed in: {}/settings/integrations?session={session}", stack.url));

@@ -336,11 +336,19 @@ impl Stack {
         all.into_iter().collect()
     }
 
+    /// The same, one per line, as shells and `--env-file` read it: values with spaces in quotes.
+    pub fn environment_lines(&self) -> Vec<String> {
+        let line = |(name, value): (String, String)| {
+            if value.contains(' ') { format!("{name}=\"{value}\"") } else { format!("{name}={value}") }
+        };
+        self.environment().into_iter().map(line).collect()
+    }
+
     /// Writes [`environment`](Self::environment) for `cargo local sign`, `token` and `fire`, and for other programs.
     pub fn write_env(&self) -> Result<(), StackError> {
-        let lines: Vec<_> = self.environment().iter().map(|(name, value)| format!("{name}={value}")).collect();
         let path = self.env_file();
-        std::fs::write(&path, lines.join("\n") + "\n").map_err(|source| StackError::File { path, source })
+        std::fs::write(&path, self.environment_lines().join("\n") + "\n")
+            .map_err(|source| StackError::File { path, source })
     }
 }
 
