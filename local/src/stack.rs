@@ -168,6 +168,8 @@ impl Stack {
             let path = path.to_owned();
             move |source| StackError::File { path, source }
         };
+        // The logs are of this run; an earlier one's would be looked into for nothing.
+        let _ = std::fs::remove_dir_all(&log_dir);
         std::fs::create_dir_all(&log_dir).map_err(file(&log_dir))?;
         let events = options.directory.join("events.jsonl");
         std::fs::write(&events, "").map_err(file(&events))?;
