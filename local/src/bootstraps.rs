@@ -1,6 +1,9 @@
 //! The functions' own binaries: where they are, and building them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use tokio::process::Command;
 
@@ -29,6 +32,7 @@ const OF_THIS_PACKAGE: [&str; 16] = [
 #[derive(Debug, Clone)]
 pub struct Bootstraps {
     folder: PathBuf,
+    others: BTreeMap<String, PathBuf>,
 }
 
 /// The binaries can't be had.
@@ -77,12 +81,19 @@ impl Bootstraps {
             Profile::Dev => target.join("debug"),
             Profile::Release => target.join("release"),
         };
-        Ok(Self { folder })
+        Ok(Self { folder, others: BTreeMap::new() })
+    }
+
+    /// The same, but for one function the binary at `path`.
+    #[must_use]
+    pub fn with(mut self, binary: &str, path: PathBuf) -> Self {
+        self.others.insert(binary.to_owned(), path);
+        self
     }
 
     /// Where a binary is.
     pub fn path(&self, binary: &str) -> PathBuf {
-        self.folder.join(binary)
+        self.others.get(binary).cloned().unwrap_or_else(|| self.folder.join(binary))
     }
 }
 

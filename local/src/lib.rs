@@ -3,11 +3,13 @@
 pub mod aws;
 pub mod bench;
 pub mod bootstraps;
+pub mod browser;
 pub mod cli;
 pub mod control;
 pub mod front;
 pub mod joined;
 pub mod lambda;
+pub mod look;
 pub mod mapping;
 pub mod report;
 pub mod sandbox;

@@ -1,9 +1,7 @@
 //! The story: what Intertie is for, from connecting to disconnecting, with what happened read back from the stores and from
 //! the providers after each step.
 
-mod browser;
 mod calls;
-mod checks;
 mod connect;
 mod door;
 mod end;
@@ -17,8 +15,9 @@ use std::time::Duration;
 use http::Method;
 use serde_json::Value;
 
-use self::{browser::Browser, checks::Look};
 use crate::{
+    browser::Browser,
+    look::Look,
     report::{Failed, Report},
     stack::Stack,
     web::Web,

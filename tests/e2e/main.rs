@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
 
+mod callback;
 mod chaos;
 mod command;
 mod crashes;
 mod door;
 mod front;
+mod refresh;
+mod refresh_crashes;
+mod syncs;

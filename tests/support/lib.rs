@@ -1,6 +1,8 @@
 //! What the tests stand on: a real stack, or just the embedded AWS, each test its own.
 
-#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test that can't go on fails")]
+#![expect(clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "a test that can't go on fails")]
+
+mod guest;
 
 use std::{
     ops::Deref,
@@ -27,6 +29,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub use self::guest::Guest;
+
 /// How long an effect may take to appear on a busy machine.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -36,6 +40,7 @@ pub const FAST: &[(&str, &str)] = &[
     ("WebhooksVisibilitySeconds", "3"),
     ("ClaimLeaseSeconds", "2"),
     ("MaxReceiveCount", "10"),
+    ("RefreshLeaseSeconds", "1"),
 ];
 
 static BOOTSTRAPS: OnceCell<Bootstraps> = OnceCell::const_new();
@@ -85,21 +90,31 @@ impl Running {
 
 /// A stack with these parameters, and an integration of [`LOCAL_ACCOUNT`].
 pub async fn stack(overrides: &[(&str, &str)]) -> Running {
-    let turn = turn().await;
-    let stack = Stack::start(Options {
-        template: bootstraps::root().join("template.yaml"),
-        directory: directory(),
-        port: 0,
-        overrides: overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        aws_endpoint: None,
-        rewrites: String::new(),
-        bootstraps: bootstraps().await,
-    })
-    .await
-    .expect("the stack starts");
+    let overrides = overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let stack = stack_of(Options { overrides, ..options().await }).await;
     let aws = Aws::at(&stack.aws_url, REGION, DEVELOPER_KEY, Patience::QUEUE);
     let integrations = Integrations::new(&aws, stack.table("integrations"));
     integrations.put(&integration("user-1"), Timestamp::UNIX_EPOCH).await.expect("the integration is stored");
+    stack
+}
+
+/// What a test's stack is made of, unless it says otherwise.
+pub async fn options() -> Options {
+    Options {
+        template: bootstraps::root().join("template.yaml"),
+        directory: directory(),
+        port: 0,
+        overrides: Vec::new(),
+        aws_endpoint: None,
+        rewrites: String::new(),
+        bootstraps: bootstraps().await,
+    }
+}
+
+/// A stack of these.
+pub async fn stack_of(options: Options) -> Running {
+    let turn = turn().await;
+    let stack = Stack::start(options).await.expect("the stack starts");
     Running { stack, _turn: turn }
 }
 

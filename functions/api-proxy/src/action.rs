@@ -9,7 +9,7 @@ use platform::{
 use providers::{Provider, Step};
 use serde_json::Value;
 
-use crate::{Answer, ApiProxy, deadline, problem};
+use crate::{Answer, ApiProxy, problem};
 
 /// More calls than any action needs: an action that goes on beyond has lost its way.
 const MAX_CALLS: usize = 100;
@@ -28,12 +28,12 @@ impl ApiProxy {
         };
         let input = Input::of(call)?.fields;
         let mut request = provider.action(name, &input, &caller.user_id)?;
-        if let Some(key) = idempotency_key(call)? {
-            request = request.header("idempotency-key", key);
+        if let Some(key) = idempotency_key(call)?.filter(|_| spec.api.idempotent) {
+            request = request.header("idempotency-key", key).safe();
         }
         let integration = self.integration(&caller.user_id, spec, call.query("account")).await?;
         let unreadable = |_| Failure::Unreadable.problem(spec.name, clock::now());
-        let (callee, deadline) = (spec.callee(), deadline());
+        let (callee, deadline) = (spec.callee(), call.deadline());
         let mut gathered = Value::Null;
         for _ in 0..MAX_CALLS {
             let sent = self.access.call(&callee, &integration.key, &request, call.request_id, deadline).await;

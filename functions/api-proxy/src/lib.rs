@@ -5,10 +5,9 @@
 mod action;
 mod proxy;
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
 use domain::{Integration, Problem, error::Kind};
-use jiff::Timestamp;
 use lambda_http::{Body, Request, Response};
 use platform::{
     Aws,
@@ -21,9 +20,6 @@ use platform::{
     integrations::{select, usable},
 };
 use providers::{Registry, Spec};
-
-/// How long one request may take: API Gateway gives up after 30 seconds.
-const PATIENCE: Duration = Duration::from_secs(25);
 
 /// What template.yaml sets.
 #[derive(Debug)]
@@ -79,11 +75,6 @@ impl ApiProxy {
         let found = self.access.integrations.of_user(user_id, Some(spec.id)).await;
         usable(select(found.map_err(|error| internal(&error))?, spec.name, account)?, spec.name)
     }
-}
-
-/// When a request that begins now must be done.
-fn deadline() -> Timestamp {
-    clock::now() + PATIENCE
 }
 
 /// What a failed call means for whoever asked for it.

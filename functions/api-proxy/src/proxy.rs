@@ -17,7 +17,7 @@ use platform::{
 };
 use providers::{Provider, Spec};
 
-use crate::{Answer, ApiProxy, deadline, problem};
+use crate::{Answer, ApiProxy, problem};
 
 /// Headers of the request that pass.
 const PASSED: &[&str] = &["accept", "if-match", "if-none-match", "prefer"];
@@ -42,7 +42,7 @@ impl ApiProxy {
         let request = rewrite(call, spec)?;
         let account = call.request.headers().get("intertie-account").and_then(|value| value.to_str().ok());
         let integration = self.integration(&caller.user_id, spec, account).await?;
-        let sent = self.access.call(&spec.callee(), &integration.key, &request, call.request_id, deadline()).await;
+        let sent = self.access.call(&spec.callee(), &integration.key, &request, call.request_id, call.deadline()).await;
         match sent {
             Ok(reply) => Ok(answer(reply)),
             // The provider's own words are for the program; that the grant is over is for us to say.
@@ -73,7 +73,7 @@ fn rewrite(call: &Call<'_>, spec: &'static Spec) -> Result<Request, Problem> {
     let mut request = Request::get("proxy", url);
     request.method = call.request.method().clone();
     request.headers = PASSED.iter().filter_map(|name| Some(((*name).to_owned(), value(name)?))).collect();
-    let key = value("idempotency-key");
+    let key = value("idempotency-key").filter(|_| spec.api.idempotent);
     let safe = request.method == Method::GET || request.method == Method::HEAD;
     request.repeat = if safe || key.is_some() { Repeat::Safe } else { Repeat::Never };
     request.headers.extend(key.map(|key| ("idempotency-key".to_owned(), key)));

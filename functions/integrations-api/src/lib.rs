@@ -9,28 +9,23 @@ mod status;
 
 use std::{convert::Infallible, time::Duration};
 
-use domain::{
-    Integration, Problem,
-    error::Kind,
-    message::{Cause, SyncMessage, SyncType, Version},
-    route,
-};
+use domain::{Integration, Problem, error::Kind, message::SyncType, route};
 use jiff::Timestamp;
 use lambda_http::{
     Body, Request, RequestExt as _, Response,
     http::{StatusCode, header},
 };
 use platform::{
-    Aws, AwsError,
+    Aws,
     claims::Claims,
     clock,
     config::Env,
     health::Health,
     http::{Call, Front, FrontConfig, Input, internal, json, see_other},
     integrations::{Integrations, select, usable},
-    queue::{Queue, group},
     records::Records,
     session::Caller,
+    sync_queue::SyncQueue,
     syncs::Syncs,
 };
 use providers::{Provider, Registry};
@@ -78,7 +73,7 @@ pub struct IntegrationsApi {
     syncs: Syncs,
     health: Health,
     claims: Claims,
-    sync_queue: Queue,
+    sync_queue: SyncQueue,
     session_life: Duration,
 }
 
@@ -96,7 +91,7 @@ impl IntegrationsApi {
             syncs: Syncs::new(aws, &config.syncs_table, Duration::ZERO),
             claims: Claims::new(aws, &config.idempotency_table, Duration::ZERO),
             health: Health::new(aws, &config.health_table),
-            sync_queue: Queue::new(aws, &config.syncs_queue_url),
+            sync_queue: SyncQueue::new(aws, &config.syncs_queue_url),
             session_life: config.session_life,
         }
     }
@@ -154,24 +149,13 @@ impl IntegrationsApi {
         };
         let account = call.query("account").or_else(|| input.text("account"));
         let integration = usable(self.one(call, &caller, account).await?, spec.name)?;
-        let message = SyncMessage {
-            v: Version,
-            user_id: caller.user_id.clone(),
-            integration: integration.key.account(),
-            r#type: kind,
-            cause: Cause::Asked,
-        };
-        self.send(&message).await.map_err(|error| internal(&error))?;
+        let sent = self.sync_queue.ask(&integration.key, kind, clock::now(), Duration::ZERO).await;
+        sent.map_err(|error| internal(&error))?;
         if input.form {
             return Ok(see_other(&format!("{SETTINGS}?syncing={}", spec.id)));
         }
         let asked = Asked { accepted: true, integration_id: integration.key.id(), r#type: kind };
         Ok(json(StatusCode::ACCEPTED, &asked))
-    }
-
-    async fn send(&self, message: &SyncMessage) -> Result<(), AwsError> {
-        let body = serde_json::to_string(message).map_err(|error| AwsError::answer("message", error.to_string()))?;
-        self.sync_queue.send(body, Some(&group(&message.user_id))).await
     }
 
     /// The caller's integration of the route's provider; `account` selects among several.

@@ -2,6 +2,8 @@
 //!
 //! *Invariant:* nothing is stored before state, browser and provider matched; no code, state or query reaches a log.
 
+use std::time::Duration;
+
 use domain::{
     Problem,
     error::Kind,
@@ -18,6 +20,8 @@ use serde_json::Value;
 
 use crate::{Answer, OauthCallback, connect::cookie, store::Grant, with_query};
 
+/// How long the exchange may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest code that is taken, in bytes.
 const MAX_CODE: usize = 4096;
 
@@ -55,10 +59,11 @@ impl OauthCallback {
             ["access_denied"] => return Err(Unfinished::Refused),
             _ => return Err(Unfinished::failed("the provider answered with an error")),
         }
-        // RFC 9207: an answer of another issuer is not for this transaction.
-        let issuers = call.queries("iss");
-        if oauth.issuer.is_some_and(|issuer| issuers.iter().any(|it| *it != issuer)) {
-            return Err(Unfinished::failed("the answer is of another issuer"));
+        // RFC 9207: an answer of another issuer is not for this transaction. RFC 6749 §3.1: nothing is there twice.
+        match (oauth.issuer, &call.queries("iss")[..]) {
+            (_, []) | (None, [_]) => {}
+            (Some(issuer), [only]) if *only == issuer => {}
+            _ => return Err(Unfinished::failed("the answer is of another issuer")),
         }
         let code = single(call, "code").filter(|code| is_code(code));
         let code = code.ok_or_else(|| Unfinished::failed("there is no single, usable code"))?;
@@ -86,7 +91,7 @@ impl OauthCallback {
         if oauth.pkce {
             pairs.push(("code_verifier", &verifier));
         }
-        let reply = self.access.calls.tokens.token_call(oauth, app, &pairs).await;
+        let reply = self.access.calls.tokens.token_call(oauth, app, &pairs, TIMEOUT).await;
         let reply = reply.map_err(|error| Unfinished::Failed(error.to_string()))?;
         oauth.read(&reply).map_err(|error: GrantError| Unfinished::Failed(error.to_string()))
     }

@@ -2,13 +2,15 @@
 //!
 //! Every step can be repeated, so a disconnect that broke off is finished by the next one.
 
+use std::{collections::HashMap, time::Duration};
+
 use domain::{
     Integration, IntegrationKey, Request,
     grant::{OAuth, RevokedBy},
     integration::State,
     message::SyncType,
 };
-use jiff::Timestamp;
+use futures_util::{StreamExt as _, stream};
 use lambda_http::http::StatusCode;
 use platform::{
     AwsError, clock,
@@ -17,16 +19,17 @@ use platform::{
     integrations::select,
     outbound::Authorization,
     secrets::Freshness,
-    tokens::{Refresh, Wanted},
 };
 use providers::{Provider, Spec, Watch};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
-use crate::{Answer, OauthCallback, SETTINGS, deadline, with_query};
+use crate::{Answer, OauthCallback, SETTINGS, with_query};
 
-/// How long the provider may take per call.
-const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+/// Watches that are stopped at a time.
+const CONCURRENCY: usize = 8;
+/// How long the provider may take per call, and for all watches.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What became of the grant at the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -75,51 +78,72 @@ impl OauthCallback {
         let (spec, key, id) = (provider.spec(), &integration.key, integration.key.id());
         let now = clock::now();
         let ended = self.access.integrations.end(key, State::Disconnected, None, now).await?;
-        self.syncs.break_lease(&id).await?;
-        self.stop_watches(provider, key, now).await?;
-        let revoked = self.revoke(spec, key, now).await?;
+        // What is held goes before anybody is told: a provider that does not answer must not keep tokens here alive.
+        let credentials = self.access.calls.tokens.credentials.all(&id, now).await?;
+        let watches = self.syncs.overview(&id, now).await?.watches;
         self.access.calls.tokens.credentials.delete(&id, now).await?;
+        let busy_until = self.syncs.break_lease(&id).await?;
         self.syncs.erase(&id).await?;
         if !keep_records {
-            self.send_sync(key, SyncType::Erase).await?;
+            self.sync_queue.ask(key, SyncType::Erase, now, Duration::ZERO).await?;
+            // A sync that runs may be in the middle of a page, and writes the rest of it. When its lease ends it has, too.
+            if let Some(left) = busy_until.and_then(|until| Duration::try_from(until.duration_since(now)).ok()) {
+                self.sync_queue.ask(key, SyncType::Erase, now, left).await?;
+            }
         }
-        if ended {
+        self.stop_watches(provider, &credentials, &watches).await;
+        let revoked = self.revoke(spec, key, &credentials).await?;
+        // Also when an earlier disconnect broke off before it told: under the same id, so that it counts once.
+        if ended || integration.state == State::Disconnected {
             let kind = "integration.disconnected";
-            let event = format!("{id}:{kind}:{}", now.as_millisecond());
+            let event = format!("{id}:{kind}:{}", integration.connected_at.as_millisecond());
             self.access.bus.announce(kind, &event, key, now, &serde_json::json!({ "revoked": revoked })).await?;
         }
         tracing::info!(service = spec.id, integration.id = id, ?revoked, keep_records, "disconnected");
         Ok(revoked)
     }
 
-    /// Best effort: a watch that goes on reports to an integration that is not there, and ends by itself.
+    /// Best effort, and briefly: a watch that goes on reports to an integration that is not there, and ends by itself.
     async fn stop_watches(
         &self,
         provider: &dyn Provider,
-        key: &IntegrationKey,
-        now: Timestamp,
-    ) -> Result<(), AwsError> {
-        let watches = self.syncs.overview(&key.id(), now).await?.watches;
-        for watch in watches.values().filter_map(|text| serde_json::from_str::<Watch>(text).ok()) {
-            let Some(request) = provider.unwatch(&watch) else { continue };
-            let callee = provider.spec().callee();
-            if let Err(error) = self.access.calls.call(&callee, key, &request, "disconnect", deadline()).await {
-                tracing::warn!(service = callee.id, %error, "a watch could not be stopped");
+        credentials: &[Credential],
+        watches: &HashMap<String, String>,
+    ) {
+        let callee = provider.spec().callee();
+        let Some(credential) = credentials.iter().find(|it| it.name == callee.credential) else { return };
+        let authorization = Authorization::Bearer(&credential.access);
+        let stop = async |request: Request| self.access.outbound().send(&request, &[], authorization, TIMEOUT).await;
+        let watches = watches.values().filter_map(|text| serde_json::from_str::<Watch>(text).ok());
+        let requests: Vec<_> = watches.filter_map(|watch| provider.unwatch(&watch)).map(stop).collect();
+        let mut answers = stream::iter(requests).buffer_unordered(CONCURRENCY);
+        let all = async {
+            while let Some(answer) = answers.next().await {
+                if !answer.is_ok_and(|reply| reply.is_success()) {
+                    tracing::warn!(service = callee.id, "a watch could not be stopped");
+                }
             }
+        };
+        if tokio::time::timeout(TIMEOUT, all).await.is_err() {
+            tracing::warn!(service = callee.id, "watches are left");
         }
-        Ok(())
     }
 
-    async fn revoke(&self, spec: &'static Spec, key: &IntegrationKey, now: Timestamp) -> Result<Revoked, AwsError> {
+    async fn revoke(
+        &self,
+        spec: &'static Spec,
+        key: &IntegrationKey,
+        credentials: &[Credential],
+    ) -> Result<Revoked, AwsError> {
         let Some((oauth, revoke)) = spec.auth.oauth().and_then(|oauth| Some((oauth, oauth.revoke?))) else {
             return Ok(Revoked::Nothing);
         };
-        if revoke.whole_account && self.is_needed(spec, &key.account_id).await? {
+        if revoke.whole_account && self.is_needed(spec, key).await? {
             return Ok(Revoked::StillNeeded);
         }
         let mut revoked = Revoked::Nothing;
-        for credential in self.access.calls.tokens.credentials.all(&key.id(), now).await? {
-            let told = self.give_back(spec, oauth, revoke.url, revoke.token, &credential).await;
+        for credential in credentials {
+            let told = self.give_back(spec, oauth, revoke.url, revoke.token, credential).await;
             revoked = match (told, revoked) {
                 (true, Revoked::Nothing | Revoked::Yes) => Revoked::Yes,
                 (true | false, _) => Revoked::Failed,
@@ -129,10 +153,14 @@ impl OauthCallback {
     }
 
     /// Whether the account has another integration in use, of any user, that the same grant carries.
-    async fn is_needed(&self, spec: &'static Spec, account_id: &str) -> Result<bool, AwsError> {
+    async fn is_needed(&self, spec: &'static Spec, key: &IntegrationKey) -> Result<bool, AwsError> {
         for provider in std::iter::once(spec).chain(self.registry.sharing(spec)) {
-            if !self.access.integrations.of_account(provider.id, account_id).await?.is_empty() {
-                return Ok(true);
+            for other in self.access.integrations.of_account(provider.id, &key.account_id).await? {
+                // The index may be behind the table, which knows.
+                let found = self.access.integrations.get(&other.user_id, &other.account()).await?;
+                if other != *key && found.is_some_and(|it| it.state == State::Connected) {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
@@ -151,20 +179,12 @@ impl OauthCallback {
         let request = Request::post("oauth revoke", url);
         let sent = match how {
             RevokedBy::Bearer => {
-                let wanted = Wanted {
-                    owner: &credential.owner,
-                    credential: &credential.name,
-                    oauth: Some(oauth),
-                    app: spec.secret,
-                };
-                let fresh = tokens.valid(wanted, Refresh::Soon, "disconnect", deadline()).await;
-                let Ok(fresh) = fresh else { return false };
-                tokens.outbound.send(&request, &[], Authorization::Bearer(&fresh.access), TIMEOUT).await
+                tokens.outbound.send(&request, &[], Authorization::Bearer(&credential.access), TIMEOUT).await
             }
             RevokedBy::Form => {
                 let Ok(app) = tokens.apps.get(spec.secret, Freshness::Cached, clock::now()).await else { return false };
                 let token = credential.refresh.as_ref().unwrap_or(&credential.access);
-                tokens.app_call(oauth, &app, request, &[("token", token.expose_secret())]).await
+                tokens.app_call(oauth, &app, request, &[("token", token.expose_secret())], TIMEOUT).await
             }
         };
         sent.is_ok_and(|reply| {

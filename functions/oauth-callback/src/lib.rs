@@ -8,32 +8,24 @@ mod store;
 
 use std::{convert::Infallible, time::Duration};
 
-use domain::{
-    Problem,
-    error::Kind,
-    message::{Cause, SyncMessage, SyncType, Version},
-};
-use jiff::Timestamp;
+use domain::{Problem, error::Kind};
 use lambda_http::{Body, Request, Response};
 use platform::{
-    Aws, AwsError,
+    Aws,
     access::{Access, AccessConfig},
     aws::AwsInitError,
     clock,
     config::Env,
     http::{Call, Front, FrontConfig},
-    queue::{Queue, group},
     secrets::{App, Freshness},
     states::States,
+    sync_queue::SyncQueue,
     syncs::Syncs,
 };
 use providers::{Registry, Spec};
 
 /// The page that people come from, and back to.
 const SETTINGS: &str = "/settings/integrations";
-/// How long one request may take: API Gateway gives up after 30 seconds.
-const PATIENCE: Duration = Duration::from_secs(25);
-
 /// What template.yaml sets.
 #[derive(Debug)]
 pub struct Config {
@@ -67,7 +59,7 @@ pub struct OauthCallback {
     access: Access,
     states: States,
     syncs: Syncs,
-    sync_queue: Queue,
+    sync_queue: SyncQueue,
 }
 
 type Answer = Result<Response<Body>, Problem>;
@@ -82,7 +74,7 @@ impl OauthCallback {
             access,
             states: States::new(aws, &config.states_table),
             syncs: Syncs::new(aws, &config.syncs_table, config.sync_lease),
-            sync_queue: Queue::new(aws, &config.syncs_queue_url),
+            sync_queue: SyncQueue::new(aws, &config.syncs_queue_url),
         })
     }
 
@@ -116,23 +108,6 @@ impl OauthCallback {
         }
         Ok(app)
     }
-
-    async fn send_sync(&self, owner: &domain::IntegrationKey, r#type: SyncType) -> Result<(), AwsError> {
-        let message = SyncMessage {
-            v: Version,
-            user_id: owner.user_id.clone(),
-            integration: owner.account(),
-            r#type,
-            cause: Cause::Asked,
-        };
-        let body = serde_json::to_string(&message).map_err(|error| AwsError::answer("message", error.to_string()))?;
-        self.sync_queue.send(body, Some(&group(&owner.user_id))).await
-    }
-}
-
-/// When a request that begins now must be done.
-fn deadline() -> Timestamp {
-    clock::now() + PATIENCE
 }
 
 /// Where a person goes after a grant: `to` with this in its query.

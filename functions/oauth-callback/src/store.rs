@@ -1,5 +1,7 @@
 //! A new grant becomes an integration: whose account it is, its tokens encrypted, its first sync sent.
 
+use std::time::Duration;
+
 use domain::{Failure, Integration, IntegrationKey, Reply, Request, event::is_id, grant::Issued, message::SyncType};
 use jiff::SignedDuration;
 use platform::{
@@ -14,7 +16,7 @@ use crate::OauthCallback;
 /// When the schedule takes over from the first sync.
 const FIRST_DUE: SignedDuration = SignedDuration::from_mins(15);
 /// How long the provider may take to tell whose account it is.
-const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(8);
+const TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What a user granted.
 pub(crate) struct Grant<'a> {
@@ -54,13 +56,20 @@ impl OauthCallback {
         let missing = grant.requested.into_iter().filter(|scope| !granted.contains(scope)).collect();
         let integration = Integration { granted, missing, ..Integration::connected(key, account_name, now) };
         self.access.integrations.put(&integration, now + FIRST_DUE).await?;
-        let kind = "integration.connected";
-        let id = format!("{}:{kind}:{}", integration.key.id(), now.as_millisecond());
-        let data = json!({ "account": { "id": integration.key.account_id, "name": integration.account_name } });
-        self.access.bus.announce(kind, &id, &integration.key, now, &data).await?;
-        self.send_sync(&integration.key, SyncType::Full).await?;
+        // It is connected now, whatever the rest comes to: a sync that is not sent is made by the schedule.
+        if let Err(error) = self.tell(&integration).await {
+            tracing::error!(%error, integration.id = integration.key.id(), "connected, and not told");
+        }
         tracing::info!(service = spec.id, integration.id = integration.key.id(), "connected");
         Ok(integration)
+    }
+
+    async fn tell(&self, integration: &Integration) -> Result<(), AwsError> {
+        self.sync_queue.ask(&integration.key, SyncType::Full, integration.connected_at, Duration::ZERO).await?;
+        let (kind, at) = ("integration.connected", integration.connected_at);
+        let id = format!("{}:{kind}:{}", integration.key.id(), at.as_millisecond());
+        let data = json!({ "account": { "id": integration.key.account_id, "name": integration.account_name } });
+        self.access.bus.announce(kind, &id, &integration.key, at, &data).await
     }
 
     async fn account(&self, spec: &'static Spec, grant: &Grant<'_>) -> Result<(String, String), StoreError> {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use domain::{
-    Disposition,
+    Disposition, IntegrationKey,
     message::{Cause, Schedule, ScheduleMessage, SyncMessage, SyncType, Version},
 };
 use jiff::Timestamp;
@@ -15,7 +15,8 @@ use platform::{
     Aws, AwsError, clock,
     config::Env,
     due::{Due, SHARDS},
-    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, deadline, group},
+    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, deadline},
+    sync_queue::SyncQueue,
 };
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +50,7 @@ pub struct SyncScheduler {
     consumer: Consumer,
     due: Due,
     watches: Due,
-    syncs: Queue,
+    syncs: SyncQueue,
     schedules: Queue,
 }
 
@@ -88,7 +89,7 @@ impl SyncScheduler {
             consumer: Consumer::new(schedules.clone(), dead_letters, 1),
             due: Due::syncs(aws, &config.integrations_table),
             watches: Due::watches(aws, &config.integrations_table),
-            syncs: Queue::new(aws, &config.syncs_queue_url),
+            syncs: SyncQueue::new(aws, &config.syncs_queue_url),
             schedules,
         }
     }
@@ -125,16 +126,13 @@ impl SyncScheduler {
                 // All that are in use, due or not.
                 SyncType::Full | SyncType::Erase => self.due.shard(shard, None).await?,
             };
-            let messages = due.into_iter().map(|[user_id, integration]| {
-                let tenant = group(&user_id);
-                Ok((
-                    body(&SyncMessage { v: Version, user_id, integration, r#type: kind, cause: Cause::Asked })?,
-                    tenant,
-                ))
-            });
-            let messages = messages.collect::<Result<Vec<_>, AwsError>>()?;
+            let message = |[user_id, integration]: [String; 2]| {
+                let key = IntegrationKey::parse(&user_id, &integration)?;
+                Some(SyncMessage::new(&key, kind, Cause::Asked, now))
+            };
+            let messages: Vec<_> = due.into_iter().filter_map(message).collect();
             sent += messages.len();
-            self.syncs.send_all(messages).await?;
+            self.syncs.send_all(&messages).await?;
         }
         tracing::info!(schedule = ?from.schedule, from.shard, from.hop, sent, "swept");
         Ok(sent)

@@ -12,7 +12,7 @@ use domain::{
     Disposition, Failure, Integration, IntegrationKey,
     disposition::backoff,
     integration::State,
-    message::{Cause, SyncMessage, SyncType, Version},
+    message::{Cause, SyncMessage, SyncType},
 };
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::LambdaEvent;
@@ -23,16 +23,17 @@ use platform::{
     calls::CallError,
     clock,
     config::Env,
-    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, group},
+    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue},
     records::{Records, UpsertError},
+    sync_queue::SyncQueue,
     syncs::{Lease, LeaseError, Leasing, LogEntry, Syncs},
 };
 use providers::{Provider, Registry};
 
-/// The time between two incremental syncs of an integration: the schedule's.
-const INTERVAL: SignedDuration = SignedDuration::from_mins(15);
-/// Left of the invocation's time when a run goes on in another one.
-const MARGIN: Duration = Duration::from_secs(15);
+/// When an integration is due again: before the schedule's next round, 15 minutes after this one.
+const INTERVAL: SignedDuration = SignedDuration::from_mins(13);
+/// Left of the invocation's time when a run goes on in another one: a quarter, and no more than this.
+const MARGIN: SignedDuration = SignedDuration::from_secs(15);
 
 /// What template.yaml sets.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ pub struct SyncWorker {
     access: Access,
     records: Records,
     syncs: Syncs,
-    queue: Queue,
+    queue: SyncQueue,
     api_url: String,
 }
 
@@ -130,13 +131,16 @@ struct Work<'a> {
     key: &'a IntegrationKey,
     id: String,
     lease: Lease,
-    holder: &'a str,
-    deadline: Timestamp,
+    attempt: &'a Attempt,
+    /// See [`SyncMessage::asked_at`].
+    asked_at: Timestamp,
 }
 
 impl Work<'_> {
     fn out_of_time(&self) -> bool {
-        clock::now() + MARGIN >= self.deadline
+        let attempt = self.attempt;
+        let margin = MARGIN.min(attempt.deadline.duration_since(attempt.at) / 4);
+        clock::now() + margin >= attempt.deadline
     }
 }
 
@@ -147,11 +151,11 @@ impl SyncWorker {
         let queue = Queue::new(aws, &config.syncs_queue_url);
         Ok(Self {
             registry,
-            consumer: Consumer::new(queue.clone(), dead_letters, 1),
+            consumer: Consumer::new(queue, dead_letters, 1),
             access: Access::new(aws, &config.access)?,
             records: Records::new(aws, &config.records_table),
             syncs: Syncs::new(aws, &config.syncs_table, config.sync_lease),
-            queue,
+            queue: SyncQueue::new(aws, &config.syncs_queue_url),
             api_url: config.api_url.clone(),
         })
     }
@@ -180,7 +184,7 @@ impl SyncWorker {
             Leasing::Won(lease) => lease,
             Leasing::Busy(running, until) => return self.busy(&id, message, running, until, attempt).await,
         };
-        let work = Work { provider, key: &integration.key, id, lease, holder: &attempt.id, deadline: attempt.deadline };
+        let work = Work { provider, key: &integration.key, id, lease, attempt, asked_at: message.asked_at };
         if erase { self.erase(&work, attempt).await } else { self.work(&work, &integration, message, attempt).await }
     }
 
@@ -193,12 +197,15 @@ impl SyncWorker {
         until: Timestamp,
         attempt: &Attempt,
     ) -> Result<Disposition, AwsError> {
-        let more = message.r#type == SyncType::Full && running != SyncType::Full;
+        let covers = match running {
+            SyncType::Full => true,
+            SyncType::Incremental => message.r#type == SyncType::Incremental,
+            SyncType::Watches | SyncType::Erase => false,
+        };
         let wait = Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default();
         match (message.r#type, message.cause) {
             (SyncType::Erase | SyncType::Watches, _) => Ok(Disposition::Defer(wait)),
-            (SyncType::Incremental, Cause::Asked) => Ok(Disposition::Done),
-            (SyncType::Full, Cause::Asked) if !more => Ok(Disposition::Done),
+            (SyncType::Full | SyncType::Incremental, Cause::Asked) if covers => Ok(Disposition::Done),
             (kind @ (SyncType::Full | SyncType::Incremental), _) => {
                 let told = self.syncs.run_again(id, kind, clock::now()).await?;
                 // They had just finished: it is our turn.
@@ -216,7 +223,7 @@ impl SyncWorker {
     ) -> Result<Disposition, AwsError> {
         let mut kind = message.r#type;
         // From now on the schedule finds it when it is due again, whatever becomes of this attempt.
-        if !self.access.integrations.sync_due(work.key, clock::now() + INTERVAL).await? {
+        if kind != SyncType::Watches && !self.access.integrations.sync_due(work.key, clock::now() + INTERVAL).await? {
             self.syncs.abandon(&work.lease).await?;
             return Ok(Disposition::Done);
         }
@@ -293,23 +300,15 @@ impl SyncWorker {
             }
             Stop::Time => {
                 // The next invocation goes on where the streams stand.
-                let next = SyncMessage {
-                    v: Version,
-                    user_id: message.user_id.clone(),
-                    integration: message.integration.clone(),
-                    r#type: kind,
-                    cause: Cause::Changed,
-                };
-                let body =
-                    serde_json::to_string(&next).map_err(|error| AwsError::answer("message", error.to_string()))?;
+                let next = SyncMessage::new(work.key, kind, Cause::Changed, message.asked_at);
                 self.syncs.abandon(&work.lease).await?;
-                self.queue.send(body, Some(&group(&message.user_id))).await?;
+                self.queue.send(&next, Duration::ZERO).await?;
                 Ok(Disposition::Done)
             }
             Stop::Failed(Failure::GrantEnded) => {
                 self.syncs.abandon(&work.lease).await?;
                 let name = work.provider.spec().name;
-                self.access.ended(name, &integration.key).await?;
+                self.access.ended(name, &integration.key, attempt.at).await?;
                 Ok(Disposition::Done)
             }
             Stop::Failed(failure) if failure.passes() => {
@@ -325,11 +324,7 @@ impl SyncWorker {
                 self.syncs.abandon(&work.lease).await?;
                 Ok(Disposition::DeadLetter(reason))
             }
-            Stop::Aws(error) => {
-                // A deferred message is another one: it would find this one's lease and believe that a sync runs.
-                let free = self.syncs.abandon(&work.lease).await.is_ok();
-                if free { Err(error) } else { Ok(attempt.retry()) }
-            }
+            Stop::Aws(error) => Err(error),
         }
     }
 
@@ -350,7 +345,14 @@ impl Handler for SyncWorker {
             Ok(disposition) => disposition,
             Err(error) => {
                 tracing::warn!(%error, "will be tried again");
-                attempt.defer()
+                // A deferred message is another one: it would find the lease of this one, and believe that a sync runs. The
+                // same message takes its own lease over.
+                let key = IntegrationKey::parse(&message.user_id, &message.integration);
+                let free = match key {
+                    Some(key) => self.syncs.give_up(&key.id(), &attempt.message_id).await.is_ok(),
+                    None => true,
+                };
+                if free { attempt.defer() } else { attempt.retry() }
             }
         }
     }

@@ -14,6 +14,8 @@ use providers::{Lost, Next, Page, Stream};
 
 use crate::{Stop, SyncWorker, Work};
 
+/// More pages than any stream has: ten million objects.
+const MAX_PAGES: u32 = 100_000;
 /// Calls for single objects of a page at a time.
 const CONCURRENCY: usize = 4;
 
@@ -26,6 +28,7 @@ impl SyncWorker {
         states: &mut HashMap<String, StreamState>,
         entry: &mut LogEntry,
     ) -> Result<(), Stop> {
+        let mut first = Ok(());
         for stream in work.provider.spec().streams {
             let mut state = states.remove(stream.name).unwrap_or_default();
             match self.stream(work, kind, stream, &mut state, entry).await {
@@ -33,10 +36,14 @@ impl SyncWorker {
                 Err(Stop::Failed(failure @ Failure::ScopeMissing)) => {
                     entry.problem = Some(failure.problem(work.provider.spec().name, clock::now()).message);
                 }
+                // Nor does what this stream alone can't have.
+                Err(stop @ Stop::Failed(Failure::Unreadable | Failure::NotFound | Failure::Rejected { .. })) => {
+                    first = first.and(Err(stop));
+                }
                 outcome => outcome?,
             }
         }
-        Ok(())
+        first
     }
 
     async fn stream(
@@ -47,16 +54,24 @@ impl SyncWorker {
         state: &mut StreamState,
         entry: &mut LogEntry,
     ) -> Result<(), Stop> {
+        // Read whole since it was asked for, before this sync broke off at another stream.
+        if kind == SyncType::Full && state.run.is_none() && state.full_since.is_some_and(|since| since >= work.asked_at)
+        {
+            return Ok(());
+        }
         // A run that broke off goes on, unless more is wanted now than it would see.
         let goes_on = state.run.as_ref().is_some_and(|run| run.full || kind != SyncType::Full);
         if !goes_on {
             state.run = Some(begin(work, stream, state, kind, clock::now()));
             self.syncs.save(&work.lease, stream.name, state, clock::now()).await?;
         }
+        let mut begun = false;
         while let Some(mut run) = state.run.clone() {
-            if work.out_of_time() {
+            // At least one page each time, however short it is: a run that never gets on would go on for ever.
+            if begun && work.out_of_time() {
                 return Err(Stop::Time);
             }
+            begun = true;
             let asked_at = clock::now();
             let page = match self.page(work, stream.name, &run, asked_at).await {
                 // Only a full run finds out what changed. One that is full already can't be helped that way, or it would
@@ -69,8 +84,8 @@ impl SyncWorker {
                     }
                     Lost::Part(next) => Page::new(Vec::new(), next),
                     Lost::Cursor | Lost::Run => {
-                        // A page that will never come must not be where the next run begins.
-                        if !failure.passes() {
+                        // A page that will never come, or that nobody can read, must not be where the next run begins.
+                        if !failure.passes() || failure == Failure::Unreadable {
                             state.run = None;
                             self.syncs.save(&work.lease, stream.name, state, clock::now()).await?;
                         }
@@ -82,9 +97,15 @@ impl SyncWorker {
             self.records.put_page(&work.id, &page.changes, asked_at).await?;
             let count = u64::try_from(page.changes.len()).unwrap_or(u64::MAX);
             run.changes += count;
+            run.pages += 1;
             entry.changes += count;
             match page.next {
-                Next::Page(position) if position == run.position => return Err(Stop::Failed(Failure::Unreadable)),
+                // A mark that leads to itself, or on for ever.
+                Next::Page(position) if position == run.position || run.pages > MAX_PAGES => {
+                    state.run = None;
+                    self.syncs.save(&work.lease, stream.name, state, clock::now()).await?;
+                    return Err(Stop::Failed(Failure::Unreadable));
+                }
                 Next::Page(position) => {
                     run.position = position;
                     state.run = Some(run);
@@ -122,7 +143,7 @@ impl SyncWorker {
 
     pub(crate) async fn call(&self, work: &Work<'_>, request: &Request) -> Result<domain::Reply, CallError> {
         let callee = work.provider.spec().callee();
-        self.access.calls.call(&callee, work.key, request, work.holder, work.deadline).await
+        self.access.calls.call(&callee, work.key, request, &work.attempt.id, work.attempt.deadline).await
     }
 }
 
@@ -131,14 +152,14 @@ fn begin(work: &Work<'_>, stream: &Stream, state: &StreamState, kind: SyncType, 
     let cursor = state.cursor.as_ref().filter(|_| stream.incremental && kind == SyncType::Incremental);
     let position = cursor.and_then(|cursor| work.provider.begin(stream.name, Some(cursor), now));
     match position {
-        Some(position) => Run { r#type: kind, full: false, started_at: now, position, changes: 0 },
+        Some(position) => Run { r#type: kind, full: false, started_at: now, position, changes: 0, pages: 0 },
         None => begin_full(work, stream.name, kind, now),
     }
 }
 
 fn begin_full(work: &Work<'_>, stream: &str, kind: SyncType, now: Timestamp) -> Run {
     let position = work.provider.begin(stream, None, now).unwrap_or_default();
-    Run { r#type: kind, full: true, started_at: now, position, changes: 0 }
+    Run { r#type: kind, full: true, started_at: now, position, changes: 0, pages: 0 }
 }
 
 fn lost(work: &Work<'_>, stream: &str, run: &Run, failure: &Failure) -> Lost {

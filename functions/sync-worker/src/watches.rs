@@ -35,7 +35,11 @@ impl SyncWorker {
                         tracing::warn!(service = work.provider.spec().id, %error, "an old watch could not be stopped");
                     }
                 }
-                None => next = next.min(now + RETRY),
+                // One that does not answer for one does not for the others; the data must not wait for it.
+                None => {
+                    next = next.min(now + RETRY);
+                    break;
+                }
             }
         }
         self.access.integrations.watch_due(work.key, next).await?;
@@ -75,7 +79,7 @@ impl SyncWorker {
         };
         if let Some(watch) = &started {
             let text = serde_json::to_string(watch).unwrap_or_default();
-            self.syncs.save_watch(&work.lease, resource, Some(&text), clock::now()).await?;
+            self.syncs.save_watch(&work.lease, resource, &text, clock::now()).await?;
         }
         Ok(started)
     }

@@ -139,9 +139,10 @@ impl Handler for TokenRefresh {
                 tracing::warn!(integration.id = message.integration_id, %error, "not refreshed");
                 Disposition::Done
             }
+            // The next sweep finds it again, as long as it is due.
             Err(TokenError::Aws(error)) => {
-                tracing::warn!(%error, "will be tried again");
-                attempt.defer()
+                tracing::warn!(integration.id = message.integration_id, %error, "not refreshed");
+                Disposition::Done
             }
         }
     }
@@ -157,7 +158,7 @@ impl TokenRefresh {
         let wanted = Wanted { owner: &owner, credential: &message.credential, oauth: callee.oauth, app: callee.app };
         let refreshed = tokens.valid(wanted, Refresh::Due, &attempt.id, attempt.deadline).await;
         if let Err(TokenError::Ended(_)) = refreshed {
-            self.access.ended(callee.name, &owner).await?;
+            self.access.ended(callee.name, &owner, attempt.at).await?;
         }
         refreshed?;
         tracing::info!(service = callee.id, integration.id = message.integration_id, "refreshed");

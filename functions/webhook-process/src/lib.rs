@@ -8,20 +8,20 @@ mod handlers;
 use std::{convert::Infallible, time::Duration};
 
 use domain::{
-    ClaimState, Disposition, Effect, Event, IdempotencyRecord, IntegrationKey, Problem, Verdict, event,
-    integration::State,
-    message::{Body, Cause, SyncMessage, SyncType, Version, WebhookMessage},
+    ClaimState, Disposition, Effect, Event, IdempotencyRecord, IntegrationKey, Verdict, event,
+    message::{Body, Cause, SyncMessage, SyncType, WebhookMessage},
 };
 use lambda_runtime::LambdaEvent;
 use platform::{
-    Aws, AwsError,
+    Aws, AwsError, access,
     bus::{Bus, Detail, Payload},
     claims::{Claim, ClaimError, Claiming, Claims},
     clock,
     config::Env,
     integrations::Integrations,
-    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, group},
+    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue},
     records::{Records, UpsertError},
+    sync_queue::SyncQueue,
 };
 use providers::{Registry, Spec};
 use sha2::{Digest as _, Sha256};
@@ -69,7 +69,7 @@ pub struct Process {
     integrations: Integrations,
     records: Records,
     bus: Bus,
-    syncs: Queue,
+    syncs: SyncQueue,
 }
 
 /// Why an attempt at a claimed event failed.
@@ -121,7 +121,7 @@ impl Process {
             integrations: Integrations::new(aws, &config.integrations_table),
             records: Records::new(aws, &config.records_table),
             bus: Bus::new(aws, &config.event_bus),
-            syncs: Queue::new(aws, &config.syncs_queue_url),
+            syncs: SyncQueue::new(aws, &config.syncs_queue_url),
         }
     }
 
@@ -173,18 +173,13 @@ impl Process {
         match &event.effect {
             Effect::Records(_) => {}
             Effect::Sync => {
-                let messages = integrations.iter().map(sync_message).collect::<Result<Vec<_>, _>>()?;
-                self.syncs.send_all(messages).await?;
+                let now = clock::now();
+                let message = |key| SyncMessage::new(key, SyncType::Incremental, Cause::Changed, now);
+                self.syncs.send_all(&integrations.iter().map(message).collect::<Vec<_>>()).await?;
             }
             Effect::GrantEnded => {
-                let sentence = Problem::reconnect_required(spec.name).message;
                 for key in integrations {
-                    if self.integrations.end(key, State::ReconnectRequired, Some(&sentence), event.occurred_at).await? {
-                        let kind = "integration.reconnect_required";
-                        let id = format!("{}:{kind}:{}", key.id(), event.id);
-                        let data = serde_json::json!({ "message": sentence });
-                        self.bus.announce(kind, &id, key, event.occurred_at, &data).await?;
-                    }
+                    access::ended(&self.integrations, &self.bus, spec.name, key, event.occurred_at).await?;
                 }
             }
         }
@@ -266,19 +261,6 @@ impl Handler for Process {
         tracing::warn!(%failure, event.id, attempt = attempt.number, "not applied");
         failure.disposition(attempt)
     }
-}
-
-/// The message that makes an integration look for what changed.
-fn sync_message(key: &IntegrationKey) -> Result<(String, String), AwsError> {
-    let message = SyncMessage {
-        v: Version,
-        user_id: key.user_id.clone(),
-        integration: key.account(),
-        r#type: SyncType::Incremental,
-        cause: Cause::Changed,
-    };
-    let body = serde_json::to_string(&message).map_err(|error| AwsError::answer("message", error.to_string()))?;
-    Ok((body, group(&key.user_id)))
 }
 
 impl Failure {

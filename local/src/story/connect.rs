@@ -3,8 +3,8 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Outcome, Story, USER, browser::query, expect};
-use crate::report::Failed;
+use super::{Outcome, Story, USER, expect};
+use crate::{browser::query, report::Failed};
 
 /// The key that the sandbox knows.
 pub(super) const STRIPE_KEY: &str = "rk_test_sandbox";

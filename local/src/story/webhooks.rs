@@ -3,8 +3,8 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Outcome, Story, checks::Seen, expect};
-use crate::{lambda::now, report::Failed, sign::sign, stack::LOCAL_ACCOUNT};
+use super::{Outcome, Story, expect};
+use crate::{lambda::now, look::Seen, report::Failed, sign::sign, stack::LOCAL_ACCOUNT};
 
 impl Story<'_> {
     /// Stripe tells of a customer, twice.

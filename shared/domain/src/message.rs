@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::value::RawValue;
 
-use crate::{delivery::VerifiedJson, json};
+use crate::{delivery::VerifiedJson, integration::IntegrationKey, json};
 
 /// The version of an envelope: (de)serialises as the number `V` and as nothing else.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -106,6 +106,16 @@ pub struct SyncMessage {
     /// Why.
     #[serde(default)]
     pub cause: Cause,
+    /// When it was asked for: what was read in full since then is not read again.
+    pub asked_at: Timestamp,
+}
+
+impl SyncMessage {
+    /// The message that asks for a sync of an integration.
+    pub fn new(key: &IntegrationKey, r#type: SyncType, cause: Cause, asked_at: Timestamp) -> Self {
+        let (user_id, integration) = (key.user_id.clone(), key.account());
+        Self { v: Version, user_id, integration, r#type, cause, asked_at }
+    }
 }
 
 /// How much a sync reads.

@@ -16,6 +16,9 @@ pub struct StreamState {
     pub cursor: Option<Value>,
     /// The run that is under way.
     pub run: Option<Run>,
+    /// When the last full run that ended began: it saw everything that was there then.
+    #[serde(default)]
+    pub full_since: Option<Timestamp>,
     /// When a full run last ended.
     pub last_full_sync: Option<Timestamp>,
     /// When an incremental run last ended.
@@ -35,6 +38,9 @@ pub struct Run {
     pub position: Value,
     /// How many states were written.
     pub changes: u64,
+    /// How many pages were read.
+    #[serde(default)]
+    pub pages: u32,
 }
 
 impl StreamState {
@@ -44,6 +50,7 @@ impl StreamState {
         self.cursor = Some(cursor);
         if run.full {
             self.last_full_sync = Some(now);
+            self.full_since = Some(run.started_at);
         }
         if run.r#type == SyncType::Incremental {
             self.last_incremental_sync = Some(now);
@@ -64,7 +71,8 @@ mod tests {
         let mut state = StreamState { cursor: Some(json!("old")), ..StreamState::default() };
         assert!(state.finish(json!("new"), at(1)).is_none());
         assert_eq!(state.cursor, Some(json!("old")), "no run has ended");
-        let run = Run { r#type: SyncType::Full, full: true, started_at: at(1), position: Value::Null, changes: 3 };
+        let run =
+            Run { r#type: SyncType::Full, full: true, started_at: at(1), position: Value::Null, changes: 3, pages: 1 };
         state.run = Some(run.clone());
         assert_eq!(state.finish(json!("new"), at(2)), Some(run));
         assert_eq!((state.cursor, state.last_full_sync), (Some(json!("new")), Some(at(2))));

@@ -97,23 +97,39 @@ impl Access {
         holder: &str,
         deadline: Timestamp,
     ) -> Result<Reply, CallError> {
+        let began_at = clock::now();
         let outcome = self.calls.call(callee, owner, request, holder, deadline).await;
         if let Err(CallError::Failed(Failure::GrantEnded, _)) = outcome {
-            self.ended(callee.name, owner).await?;
+            self.ended(callee.name, owner, began_at).await?;
         }
         outcome
     }
 
-    /// The provider ended a grant: only its user can help.
-    pub async fn ended(&self, name: &str, owner: &IntegrationKey) -> Result<(), AwsError> {
-        let sentence = Problem::reconnect_required(name).message;
-        let now = clock::now();
-        if self.integrations.end(owner, State::ReconnectRequired, Some(&sentence), now).await? {
-            let kind = "integration.reconnect_required";
-            let id = format!("{}:{kind}:{}", owner.id(), now.as_millisecond());
-            let data = serde_json::json!({ "message": sentence });
-            self.bus.announce(kind, &id, owner, now, &data).await?;
-        }
-        Ok(())
+    /// The provider ended a grant, as a call that began at this time shows: a later grant is another one.
+    pub async fn ended(&self, name: &str, owner: &IntegrationKey, began_at: Timestamp) -> Result<(), AwsError> {
+        ended(&self.integrations, &self.bus, name, owner, began_at).await
     }
+}
+
+/// The provider ended a grant at this time: only its user can help. One that was granted later stays.
+///
+/// The bus hears of it first: whoever repeats this after a crash in between finds the integration still in use, and tells it
+/// under the same id.
+pub async fn ended(
+    integrations: &Integrations,
+    bus: &Bus,
+    name: &str,
+    owner: &IntegrationKey,
+    at: Timestamp,
+) -> Result<(), AwsError> {
+    let found = integrations.get(&owner.user_id, &owner.account()).await?;
+    let Some(integration) = found.filter(|it| it.state == State::Connected && it.connected_at <= at) else {
+        return Ok(());
+    };
+    let kind = "integration.reconnect_required";
+    let sentence = Problem::reconnect_required(name).message;
+    let id = format!("{}:{kind}:{}", owner.id(), integration.connected_at.as_millisecond());
+    bus.announce(kind, &id, owner, at, &serde_json::json!({ "message": sentence })).await?;
+    integrations.end(owner, State::ReconnectRequired, Some(&sentence), at).await?;
+    Ok(())
 }

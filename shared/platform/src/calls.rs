@@ -133,7 +133,10 @@ impl Calls {
             Err(SendError::Forbidden) => (0, Err((Failure::Forbidden, None, false))),
             Err(SendError::NotSent) => (0, Err((Failure::Down(None), None, false))),
             Err(SendError::Lost) => (0, Err((Failure::Down(None), None, true))),
-            Err(SendError::TooLong) => (0, Err((Failure::Unreadable, None, true))),
+            Err(SendError::TooLong) => {
+                let words = Some("The answer is larger than what can be passed on; ask for less at a time.");
+                (0, Err((Failure::Rejected { words, code: "too_large".to_owned() }, None, true)))
+            }
         };
         let failed = outcome.as_ref().err().map(|(failure, ..)| failure);
         let kind = failed.map(|failure| failure.kind().name());
@@ -158,9 +161,13 @@ impl Calls {
     }
 }
 
-/// Whether an address is under the API's base: nothing but a path or a query may follow it.
+/// Whether an address is under the API's base: nothing but a path or a query may follow it, and the path may not climb.
 fn belongs(api: &Api, url: &str) -> bool {
-    url.strip_prefix(api.base).is_some_and(|rest| rest.starts_with(['/', '?']))
+    // URL parsers take these for dots, too: https://url.spec.whatwg.org/#double-dot-path-segment.
+    let dots = |part: &str| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    let Some(rest) = url.strip_prefix(api.base) else { return false };
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    rest.starts_with(['/', '?']) && !path.split(['/', '\\']).any(dots)
 }
 
 /// The wait after an attempt, with full jitter.
@@ -174,7 +181,14 @@ mod tests {
 
     #[test]
     fn a_token_never_goes_to_another_host() {
-        let api = Api { base: "https://slack.com/api", headers: &[], failed: None, codes: &[], classes: &[] };
+        let api = Api {
+            base: "https://slack.com/api",
+            idempotent: false,
+            headers: &[],
+            failed: None,
+            codes: &[],
+            classes: &[],
+        };
         assert!(belongs(&api, "https://slack.com/api/auth.test"));
         for url in [
             "https://slack.com/apis/x",
@@ -183,6 +197,9 @@ mod tests {
             "https://evil.example/api/x",
             "http://slack.com/api/x",
             "//slack.com/api/x",
+            "https://slack.com/api/../admin",
+            "https://slack.com/api/x/%2E%2e/y",
+            "https://slack.com/api/.%2e",
         ] {
             assert!(!belongs(&api, url), "{url}");
         }

@@ -102,12 +102,12 @@ impl Credentials {
         let version = now.as_millisecond();
         for issued in issued {
             let mut item = sealed(owner, issued, None, version, &key)?;
-            item.extend(due(&id, issued, margin, now));
+            item.extend(due(&id, issued, issued.refresh.is_some(), margin, now));
             let names =
                 [("user_id", s(&owner.user_id)), ("integration", s(owner.account())), ("granted_at", n(version))];
             item.extend(names.map(|(name, value)| (name.to_owned(), value)));
             let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
-            let put = put.condition_expression("attribute_not_exists(version) OR version < :version");
+            let put = put.condition_expression("attribute_not_exists(version) OR version <= :version");
             let put = put.expression_attribute_values(":version", n(version));
             put.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", &error))?;
         }
@@ -159,7 +159,7 @@ impl Credentials {
         let id = old.owner.id();
         let version = old.version + 1;
         let mut values = sealed(&old.owner, issued, old.refresh.as_ref(), version, &old.key)?;
-        values.extend(due(&id, issued, margin, now));
+        values.extend(due(&id, issued, issued.refresh.is_some() || old.refresh.is_some(), margin, now));
         values.retain(|name, _| name != "integration_id" && name != "credential");
         let removed = ["holder", "lease_until", "refreshing_since", "failures", "expires_at", "due_shard", "due_at"];
         let mut call = self.update(&id, &old.name);
@@ -211,11 +211,15 @@ impl Credentials {
         conditional(call.send().await).map(|_| ())
     }
 
-    /// All credentials of an integration that can be opened; for giving them back.
+    /// All credentials of an integration that can be opened, for giving them back; one that can't be opened can't be given
+    /// back either.
     pub async fn all(&self, integration_id: &str, now: Timestamp) -> Result<Vec<Credential>, AwsError> {
         let mut all = Vec::new();
         for item in self.items(integration_id).await? {
-            all.push(self.read(&item, now).await?);
+            match self.read(&item, now).await {
+                Ok(credential) => all.push(credential),
+                Err(error) => tracing::warn!(integration.id = integration_id, %error, "a credential can't be opened"),
+            }
         }
         Ok(all)
     }
@@ -304,17 +308,23 @@ fn sealed(
 }
 
 /// When a token is due: `margin` before its end, or before half of a life that is shorter than two margins.
-fn due(id: &str, issued: &Issued, margin: Duration, now: Timestamp) -> Vec<(String, AttributeValue)> {
+fn due(
+    id: &str,
+    issued: &Issued,
+    refreshable: bool,
+    margin: Duration,
+    now: Timestamp,
+) -> Vec<(String, AttributeValue)> {
     let mut item = Vec::new();
     let mut set = |name: &str, value| item.push((name.to_owned(), value));
     if let Some(life) = issued.life {
         set("expires_at", n((now + life).as_millisecond()));
     }
-    let at = match (issued.life, &issued.refresh) {
-        (Some(life), _) => now + life.saturating_sub(margin.min(life / 2)),
-        (None, Some(_)) => now + KEEP_ALIVE,
-        // No expiry, nothing to refresh with: never due.
-        (None, None) => return item,
+    let at = match issued.life {
+        // Nothing to refresh it with: never due.
+        _ if !refreshable => return item,
+        Some(life) => now + life.saturating_sub(margin.min(life / 2)),
+        None => now + KEEP_ALIVE,
     };
     set("due_shard", n(shard(id)));
     set("due_at", n(at.as_second()));

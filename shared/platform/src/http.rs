@@ -15,6 +15,7 @@ use domain::{
     error::Kind,
     route::{self, Route},
 };
+use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request, RequestExt as _, Response, request::RequestContext};
 use serde::Serialize;
 
@@ -23,12 +24,19 @@ use subtle::ConstantTimeEq as _;
 
 use crate::{
     aws::{Aws, AwsError},
+    clock,
     config::Env,
     outbound::Rewrites,
+    queue,
     session::{self, Accept, Caller, Sessions},
 };
 
 pub use self::{entry::run, input::Input};
+
+/// API Gateway gives up after 30 seconds.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(25);
+/// Left of the function's time when the answer must be ready.
+const MARGIN: SignedDuration = SignedDuration::from_secs(1);
 
 /// What may be loaded by our pages: only our own files.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; \
@@ -196,6 +204,14 @@ impl<'r> Call<'r> {
         session::cookies(self.request.headers()).find(|(cookie, _)| *cookie == name).map(|(_, value)| value)
     }
 
+    /// When the answer must be ready: shortly before the function's end or API Gateway's patience, whichever is earlier.
+    pub fn deadline(&self) -> Timestamp {
+        let now = clock::now();
+        let latest = now + PATIENCE;
+        let context = self.request.lambda_context_ref();
+        context.map_or(latest, |context| (queue::deadline(context, now) - MARGIN).min(latest))
+    }
+
     /// Whether a person reads the answer.
     pub fn by_browser(&self) -> bool {
         wants_html(self.request.headers())
@@ -263,6 +279,8 @@ pub fn html(status: StatusCode, page: String) -> Response<Body> {
     let mut response = answer(status, "text/html; charset=utf-8", page);
     let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    // Without any referrer a browser hides the origin of our own forms, too: https://fetch.spec.whatwg.org/#append-a-request-origin-header.
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }
 

@@ -24,6 +24,7 @@ pub mod records;
 pub mod secrets;
 pub mod session;
 pub mod states;
+pub mod sync_queue;
 pub mod syncs;
 pub mod telemetry;
 pub mod tokens;

@@ -52,6 +52,11 @@ impl Queue {
         Ok(())
     }
 
+    /// Sends a message that nobody receives before this long, at most 15 minutes.
+    pub async fn send_after(&self, body: &str, tenant: &str, delay: Duration) -> Result<(), AwsError> {
+        self.pass_on(body, Some(tenant), delay, &[]).await
+    }
+
     /// Sends many messages, each with its tenant, in as few calls as SQS allows; what SQS refused is sent again.
     pub async fn send_all(&self, messages: Vec<(String, String)>) -> Result<(), AwsError> {
         const ACTION: &str = "sqs:SendMessageBatch";

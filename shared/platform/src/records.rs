@@ -90,10 +90,11 @@ impl Records {
             .key("record", s(change.key()))
             .update_expression(
                 "SET #stream = :stream, id = :id, version = :version, updated_at = :updated_at, deleted = :deleted, \
-                 #data = :data, seen_at = :seen_at",
+                 #data = :data, seen_at = :seen_at REMOVE swept",
             )
             .condition_expression(
-                "attribute_not_exists(#record) OR version < :version OR (version = :version AND deleted = :false)",
+                "attribute_not_exists(#record) OR version < :version \
+                 OR (version = :version AND (deleted = :false OR attribute_exists(swept)))",
             )
             .expression_attribute_names("#record", "record")
             .expression_attribute_names("#stream", "stream")

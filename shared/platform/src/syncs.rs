@@ -7,11 +7,12 @@ use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
+    error::BuildError,
     operation::{
         transact_write_items::TransactWriteItemsError,
         update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     },
-    types::{Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
+    types::{Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
 use domain::{message::SyncType, stream::StreamState};
 use jiff::{SignedDuration, Timestamp};
@@ -27,6 +28,11 @@ const LOG_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 const LEASE: &str = "lease";
 const STREAM: &str = "stream#";
 const WATCH: &str = "watch#";
+/// After all others, so that a query for those reads no log.
+const LOG: &str = "~log#";
+/// How often a transaction that met another one is repeated, with a longer pause each time.
+const MAX_CONFLICTS: u32 = 4;
+const CONFLICT_PAUSE: Duration = Duration::from_millis(25);
 
 /// The table.
 #[derive(Debug, Clone)]
@@ -111,8 +117,7 @@ impl Syncs {
         let call = self
             .update(integration_id, LEASE)
             .update_expression(
-                "SET fence = if_not_exists(fence, :zero) + :one, lease_until = :until, holder = :holder, #type = :type \
-                 REMOVE again",
+                "SET fence = if_not_exists(fence, :zero) + :one, lease_until = :until, holder = :holder, #type = :type",
             )
             .condition_expression("attribute_not_exists(lease_until) OR lease_until <= :now OR holder = :holder")
             .expression_attribute_names("#type", "type")
@@ -172,31 +177,46 @@ impl Syncs {
             .update_expression("REMOVE again")
             .condition_expression("fence = :fence AND attribute_exists(again)")
             .expression_attribute_values(":fence", n(lease.fence))
-            .return_values(ReturnValue::AllOld);
+            .return_values(ReturnValue::AllOld)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match take_mark.send().await {
             Ok(output) => Ok(Some(parse(output.attributes().ok_or_else(|| malformed("again"))?, "again")?)),
-            Err(error)
-                if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
-            {
-                Err(LeaseError::Lost)
-            }
-            Err(error) => Err(AwsError::new("dynamodb:UpdateItem", &error).into()),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
+                    // Still ours, so the mark was taken off by this very call, whose reply was lost: what it said is not known.
+                    let fence = refusal.item().and_then(|item| number::<u64>(item, "fence").ok());
+                    if fence == Some(lease.fence) { Ok(Some(SyncType::Incremental)) } else { Err(LeaseError::Lost) }
+                }
+                _ => Err(AwsError::new("dynamodb:UpdateItem", &error).into()),
+            },
         }
     }
 
-    /// Gives a lease back whatever was reported meanwhile: the message that follows will see to it.
+    /// Gives a lease back. What was reported meanwhile stays marked, and the next holder runs again for it.
     pub async fn abandon(&self, lease: &Lease) -> Result<(), AwsError> {
         let call = self
             .update(&lease.integration_id, LEASE)
-            .update_expression("REMOVE lease_until, holder, #type, again")
+            .update_expression("REMOVE lease_until, holder, #type")
             .condition_expression("fence = :fence")
             .expression_attribute_names("#type", "type")
             .expression_attribute_values(":fence", n(lease.fence));
         held(call.send().await.map(|_| ())).map(|_| ())
     }
 
-    /// Takes the lease from whoever holds it: what they still write about their run is refused.
-    pub async fn break_lease(&self, integration_id: &str) -> Result<(), AwsError> {
+    /// Makes sure that a message holds no lease, whatever became of its calls.
+    pub async fn give_up(&self, integration_id: &str, holder: &str) -> Result<(), AwsError> {
+        let call = self
+            .update(integration_id, LEASE)
+            .update_expression("REMOVE lease_until, holder, #type")
+            .condition_expression("holder = :holder")
+            .expression_attribute_names("#type", "type")
+            .expression_attribute_values(":holder", s(holder));
+        held(call.send().await.map(|_| ())).map(|_| ())
+    }
+
+    /// Takes the lease from whoever holds it: what they still write about their run is refused. Until when they had it, for
+    /// they may be in the middle of a page.
+    pub async fn break_lease(&self, integration_id: &str) -> Result<Option<Timestamp>, AwsError> {
         let call = self
             .update(integration_id, LEASE)
             .update_expression(
@@ -204,8 +224,10 @@ impl Syncs {
             )
             .expression_attribute_names("#type", "type")
             .expression_attribute_values(":zero", n(0))
-            .expression_attribute_values(":one", n(1));
-        held(call.send().await.map(|_| ())).map(|_| ())
+            .expression_attribute_values(":one", n(1))
+            .return_values(ReturnValue::AllOld);
+        let output = call.send().await.map_err(|error| AwsError::new("dynamodb:UpdateItem", &error))?;
+        Ok(output.attributes().and_then(|item| millis(item, "lease_until").ok()))
     }
 
     /// Stores where a stream stands, and prolongs the lease.
@@ -216,47 +238,23 @@ impl Syncs {
         state: &StreamState,
         now: Timestamp,
     ) -> Result<(), LeaseError> {
-        let put = Put::builder()
-            .table_name(&self.table)
-            .item("integration_id", s(&lease.integration_id))
-            .item("item", s(format!("{STREAM}{stream}")))
-            .item("state", s(json(state)?))
-            .build()
-            .map_err(|error| AwsError::answer("save", error.to_string()))?;
-        self.fenced(lease, now, TransactWriteItem::builder().put(put).build()).await
+        self.put(lease, format!("{STREAM}{stream}"), json(state)?, now).await
     }
 
-    /// Stores a watch, as text of the worker's own form; `None` forgets it.
+    /// Stores a watch, as text of the worker's own form.
     pub async fn save_watch(
         &self,
         lease: &Lease,
         resource: &str,
-        watch: Option<&str>,
+        watch: &str,
         now: Timestamp,
     ) -> Result<(), LeaseError> {
-        let key = Item::from([
-            ("integration_id".to_owned(), s(&lease.integration_id)),
-            ("item".to_owned(), s(format!("{WATCH}{resource}"))),
-        ]);
-        let failed = |error: aws_sdk_dynamodb::error::BuildError| AwsError::answer("save", error.to_string());
-        let write = TransactWriteItem::builder();
-        let write = match watch {
-            Some(watch) => {
-                let mut item = key;
-                item.insert("state".to_owned(), s(watch));
-                write.put(Put::builder().table_name(&self.table).set_item(Some(item)).build().map_err(failed)?)
-            }
-            None => {
-                let delete = Delete::builder().table_name(&self.table).set_key(Some(key));
-                write.delete(delete.build().map_err(failed)?)
-            }
-        };
-        self.fenced(lease, now, write.build()).await
+        self.put(lease, format!("{WATCH}{resource}"), watch.to_owned(), now).await
     }
 
     /// Adds to the log. Repeating it changes nothing.
     pub async fn log(&self, integration_id: &str, entry: &LogEntry) -> Result<(), AwsError> {
-        let item = format!("log#{}", entry.started_at.as_millisecond());
+        let item = format!("{LOG}{}", entry.started_at.as_millisecond());
         let call = self
             .client
             .put_item()
@@ -272,26 +270,22 @@ impl Syncs {
     /// All that is known of an integration's syncs.
     pub async fn overview(&self, integration_id: &str, now: Timestamp) -> Result<Overview, AwsError> {
         let mut overview = Overview::default();
-        for item in self.items(integration_id, "lease", "stream$").await? {
-            match text(&item, "item")? {
-                LEASE => overview.in_progress = millis(&item, "lease_until").is_ok_and(|until| until > now),
-                name => {
-                    if let Some(stream) = name.strip_prefix(STREAM) {
-                        overview.streams.insert(stream.to_owned(), parse(&item, "state")?);
-                    }
-                }
+        for item in self.items(integration_id, LEASE, "watch$").await? {
+            let name = text(&item, "item")?;
+            if let Some(stream) = name.strip_prefix(STREAM) {
+                overview.streams.insert(stream.to_owned(), parse(&item, "state")?);
+            } else if let Some(resource) = name.strip_prefix(WATCH) {
+                overview.watches.insert(resource.to_owned(), text(&item, "state")?.to_owned());
+            } else {
+                overview.in_progress = millis(&item, "lease_until").is_ok_and(|until| until > now);
             }
-        }
-        for item in self.items(integration_id, WATCH, "watch$").await? {
-            let resource = text(&item, "item")?.trim_start_matches(WATCH).to_owned();
-            overview.watches.insert(resource, text(&item, "state")?.to_owned());
         }
         let log = self.client.query().table_name(&self.table).scan_index_forward(false).limit(1);
         let log = log
             .key_condition_expression("integration_id = :id AND begins_with(#item, :log)")
             .expression_attribute_names("#item", "item")
             .expression_attribute_values(":id", s(integration_id))
-            .expression_attribute_values(":log", s("log#"));
+            .expression_attribute_values(":log", s(LOG));
         let output = log.send().await.map_err(|error| AwsError::new("dynamodb:Query", &error))?;
         overview.last = output.items().first().map(|item| parse(item, "state")).transpose()?;
         Ok(overview)
@@ -299,7 +293,7 @@ impl Syncs {
 
     /// Deletes everything of an integration but the lease, whose fence must go on counting.
     pub async fn erase(&self, integration_id: &str) -> Result<(), AwsError> {
-        for item in self.items(integration_id, "lease$", "~").await? {
+        for item in self.items(integration_id, "lease$", "~z").await? {
             let call = self.client.delete_item().table_name(&self.table).key("integration_id", s(integration_id));
             let call = call.key("item", s(text(&item, "item")?));
             call.send().await.map_err(|error| AwsError::new("dynamodb:DeleteItem", &error))?;
@@ -325,8 +319,16 @@ impl Syncs {
         call.key("integration_id", s(integration_id)).key("item", s(item))
     }
 
-    /// A write in one transaction with the check that the lease is still ours, which prolongs it.
-    async fn fenced(&self, lease: &Lease, now: Timestamp, write: TransactWriteItem) -> Result<(), LeaseError> {
+    /// Puts an item in one transaction with the check that the lease is still ours, which prolongs it.
+    async fn put(&self, lease: &Lease, item: String, state: String, now: Timestamp) -> Result<(), LeaseError> {
+        let failed = |error: BuildError| AwsError::answer("save", error.to_string());
+        let put = Put::builder()
+            .table_name(&self.table)
+            .item("integration_id", s(&lease.integration_id))
+            .item("item", s(item))
+            .item("state", s(state))
+            .build()
+            .map_err(failed)?;
         let prolong = Update::builder()
             .table_name(&self.table)
             .key("integration_id", s(&lease.integration_id))
@@ -336,16 +338,29 @@ impl Syncs {
             .expression_attribute_values(":until", n((now + self.lease).as_millisecond()))
             .expression_attribute_values(":fence", n(lease.fence))
             .build()
-            .map_err(|error| AwsError::answer("save", error.to_string()))?;
-        let prolong = TransactWriteItem::builder().update(prolong).build();
-        let call = self.client.transact_write_items().transact_items(prolong).transact_items(write);
-        let Err(error) = call.send().await else { return Ok(()) };
-        if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
-            && cancelled.cancellation_reasons().iter().any(|reason| reason.code() == Some("ConditionalCheckFailed"))
-        {
-            return Err(LeaseError::Lost);
+            .map_err(failed)?;
+        let items =
+            [TransactWriteItem::builder().update(prolong).build(), TransactWriteItem::builder().put(put).build()];
+        let mut conflicts = 0;
+        loop {
+            let call = self.client.transact_write_items().set_transact_items(Some(items.to_vec()));
+            let Err(error) = call.send().await else { return Ok(()) };
+            let cancelled = |code: &str| match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                    cancelled.cancellation_reasons().iter().any(|reason| reason.code() == Some(code))
+                }
+                _ => false,
+            };
+            if cancelled("ConditionalCheckFailed") {
+                return Err(LeaseError::Lost);
+            }
+            // Somebody marks the lease at the same moment: the SDK repeats what was throttled, but not this.
+            if !cancelled("TransactionConflict") || conflicts == MAX_CONFLICTS {
+                return Err(AwsError::new("dynamodb:TransactWriteItems", &error).into());
+            }
+            conflicts += 1;
+            tokio::time::sleep(CONFLICT_PAUSE * conflicts).await;
         }
-        Err(AwsError::new("dynamodb:TransactWriteItems", &error).into())
     }
 }
 

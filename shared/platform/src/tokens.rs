@@ -5,13 +5,16 @@
 //! Between the provider's rotation and our write lies a window that can't be closed: the mark `refreshing_since` names it, and
 //! if the old token turns out dead, it ends in `reconnect_required`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use domain::{
     IntegrationKey, Request,
-    call::Failure,
     disposition::backoff,
-    grant::{ClientAuth, GrantError, OAuth, Token},
+    grant::{ClientAuth, GrantError, Issued, OAuth, Token},
 };
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
@@ -28,6 +31,12 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// A token that ends this soon is refreshed before a call.
 const SOON: Duration = Duration::from_mins(1);
+/// Left of the time after the token endpoint's answer, so that what it brought is stored: a third of it, and no more than this.
+const STORE: Duration = Duration::from_secs(4);
+/// With less time for the token endpoint a refresh is not begun: broken off, it would lose a token.
+const LEAST: Duration = Duration::from_secs(1);
+/// How often storing what a refresh brought is tried again, with a longer pause each time.
+const MAX_STORES: u32 = 5;
 /// How often somebody else's refresh is looked after.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -40,7 +49,7 @@ pub struct Tokens {
     pub outbound: Outbound,
     /// The apps' secrets.
     pub apps: Arc<Secrets<App>>,
-    flight: Mutex<()>,
+    flights: std::sync::Mutex<HashMap<String, Arc<Mutex<()>>>>,
 }
 
 /// Which token.
@@ -84,21 +93,10 @@ pub enum TokenError {
     Aws(#[from] AwsError),
 }
 
-impl TokenError {
-    /// What it means for the call that needed the token.
-    pub const fn failure(&self) -> Option<Failure> {
-        match self {
-            Self::Ended(_) => Some(Failure::GrantEnded),
-            Self::Unavailable(_) => Some(Failure::Down(None)),
-            Self::Absent | Self::Aws(_) => None,
-        }
-    }
-}
-
 impl Tokens {
     /// Tokens from this table.
     pub fn new(credentials: Credentials, outbound: Outbound, apps: Arc<Secrets<App>>) -> Self {
-        Self { credentials, outbound, apps, flight: Mutex::new(()) }
+        Self { credentials, outbound, apps, flights: std::sync::Mutex::default() }
     }
 
     /// The credential, refreshed if need be. `holder` names this attempt; `deadline` ends the waiting for others.
@@ -119,12 +117,16 @@ impl Tokens {
         if !needed(&found, refresh, oauth) {
             return Ok(found);
         }
-        let _flight = self.flight.lock().await;
+        let flight = self.flight(wanted);
+        let _flight = flight.lock().await;
         let mut version = found.version;
         loop {
             let now = clock::now();
+            let Some(patience) = patience(deadline, now) else {
+                return usable(found, refresh).ok_or_else(|| TokenError::Unavailable("there is no time for it".into()));
+            };
             match self.credentials.lease(&wanted.owner.id(), wanted.credential, version, holder, now).await? {
-                Leasing::Won(held) => return self.refresh(wanted, oauth, token, *held, refresh).await,
+                Leasing::Won(held) => return self.refresh(wanted, oauth, token, *held, refresh, patience).await,
                 Leasing::Lost => {}
             }
             // Somebody else is at it, or was: their token is as good.
@@ -133,11 +135,43 @@ impl Tokens {
                 return Ok(found);
             }
             version = found.version;
+            // While they are at it, a token that still lives will do.
+            if let Some(found) = usable(found, refresh) {
+                return Ok(found);
+            }
             if clock::now() + LOOK >= deadline {
-                return usable(found, refresh)
-                    .ok_or_else(|| TokenError::Unavailable("another refresh is under way".into()));
+                return Err(TokenError::Unavailable("another refresh is under way".into()));
             }
             tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// One refresh of a credential at a time in this process.
+    fn flight(&self, wanted: Wanted<'_>) -> Arc<Mutex<()>> {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        flights.retain(|_, flight| Arc::strong_count(flight) > 1);
+        Arc::clone(flights.entry(format!("{}#{}", wanted.owner.id(), wanted.credential)).or_default())
+    }
+
+    /// Stores what a refresh brought. The old refresh token may be dead by now, so a failure of the store is not the end: the
+    /// write is conditional on the version, and so can be repeated.
+    async fn store(
+        &self,
+        held: &Credential,
+        issued: &Issued,
+        margin: Duration,
+        now: Timestamp,
+    ) -> Result<Option<Credential>, AwsError> {
+        let mut tried = 1;
+        loop {
+            match self.credentials.rotate(held, issued, margin, now).await {
+                Err(error) if tried < MAX_STORES => {
+                    tracing::warn!(integration.id = held.owner.id(), %error, tried, "a new token is not stored yet");
+                    tokio::time::sleep(LOOK * tried * 2).await;
+                    tried += 1;
+                }
+                outcome => return outcome,
+            }
         }
     }
 
@@ -153,13 +187,14 @@ impl Tokens {
         token: &'static Token,
         held: Credential,
         refresh: Refresh,
+        patience: Duration,
     ) -> Result<Credential, TokenError> {
         // Won on the version that was read, so this is the re-read: nobody was faster.
-        let asked = self.ask(wanted, oauth, token, &held).await?;
+        let asked = self.ask(wanted, oauth, token, &held, patience).await?;
         let now = clock::now();
         let error = match asked {
             Ok(issued) => {
-                return match self.credentials.rotate(&held, &issued, oauth.margin, now).await? {
+                return match self.store(&held, &issued, oauth.margin, now).await? {
                     Some(fresh) => Ok(fresh),
                     // Disconnected or connected anew meanwhile: what is there now counts.
                     None => self.read(wanted).await,
@@ -194,11 +229,12 @@ impl Tokens {
         oauth: &'static OAuth,
         token: &'static Token,
         held: &Credential,
-    ) -> Result<Result<domain::grant::Issued, GrantError>, TokenError> {
+        patience: Duration,
+    ) -> Result<Result<Issued, GrantError>, TokenError> {
         let Some(old) = &held.refresh else { return Ok(Err(GrantError::Ended("no refresh token".into()))) };
         let app = self.apps.get(wanted.app, Freshness::Cached, clock::now()).await?;
         let pairs = [("grant_type", "refresh_token"), ("refresh_token", old.expose_secret())];
-        let reply = self.token_call(oauth, &app, &pairs).await;
+        let reply = self.token_call(oauth, &app, &pairs, patience).await;
         Ok(match reply {
             Ok(reply) => oauth.read_refreshed(token.name, &reply),
             Err(_) => Err(GrantError::Unusable("it did not answer")),
@@ -211,9 +247,10 @@ impl Tokens {
         oauth: &OAuth,
         app: &App,
         pairs: &[(&str, &str)],
+        patience: Duration,
     ) -> Result<domain::Reply, SendError> {
         let request = Request::post("oauth token", oauth.token).header("accept", "application/json");
-        self.app_call(oauth, app, request, pairs).await
+        self.app_call(oauth, app, request, pairs, patience).await
     }
 
     /// A call of the app itself.
@@ -223,20 +260,28 @@ impl Tokens {
         app: &App,
         request: Request,
         pairs: &[(&str, &str)],
+        patience: Duration,
     ) -> Result<domain::Reply, SendError> {
         match oauth.client_auth {
             ClientAuth::Basic => {
                 let authorization = Authorization::Basic(&app.client_id, &app.client_secret);
                 let request = request.form(pairs.iter().copied());
-                self.outbound.send(&request, &[], authorization, TIMEOUT).await
+                self.outbound.send(&request, &[], authorization, patience).await
             }
             ClientAuth::Form => {
                 let own = [("client_id", app.client_id.as_str()), ("client_secret", app.client_secret.expose_secret())];
                 let request = request.form(pairs.iter().copied().chain(own));
-                self.outbound.send(&request, &[], Authorization::None, TIMEOUT).await
+                self.outbound.send(&request, &[], Authorization::None, patience).await
             }
         }
     }
+}
+
+/// How long the token endpoint may take.
+fn patience(deadline: Timestamp, now: Timestamp) -> Option<Duration> {
+    let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
+    let patience = left.saturating_sub(STORE.min(left / 3)).min(TIMEOUT);
+    (patience >= LEAST).then_some(patience)
 }
 
 /// How to refresh it, if it can be.

@@ -14,6 +14,8 @@ use crate::error::{Kind, Problem};
 pub struct Api {
     /// What paths are relative to, without a slash at the end.
     pub base: &'static str,
+    /// Whether it carries a call with the header `Idempotency-Key` out once, however often it is sent.
+    pub idempotent: bool,
     /// Sent with every call.
     pub headers: &'static [(&'static str, &'static str)],
     /// How a failure inside a successful answer shows.
@@ -239,6 +241,7 @@ mod tests {
 
     const API: Api = Api {
         base: "https://slack.com/api",
+        idempotent: false,
         headers: &[],
         failed: Some(Flag { pointer: "/ok" }),
         codes: &["/error"],

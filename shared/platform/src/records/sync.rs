@@ -120,12 +120,12 @@ impl Records {
         self.put(update.build().map_err(|error| AwsError::answer("confirm", error.to_string()))?).await
     }
 
-    /// Leaves a tombstone of the version that was there, so that only a newer one revives it.
+    /// Leaves a tombstone, marked as swept: the provider did not say that it is gone, so the same version revives it.
     async fn bury(&self, integration_id: &str, record: &str, since: Timestamp) -> Result<bool, AwsError> {
         let update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(item_key(integration_id, record)))
-            .update_expression("SET deleted = :true, updated_at = :updated_at")
+            .update_expression("SET deleted = :true, swept = :true, updated_at = :updated_at")
             .condition_expression("seen_at < :since AND deleted = :false")
             .expression_attribute_values(":since", n(since.as_millisecond()))
             .expression_attribute_values(":updated_at", s(since.to_string()))

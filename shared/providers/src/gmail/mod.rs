@@ -33,6 +33,7 @@ const SPEC: Spec = Spec {
     identity: Identity { place: Place::Get("/users/me/profile"), id: "/emailAddress", name: &["/emailAddress"] },
     api: Api {
         base: "https://gmail.googleapis.com/gmail/v1",
+        idempotent: false,
         headers: &[],
         failed: None,
         codes: google::CODES,

@@ -32,6 +32,7 @@ const SPEC: Spec = Spec {
     identity: Identity { place: Place::Get("/calendars/primary"), id: "/id", name: &["/id"] },
     api: Api {
         base: "https://www.googleapis.com/calendar/v3",
+        idempotent: false,
         headers: &[],
         failed: None,
         codes: google::CODES,

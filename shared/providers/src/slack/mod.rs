@@ -52,12 +52,14 @@ const SPEC: Spec = Spec {
         revoke: Some(Revoke {
             url: "https://slack.com/api/auth.revoke",
             token: RevokedBy::Bearer,
-            whole_account: false,
+            // A workspace has one bot of an app, whoever installed it.
+            whole_account: true,
         }),
     }),
     identity: Identity { place: Place::Grant, id: "/team/id", name: &["/team/name"] },
     api: Api {
         base: "https://slack.com/api",
+        idempotent: false,
         headers: &[],
         failed: Some(FAILED),
         codes: &["/error"],

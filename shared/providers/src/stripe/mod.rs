@@ -40,6 +40,7 @@ const SPEC: Spec = Spec {
     // https://docs.stripe.com/error-codes and https://docs.stripe.com/api/errors, read 2026-11.
     api: Api {
         base: "https://api.stripe.com",
+        idempotent: true,
         headers: &[("stripe-version", "2025-03-31.basil")],
         failed: None,
         codes: &["/error/decline_code", "/error/code", "/error/type"],

@@ -7,37 +7,52 @@ use http::{HeaderMap, Method, Uri, header};
 use crate::{lambda::lock, report::Failed, web::Web};
 
 /// A browser.
-pub(super) struct Browser {
+#[derive(Default)]
+pub struct Browser {
     web: Web,
     /// Name and value, by host.
     cookies: Mutex<BTreeMap<String, BTreeMap<String, String>>>,
 }
 
 /// What a page answered.
-pub(super) struct Page {
-    pub(super) status: u16,
-    pub(super) location: Option<String>,
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
+pub struct Page {
+    /// The status.
+    pub status: u16,
+    /// Where it leads, whole.
+    pub location: Option<String>,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The text.
+    pub body: String,
 }
 
 impl Browser {
-    pub(super) fn new() -> Self {
+    /// A browser that knows nobody.
+    pub fn new() -> Self {
         Self { web: Web::new(), cookies: Mutex::default() }
     }
 
-    pub(super) async fn get(&self, url: &str) -> Result<Page, Failed> {
+    /// Follows a link.
+    pub async fn get(&self, url: &str) -> Result<Page, Failed> {
         self.send(Method::GET, url, &[], String::new()).await
     }
 
-    pub(super) async fn post(&self, url: &str, fields: &[(String, String)]) -> Result<Page, Failed> {
+    /// Sends a form of a page of the same host.
+    pub async fn post(&self, url: &str, fields: &[(String, String)]) -> Result<Page, Failed> {
         let origin = origin(url)?;
         let headers = [("content-type", "application/x-www-form-urlencoded"), ("origin", origin.as_str())];
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.send(Method::POST, url, &headers, body).await
     }
 
-    async fn send(&self, method: Method, url: &str, headers: &[(&str, &str)], body: String) -> Result<Page, Failed> {
+    /// Sends a request with these headers besides its cookies.
+    pub async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Result<Page, Failed> {
         let host = origin(url)?;
         let cookies = lock(&self.cookies).get(&host).cloned().unwrap_or_default();
         let cookies: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -65,7 +80,7 @@ impl Browser {
 }
 
 /// The fields of a URL's query.
-pub(super) fn query(url: &str) -> Vec<(String, String)> {
+pub fn query(url: &str) -> Vec<(String, String)> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }

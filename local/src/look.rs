@@ -11,43 +11,49 @@ use crate::{
 };
 
 /// An item as stored.
-pub(super) type Item = HashMap<String, AttributeValue>;
+pub type Item = HashMap<String, AttributeValue>;
 
 /// Looks at the stores of a stack.
-pub(super) struct Look<'s> {
+pub struct Look<'s> {
     stack: &'s Stack,
 }
 
 /// What an idempotency record says.
 #[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) state: String,
-    pub(super) attempts: u64,
-    pub(super) effects: u64,
+pub struct Seen {
+    /// Its state.
+    pub state: String,
+    /// How often processing was started.
+    pub attempts: u64,
+    /// How often the effect was committed.
+    pub effects: u64,
 }
 
 /// What a credential's item says.
 #[derive(Debug)]
-pub(super) struct Stored {
-    pub(super) version: i64,
-    pub(super) encrypted: bool,
+pub struct Stored {
+    /// Moves with every change.
+    pub version: i64,
+    /// Whether its access token is a ciphertext.
+    pub encrypted: bool,
     /// Whether a schedule will refresh it.
-    pub(super) due: bool,
+    pub due: bool,
 }
 
 impl<'s> Look<'s> {
-    pub(super) fn new(stack: &'s Stack) -> Self {
+    /// Looks at this stack.
+    pub fn new(stack: &'s Stack) -> Self {
         Self { stack }
     }
 
     /// Everything in a table, by its name without prefix.
-    pub(super) async fn items(&self, table: &str) -> Result<Vec<Item>, Failed> {
+    pub async fn items(&self, table: &str) -> Result<Vec<Item>, Failed> {
         let call = self.stack.clients.dynamodb.scan().table_name(self.stack.table(table)).consistent_read(true);
         call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await.map_err(Failed::from)
     }
 
     /// Everything in a table as bytes, ciphertexts included.
-    pub(super) async fn bytes(&self, table: &str) -> Result<Vec<u8>, Failed> {
+    pub async fn bytes(&self, table: &str) -> Result<Vec<u8>, Failed> {
         let mut bytes = Vec::new();
         for item in self.items(table).await? {
             for (name, value) in &item {
@@ -60,12 +66,7 @@ impl<'s> Look<'s> {
     }
 
     /// The state of an integration.
-    pub(super) async fn integration(
-        &self,
-        user: &str,
-        provider: &str,
-        account: &str,
-    ) -> Result<Option<String>, Failed> {
+    pub async fn integration(&self, user: &str, provider: &str, account: &str) -> Result<Option<String>, Failed> {
         let key = format!("{provider}#{account}");
         let call = self.stack.clients.dynamodb.get_item().table_name(self.stack.table("integrations"));
         let call = call.key("user_id", AttributeValue::S(user.to_owned())).key("integration", AttributeValue::S(key));
@@ -74,7 +75,7 @@ impl<'s> Look<'s> {
     }
 
     /// The first credential of an integration.
-    pub(super) async fn credential(&self, integration_id: &str) -> Result<Stored, Failed> {
+    pub async fn credential(&self, integration_id: &str) -> Result<Stored, Failed> {
         let item = self.credentials(integration_id).await?.into_iter().next();
         let item = item.ok_or_else(|| Failed(format!("{integration_id} has no credential")))?;
         let version = item.get("version").and_then(|it| it.as_n().ok()?.parse().ok()).unwrap_or_default();
@@ -83,14 +84,14 @@ impl<'s> Look<'s> {
     }
 
     /// All credentials of an integration.
-    pub(super) async fn credentials(&self, integration_id: &str) -> Result<Vec<Item>, Failed> {
+    pub async fn credentials(&self, integration_id: &str) -> Result<Vec<Item>, Failed> {
         let of =
             |item: &Item| item.get("integration_id").is_some_and(|id| id.as_s().is_ok_and(|id| id == integration_id));
         Ok(self.items("credentials").await?.into_iter().filter(of).collect())
     }
 
     /// Moves the end of a credential's token, and the time it is due, as if it had been issued earlier.
-    pub(super) async fn age(&self, integration_id: &str, ends_in: i64) -> Result<(), Failed> {
+    pub async fn age(&self, integration_id: &str, ends_in: i64) -> Result<(), Failed> {
         let now = crate::lambda::now().as_second();
         let name = self.credentials(integration_id).await?.first().and_then(|item| item.get("credential").cloned());
         let call = self.stack.clients.dynamodb.update_item().table_name(self.stack.table("credentials"));
@@ -104,7 +105,8 @@ impl<'s> Look<'s> {
         Ok(())
     }
 
-    pub(super) async fn seen(&self, provider: &str, account: &str, event_id: &str) -> Result<Option<Seen>, Failed> {
+    /// The idempotency record of an event.
+    pub async fn seen(&self, provider: &str, account: &str, event_id: &str) -> Result<Option<Seen>, Failed> {
         let key = AttributeValue::S(format!("{provider}#{account}#{event_id}"));
         let call = self.stack.clients.dynamodb.get_item().table_name(self.stack.table("idempotency")).key("key", key);
         let output = call.consistent_read(true).send().await.map_err(Failed::from)?;
@@ -115,12 +117,13 @@ impl<'s> Look<'s> {
         }))
     }
 
-    pub(super) async fn stripe(&self, event_id: &str) -> Result<Option<Seen>, Failed> {
+    /// The idempotency record of an event of the local Stripe account.
+    pub async fn stripe(&self, event_id: &str) -> Result<Option<Seen>, Failed> {
         self.seen("stripe", LOCAL_ACCOUNT, event_id).await
     }
 
     /// A record of an integration: whether it is deleted, and its data.
-    pub(super) async fn record(&self, integration_id: &str, key: &str) -> Result<Option<(bool, Value)>, Failed> {
+    pub async fn record(&self, integration_id: &str, key: &str) -> Result<Option<(bool, Value)>, Failed> {
         let call = self.stack.clients.dynamodb.get_item().table_name(self.stack.table("records")).consistent_read(true);
         let call = call.key("integration_id", AttributeValue::S(integration_id.to_owned()));
         let output = call.key("record", AttributeValue::S(key.to_owned())).send().await.map_err(Failed::from)?;
@@ -131,7 +134,7 @@ impl<'s> Look<'s> {
     }
 
     /// How many live records of a stream an integration has.
-    pub(super) async fn records(&self, integration_id: &str, stream: &str) -> Result<usize, Failed> {
+    pub async fn records(&self, integration_id: &str, stream: &str) -> Result<usize, Failed> {
         let is = |item: &Item, name: &str, value: &str| {
             item.get(name).is_some_and(|it| it.as_s().is_ok_and(|it| it == value))
         };
@@ -142,12 +145,12 @@ impl<'s> Look<'s> {
     }
 
     /// How often an event is on the bus.
-    pub(super) fn published(&self, event_id: &str) -> Result<usize, Failed> {
+    pub fn published(&self, event_id: &str) -> Result<usize, Failed> {
         Ok(self.bus()?.iter().filter(|event| event["detail"]["id"] == event_id).count())
     }
 
     /// How often something of this type was announced of an integration.
-    pub(super) fn announced(&self, kind: &str, integration_id: &str) -> Result<usize, Failed> {
+    pub fn announced(&self, kind: &str, integration_id: &str) -> Result<usize, Failed> {
         let of =
             |event: &&Value| event["detail"]["type"] == kind && event["detail"]["integration_id"] == integration_id;
         Ok(self.bus()?.iter().filter(of).count())
@@ -159,7 +162,7 @@ impl<'s> Look<'s> {
     }
 
     /// The reason of one message of the dead-letter queue of webhooks, which is taken out.
-    pub(super) async fn dead_letter(&self) -> Result<Option<String>, Failed> {
+    pub async fn dead_letter(&self) -> Result<Option<String>, Failed> {
         let queue = self.stack.template.queues.iter().find(|queue| queue.name.ends_with("-webhooks-dead"));
         let url = &queue.ok_or_else(|| Failed("template.yaml declares no queue webhooks-dead".into()))?.url;
         let sqs = &self.stack.clients.sqs;
@@ -173,7 +176,7 @@ impl<'s> Look<'s> {
     }
 
     /// Whether nothing waits or is being worked on in a queue. Unknown counts as yes.
-    pub(super) fn is_empty(&self, queue: &str) -> bool {
+    pub fn is_empty(&self, queue: &str) -> bool {
         let depths = self.stack.embedded.iter().flat_map(|embedded| embedded.sqs.depths());
         let mut all = depths.filter(|depth| depth.name.ends_with(&format!("-{queue}")));
         all.all(|depth| depth.visible + depth.in_flight + depth.delayed == 0)

@@ -1,0 +1,168 @@
+//! Tokens: refreshed once however many need it, kept while the provider is down, given up only when the grant is over, and
+//! readable in their own place only.
+
+use futures_util::{StreamExt as _, future::join, stream};
+use http::Method;
+use local::look::Item;
+use serde_json::{Value, json};
+use tests::{FAST, Guest, stack};
+
+const TOKEN: &str = "POST /api/oauth.v2.access";
+
+/// The status of a call through the proxy, and its answer.
+async fn call(guest: &Guest<'_>, path: &str) -> (u16, Value) {
+    guest.api(Method::GET, path, &Value::Null).await
+}
+
+async fn assert_works(guest: &Guest<'_>, what: &str) {
+    let (status, body) = call(guest, "/proxy/slack/auth.test").await;
+    assert_eq!((status, &body["ok"]), (200, &json!(true)), "{what}: {body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_calls_with_an_expired_token_make_one_refresh_and_all_succeed() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    let id = ada.connect_and_sync("slack").await;
+    // Once we know that it expired, once only Slack does.
+    for (round, known) in [true, false].into_iter().enumerate() {
+        if known {
+            ada.look.age(&id, -10).await.unwrap();
+        }
+        ada.admin("slack", Method::POST, "tokens/expire", &json!({})).await;
+        ada.fault("slack", TOKEN, 1, json!({ "hang_ms": 500 })).await;
+        // As many at a time as there are environments; each calls and may refresh on its own.
+        let calls = stream::iter(0..20).map(|_| call(&ada, "/proxy/slack/auth.test")).buffer_unordered(8);
+        for (status, body) in calls.collect::<Vec<_>>().await {
+            assert_eq!((status, &body["ok"]), (200, &json!(true)), "{body}");
+        }
+        assert_eq!(
+            ada.refreshes("slack").await,
+            (round as u64 + 1, false),
+            "refreshes, and whether a token came twice"
+        );
+    }
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_down_costs_no_token_and_no_connection() {
+    let stack = stack(FAST).await;
+    let (ada, bob) = join(Guest::new(&stack, "ada"), Guest::new(&stack, "bob")).await;
+    let eve = Guest::new(&stack, "eve").await;
+    join(hanging(&bob, &eve), failing(&ada)).await;
+    stack.shutdown().await;
+}
+
+/// The token endpoint does not answer in time: neither to who is connected nor to who connects.
+async fn hanging(bob: &Guest<'_>, eve: &Guest<'_>) {
+    let id = bob.connect_and_sync("google-calendar").await;
+    let version = bob.look.credential(&id).await.unwrap().version;
+    let callback = eve.allow("/connect/gmail").await;
+    bob.look.age(&id, -10).await.unwrap();
+    bob.fault("gmail", "POST /token", 2, json!({ "hang_ms": 20_000, "close": true })).await;
+    let path = "/proxy/google-calendar/calendars/primary";
+    let ((status, body), back) = join(call(bob, path), eve.get(&callback)).await;
+    assert_eq!((status, &body["error"]["kind"]), (502, &json!("provider_down")), "{body}");
+    assert_eq!(bob.look.credential(&id).await.unwrap().version, version);
+    assert_eq!(bob.status("google-calendar").await["state"], "connected");
+    assert!(back.location.is_some_and(|to| to.ends_with("?error=connect_failed")), "{}", back.body);
+    assert_eq!(eve.holdings().await, (0, 0));
+    let (status, body) = call(bob, path).await;
+    assert_eq!(status, 200, "{body}");
+}
+
+async fn failing(ada: &Guest<'_>) {
+    let id = ada.connect_and_sync("slack").await;
+    for (what, effect) in [
+        ("an outage", json!({ "status": 503 })),
+        ("an outage that talks of the grant", json!({ "status": 503, "body": { "error": "invalid_refresh_token" } })),
+        ("too many calls", json!({ "status": 429, "headers": { "retry-after": "30" } })),
+        ("a page", json!({ "html": true })),
+        ("no answer", json!({ "close": true })),
+        ("a success without a token", json!({ "status": 200, "body": { "ok": true } })),
+        ("a refusal of the app", json!({ "status": 200, "body": { "ok": false, "error": "bad_client_secret" } })),
+    ] {
+        let version = ada.look.credential(&id).await.unwrap().version;
+        // Valid for another half minute: what is there is good enough.
+        ada.look.age(&id, 30).await.unwrap();
+        ada.fault("slack", TOKEN, 1, effect.clone()).await;
+        assert_works(ada, what).await;
+        ada.look.age(&id, -10).await.unwrap();
+        ada.fault("slack", TOKEN, 1, effect).await;
+        let (status, body) = call(ada, "/proxy/slack/auth.test").await;
+        assert_eq!((status, &body["error"]["kind"]), (502, &json!("provider_down")), "{what}: {body}");
+        assert_eq!(ada.look.credential(&id).await.unwrap().version, version, "{what}");
+        let status = ada.status("slack").await;
+        assert_eq!((&status["state"], &status["error"]), (&json!("connected"), &Value::Null), "{what}");
+        assert_works(ada, what).await;
+    }
+    assert!(!ada.refreshes("slack").await.1, "a refresh token was used twice");
+    assert_eq!(ada.look.announced("integration.reconnect_required", &id).unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_was_revoked_asks_to_reconnect_once_and_reconnecting_helps() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    let id = ada.connect_and_sync("slack").await;
+    ada.admin("slack", Method::POST, "grants/revoke", &json!({ "silent": true })).await;
+    ada.look.age(&id, -10).await.unwrap();
+    for _ in 0..3 {
+        let (status, body) = call(&ada, "/proxy/slack/auth.test").await;
+        assert_eq!((status, &body["error"]["kind"]), (409, &json!("reconnect_required")), "{body}");
+    }
+    let status = ada.status("slack").await;
+    assert_eq!(status["state"], "reconnect_required");
+    assert!(status["error"].as_str().is_some_and(|words| words.contains("Slack")), "{status}");
+    assert_eq!(ada.look.announced("integration.reconnect_required", &id).unwrap(), 1);
+    assert_eq!(ada.calls("slack", TOKEN).await, 2, "one code and one refresh: a dead token is not tried again");
+    assert_eq!(ada.connect("slack").await, id, "the same account is the same integration");
+    assert_eq!(ada.status("slack").await["error"], Value::Null);
+    assert_works(&ada, "reconnected").await;
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ciphertext_opens_in_no_other_place_and_no_other_version() {
+    let stack = stack(FAST).await;
+    let (ada, eve) = join(Guest::new(&stack, "ada"), Guest::new(&stack, "eve")).await;
+    let (of_ada, of_eve) = (ada.connect_and_sync("slack").await, eve.connect_and_sync("slack").await);
+    let read = async |id: &str| ada.look.credentials(id).await.unwrap().remove(0);
+    let (own, foreign) = (read(&of_ada).await, read(&of_eve).await);
+    assert_works(&eve, "before").await;
+    let calls = ada.calls("slack", "/api/auth.test").await;
+    let from = |other: &Item, names: &[&str]| {
+        let mut item = foreign.clone();
+        names.iter().for_each(|name| drop(item.insert((*name).to_owned(), other[*name].clone())));
+        item
+    };
+    let mut swapped = foreign.clone();
+    swapped.insert("access".to_owned(), foreign["refresh"].clone());
+    let mut later = foreign.clone();
+    let version: i64 = foreign["version"].as_n().unwrap().parse().unwrap();
+    later.insert("version".to_owned(), aws_sdk_dynamodb::types::AttributeValue::N((version + 1).to_string()));
+    let put = async |item: Item| {
+        let call = stack.clients.dynamodb.put_item().table_name(stack.table("credentials"));
+        call.set_item(Some(item)).send().await.unwrap();
+    };
+    for (what, item) in [
+        ("another's token", from(&own, &["access"])),
+        ("another's token under another's key", from(&own, &["access", "data_key"])),
+        ("all of another's", from(&own, &["access", "refresh", "data_key", "version"])),
+        ("the refresh token as access token", swapped),
+        ("a token of another version", later),
+    ] {
+        put(item).await;
+        let (status, body) = call(&eve, "/proxy/slack/auth.test").await;
+        assert_eq!((status, &body["error"]["kind"]), (500, &json!("internal")), "{what}: {body}");
+    }
+    assert_eq!(
+        ada.calls("slack", "/api/auth.test").await,
+        calls,
+        "Slack was sent what was decrypted in the wrong place"
+    );
+    put(foreign.clone()).await;
+    assert_works(&eve, "restored").await;
+    stack.shutdown().await;
+}

@@ -1,0 +1,209 @@
+//! Syncs: what changes while one runs is not missed, one at a time runs, and what ends the integration ends them.
+
+mod crashes;
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::join_all;
+use http::Method;
+use local::aws::faults::{Effect, Fault};
+use serde_json::{Value, json};
+use tests::{FAST, Guest, PATIENCE, depth, stack};
+
+const CALENDAR: &str = "google-calendar";
+/// More than a page.
+const EVENTS: usize = 255;
+
+/// Has an integration synced, and waits until that is done.
+async fn sync(guest: &Guest<'_>, kind: &str) {
+    let path = format!("/integrations/{CALENDAR}/sync");
+    let (status, body) = guest.api(Method::POST, &path, &json!({ "type": kind })).await;
+    assert_eq!(status, 202, "{body}");
+    guest.settled("webhooks").await;
+    guest.settled("syncs").await;
+}
+
+/// The events that Google has, as the keys of records.
+async fn there(guest: &Guest<'_>) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    for (path, calendar) in
+        [("primary", "ada@example.com"), ("team@group.calendar.google.com", "team@group.calendar.google.com")]
+    {
+        let all = guest.admin(CALENDAR, Method::GET, &format!("events/{path}"), &Value::Null).await;
+        let live = all.as_array().unwrap().iter().filter(|event| event["status"] != "cancelled");
+        keys.extend(live.map(|event| format!("events#{calendar}/{}", event["id"].as_str().unwrap())));
+    }
+    keys
+}
+
+/// The keys of the live records of an integration.
+async fn here(guest: &Guest<'_>, id: &str) -> BTreeSet<String> {
+    let items = guest.look.items("records").await.unwrap();
+    let live =
+        items.iter().filter(|item| item["integration_id"].as_s().unwrap() == id && !item["deleted"].as_bool().unwrap());
+    live.map(|item| item["record"].as_s().unwrap().clone()).collect()
+}
+
+/// A change of an event that nobody is told of.
+async fn silently(guest: &Guest<'_>, method: Method, event: &str, body: Value) {
+    let mut body = body;
+    body["silent"] = true.into();
+    guest.admin(CALENDAR, method, &format!("events/primary/{event}"), &body).await;
+}
+
+/// A change between two pages of the next list.
+async fn between_pages(guest: &Guest<'_>, method: &str, event: &str, body: Value) {
+    let then = json!({ "method": method, "path": format!("events/primary/{event}"), "body": body });
+    guest.admin(CALENDAR, Method::POST, "between_pages", &json!({ "match": "/events", "then": then })).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_made_while_a_sync_runs_are_not_missed_and_calendars_are_read_to_their_end() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    for event in 0..EVENTS {
+        silently(&ada, Method::POST, &format!("event{event:04}"), json!({ "summary": "Old" })).await;
+    }
+    let record = async |id: &str, event: &str| {
+        ada.look.record(id, &format!("events#ada@example.com/{event}")).await.unwrap().unwrap()
+    };
+
+    // Changed after its page was read, before the last one was.
+    between_pages(&ada, "POST", "event0001", json!({ "summary": "New", "silent": true })).await;
+    let id = ada.connect_and_sync(CALENDAR).await;
+    assert_eq!(here(&ada, &id).await, there(&ada).await, "all pages of all calendars");
+    sync(&ada, "incremental").await;
+    assert_eq!(record(&id, "event0001").await.1["summary"], "New", "a change between two pages was missed");
+
+    // Deleted after its page was read; Google tells of it while the sync runs.
+    between_pages(&ada, "DELETE", "event0002", json!({})).await;
+    sync(&ada, "full").await;
+    let gone = async || record(&id, "event0002").await.0.then_some(());
+    stack.until(PATIENCE, gone).await.expect("a delete during a sync leaves a tombstone");
+
+    // Deleted before its page was read: the full run does not see it any more.
+    between_pages(&ada, "DELETE", "event0254", json!({ "silent": true })).await;
+    sync(&ada, "full").await;
+    assert!(record(&id, "event0254").await.0, "the deleted event stayed");
+
+    // Google forgets where we were.
+    silently(&ada, Method::DELETE, "event0003", json!({})).await;
+    silently(&ada, Method::POST, "event0005", json!({ "summary": "New" })).await;
+    ada.admin(CALENDAR, Method::POST, "expire_sync_tokens", &json!({})).await;
+    sync(&ada, "incremental").await;
+    assert!(record(&id, "event0003").await.0, "a delete was lost with the token");
+    assert_eq!(record(&id, "event0005").await.1["summary"], "New");
+    assert_eq!(here(&ada, &id).await, there(&ada).await);
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_is_asked_for_while_one_runs_joins_it() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    let id = ada.connect_and_sync(CALENDAR).await;
+    for kind in ["full"] {
+        let completed = ada.look.announced("sync.completed", &id).unwrap();
+        ada.fault(CALENDAR, "calendarList", 1, json!({ "hang_ms": 4000 })).await;
+        let path = format!("/integrations/{CALENDAR}/sync");
+        let lists = ada.calls(CALENDAR, "/calendarList").await;
+        let ask = async || ada.api(Method::POST, &path, &json!({ "type": kind })).await;
+        ask().await;
+        let runs = async || (ada.calls(CALENDAR, "/calendarList").await > lists).then_some(());
+        stack.until(PATIENCE, runs).await.unwrap();
+        assert_eq!(ada.status(CALENDAR).await["sync_in_progress"], true);
+        for (status, body) in join_all((0..3).map(|_| ask())).await {
+            assert_eq!(status, 202, "{body}");
+        }
+        stack.until(PATIENCE, async || (depth(&stack, "syncs") == 1).then_some(())).await.unwrap();
+        assert_eq!(ada.status(CALENDAR).await["sync_in_progress"], true, "{kind}: the three were answered by the one");
+        ada.settled("syncs").await;
+        assert_eq!(ada.look.announced("sync.completed", &id).unwrap(), completed + 1, "{kind}");
+        assert_eq!(ada.calls(CALENDAR, "/calendarList").await, lists + 1, "{kind}");
+    }
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_sync_still_writes_after_a_disconnect_does_not_stay() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    let id = ada.connect_and_sync(CALENDAR).await;
+    assert_eq!(here(&ada, &id).await.len(), 7);
+    // The lease and the next due time are the first two; the records of a page follow.
+    let late = Fault {
+        function: Some("sync-worker".into()),
+        operation: Some("UpdateItem".into()),
+        at: 3,
+        times: 4,
+        ..Fault::new(Effect::Delay(1800))
+    };
+    stack.gateway.faults.arm(vec![late]);
+    let path = format!("/integrations/{CALENDAR}/sync");
+    ada.api(Method::POST, &path, &json!({ "type": "full" })).await;
+    stack.until(PATIENCE, async || (stack.gateway.faults.armed()[0].seen >= 3).then_some(())).await.unwrap();
+    let (status, body) = ada.api(Method::POST, &format!("/integrations/{CALENDAR}/disconnect"), &json!({})).await;
+    assert_eq!((status, &body["revoked"]), (200, &json!("yes")), "{body}");
+    // What is delayed comes when the sync must have ended.
+    let embedded = stack.embedded.as_ref().unwrap();
+    let idle = async || {
+        let queue = embedded.sqs.depths().into_iter().find(|queue| queue.name.ends_with("-syncs"))?;
+        (queue.visible + queue.in_flight == 0).then_some(())
+    };
+    stack.until(PATIENCE, idle).await.unwrap();
+    assert!(stack.gateway.faults.armed()[0].seen > 3, "nothing was written late");
+    embedded.sqs.advance(std::time::Duration::from_mins(15));
+    ada.settled("syncs").await;
+    assert_eq!(here(&ada, &id).await, BTreeSet::new(), "records of a disconnected integration");
+    assert_eq!(ada.holdings().await, (1, 0));
+    assert_eq!(ada.status(CALENDAR).await["state"], "disconnected");
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_grant_ends_the_integration_and_is_told_under_one_id_whenever_the_function_dies() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    for (what, operation, effect) in [
+        ("before it is told", "PutEvents", Effect::KillBefore),
+        ("after it is told", "PutEvents", Effect::KillAfter),
+        ("after it is written", "TransactWriteItems", Effect::KillBefore),
+    ] {
+        let id = ada.connect_and_sync("slack").await;
+        // Slack tells the time of an event in whole seconds, and what ended before it was connected is another grant.
+        connected_earlier(&ada).await;
+        let earlier = ended(&ada, &id).len();
+        let strike =
+            Fault { function: Some("webhook-process".into()), operation: Some(operation.into()), ..Fault::new(effect) };
+        stack.gateway.faults.arm(vec![strike]);
+        ada.admin("slack", Method::POST, "grants/revoke", &json!({})).await;
+        stack.until(PATIENCE, async || (stack.gateway.faults.armed()[0].seen >= 1).then_some(())).await.unwrap();
+        stack.embedded.as_ref().unwrap().sqs.advance(std::time::Duration::from_mins(10));
+        ada.settled("webhooks").await;
+        let status = ada.status("slack").await;
+        assert_eq!(status["state"], "reconnect_required", "{what}");
+        assert!(status["error"].as_str().is_some_and(|words| words.contains("Slack")), "{what}: {status}");
+        assert_eq!(ended(&ada, &id).len(), earlier + 1, "{what}");
+        let (status, body) = ada.api(Method::POST, "/integrations/slack/sync", &json!({})).await;
+        assert_eq!((status, &body["error"]["kind"]), (409, &json!("reconnect_required")), "{body}");
+    }
+    stack.shutdown().await;
+}
+
+/// Moves the time of a guest's Slack integration back.
+async fn connected_earlier(guest: &Guest<'_>) {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let call = guest.stack.clients.dynamodb.update_item().table_name(guest.stack.table("integrations"));
+    let call = call.key("user_id", text(&guest.user)).key("integration", text("slack#T0SANDBOX"));
+    let call = call.update_expression("SET connected_at = :at");
+    let minute_ago = platform::clock::now() - std::time::Duration::from_mins(1);
+    call.expression_attribute_values(":at", text(&minute_ago.to_string())).send().await.unwrap();
+}
+
+/// The ids under which the application was told that an integration must be reconnected.
+fn ended(guest: &Guest<'_>, id: &str) -> BTreeSet<String> {
+    let all = tests::published(guest.stack).into_iter();
+    let of = all.filter(|event| event["type"] == "integration.reconnect_required" && event["integration_id"] == id);
+    of.map(|event| event["id"].as_str().unwrap().to_owned()).collect()
+}

@@ -1,0 +1,52 @@
+//! Notebook, a provider that Intertie does not ship: OAuth with identity by the book, and nothing but data.
+
+use std::time::Duration;
+
+use domain::{
+    call::Api,
+    grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
+};
+use providers::{Auth, Identity, Place, Provider, Spec};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Notebook;
+
+const SPEC: Spec = Spec {
+    id: "notebook",
+    name: "Notebook",
+    secret: "notebook",
+    auth: Auth::OAuth(OAuth {
+        authorize: "https://notebook.example/auth",
+        token: "https://notebook.example/token",
+        client_auth: ClientAuth::Basic,
+        scopes: &["openid", "offline_access"],
+        scope_separator: " ",
+        pkce: true,
+        // OpenID Connect Core 1.0 §11: offline_access is granted only with consent.
+        authorize_params: &[("prompt", "consent")],
+        issuer: Some("https://notebook.example"),
+        tokens: &[Token { name: "user", at: "", required: true }],
+        failed: None,
+        dead: &["invalid_grant"],
+        margin: Duration::from_mins(2),
+        // RFC 7009 §2.1: with the refresh token, access tokens of the same grant end too.
+        revoke: Some(Revoke {
+            url: "https://notebook.example/token/revocation",
+            token: RevokedBy::Form,
+            whole_account: false,
+        }),
+    }),
+    identity: Identity { place: Place::Get("/me"), id: "/sub", name: &["/name", "/email"] },
+    api: Api { base: "https://notebook.example", headers: &[], failed: None, codes: &["/error"], classes: &[] },
+    webhook: None,
+    streams: &[],
+    watching: None,
+    actions: &[],
+};
+
+impl Provider for Notebook {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+}

@@ -1,0 +1,150 @@
+//! A user of the application: a browser that connects accounts, a program that calls the API, and eyes on the stores.
+
+use std::time::Duration;
+
+use http::Method;
+use local::{
+    browser::{Browser, Page, query},
+    look::Look,
+    stack::Stack,
+    web::Web,
+};
+use serde_json::{Value, json};
+
+use crate::{PATIENCE, depth};
+
+/// A user, signed in.
+pub struct Guest<'s> {
+    /// Who.
+    pub user: String,
+    /// Their browser.
+    pub browser: Browser,
+    /// What is stored.
+    pub look: Look<'s>,
+    /// Where.
+    pub stack: &'s Stack,
+    session: String,
+    web: Web,
+}
+
+impl<'s> Guest<'s> {
+    /// Signs a user in.
+    pub async fn new(stack: &'s Stack, user: &str) -> Self {
+        let session = stack.session(user, Some("admin"), Duration::from_mins(30)).expect("a session");
+        let guest = Self {
+            user: user.to_owned(),
+            browser: Browser::new(),
+            look: Look::new(stack),
+            stack,
+            session,
+            web: Web::new(),
+        };
+        let page = guest.get(&format!("/settings/integrations?session={}", guest.session)).await;
+        assert_eq!(page.status, 303, "signing in: {}", page.body);
+        guest
+    }
+
+    /// A page of ours, or of an address that begins with `http`.
+    pub async fn get(&self, url: &str) -> Page {
+        let url = if url.starts_with("http") { url.to_owned() } else { format!("{}{url}", self.stack.url) };
+        self.browser.get(&url).await.expect("a page")
+    }
+
+    /// A call of the HTTP API, as a program makes it.
+    pub async fn api(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        let (bearer, url) = (format!("Bearer {}", self.session), format!("{}{path}", self.stack.url));
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        let response = self.web.call(method, &url, &headers, text).await.expect("an answer");
+        let text = String::from_utf8_lossy(response.body());
+        (response.status().as_u16(), serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text)))
+    }
+
+    /// Begins to connect, and allows it on the provider's page: the address that the provider leads back to.
+    pub async fn allow(&self, connect: &str) -> String {
+        let begun = self.get(connect).await;
+        let consent = begun.location.filter(|_| begun.status == 302).expect("connect leads to the provider");
+        let mut fields = query(&consent);
+        let account = if consent.contains("/oauth/v2/authorize") { "T0SANDBOX" } else { "ada@example.com" };
+        fields.extend([("decision", "allow"), ("account", account)].map(|(name, value)| (name.into(), value.into())));
+        let page = consent.split('?').next().unwrap_or_default();
+        let allowed = self.browser.post(page, &fields).await.expect("a page");
+        allowed.location.expect("consent leads back")
+    }
+
+    /// Connects an account: the id of the integration.
+    pub async fn connect(&self, provider: &str) -> String {
+        let back = self.get(&self.allow(&format!("/connect/{provider}")).await).await;
+        let home = format!("{}/settings/integrations?success={provider}", self.stack.url);
+        assert_eq!(back.location, Some(home), "{}", back.body);
+        self.status(provider).await["integration_id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Connects an account and waits until the first sync has ended.
+    pub async fn connect_and_sync(&self, provider: &str) -> String {
+        let id = self.connect(provider).await;
+        self.settled("syncs").await;
+        id
+    }
+
+    /// The status of the user's integration of a provider.
+    pub async fn status(&self, provider: &str) -> Value {
+        let (status, body) = self.api(Method::GET, &format!("/integrations/{provider}"), &Value::Null).await;
+        assert_eq!(status, 200, "{body}");
+        body["integrations"][0].clone()
+    }
+
+    /// How many integrations and credentials are stored of the user.
+    pub async fn holdings(&self) -> (usize, usize) {
+        let count = async |table: &str| {
+            let items = self.look.items(table).await.expect("the table is read");
+            items.iter().filter(|item| item["user_id"].as_s().is_ok_and(|user| *user == self.user)).count()
+        };
+        (count("integrations").await, count("credentials").await)
+    }
+
+    /// Waits until a queue is empty.
+    pub async fn settled(&self, queue: &str) {
+        let empty = async || (depth(self.stack, queue) == 0).then_some(());
+        self.stack.until(PATIENCE, empty).await.unwrap_or_else(|waited| panic!("{queue} is not empty: {waited}"));
+    }
+
+    /// Tells the sandbox of a provider something, or asks it: `path` is under `/_admin`.
+    pub async fn admin(&self, provider: &str, method: Method, path: &str, body: &Value) -> Value {
+        let sandbox = match provider {
+            "slack" => &self.stack.sandbox.slack_url,
+            "stripe" => &self.stack.sandbox.stripe_url,
+            _ => &self.stack.sandbox.google_url,
+        };
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        let url = format!("{sandbox}/_admin/{path}");
+        let response = self.web.call(method, &url, &[("content-type", "application/json")], text).await;
+        let response = response.expect("the sandbox answers");
+        let words = String::from_utf8_lossy(response.body());
+        assert!(response.status().is_success(), "{path}: {words}");
+        serde_json::from_str(&words).unwrap_or_default()
+    }
+
+    /// Lets something go wrong with the next `times` calls of this name at a provider.
+    pub async fn fault(&self, provider: &str, name: &str, times: u32, effect: Value) {
+        self.admin(provider, Method::POST, "faults", &json!({ "match": name, "times": times, "effect": effect })).await;
+    }
+
+    /// How often a provider was called by this method and path, up to its query. A fault is no answer, but a call.
+    pub async fn calls(&self, provider: &str, name: &str) -> usize {
+        let calls = self.admin(provider, Method::GET, "calls", &Value::Null).await;
+        let named = |call: &&Value| {
+            let path = call["path"].as_str().unwrap_or_default().split('?').next().unwrap_or_default();
+            format!("{} {path}", call["method"].as_str().unwrap_or_default()).ends_with(name)
+        };
+        calls.as_array().into_iter().flatten().filter(named).count()
+    }
+
+    /// How often a provider refreshed tokens, over all grants; and whether any refresh token came a second time.
+    pub async fn refreshes(&self, provider: &str) -> (u64, bool) {
+        let grants = self.admin(provider, Method::GET, "grants", &Value::Null).await;
+        let grants = grants.as_array().cloned().unwrap_or_default();
+        let count = grants.iter().filter_map(|grant| grant["refreshes"].as_u64()).sum();
+        (count, grants.iter().any(|grant| grant["reused"] == true))
+    }
+}
