@@ -9,11 +9,11 @@ use domain::{
 use jiff::Timestamp;
 use lambda_http::{
     Body, Response,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
 };
 use platform::{
     clock,
-    http::{Call, html, see_other, set_cookie},
+    http::{Call, html_with_forms, see_other, set_cookie},
     session::LOOPBACK_COOKIE,
 };
 use providers::Auth;
@@ -67,7 +67,7 @@ impl IntegrationsApi {
             tracing::error!(%error, "status page");
             Problem::internal()
         })?;
-        Ok(html(StatusCode::OK, page))
+        Ok(html_with_forms(page))
     }
 
     fn card<'a>(&self, status: &'a Status) -> Card<'a> {

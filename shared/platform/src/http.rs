@@ -279,7 +279,13 @@ pub fn html(status: StatusCode, page: String) -> Response<Body> {
     let mut response = answer(status, "text/html; charset=utf-8", page);
     let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-    // Without any referrer a browser hides the origin of our own forms, too: https://fetch.spec.whatwg.org/#append-a-request-origin-header.
+    response
+}
+
+/// A page with forms. Without any referrer a browser would hide the origin of our own forms, too:
+/// <https://fetch.spec.whatwg.org/#append-a-request-origin-header>.
+pub fn html_with_forms(page: String) -> Response<Body> {
+    let mut response = html(StatusCode::OK, page);
     response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }

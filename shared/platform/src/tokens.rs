@@ -135,8 +135,8 @@ impl Tokens {
                 return Ok(found);
             }
             version = found.version;
-            // While they are at it, a token that still lives will do.
-            if let Some(found) = usable(found, refresh) {
+            // While they are at it, a token that still lives will do for a call. A sweep waits: they may have died of it.
+            if let Some(found) = usable(found, refresh).filter(|_| refresh == Refresh::Soon) {
                 return Ok(found);
             }
             if clock::now() + LOOK >= deadline {
