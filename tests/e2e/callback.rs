@@ -93,7 +93,9 @@ async fn the_state_is_stored_hashed_counts_once_and_only_for_the_browser_that_be
     let (won, lost): (Vec<_>, Vec<_>) = pages.iter().partition(|page| page.status == 302);
     assert_eq!(won.len(), 1, "of callbacks at once exactly one wins");
     assert_leads(won[0], "?success=slack", "the winner");
-    lost.iter().for_each(|page| assert_invalid(page, "a loser"));
+    for page in lost {
+        assert_invalid(page, "a loser");
+    }
     assert_invalid(&ada.get(&callback).await, "a used state");
     assert_eq!((ada.holdings().await, eve.holdings().await), ((1, 1), (0, 0)));
     assert_eq!(ada.calls("slack", "POST /api/oauth.v2.access").await, 1);

@@ -134,7 +134,9 @@ async fn a_ciphertext_opens_in_no_other_place_and_no_other_version() {
     let calls = ada.calls("slack", "/api/auth.test").await;
     let from = |other: &Item, names: &[&str]| {
         let mut item = foreign.clone();
-        names.iter().for_each(|name| drop(item.insert((*name).to_owned(), other[*name].clone())));
+        for name in names {
+            item.insert((*name).to_owned(), other[*name].clone());
+        }
         item
     };
     let mut swapped = foreign.clone();

@@ -1,13 +1,15 @@
 //! Typed actions.
 
-use domain::{Failure, Problem, error::Kind};
+use domain::{ClaimState, Failure, Integration, Problem, Request, error::Kind};
 use lambda_http::http::StatusCode;
 use platform::{
+    claims::{Claim, Claiming},
     clock,
-    http::{Call, Input, json},
+    http::{Call, Input, internal, json},
 };
 use providers::{Provider, Step};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::{Answer, ApiProxy, problem};
 
@@ -27,24 +29,90 @@ impl ApiProxy {
             return Err(Problem::new(Kind::NotFound, message, "Use one of these."));
         };
         let input = Input::of(call)?.fields;
-        let mut request = provider.action(name, &input, &caller.user_id)?;
-        if let Some(key) = idempotency_key(call)?.filter(|_| spec.api.idempotent) {
+        let request = provider.action(name, &input, &caller.user_id)?;
+        let integration = self.integration(&caller.user_id, spec, call.query("account")).await?;
+        let key = idempotency_key(call)?;
+        let act = Act { call, provider, integration, name, input, key };
+        // Who honours the key themselves need not be remembered for, and what they answer is kept nowhere else.
+        match key.filter(|_| !spec.api.idempotent) {
+            Some(key) => self.once(&act, key, request).await,
+            None => Ok(json(StatusCode::OK, &self.run(&act, request).await?)),
+        }
+    }
+
+    /// Runs an action unless it was run under this key before: then what was answered is answered again.
+    async fn once(&self, act: &Act<'_>, key: &str, request: Request) -> Answer {
+        let (id, now) = (act.integration.key.id(), clock::now());
+        // Of texts that callers choose, a hash can't imitate another key.
+        let key = format!("action#{id}#{}", hex::encode(Sha256::digest(format!("{}\n{key}", act.name))));
+        let hash = hex::encode(Sha256::digest(act.input.to_string()));
+        let refuse = |message: &str, next: &str| Problem::new(Kind::Conflict, message, next);
+        let other = || refuse("This idempotency key was used for another request.", "Use a new key.");
+        let claimed =
+            self.claims.claim(&key, &hash, act.call.request_id, now).await.map_err(|error| internal(&error))?;
+        let claim = match claimed {
+            Claiming::Won(claim) if claim.body_hash == hash => claim,
+            Claiming::Won(claim) => {
+                self.give_back(&claim, "another request came under the same key").await;
+                return Err(other());
+            }
+            Claiming::Lost(record) if record.body_hash != hash => return Err(other()),
+            Claiming::Lost(record) => {
+                let answered = record.answer.filter(|_| record.state == ClaimState::Done);
+                let answer = answered.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+                let busy = || refuse("A request with this idempotency key is still under way.", "Wait for its answer.");
+                return answer.map(|answer| json(StatusCode::OK, &answer)).ok_or_else(busy);
+            }
+        };
+        match self.run(act, request).await {
+            Ok(answer) => {
+                if let Err(error) = self.claims.answered(&claim, &answer.to_string()).await {
+                    tracing::warn!(%error, "an answer is not kept; under the same key the action would run again");
+                }
+                Ok(json(StatusCode::OK, &answer))
+            }
+            Err(problem) => {
+                self.give_back(&claim, problem.kind.name()).await;
+                Err(problem)
+            }
+        }
+    }
+
+    async fn give_back(&self, claim: &Claim, reason: &str) {
+        if let Err(error) = self.claims.release(claim, ClaimState::Retry, reason).await {
+            tracing::warn!(%error, "the claim stays until its lease ends");
+        }
+    }
+
+    async fn run(&self, act: &Act<'_>, mut request: Request) -> Result<Value, Problem> {
+        let spec = act.provider.spec();
+        if let Some(key) = act.key.filter(|_| spec.api.idempotent) {
             request = request.header("idempotency-key", key).safe();
         }
-        let integration = self.integration(&caller.user_id, spec, call.query("account")).await?;
         let unreadable = |_| Failure::Unreadable.problem(spec.name, clock::now());
-        let (callee, deadline) = (spec.callee(), call.deadline());
+        let (callee, deadline) = (spec.callee(), act.call.deadline());
         let mut gathered = Value::Null;
         for _ in 0..MAX_CALLS {
-            let sent = self.access.call(&callee, &integration.key, &request, call.request_id, deadline).await;
+            let sent = self.access.call(&callee, &act.integration.key, &request, act.call.request_id, deadline).await;
             let reply = sent.map_err(|error| problem(&error, spec.name))?;
-            match provider.action_step(name, &input, &mut gathered, &reply).map_err(unreadable)? {
+            let step = act.provider.action_step(act.name, &act.input, &mut gathered, &reply);
+            match step.map_err(unreadable)? {
                 Step::Call(next) => request = *next,
-                Step::Done(result) => return Ok(json(StatusCode::OK, &result)),
+                Step::Done(result) => return Ok(result),
             }
         }
         Err(Failure::Unreadable.problem(spec.name, clock::now()))
     }
+}
+
+/// An action that is asked for.
+struct Act<'a> {
+    call: &'a Call<'a>,
+    provider: &'a dyn Provider,
+    integration: Integration,
+    name: &'static str,
+    input: Value,
+    key: Option<&'a str>,
 }
 
 fn idempotency_key<'r>(call: &Call<'r>) -> Result<Option<&'r str>, Problem> {

@@ -5,7 +5,7 @@
 mod action;
 mod proxy;
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use domain::{Integration, Problem, error::Kind};
 use lambda_http::{Body, Request, Response};
@@ -14,6 +14,7 @@ use platform::{
     access::{Access, AccessConfig},
     aws::AwsInitError,
     calls::CallError,
+    claims::Claims,
     clock,
     config::Env,
     http::{Call, Front, FrontConfig, internal},
@@ -26,12 +27,19 @@ use providers::{Registry, Spec};
 pub struct Config {
     front: FrontConfig,
     access: AccessConfig,
+    idempotency_table: String,
+    claim_lease: Duration,
 }
 
 impl Config {
     /// Reads it.
     pub fn read(env: &mut Env) -> Self {
-        Self { front: FrontConfig::read(env), access: AccessConfig::read(env) }
+        Self {
+            front: FrontConfig::read(env),
+            access: AccessConfig::read(env),
+            idempotency_table: env.text("IDEMPOTENCY_TABLE"),
+            claim_lease: env.seconds("CLAIM_LEASE_SECONDS"),
+        }
     }
 }
 
@@ -41,6 +49,7 @@ pub struct ApiProxy {
     registry: Registry,
     front: Front,
     access: Access,
+    claims: Claims,
 }
 
 type Answer = Result<Response<Body>, Problem>;
@@ -48,8 +57,12 @@ type Answer = Result<Response<Body>, Problem>;
 impl ApiProxy {
     /// Makes the clients.
     pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, AwsInitError> {
-        let access = Access::new(aws, &config.access)?;
-        Ok(Self { registry, front: Front::new(aws, &config.front), access })
+        Ok(Self {
+            registry,
+            front: Front::new(aws, &config.front),
+            access: Access::new(aws, &config.access)?,
+            claims: Claims::new(aws, &config.idempotency_table, config.claim_lease),
+        })
     }
 
     /// Answers one request.

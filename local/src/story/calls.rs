@@ -16,11 +16,27 @@ impl Story<'_> {
         let (status, body) = self.api(Method::POST, "/actions/slack/post_message", &json!({ "text": "" })).await?;
         let fields = body["error"]["fields"].as_array().map_or(0, Vec::len);
         expect(status == 422 && fields == 2, || format!("wrong input answered {status} {body}"))?;
+        let keyed = async |text: &str| {
+            let (bearer, url) =
+                (format!("Bearer {}", self.session), format!("{}/actions/slack/post_message", self.stack.url));
+            let headers = [
+                ("authorization", bearer.as_str()),
+                ("content-type", "application/json"),
+                ("idempotency-key", "story-1"),
+            ];
+            let body = json!({ "channel": "C0GENERAL01", "text": text }).to_string();
+            let response = self.web.call(Method::POST, &url, &headers, body).await.map_err(Failed::from)?;
+            Ok::<_, Failed>((response.status().as_u16(), String::from_utf8_lossy(response.body()).into_owned()))
+        };
+        let (first, again, other) = (keyed("Once").await?, keyed("Once").await?, keyed("Twice").await?);
+        expect(first.0 == 200 && first == again, || format!("one key answered {first:?} and {again:?}"))?;
+        expect(other.0 == 409, || format!("one key for another text answered {other:?}"))?;
+        expect(self.messages().await? == before + 2, || "one key posted more than once".into())?;
         let nowhere = json!({ "channel": "C0NOWHERE", "text": "Hello" });
         let (status, body) = self.api(Method::POST, "/actions/slack/post_message", &nowhere).await?;
         let words = body["error"]["message"].as_str().unwrap_or_default();
         expect(status == 422 && words.contains("no such channel"), || format!("no channel answered {status} {body}"))?;
-        Ok((format!("posted once; 2 fields named in wrong input; {words:?}"), ()))
+        Ok((format!("posted; under one key once, another text 409; 2 fields named in wrong input; {words:?}"), ()))
     }
 
     pub(super) async fn proxy(&self) -> Outcome {

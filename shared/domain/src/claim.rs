@@ -47,6 +47,8 @@ pub struct IdempotencyRecord {
     pub body_hash: String,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
+    /// What was answered, if somebody waits for an answer.
+    pub answer: Option<String>,
 }
 
 /// What a newcomer may do about an event.
@@ -98,6 +100,7 @@ mod tests {
             effects: 0,
             body_hash: String::new(),
             last_error: None,
+            answer: None,
         };
         let live = Timestamp::from_second(1001).unwrap();
         assert_eq!(record(State::Claimed, 1001).verdict(now), Verdict::Busy(live));

@@ -172,9 +172,14 @@ impl Claims {
         self.end(claim, State::Done, None).await
     }
 
+    /// Ends a claim on a request: it is done, and this was answered.
+    pub async fn answered(&self, claim: &Claim, answer: &str) -> Result<(), ClaimError> {
+        self.end(claim, State::Done, Some(("answer", answer))).await
+    }
+
     /// Ends a claim: the attempt failed for this reason.
     pub async fn release(&self, claim: &Claim, state: State, reason: &str) -> Result<(), ClaimError> {
-        self.end(claim, state, Some(reason)).await
+        self.end(claim, state, Some(("last_error", reason))).await
     }
 
     /// Whether this is the first use of something that may be used once until `expires_at`.
@@ -203,10 +208,11 @@ impl Claims {
         output.item().map(read).transpose()
     }
 
-    async fn end(&self, claim: &Claim, state: State, reason: Option<&str>) -> Result<(), ClaimError> {
-        let update = match reason {
-            Some(_) => "SET #state = :state, last_error = :reason",
-            None => "SET #state = :state REMOVE last_error",
+    /// Sets the state, and one more attribute.
+    async fn end(&self, claim: &Claim, state: State, more: Option<(&str, &str)>) -> Result<(), ClaimError> {
+        let update = match more {
+            Some((name, _)) => format!("SET #state = :state, {name} = :more"),
+            None => "SET #state = :state REMOVE last_error".to_owned(),
         };
         let call = self
             .client
@@ -222,7 +228,7 @@ impl Claims {
             (":claimed".to_owned(), s(State::Claimed.name())),
             (":fence".to_owned(), n(claim.fence)),
         ]);
-        values.extend(reason.map(|reason| (":reason".to_owned(), s(reason))));
+        values.extend(more.map(|(_, value)| (":more".to_owned(), s(value))));
         match call.set_expression_attribute_values(Some(values)).send().await {
             Ok(_) => Ok(()),
             Err(error)
@@ -266,6 +272,7 @@ fn read(item: &Item) -> Result<IdempotencyRecord, AwsError> {
         effects: number(item, "effects")?,
         body_hash: text(item, "body_hash")?.to_owned(),
         last_error: text(item, "last_error").ok().map(str::to_owned),
+        answer: text(item, "answer").ok().map(str::to_owned),
     })
 }
 

@@ -5,6 +5,8 @@ use tests::{FAST, Guest, stack};
 
 use super::{add, assert_invalid, assert_leads, set, without};
 
+type Change = Box<dyn Fn(&str) -> String>;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_answers_of_a_provider_store_nothing_and_are_told_in_our_words() {
     let stack = stack(FAST).await;
@@ -21,7 +23,6 @@ async fn hostile_answers_of_a_provider_store_nothing_and_are_told_in_our_words()
 async fn answers_of_the_browser(ada: &Guest<'_>) {
     let right = "https://accounts.google.com";
     let refused = |callback: &str| without(&set(callback, "error", "access_denied"), "code");
-    type Change = Box<dyn Fn(&str) -> String>;
     let cases: Vec<(&str, Change)> = vec![
         ("another issuer", Box::new(|it| set(it, "iss", "https://evil.example"))),
         ("two issuers", Box::new(|it| add(it, "iss", "https://evil.example"))),
