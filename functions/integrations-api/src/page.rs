@@ -45,7 +45,10 @@ struct Notice {
     words: String,
 }
 
-const ASSETS: &[(&str, &str, &str)] = &[("style.css", "text/css; charset=utf-8", include_str!("../assets/style.css"))];
+const ASSETS: &[(&str, &str, &str)] = &[
+    ("icon.svg", "image/svg+xml", include_str!("../assets/icon.svg")),
+    ("style.css", "text/css; charset=utf-8", include_str!("../assets/style.css")),
+];
 
 impl IntegrationsApi {
     /// The status page.

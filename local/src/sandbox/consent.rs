@@ -66,7 +66,8 @@ pub(super) fn refuse(vendor: &str, status: StatusCode, reason: &str) -> Reply {
 }
 
 fn page(status: StatusCode, vendor: &str, body: &str) -> Reply {
-    let head = "<meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">";
+    let head = "<meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+        <link rel=\"icon\" href=\"data:,\">";
     let html = format!("<!doctype html>\n<html lang=\"en\"><title>{vendor} sandbox</title>{head}\n{body}\n</html>\n");
     Reply::html(status, html).with("cache-control", "no-store")
 }
