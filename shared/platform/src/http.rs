@@ -277,19 +277,16 @@ pub fn set_cookie(response: &mut Response<Body>, call: &Call<'_>, name: &str, va
 /// A page.
 pub fn html(status: StatusCode, page: String) -> Response<Body> {
     let mut response = answer(status, "text/html; charset=utf-8", page);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
-    // Under no-referrer a browser sends forms with `Origin: null` (https://fetch.spec.whatwg.org/#origin-header), and we
-    // would not know our own page. This one tells the origin alone, without path and query.
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
+    let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response
 }
 
-/// A page with forms. Without any referrer a browser would hide the origin of our own forms, too:
-/// <https://fetch.spec.whatwg.org/#append-a-request-origin-header>.
+/// A page with forms. Under no-referrer a browser sends them with `Origin: null`
+/// (<https://fetch.spec.whatwg.org/#origin-header>), and we would not know our own page; this tells the origin alone.
 pub fn html_with_forms(page: String) -> Response<Body> {
     let mut response = html(StatusCode::OK, page);
-    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
     response
 }
 

@@ -5,11 +5,9 @@ use std::time::Duration;
 use http::Method;
 use local::{
     bootstraps::root,
+    browser::{Browser, Page},
+    look::Look,
     stack::Options,
-    story::{
-        browser::{Browser, Page},
-        checks::Look,
-    },
     web::Web,
 };
 use memchr::memmem;
