@@ -8,6 +8,8 @@ mod command;
 mod crashes;
 mod door;
 mod front;
+mod pages;
 mod refresh;
 mod refresh_crashes;
 mod syncs;
+mod traps;

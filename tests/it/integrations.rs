@@ -1,6 +1,6 @@
 //! Integrations: found by user and by account, and only usable ones get webhooks.
 
-use domain::integration::State;
+use domain::{Integration, integration::State};
 use platform::integrations::Integrations;
 use tests::{Ground, integration};
 
@@ -34,4 +34,33 @@ async fn a_user_sees_only_their_own_and_reconnecting_does_not_double() {
     assert!(integrations.of_user("u", None).await.unwrap().is_empty());
     let found = integrations.get("u1", &integration("u1").key.account()).await.unwrap();
     assert_eq!(found, Some(integration("u1")));
+}
+
+#[tokio::test]
+async fn only_the_grant_that_ended_is_ended_once_and_what_its_user_ended_stays_so() {
+    let ground = Ground::start().await;
+    let integrations = Integrations::new(&ground.aws, "intertie-integrations");
+    let at = |second| jiff::Timestamp::from_second(second).unwrap();
+    let connected = |second| Integration { connected_at: at(second), ..integration("u1") };
+    let key = integration("u1").key;
+    let end = async |state, second| integrations.end(&key, state, Some("words"), at(second)).await.unwrap();
+    assert!(!end(State::ReconnectRequired, 5).await, "there is none");
+    integrations.put(&connected(10), at(20)).await.unwrap();
+    assert!(!end(State::ReconnectRequired, 9).await, "an earlier grant ended");
+    assert!(end(State::ReconnectRequired, 11).await);
+    assert!(!end(State::ReconnectRequired, 12).await, "twice");
+    let found = integrations.get("u1", &key.account()).await.unwrap().unwrap();
+    assert_eq!((found.state, found.problem.as_deref()), (State::ReconnectRequired, Some("words")));
+    assert!(integrations.of_account("stripe", &key.account_id).await.unwrap().is_empty(), "webhooks find it");
+    assert!(
+        !integrations.sync_due(&key, at(30)).await.unwrap() && !integrations.watch_due(&key, at(30)).await.unwrap()
+    );
+
+    assert!(integrations.end(&key, State::Disconnected, None, at(13)).await.unwrap());
+    assert!(!end(State::ReconnectRequired, 14).await, "its user ended it");
+    let found = integrations.get("u1", &key.account()).await.unwrap().unwrap();
+    assert_eq!((found.state, found.problem), (State::Disconnected, None));
+    integrations.put(&connected(15), at(20)).await.unwrap();
+    assert!(integrations.sync_due(&key, at(30)).await.unwrap(), "connected anew");
+    assert_eq!(integrations.of_account("stripe", &key.account_id).await.unwrap(), [key]);
 }

@@ -4,9 +4,13 @@
 
 mod bus;
 mod claims;
+mod credentials;
 mod dependencies;
+mod health;
 mod integrations;
 mod queue;
 mod records;
 mod samples;
+mod states;
+mod syncs;
 mod wiring;

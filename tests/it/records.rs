@@ -86,3 +86,43 @@ async fn pages_join_without_gap_or_repetition_and_skip_tombstones_unless_asked()
     let other = Selection { stream: Some("custom"), ..all(10) };
     assert!(records.list("int_1", other).await.unwrap().records.is_empty(), "a stream is not a prefix");
 }
+
+#[tokio::test]
+async fn a_full_run_deletes_what_it_did_not_see_and_nothing_that_is_newer_or_was_seen() {
+    let ground = Ground::start().await;
+    let records = Records::new(&ground.aws, "intertie-records");
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let put = async |changes: &[Change], second| records.put_page("int_1", changes, at(second)).await.unwrap();
+    let here = async || {
+        let found = records.list("int_1", all(10)).await.unwrap().records;
+        found.into_iter().map(|it| (it.id, it.version, it.deleted)).collect::<Vec<_>>()
+    };
+    let row = |id: &str, version, deleted| (id.to_owned(), version, deleted);
+    put(&[change("gone", 5, false), change("old", 5, false), change("same", 5, false), change("dead", 5, true)], 10)
+        .await;
+    let other = Change { stream: "subscriptions".into(), ..change("other", 1, false) };
+    put(&[other], 10).await;
+    // The run begins at 20. A state that is older than the stored one still says that the object is there.
+    put(&[change("old", 4, false), change("same", 5, false), change("dead", 4, false)], 21).await;
+    put(&[change("late", 9, false)], 22).await;
+    put(&[change("late", 9, false)], 22).await;
+    assert_eq!(records.sweep("int_1", "customers", at(20)).await.unwrap(), 1);
+    let expected = [
+        row("dead", 5, true),
+        row("gone", 5, true),
+        row("late", 9, false),
+        row("old", 5, false),
+        row("same", 5, false),
+        row("other", 1, false),
+    ];
+    assert_eq!(here().await, expected);
+    assert_eq!(records.sweep("int_1", "customers", at(20)).await.unwrap(), 0, "again");
+    // What the provider said is gone comes back with a newer state only; what a run did not see comes back as it was.
+    put(&[change("dead", 5, false)], 30).await;
+    assert_eq!(here().await, expected);
+    put(&[change("gone", 5, false)], 30).await;
+    assert_eq!(here().await[1], row("gone", 5, false));
+    assert_eq!(records.count("int_1", "customers").await.unwrap(), 4);
+    assert!(records.erase("int_1", || false).await.unwrap());
+    assert!(here().await.is_empty());
+}

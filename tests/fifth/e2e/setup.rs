@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use local::{
-    bootstraps::root,
+    bootstraps::{Bootstraps, root},
     browser::{Browser, Page},
     look::Look,
     stack::Options,
@@ -51,7 +51,7 @@ impl Setup {
         std::fs::create_dir_all(&options.directory).unwrap();
         let file = options.directory.join("template.yaml");
         std::fs::write(&file, template).unwrap();
-        let fifth = |all: local::bootstraps::Bootstraps, name| all.with(name, env!("CARGO_BIN_EXE_fifth").into());
+        let fifth = |all: Bootstraps, name| all.with(name, env!("CARGO_BIN_EXE_fifth").into());
         let stack = stack_of(Options {
             template: file,
             rewrites: format!("https://notebook.example={}", notebook.url),

@@ -40,11 +40,11 @@ const SPEC: Spec = Spec {
     identity: Identity { place: Place::Get("/me"), id: "/sub", name: &["/name", "/email"] },
     api: Api {
         base: "https://notebook.example",
-        idempotent: false,
         headers: &[],
         failed: None,
         codes: &["/error"],
         classes: &[],
+        idempotent: false,
     },
     webhook: None,
     streams: &[],

@@ -1,0 +1,77 @@
+//! Pages for people: what a browser sends by itself changes nothing, and a session begins only where the application says so.
+
+mod session;
+
+use http::Method;
+use local::browser::Page;
+use serde_json::json;
+use tests::{FAST, Guest, Running, stack};
+
+const APP: &str = "https://app.example.com";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+async fn running() -> Running {
+    stack(&[FAST, &[("AllowedOrigins", APP)]].concat()).await
+}
+
+/// Posts a form with this origin.
+async fn post(guest: &Guest<'_>, path: &str, origin: Option<&str>, form: &str) -> Page {
+    let mut headers = vec![("content-type", FORM)];
+    headers.extend(origin.map(|origin| ("origin", origin)));
+    let url = format!("{}{path}", guest.stack.url);
+    guest.browser.send(Method::POST, &url, &headers, form.to_owned()).await.unwrap()
+}
+
+/// The token in the forms of the settings page.
+async fn csrf(guest: &Guest<'_>) -> String {
+    let page = guest.get("/settings/integrations").await.body;
+    let field = page.split("name=\"csrf\" value=\"").nth(1).expect("a form");
+    field.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_of_another_page_changes_nothing_and_our_own_leads_back() {
+    let stack = running().await;
+    let (ada, eve) = (Guest::new(&stack, "ada").await, Guest::new(&stack, "eve").await);
+    let id = ada.connect_and_sync("slack").await;
+    let (own, right) = (stack.url.as_str(), csrf(&ada).await);
+    eve.connect_and_sync("slack").await;
+    let (good, of_eve) = (format!("csrf={right}"), format!("csrf={}", csrf(&eve).await));
+    let completed = ada.look.announced("sync.completed", &id).unwrap();
+    for path in ["/integrations/slack/sync", "/integrations/slack/disconnect", "/connect/stripe"] {
+        for (what, origin, form) in [
+            ("no origin", None, good.as_str()),
+            ("another origin", Some("https://evil.example"), &good),
+            ("an origin that no page has", Some("null"), &good),
+            ("the application's own origin", Some(APP), &good),
+            ("an origin that only begins as ours", Some(&format!("{own}.evil.example")), &good),
+            ("no token", Some(own), "type=full"),
+            ("a wrong token", Some(own), "csrf=x"),
+            ("a token and more", Some(own), &format!("{good}A")),
+            ("another session's token", Some(own), &of_eve),
+            ("another of two tokens", Some(own), &format!("{good}&csrf=x")),
+        ] {
+            let page = post(&ada, path, origin, form).await;
+            assert_eq!(page.status, 403, "{path}, {what}: {}", page.body);
+        }
+    }
+    ada.settled("syncs").await;
+    assert_eq!(ada.look.announced("sync.completed", &id).unwrap(), completed, "a sync was started");
+    assert_eq!((ada.status("slack").await["state"].clone(), ada.holdings().await), (json!("connected"), (1, 1)));
+
+    for (path, form, lead) in [
+        ("/integrations/slack/sync", format!("{good}&type=full"), "syncing=slack"),
+        ("/connect/stripe", format!("{good}&api_key=rk_test_sandbox"), "success=stripe"),
+        ("/integrations/slack/disconnect", good.clone(), "disconnected=slack"),
+    ] {
+        let page = post(&ada, path, Some(own), &form).await;
+        let expected = format!("{own}/settings/integrations?{lead}");
+        assert_eq!((page.status, page.location.as_deref()), (303, Some(expected.as_str())), "{path}: {}", page.body);
+        let page = ada.get(&expected).await;
+        assert!(page.body.contains("role=\"status\""), "{path}: nothing tells what happened");
+        ada.settled("syncs").await;
+    }
+    assert_eq!(ada.look.announced("sync.completed", &id).unwrap(), completed + 1);
+    assert_eq!(ada.status("slack").await["state"], "disconnected");
+    stack.shutdown().await;
+}

@@ -1,0 +1,127 @@
+//! Syncs: one holder at a time, whose writes end with the lease, and no reported change is forgotten.
+
+use std::time::Duration;
+
+use domain::{
+    message::SyncType,
+    stream::{Run, StreamState},
+};
+use jiff::Timestamp;
+use platform::syncs::{Lease, LeaseError, Leasing, LogEntry, Syncs};
+use serde_json::{Value, json};
+use tests::Ground;
+
+const ID: &str = "int_1";
+
+fn syncs(ground: &Ground) -> Syncs {
+    Syncs::new(&ground.aws, "intertie-syncs", Duration::from_mins(1))
+}
+
+fn later(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+}
+
+async fn won(syncs: &Syncs, holder: &str, at: Timestamp) -> Lease {
+    match syncs.lease(ID, holder, SyncType::Incremental, at).await.unwrap() {
+        Leasing::Won(lease) => lease,
+        Leasing::Busy(kind, until) => panic!("{kind:?} runs until {until}"),
+    }
+}
+
+async fn busy(syncs: &Syncs, holder: &str, at: Timestamp) -> Option<(SyncType, Timestamp)> {
+    match syncs.lease(ID, holder, SyncType::Full, at).await.unwrap() {
+        Leasing::Won(_) => None,
+        Leasing::Busy(kind, until) => Some((kind, until)),
+    }
+}
+
+fn state(position: Value) -> StreamState {
+    let run = Run { r#type: SyncType::Full, full: true, started_at: later(0), position, changes: 1, pages: 1 };
+    StreamState { run: Some(run), ..StreamState::default() }
+}
+
+#[tokio::test]
+async fn a_lease_goes_to_one_and_every_page_prolongs_it() {
+    let ground = Ground::start().await;
+    let syncs = syncs(&ground);
+    let lease = won(&syncs, "one", later(0)).await;
+    assert_eq!(busy(&syncs, "two", later(59)).await, Some((SyncType::Incremental, later(60))));
+    syncs.save(&lease, "events", &state(json!(1)), later(50)).await.unwrap();
+    assert_eq!(busy(&syncs, "two", later(60)).await, Some((SyncType::Incremental, later(110))));
+    assert!(syncs.overview(ID, later(109)).await.unwrap().in_progress);
+    assert!(!syncs.overview(ID, later(110)).await.unwrap().in_progress);
+    assert_eq!(syncs.release(&lease).await.unwrap(), None);
+    assert_eq!(busy(&syncs, "two", later(61)).await, None);
+}
+
+#[tokio::test]
+async fn whoever_lost_the_lease_writes_nothing_any_more() {
+    let ground = Ground::start().await;
+    let syncs = syncs(&ground);
+    let lost = |outcome: Result<(), LeaseError>| matches!(outcome, Err(LeaseError::Lost));
+    // Taken over after its end, by its own message that came again, or broken by a disconnect.
+    let ended = won(&syncs, "one", later(0)).await;
+    let again = won(&syncs, "two", later(60)).await;
+    let current = won(&syncs, "two", later(61)).await;
+    syncs.save(&current, "events", &state(json!("new")), later(62)).await.unwrap();
+    for old in [&ended, &again] {
+        assert!(lost(syncs.save(old, "events", &state(json!("old")), later(63)).await));
+        assert!(lost(syncs.save_watch(old, "primary", "{}", later(63)).await));
+        assert!(matches!(syncs.release(old).await, Err(LeaseError::Lost)));
+        syncs.abandon(old).await.unwrap();
+    }
+    assert!(busy(&syncs, "three", later(63)).await.is_some(), "a late holder gave a new one's lease back");
+    assert_eq!(syncs.break_lease(ID).await.unwrap(), Some(later(62 + 60)), "until when it was held");
+    assert!(lost(syncs.save(&current, "events", &state(json!("old")), later(64)).await), "after a disconnect");
+    assert_eq!(syncs.break_lease(ID).await.unwrap(), None);
+    let overview = syncs.overview(ID, later(64)).await.unwrap();
+    assert_eq!(overview.streams["events"], state(json!("new")));
+    assert!(overview.watches.is_empty() && !overview.in_progress);
+}
+
+#[tokio::test]
+async fn a_change_that_is_reported_while_a_sync_runs_is_not_given_back_with_the_lease() {
+    let ground = Ground::start().await;
+    let syncs = syncs(&ground);
+    assert!(!syncs.run_again(ID, SyncType::Incremental, later(0)).await.unwrap(), "nobody runs");
+    let lease = won(&syncs, "one", later(0)).await;
+    assert!(syncs.run_again(ID, SyncType::Incremental, later(1)).await.unwrap());
+    assert!(syncs.run_again(ID, SyncType::Full, later(2)).await.unwrap());
+    assert!(syncs.run_again(ID, SyncType::Incremental, later(3)).await.unwrap());
+    assert_eq!(syncs.release(&lease).await.unwrap(), Some(SyncType::Full), "a full run covers an incremental one");
+    assert!(busy(&syncs, "two", later(4)).await.is_some(), "the lease stays while there is more to do");
+    assert_eq!(syncs.release(&lease).await.unwrap(), None);
+    assert!(!syncs.run_again(ID, SyncType::Incremental, later(5)).await.unwrap(), "it has just ended");
+    // A mark of a run that died waits for the next one to end.
+    let lease = won(&syncs, "two", later(6)).await;
+    assert!(syncs.run_again(ID, SyncType::Full, later(7)).await.unwrap());
+    let next = won(&syncs, "three", later(100)).await;
+    assert!(matches!(syncs.release(&lease).await, Err(LeaseError::Lost)));
+    assert_eq!(syncs.release(&next).await.unwrap(), Some(SyncType::Full));
+    assert_eq!(syncs.release(&next).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_erased_leaves_the_fence_that_keeps_a_late_writer_out() {
+    let ground = Ground::start().await;
+    let syncs = syncs(&ground);
+    let lease = won(&syncs, "one", later(0)).await;
+    syncs.save(&lease, "events", &state(json!(1)), later(1)).await.unwrap();
+    syncs.save_watch(&lease, "primary", "{}", later(1)).await.unwrap();
+    let entry = LogEntry {
+        r#type: SyncType::Full,
+        started_at: later(0),
+        finished_at: later(2),
+        changes: 1,
+        swept: 0,
+        problem: None,
+    };
+    syncs.log(ID, &entry).await.unwrap();
+    let overview = syncs.overview(ID, later(2)).await.unwrap();
+    assert_eq!((overview.streams.len(), overview.watches.len(), overview.last.map(|it| it.changes)), (1, 1, Some(1)));
+    syncs.break_lease(ID).await.unwrap();
+    syncs.erase(ID).await.unwrap();
+    assert!(matches!(syncs.save(&lease, "events", &state(json!(2)), later(3)).await, Err(LeaseError::Lost)));
+    let overview = syncs.overview(ID, later(3)).await.unwrap();
+    assert!(overview.streams.is_empty() && overview.watches.is_empty() && overview.last.is_none());
+}
