@@ -31,7 +31,6 @@ fn issued(name: &'static str, access: &str, refresh: Option<&str>) -> Issued {
     Issued { name, access: access.into(), refresh, life: Some(Duration::from_hours(1)), scopes: None }
 }
 
-#[expect(clippy::expect_used, reason = "a test that can't go on fails")]
 async fn granted(all: &Credentials, at: Timestamp) -> Credential {
     all.put(&owner(), &[issued("user", "a1", Some("r1"))], MARGIN, at).await.unwrap();
     read(all).await.unwrap()

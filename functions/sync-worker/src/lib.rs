@@ -32,6 +32,8 @@ use providers::{Provider, Registry};
 
 /// When an integration is due again: before the schedule's next round, 15 minutes after this one.
 const INTERVAL: SignedDuration = SignedDuration::from_mins(13);
+/// SQS's longest delay.
+const LONGEST_DELAY: Duration = Duration::from_mins(15);
 /// Left of the invocation's time when a run goes on in another one: a quarter, and no more than this.
 const MARGIN: SignedDuration = SignedDuration::from_secs(15);
 
@@ -314,6 +316,11 @@ impl SyncWorker {
             Stop::Failed(failure) if failure.passes() => {
                 self.syncs.abandon(&work.lease).await?;
                 let wait = failure.wait().unwrap_or_default().max(backoff(attempt.hops + 1, &attempt.message_id));
+                if wait > LONGEST_DELAY {
+                    // No message can wait so long, but the schedule can: the run goes on then, where it stands.
+                    self.access.integrations.sync_due(work.key, clock::now() + wait).await?;
+                    return Ok(Disposition::Done);
+                }
                 Ok(Disposition::Defer(wait))
             }
             Stop::Failed(failure) => {

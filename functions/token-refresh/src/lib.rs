@@ -2,10 +2,13 @@
 //!
 //! *Invariant:* a sweep reads keys only, and costs what is due. What a refresh may do is decided under its lease.
 
+use std::time::Duration;
+
 use domain::{
     Disposition,
     message::{RefreshMessage, Schedule, Version},
 };
+use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent};
 use platform::{
     Aws, AwsError,
@@ -14,12 +17,16 @@ use platform::{
     clock,
     config::Env,
     due::{Due, SHARDS},
-    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, group},
+    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, deadline, group},
     tokens::{Refresh, TokenError, Wanted},
 };
 use providers::Registry;
 use serde::{Deserialize, Serialize};
 
+/// The time between two sweeps, in seconds: the schedule's.
+const SWEEP: i64 = 300;
+/// Left of the invocation's time when a sweep ends.
+const MARGIN: Duration = Duration::from_secs(5);
 /// Refreshes of a batch at a time.
 const CONCURRENCY: usize = 4;
 
@@ -102,17 +109,26 @@ impl TokenRefresh {
                 Ok(Answer::Batch(self.consumer.run(self, LambdaEvent { payload: batch, context }).await))
             }
             Trigger::Schedule { schedule } => {
-                let sent = self.sweep().await?;
+                let sent = self.sweep(deadline(&context, clock::now())).await?;
                 tracing::info!(?schedule, sent, "swept");
                 Ok(Answer::Sweep { sent })
             }
         }
     }
 
-    async fn sweep(&self) -> Result<usize, AwsError> {
+    /// Sends what is due, shard by shard, as far as the time goes. What is left is due at the next sweep, which begins with
+    /// another shard.
+    async fn sweep(&self, deadline: Timestamp) -> Result<usize, AwsError> {
         let mut sent = 0;
-        for shard in 0..SHARDS {
-            let due = self.due.shard(shard, Some(clock::now())).await?;
+        let began_at = clock::now();
+        let first = u32::try_from(began_at.as_second() / SWEEP).unwrap_or_default();
+        for shard in (0..SHARDS).map(|step| (first % SHARDS + step) % SHARDS) {
+            let now = clock::now();
+            if now + MARGIN >= deadline {
+                tracing::warn!(sent, "the rest waits for the next sweep");
+                break;
+            }
+            let due = self.due.shard(shard, Some(now)).await?;
             let messages = due.into_iter().map(|[integration_id, credential]| {
                 let tenant = group(&integration_id);
                 let message = RefreshMessage { v: Version, integration_id, credential };

@@ -154,14 +154,18 @@ impl Sessions {
 
     /// Whom a token speaks for. Cookies hold tokens of ours; programs hold those of the configured issuer, if there is one.
     pub async fn caller(&self, token: &str, by_cookie: bool) -> Result<Caller, Problem> {
-        let claims = if by_cookie { self.own(token).await? } else { self.claims(token).await? };
-        let csrf = if by_cookie { Some(self.csrf(token).await?) } else { None };
+        let (claims, csrf) = if by_cookie {
+            let (claims, csrf) = self.own(token).await?;
+            (claims, Some(csrf))
+        } else {
+            (self.claims(token).await?, None)
+        };
         Ok(Caller { admin: claims.role.as_deref() == Some("admin"), user_id: claims.sub, csrf })
     }
 
     /// What a valid token of the application says.
     pub async fn claims(&self, token: &str) -> Result<Claims, Problem> {
-        let Some(issuer) = &self.issuer else { return self.own(token).await };
+        let Some(issuer) = &self.issuer else { return Ok(self.own(token).await?.0) };
         let now = clock::now();
         let keys = self.jwks.for_token(&issuer.jwks_url, token, now).await.map_err(|error| internal(&error))?;
         foreign(&keys, issuer, token, now).ok_or_else(Problem::unauthenticated)
@@ -174,24 +178,20 @@ impl Sessions {
         sign(key, &claims.sub, claims.role.as_deref(), expires_at).ok_or_else(Problem::internal)
     }
 
+    /// What a token of ours says, and what the forms of its session carry. That follows from the token under the key that
+    /// signed it, so there is nothing to store, and it stays the same while keys are replaced.
+    ///
     /// An unknown key makes the cache read the keys again once, so that they can be replaced.
-    async fn own(&self, token: &str) -> Result<Claims, Problem> {
+    async fn own(&self, token: &str) -> Result<(Claims, SecretString), Problem> {
         let now = clock::now();
         for freshness in [Freshness::Cached, Freshness::Reread] {
             let keys = self.keys.get("session", freshness, now).await.map_err(|error| internal(&error))?;
-            if let Some(claims) = keys.verify(token, now) {
-                return Ok(claims);
+            if let Some((claims, key)) = keys.verify(token, now) {
+                let csrf = mac(key, &["csrf\n", token]).ok_or_else(Problem::internal)?;
+                return Ok((claims, URL_SAFE_NO_PAD.encode(csrf).into()));
             }
         }
         Err(Problem::unauthenticated())
-    }
-
-    /// What the forms of this session carry: it follows from the session, so there is nothing to store.
-    async fn csrf(&self, token: &str) -> Result<SecretString, Problem> {
-        let keys = self.keys.get("session", Freshness::Cached, clock::now()).await.map_err(|error| internal(&error))?;
-        let key = keys.0.first().ok_or_else(Problem::internal)?;
-        let mac = mac(key, &["csrf\n", token]).ok_or_else(Problem::internal)?;
-        Ok(URL_SAFE_NO_PAD.encode(mac).into())
     }
 }
 
@@ -228,10 +228,10 @@ pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
 }
 
 impl Keys {
-    /// Checks a token. `None` for anything but a token of ours that is valid now.
-    pub fn verify(&self, token: &str, now: Timestamp) -> Option<Claims> {
-        let claims = self.0.iter().find_map(|key| verify_hmac::<Claims>(token, key.expose_secret()))?;
-        claims.valid(now).then_some(claims)
+    /// Checks a token: what it says, and the key that signed it. `None` for anything but a token of ours that is valid now.
+    fn verify(&self, token: &str, now: Timestamp) -> Option<(Claims, &SecretSlice<u8>)> {
+        let signed = |key| Some((verify_hmac::<Claims>(token, SecretSlice::expose_secret(key))?, key));
+        self.0.iter().find_map(signed).filter(|(claims, _)| claims.valid(now))
     }
 }
 
@@ -301,7 +301,8 @@ mod tests {
     fn a_token_of_any_current_key_names_its_user_and_role() {
         for (key, role) in [(key(1), None), (key(2), Some("admin"))] {
             let token = mint(&key, "user-1", role, at(NOW + 60)).unwrap();
-            let claims = keys().verify(&token, at(NOW)).unwrap();
+            let keys = keys();
+            let (claims, _) = keys.verify(&token, at(NOW)).unwrap();
             assert_eq!((claims.sub.as_str(), claims.role.as_deref()), ("user-1", role));
         }
     }
