@@ -1,6 +1,7 @@
 //! The whole stack: AWS, gateway, functions, HTTP API, pollers, schedules, controls, wired by template.yaml.
 
 mod cloud;
+mod environment;
 
 use std::{
     collections::BTreeMap,
@@ -18,11 +19,7 @@ use tokio::{
 
 pub use self::cloud::{Cloud, Place};
 use crate::{
-    aws::{
-        Clients, Embedded, EmbeddedError, Gateway, Service,
-        clients::{DEVELOPER_KEY, POLLER_KEY},
-        provision::ProvisionError,
-    },
+    aws::{Clients, Embedded, EmbeddedError, Gateway, Service, clients::POLLER_KEY, provision::ProvisionError},
     bootstraps::Bootstraps,
     control::Control,
     front::{Front, RouteError},
@@ -310,47 +307,6 @@ impl Stack {
             }
         };
         timeout(limit, found).await.ok().flatten().ok_or(Waited(limit))
-    }
-
-    /// What another program needs to join the stack: the contract's variables, and the functions' own for
-    /// `cargo lambda watch`.
-    pub fn environment(&self) -> Vec<(String, String)> {
-        let mut all = endpoints(&self.aws_url);
-        let pairs = [
-            ("AWS_REGION", REGION.to_owned()),
-            // What the SDKs other than Rust's look for.
-            ("AWS_DEFAULT_REGION", REGION.to_owned()),
-            ("AWS_ACCESS_KEY_ID", DEVELOPER_KEY.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
-            ("INTERTIE_URL", self.url.clone()),
-            ("SANDBOX_SLACK_URL", self.sandbox.slack_url.clone()),
-            ("SANDBOX_STRIPE_URL", self.sandbox.stripe_url.clone()),
-            ("SANDBOX_GOOGLE_URL", self.sandbox.google_url.clone()),
-            ("INTERTIE_CONTROL_URL", self.control_url.clone()),
-            ("INTERTIE_PREFIX", self.prefix().to_owned()),
-            (
-                "INTERTIE_SESSION",
-                self.session("local-user", Some("admin"), Duration::from_hours(24)).unwrap_or_default(),
-            ),
-        ];
-        all.extend(pairs.map(|(name, value)| (name.to_owned(), value)));
-        all.extend(self.template.functions.iter().flat_map(|function| function.environment.clone()));
-        all.into_iter().collect()
-    }
-
-    /// The same, one per line, as shells and `--env-file` read it: values with spaces in quotes.
-    pub fn environment_lines(&self) -> Vec<String> {
-        let line = |(name, value): (String, String)| {
-            if value.contains(' ') { format!("{name}=\"{value}\"") } else { format!("{name}={value}") }
-        };
-        self.environment().into_iter().map(line).collect()
-    }
-
-    /// Writes [`environment`](Self::environment) for `cargo local sign`, `token` and `fire`, and for other programs.
-    pub fn write_env(&self) -> Result<(), StackError> {
-        let path = self.env_file();
-        std::fs::write(&path, self.environment_lines().join("\n") + "\n")
-            .map_err(|source| StackError::File { path, source })
     }
 }
 

@@ -9,7 +9,7 @@ mod watches;
 use std::{convert::Infallible, time::Duration};
 
 use domain::{
-    Disposition, Failure, Integration, IntegrationKey,
+    Disposition, Failure, IntegrationKey,
     disposition::backoff,
     integration::State,
     message::{Cause, SyncMessage, SyncType},
@@ -187,7 +187,7 @@ impl SyncWorker {
             Leasing::Busy(running, until) => return self.busy(&id, message, running, until, attempt).await,
         };
         let work = Work { provider, key: &integration.key, id, lease, attempt, asked_at: message.asked_at };
-        if erase { self.erase(&work, attempt).await } else { self.work(&work, &integration, message, attempt).await }
+        if erase { self.erase(&work, attempt).await } else { self.work(&work, message.r#type, attempt).await }
     }
 
     /// Somebody else syncs this integration: they are told to run again if what they read may be too old.
@@ -216,14 +216,7 @@ impl SyncWorker {
         }
     }
 
-    async fn work(
-        &self,
-        work: &Work<'_>,
-        integration: &Integration,
-        message: &SyncMessage,
-        attempt: &Attempt,
-    ) -> Result<Disposition, AwsError> {
-        let mut kind = message.r#type;
+    async fn work(&self, work: &Work<'_>, mut kind: SyncType, attempt: &Attempt) -> Result<Disposition, AwsError> {
         // From now on the schedule finds it when it is due again, whatever becomes of this attempt.
         if kind != SyncType::Watches && !self.access.integrations.sync_due(work.key, clock::now() + INTERVAL).await? {
             self.syncs.abandon(&work.lease).await?;
@@ -241,7 +234,7 @@ impl SyncWorker {
                 },
                 Err(stop) => stop,
             };
-            return self.stopped(work, integration, message, kind, stop, attempt).await;
+            return self.stopped(work, kind, stop, attempt).await;
         }
     }
 
@@ -287,52 +280,40 @@ impl SyncWorker {
     async fn stopped(
         &self,
         work: &Work<'_>,
-        integration: &Integration,
-        message: &SyncMessage,
         kind: SyncType,
         stop: Stop,
         attempt: &Attempt,
     ) -> Result<Disposition, AwsError> {
         tracing::warn!(service = work.provider.spec().id, integration.id = work.id, %stop, "stopped");
-        match stop {
-            Stop::Lost => Ok(Disposition::Done),
-            Stop::NotConnected => {
-                self.syncs.abandon(&work.lease).await?;
-                Ok(Disposition::Done)
-            }
+        // Who lost the lease has none to give back; after a failure of AWS the caller sees to it.
+        if !matches!(stop, Stop::Lost | Stop::Aws(_)) {
+            self.syncs.abandon(&work.lease).await?;
+        }
+        Ok(match stop {
+            Stop::Lost | Stop::NotConnected => Disposition::Done,
+            Stop::Aws(error) => return Err(error),
             Stop::Time => {
                 // The next invocation goes on where the streams stand.
-                let next = SyncMessage::new(work.key, kind, Cause::Changed, message.asked_at);
-                self.syncs.abandon(&work.lease).await?;
+                let next = SyncMessage::new(work.key, kind, Cause::Changed, work.asked_at);
                 self.queue.send(&next, Duration::ZERO).await?;
-                Ok(Disposition::Done)
+                Disposition::Done
             }
             Stop::Failed(Failure::GrantEnded) => {
-                self.syncs.abandon(&work.lease).await?;
-                let name = work.provider.spec().name;
-                self.access.ended(name, &integration.key, attempt.at).await?;
-                Ok(Disposition::Done)
+                self.access.ended(work.provider.spec().name, work.key, attempt.at).await?;
+                Disposition::Done
             }
             Stop::Failed(failure) if failure.passes() => {
-                self.syncs.abandon(&work.lease).await?;
                 let wait = failure.wait().unwrap_or_default().max(backoff(attempt.hops + 1, &attempt.message_id));
                 if wait > LONGEST_DELAY {
                     // No message can wait so long, but the schedule can: the run goes on then, where it stands.
                     self.access.integrations.sync_due(work.key, clock::now() + wait).await?;
                     return Ok(Disposition::Done);
                 }
-                Ok(Disposition::Defer(wait))
+                Disposition::Defer(wait)
             }
-            Stop::Failed(failure) => {
-                self.syncs.abandon(&work.lease).await?;
-                Ok(Disposition::DeadLetter(format!("{}: {failure}", integration.key.provider)))
-            }
-            Stop::TooLarge(reason) => {
-                self.syncs.abandon(&work.lease).await?;
-                Ok(Disposition::DeadLetter(reason))
-            }
-            Stop::Aws(error) => Err(error),
-        }
+            Stop::Failed(failure) => Disposition::DeadLetter(format!("{}: {failure}", work.key.provider)),
+            Stop::TooLarge(reason) => Disposition::DeadLetter(reason),
+        })
     }
 
     async fn erase(&self, work: &Work<'_>, attempt: &Attempt) -> Result<Disposition, AwsError> {

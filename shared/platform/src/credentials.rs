@@ -7,11 +7,7 @@ use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
-    error::SdkError,
-    operation::{
-        delete_item::DeleteItemError,
-        update_item::{UpdateItemError, UpdateItemOutput},
-    },
+    operation::delete_item::DeleteItemError,
     primitives::Blob,
     types::{AttributeValue, ReturnValue},
 };
@@ -23,7 +19,7 @@ use crate::{
     aws::{Aws, AwsError, client},
     due::shard,
     envelope::{DataKey, Owner, Vault},
-    item::{Item, malformed, n, number, s, text},
+    item::{Item, conditional, malformed, n, number, s, text},
 };
 
 /// A refresh token that is never used dies with some providers; one without a known end is used this often.
@@ -138,7 +134,7 @@ impl Credentials {
             .expression_attribute_values(":version", n(version))
             .expression_attribute_values(":zero", n(0))
             .expression_attribute_values(":one", n(1));
-        match conditional(call.send().await)? {
+        match conditional(call).await? {
             Some(output) => {
                 let item = output.attributes().ok_or_else(|| malformed("version"))?;
                 Ok(Leasing::Won(Box::new(self.read(item, now).await?)))
@@ -174,7 +170,7 @@ impl Credentials {
             .update_expression(format!("SET {} REMOVE {}", set.join(", "), removed.join(", ")))
             .condition_expression("version = :old")
             .expression_attribute_values(":old", n(old.version));
-        if conditional(call.send().await)?.is_none() {
+        if conditional(call).await?.is_none() {
             return Ok(None);
         }
         Ok(Some(Credential {
@@ -208,7 +204,7 @@ impl Credentials {
             .expression_attribute_values(":fence", n(held.fence))
             .expression_attribute_values(":zero", n(0))
             .expression_attribute_values(":one", n(1));
-        conditional(call.send().await).map(|_| ())
+        conditional(call).await.map(|_| ())
     }
 
     /// All credentials of an integration that can be opened, for giving them back; one that can't be opened can't be given
@@ -349,20 +345,4 @@ fn bytes<'i>(item: &'i Item, name: &str) -> Result<&'i [u8], AwsError> {
 
 fn millis(item: &Item, name: &str) -> Option<Timestamp> {
     Timestamp::from_millisecond(number(item, name).ok()?).ok()
-}
-
-/// `None` if the condition of a write did not hold.
-fn conditional<R>(
-    result: Result<UpdateItemOutput, SdkError<UpdateItemError, R>>,
-) -> Result<Option<UpdateItemOutput>, AwsError>
-where
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    match result {
-        Ok(output) => Ok(Some(output)),
-        Err(error) if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {
-            Ok(None)
-        }
-        Err(error) => Err(AwsError::new("dynamodb:UpdateItem", &error)),
-    }
 }

@@ -3,11 +3,7 @@
 //! *Invariant:* only a usable integration carries the attributes of the indexes, so webhooks, schedules and watches find no
 //! other.
 
-use aws_sdk_dynamodb::{
-    Client,
-    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
-    types::AttributeValue,
-};
+use aws_sdk_dynamodb::{Client, operation::update_item::builders::UpdateItemFluentBuilder, types::AttributeValue};
 use domain::{
     Integration, IntegrationKey, Problem,
     error::Kind,
@@ -19,7 +15,7 @@ use jiff::Timestamp;
 use crate::{
     aws::{Aws, AwsError, client},
     due::shard,
-    item::{Item, malformed, n, s, text, time},
+    item::{Item, conditional, malformed, n, s, text, time},
 };
 
 /// The table.
@@ -70,7 +66,7 @@ impl Integrations {
         if let Some(problem) = problem {
             call = call.expression_attribute_values(":problem", s(problem));
         }
-        held(call).await
+        Ok(conditional(call).await?.is_some())
     }
 
     /// Says when an integration in use is to be synced next. Whether it is in use.
@@ -92,7 +88,7 @@ impl Integrations {
             .expression_attribute_values(":connected", s(state_name(State::Connected)))
             .expression_attribute_values(":shard", n(shard(&key.id())))
             .expression_attribute_values(":at", n(at.as_second()));
-        held(call).await
+        Ok(conditional(call).await?.is_some())
     }
 
     fn update(&self, key: &IntegrationKey) -> UpdateItemFluentBuilder {
@@ -168,17 +164,6 @@ pub fn usable(integration: Integration, name: &str) -> Result<Integration, Probl
         State::Connected => Ok(integration),
         State::ReconnectRequired => Err(Problem::reconnect_required(name)),
         State::Disconnected => Err(Problem::not_connected(name)),
-    }
-}
-
-/// Whether the condition of a write held.
-async fn held(call: UpdateItemFluentBuilder) -> Result<bool, AwsError> {
-    match call.send().await {
-        Ok(_) => Ok(true),
-        Err(error) if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {
-            Ok(false)
-        }
-        Err(error) => Err(AwsError::new("dynamodb:UpdateItem", &error)),
     }
 }
 

@@ -2,12 +2,26 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::{
+    operation::update_item::{UpdateItemError, UpdateItemOutput, builders::UpdateItemFluentBuilder},
+    types::AttributeValue,
+};
 use jiff::Timestamp;
 
 use crate::aws::AwsError;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// Makes a conditional write. `None` if its condition did not hold.
+pub(crate) async fn conditional(call: UpdateItemFluentBuilder) -> Result<Option<UpdateItemOutput>, AwsError> {
+    match call.send().await {
+        Ok(output) => Ok(Some(output)),
+        Err(error) if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {
+            Ok(None)
+        }
+        Err(error) => Err(AwsError::new("dynamodb:UpdateItem", &error)),
+    }
+}
 
 pub(crate) fn s(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())

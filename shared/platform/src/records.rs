@@ -4,7 +4,7 @@ mod sync;
 
 use aws_sdk_dynamodb::{
     Client,
-    operation::query::QueryOutput,
+    operation::query::{QueryOutput, builders::QueryFluentBuilder},
     types::{AttributeValue, Select, Update},
 };
 use domain::{Change, Record, record};
@@ -144,14 +144,8 @@ impl Records {
         let mut after = None;
         loop {
             let call = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("integration_id = :integration_id AND begins_with(#record, :stream)")
+                .of_stream(integration_id, stream)
                 .filter_expression("deleted = :false")
-                .expression_attribute_names("#record", "record")
-                .expression_attribute_values(":integration_id", s(integration_id))
-                .expression_attribute_values(":stream", s(record::key(stream, "")))
                 .expression_attribute_values(":false", AttributeValue::Bool(false))
                 .select(Select::Count)
                 .set_exclusive_start_key(after);
@@ -170,22 +164,27 @@ impl Records {
         stream: Option<&str>,
         after: Option<&str>,
     ) -> Result<QueryOutput, AwsError> {
-        let call = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .expression_attribute_values(":integration_id", s(integration_id))
+        let call = match stream {
+            Some(stream) => self.of_stream(integration_id, stream),
+            None => self.of_integration(integration_id).key_condition_expression("integration_id = :integration_id"),
+        };
+        let call = call
             .consistent_read(true)
             .limit(ITEMS)
             .set_exclusive_start_key(after.map(|key| item_key(integration_id, key)));
-        let call = match stream {
-            Some(stream) => call
-                .key_condition_expression("integration_id = :integration_id AND begins_with(#record, :stream)")
-                .expression_attribute_names("#record", "record")
-                .expression_attribute_values(":stream", s(record::key(stream, ""))),
-            None => call.key_condition_expression("integration_id = :integration_id"),
-        };
         call.send().await.map_err(|error| AwsError::new("dynamodb:Query", &error))
+    }
+
+    fn of_stream(&self, integration_id: &str, stream: &str) -> QueryFluentBuilder {
+        self.of_integration(integration_id)
+            .key_condition_expression("integration_id = :integration_id AND begins_with(#record, :stream)")
+            .expression_attribute_names("#record", "record")
+            .expression_attribute_values(":stream", s(record::key(stream, "")))
+    }
+
+    fn of_integration(&self, integration_id: &str) -> QueryFluentBuilder {
+        let call = self.client.query().table_name(&self.table);
+        call.expression_attribute_values(":integration_id", s(integration_id))
     }
 }
 

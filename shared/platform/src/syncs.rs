@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     aws::{Aws, AwsError, client},
-    item::{Item, malformed, n, number, s, text},
+    item::{Item, conditional, malformed, n, number, s, text},
 };
 
 /// How long log entries are kept.
@@ -157,7 +157,7 @@ impl Syncs {
             .condition_expression("lease_until > :now")
             .expression_attribute_values(":type", s(json(&kind)?))
             .expression_attribute_values(":now", n(now.as_millisecond()));
-        held(call.send().await.map(|_| ()))
+        Ok(conditional(call).await?.is_some())
     }
 
     /// Gives a lease back, unless a change was reported meanwhile: then it stays, the mark is taken off, and this is what to
@@ -169,7 +169,7 @@ impl Syncs {
             .condition_expression("fence = :fence AND attribute_not_exists(again)")
             .expression_attribute_names("#type", "type")
             .expression_attribute_values(":fence", n(lease.fence));
-        if held(give_back.send().await.map(|_| ()))? {
+        if conditional(give_back).await?.is_some() {
             return Ok(None);
         }
         let take_mark = self
@@ -200,7 +200,7 @@ impl Syncs {
             .condition_expression("fence = :fence")
             .expression_attribute_names("#type", "type")
             .expression_attribute_values(":fence", n(lease.fence));
-        held(call.send().await.map(|_| ())).map(|_| ())
+        conditional(call).await.map(|_| ())
     }
 
     /// Makes sure that a message holds no lease, whatever became of its calls.
@@ -211,7 +211,7 @@ impl Syncs {
             .condition_expression("holder = :holder")
             .expression_attribute_names("#type", "type")
             .expression_attribute_values(":holder", s(holder));
-        held(call.send().await.map(|_| ())).map(|_| ())
+        conditional(call).await.map(|_| ())
     }
 
     /// Takes the lease from whoever holds it: what they still write about their run is refused. Until when they had it, for
@@ -361,20 +361,6 @@ impl Syncs {
             conflicts += 1;
             tokio::time::sleep(CONFLICT_PAUSE * conflicts).await;
         }
-    }
-}
-
-/// Whether the condition of a write held.
-fn held<R>(result: Result<(), aws_sdk_dynamodb::error::SdkError<UpdateItemError, R>>) -> Result<bool, AwsError>
-where
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    match result {
-        Ok(()) => Ok(true),
-        Err(error) if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {
-            Ok(false)
-        }
-        Err(error) => Err(AwsError::new("dynamodb:UpdateItem", &error)),
     }
 }
 

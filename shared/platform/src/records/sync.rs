@@ -1,17 +1,14 @@
 //! What syncs do with records: write pages, and delete what a full run did not see.
 
-use aws_sdk_dynamodb::{
-    operation::update_item::UpdateItemError,
-    types::{AttributeValue, Update},
-};
-use domain::{Change, record};
+use aws_sdk_dynamodb::types::{AttributeValue, Update};
+use domain::Change;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 
 use super::{Records, UpsertError, item_key};
 use crate::{
     aws::AwsError,
-    item::{Item, n, s, text},
+    item::{Item, conditional, n, s, text},
 };
 
 /// Writes at a time.
@@ -43,16 +40,10 @@ impl Records {
         let mut after = None;
         loop {
             let call = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("integration_id = :integration_id AND begins_with(#record, :stream)")
+                .of_stream(integration_id, stream)
                 .filter_expression("seen_at < :since AND deleted = :false")
                 .projection_expression("#record")
                 .consistent_read(true)
-                .expression_attribute_names("#record", "record")
-                .expression_attribute_values(":integration_id", s(integration_id))
-                .expression_attribute_values(":stream", s(record::key(stream, "")))
                 .expression_attribute_values(":since", n(since.as_millisecond()))
                 .expression_attribute_values(":false", false_value())
                 .set_exclusive_start_key(after);
@@ -98,15 +89,7 @@ impl Records {
             .set_condition_expression(update.condition_expression)
             .set_expression_attribute_names(update.expression_attribute_names)
             .set_expression_attribute_values(update.expression_attribute_values);
-        match call.send().await {
-            Ok(_) => Ok(true),
-            Err(error)
-                if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(AwsError::new("dynamodb:UpdateItem", &error)),
-        }
+        Ok(conditional(call).await?.is_some())
     }
 
     async fn confirm(&self, integration_id: &str, record: &str, seen_at: Timestamp) -> Result<bool, AwsError> {
