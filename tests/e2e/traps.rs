@@ -8,7 +8,7 @@
 //! - Signatures of unequal length break the comparison, the time is not signed, one candidate only: `domain::signature::tests`,
 //!   `door::forged_stale_and_malformed_signatures_are_refused_and_nothing_is_queued`.
 //! - `Retry-After` as a date, as nonsense or as years: here, and
-//!   `domain::call::meaning::retry_after_as_seconds_date_nonsense_negative_and_ten_years`.
+//!   `domain::call::retry::retry_after_as_seconds_date_nonsense_negative_and_ten_years`.
 //! - A rotated refresh token is dropped, refreshes race:
 //!   `refresh::twenty_calls_with_an_expired_token_make_one_refresh_and_all_succeed`, `refresh_crashes`.
 //! - An `ok: false` inside a success is a token or a result: `callback::answers`, `refresh`,
@@ -27,7 +27,7 @@
 //! - An idle service has an error rate of 0/0: `domain::status::a_service_without_calls_is_idle_and_has_no_rate`, `front`.
 //! - Mail fields begin other headers: `providers::gmail::actions::no_field_can_begin_another_header`, and for subjects outside
 //!   ASCII `subjects_names_and_bodies_outside_ascii_are_encoded`.
-//! - A limit on calls is kept in the memory of one instance: none is; what a provider says counts.
+//! - A limit on calls is kept in the memory of one instance: `pace`, `it::pace`, `domain::rate`.
 
 use std::time::{Duration, Instant};
 
@@ -42,12 +42,16 @@ const POST_MESSAGE: &str = "POST /api/chat.postMessage";
 
 /// Posts a message to Slack: status, answer, and how often Slack was called and has the message.
 async fn post(ada: &Guest<'_>) -> (u16, Value, [usize; 2]) {
+    post_to(ada, "C0GENERAL01").await
+}
+
+async fn post_to(ada: &Guest<'_>, channel: &str) -> (u16, Value, [usize; 2]) {
     let seen = async || {
         let messages = ada.admin("slack", Method::GET, "messages", &Value::Null).await;
         [ada.calls("slack", POST_MESSAGE).await, messages.as_array().unwrap().len()]
     };
     let before = seen().await;
-    let input = json!({ "channel": "C0GENERAL01", "text": "Hello" });
+    let input = json!({ "channel": channel, "text": "Hello" });
     let (status, body) = ada.api(Method::POST, "/actions/slack/post_message", &input).await;
     let after = seen().await;
     (status, body, [after[0] - before[0], after[1] - before[1]])
@@ -79,16 +83,21 @@ async fn a_retry_after_is_waited_for_as_seconds_or_date_and_nonsense_never_hamme
         ada.admin("slack", Method::DELETE, "faults", &Value::Null).await;
     }
 
-    for long in ["120", "315360000", "99999999999999999999", "Fri, 01 Jan 2100 00:00:00 GMT"] {
+    let long = ["120", "315360000", "99999999999999999999", "Fri, 01 Jan 2100 00:00:00 GMT"];
+    for (number, long) in long.into_iter().enumerate() {
         ada.fault("slack", POST_MESSAGE, 1, limited(Some(long))).await;
         let start = Instant::now();
-        let (status, body, seen) = post(&ada).await;
+        // Each in a channel of its own: who has to wait so long is not called before.
+        let channel = format!("C0LONG{number}");
+        let (status, body, seen) = post_to(&ada, &channel).await;
         assert_eq!((status, seen), (429, [1, 0]), "{long}: {body}");
         assert!(start.elapsed() < Duration::from_secs(5), "{long}: waited for {:?}", start.elapsed());
         let retry_at: Option<Timestamp> = body["error"]["retry_at"].as_str().and_then(|at| at.parse().ok());
         let latest = platform::clock::now() + SignedDuration::from_hours(25);
         assert!(retry_at.is_none_or(|at| at < latest), "{long}: {retry_at:?}");
         ada.admin("slack", Method::DELETE, "faults", &Value::Null).await;
+        let (status, body, seen) = post_to(&ada, &channel).await;
+        assert_eq!((status, seen), (429, [0, 0]), "{long}, and again: {body}");
     }
     stack.shutdown().await;
 }

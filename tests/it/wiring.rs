@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use domain::route::ROUTES;
 use local::template::{AttributeType, Template};
-use platform::config::names;
+use platform::{
+    config::names,
+    metrics::{Metric, NAMESPACE},
+};
 use serde_json::Value;
 use tests::template;
 
@@ -115,7 +118,10 @@ fn tables_are_recoverable_encrypted_expire_where_they_should_and_index_only_keys
         }
         assert!(table.attributes.values().all(|kind| *kind != AttributeType::B));
     }
-    assert_eq!(expiring, ["intertie-oauth-states", "intertie-syncs", "intertie-health", "intertie-idempotency"]);
+    assert_eq!(
+        expiring,
+        ["intertie-oauth-states", "intertie-syncs", "intertie-health", "intertie-rate-limits", "intertie-idempotency"]
+    );
     let records = template.tables.iter().find(|table| table.name == "intertie-records").unwrap();
     assert!(records.stream_view.is_some());
 }
@@ -165,6 +171,19 @@ fn every_dead_letter_queue_has_an_alarm_on_its_depth() {
         let alarm = alarm.split("\n\n").next().unwrap();
         assert!(alarm.contains(&format!("{queue}DeadLetterQueue.QueueName")), "{alarm}");
         assert!(alarm.contains("ApproximateNumberOfMessagesVisible"), "{alarm}");
+    }
+}
+
+#[test]
+fn every_alarm_on_our_own_metrics_is_on_one_that_is_written() {
+    let text = std::fs::read_to_string(local::bootstraps::root().join("template.yaml")).unwrap();
+    let namespace = format!("Namespace: {NAMESPACE}\n");
+    let own = text.split(&namespace).skip(1);
+    let named: Vec<_> = own.map(|rest| rest.trim_start().lines().next().unwrap()).collect();
+    assert!(!named.is_empty());
+    for line in named {
+        let name = line.strip_prefix("MetricName: ").unwrap();
+        assert!(Metric::ALL.iter().any(|metric| metric.name() == name), "{name} is written by nobody");
     }
 }
 

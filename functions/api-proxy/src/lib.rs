@@ -60,7 +60,7 @@ impl ApiProxy {
         Ok(Self {
             registry,
             front: Front::new(aws, &config.front),
-            access: Access::new(aws, &config.access)?,
+            access: Access::new(aws, &config.access, |limit| registry.has_limit(limit))?,
             claims: Claims::new(aws, &config.idempotency_table, config.claim_lease),
         })
     }
@@ -69,7 +69,7 @@ impl ApiProxy {
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
         let answer = self.answer(&call).await.unwrap_or_else(|problem| call.refuse(&problem));
-        self.access.calls.health.flush(clock::now()).await;
+        self.access.flush().await;
         Ok(answer)
     }
 

@@ -44,9 +44,9 @@ impl ApiProxy {
         let integration = self.integration(&caller.user_id, spec, account).await?;
         let sent = self.access.call(&spec.callee(), &integration.key, &request, call.request_id, call.deadline()).await;
         match sent {
-            Ok(reply) => Ok(answer(reply)),
+            Ok(reply) => Ok(answer(reply, spec)),
             // The provider's own words are for the program; that the grant is over is for us to say.
-            Err(CallError::Failed(failure, Some(reply))) if failure != Failure::GrantEnded => Ok(answer(reply)),
+            Err(CallError::Failed(failure, Some(reply))) if failure != Failure::GrantEnded => Ok(answer(*reply, spec)),
             Err(error) => Err(problem(&error, spec.name)),
         }
     }
@@ -86,12 +86,12 @@ fn rewrite(call: &Call<'_>, spec: &'static Spec) -> Result<Request, Problem> {
     Ok(request)
 }
 
-fn answer(reply: Reply) -> Response<Body> {
+fn answer(reply: Reply, spec: &Spec) -> Response<Body> {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = text(status, "");
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_TYPE);
-    for name in RETURNED {
+    for name in RETURNED.iter().chain(&spec.api.limited_by).chain(&spec.api.should_retry) {
         if let Some(value) =
             reply.headers.get(*name).map(HeaderValue::as_bytes).and_then(|it| HeaderValue::from_bytes(it).ok())
         {

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use domain::{
     Problem,
+    call::Callee,
     error::Kind,
     grant::{GrantError, Issued, OAuth, verifier},
 };
 use platform::{
     clock,
+    dispatch::Failed,
     http::{Call, found, internal},
     secrets::App,
     states::Transaction,
@@ -68,7 +70,7 @@ impl OauthCallback {
         let code = single(call, "code").filter(|code| is_code(code));
         let code = code.ok_or_else(|| Unfinished::failed("there is no single, usable code"))?;
         let app = self.app(provider.spec()).await.map_err(|problem| Unfinished::Failed(problem.message))?;
-        let (issued, answer) = self.exchange(oauth, &app, code, state, transaction).await?;
+        let (issued, answer) = self.exchange(&provider.spec().callee(), oauth, &app, code, state, transaction).await?;
         let requested = transaction.scopes.split(' ').map(str::to_owned).collect();
         let grant = Grant { provider, user_id: &transaction.user_id, issued, answer, requested };
         self.store(grant).await.map_err(|reason| Unfinished::Failed(reason.to_string())).map(|_| ())
@@ -76,6 +78,7 @@ impl OauthCallback {
 
     async fn exchange(
         &self,
+        callee: &Callee,
         oauth: &'static OAuth,
         app: &App,
         code: &str,
@@ -91,8 +94,9 @@ impl OauthCallback {
         if oauth.pkce {
             pairs.push(("code_verifier", &verifier));
         }
-        let reply = self.access.calls.tokens.token_call(oauth, app, &pairs, TIMEOUT).await;
-        let reply = reply.map_err(|error| Unfinished::Failed(error.to_string()))?;
+        let tokens = &self.access.calls.tokens;
+        let reply = tokens.token_call(callee, oauth, app, &pairs, clock::now() + TIMEOUT).await;
+        let reply = reply.map_err(|Failed(failure, _)| Unfinished::Failed(failure.to_string()))?;
         oauth.read(&reply).map_err(|error: GrantError| Unfinished::Failed(error.to_string()))
     }
 }

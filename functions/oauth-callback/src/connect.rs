@@ -59,7 +59,7 @@ impl OauthCallback {
         begun.map_err(|error| internal(&error))?;
         let verifier = verifier(&state, &app.client_secret);
         let url = oauth.authorize_url(&app.client_id, &transaction.redirect_uri, &scopes, &state, &verifier);
-        let mut response = found(&self.access.outbound().rewritten(url));
+        let mut response = found(&self.access.dispatch().outbound.rewritten(url));
         set_cookie(&mut response, call, cookie(call), &browser, LIFE);
         Ok(response)
     }

@@ -15,6 +15,7 @@ use lambda_http::http::StatusCode;
 use platform::{
     AwsError, clock,
     credentials::Credential,
+    dispatch::{At, Outgoing},
     http::{Call, Input, internal, json, see_other},
     integrations::select,
     outbound::Authorization,
@@ -91,7 +92,7 @@ impl OauthCallback {
                 self.sync_queue.ask(key, SyncType::Erase, now, left).await?;
             }
         }
-        self.stop_watches(provider, &credentials, &watches).await;
+        self.stop_watches(provider, key, &credentials, &watches).await;
         let revoked = self.revoke(spec, key, &credentials).await?;
         // Also when an earlier disconnect broke off before it told: under the same id, so that it counts once.
         if ended || integration.state == State::Disconnected {
@@ -107,19 +108,24 @@ impl OauthCallback {
     async fn stop_watches(
         &self,
         provider: &dyn Provider,
+        key: &IntegrationKey,
         credentials: &[Credential],
         watches: &HashMap<String, String>,
     ) {
         let callee = provider.spec().callee();
         let Some(credential) = credentials.iter().find(|it| it.name == callee.credential) else { return };
         let authorization = Authorization::Bearer(&credential.access);
-        let stop = async |request: Request| self.access.outbound().send(&request, &[], authorization, TIMEOUT).await;
+        let (account, deadline) = (Some(key.account_id.as_str()), clock::now() + TIMEOUT);
+        let stop = async |request: Request| {
+            let call = Outgoing { callee: &callee, request: &request, authorization, account, at: At::Api, deadline };
+            self.access.dispatch().send(call).await
+        };
         let watches = watches.values().filter_map(|text| serde_json::from_str::<Watch>(text).ok());
         let requests: Vec<_> = watches.filter_map(|watch| provider.unwatch(&watch)).map(stop).collect();
         let mut answers = stream::iter(requests).buffer_unordered(CONCURRENCY);
         let all = async {
             while let Some(answer) = answers.next().await {
-                if !answer.is_ok_and(|reply| reply.is_success()) {
+                if answer.is_err() {
                     tracing::warn!(service = callee.id, "a watch could not be stopped");
                 }
             }
@@ -175,21 +181,24 @@ impl OauthCallback {
         how: RevokedBy,
         credential: &Credential,
     ) -> bool {
-        let tokens = &self.access.calls.tokens;
-        let request = Request::post("oauth revoke", url);
-        let sent = match how {
+        let (tokens, callee) = (&self.access.calls.tokens, spec.callee());
+        // What is given back twice is given back.
+        let request = Request::post("oauth revoke", url).safe();
+        let deadline = clock::now() + TIMEOUT;
+        match how {
             RevokedBy::Bearer => {
-                tokens.outbound.send(&request, &[], Authorization::Bearer(&credential.access), TIMEOUT).await
+                let account = Some(credential.owner.account_id.as_str());
+                let authorization = Authorization::Bearer(&credential.access);
+                let call =
+                    Outgoing { callee: &callee, request: &request, authorization, account, at: At::Api, deadline };
+                tokens.dispatch.send(call).await.is_ok()
             }
             RevokedBy::Form => {
                 let Ok(app) = tokens.apps.get(spec.secret, Freshness::Cached, clock::now()).await else { return false };
-                let token = credential.refresh.as_ref().unwrap_or(&credential.access);
-                tokens.app_call(oauth, &app, request, &[("token", token.expose_secret())], TIMEOUT).await
+                let token = credential.refresh.as_ref().unwrap_or(&credential.access).expose_secret();
+                let sent = tokens.app_call(&callee, oauth, &app, request, &[("token", token)], deadline).await;
+                sent.is_ok_and(|reply| reply.is_success())
             }
-        };
-        sent.is_ok_and(|reply| {
-            let meant = oauth.failed.is_none() || spec.api.meaning(&reply, clock::now()).is_ok();
-            reply.is_success() && meant
-        })
+        }
     }
 }

@@ -67,7 +67,7 @@ type Answer = Result<Response<Body>, Problem>;
 impl OauthCallback {
     /// Makes the clients.
     pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, AwsInitError> {
-        let access = Access::new(aws, &config.access)?;
+        let access = Access::new(aws, &config.access, |limit| registry.has_limit(limit))?;
         Ok(Self {
             registry,
             front: Front::new(aws, &config.front),
@@ -82,7 +82,7 @@ impl OauthCallback {
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
         let answer = self.answer(&call).await.unwrap_or_else(|problem| call.refuse(&problem));
-        self.access.calls.health.flush(clock::now()).await;
+        self.access.flush().await;
         Ok(answer)
     }
 

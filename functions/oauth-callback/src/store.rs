@@ -6,7 +6,8 @@ use domain::{Failure, Integration, IntegrationKey, Reply, Request, event::is_id,
 use jiff::SignedDuration;
 use platform::{
     AwsError, clock,
-    outbound::{Authorization, SendError},
+    dispatch::{At, Failed, Outgoing},
+    outbound::Authorization,
 };
 use providers::{Place, Provider, Spec};
 use serde_json::{Value, json};
@@ -95,15 +96,15 @@ impl OauthCallback {
     async fn ask(&self, spec: &'static Spec, path: &'static str, grant: &Grant<'_>) -> Result<Reply, StoreError> {
         let token = &grant.issued.first().ok_or(StoreError::NoAccount)?.access;
         let request = Request::get(path, format!("{}{path}", spec.api.base));
-        let sent = self.access.outbound().send(&request, spec.api.headers, Authorization::Bearer(token), TIMEOUT).await;
-        let reply = sent.map_err(|error| match error {
-            SendError::Forbidden => StoreError::Provider(Failure::Forbidden),
-            SendError::NotSent | SendError::Lost | SendError::TooLong => StoreError::Provider(Failure::Down(None)),
-        })?;
-        let now = clock::now();
-        let meaning = spec.api.meaning(&reply, now);
-        self.access.calls.health.count(spec.id, !meaning.as_ref().is_err_and(Failure::passes), now);
-        meaning.map_err(StoreError::Provider)?;
-        Ok(reply)
+        let callee = spec.callee();
+        let call = Outgoing {
+            callee: &callee,
+            request: &request,
+            authorization: Authorization::Bearer(token),
+            account: None,
+            at: At::Api,
+            deadline: clock::now() + TIMEOUT,
+        };
+        self.access.dispatch().send(call).await.map_err(|Failed(failure, _)| StoreError::Provider(failure))
     }
 }

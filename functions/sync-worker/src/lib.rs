@@ -154,7 +154,7 @@ impl SyncWorker {
         Ok(Self {
             registry,
             consumer: Consumer::new(queue, dead_letters, 1),
-            access: Access::new(aws, &config.access)?,
+            access: Access::new(aws, &config.access, |limit| registry.has_limit(limit))?,
             records: Records::new(aws, &config.records_table),
             syncs: Syncs::new(aws, &config.syncs_table, config.sync_lease),
             queue: SyncQueue::new(aws, &config.syncs_queue_url),
@@ -165,7 +165,7 @@ impl SyncWorker {
     /// Handles a batch.
     pub async fn handle(&self, event: LambdaEvent<Batch>) -> Result<BatchResponse, Infallible> {
         let response = self.consumer.run(self, event).await;
-        self.access.calls.health.flush(clock::now()).await;
+        self.access.flush().await;
         Ok(response)
     }
 
@@ -311,7 +311,7 @@ impl SyncWorker {
                 }
                 Disposition::Defer(wait)
             }
-            Stop::Failed(failure) => Disposition::DeadLetter(format!("{}: {failure}", work.key.provider)),
+            Stop::Failed(failure) => Disposition::DeadLetter(failure.operator(work.provider.spec().name)),
             Stop::TooLarge(reason) => Disposition::DeadLetter(reason),
         })
     }

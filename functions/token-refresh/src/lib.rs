@@ -94,7 +94,7 @@ impl TokenRefresh {
         let dead_letters = Queue::new(aws, &config.refreshes_dead_letter_queue_url);
         Ok(Self {
             registry,
-            access: Access::new(aws, &config.access)?,
+            access: Access::new(aws, &config.access, |limit| registry.has_limit(limit))?,
             consumer: Consumer::new(refreshes.clone(), dead_letters, CONCURRENCY),
             due: Due::refreshes(aws, &config.credentials_table),
             refreshes,
@@ -171,7 +171,7 @@ impl TokenRefresh {
         let owner = found.ok_or(TokenError::Absent)?.owner;
         let Some(provider) = self.registry.find(&owner.provider) else { return Err(TokenError::Absent) };
         let callee = provider.spec().callee();
-        let wanted = Wanted { owner: &owner, credential: &message.credential, oauth: callee.oauth, app: callee.app };
+        let wanted = Wanted { owner: &owner, credential: &message.credential, callee: &callee };
         let refreshed = tokens.valid(wanted, Refresh::Due, &attempt.id, attempt.deadline).await;
         if let Err(TokenError::Ended(_)) = refreshed {
             self.access.ended(callee.name, &owner, attempt.at).await?;

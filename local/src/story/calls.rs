@@ -79,14 +79,23 @@ impl Story<'_> {
         expect(took.as_millis() >= 1000, || format!("Slack's second was not waited for: {took:?}"))?;
         expect(self.messages().await? == before + 1, || "the message is not in Slack exactly once".into())?;
         self.admin(slack, Method::POST, "faults", &limited(1, "120")).await?;
-        let (status, body) = self.api(Method::POST, "/actions/slack/post_message", &input).await?;
+        let called = async || {
+            let calls = self.admin(slack, Method::GET, "calls", &Value::Null).await?;
+            Ok::<_, Failed>(calls.as_array().map_or(0, Vec::len))
+        };
+        // The wait is for this channel, and is kept without asking again; the other goes on.
+        let elsewhere = json!({ "channel": "C0RANDOM001", "text": "Too soon" });
+        let (status, body) = self.api(Method::POST, "/actions/slack/post_message", &elsewhere).await?;
         let words = body["error"]["message"].as_str().unwrap_or_default();
         let told = status == 429 && words.contains("slow down") && body["error"]["retry_at"].is_string();
         expect(told, || format!("two minutes answered {status} {body}"))?;
+        let seen = called().await?;
+        let (status, _) = self.api(Method::POST, "/actions/slack/post_message", &elsewhere).await?;
+        expect(status == 429 && called().await? == seen, || format!("again: {status}, and Slack was called"))?;
         expect(self.messages().await? == before + 1, || "a refused message was posted".into())?;
         let (status, _) = self.api(Method::POST, "/actions/slack/post_message", &input).await?;
-        expect(status == 200, || format!("after the limit: {status}"))?;
-        Ok((format!("waited {took:.1?} and posted once; two minutes: {words:?}; then it worked"), ()))
+        expect(status == 200, || format!("in another channel: {status}"))?;
+        Ok((format!("waited {took:.1?} and posted once; two minutes: {words:?}, kept; another channel works"), ()))
     }
 
     async fn messages(&self) -> Result<usize, Failed> {

@@ -2,7 +2,9 @@
 //!
 //! *Invariant:* a URL is built here, segment by segment, and what an answer means is decided here from data; nothing here is sent.
 
-mod meaning;
+mod api;
+mod failure;
+pub mod retry;
 
 use std::{borrow::Cow, fmt};
 
@@ -13,7 +15,11 @@ use serde_json::Value;
 
 use crate::grant::OAuth;
 
-pub use self::meaning::{Api, Class, Failure, Flag, retry_after};
+pub use self::{
+    api::{Api, Class, Flag, Left},
+    failure::Failure,
+    retry::retry_after,
+};
 
 /// What stands in a path segment as it is: RFC 3986 §2.3.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::call::{Flag, Reply, form};
+use crate::call::{Failure, Flag, Reply, form, retry_after};
 
 /// How a provider gives access.
 #[derive(Debug, Clone, Copy)]
@@ -149,6 +150,15 @@ impl OAuth {
         }
         pairs.extend(self.authorize_params);
         format!("{}?{}", self.authorize, form(pairs))
+    }
+
+    /// Whether the token endpoint gave an answer that can be read: it is neither busy nor down.
+    pub fn answered(&self, reply: &Reply, now: Timestamp) -> Result<(), Failure> {
+        match reply.status {
+            429 => Err(Failure::RateLimited(retry_after(reply, now))),
+            408 | 500.. => Err(Failure::Down(retry_after(reply, now))),
+            _ => Ok(()),
+        }
     }
 
     /// Reads what the token endpoint answered to a code, and the whole answer.

@@ -2,6 +2,7 @@
 //!
 //! *Invariant:* everything here is a pure function of its arguments; time and secrets are passed in.
 
+pub mod address;
 pub mod call;
 pub mod claim;
 pub mod delivery;
@@ -12,8 +13,10 @@ pub mod grant;
 pub mod integration;
 pub mod json;
 pub mod jwt;
+pub mod limit;
 pub mod message;
 pub mod proof;
+pub mod rate;
 pub mod record;
 pub mod route;
 pub mod signature;

@@ -6,6 +6,7 @@ use domain::{
     IntegrationKey, Problem, Reply, Request,
     call::{Callee, Failure},
     integration::State,
+    limit::Rates,
 };
 use jiff::Timestamp;
 
@@ -16,10 +17,12 @@ use crate::{
     clock,
     config::Env,
     credentials::Credentials,
+    dispatch::Dispatch,
     envelope::Vault,
     health::Health,
     integrations::Integrations,
     outbound::{Outbound, Rewrites},
+    pace::Pace,
     secrets::Secrets,
     tokens::Tokens,
 };
@@ -30,6 +33,8 @@ pub struct AccessConfig {
     integrations_table: String,
     credentials_table: String,
     health_table: String,
+    rate_limits_table: String,
+    rates: Rates,
     token_key: String,
     event_bus: String,
     secret_prefix: String,
@@ -45,6 +50,8 @@ impl AccessConfig {
             integrations_table: env.text("INTEGRATIONS_TABLE"),
             credentials_table: env.text("CREDENTIALS_TABLE"),
             health_table: env.text("HEALTH_TABLE"),
+            rate_limits_table: env.text("RATE_LIMITS_TABLE"),
+            rates: env.rates(),
             token_key: env.text("TOKEN_KEY"),
             event_bus: env.text("EVENT_BUS"),
             secret_prefix: env.text("SECRET_PREFIX"),
@@ -64,28 +71,40 @@ pub struct Access {
     pub integrations: Integrations,
     /// Hears when a grant ends.
     pub bus: Bus,
+    stack: String,
 }
 
 impl Access {
-    /// Makes the clients.
-    pub fn new(aws: &Aws, config: &AccessConfig) -> Result<Self, AwsInitError> {
+    /// Makes the clients. `known` tells whether there is a limit of a name that the configuration sets.
+    pub fn new(aws: &Aws, config: &AccessConfig, known: impl Fn(&str) -> bool) -> Result<Self, AwsInitError> {
+        if let Some(name) = config.rates.unknown(known) {
+            return Err(AwsInitError::UnknownLimit(name.to_owned()));
+        }
         let vault = Vault::new(aws, &config.token_key, &config.secret_prefix);
         let credentials = Credentials::new(aws, &config.credentials_table, vault, config.refresh_lease);
-        let outbound = Outbound::new(config.rewrites.clone())?;
+        let dispatch = Dispatch {
+            outbound: Outbound::new(config.rewrites.clone())?,
+            health: Health::new(aws, &config.health_table),
+            pace: Pace::new(aws, &config.rate_limits_table),
+            rates: config.rates.clone(),
+        };
         let apps = Arc::new(Secrets::new(aws, &config.secret_prefix, config.secret_cache));
         Ok(Self {
-            calls: Calls {
-                tokens: Tokens::new(credentials, outbound, apps),
-                health: Health::new(aws, &config.health_table),
-            },
+            calls: Calls::new(Tokens::new(credentials, dispatch, apps)),
             integrations: Integrations::new(aws, &config.integrations_table),
             bus: Bus::new(aws, &config.event_bus),
+            stack: config.secret_prefix.clone(),
         })
     }
 
-    /// The way out, for what is not a call to an API.
-    pub fn outbound(&self) -> &Outbound {
-        &self.calls.tokens.outbound
+    /// The one path of all calls, for what is not made in the name of a stored integration.
+    pub fn dispatch(&self) -> &Dispatch {
+        self.calls.dispatch()
+    }
+
+    /// Writes what was counted of calls. Once per invocation, at its end.
+    pub async fn flush(&self) {
+        self.dispatch().health.flush(&self.stack, clock::now()).await;
     }
 
     /// Makes a call; if it shows that the grant is over, the integration says so from now on.

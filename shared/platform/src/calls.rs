@@ -1,40 +1,43 @@
-//! One path for all calls to a provider's API: credential, send, understand, retry, count.
+//! Calls in the name of an integration: its credential added, refreshed once if it is refused.
 //!
-//! *Invariant:* what may have been carried out is not sent again unless that is safe, and no wait outlives the deadline.
+//! *Invariant:* a token goes to its provider's API and nowhere else; refused twice, the grant is over.
 
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::{
-    IntegrationKey, Reply, Request,
-    call::{Api, Callee, Failure, Repeat},
+    Failure, IntegrationKey, Reply, Request,
+    call::{Api, Callee, Repeat},
 };
+use http::Method;
 use jiff::Timestamp;
 
 use crate::{
-    AwsError, clock,
-    health::Health,
-    outbound::{Authorization, Outbound, SendError},
+    AwsError,
+    credentials::Credential,
+    dispatch::{At, Dispatch, Failed, Outgoing},
+    outbound::Authorization,
+    random,
     tokens::{Refresh, TokenError, Tokens, Wanted},
 };
 
-/// How long one attempt may take.
-const ATTEMPT: Duration = Duration::from_secs(10);
-/// How often a call is sent at most.
-const MAX_ATTEMPTS: u32 = 4;
-/// The first wait between attempts; it doubles.
-const BASE: Duration = Duration::from_millis(250);
-/// The longest wait inside an invocation; what takes longer is the caller's to send again later.
-const MAX_WAIT: Duration = Duration::from_secs(5);
-/// Left of the time when no attempt is begun any more.
-const MARGIN: Duration = Duration::from_millis(500);
+/// Credentials that are remembered within attempts.
+const MAX_HELD: usize = 64;
+/// By this a provider tells a call that is sent again.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Makes calls.
 #[derive(Debug)]
 pub struct Calls {
     /// Gives the tokens.
     pub tokens: Tokens,
-    /// Counts.
-    pub health: Health,
+    held: Mutex<Vec<Held>>,
+}
+
+/// A credential that an attempt has read. It is good for that attempt: another one may find that it was disconnected.
+#[derive(Debug)]
+struct Held {
+    holder: String,
+    credential: Arc<Credential>,
 }
 
 /// Why a call did not work.
@@ -42,7 +45,7 @@ pub struct Calls {
 pub enum CallError {
     /// The provider, with its answer if there was one.
     #[error("{0}")]
-    Failed(Failure, Option<Reply>),
+    Failed(Failure, Option<Box<Reply>>),
     /// There is no credential.
     #[error("there is no credential")]
     NotConnected,
@@ -62,7 +65,23 @@ impl From<TokenError> for CallError {
     }
 }
 
+impl From<Failed> for CallError {
+    fn from(Failed(failure, reply): Failed) -> Self {
+        Self::Failed(failure, reply)
+    }
+}
+
 impl Calls {
+    /// Calls with these tokens.
+    pub fn new(tokens: Tokens) -> Self {
+        Self { tokens, held: Mutex::default() }
+    }
+
+    /// The one path.
+    pub fn dispatch(&self) -> &Dispatch {
+        &self.tokens.dispatch
+    }
+
     /// Makes a call. `holder` names the attempt of which it is part.
     pub async fn call(
         &self,
@@ -72,93 +91,75 @@ impl Calls {
         holder: &str,
         deadline: Timestamp,
     ) -> Result<Reply, CallError> {
-        let wanted = Wanted { owner, credential: callee.credential, oauth: callee.oauth, app: callee.app };
         if !belongs(callee.api, &request.url) {
             return Err(CallError::Failed(Failure::Forbidden, None));
         }
-        let mut credential = self.tokens.valid(wanted, Refresh::Soon, holder, deadline).await?;
-        let mut renewed = false;
-        let mut attempt = 1;
-        loop {
-            let (failure, reply, executed) =
-                match self.once(callee, request, &credential.access, attempt, deadline).await {
-                    Ok(reply) => return Ok(reply),
-                    Err(failed) => failed,
-                };
-            let refused = matches!(failure, Failure::TokenRefused | Failure::GrantEnded);
-            if refused && !renewed {
-                // Refused before it was carried out, so it may be sent again, whatever it does.
-                renewed = true;
-                credential = self.tokens.valid(wanted, Refresh::Refused(credential.version), holder, deadline).await?;
-                continue;
-            }
-            let failure = if refused { Failure::GrantEnded } else { failure };
-            let may_repeat = request.repeat == Repeat::Safe || !executed;
-            let wait = failure.wait().unwrap_or_default().max(pause(attempt));
-            let fits = wait <= MAX_WAIT && clock::now() + wait + MARGIN < deadline;
-            if !failure.passes() || !may_repeat || attempt == MAX_ATTEMPTS || !fits {
-                return Err(CallError::Failed(failure, reply));
-            }
-            tokio::time::sleep(wait).await;
-            attempt += 1;
-        }
+        let keyed = keyed(callee.api, request);
+        let request = keyed.as_ref().unwrap_or(request);
+        let credential = self.credential(callee, owner, Refresh::Soon, holder, deadline).await?;
+        let refused = match self.send(callee, owner, request, &credential, deadline).await {
+            Err(Failed(Failure::TokenRefused | Failure::GrantEnded, _)) => Refresh::Refused(credential.version),
+            other => return Ok(other?),
+        };
+        // Refused before it was carried out, so it may be sent again, whatever it does.
+        let credential = self.credential(callee, owner, refused, holder, deadline).await?;
+        self.send(callee, owner, request, &credential, deadline).await.map_err(|failed| match failed {
+            Failed(Failure::TokenRefused, reply) => CallError::Failed(Failure::GrantEnded, reply),
+            other => other.into(),
+        })
     }
 
-    /// One attempt: the answer, or why not and whether it may have been carried out.
-    async fn once(
+    async fn send(
         &self,
         callee: &Callee,
+        owner: &IntegrationKey,
         request: &Request,
-        token: &secrecy::SecretString,
-        attempt: u32,
+        credential: &Credential,
         deadline: Timestamp,
-    ) -> Result<Reply, (Failure, Option<Reply>, bool)> {
-        let start = Instant::now();
-        let left = Duration::try_from(deadline.duration_since(clock::now())).unwrap_or_default();
-        let timeout = ATTEMPT.min(left.saturating_sub(MARGIN));
-        let sent = self.outbound().send(request, callee.api.headers, Authorization::Bearer(token), timeout).await;
-        let now = clock::now();
-        let (status, outcome) = match sent {
-            Ok(reply) => {
-                let status = reply.status;
-                match callee.api.meaning(&reply, now) {
-                    Ok(()) => (status, Ok(reply)),
-                    Err(failure) => {
-                        // A refusal is not an execution; a failure in the middle may be one.
-                        let executed = matches!(failure, Failure::Down(_) | Failure::Unreadable);
-                        (status, Err((failure, Some(reply), executed)))
-                    }
-                }
-            }
-            Err(SendError::Forbidden) => (0, Err((Failure::Forbidden, None, false))),
-            Err(SendError::NotSent) => (0, Err((Failure::Down(None), None, false))),
-            Err(SendError::Lost) => (0, Err((Failure::Down(None), None, true))),
-            Err(SendError::TooLong) => {
-                let words = Some("The answer is larger than what can be passed on; ask for less at a time.");
-                (0, Err((Failure::Rejected { words, code: "too_large".to_owned() }, None, true)))
-            }
-        };
-        let failed = outcome.as_ref().err().map(|(failure, ..)| failure);
-        let kind = failed.map(|failure| failure.kind().name());
-        // Neither a wrong request nor a missing thing says anything about the provider's health.
-        let healthy = failed.is_none_or(|failure| !failure.passes() && *failure != Failure::GrantEnded);
-        self.health.count(callee.id, healthy, now);
-        let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(
-            service = callee.id,
-            endpoint = %request.endpoint,
-            status,
-            duration_ms,
-            attempt,
-            kind,
-            "called"
-        );
-        outcome
+    ) -> Result<Reply, Failed> {
+        let authorization = Authorization::Bearer(&credential.access);
+        let account = Some(owner.account_id.as_str());
+        self.dispatch().send(Outgoing { callee, request, authorization, account, at: At::Api, deadline }).await
     }
 
-    fn outbound(&self) -> &Outbound {
-        &self.tokens.outbound
+    /// The credential, as this attempt has read it before, unless it ends soon or was refused.
+    async fn credential(
+        &self,
+        callee: &Callee,
+        owner: &IntegrationKey,
+        refresh: Refresh,
+        holder: &str,
+        deadline: Timestamp,
+    ) -> Result<Arc<Credential>, TokenError> {
+        let lock = || self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_this = |held: &Held| {
+            let credential = &held.credential;
+            held.holder == holder && credential.name == callee.credential && credential.owner == *owner
+        };
+        if refresh == Refresh::Soon
+            && let Some(held) = lock().iter().find(|held| of_this(held))
+            && !held.credential.ends_soon()
+        {
+            return Ok(Arc::clone(&held.credential));
+        }
+        let wanted = Wanted { owner, credential: callee.credential, callee };
+        let credential = Arc::new(self.tokens.valid(wanted, refresh, holder, deadline).await?);
+        let mut all = lock();
+        all.retain(|held| !of_this(held));
+        if all.len() >= MAX_HELD {
+            all.remove(0);
+        }
+        all.push(Held { holder: holder.to_owned(), credential: Arc::clone(&credential) });
+        Ok(credential)
     }
+}
+
+/// The call under a key of its own, where the provider honours one and the caller gave none: then it can be repeated.
+fn keyed(api: &Api, request: &Request) -> Option<Request> {
+    let has_key = request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY));
+    let wanted = api.idempotent && request.method == Method::POST && !has_key;
+    let key = random::handle().filter(|_| wanted)?;
+    Some(Request { repeat: Repeat::Safe, ..request.clone() }.header(IDEMPOTENCY_KEY, key))
 }
 
 /// Whether an address is under the API's base: nothing but a path or a query may follow it, and the path may not climb.
@@ -170,25 +171,13 @@ fn belongs(api: &Api, url: &str) -> bool {
     rest.starts_with(['/', '?']) && !path.split(['/', '\\']).any(dots)
 }
 
-/// The wait after an attempt, with full jitter.
-fn pause(attempt: u32) -> Duration {
-    BASE.saturating_mul(1 << attempt.min(6)).mul_f64(fastrand::f64())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_token_never_goes_to_another_host() {
-        let api = Api {
-            base: "https://slack.com/api",
-            idempotent: false,
-            headers: &[],
-            failed: None,
-            codes: &[],
-            classes: &[],
-        };
+        let api = Api::new("https://slack.com/api");
         assert!(belongs(&api, "https://slack.com/api/auth.test"));
         for url in [
             "https://slack.com/apis/x",
@@ -203,5 +192,17 @@ mod tests {
         ] {
             assert!(!belongs(&api, url), "{url}");
         }
+    }
+
+    #[test]
+    fn a_post_gets_a_key_of_its_own_where_that_makes_it_safe() {
+        let api = Api { idempotent: true, ..Api::new("https://a") };
+        let post = Request::post("x", "https://a/x");
+        let (one, two) = (keyed(&api, &post).unwrap(), keyed(&api, &post).unwrap());
+        assert_eq!(one.repeat, Repeat::Safe);
+        assert_ne!(one.headers, two.headers, "two calls are two");
+        assert!(keyed(&api, &post.clone().header("Idempotency-Key", "k")).is_none());
+        assert!(keyed(&api, &Request::get("x", "https://a/x")).is_none());
+        assert!(keyed(&Api::new("https://a"), &post).is_none());
     }
 }

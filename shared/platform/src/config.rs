@@ -4,6 +4,8 @@
 
 use std::{fmt, time::Duration};
 
+use domain::limit::Rates;
+
 use crate::outbound::Rewrites;
 
 /// Reads variables and collects what is wrong with them.
@@ -86,6 +88,16 @@ impl Env {
         Rewrites::parse(&text).unwrap_or_else(|problem| {
             self.problem(format!("{NAME}: {problem}"));
             Rewrites::default()
+        })
+    }
+
+    /// Rates in place of the providers' documented ones: `RATE_LIMITS`.
+    pub fn rates(&mut self) -> Rates {
+        const NAME: &str = "RATE_LIMITS";
+        let text = self.optional(NAME).unwrap_or_default();
+        Rates::parse(&text).unwrap_or_else(|problem| {
+            self.problem(format!("{NAME}: {problem}"));
+            Rates::default()
         })
     }
 

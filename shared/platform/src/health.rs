@@ -1,10 +1,11 @@
-//! Counters of calls to providers, by provider and hour: what `GET /health` adds up.
+//! Counters of calls to providers, by provider and hour: what `GET /health` adds up; and the same as metrics.
 //!
 //! Writes are bounded: calls are counted in memory and written once per invocation and provider.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use aws_sdk_dynamodb::Client;
@@ -14,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     aws::{Aws, AwsError, client},
     item::{n, number, s, time},
+    metrics::{self, Metric},
 };
 
 /// What is added up.
@@ -29,10 +31,30 @@ pub struct Health {
     pending: Mutex<HashMap<&'static str, Counts>>,
 }
 
-#[derive(Debug, Default, Clone, Copy)]
+/// A call that was made.
+#[derive(Debug, Clone, Copy)]
+pub struct Observed {
+    /// The provider's id.
+    pub service: &'static str,
+    /// Whether the provider did its part. Neither a wrong request nor a missing thing is its fault.
+    pub healthy: bool,
+    /// Whether it was one too many.
+    pub limited: bool,
+    /// How long it took.
+    pub took: Duration,
+    /// How long it waited for its turn before.
+    pub paced: Duration,
+    /// When it ended.
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Default, Clone)]
 struct Counts {
     calls: u64,
     failures: u64,
+    limited: u64,
+    took: Vec<u64>,
+    paced: Vec<u64>,
     last_success: Option<Timestamp>,
     last_failure: Option<Timestamp>,
 }
@@ -45,24 +67,38 @@ impl Health {
     }
 
     /// Counts a call in memory.
-    pub fn count(&self, service: &'static str, worked: bool, at: Timestamp) {
+    pub fn count(&self, call: Observed) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = pending.entry(service).or_default();
+        let counts = pending.entry(call.service).or_default();
         counts.calls += 1;
-        if worked {
-            counts.last_success = Some(at);
+        counts.limited += u64::from(call.limited);
+        counts.took.push(milliseconds(call.took));
+        counts.paced.extend((!call.paced.is_zero()).then(|| milliseconds(call.paced)));
+        if call.healthy {
+            counts.last_success = Some(call.at);
         } else {
             counts.failures += 1;
-            counts.last_failure = Some(at);
+            counts.last_failure = Some(call.at);
         }
     }
 
-    /// Writes what was counted. Counting is not worth failing for: what can't be written is dropped and logged.
-    pub async fn flush(&self, now: Timestamp) {
+    /// Writes what was counted; `stack` tells its metrics from those of others. Counting is not worth failing for: what can't be
+    /// written is dropped and logged.
+    pub async fn flush(&self, stack: &str, now: Timestamp) {
         let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
         for (service, counts) in pending {
+            let measured = [
+                (Metric::Calls, vec![counts.calls]),
+                (Metric::CallFailures, vec![counts.failures]),
+                (Metric::CallsLimited, vec![counts.limited]),
+                (Metric::CallDuration, counts.took.clone()),
+                (Metric::CallPaced, counts.paced.clone()),
+            ];
+            let measured: Vec<_> = measured.into_iter().filter(|(_, values)| !values.is_empty()).collect();
+            metrics::write(stack, service, &measured, now);
+            let calls = counts.calls;
             if let Err(error) = self.add(service, counts, now).await {
-                tracing::warn!(%error, service, counts.calls, "calls not counted");
+                tracing::warn!(%error, service, calls, "calls not counted");
             }
         }
     }
@@ -109,6 +145,10 @@ impl Health {
         }
         Ok(summary)
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn hour(at: Timestamp) -> i64 {

@@ -1,12 +1,15 @@
 //! The way out to providers: one HTTP client that follows no redirect, believes no proxy and reads no endless body.
 //!
-//! *Invariant:* a credential leaves only over https, or to where a configured rewrite points.
+//! *Invariant:* a credential leaves only over https to a public address, or to where a configured rewrite points.
 
 use std::{sync::Arc, time::Duration};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, header};
-use domain::{Reply, Request};
-use reqwest::redirect::Policy;
+use domain::{Reply, Request, address::is_public};
+use reqwest::{
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect::Policy,
+};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -33,15 +36,19 @@ pub struct Rewrites(Vec<(String, String)>);
 /// A call brought no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// The address is not https and no rewrite says otherwise, or the call can't be written down.
+    /// The address is not https or not public and no rewrite says otherwise, or the call can't be written down.
     #[error("the call can't be sent")]
     Forbidden,
     /// It never left: nothing was carried out.
     #[error("there is no connection")]
     NotSent,
-    /// Nobody knows if it was carried out.
-    #[error("there came no answer")]
-    Lost,
+    /// The connection ended before the answer: nobody knows if it was carried out. Most likely the other end had closed it while
+    /// it was idle.
+    #[error("the connection ended without an answer")]
+    Closed,
+    /// No answer in time: nobody knows if it was carried out.
+    #[error("there came no answer in time")]
+    Late,
     /// The answer is longer than anything that is read.
     #[error("the answer is too long")]
     TooLong,
@@ -74,6 +81,12 @@ impl Rewrites {
         Ok(Self(all))
     }
 
+    /// The hosts that they lead to.
+    fn hosts(&self) -> Vec<String> {
+        let host = |to: &String| to.parse::<::http::Uri>().ok()?.host().map(str::to_ascii_lowercase);
+        self.0.iter().filter_map(|(_, to)| host(to)).collect()
+    }
+
     /// Where a URL leads. A match ends where a host or path segment does.
     pub fn apply(&self, url: &str) -> Option<String> {
         self.0.iter().find_map(|(from, to)| {
@@ -96,6 +109,7 @@ impl Outbound {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(Policy::none())
+            .dns_resolver(Arc::new(Public { exempt: rewrites.hosts() }))
             .no_proxy()
             .connect_timeout(CONNECT)
             .pool_idle_timeout(IDLE)
@@ -159,12 +173,39 @@ fn insert(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), SendEr
     Ok(())
 }
 
+/// Resolves names to public addresses only, and the client connects to just those: a name that leads to this machine, this
+/// network or AWS's metadata leads nowhere.
+struct Public {
+    exempt: Vec<String>,
+}
+
+/// A name has no public address.
+#[derive(Debug, thiserror::Error)]
+#[error("the host has no public address")]
+struct NotPublic;
+
+impl Resolve for Public {
+    fn resolve(&self, name: Name) -> Resolving {
+        let exempt = self.exempt.iter().any(|host| host.eq_ignore_ascii_case(name.as_str()));
+        Box::pin(async move {
+            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let public: Vec<_> = found.into_iter().filter(|address| exempt || is_public(address.ip())).collect();
+            if public.is_empty() {
+                return Err(NotPublic.into());
+            }
+            Ok(Box::new(public.into_iter()) as Addrs)
+        })
+    }
+}
+
 /// The error's own text can hold the URL with its query, so only its kind is kept.
 fn sort(error: &reqwest::Error) -> SendError {
+    let mut causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     match error {
-        error if error.is_builder() => SendError::Forbidden,
+        error if error.is_builder() || causes.any(<dyn std::error::Error>::is::<NotPublic>) => SendError::Forbidden,
         error if error.is_connect() => SendError::NotSent,
-        _ => SendError::Lost,
+        error if error.is_timeout() => SendError::Late,
+        _ => SendError::Closed,
     }
 }
 
@@ -203,5 +244,16 @@ mod tests {
         let injected = Request::get("x", "https://127.0.0.1:9/").header("a", "b\r\nc: d");
         let sent = outbound.send(&injected, &[], Authorization::None, CONNECT).await;
         assert_eq!(sent.unwrap_err(), SendError::Forbidden);
+    }
+
+    #[tokio::test]
+    async fn a_name_of_this_machine_leads_nowhere_unless_a_rewrite_points_there() {
+        let send = async |rewrites: &str, url: &str| {
+            let outbound = Outbound::new(Rewrites::parse(rewrites).unwrap()).unwrap();
+            outbound.send(&Request::get("x", url), &[], Authorization::None, CONNECT).await.unwrap_err()
+        };
+        assert_eq!(send("", "https://localhost:1/").await, SendError::Forbidden);
+        assert_eq!(send("https://a.example=http://localhost:1", "https://a.example/").await, SendError::NotSent);
+        assert_eq!(send("https://a.example=http://127.0.0.1:1", "https://localhost:1/").await, SendError::Forbidden);
     }
 }

@@ -12,7 +12,8 @@ use std::{
 };
 
 use domain::{
-    IntegrationKey, Request,
+    IntegrationKey, Reply, Request,
+    call::Callee,
     disposition::backoff,
     grant::{ClientAuth, GrantError, Issued, OAuth, Token},
 };
@@ -23,7 +24,8 @@ use tokio::sync::Mutex;
 use crate::{
     AwsError, clock,
     credentials::{Credential, Credentials, Leasing},
-    outbound::{Authorization, Outbound, SendError},
+    dispatch::{At, Dispatch, Failed, Outgoing},
+    outbound::Authorization,
     secrets::{App, Freshness, Secrets},
 };
 
@@ -34,7 +36,7 @@ const SOON: Duration = Duration::from_mins(1);
 /// Left of the time after the token endpoint's answer, so that what it brought is stored: a third of it, and no more than this.
 const STORE: Duration = Duration::from_secs(4);
 /// With less time for the token endpoint a refresh is not begun: broken off, it would lose a token.
-const LEAST: Duration = Duration::from_secs(1);
+const LEAST: Duration = Duration::from_millis(1500);
 /// How often storing what a refresh brought is tried again, with a longer pause each time.
 const MAX_STORES: u32 = 5;
 /// How often somebody else's refresh is looked after.
@@ -46,7 +48,7 @@ pub struct Tokens {
     /// The table.
     pub credentials: Credentials,
     /// The way to the token endpoints.
-    pub outbound: Outbound,
+    pub dispatch: Dispatch,
     /// The apps' secrets.
     pub apps: Arc<Secrets<App>>,
     flights: std::sync::Mutex<HashMap<String, Arc<Mutex<()>>>>,
@@ -59,10 +61,8 @@ pub struct Wanted<'a> {
     pub owner: &'a IntegrationKey,
     /// The credential.
     pub credential: &'a str,
-    /// How it is refreshed; none for keys.
-    pub oauth: Option<&'static OAuth>,
-    /// The secret of the app.
-    pub app: &'a str,
+    /// Where.
+    pub callee: &'a Callee,
 }
 
 /// When a token is refreshed.
@@ -95,8 +95,8 @@ pub enum TokenError {
 
 impl Tokens {
     /// Tokens from this table.
-    pub fn new(credentials: Credentials, outbound: Outbound, apps: Arc<Secrets<App>>) -> Self {
-        Self { credentials, outbound, apps, flights: std::sync::Mutex::default() }
+    pub fn new(credentials: Credentials, dispatch: Dispatch, apps: Arc<Secrets<App>>) -> Self {
+        Self { credentials, dispatch, apps, flights: std::sync::Mutex::default() }
     }
 
     /// The credential, refreshed if need be. `holder` names this attempt; `deadline` ends the waiting for others.
@@ -232,9 +232,9 @@ impl Tokens {
         patience: Duration,
     ) -> Result<Result<Issued, GrantError>, TokenError> {
         let Some(old) = &held.refresh else { return Ok(Err(GrantError::Ended("no refresh token".into()))) };
-        let app = self.apps.get(wanted.app, Freshness::Cached, clock::now()).await?;
+        let app = self.apps.get(wanted.callee.app, Freshness::Cached, clock::now()).await?;
         let pairs = [("grant_type", "refresh_token"), ("refresh_token", old.expose_secret())];
-        let reply = self.token_call(oauth, &app, &pairs, patience).await;
+        let reply = self.token_call(wanted.callee, oauth, &app, &pairs, clock::now() + patience).await;
         Ok(match reply {
             Ok(reply) => oauth.read_refreshed(token.name, &reply),
             Err(_) => Err(GrantError::Unusable("it did not answer")),
@@ -244,36 +244,35 @@ impl Tokens {
     /// A call to the token endpoint: a form, the app proving itself as the provider wants it.
     pub async fn token_call(
         &self,
-        oauth: &OAuth,
+        callee: &Callee,
+        oauth: &'static OAuth,
         app: &App,
         pairs: &[(&str, &str)],
-        patience: Duration,
-    ) -> Result<domain::Reply, SendError> {
+        deadline: Timestamp,
+    ) -> Result<Reply, Failed> {
         let request = Request::post("oauth token", oauth.token).header("accept", "application/json");
-        self.app_call(oauth, app, request, pairs, patience).await
+        self.app_call(callee, oauth, app, request, pairs, deadline).await
     }
 
-    /// A call of the app itself.
+    /// A call of the app itself. It is not retried if it may have been carried out, unless the request says that this is safe: a
+    /// code or a refresh token may be good for one use only.
     pub async fn app_call(
         &self,
-        oauth: &OAuth,
+        callee: &Callee,
+        oauth: &'static OAuth,
         app: &App,
         request: Request,
         pairs: &[(&str, &str)],
-        patience: Duration,
-    ) -> Result<domain::Reply, SendError> {
-        match oauth.client_auth {
-            ClientAuth::Basic => {
-                let authorization = Authorization::Basic(&app.client_id, &app.client_secret);
-                let request = request.form(pairs.iter().copied());
-                self.outbound.send(&request, &[], authorization, patience).await
-            }
-            ClientAuth::Form => {
-                let own = [("client_id", app.client_id.as_str()), ("client_secret", app.client_secret.expose_secret())];
-                let request = request.form(pairs.iter().copied().chain(own));
-                self.outbound.send(&request, &[], Authorization::None, patience).await
-            }
-        }
+        deadline: Timestamp,
+    ) -> Result<Reply, Failed> {
+        let own = [("client_id", app.client_id.as_str()), ("client_secret", app.client_secret.expose_secret())];
+        let (own, authorization) = match oauth.client_auth {
+            ClientAuth::Basic => (&own[..0], Authorization::Basic(&app.client_id, &app.client_secret)),
+            ClientAuth::Form => (&own[..], Authorization::None),
+        };
+        let request = &request.form(pairs.iter().chain(own).copied());
+        let at = At::Tokens(oauth);
+        self.dispatch.send(Outgoing { callee, request, authorization, account: None, at, deadline }).await
     }
 }
 
@@ -286,17 +285,27 @@ fn patience(deadline: Timestamp, now: Timestamp) -> Option<Duration> {
 
 /// How to refresh it, if it can be.
 fn refreshable(wanted: Wanted<'_>, found: &Credential) -> Option<(&'static OAuth, &'static Token)> {
-    let oauth = wanted.oauth.filter(|_| found.refresh.is_some())?;
+    let oauth = wanted.callee.oauth.filter(|_| found.refresh.is_some())?;
     let token = oauth.tokens.iter().find(|token| token.name == wanted.credential)?;
     Some((oauth, token))
 }
 
+impl Credential {
+    /// Whether it ends so soon that it is refreshed before a call.
+    pub(crate) fn ends_soon(&self) -> bool {
+        self.ends_within(SOON)
+    }
+
+    fn ends_within(&self, time: Duration) -> bool {
+        self.expires_at.is_some_and(|at| at <= clock::now() + time)
+    }
+}
+
 fn needed(found: &Credential, refresh: Refresh, oauth: &OAuth) -> bool {
-    let ends_within = |time| found.expires_at.is_some_and(|at| at <= clock::now() + time);
     match refresh {
-        Refresh::Soon => ends_within(SOON),
+        Refresh::Soon => found.ends_soon(),
         // A token without an end is due because it is long unused.
-        Refresh::Due => found.expires_at.is_none() || ends_within(oauth.margin),
+        Refresh::Due => found.expires_at.is_none() || found.ends_within(oauth.margin),
         Refresh::Refused(version) => found.version == version,
     }
 }
@@ -304,6 +313,6 @@ fn needed(found: &Credential, refresh: Refresh, oauth: &OAuth) -> bool {
 /// A token that could not be refreshed is good until its end, unless it was refused.
 fn usable(found: Credential, refresh: Refresh) -> Option<Credential> {
     let refused = matches!(refresh, Refresh::Refused(version) if version == found.version);
-    let ended = found.expires_at.is_some_and(|at| at <= clock::now());
+    let ended = found.ends_within(Duration::ZERO);
     (!refused && !ended).then_some(found)
 }

@@ -1,5 +1,8 @@
 //! What every registered provider must hold to.
 
+mod errors;
+mod limits;
+
 use std::collections::HashSet;
 
 use domain::{Proof, call::Class};

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use domain::{
-    call::Class,
+    call::{Api, Class},
     grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
+    limit::Limit,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -33,18 +34,61 @@ pub(crate) const fn oauth(scopes: &'static [&'static str]) -> OAuth {
     }
 }
 
-/// Where codes stand: <https://developers.google.com/calendar/api/guides/errors>.
-pub(crate) const CODES: &[&str] = &["/error/errors/0/reason", "/error/details/0/reason", "/error/status"];
+/// Google's API at `base`: <https://developers.google.com/workspace/calendar/api/guides/errors>,
+/// <https://developers.google.com/workspace/gmail/api/guides/handle-errors>, read 2026-11.
+pub(crate) const fn api(base: &'static str, limits: &'static [Limit]) -> Api {
+    Api {
+        codes: CODES,
+        classes: CLASSES,
+        // A missing scope has codes of its own.
+        forbidden: NOT_HERE,
+        // Gmail sends no header for it.
+        wait_in_text: Some(("/error/message", "Retry after ")),
+        limits,
+        ..Api::new(base)
+    }
+}
+
+/// Where codes stand; the newer ones in any of the details.
+const CODES: &[&str] = &[
+    "/error/errors/0/reason",
+    "/error/details/0/reason",
+    "/error/details/1/reason",
+    "/error/details/2/reason",
+    "/error/status",
+];
+
+const NOT_HERE: Class = Class::Rejected("This Google account may not do this here.");
+const SWITCHED_OFF: Class =
+    Class::Rejected("This Google service is not switched on for the app; tell whoever runs it.");
 
 /// What they mean where the status does not say it.
-pub(crate) const CLASSES: &[(&str, Class)] = &[
+const CLASSES: &[(&str, Class)] = &[
     ("rateLimitExceeded", Class::RateLimited),
     ("userRateLimitExceeded", Class::RateLimited),
-    ("quotaExceeded", Class::RateLimited),
-    ("dailyLimitExceeded", Class::RateLimited),
     ("RATE_LIMIT_EXCEEDED", Class::RateLimited),
+    // Of a day, or of invitations: more come after hours.
+    ("quotaExceeded", Class::Exhausted(Duration::from_hours(1))),
+    ("dailyLimitExceeded", Class::Exhausted(Duration::from_hours(1))),
     ("insufficientPermissions", Class::ScopeMissing),
     ("ACCESS_TOKEN_SCOPE_INSUFFICIENT", Class::ScopeMissing),
+    ("ACCOUNT_STATE_INVALID", Class::GrantEnded),
+    ("ACCESS_TOKEN_TYPE_UNSUPPORTED", NOT_HERE),
+    ("accessNotConfigured", SWITCHED_OFF),
+    ("SERVICE_DISABLED", SWITCHED_OFF),
+    ("BILLING_DISABLED", SWITCHED_OFF),
+    ("domainPolicy", Class::Rejected("The administrators of this Google account do not allow this app; ask them.")),
+    ("forbiddenForNonOrganizer", Class::Rejected("Only the organiser can change this event.")),
+    ("requiredAccessLevel", Class::Rejected("This Google account may only look at this calendar.")),
+    ("notACalendarUser", Class::Rejected("This Google account does not use Google Calendar.")),
+    ("timeRangeEmpty", Class::Rejected("The end must be after the start.")),
+    ("pushNotSupportedForRequestedResource", Class::Rejected("Google does not report changes of this calendar.")),
+    // It comes with 401, and is no fault of the token: the app's domain is not verified.
+    (
+        "push.webhookUrlUnauthorized",
+        Class::Rejected("Google does not report to the app's address; tell whoever runs it."),
+    ),
+    ("channelIdNotUnique", Class::Conflict),
     ("backendError", Class::Down),
 ];
 

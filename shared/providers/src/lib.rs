@@ -138,6 +138,13 @@ impl Registry {
         self.0.iter().copied()
     }
 
+    /// Whether there is a limit of this name: `provider/limit`.
+    pub fn has_limit(self, name: &str) -> bool {
+        let limits =
+            self.iter().map(Provider::spec).flat_map(|spec| spec.api.limits.iter().map(move |it| (spec.id, it.name)));
+        name.split_once('/').is_some_and(|name| limits.into_iter().any(|known| known == name))
+    }
+
     /// The other providers whose grants end when `spec`'s is given back, because they share app and account.
     pub fn sharing(self, spec: &Spec) -> impl Iterator<Item = &'static Spec> {
         let whole = matches!(&spec.auth, Auth::OAuth(oauth) if oauth.revoke.is_some_and(|revoke| revoke.whole_account));

@@ -52,6 +52,8 @@ fn harmless(mut event: ApiGatewayV2httpRequest) -> ApiGatewayV2httpRequest {
     if !path.starts_with('/') {
         path.insert(0, '/');
     }
+    // API Gateway has decoded it: what was a character of a name must not begin a query or a fragment now.
+    *path = path.replace('?', "%3F").replace('#', "%23");
     // Not Base64 after all: taken as text, its signature fails.
     if event.is_base64_encoded {
         event.is_base64_encoded = STANDARD.decode(event.body.as_deref().unwrap_or_default()).is_ok();
@@ -103,6 +105,14 @@ mod tests {
             assert_eq!(request.raw_http_path(), "/a b", "{query} {headers} {body}");
             assert_eq!(request.uri().host(), Some("api.example.com"));
         }
+    }
+
+    #[test]
+    fn a_name_with_a_hash_or_a_question_mark_in_it_takes_no_query_away() {
+        let event = event(r#""limit=1""#, "{}", "null").replace("/a b", "/calendars/en.usa#holiday?/events");
+        let request = convert(&event);
+        assert_eq!(request.uri().query(), Some("limit=1"));
+        assert_eq!(request.uri().path(), "/calendars/en.usa%23holiday%3F/events");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod actions;
 mod event;
+mod limits;
 mod normalise;
 mod pages;
 mod watch;
@@ -10,7 +11,7 @@ use std::{borrow::Cow, time::Duration};
 
 use domain::{
     Change, Event, NotAnEvent, Problem, Reply, Request,
-    call::{Api, Unreadable},
+    call::Unreadable,
     proof::{IdToken, Proof},
 };
 use jiff::Timestamp;
@@ -31,14 +32,7 @@ const SPEC: Spec = Spec {
         "https://www.googleapis.com/auth/gmail.send",
     ])),
     identity: Identity { place: Place::Get("/users/me/profile"), id: "/emailAddress", name: &["/emailAddress"] },
-    api: Api {
-        base: "https://gmail.googleapis.com/gmail/v1",
-        idempotent: false,
-        headers: &[],
-        failed: None,
-        codes: google::CODES,
-        classes: google::CLASSES,
-    },
+    api: google::api("https://gmail.googleapis.com/gmail/v1", limits::LIMITS),
     // https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions, read 2026-11.
     webhook: Some(Proof::IdToken(IdToken {
         issuers: &["https://accounts.google.com", "accounts.google.com"],

@@ -2,6 +2,7 @@
 
 mod actions;
 mod event;
+mod limits;
 mod normalise;
 mod pages;
 mod watch;
@@ -10,7 +11,7 @@ use std::{borrow::Cow, time::Duration};
 
 use domain::{
     Event, NotAnEvent, Problem, Reply, Request,
-    call::{Api, Unreadable},
+    call::Unreadable,
     proof::{ChannelToken, Proof},
 };
 use jiff::Timestamp;
@@ -30,14 +31,7 @@ const SPEC: Spec = Spec {
     auth: Auth::OAuth(google::oauth(&["https://www.googleapis.com/auth/calendar.readonly"])),
     // The primary calendar's id is the account's address.
     identity: Identity { place: Place::Get("/calendars/primary"), id: "/id", name: &["/id"] },
-    api: Api {
-        base: "https://www.googleapis.com/calendar/v3",
-        idempotent: false,
-        headers: &[],
-        failed: None,
-        codes: google::CODES,
-        classes: google::CLASSES,
-    },
+    api: google::api("https://www.googleapis.com/calendar/v3", limits::LIMITS),
     // https://developers.google.com/workspace/calendar/api/guides/push, read 2026-11: no signature, an empty body.
     webhook: Some(Proof::ChannelToken(ChannelToken {
         token: "x-goog-channel-token",

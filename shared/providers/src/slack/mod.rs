@@ -1,8 +1,10 @@
 //! Slack.
 
 mod actions;
+mod errors;
 mod event;
 mod form;
+mod limits;
 mod normalise;
 mod pages;
 
@@ -10,7 +12,7 @@ use std::{borrow::Cow, time::Duration};
 
 use domain::{
     Event, NotAnEvent, Problem, Reply, Request,
-    call::{Api, Class, Flag, Unreadable},
+    call::{Api, Flag, Unreadable},
     grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
     proof::Proof,
     signature::{Encoding, Key, Part, Scheme, Time},
@@ -58,39 +60,11 @@ const SPEC: Spec = Spec {
     }),
     identity: Identity { place: Place::Grant, id: "/team/id", name: &["/team/name"] },
     api: Api {
-        base: "https://slack.com/api",
-        idempotent: false,
-        headers: &[],
         failed: Some(FAILED),
         codes: &["/error"],
-        classes: &[
-            ("ratelimited", Class::RateLimited),
-            ("rate_limited", Class::RateLimited),
-            ("token_expired", Class::TokenRefused),
-            ("invalid_auth", Class::TokenRefused),
-            ("not_authed", Class::TokenRefused),
-            ("token_revoked", Class::GrantEnded),
-            ("account_inactive", Class::GrantEnded),
-            ("missing_scope", Class::ScopeMissing),
-            (
-                "channel_not_found",
-                Class::Rejected("There is no such channel in Slack, or the app is not allowed to see it."),
-            ),
-            (
-                "not_in_channel",
-                Class::Rejected("The app is not a member of this Slack channel; invite it there first."),
-            ),
-            ("is_archived", Class::Rejected("This Slack channel is archived.")),
-            ("restricted_action", Class::Rejected("The rules of this Slack workspace do not allow this.")),
-            ("invalid_blocks", Class::Rejected("Slack does not know the message's blocks.")),
-            ("invalid_cursor", Class::NotFound),
-            ("msg_too_long", Class::Rejected("The message is too long for Slack.")),
-            ("no_text", Class::Rejected("The message is empty.")),
-            ("internal_error", Class::Down),
-            ("fatal_error", Class::Down),
-            ("service_unavailable", Class::Down),
-            ("request_timeout", Class::Down),
-        ],
+        classes: errors::CLASSES,
+        limits: limits::LIMITS,
+        ..Api::new("https://slack.com/api")
     },
     // https://docs.slack.dev/authentication/verifying-requests-from-slack, read 2026-11.
     webhook: Some(Proof::Signature(Scheme {

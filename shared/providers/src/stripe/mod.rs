@@ -1,7 +1,9 @@
 //! Stripe.
 
 mod actions;
+mod errors;
 mod event;
+mod limits;
 mod normalise;
 mod pages;
 
@@ -9,7 +11,7 @@ use std::borrow::Cow;
 
 use domain::{
     Event, NotAnEvent, Problem, Reply, Request,
-    call::{Api, Class, Unreadable},
+    call::{Api, Unreadable},
     proof::Proof,
     signature::{Encoding, Key, Part, Scheme, Time},
 };
@@ -37,29 +39,16 @@ const SPEC: Spec = Spec {
         id: "/id",
         name: &["/settings/dashboard/display_name", "/business_profile/name", "/email"],
     },
-    // https://docs.stripe.com/error-codes and https://docs.stripe.com/api/errors, read 2026-11.
     api: Api {
-        base: "https://api.stripe.com",
         idempotent: true,
         headers: &[("stripe-version", "2025-03-31.basil")],
-        failed: None,
-        codes: &["/error/decline_code", "/error/code", "/error/type"],
-        classes: &[
-            ("rate_limit", Class::RateLimited),
-            ("lock_timeout", Class::RateLimited),
-            ("api_key_expired", Class::GrantEnded),
-            ("account_invalid", Class::GrantEnded),
-            ("insufficient_permissions", Class::ScopeMissing),
-            ("more_permissions_required", Class::ScopeMissing),
-            ("resource_missing", Class::NotFound),
-            ("idempotency_error", Class::Conflict),
-            ("insufficient_funds", Class::Rejected("The card was declined: there is not enough money on it.")),
-            ("expired_card", Class::Rejected("The card has expired.")),
-            ("incorrect_cvc", Class::Rejected("The security code of the card is not right.")),
-            ("card_declined", Class::Rejected("The card was declined.")),
-            ("card_error", Class::Rejected("The card was declined.")),
-            ("api_error", Class::Down),
-        ],
+        codes: errors::CODES,
+        classes: errors::CLASSES,
+        should_retry: Some("stripe-should-retry"),
+        limited_by: Some("stripe-rate-limited-reason"),
+        limits: limits::LIMITS,
+        test_credentials: &["rk_test_", "sk_test_"],
+        ..Api::new("https://api.stripe.com")
     },
     // https://docs.stripe.com/webhooks#verify-manually, read 2026-11: entries of other schemes (v0) are ignored,
     // several v1 stand side by side while a secret is rolled, the key is the whole `whsec_…` text.

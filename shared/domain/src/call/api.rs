@@ -1,0 +1,315 @@
+//! A provider's API as data, and what its answers mean by it: errors inside successes, codes, statuses, waits.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    Failure, Reply, Request,
+    retry::{retry_after, until},
+};
+use crate::limit::{self, Bucket, Limit, Rates};
+
+/// A provider's API: where it is, what its answers mean, and how many calls it takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Api {
+    /// What paths are relative to, without a slash at the end.
+    pub base: &'static str,
+    /// Whether it carries a call with the header `Idempotency-Key` out once, however often it is sent.
+    pub idempotent: bool,
+    /// Sent with every call.
+    pub headers: &'static [(&'static str, &'static str)],
+    /// How a failure inside a successful answer shows.
+    pub failed: Option<Flag>,
+    /// JSON pointers to where a code may stand, the most telling first.
+    pub codes: &'static [&'static str],
+    /// What codes mean, where the status does not say it.
+    pub classes: &'static [(&'static str, Class)],
+    /// What it means that a call is forbidden (403) and no code says more.
+    pub forbidden: Class,
+    /// A header that says whether to send a call again: `true` or `false`.
+    pub should_retry: Option<&'static str>,
+    /// Where a text in the body names the time to wait for: a JSON pointer, and what stands before the time.
+    pub wait_in_text: Option<(&'static str, &'static str)>,
+    /// A header that names which limit was reached; without it, the code does.
+    pub limited_by: Option<&'static str>,
+    /// Headers that tell what is left of a limit.
+    pub left: Option<Left>,
+    /// How many calls it takes, the narrowest limits first.
+    pub limits: &'static [Limit],
+    /// What credentials for testing begin with.
+    pub test_credentials: &'static [&'static str],
+}
+
+/// A flag in a body that says whether the call worked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flag {
+    /// The JSON pointer; `false` there means that it failed.
+    pub pointer: &'static str,
+}
+
+/// Headers that tell what is left of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// How many calls are left.
+    pub calls: &'static str,
+    /// When there are more again, in seconds: from 1970, or from now where that is less.
+    pub reset: &'static str,
+}
+
+/// What a code means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Too many calls.
+    RateLimited,
+    /// Too many calls, and more come not before this long.
+    Exhausted(Duration),
+    /// The provider is at the same object already, and did not begin.
+    Busy,
+    /// The access token is not accepted; a new one may be.
+    TokenRefused,
+    /// The grant is over.
+    GrantEnded,
+    /// The grant does not cover this.
+    ScopeMissing,
+    /// No such thing.
+    NotFound,
+    /// It contradicts something.
+    Conflict,
+    /// The provider fails.
+    Down,
+    /// It says no, in these words for a person; none if they are empty.
+    Rejected(&'static str),
+}
+
+/// The longest code that is kept.
+const MAX_CODE: usize = 64;
+/// Seconds below this count from now: as a date they would be in 1970.
+const EPOCH: i64 = 100_000_000;
+
+impl Api {
+    /// An API by the book: statuses tell what answers mean, and nothing is known of limits.
+    pub const fn new(base: &'static str) -> Self {
+        Self {
+            base,
+            idempotent: false,
+            headers: &[],
+            failed: None,
+            codes: &[],
+            classes: &[],
+            forbidden: Class::ScopeMissing,
+            should_retry: None,
+            wait_in_text: None,
+            limited_by: None,
+            left: None,
+            limits: &[],
+            test_credentials: &[],
+        }
+    }
+
+    /// What an answer means.
+    pub fn meaning(&self, reply: &Reply, now: Timestamp) -> Result<(), Failure> {
+        // Nothing changed since what the caller has.
+        if reply.status == 304 {
+            return Ok(());
+        }
+        let body: Option<Value> =
+            (self.failed.is_some() || !reply.is_success()).then(|| serde_json::from_slice(&reply.body).ok()).flatten();
+        if reply.is_success() {
+            let Some(flag) = self.failed else { return Ok(()) };
+            match body.as_ref().and_then(|body| body.pointer(flag.pointer)) {
+                Some(Value::Bool(true)) => return Ok(()),
+                Some(Value::Bool(false)) => {}
+                // A page of some proxy, or half an answer.
+                _ => return Err(Failure::Unreadable),
+            }
+        }
+        let wait = retry_after(reply, now).or_else(|| self.wait_in_text(body.as_ref()?, now));
+        let codes = || self.all_codes(body.as_ref());
+        let class =
+            codes().find_map(|code| self.classes.iter().find(|(known, _)| *known == code)).map(|(_, class)| *class);
+        let code = codes().next();
+        Err(match (class, reply.status) {
+            (Some(class), _) => class.failure(wait, code),
+            (None, 429) => Failure::RateLimited(wait),
+            (None, 401) => Failure::TokenRefused,
+            (None, 403) => self.forbidden.failure(wait, code),
+            (None, 404) => Failure::NotFound,
+            (None, 410) => Failure::Gone,
+            (None, 409 | 412) => Failure::Conflict,
+            // 424: what the provider itself depends on fails. 425: it is too early, as it says.
+            (None, 408 | 424 | 425 | 500..) => Failure::Down(wait),
+            (None, 300..=399) => {
+                Class::Rejected("The answer leads to another address, which is not followed.").failure(wait, code)
+            }
+            (None, _) => Class::Rejected("").failure(wait, code),
+        })
+    }
+
+    fn all_codes<'b>(&self, body: Option<&'b Value>) -> impl Iterator<Item = &'b str> {
+        self.codes.iter().filter_map(move |pointer| body?.pointer(pointer)?.as_str())
+    }
+
+    fn wait_in_text(&self, body: &Value, now: Timestamp) -> Option<Duration> {
+        let (pointer, before) = self.wait_in_text?;
+        let (_, time) = body.pointer(pointer)?.as_str()?.split_once(before)?;
+        Some(until(time.split_whitespace().next()?.parse().ok()?, now))
+    }
+
+    /// What the provider says about sending the call again.
+    pub fn told_to_retry(&self, reply: &Reply) -> Option<bool> {
+        reply.header(self.should_retry?)?.parse().ok()
+    }
+
+    /// Whether a credential is one for testing.
+    pub fn is_test(&self, credential: &str) -> bool {
+        self.test_credentials.iter().any(|prefix| credential.starts_with(prefix))
+    }
+
+    /// The buckets that a call takes from; none if it does not go to this API.
+    pub fn buckets(&self, owner: (&str, &str), request: &Request, test: bool, rates: &Rates) -> Vec<Bucket> {
+        let path = request.url.strip_prefix(self.base).filter(|_| !self.limits.is_empty());
+        path.map(|path| limit::buckets(self.limits, owner, (request, path), test, rates)).unwrap_or_default()
+    }
+
+    /// How long an answer closes a bucket for, and which of `buckets` it is. A limit of another kind, such as one on calls at the
+    /// same time, closes none.
+    pub fn closes<'b>(
+        &self,
+        reply: &Reply,
+        failure: Option<&Failure>,
+        buckets: &'b [Bucket],
+        now: Timestamp,
+    ) -> Option<(&'b Bucket, Duration)> {
+        if let Some(Failure::RateLimited(wait)) = failure {
+            let body: Option<Value> = serde_json::from_slice(&reply.body).ok();
+            let header = self.limited_by.and_then(|name| reply.header(name));
+            let reason = header.or_else(|| self.all_codes(body.as_ref()).next());
+            let named = buckets.iter().find(|bucket| reason.is_some_and(|reason| bucket.reasons.contains(&reason)));
+            let bucket = if header.is_some() { named } else { named.or(buckets.first()) };
+            return bucket.map(|bucket| (bucket, wait.unwrap_or(Duration::from_secs(1))));
+        }
+        Some((buckets.first()?, self.left?.reset(&reply.headers, now)?))
+    }
+}
+
+impl Left {
+    /// How long nothing is left for.
+    fn reset(&self, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+        let number = |name| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
+        let seconds = number(self.reset).filter(|_| number(self.calls) == Some(0))?;
+        let from = if seconds < EPOCH { now.as_second() } else { 0 };
+        Some(until(Timestamp::from_second(from.saturating_add(seconds)).ok()?, now))
+    }
+}
+
+impl Class {
+    fn failure(self, wait: Option<Duration>, code: Option<&str>) -> Failure {
+        match self {
+            Self::RateLimited => Failure::RateLimited(wait),
+            Self::Exhausted(least) => Failure::RateLimited(Some(wait.unwrap_or_default().max(least))),
+            Self::Busy => Failure::Busy,
+            Self::TokenRefused => Failure::TokenRefused,
+            Self::GrantEnded => Failure::GrantEnded,
+            Self::ScopeMissing => Failure::ScopeMissing,
+            Self::NotFound => Failure::NotFound,
+            Self::Conflict => Failure::Conflict,
+            Self::Down => Failure::Down(wait),
+            Self::Rejected(words) => {
+                // Only what looks like a code: the rest of an answer may be anybody's words.
+                let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+                let code = code.unwrap_or_default().chars().filter(|c| legal(*c)).take(MAX_CODE).collect();
+                Failure::Rejected { words: (!words.is_empty()).then_some(words), code }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+    use crate::{
+        limit::{Counts, With},
+        rate::Rate,
+    };
+
+    const fn limit(name: &'static str, reasons: &'static [&'static str]) -> Limit {
+        let rate = Rate::per_second(1, 1);
+        Limit { name, counts: Counts::All, per: &[], with: With::Any, rate, costs: &[], reasons }
+    }
+
+    const API: Api = Api {
+        failed: Some(Flag { pointer: "/ok" }),
+        codes: &["/error"],
+        classes: &[
+            ("ratelimited", Class::RateLimited),
+            ("daily", Class::Exhausted(Duration::from_hours(1))),
+            ("channel_not_found", Class::Rejected("There is no such channel.")),
+        ],
+        wait_in_text: Some(("/text", "Retry after ")),
+        limited_by: Some("x-reason"),
+        left: Some(Left { calls: "x-left", reset: "x-reset" }),
+        limits: &[limit("narrow", &["endpoint"]), limit("wide", &["global", "daily"])],
+        ..Api::new("https://slack.com/api")
+    };
+    const NOW: Timestamp = Timestamp::constant(1_795_428_000, 0);
+
+    fn reply(status: u16, body: &str, headers: &[(&'static str, &'static str)]) -> Reply {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        Reply { status, headers: headers.iter().map(pair).collect(), body: body.into() }
+    }
+
+    #[test]
+    fn an_error_inside_a_success_is_an_error() {
+        let meaning = |status, body| API.meaning(&reply(status, body, &[]), NOW);
+        assert_eq!(meaning(200, r#"{"ok":true}"#), Ok(()));
+        assert_eq!(meaning(200, r#"{"ok":false,"error":"ratelimited"}"#), Err(Failure::RateLimited(None)));
+        let rejected = Failure::Rejected { words: Some("There is no such channel."), code: "channel_not_found".into() };
+        assert_eq!(meaning(200, r#"{"ok":false,"error":"channel_not_found"}"#), Err(rejected));
+        assert_eq!(meaning(200, "<html>"), Err(Failure::Unreadable));
+        assert_eq!(meaning(503, "<html>"), Err(Failure::Down(None)));
+        assert_eq!(meaning(401, ""), Err(Failure::TokenRefused));
+        assert_eq!(meaning(304, ""), Ok(()));
+        assert!(matches!(meaning(302, ""), Err(Failure::Rejected { words: Some(_), .. })));
+    }
+
+    #[test]
+    fn a_wait_may_stand_in_a_text_and_a_day_that_is_used_up_is_not_tried_every_second() {
+        let limited = |text: &str| {
+            let body = serde_json::json!({ "text": text, "ok": false }).to_string();
+            API.meaning(&reply(429, &body, &[]), NOW)
+        };
+        let soon = format!("Limit exceeded.  Retry after {}", NOW + Duration::from_secs(40));
+        assert_eq!(limited(&soon), Err(Failure::RateLimited(Some(Duration::from_secs(40)))));
+        assert_eq!(limited("Retry after lunch"), Err(Failure::RateLimited(None)));
+        let day = API.meaning(&reply(403, r#"{"error":"daily"}"#, &[("retry-after", "5")]), NOW);
+        assert_eq!(day, Err(Failure::RateLimited(Some(Duration::from_hours(1)))));
+    }
+
+    #[test]
+    fn the_limit_that_was_reached_is_closed_and_no_other() {
+        let request = Request::get("x", "https://slack.com/api/x");
+        let buckets = API.buckets(("slack", "T1"), &request, false, &Rates::default());
+        let closed = |status, body, headers: &[_]| {
+            let reply = reply(status, body, headers);
+            let failure = API.meaning(&reply, NOW).err();
+            let closed = API.closes(&reply, failure.as_ref(), &buckets, NOW);
+            closed.map(|(bucket, wait)| (bucket.key.trim_start_matches("slack#").to_owned(), wait.as_secs()))
+        };
+        let some = |name: &str, seconds| Some((name.to_owned(), seconds));
+        assert_eq!(closed(429, "", &[("retry-after", "7")]), some("narrow", 7));
+        assert_eq!(closed(429, "", &[("x-reason", "global")]), some("wide", 1));
+        assert_eq!(closed(429, "", &[("x-reason", "concurrency")]), None, "waiting does not help there");
+        assert_eq!(closed(429, r#"{"error":"daily"}"#, &[]), some("wide", 3600));
+        assert_eq!(closed(200, r#"{"ok":true}"#, &[("x-left", "0"), ("x-reset", "30")]), some("narrow", 30));
+        assert_eq!(closed(200, r#"{"ok":true}"#, &[("x-left", "0"), ("x-reset", "1795428009")]), some("narrow", 9));
+        assert_eq!(closed(200, r#"{"ok":true}"#, &[("x-left", "1"), ("x-reset", "30")]), None);
+        assert_eq!(closed(503, "", &[]), None);
+    }
+}

@@ -1,0 +1,224 @@
+//! Why a call did not work: one closed set, each with a sentence for the person who asked, one for whoever runs this, what to do
+//! next, and when trying again makes sense.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::error::{Kind, Problem};
+
+/// A call did not work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Too many calls; not before this long, if anybody says so: the provider, or our own pacing.
+    #[error("rate limited")]
+    RateLimited(Option<Duration>),
+    /// The provider is at the same object already. Nothing was carried out.
+    #[error("the provider is busy with the same object")]
+    Busy,
+    /// The access token is not accepted.
+    #[error("the access token is not accepted")]
+    TokenRefused,
+    /// The grant is over.
+    #[error("the grant is over")]
+    GrantEnded,
+    /// The grant does not cover this.
+    #[error("the grant does not cover this")]
+    ScopeMissing,
+    /// No such thing.
+    #[error("there is no such thing")]
+    NotFound,
+    /// There is no such thing any more.
+    #[error("it is gone")]
+    Gone,
+    /// It contradicts something.
+    #[error("it contradicts something that exists")]
+    Conflict,
+    /// The provider says no. The words are ours; the code is the provider's, for operators.
+    #[error("rejected ({code})")]
+    Rejected {
+        /// For a person.
+        words: Option<&'static str>,
+        /// The provider's; empty if it names none.
+        code: String,
+    },
+    /// The provider fails or does not answer; not before this long, if it says so.
+    #[error("the provider is down")]
+    Down(Option<Duration>),
+    /// The provider can't be reached. Nothing was carried out.
+    #[error("the provider can't be reached")]
+    Unreached,
+    /// The answer is not what the provider documents.
+    #[error("the answer is not what the provider documents")]
+    Unreadable,
+    /// Not sent at all: the address is not the provider's.
+    #[error("the address is not one of the provider's")]
+    Forbidden,
+}
+
+impl Failure {
+    /// Its kind.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::RateLimited(_) => Kind::RateLimited,
+            Self::TokenRefused | Self::GrantEnded => Kind::ReconnectRequired,
+            Self::ScopeMissing => Kind::ScopeMissing,
+            Self::NotFound | Self::Gone | Self::Rejected { .. } => Kind::ProviderRejected,
+            Self::Busy | Self::Conflict => Kind::Conflict,
+            Self::Down(_) | Self::Unreached | Self::Unreadable => Kind::ProviderDown,
+            Self::Forbidden => Kind::InvalidRequest,
+        }
+    }
+
+    /// Whether the same call may work later without anybody doing anything.
+    pub const fn passes(&self) -> bool {
+        matches!(self, Self::RateLimited(_) | Self::Busy | Self::Down(_) | Self::Unreached | Self::Unreadable)
+    }
+
+    /// Whether the call may have been carried out all the same. A refusal is no execution; a failure in the middle may be one.
+    pub const fn may_be_done(&self) -> bool {
+        matches!(self, Self::Down(_) | Self::Unreadable)
+    }
+
+    /// How long to wait at least, if the provider said so.
+    pub const fn wait(&self) -> Option<Duration> {
+        if let Self::RateLimited(wait) | Self::Down(wait) = self { *wait } else { None }
+    }
+
+    /// How long to wait before trying again makes sense; none if only a change helps.
+    pub const fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited(Some(wait)) | Self::Down(Some(wait)) => Some(*wait),
+            Self::Busy => Some(Duration::from_secs(5)),
+            Self::RateLimited(None) | Self::Down(None) | Self::Unreached => Some(Duration::from_mins(1)),
+            Self::Unreadable => Some(Duration::from_mins(5)),
+            Self::TokenRefused
+            | Self::GrantEnded
+            | Self::ScopeMissing
+            | Self::NotFound
+            | Self::Gone
+            | Self::Conflict
+            | Self::Rejected { .. }
+            | Self::Forbidden => None,
+        }
+    }
+
+    /// For the person who asked; `name` is the provider's.
+    pub fn problem(&self, name: &str, now: Timestamp) -> Problem {
+        let retry_at = self.patience().and_then(|wait| now.checked_add(wait).ok());
+        let (message, next_action) = match self {
+            Self::RateLimited(_) => {
+                let at = retry_at.unwrap_or(now);
+                let today = at.strftime("%F").to_string() == now.strftime("%F").to_string();
+                let at = at.strftime(if today { "at %H:%M" } else { "on %-d %B at %H:%M" });
+                (format!("{name} asked us to slow down. We continue {at} UTC."), "Wait until then.".to_owned())
+            }
+            Self::Busy => {
+                (format!("{name} is still at work on the same thing."), "Wait a moment and try again.".to_owned())
+            }
+            Self::TokenRefused | Self::GrantEnded => {
+                (format!("{name} has ended our access."), format!("Connect {name} again."))
+            }
+            Self::ScopeMissing => (
+                format!("The permission for this was not given to us at {name}."),
+                format!("Connect {name} again and allow everything that is asked for."),
+            ),
+            Self::NotFound => (
+                format!("{name} does not find what was asked for."),
+                "Check the names and ids in the request.".to_owned(),
+            ),
+            Self::Gone => {
+                (format!("What was asked for is gone at {name}."), "Check the names and ids in the request.".to_owned())
+            }
+            Self::Conflict => {
+                (format!("{name} says that this contradicts something that exists."), "Check what is there.".to_owned())
+            }
+            Self::Rejected { words: Some(words), .. } => ((*words).to_owned(), "Change that and try again.".to_owned()),
+            Self::Rejected { words: None, code } if code.is_empty() => {
+                (format!("{name} did not accept this."), "Check the request.".to_owned())
+            }
+            Self::Rejected { words: None, code } => {
+                (format!("{name} did not accept this."), format!("Check the request; {name} names the reason {code}."))
+            }
+            Self::Down(_) | Self::Unreached | Self::Unreadable => {
+                (format!("{name} has trouble answering."), "Try again in a few minutes.".to_owned())
+            }
+            Self::Forbidden => {
+                (format!("This address is not one of {name}."), "Check the path of the request.".to_owned())
+            }
+        };
+        Problem { retry_at, ..Problem::new(self.kind(), message, next_action) }
+    }
+
+    /// For whoever runs this: in the log of calls, and with what is dead-lettered.
+    pub fn operator(&self, name: &str) -> String {
+        match self {
+            Self::RateLimited(_) => format!(
+                "{name} or our pacing of it lets no more calls through for now; if this stays, ask {name} for a higher limit \
+                 and set it in RateLimits."
+            ),
+            Self::Busy => {
+                format!("{name} is at work on the same object for another call; calls for it come too close.")
+            }
+            Self::TokenRefused => format!("{name} does not accept an access token; a refresh follows."),
+            Self::GrantEnded => format!("{name} has ended a grant; only its user can give another one."),
+            Self::ScopeMissing => {
+                format!("A grant at {name} lacks a scope; its user left it out, or the app asks for too few.")
+            }
+            Self::NotFound | Self::Gone => format!("{name} does not have what was asked for."),
+            Self::Conflict => {
+                format!("{name} has something that contradicts a call, such as the same key for another one.")
+            }
+            Self::Rejected { code, .. } if code.is_empty() => format!("{name} rejected a call and names no reason."),
+            Self::Rejected { code, .. } => format!("{name} rejected a call; its reason is {code}."),
+            Self::Down(_) => format!("{name} fails or does not answer; look at its status page if this stays."),
+            Self::Unreached => {
+                format!("There is no connection to {name}; look at its status page, then at our network.")
+            }
+            Self::Unreadable => format!("{name} answers something else than it documents; its API may have changed."),
+            Self::Forbidden => format!("A call was to leave {name}'s own addresses, and was not sent."),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_has_sentences_without_a_status_code_and_a_next_step() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let all = [
+            Failure::RateLimited(None),
+            Failure::RateLimited(Some(Duration::from_mins(1))),
+            Failure::Busy,
+            Failure::TokenRefused,
+            Failure::GrantEnded,
+            Failure::ScopeMissing,
+            Failure::NotFound,
+            Failure::Gone,
+            Failure::Conflict,
+            Failure::Rejected { words: None, code: "x_y".into() },
+            Failure::Rejected { words: None, code: String::new() },
+            Failure::Rejected { words: Some("The card was declined."), code: "card_declined".into() },
+            Failure::Down(None),
+            Failure::Down(Some(Duration::from_mins(1))),
+            Failure::Unreached,
+            Failure::Unreadable,
+            Failure::Forbidden,
+        ];
+        for failure in all {
+            let problem = failure.problem("Slack", at(50_700));
+            assert!(problem.message.ends_with('.') && problem.next_action.ends_with('.'), "{problem:?}");
+            assert!(failure.operator("Slack").ends_with('.'), "{failure:?}");
+            for code in ["400", "401", "403", "404", "409", "410", "422", "429", "500", "502", "503"] {
+                assert!(!problem.message.contains(code) && !failure.operator("Slack").contains(code), "{problem:?}");
+            }
+            assert_eq!(problem.retry_at.is_some(), failure.passes(), "{problem:?}");
+        }
+        let slow = Failure::RateLimited(Some(Duration::from_mins(1))).problem("Slack", at(50_640));
+        assert_eq!(slow.message, "Slack asked us to slow down. We continue at 14:05 UTC.");
+        let tomorrow = Failure::RateLimited(Some(Duration::from_hours(20))).problem("Slack", at(50_640));
+        assert_eq!(tomorrow.message, "Slack asked us to slow down. We continue on 2 January at 10:04 UTC.");
+    }
+}

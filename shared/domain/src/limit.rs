@@ -1,0 +1,278 @@
+//! A provider's limits on calls, as data, and the buckets that a call takes from.
+//!
+//! *Invariant:* the key of a bucket names provider, limit and whoever shares it, so no tenant spends what is another's.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use serde_json::Value;
+
+use crate::{
+    call::{Request, segment},
+    rate::Rate,
+};
+
+/// A limit.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// Its name: in the keys of buckets, and where a deployment sets another rate.
+    pub name: &'static str,
+    /// The calls that it counts.
+    pub counts: Counts,
+    /// What calls must have in common to be counted together, besides the app.
+    pub per: &'static [Per],
+    /// The credentials that it is for.
+    pub with: With,
+    /// How many it lets through.
+    pub rate: Rate,
+    /// Units that calls cost, by pattern; the first that matches counts, and without any it is 1.
+    pub costs: &'static [(&'static str, u32)],
+    /// Codes or reasons with which the provider says that this limit was reached, where it has several.
+    pub reasons: &'static [&'static str],
+}
+
+/// Which calls a limit counts. Patterns are paths after the API's base, with `*` for any segment and `**` at the end for any
+/// rest; a method and a space may stand before.
+#[derive(Debug, Clone, Copy)]
+pub enum Counts {
+    /// All.
+    All,
+    /// Those of these patterns.
+    Of(&'static [&'static str]),
+    /// Those that no [`Counts::Of`] of the same provider names.
+    Rest,
+}
+
+/// Which credentials a limit is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum With {
+    /// All.
+    Any,
+    /// Those for testing.
+    Test,
+    /// The others.
+    Live,
+}
+
+/// What calls have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Per {
+    /// The account at the provider, whoever of our users connected it.
+    Account,
+    /// The method.
+    Method,
+    /// The path's first so many segments.
+    Path(usize),
+    /// A field of the body.
+    Field(&'static str),
+}
+
+/// A bucket that a call takes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its key.
+    pub key: String,
+    /// Its rate.
+    pub rate: Rate,
+    /// What the call takes.
+    pub cost: u32,
+    /// See [`Limit::reasons`].
+    pub reasons: &'static [&'static str],
+}
+
+/// Rates that a deployment sets in place of the provider's documented ones, by `provider/limit`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rates(BTreeMap<String, Rate>);
+
+/// The longest part of a key that is a caller's text. Texts that begin alike share a bucket, which only slows them.
+const MAX_PART: usize = 64;
+
+impl Rates {
+    /// Reads `slack/tier2=30/min stripe/account=500/s:500 …`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let pair = |pair: &str| {
+            let (name, rate) = pair.split_once('=')?;
+            Some((name.to_owned(), Rate::parse(rate)?))
+        };
+        let pairs = text.split_whitespace().map(|text| {
+            pair(text).ok_or_else(|| format!("{text:?} is not PROVIDER/LIMIT=N/s or N/min, with :BURST if need be"))
+        });
+        pairs.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The first name that is not known.
+    pub fn unknown(&self, known: impl Fn(&str) -> bool) -> Option<&str> {
+        self.0.keys().map(String::as_str).find(|name| !known(name))
+    }
+
+    fn of(&self, provider: &str, limit: &Limit) -> Rate {
+        // Hardly ever is one set.
+        if self.0.is_empty() {
+            return limit.rate;
+        }
+        self.0.get(&format!("{provider}/{}", limit.name)).copied().unwrap_or(limit.rate)
+    }
+}
+
+/// The buckets that a call takes from, the narrowest first, as the limits stand. `path` follows the API's base, and may have a
+/// query; `test` says whether the credential is one for testing.
+pub fn buckets(
+    limits: &'static [Limit],
+    (provider, account): (&str, &str),
+    (request, path): (&Request, &str),
+    test: bool,
+    rates: &Rates,
+) -> Vec<Bucket> {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let named = |patterns: &[&str]| patterns.iter().any(|pattern| matches(pattern, &request.method, path));
+    let counts = |limit: &&Limit| match limit.counts {
+        Counts::All => true,
+        Counts::Of(patterns) => named(patterns),
+        Counts::Rest => !limits.iter().any(|other| matches!(other.counts, Counts::Of(patterns) if named(patterns))),
+    };
+    let applies = |limit: &&Limit| match limit.with {
+        With::Any => true,
+        With::Test => test,
+        With::Live => !test,
+    };
+    let bucket = |limit: &'static Limit| {
+        let mut key = format!("{provider}#{}", limit.name);
+        for per in limit.per {
+            let part = match per {
+                Per::Account => account.to_owned(),
+                Per::Method => request.method.to_string(),
+                Per::Path(count) => path.split('/').skip(1).take(*count).collect::<Vec<_>>().join("/"),
+                Per::Field(pointer) => field(request, pointer).unwrap_or_default(),
+            };
+            let mut part = segment(&part).into_owned();
+            part.truncate(MAX_PART);
+            key.push('#');
+            key.push_str(&part);
+        }
+        let cost = limit.costs.iter().find(|(pattern, _)| matches(pattern, &request.method, path));
+        let cost = cost.map_or(1, |(_, cost)| *cost);
+        Bucket { key, rate: rates.of(provider, limit), cost, reasons: limit.reasons }
+    };
+    limits.iter().filter(applies).filter(counts).map(bucket).collect()
+}
+
+/// A field of a body, JSON or a form.
+fn field(request: &Request, pointer: &str) -> Option<String> {
+    let (kind, body) = request.body.as_ref()?;
+    if kind.starts_with("application/json") {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        return body.pointer(pointer)?.as_str().map(str::to_owned);
+    }
+    let name = pointer.trim_start_matches('/');
+    form_urlencoded::parse(body).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+fn matches(pattern: &str, method: &Method, path: &str) -> bool {
+    let (wanted, pattern) = pattern.split_once(' ').map_or((None, pattern), |(method, path)| (Some(method), path));
+    let mut parts = path.split('/');
+    for wanted in pattern.split('/') {
+        if wanted == "**" {
+            parts.by_ref().for_each(drop);
+            break;
+        }
+        match parts.next() {
+            Some(part) if wanted == "*" || wanted == part => {}
+            _ => return false,
+        }
+    }
+    parts.next().is_none() && wanted.is_none_or(|wanted| wanted == method.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const SLOW: Rate = Rate::per_second(1, 1);
+    const FAST: Rate = Rate::per_second(100, 100);
+    const LIMITS: &[Limit] = &[
+        Limit {
+            name: "channel",
+            counts: Counts::Of(&["POST /chat.post"]),
+            per: &[Per::Account, Per::Field("/channel")],
+            with: With::Any,
+            rate: SLOW,
+            costs: &[],
+            reasons: &[],
+        },
+        Limit {
+            name: "rest",
+            counts: Counts::Rest,
+            per: &[Per::Account, Per::Path(2)],
+            with: With::Any,
+            rate: SLOW,
+            costs: &[],
+            reasons: &[],
+        },
+        Limit {
+            name: "all",
+            counts: Counts::All,
+            per: &[],
+            with: With::Any,
+            rate: FAST,
+            costs: &[("GET /v1/*/x", 5), ("/**", 2)],
+            reasons: &[],
+        },
+        Limit {
+            name: "test",
+            counts: Counts::All,
+            per: &[Per::Method],
+            with: With::Test,
+            rate: SLOW,
+            costs: &[],
+            reasons: &[],
+        },
+    ];
+
+    fn keys(account: &str, request: &Request) -> Vec<(String, u32)> {
+        let path = request.url.strip_prefix("https://a").unwrap();
+        let found = buckets(LIMITS, ("p", account), (request, path), false, &Rates::default());
+        found.into_iter().map(|bucket| (bucket.key, bucket.cost)).collect()
+    }
+
+    #[test]
+    fn a_call_takes_from_every_bucket_that_counts_it_and_the_rest_from_the_rest() {
+        let post = |body: Value| Request::post("x", "https://a/chat.post?x=1").json(&body);
+        assert_eq!(
+            keys("T1", &post(json!({"channel": "C1"}))),
+            [("p#channel#T1#C1".to_owned(), 1), ("p#all".to_owned(), 2)]
+        );
+        let form = Request::post("x", "https://a/chat.post").form([("channel", "C#2"), ("text", "x")]);
+        assert_eq!(keys("T1", &form)[0].0, "p#channel#T1#C%232", "a channel can't name another bucket");
+        let get = Request::get("x", "https://a/v1/customers/x/y");
+        assert_eq!(keys("T1", &get), [("p#rest#T1#v1%2Fcustomers".to_owned(), 1), ("p#all".to_owned(), 2)]);
+        assert_eq!(keys("T1", &Request::get("x", "https://a/v1/customers/x"))[1].1, 5);
+        assert_eq!(keys("T1", &Request::get("x", "https://a/chat.post")).len(), 2, "the method counts");
+    }
+
+    #[test]
+    fn tenants_share_nothing_but_the_apps_own_limit() {
+        let get = Request::get("x", "https://a/v1/x");
+        let (one, other) = (keys("T1", &get), keys("T2", &get));
+        assert_ne!(one[0], other[0]);
+        assert_eq!(one[1], other[1]);
+        let long = keys(&"ä".repeat(500), &get);
+        assert!(long[0].0.len() < 200, "{long:?}");
+    }
+
+    #[test]
+    fn a_deployment_sets_other_rates_and_test_credentials_have_their_own() {
+        let get = Request::get("x", "https://a/v1/x");
+        let of = |test, rates: &Rates| buckets(LIMITS, ("p", "T"), (&get, "/v1/x"), test, rates);
+        assert_eq!(of(false, &Rates::default()).len(), 2);
+        let test = of(true, &Rates::default());
+        assert_eq!((test[1].rate, test[2].rate, test[2].key.as_str()), (FAST, SLOW, "p#test#GET"));
+        let set = Rates::parse("p/all=7/s  p/rest=1/min").unwrap();
+        assert_eq!(of(true, &set)[1].rate, Rate::per_second(7, 7));
+        assert_eq!(set.unknown(|name| name == "p/all"), Some("p/rest"));
+        for wrong in ["p/all", "p/all=7", "p/all=x/s", "=", "p/all=1/s:x"] {
+            assert!(Rates::parse(wrong).unwrap_err().contains(wrong), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const SECOND: i64 = 1_000_000;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A provider's bucket, enforced exactly.
+struct Provider {
+    rate: f64,
+    burst: f64,
+    level: f64,
+    at: i64,
+}
+
+impl Provider {
+    fn new(rate: u32, burst: u32) -> Self {
+        Self { rate: rate.into(), burst: burst.into(), level: burst.into(), at: 0 }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "microseconds of a few minutes")]
+    fn lets_through(&mut self, cost: u32, now: i64) -> bool {
+        let passed = (now - self.at) as f64 / SECOND as f64;
+        self.level = (self.level + passed * self.rate).min(self.burst);
+        self.at = now;
+        let enough = self.level + 1e-6 >= f64::from(cost);
+        if enough {
+            self.level -= f64::from(cost);
+        }
+        enough
+    }
+}
+
+/// Processes that call one after the other as fast as they may, with pauses; the arrivals at the provider, and the writes.
+fn run(rate: Rate, cost: u32, processes: usize, seconds: i64, noise: &[i64]) -> (Vec<i64>, usize) {
+    let mut random = noise.iter().copied().cycle();
+    let mut noise = move || random.next().unwrap_or_default();
+    let mut next: Option<i64> = None;
+    let mut writes = 0;
+    let mut arrivals = Vec::new();
+    let mut open: Vec<(i64, Share)> = (0..processes).map(|_| (noise(), Share::default())).collect();
+    while let Some((now, share)) = open.iter_mut().min_by_key(|(now, _)| *now) {
+        if *now > seconds * SECOND {
+            break;
+        }
+        let Some(at) = share.take(rate, cost, *now) else {
+            writes += 1;
+            let ask = share.ask(rate, cost, *now, PATIENCE);
+            match ask.of(next) {
+                Ok(first) => {
+                    next = Some(first + ask.advance);
+                    share.leased(first, ask.units, *now);
+                }
+                Err(full) => {
+                    share.closed(full);
+                    *now = full - micros(PATIENCE);
+                }
+            }
+            continue;
+        };
+        arrivals.push(at + noise());
+        *now = at + 2 * noise();
+    }
+    arrivals.sort_unstable();
+    (arrivals, writes)
+}
+
+fn refused(rate: (u32, u32), cost: u32, arrivals: &[i64]) -> usize {
+    let mut provider = Provider::new(rate.0, rate.1);
+    arrivals.iter().filter(|at| !provider.lets_through(cost, **at)).count()
+}
+
+#[test]
+fn eight_processes_at_a_limit_of_twenty_keep_it_use_it_and_write_little() {
+    let noise = [3_000, 11_000, 7_000, 23_000, 5_000];
+    let (arrivals, writes) = run(Rate::per_second(20, 20), 1, 8, 30, &noise);
+    assert_eq!(refused((20, 20), 1, &arrivals), 0);
+    let late = arrivals.iter().filter(|at| (5 * SECOND..25 * SECOND).contains(*at)).count();
+    assert!(late >= 20 * 20 * 9 / 10, "{late} of {} in 20 s", 20 * 20);
+    assert!(writes * 4 <= arrivals.len(), "{writes} writes for {} calls", arrivals.len());
+}
+
+#[test]
+fn forty_processes_still_all_get_their_turn() {
+    let (arrivals, _) = run(Rate::per_second(20, 20), 1, 40, 20, &[10_000, 20_000]);
+    assert_eq!(refused((20, 20), 1, &arrivals), 0);
+    assert!(arrivals.len() >= 20 * 18, "{}", arrivals.len());
+}
+
+#[test]
+fn a_rate_is_read_as_people_write_it() {
+    assert_eq!(Rate::parse("20/s"), Some(Rate::per_second(20, 20)));
+    assert_eq!(Rate::parse("20/min"), Some(Rate::per_minute(20, 1)));
+    assert_eq!(Rate::parse("600/min:60"), Some(Rate::per_minute(600, 60)));
+    for wrong in ["", "20", "20/h", "0/s", "-1/s", "20/s:0", "20/s:", "a/s", "99999999/s"] {
+        assert_eq!(Rate::parse(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
+fn a_slot_that_was_not_used_in_time_lapses_and_the_next_lease_is_smaller() {
+    let rate = Rate::per_second(20, 20);
+    let mut share = Share { want: 4, ..Share::default() };
+    share.leased(0, 4, 0);
+    assert_eq!(share.take(rate, 1, 0), Some(0));
+    assert_eq!(share.take(rate, 1, 10 * SECOND), None, "ten seconds late");
+    assert_eq!(share.ask(rate, 1, 10 * SECOND, PATIENCE).units, 1);
+}
+
+#[test]
+fn a_closed_bucket_is_not_asked_again_before_it_is_of_use() {
+    let mut share = Share::default();
+    share.leased(0, 4, 0);
+    share.closed(30 * SECOND);
+    assert_eq!(share.take(Rate::per_second(20, 20), 1, 0), None);
+    assert_eq!(share.full(0, PATIENCE), Some(Duration::from_secs(30)));
+    assert_eq!(share.full(26 * SECOND, PATIENCE), None);
+}
+
+proptest! {
+    /// Whatever the rate, with a burst of a quarter of a second or more, whatever the cost, the number of processes, their pauses and the delays on the way.
+    #[test]
+    fn together_they_never_send_what_the_provider_refuses(
+        (units, burst) in (2u32..200).prop_flat_map(|units| (Just(units), units / 4 + 4..units * 2 + 5)),
+        cost in 1u32..3,
+        processes in 1usize..12,
+        noise in proptest::collection::vec(0i64..1_000, 1..50),
+    ) {
+        let rate = Rate::per_second(units, burst);
+        // Delays stay within what the rate allows to be lost on the way.
+        let most = rate.grace() / 2;
+        let noise: Vec<_> = noise.into_iter().map(|part| part * most / 1_000).collect();
+        let (arrivals, _) = run(rate, cost, processes, 10, &noise);
+        prop_assert_eq!(refused((units, burst), cost, &arrivals), 0);
+    }
+}

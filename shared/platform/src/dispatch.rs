@@ -1,0 +1,210 @@
+//! One path for all calls to providers: pace, send, understand, retry, count, log.
+//!
+//! *Invariant:* whoever calls, for whatever, goes through [`Dispatch::send`]; what may have been carried out is not sent again
+//! unless that is safe, and no wait outlives the deadline.
+
+use std::time::{Duration, Instant};
+
+use domain::{
+    Failure, Reply, Request,
+    call::{
+        Callee, Repeat,
+        retry::{Attempt, MAX_PAUSE, until},
+    },
+    grant::OAuth,
+    limit::{Bucket, Rates},
+};
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+
+use crate::{
+    clock,
+    health::{Health, Observed},
+    outbound::{Authorization, Outbound, SendError},
+    pace::{Full, Pace},
+};
+
+/// How long one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(10);
+/// Left of the time when no attempt is begun any more.
+const MARGIN: Duration = Duration::from_millis(500);
+/// What the caller asked for was too much.
+const TOO_LONG: &str = "The answer is larger than what can be passed on; ask for less at a time.";
+
+/// Makes calls.
+#[derive(Debug)]
+pub struct Dispatch {
+    /// The wire.
+    pub outbound: Outbound,
+    /// Counts.
+    pub health: Health,
+    /// Waits for turns.
+    pub pace: Pace,
+    /// Rates that this deployment sets.
+    pub rates: Rates,
+}
+
+/// A call as it is to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// Whose API.
+    pub callee: &'a Callee,
+    /// What.
+    pub request: &'a Request,
+    /// By what right.
+    pub authorization: Authorization<'a>,
+    /// The account whose limits count it. Without one it is not paced: the account is not known yet, or it is the app's own call.
+    pub account: Option<&'a str>,
+    /// Who answers.
+    pub at: At,
+    /// When everything must be over.
+    pub deadline: Timestamp,
+}
+
+/// Who answers a call, and so how the answer is understood.
+#[derive(Debug, Clone, Copy)]
+pub enum At {
+    /// The API.
+    Api,
+    /// The endpoint of tokens. What it says about a grant is for [`OAuth::read`]; here counts whether it answers at all.
+    Tokens(&'static OAuth),
+}
+
+/// A call did not work; with the answer, if there was one.
+#[derive(Debug)]
+pub struct Failed(pub Failure, pub Option<Box<Reply>>);
+
+impl Dispatch {
+    /// Makes a call.
+    pub async fn send(&self, call: Outgoing<'_>) -> Result<Reply, Failed> {
+        let buckets = self.buckets(call);
+        let (mut attempt, mut free) = (1, call.request.repeat == Repeat::Safe);
+        loop {
+            let paced = self.turn(call, &buckets).await?;
+            let began = Instant::now();
+            let sent = self.once(call).await;
+            let closed = matches!(sent, Err(SendError::Closed));
+            let now = clock::now();
+            let outcome = understood(call, sent, now);
+            self.observe(call, (attempt, began.elapsed(), paced), &outcome, now);
+            self.heed(call, &outcome, &buckets, now).await;
+            let failed = match outcome {
+                Ok(reply) => return Ok(reply),
+                Err(failed) => failed,
+            };
+            // A connection that was closed while it was idle, as behind a frozen sandbox, costs no attempt and no pause.
+            if closed && std::mem::take(&mut free) {
+                continue;
+            }
+            let pause = again(call, attempt, &failed).filter(|pause| *pause + MARGIN < left(call.deadline));
+            let Some(pause) = pause else { return Err(failed) };
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    fn buckets(&self, call: Outgoing<'_>) -> Vec<Bucket> {
+        let Some(account) = call.account else { return Vec::new() };
+        let Callee { id, api, .. } = *call.callee;
+        let test = matches!(call.authorization, Authorization::Bearer(token) if api.is_test(token.expose_secret()));
+        api.buckets((id, account), call.request, test, &self.rates)
+    }
+
+    /// Waits for the call's turn. How long that took.
+    async fn turn(&self, call: Outgoing<'_>, buckets: &[Bucket]) -> Result<Duration, Failed> {
+        let patience = MAX_PAUSE.min(left(call.deadline).saturating_sub(MARGIN));
+        self.pace.turn(buckets, patience).await.map_err(|Full(wait)| {
+            let (service, wait_ms) = (call.callee.id, milliseconds(wait));
+            tracing::info!(service, endpoint = %call.request.endpoint, wait_ms, "not called: no turn in time");
+            Failed(Failure::RateLimited(Some(wait)), None)
+        })
+    }
+
+    /// One attempt.
+    async fn once(&self, call: Outgoing<'_>) -> Result<Reply, SendError> {
+        let timeout = ATTEMPT.min(left(call.deadline).saturating_sub(MARGIN));
+        let headers = match call.at {
+            At::Api => call.callee.api.headers,
+            At::Tokens(_) => &[],
+        };
+        self.outbound.send(call.request, headers, call.authorization, timeout).await
+    }
+
+    fn observe(
+        &self,
+        call: Outgoing<'_>,
+        (attempt, took, paced): (u32, Duration, Duration),
+        outcome: &Result<Reply, Failed>,
+        at: Timestamp,
+    ) {
+        let (service, name) = (call.callee.id, call.callee.name);
+        let failure = outcome.as_ref().err().map(|Failed(failure, _)| failure);
+        // Neither a wrong request nor a missing thing says anything about the provider's health.
+        let healthy = failure.is_none_or(|failure| !failure.passes() && *failure != Failure::GrantEnded);
+        let limited = matches!(failure, Some(Failure::RateLimited(_)));
+        self.health.count(Observed { service, healthy, limited, took, paced, at });
+        tracing::info!(
+            service,
+            endpoint = %call.request.endpoint,
+            status = answer(outcome).map_or(0, |reply| reply.status),
+            duration_ms = milliseconds(took),
+            paced_ms = milliseconds(paced),
+            attempt,
+            kind = failure.map(|failure| failure.kind().name()),
+            reason = failure.map(|failure| failure.operator(name)),
+            "called"
+        );
+    }
+
+    /// What the provider tells about its limits holds for all processes.
+    async fn heed(&self, call: Outgoing<'_>, outcome: &Result<Reply, Failed>, buckets: &[Bucket], now: Timestamp) {
+        let failure = outcome.as_ref().err().map(|Failed(failure, _)| failure);
+        let closed = answer(outcome).and_then(|reply| call.callee.api.closes(reply, failure, buckets, now));
+        if let Some((bucket, wait)) = closed {
+            self.pace.close(bucket, wait).await;
+        }
+    }
+}
+
+/// The answer, whatever it means.
+fn answer(outcome: &Result<Reply, Failed>) -> Option<&Reply> {
+    match outcome {
+        Ok(reply) => Some(reply),
+        Err(Failed(_, reply)) => reply.as_deref(),
+    }
+}
+
+/// After which pause it is sent again; `None` if it is not.
+fn again(call: Outgoing<'_>, number: u32, Failed(failure, reply): &Failed) -> Option<Duration> {
+    let told = reply.as_ref().and_then(|reply| call.callee.api.told_to_retry(reply));
+    Attempt { number, failure, told, repeat: call.request.repeat }.next(fastrand::f64())
+}
+
+/// What came of an attempt.
+fn understood(call: Outgoing<'_>, sent: Result<Reply, SendError>, now: Timestamp) -> Result<Reply, Failed> {
+    let reply = sent.map_err(|error| {
+        let failure = match error {
+            SendError::Forbidden => Failure::Forbidden,
+            SendError::NotSent => Failure::Unreached,
+            SendError::Closed | SendError::Late => Failure::Down(None),
+            SendError::TooLong => Failure::Rejected { words: Some(TOO_LONG), code: "too_large".to_owned() },
+        };
+        Failed(failure, None)
+    })?;
+    let meaning = match call.at {
+        At::Api => call.callee.api.meaning(&reply, now),
+        At::Tokens(oauth) => oauth.answered(&reply, now),
+    };
+    match meaning {
+        Ok(()) => Ok(reply),
+        Err(failure) => Err(Failed(failure, Some(Box::new(reply)))),
+    }
+}
+
+fn left(deadline: Timestamp) -> Duration {
+    until(deadline, clock::now())
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

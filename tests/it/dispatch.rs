@@ -1,0 +1,146 @@
+//! The one path of calls, against a provider that is a socket: what is sent again, and what that costs.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use domain::{
+    Failure, Request,
+    call::{Api, Callee},
+    limit::Rates,
+};
+use platform::{
+    clock,
+    dispatch::{At, Dispatch, Failed, Outgoing},
+    health::Health,
+    outbound::{Authorization, Outbound, Rewrites},
+    pace::Pace,
+};
+use tests::{Ground, start};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+const API: Api = Api::new("https://provider.example");
+const CALLEE: Callee =
+    Callee { id: "provider", name: "Provider", app: "provider", api: &API, oauth: None, credential: "key" };
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How a provider's connection treats its requests after the first.
+#[derive(Clone, Copy)]
+enum Later {
+    /// It was closed while it was idle.
+    Closed,
+    /// It takes the request and ends, as a middlebox that forgot it does.
+    Cut,
+}
+
+/// A provider that answers one request on each connection. How many requests it has read.
+async fn provider(later: Later) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let requests = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&requests);
+    start(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            start(connection(stream, later, Arc::clone(&count)));
+        }
+    });
+    (url, requests)
+}
+
+async fn connection(mut stream: TcpStream, later: Later, count: Arc<AtomicUsize>) {
+    let mut buffer = [0; 4096];
+    let mut read = async |stream: &mut TcpStream| {
+        let read = stream.read(&mut buffer).await.unwrap_or_default();
+        count.fetch_add(usize::from(read > 0), Ordering::SeqCst);
+    };
+    read(&mut stream).await;
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+    if matches!(later, Later::Cut) {
+        read(&mut stream).await;
+    }
+}
+
+fn dispatch(ground: &Ground, url: &str) -> Dispatch {
+    Dispatch {
+        outbound: Outbound::new(Rewrites::parse(&format!("{}={url}", API.base)).unwrap()).unwrap(),
+        health: Health::new(&ground.aws, "intertie-health"),
+        pace: Pace::new(&ground.aws, "intertie-rate-limits"),
+        rates: Rates::default(),
+    }
+}
+
+async fn send(dispatch: &Dispatch, request: &Request) -> Result<(), Failure> {
+    let call = Outgoing {
+        callee: &CALLEE,
+        request,
+        authorization: Authorization::None,
+        account: Some("A1"),
+        at: At::Api,
+        deadline: clock::now() + DEADLINE,
+    };
+    dispatch.send(call).await.map(|_| ()).map_err(|Failed(failure, _)| failure)
+}
+
+#[tokio::test]
+async fn a_connection_that_died_while_the_sandbox_was_frozen_costs_next_to_nothing() {
+    let ground = Ground::start().await;
+    for later in [Later::Closed, Later::Cut] {
+        let (url, requests) = provider(later).await;
+        let dispatch = dispatch(&ground, &url);
+        let get = Request::get("x", "https://provider.example/x");
+        send(&dispatch, &get).await.unwrap();
+        let began = Instant::now();
+        send(&dispatch, &get).await.unwrap();
+        let took = began.elapsed();
+        assert!(took < Duration::from_millis(50), "{took:?}");
+        let expected = if matches!(later, Later::Cut) { 3 } else { 2 };
+        assert_eq!(requests.load(Ordering::SeqCst), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_post_on_a_connection_that_died_under_it_is_not_repeated_and_one_that_never_left_is() {
+    let ground = Ground::start().await;
+    let post = Request::post("x", "https://provider.example/x").form([("a", "b")]);
+    let (url, requests) = provider(Later::Cut).await;
+    let cut = dispatch(&ground, &url);
+    send(&cut, &post).await.unwrap();
+    assert_eq!(send(&cut, &post).await, Err(Failure::Down(None)), "nobody knows if it was carried out");
+    assert_eq!(requests.load(Ordering::SeqCst), 2);
+    assert_eq!(send(&cut, &post.clone().safe()).await, Ok(()), "a new connection");
+    assert_eq!(send(&cut, &post.clone().safe()).await, Ok(()), "repeated, because it may be");
+
+    let nowhere = dispatch(&ground, "http://127.0.0.1:9");
+    let began = Instant::now();
+    assert_eq!(send(&nowhere, &post).await, Err(Failure::Unreached));
+    assert!(began.elapsed() > Duration::from_millis(1), "tried more than once, with pauses");
+}
+
+#[tokio::test]
+async fn a_dead_call_ends_with_its_deadline() {
+    let ground = Ground::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let dispatch = dispatch(&ground, &url);
+    let get = Request::get("x", "https://provider.example/x");
+    let began = Instant::now();
+    let deadline = clock::now() + Duration::from_secs(2);
+    let call = Outgoing {
+        callee: &CALLEE,
+        request: &get,
+        authorization: Authorization::None,
+        account: None,
+        at: At::Api,
+        deadline,
+    };
+    let Failed(failure, _) = dispatch.send(call).await.unwrap_err();
+    assert_eq!(failure, Failure::Down(None));
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}

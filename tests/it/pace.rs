@@ -1,0 +1,120 @@
+//! Slots of buckets: leased once, kept by all processes together, closed when the provider says so.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use domain::{
+    limit::Bucket,
+    rate::{Ask, Rate},
+};
+use futures_util::future::join_all;
+use platform::{
+    Aws,
+    aws::Patience,
+    pace::{Full, Pace},
+};
+use tests::Ground;
+
+const TABLE: &str = "intertie-rate-limits";
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn bucket(key: &str, rate: Rate) -> Bucket {
+    Bucket { key: key.to_owned(), rate, cost: 1, reasons: &[] }
+}
+
+/// Where the time line of a bucket stands, read past the code that moves it.
+async fn next_slot(ground: &Ground, key: &str) -> Option<i64> {
+    let key = aws_sdk_dynamodb::types::AttributeValue::S(key.to_owned());
+    let call = ground.clients.dynamodb.get_item().table_name(TABLE).key("bucket", key).consistent_read(true);
+    call.send().await.unwrap().item.map(|item| item["next_slot"].as_n().unwrap().parse().unwrap())
+}
+
+#[tokio::test]
+async fn of_many_processes_at_once_each_gets_slots_of_its_own() {
+    let ground = Ground::start().await;
+    let bucket = bucket("of-many", Rate::per_second(100, 10));
+    let processes: Vec<_> = (0..10).map(|_| Pace::new(&ground.aws, TABLE)).collect();
+    let start = Instant::now();
+    let calls = processes.iter().flat_map(|pace| std::iter::repeat_n(pace, 10));
+    let turns = join_all(calls.map(async |pace| {
+        pace.turn(std::slice::from_ref(&bucket), PATIENCE).await.unwrap();
+        start.elapsed()
+    }));
+    let mut turns = turns.await;
+    turns.sort_unstable();
+    // 100 calls at 100 a second, a few of them at once.
+    assert!(turns[99] >= Duration::from_millis(900), "{turns:?}");
+    let in_first_half_second = turns.iter().filter(|at| at.as_millis() < 500).count();
+    assert!(in_first_half_second <= 60, "{in_first_half_second}");
+}
+
+#[tokio::test]
+async fn the_table_decides_by_the_rule_of_the_arithmetic() {
+    let ground = Ground::start().await;
+    let rate = Rate::per_second(10, 10);
+    let patience = Duration::from_secs(2);
+    for ahead in [-60_000_000, -500_000, -300_000, 0, 700_000, 1_900_000, 2_500_000, 60_000_000_i64] {
+        let key = format!("rule-{ahead}");
+        let now = platform::clock::now().as_microsecond();
+        let put = ground.clients.dynamodb.put_item().table_name(TABLE);
+        let put = put.item("bucket", aws_sdk_dynamodb::types::AttributeValue::S(key.clone()));
+        let put = put.item("next_slot", aws_sdk_dynamodb::types::AttributeValue::N((now + ahead).to_string()));
+        put.send().await.unwrap();
+        let turn = Pace::new(&ground.aws, TABLE).turn(&[bucket(&key, rate)], patience).await;
+        let ask = Ask { units: 1, advance: 0, floor: now - 412_000, latest: now + 2_000_000 };
+        let moved = next_slot(&ground, &key).await.unwrap();
+        match ask.of(Some(now + ahead)) {
+            Ok(first) => {
+                turn.unwrap();
+                // The clock went on a little between the two.
+                let expected = first + rate.interval();
+                assert!((expected..expected + 400_000).contains(&moved), "{ahead}: {} off", moved - expected);
+            }
+            Err(full) => {
+                let Full(wait) = turn.unwrap_err();
+                assert_eq!(moved, now + ahead, "{ahead}: nothing was leased");
+                let off = full - now - i64::try_from(wait.as_micros()).unwrap();
+                assert!((0..400_000).contains(&off), "{ahead}: {off} off");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_provider_said_to_one_process_holds_for_all_and_for_no_other_bucket() {
+    let ground = Ground::start().await;
+    let [one, other] = [(); 2].map(|()| Pace::new(&ground.aws, TABLE));
+    let rate = Rate::per_second(50, 50);
+    let (limited, free) = (bucket("slack#tier2#T1", rate), bucket("slack#tier2#T2", rate));
+    for pace in [&one, &other] {
+        pace.turn(std::slice::from_ref(&limited), PATIENCE).await.unwrap();
+    }
+    one.close(&limited, Duration::from_secs(30)).await;
+    for pace in [&one, &other] {
+        let mut refused = BTreeSet::new();
+        // Slots that were leased before may still be used.
+        for _ in 0..5 {
+            refused.extend(
+                pace.turn(std::slice::from_ref(&limited), PATIENCE).await.err().map(|Full(wait)| wait.as_secs()),
+            );
+        }
+        assert!(!refused.is_empty() && refused.iter().all(|wait| (28..=30).contains(wait)), "{refused:?}");
+        let start = Instant::now();
+        pace.turn(std::slice::from_ref(&free), PATIENCE).await.unwrap();
+        assert!(start.elapsed() < Duration::from_secs(1), "another tenant waited for {:?}", start.elapsed());
+    }
+    // A shorter wait does not open it.
+    one.close(&limited, Duration::from_secs(1)).await;
+    assert!(Pace::new(&ground.aws, TABLE).turn(&[limited], PATIENCE).await.is_err());
+}
+
+#[tokio::test]
+async fn a_table_that_can_not_be_asked_stops_no_call() {
+    let nowhere = Aws::at("http://127.0.0.1:9", local::stack::REGION, "nobody", Patience::REQUEST);
+    let pace = Pace::new(&nowhere, TABLE);
+    let bucket = bucket("nowhere", Rate::per_second(1, 1));
+    pace.turn(std::slice::from_ref(&bucket), PATIENCE).await.unwrap();
+    pace.close(&bucket, Duration::from_secs(1)).await;
+}
