@@ -4,6 +4,7 @@
 //! *Invariant:* whatever is compared was measured in turns in the same run, so that the machine's noise hits both; and an
 //! answer other than the expected one ends the run, so that no figure is that of a failure.
 
+mod calls;
 mod events;
 mod figures;
 mod meter;
@@ -32,6 +33,9 @@ pub async fn run(options: &cli::Bench) -> Result<(), Failed> {
     say("Building release bootstraps …");
     let mut packages: Vec<_> = subjects.iter().map(|subject| subject.package).collect();
     packages.dedup();
+    // Measured with what makes calls.
+    let with_calls = packages.contains(&"api-proxy");
+    packages.extend(with_calls.then_some(calls::CALLER));
     let root = bootstraps::root();
     let bootstraps = Bootstraps::build(&root, Profile::Release, &packages).await.map_err(Failed::from)?;
     let folder = bootstraps::target_folder().map_err(Failed::from)?.join("local/bench");
@@ -54,7 +58,10 @@ pub async fn run(options: &cli::Bench) -> Result<(), Failed> {
     say(&format!("Measuring {} cold starts and {} warm events of each …", options.starts, options.events));
     bench.cold(options.starts).await?;
     bench.warm(options.events).await?;
-    let table = Table::new(bench.figures()?);
+    let mut table = Table::new(bench.figures()?);
+    if with_calls {
+        table.calls = Some(calls::measure(&cloud.template, &bootstraps, &endpoints, &folder).await?);
+    }
     table.lines().iter().for_each(|line| say(line));
     if let Some(file) = &options.json {
         let text = serde_json::to_string_pretty(&table).map_err(Failed::from)?;
