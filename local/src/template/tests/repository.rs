@@ -113,7 +113,7 @@ fn schedules_carry_json() {
 #[test]
 fn tables_keys_and_secrets_arrive_whole() {
     let template = load(&[]);
-    assert_eq!(template.tables.len(), 8);
+    assert_eq!(template.tables.len(), 9);
     assert!(template.tables.iter().all(|table| table.pitr && table.sse));
     let integrations = table(&template, "integrations");
     let key = |hash: &str, range: &str| KeySchema { hash: hash.to_owned(), range: Some(range.to_owned()) };
