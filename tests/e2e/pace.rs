@@ -13,11 +13,6 @@ const CALL: &str = "/proxy/stripe/v1/customers?limit=1";
 const PROCESSES: u32 = 8;
 const RATE: u32 = 20;
 
-async fn connect(guest: &Guest<'_>, key: &str) {
-    let (status, body) = guest.api(Method::POST, "/connect/stripe", &json!({ "api_key": key })).await;
-    assert_eq!(status, 201, "{body}");
-}
-
 /// When Stripe was called for customers, and how it answered.
 async fn called(guest: &Guest<'_>) -> Vec<(Timestamp, u64)> {
     let calls = guest.admin("stripe", Method::GET, "calls", &Value::Null).await;
@@ -29,7 +24,7 @@ async fn called(guest: &Guest<'_>) -> Vec<(Timestamp, u64)> {
 async fn eight_processes_share_a_limit_without_meeting_it_and_use_nine_tenths_of_it() {
     let stack = stack(&[FAST, &[("RateLimits", "stripe/test=20/s:20")]].concat()).await;
     let ada = Guest::new(&stack, "ada").await;
-    connect(&ada, "rk_test_sandbox").await;
+    ada.connect_stripe(json!({})).await;
     ada.settled("syncs").await;
     let limit = json!({ "match": "GET /v1/customers", "per_second": RATE, "burst": RATE });
     ada.admin("stripe", Method::POST, "limit", &limit).await;
@@ -67,12 +62,12 @@ async fn eight_processes_share_a_limit_without_meeting_it_and_use_nine_tenths_of
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_at_its_limit_slows_no_other() {
-    // Two messages an hour, in effect.
+    // After one call, there is a minute to wait.
     let stack = stack(&[FAST, &[("RateLimits", "slack/auth_test=1/min:2")]].concat()).await;
     let (ada, eve) = join(Guest::new(&stack, "ada"), Guest::new(&stack, "eve")).await;
     let call = async |guest: &Guest<'_>, path: &str| guest.api(Method::GET, path, &Value::Null).await;
     ada.connect("slack").await;
-    connect(&eve, "rk_test_sandbox").await;
+    eve.connect_account("slack", "T0SANDBOX2").await;
     let test = "/proxy/slack/auth.test";
     assert_eq!(call(&ada, test).await.0, 200);
     let seen = ada.calls("slack", "/api/auth.test").await;
@@ -86,6 +81,7 @@ async fn a_tenant_at_its_limit_slows_no_other() {
     assert_eq!(ada.calls("slack", "/api/auth.test").await, seen, "Slack was not called");
     // Another method of the same tenant, and another tenant.
     assert_eq!(call(&ada, "/proxy/slack/conversations.info?channel=C0GENERAL01").await.0, 200);
-    assert_eq!(call(&eve, "/proxy/stripe/v1/customers").await.0, 200);
+    let (status, body) = call(&eve, test).await;
+    assert_eq!((status, &body["team_id"]), (200, &json!("T0SANDBOX2")), "{body}");
     stack.shutdown().await;
 }

@@ -96,8 +96,11 @@ async fn a_retry_after_is_waited_for_as_seconds_or_date_and_nonsense_never_hamme
         let latest = platform::clock::now() + SignedDuration::from_hours(25);
         assert!(retry_at.is_none_or(|at| at < latest), "{long}: {retry_at:?}");
         ada.admin("slack", Method::DELETE, "faults", &Value::Null).await;
-        let (status, body, seen) = post_to(&ada, &channel).await;
-        assert_eq!((status, seen), (429, [0, 0]), "{long}, and again: {body}");
+        // What a limit can ask for is kept, by all. The rest is not about a limit, and only told.
+        if number == 0 {
+            let (status, body, seen) = post_to(&ada, &channel).await;
+            assert_eq!((status, seen), (429, [0, 0]), "{long}, and again: {body}");
+        }
     }
     stack.shutdown().await;
 }

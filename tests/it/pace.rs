@@ -21,7 +21,8 @@ const TABLE: &str = "intertie-rate-limits";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn bucket(key: &str, rate: Rate) -> Bucket {
-    Bucket { key: key.to_owned(), rate, cost: 1, reasons: &[] }
+    let closes = Duration::from_mins(15);
+    Bucket { key: key.to_owned(), name: key.to_owned(), rate, cost: 1, reasons: &[], closes }
 }
 
 /// Where the time line of a bucket stands, read past the code that moves it.
@@ -117,4 +118,20 @@ async fn a_table_that_can_not_be_asked_stops_no_call() {
     let bucket = bucket("nowhere", Rate::per_second(1, 1));
     pace.turn(std::slice::from_ref(&bucket), PATIENCE).await.unwrap();
     pace.close(&bucket, Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn a_call_that_takes_from_two_limits_keeps_both() {
+    let ground = Ground::start().await;
+    let pace = Pace::new(&ground.aws, TABLE);
+    let both = [bucket("narrow", Rate::per_second(10, 2)), bucket("wide", Rate::per_second(100, 100))];
+    let start = Instant::now();
+    for _ in 0..6 {
+        pace.turn(&both, PATIENCE).await.unwrap();
+    }
+    assert!(start.elapsed() >= Duration::from_millis(480), "the narrow one: {:?}", start.elapsed());
+    pace.close(&both[1], Duration::from_secs(30)).await;
+    let seen = next_slot(&ground, "narrow").await;
+    assert!(Pace::new(&ground.aws, TABLE).turn(&both, PATIENCE).await.is_err(), "the wide one");
+    assert_eq!(next_slot(&ground, "narrow").await, seen, "no slot was spent for a call that is not made");
 }

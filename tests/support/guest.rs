@@ -62,10 +62,14 @@ impl<'s> Guest<'s> {
 
     /// Begins to connect, and allows it on the provider's page: the address that the provider leads back to.
     pub async fn allow(&self, connect: &str) -> String {
+        self.allow_for(connect, if connect.contains("/slack") { "T0SANDBOX" } else { "ada@example.com" }).await
+    }
+
+    /// The same for this account.
+    pub async fn allow_for(&self, connect: &str, account: &str) -> String {
         let begun = self.get(connect).await;
         let consent = begun.location.filter(|_| begun.status == 302).expect("connect leads to the provider");
         let mut fields = query(&consent);
-        let account = if consent.contains("/oauth/v2/authorize") { "T0SANDBOX" } else { "ada@example.com" };
         fields.extend([("decision", "allow"), ("account", account)].map(|(name, value)| (name.into(), value.into())));
         let page = consent.split('?').next().unwrap_or_default();
         let allowed = self.browser.post(page, &fields).await.expect("a page");
@@ -74,10 +78,28 @@ impl<'s> Guest<'s> {
 
     /// Connects an account: the id of the integration.
     pub async fn connect(&self, provider: &str) -> String {
-        let back = self.get(&self.allow(&format!("/connect/{provider}")).await).await;
+        self.finish(provider, &self.allow(&format!("/connect/{provider}")).await).await
+    }
+
+    /// The same for this account.
+    pub async fn connect_account(&self, provider: &str, account: &str) -> String {
+        self.finish(provider, &self.allow_for(&format!("/connect/{provider}"), account).await).await
+    }
+
+    async fn finish(&self, provider: &str, callback: &str) -> String {
+        let back = self.get(callback).await;
         let home = format!("{}/settings/integrations?success={provider}", self.stack.url);
         assert_eq!(back.location, Some(home), "{}", back.body);
         self.status(provider).await["integration_id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Connects Stripe by a key of the sandbox: the id of the integration.
+    pub async fn connect_stripe(&self, more: Value) -> String {
+        let mut input = json!({ "api_key": "rk_test_sandbox" });
+        input.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+        let (status, body) = self.api(Method::POST, "/connect/stripe", &input).await;
+        assert_eq!(status, 201, "{body}");
+        body["integration_id"].as_str().expect("an id").to_owned()
     }
 
     /// Connects an account and waits until the first sync has ended.

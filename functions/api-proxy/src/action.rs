@@ -115,7 +115,8 @@ struct Act<'a> {
     key: Option<&'a str>,
 }
 
-fn idempotency_key<'r>(call: &Call<'r>) -> Result<Option<&'r str>, Problem> {
+/// The key of a request, if it has one.
+pub(crate) fn idempotency_key<'r>(call: &Call<'r>) -> Result<Option<&'r str>, Problem> {
     let Some(key) = call.request.headers().get("idempotency-key") else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| (1..=MAX_KEY).contains(&key.len()));
     let wrong = || Problem::field("Idempotency-Key", format!("It must be 1 to {MAX_KEY} printable characters."));

@@ -17,7 +17,7 @@ use platform::{
 };
 use providers::{Provider, Spec};
 
-use crate::{Answer, ApiProxy, problem};
+use crate::{Answer, ApiProxy, action::idempotency_key, problem};
 
 /// Headers of the request that pass.
 const PASSED: &[&str] = &["accept", "if-match", "if-none-match", "prefer"];
@@ -70,13 +70,16 @@ fn rewrite(call: &Call<'_>, spec: &'static Spec) -> Result<Request, Problem> {
     }
     let headers = call.request.headers();
     let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let mut request = Request::get("proxy", url);
-    request.method = call.request.method().clone();
+    let method = call.request.method();
+    // Paths hold ids, so only the method names it.
+    let mut request = Request::get(format!("proxy {method}"), url);
+    request.method = method.clone();
     request.headers = PASSED.iter().filter_map(|name| Some(((*name).to_owned(), value(name)?))).collect();
-    let key = value("idempotency-key").filter(|_| spec.api.idempotent);
-    let safe = request.method == Method::GET || request.method == Method::HEAD;
-    request.repeat = if safe || key.is_some() { Repeat::Safe } else { Repeat::Never };
-    request.headers.extend(key.map(|key| ("idempotency-key".to_owned(), key)));
+    let key = idempotency_key(call)?.filter(|_| spec.api.idempotent);
+    let reads = request.method == Method::GET || request.method == Method::HEAD;
+    let keyed = request.method == Method::POST && key.is_some();
+    request.repeat = if reads || keyed { Repeat::Safe } else { Repeat::Never };
+    request.headers.extend(key.map(|key| ("idempotency-key".to_owned(), key.to_owned())));
     let body = call.request.body();
     if !body.is_empty() {
         let content_type =

@@ -167,6 +167,7 @@ fn lost(work: &Work<'_>, stream: &str, run: &Run, failure: &Failure) -> Lost {
         Failure::Gone => Lost::Cursor,
         Failure::NotFound => work.provider.lost(stream, &run.position),
         Failure::RateLimited(_)
+        | Failure::Paced(_)
         | Failure::Busy
         | Failure::Unreached
         | Failure::TokenRefused

@@ -25,6 +25,8 @@ pub struct OAuth {
     pub client_auth: ClientAuth,
     /// What is asked for.
     pub scopes: &'static [&'static str],
+    /// What scopes allow, as it follows "the app may not": for people, when one was not granted.
+    pub allows: &'static [(&'static str, &'static str)],
     /// What stands between scopes, in requests and answers.
     pub scope_separator: &'static str,
     /// Whether the provider checks a PKCE verifier (RFC 7636).
@@ -152,6 +154,11 @@ impl OAuth {
         format!("{}?{}", self.authorize, form(pairs))
     }
 
+    /// What a scope allows, in words; itself if there are none.
+    pub fn allowed_by<'s>(&self, scope: &'s str) -> &'s str {
+        self.allows.iter().find(|(known, _)| *known == scope).map_or(scope, |(_, words)| words)
+    }
+
     /// Whether the token endpoint gave an answer that can be read: it is neither busy nor down.
     pub fn answered(&self, reply: &Reply, now: Timestamp) -> Result<(), Failure> {
         match reply.status {
@@ -266,6 +273,7 @@ mod tests {
         token: "https://slack.com/api/oauth.v2.access",
         client_auth: ClientAuth::Form,
         scopes: &["channels:read"],
+        allows: &[("channels:read", "see the channels")],
         scope_separator: ",",
         pkce: true,
         authorize_params: &[("prompt", "consent")],

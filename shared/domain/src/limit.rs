@@ -1,16 +1,15 @@
 //! A provider's limits on calls, as data, and the buckets that a call takes from.
 //!
-//! *Invariant:* the key of a bucket names provider, limit and whoever shares it, so no tenant spends what is another's.
+//! *Invariant:* the key of a bucket names provider and limit, and tells apart by a hash whoever shares it: no account spends what
+//! is another's, and no log or table shows whose it is.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use http::Method;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
-use crate::{
-    call::{Request, segment},
-    rate::Rate,
-};
+use crate::{call::Request, rate::Rate};
 
 /// A limit.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +28,9 @@ pub struct Limit {
     pub costs: &'static [(&'static str, u32)],
     /// Codes or reasons with which the provider says that this limit was reached, where it has several.
     pub reasons: &'static [&'static str],
+    /// The longest wait that can be about it: a provider that names a longer one speaks of something else. And the longest that it
+    /// stays closed before a call finds out how it stands.
+    pub closes: Duration,
 }
 
 /// Which calls a limit counts. Patterns are paths after the API's base, with `*` for any segment and `**` at the end for any
@@ -72,20 +74,21 @@ pub enum Per {
 pub struct Bucket {
     /// Its key.
     pub key: String,
+    /// What of the key may be told: provider and limit.
+    pub name: String,
     /// Its rate.
     pub rate: Rate,
     /// What the call takes.
     pub cost: u32,
     /// See [`Limit::reasons`].
     pub reasons: &'static [&'static str],
+    /// See [`Limit::closes`].
+    pub closes: Duration,
 }
 
 /// Rates that a deployment sets in place of the provider's documented ones, by `provider/limit`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rates(BTreeMap<String, Rate>);
-
-/// The longest part of a key that is a caller's text. Texts that begin alike share a bucket, which only slows them.
-const MAX_PART: usize = 64;
 
 impl Rates {
     /// Reads `slack/tier2=30/min stripe/account=500/s:500 …`.
@@ -110,7 +113,9 @@ impl Rates {
         if self.0.is_empty() {
             return limit.rate;
         }
-        self.0.get(&format!("{provider}/{}", limit.name)).copied().unwrap_or(limit.rate)
+        let most = limit.costs.iter().map(|(_, cost)| *cost).max().unwrap_or(1);
+        let set = self.0.get(&format!("{provider}/{}", limit.name));
+        set.map_or(limit.rate, |rate| rate.following(limit.rate, most))
     }
 }
 
@@ -136,22 +141,22 @@ pub fn buckets(
         With::Live => !test,
     };
     let bucket = |limit: &'static Limit| {
-        let mut key = format!("{provider}#{}", limit.name);
+        let mut hash = Sha256::new();
         for per in limit.per {
             let part = match per {
-                Per::Account => account.to_owned(),
-                Per::Method => request.method.to_string(),
-                Per::Path(count) => path.split('/').skip(1).take(*count).collect::<Vec<_>>().join("/"),
-                Per::Field(pointer) => field(request, pointer).unwrap_or_default(),
+                Per::Account => Cow::Borrowed(account),
+                Per::Method => request.method.as_str().into(),
+                Per::Path(count) => path.split('/').skip(1).take(*count).collect::<Vec<_>>().join("/").into(),
+                Per::Field(pointer) => field(request, pointer).unwrap_or_default().into(),
             };
-            let mut part = segment(&part).into_owned();
-            part.truncate(MAX_PART);
-            key.push('#');
-            key.push_str(&part);
+            hash.update(part.len().to_be_bytes());
+            hash.update(&*part);
         }
+        let name = format!("{provider}/{}", limit.name);
+        let key = format!("{name}#{}", hex::encode(&hash.finalize()[..16]));
         let cost = limit.costs.iter().find(|(pattern, _)| matches(pattern, &request.method, path));
         let cost = cost.map_or(1, |(_, cost)| *cost);
-        Bucket { key, rate: rates.of(provider, limit), cost, reasons: limit.reasons }
+        Bucket { key, name, rate: rates.of(provider, limit), cost, reasons: limit.reasons, closes: limit.closes }
     };
     limits.iter().filter(applies).filter(counts).map(bucket).collect()
 }
@@ -185,6 +190,8 @@ fn matches(pattern: &str, method: &Method, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
@@ -200,6 +207,7 @@ mod tests {
             rate: SLOW,
             costs: &[],
             reasons: &[],
+            closes: Duration::from_mins(1),
         },
         Limit {
             name: "rest",
@@ -209,6 +217,7 @@ mod tests {
             rate: SLOW,
             costs: &[],
             reasons: &[],
+            closes: Duration::from_mins(1),
         },
         Limit {
             name: "all",
@@ -218,6 +227,7 @@ mod tests {
             rate: FAST,
             costs: &[("GET /v1/*/x", 5), ("/**", 2)],
             reasons: &[],
+            closes: Duration::from_mins(1),
         },
         Limit {
             name: "test",
@@ -227,38 +237,45 @@ mod tests {
             rate: SLOW,
             costs: &[],
             reasons: &[],
+            closes: Duration::from_mins(1),
         },
     ];
 
-    fn keys(account: &str, request: &Request) -> Vec<(String, u32)> {
+    fn taken(account: &str, request: &Request) -> Vec<Bucket> {
         let path = request.url.strip_prefix("https://a").unwrap();
-        let found = buckets(LIMITS, ("p", account), (request, path), false, &Rates::default());
-        found.into_iter().map(|bucket| (bucket.key, bucket.cost)).collect()
+        buckets(LIMITS, ("p", account), (request, path), false, &Rates::default())
+    }
+
+    fn names(account: &str, request: &Request) -> Vec<(String, u32)> {
+        taken(account, request).into_iter().map(|bucket| (bucket.name, bucket.cost)).collect()
     }
 
     #[test]
     fn a_call_takes_from_every_bucket_that_counts_it_and_the_rest_from_the_rest() {
-        let post = |body: Value| Request::post("x", "https://a/chat.post?x=1").json(&body);
-        assert_eq!(
-            keys("T1", &post(json!({"channel": "C1"}))),
-            [("p#channel#T1#C1".to_owned(), 1), ("p#all".to_owned(), 2)]
-        );
-        let form = Request::post("x", "https://a/chat.post").form([("channel", "C#2"), ("text", "x")]);
-        assert_eq!(keys("T1", &form)[0].0, "p#channel#T1#C%232", "a channel can't name another bucket");
+        let of =
+            |names: &[(&str, u32)]| names.iter().map(|(name, cost)| ((*name).to_owned(), *cost)).collect::<Vec<_>>();
+        let post = Request::post("x", "https://a/chat.post?x=1").json(&json!({"channel": "C1"}));
+        assert_eq!(names("T1", &post), of(&[("p/channel", 1), ("p/all", 2)]));
         let get = Request::get("x", "https://a/v1/customers/x/y");
-        assert_eq!(keys("T1", &get), [("p#rest#T1#v1%2Fcustomers".to_owned(), 1), ("p#all".to_owned(), 2)]);
-        assert_eq!(keys("T1", &Request::get("x", "https://a/v1/customers/x"))[1].1, 5);
-        assert_eq!(keys("T1", &Request::get("x", "https://a/chat.post")).len(), 2, "the method counts");
+        assert_eq!(names("T1", &get), of(&[("p/rest", 1), ("p/all", 2)]));
+        assert_eq!(names("T1", &Request::get("x", "https://a/v1/customers/x"))[1].1, 5);
+        assert_eq!(names("T1", &Request::get("x", "https://a/chat.post"))[0].0, "p/rest", "the method counts");
     }
 
     #[test]
-    fn tenants_share_nothing_but_the_apps_own_limit() {
+    fn who_shares_a_bucket_is_told_apart_whatever_they_are_called() {
+        let key = |account: &str, request: &Request| taken(account, request)[0].key.clone();
+        let post = |channel: &str| Request::post("x", "https://a/chat.post").json(&json!({ "channel": channel }));
+        let form = Request::post("x", "https://a/chat.post").form([("channel", "C1"), ("text", "x")]);
+        assert_eq!(key("T1", &post("C1")), key("T1", &form), "JSON and form are one channel");
+        let all = [("T1", post("C1")), ("T1", post("C2")), ("T2", post("C1")), ("T1C", post("1")), ("", post("T1C1"))];
+        let keys: BTreeSet<_> = all.iter().map(|(account, request)| key(account, request)).collect();
+        assert_eq!(keys.len(), all.len());
+        let long = "ada@example.com".repeat(200);
+        assert!(keys.iter().chain([&key(&long, &form)]).all(|key| key.len() < 60 && !key.contains('@')));
         let get = Request::get("x", "https://a/v1/x");
-        let (one, other) = (keys("T1", &get), keys("T2", &get));
-        assert_ne!(one[0], other[0]);
-        assert_eq!(one[1], other[1]);
-        let long = keys(&"ä".repeat(500), &get);
-        assert!(long[0].0.len() < 200, "{long:?}");
+        assert_eq!(taken("T1", &get)[1].key, taken("T2", &get)[1].key, "the app's own limit is everybody's");
+        assert_ne!(key("T1", &get), key("T2", &get));
     }
 
     #[test]
@@ -267,9 +284,9 @@ mod tests {
         let of = |test, rates: &Rates| buckets(LIMITS, ("p", "T"), (&get, "/v1/x"), test, rates);
         assert_eq!(of(false, &Rates::default()).len(), 2);
         let test = of(true, &Rates::default());
-        assert_eq!((test[1].rate, test[2].rate, test[2].key.as_str()), (FAST, SLOW, "p#test#GET"));
+        assert_eq!((test[1].rate, test[2].rate, test[2].name.as_str()), (FAST, SLOW, "p/test"));
         let set = Rates::parse("p/all=7/s  p/rest=1/min").unwrap();
-        assert_eq!(of(true, &set)[1].rate, Rate::per_second(7, 7));
+        assert_eq!(of(true, &set)[1].rate, Rate::per_second(7, 10), "room for a call of 5 units");
         assert_eq!(set.unknown(|name| name == "p/all"), Some("p/rest"));
         for wrong in ["p/all", "p/all=7", "p/all=x/s", "=", "p/all=1/s:x"] {
             assert!(Rates::parse(wrong).unwrap_err().contains(wrong), "{wrong}");

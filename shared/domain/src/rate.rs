@@ -1,7 +1,7 @@
 //! A rate, kept by many processes together: each call has its slot on one time line, and a process leases a few slots ahead.
 //!
 //! The time line of a bucket is one number in a table: the next free slot. Leasing moves it on by what is leased; an idle
-//! bucket's is behind the clock, which is its burst. A process sends in its slots or up to a [grace](Rate::grace) later, and
+//! bucket's is behind the clock, which is its burst. A process sends in its slots or up to a grace later, and
 //! then lets them lapse.
 //!
 //! *Invariant:* together they send no more than the provider's own bucket of the same rate and burst lets through, as long as
@@ -45,6 +45,8 @@ pub struct Share {
     backlog: i64,
     /// No free slot before this one is within reach, as the table last said.
     full_until: i64,
+    /// The table can't be asked before then.
+    blind_until: i64,
 }
 
 /// A wish for slots.
@@ -71,7 +73,8 @@ impl Rate {
         Self { units, per_seconds: 60, burst }
     }
 
-    /// `20/s`, `20/min`, or with the most at once `20/s:5`. Without, that is a second's worth, and at least 1.
+    /// `20/s`, `20/min`, or with the most at once `20/s:5`. Without, the burst is 0 until it [follows](Self::following) another
+    /// rate's.
     pub fn parse(text: &str) -> Option<Self> {
         let (rate, burst) = text.split_once(':').map_or((text, None), |(rate, burst)| (rate, Some(burst)));
         let (units, per) = rate.split_once('/')?;
@@ -83,9 +86,22 @@ impl Rate {
         };
         let burst = match burst {
             Some(burst) => burst.parse().ok().filter(|burst| *burst > 0)?,
-            None => (units / per_seconds).max(1),
+            None => 0,
         };
         Some(Self { units, per_seconds, burst })
+    }
+
+    /// With the burst in proportion to that of `documented` if it has none of its own, and with room for calls that cost `most`.
+    #[must_use]
+    pub fn following(self, documented: Self, most: u32) -> Self {
+        let proportion = || {
+            let (new, old) = (self.units.saturating_mul(documented.per_seconds), documented.units * self.per_seconds);
+            u64::from(documented.burst) * u64::from(new) / u64::from(old.max(1))
+        };
+        let burst = if self.burst == 0 { u32::try_from(proportion()).unwrap_or(u32::MAX) } else { self.burst };
+        // Half of it goes out at once.
+        let least = if most > 1 { 2 * most } else { 1 };
+        Self { burst: burst.max(least), ..self }
     }
 
     /// Whether it can be kept at all.
@@ -172,6 +188,16 @@ impl Share {
     pub fn leased(&mut self, first: i64, units: u32, now: i64) {
         let backlog = (first - now).max(0);
         *self = Self { slot: first, left: units, leased_at: now, want: self.want, backlog, ..Self::default() };
+    }
+
+    /// Whether the table could not be asked a moment ago.
+    pub fn is_blind(&self, now: i64) -> bool {
+        self.blind_until > now
+    }
+
+    /// The table can't be asked: not before this moment again.
+    pub fn blind(&mut self, until: i64) {
+        self.blind_until = until;
     }
 
     /// There is no free slot before this one, or the provider said to wait until then: what is leased is not used any more.

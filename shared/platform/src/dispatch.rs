@@ -26,8 +26,12 @@ use crate::{
 
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(10);
-/// Left of the time when no attempt is begun any more.
-const MARGIN: Duration = Duration::from_millis(500);
+/// Left of the time after the last attempt.
+pub(crate) const MARGIN: Duration = Duration::from_millis(500);
+/// With less time an attempt is not begun: broken off, it may have been carried out.
+const LEAST: Duration = Duration::from_secs(1);
+/// The same for a token endpoint: broken off, it may have taken a token that is good for one use.
+const LEAST_FOR_TOKENS: Duration = Duration::from_secs(3);
 /// What the caller asked for was too much.
 const TOO_LONG: &str = "The answer is larger than what can be passed on; ask for less at a time.";
 
@@ -85,6 +89,11 @@ impl Dispatch {
             let sent = self.once(call).await;
             let closed = matches!(sent, Err(SendError::Closed));
             let now = clock::now();
+            // A connection that was closed while it was idle, as behind a frozen sandbox, costs no attempt and no pause, and is
+            // not the provider's failure.
+            if closed && std::mem::take(&mut free) {
+                continue;
+            }
             let outcome = understood(call, sent, now);
             self.observe(call, (attempt, began.elapsed(), paced), &outcome, now);
             self.heed(call, &outcome, &buckets, now).await;
@@ -92,11 +101,7 @@ impl Dispatch {
                 Ok(reply) => return Ok(reply),
                 Err(failed) => failed,
             };
-            // A connection that was closed while it was idle, as behind a frozen sandbox, costs no attempt and no pause.
-            if closed && std::mem::take(&mut free) {
-                continue;
-            }
-            let pause = again(call, attempt, &failed).filter(|pause| *pause + MARGIN < left(call.deadline));
+            let pause = again(call, attempt, &failed).filter(|pause| *pause + call.least() <= call.time());
             let Some(pause) = pause else { return Err(failed) };
             tokio::time::sleep(pause).await;
             attempt += 1;
@@ -112,17 +117,19 @@ impl Dispatch {
 
     /// Waits for the call's turn. How long that took.
     async fn turn(&self, call: Outgoing<'_>, buckets: &[Bucket]) -> Result<Duration, Failed> {
-        let patience = MAX_PAUSE.min(left(call.deadline).saturating_sub(MARGIN));
-        self.pace.turn(buckets, patience).await.map_err(|Full(wait)| {
+        let patience = MAX_PAUSE.min(call.time().saturating_sub(call.least()));
+        // On the heap: whoever calls holds it in every future of theirs.
+        Box::pin(self.pace.turn(buckets, patience)).await.map_err(|Full(wait)| {
             let (service, wait_ms) = (call.callee.id, milliseconds(wait));
+            self.health.held_back(service);
             tracing::info!(service, endpoint = %call.request.endpoint, wait_ms, "not called: no turn in time");
-            Failed(Failure::RateLimited(Some(wait)), None)
+            Failed(Failure::Paced(wait), None)
         })
     }
 
     /// One attempt.
     async fn once(&self, call: Outgoing<'_>) -> Result<Reply, SendError> {
-        let timeout = ATTEMPT.min(left(call.deadline).saturating_sub(MARGIN));
+        let timeout = ATTEMPT.min(call.time());
         let headers = match call.at {
             At::Api => call.callee.api.headers,
             At::Tokens(_) => &[],
@@ -140,7 +147,9 @@ impl Dispatch {
         let (service, name) = (call.callee.id, call.callee.name);
         let failure = outcome.as_ref().err().map(|Failed(failure, _)| failure);
         // Neither a wrong request nor a missing thing says anything about the provider's health.
-        let healthy = failure.is_none_or(|failure| !failure.passes() && *failure != Failure::GrantEnded);
+        let fault =
+            |failure: &Failure| failure.passes() && *failure != Failure::Busy || *failure == Failure::GrantEnded;
+        let healthy = !failure.is_some_and(fault);
         let limited = matches!(failure, Some(Failure::RateLimited(_)));
         self.health.count(Observed { service, healthy, limited, took, paced, at });
         tracing::info!(
@@ -201,8 +210,19 @@ fn understood(call: Outgoing<'_>, sent: Result<Reply, SendError>, now: Timestamp
     }
 }
 
-fn left(deadline: Timestamp) -> Duration {
-    until(deadline, clock::now())
+impl Outgoing<'_> {
+    /// What is left for an attempt.
+    fn time(&self) -> Duration {
+        until(self.deadline, clock::now()).saturating_sub(MARGIN)
+    }
+
+    /// What an attempt needs at least.
+    fn least(&self) -> Duration {
+        match self.at {
+            At::Api => LEAST,
+            At::Tokens(_) => LEAST_FOR_TOKENS,
+        }
+    }
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -53,6 +53,7 @@ struct Counts {
     calls: u64,
     failures: u64,
     limited: u64,
+    held_back: u64,
     took: Vec<u64>,
     paced: Vec<u64>,
     last_success: Option<Timestamp>,
@@ -82,6 +83,11 @@ impl Health {
         }
     }
 
+    /// Counts a call that was not made, because a limit left it no turn.
+    pub fn held_back(&self, service: &'static str) {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).entry(service).or_default().held_back += 1;
+    }
+
     /// Writes what was counted; `stack` tells its metrics from those of others. Counting is not worth failing for: what can't be
     /// written is dropped and logged.
     pub async fn flush(&self, stack: &str, now: Timestamp) {
@@ -91,11 +97,14 @@ impl Health {
                 (Metric::Calls, vec![counts.calls]),
                 (Metric::CallFailures, vec![counts.failures]),
                 (Metric::CallsLimited, vec![counts.limited]),
+                (Metric::CallsHeldBack, vec![counts.held_back]),
                 (Metric::CallDuration, counts.took.clone()),
                 (Metric::CallPaced, counts.paced.clone()),
             ];
-            let measured: Vec<_> = measured.into_iter().filter(|(_, values)| !values.is_empty()).collect();
             metrics::write(stack, service, &measured, now);
+            if counts.calls == 0 {
+                continue;
+            }
             let calls = counts.calls;
             if let Err(error) = self.add(service, counts, now).await {
                 tracing::warn!(%error, service, calls, "calls not counted");

@@ -22,6 +22,8 @@ pub enum Metric {
     CallFailures,
     /// Those that were too many, as the provider said.
     CallsLimited,
+    /// Those that were not made, because a limit left them no turn.
+    CallsHeldBack,
     /// How long they took.
     CallDuration,
     /// How long they waited for their turn under a limit.
@@ -30,8 +32,8 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Calls, Self::CallFailures, Self::CallsLimited, Self::CallDuration, Self::CallPaced];
+    pub const ALL: [Self; 6] =
+        [Self::Calls, Self::CallFailures, Self::CallsLimited, Self::CallsHeldBack, Self::CallDuration, Self::CallPaced];
 
     /// Its name in CloudWatch.
     pub const fn name(self) -> &'static str {
@@ -39,6 +41,7 @@ impl Metric {
             Self::Calls => "Calls",
             Self::CallFailures => "CallFailures",
             Self::CallsLimited => "CallsLimited",
+            Self::CallsHeldBack => "CallsHeldBack",
             Self::CallDuration => "CallDuration",
             Self::CallPaced => "CallPaced",
         }
@@ -46,25 +49,37 @@ impl Metric {
 
     const fn unit(self) -> &'static str {
         match self {
-            Self::Calls | Self::CallFailures | Self::CallsLimited => "Count",
+            Self::Calls | Self::CallFailures | Self::CallsLimited | Self::CallsHeldBack => "Count",
             Self::CallDuration | Self::CallPaced => "Milliseconds",
         }
     }
 }
 
-/// Writes what was measured of one provider, by stack and by stack and service.
+/// Writes what was measured of one provider, by stack and by stack and service: as many lines as the values need.
 pub fn write(stack: &str, service: &str, measured: &[(Metric, Vec<u64>)], now: Timestamp) {
     let mut out = std::io::stdout().lock();
-    // There is nobody to tell if it can't be written.
-    let _ = writeln!(out, "{}", line(stack, service, measured, now));
+    for line in lines(stack, service, measured, now) {
+        // There is nobody to tell if it can't be written.
+        let _ = writeln!(out, "{line}");
+    }
 }
 
-fn line(stack: &str, service: &str, measured: &[(Metric, Vec<u64>)], now: Timestamp) -> Value {
+fn lines(stack: &str, service: &str, measured: &[(Metric, Vec<u64>)], now: Timestamp) -> Vec<Value> {
+    let longest = measured.iter().map(|(_, values)| values.len()).max().unwrap_or_default();
+    let part = |from: usize| {
+        let part = measured.iter().map(|(metric, values)| {
+            let values: Vec<_> = values.iter().copied().skip(from).take(MAX_VALUES).collect();
+            (*metric, values)
+        });
+        part.filter(|(_, values)| !values.is_empty()).collect::<Vec<_>>()
+    };
+    (0..longest).step_by(MAX_VALUES).map(|from| line(stack, service, part(from), now)).collect()
+}
+
+fn line(stack: &str, service: &str, measured: Vec<(Metric, Vec<u64>)>, now: Timestamp) -> Value {
     let metrics: Vec<_> =
         measured.iter().map(|(metric, _)| json!({ "Name": metric.name(), "Unit": metric.unit() })).collect();
-    let values = measured.iter().map(|(metric, values)| {
-        (metric.name().to_owned(), values.iter().copied().take(MAX_VALUES).collect::<Vec<_>>().into())
-    });
+    let values = measured.into_iter().map(|(metric, values)| (metric.name().to_owned(), values.into()));
     let mut line = Map::from_iter([
         ("stack".to_owned(), stack.into()),
         ("service".to_owned(), service.into()),
@@ -89,16 +104,19 @@ mod tests {
     #[test]
     fn a_line_is_what_the_format_asks_for() {
         let measured = [(Metric::Calls, vec![2]), (Metric::CallDuration, vec![7; 150])];
-        let line = line("intertie", "slack", &measured, Timestamp::from_second(5).unwrap());
-        assert_eq!(line["_aws"]["Timestamp"], 5_000);
-        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        let lines = lines("intertie", "slack", &measured, Timestamp::from_second(5).unwrap());
+        let [first, second] = &lines[..] else { panic!("{lines:?}") };
+        assert_eq!(first["_aws"]["Timestamp"], 5_000);
+        let directive = &first["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(
             directive["Metrics"],
             json!([{ "Name": "Calls", "Unit": "Count" }, { "Name": "CallDuration", "Unit": "Milliseconds" }])
         );
         for name in directive["Dimensions"].as_array().unwrap().iter().flat_map(|set| set.as_array().unwrap()) {
-            assert!(line[name.as_str().unwrap()].is_string(), "{name} has no value");
+            assert!(first[name.as_str().unwrap()].is_string(), "{name} has no value");
         }
-        assert_eq!((&line["Calls"], line["CallDuration"].as_array().unwrap().len()), (&json!([2]), MAX_VALUES));
+        let count = |line: &Value| line["CallDuration"].as_array().unwrap().len();
+        assert_eq!((&first["Calls"], count(first), count(second)), (&json!([2]), MAX_VALUES, 50));
+        assert!(second.get("Calls").is_none(), "counted once");
     }
 }

@@ -11,7 +11,6 @@ use std::{
 
 use aws_sdk_dynamodb::{
     Client,
-    error::SdkError,
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
@@ -32,6 +31,10 @@ use crate::{
 const RETENTION: SignedDuration = SignedDuration::from_hours(48);
 /// Buckets that are remembered in memory; what is leased of others lapses.
 const MAX_SHARES: usize = 1_000;
+/// What asking the table may take beyond a caller's patience.
+const SLOW: Duration = Duration::from_secs(1);
+/// After the table could not be asked, it is not asked again for so long.
+const BLIND: Duration = Duration::from_secs(1);
 /// How often a lease is tried: the bucket may go idle or fill up in between.
 const TRIES: u32 = 3;
 
@@ -56,16 +59,32 @@ impl Pace {
 
     /// Waits for a call's turn in all its buckets, `patience` at most. How long that took.
     pub async fn turn(&self, buckets: &[Bucket], patience: Duration) -> Result<Duration, Full> {
+        if buckets.is_empty() {
+            return Ok(Duration::ZERO);
+        }
         let began = now();
-        let mut at = began;
-        for bucket in buckets {
-            at = at.max(self.slot(bucket, patience).await?);
+        let latest = began.saturating_add(micros(patience));
+        let all = async {
+            // The widest first: its turn passes while the narrow one is waited for, and it has more room for that.
+            for bucket in buckets.iter().rev() {
+                let at = self.slot(bucket, between(now(), latest)).await?;
+                if at > latest {
+                    return Err(Full(between(now(), at)));
+                }
+                let wait = between(now(), at);
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(patience + SLOW, all).await {
+            Ok(outcome) => outcome.map(|()| between(began, now())),
+            Err(_) => {
+                tracing::warn!(limit = buckets[0].name, "not paced: the table is too slow");
+                Ok(between(began, now()))
+            }
         }
-        let wait = between(now(), at);
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
-        Ok(if buckets.is_empty() { Duration::ZERO } else { between(began, now()) })
     }
 
     /// The provider said that a bucket is empty for this long: nobody takes from it until then.
@@ -74,12 +93,17 @@ impl Pace {
         self.share(bucket).lock().await.closed(until);
         let call = self.update(bucket).update_expression("SET next_slot = :until, expires_at = :expires_at");
         let call = call.condition_expression("attribute_not_exists(next_slot) OR next_slot < :until");
-        let sent = call.expression_attribute_values(":until", n(until)).send().await;
-        if let Err(error) = sent.map_err(SdkError::into_service_error)
-            && !error.is_conditional_check_failed_exception()
-        {
-            let error = AwsError::new("dynamodb:UpdateItem", &error);
-            tracing::warn!(%error, bucket = bucket.key, "other processes don't know of the provider's limit");
+        let call = call.expression_attribute_values(":until", n(until));
+        let told = tokio::time::timeout(SLOW, call.send()).await;
+        let known = match &told {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception)
+            }
+            Err(_) => false,
+        };
+        if !known {
+            tracing::warn!(limit = bucket.name, "other processes don't know of the provider's word on its limit");
         }
     }
 
@@ -94,6 +118,9 @@ impl Pace {
         if let Some(wait) = share.full(now, patience) {
             return Err(Full(wait));
         }
+        if share.is_blind(now) {
+            return Ok(now);
+        }
         let ask = share.ask(bucket.rate, bucket.cost, now, patience);
         match self.lease(bucket, ask).await {
             Ok(Ok(first)) => {
@@ -105,7 +132,8 @@ impl Pace {
                 Err(Full(between(now, full)))
             }
             Err(error) => {
-                tracing::warn!(%error, bucket = bucket.key, "not paced");
+                tracing::warn!(%error, limit = bucket.name, "not paced");
+                share.blind(now.saturating_add(micros(BLIND)));
                 Ok(now)
             }
         }

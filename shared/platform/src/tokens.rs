@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 use crate::{
     AwsError, clock,
     credentials::{Credential, Credentials, Leasing},
-    dispatch::{At, Dispatch, Failed, Outgoing},
+    dispatch::{At, Dispatch, Failed, MARGIN, Outgoing},
     outbound::Authorization,
     secrets::{App, Freshness, Secrets},
 };
@@ -36,7 +36,7 @@ const SOON: Duration = Duration::from_mins(1);
 /// Left of the time after the token endpoint's answer, so that what it brought is stored: a third of it, and no more than this.
 const STORE: Duration = Duration::from_secs(4);
 /// With less time for the token endpoint a refresh is not begun: broken off, it would lose a token.
-const LEAST: Duration = Duration::from_millis(1500);
+const LEAST: Duration = Duration::from_secs(1);
 /// How often storing what a refresh brought is tried again, with a longer pause each time.
 const MAX_STORES: u32 = 5;
 /// How often somebody else's refresh is looked after.
@@ -234,9 +234,11 @@ impl Tokens {
         let Some(old) = &held.refresh else { return Ok(Err(GrantError::Ended("no refresh token".into()))) };
         let app = self.apps.get(wanted.callee.app, Freshness::Cached, clock::now()).await?;
         let pairs = [("grant_type", "refresh_token"), ("refresh_token", old.expose_secret())];
-        let reply = self.token_call(wanted.callee, oauth, &app, &pairs, clock::now() + patience).await;
+        let reply = self.token_call(wanted.callee, oauth, &app, &pairs, clock::now() + patience + MARGIN).await;
         Ok(match reply {
             Ok(reply) => oauth.read_refreshed(token.name, &reply),
+            // Surely not carried out: the old token is as good as before.
+            Err(Failed(failure, _)) if !failure.may_be_done() => Err(GrantError::Refused("busy or not reached".into())),
             Err(_) => Err(GrantError::Unusable("it did not answer")),
         })
     }

@@ -266,6 +266,9 @@ fn what_is_declared_can_be_asked_for() {
             assert!(path.starts_with('/'), "{}", spec.id);
         }
         if let Some(oauth) = spec.auth.oauth() {
+            for scope in oauth.scopes {
+                assert_ne!(oauth.allowed_by(scope), *scope, "{}: {scope} has no words", spec.id);
+            }
             let revoke = oauth.revoke.map(|revoke| revoke.url);
             assert!(
                 [Some(oauth.authorize), Some(oauth.token), revoke]

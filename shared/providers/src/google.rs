@@ -17,6 +17,11 @@ pub(crate) const fn oauth(scopes: &'static [&'static str]) -> OAuth {
         token: "https://oauth2.googleapis.com/token",
         client_auth: ClientAuth::Form,
         scopes,
+        allows: &[
+            ("https://www.googleapis.com/auth/calendar.readonly", "see the calendars"),
+            ("https://www.googleapis.com/auth/gmail.readonly", "read the mail"),
+            ("https://www.googleapis.com/auth/gmail.send", "send mail"),
+        ],
         scope_separator: " ",
         pkce: true,
         // Without both there may come no refresh token.

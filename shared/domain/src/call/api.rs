@@ -175,7 +175,7 @@ impl Api {
     }
 
     /// How long an answer closes a bucket for, and which of `buckets` it is. A limit of another kind, such as one on calls at the
-    /// same time, closes none.
+    /// same time, closes none, and neither does a wait that is longer than a limit can ask for.
     pub fn closes<'b>(
         &self,
         reply: &Reply,
@@ -187,11 +187,15 @@ impl Api {
             let body: Option<Value> = serde_json::from_slice(&reply.body).ok();
             let header = self.limited_by.and_then(|name| reply.header(name));
             let reason = header.or_else(|| self.all_codes(body.as_ref()).next());
+            let wait = wait.unwrap_or(Duration::from_secs(1));
             let named = buckets.iter().find(|bucket| reason.is_some_and(|reason| bucket.reasons.contains(&reason)));
-            let bucket = if header.is_some() { named } else { named.or(buckets.first()) };
-            return bucket.map(|bucket| (bucket, wait.unwrap_or(Duration::from_secs(1))));
+            if let Some(bucket) = named {
+                return Some((bucket, wait.min(bucket.closes)));
+            }
+            return buckets.first().filter(|bucket| header.is_none() && wait <= bucket.closes).map(|it| (it, wait));
         }
-        Some((buckets.first()?, self.left?.reset(&reply.headers, now)?))
+        let bucket = buckets.first()?;
+        Some((bucket, self.left?.reset(&reply.headers, now)?.min(bucket.closes)))
     }
 }
 
@@ -239,7 +243,8 @@ mod tests {
 
     const fn limit(name: &'static str, reasons: &'static [&'static str]) -> Limit {
         let rate = Rate::per_second(1, 1);
-        Limit { name, counts: Counts::All, per: &[], with: With::Any, rate, costs: &[], reasons }
+        let closes = Duration::from_mins(15);
+        Limit { name, counts: Counts::All, per: &[], with: With::Any, rate, costs: &[], reasons, closes }
     }
 
     const API: Api = Api {
@@ -300,13 +305,14 @@ mod tests {
             let reply = reply(status, body, headers);
             let failure = API.meaning(&reply, NOW).err();
             let closed = API.closes(&reply, failure.as_ref(), &buckets, NOW);
-            closed.map(|(bucket, wait)| (bucket.key.trim_start_matches("slack#").to_owned(), wait.as_secs()))
+            closed.map(|(bucket, wait)| (bucket.name.trim_start_matches("slack/").to_owned(), wait.as_secs()))
         };
         let some = |name: &str, seconds| Some((name.to_owned(), seconds));
         assert_eq!(closed(429, "", &[("retry-after", "7")]), some("narrow", 7));
         assert_eq!(closed(429, "", &[("x-reason", "global")]), some("wide", 1));
         assert_eq!(closed(429, "", &[("x-reason", "concurrency")]), None, "waiting does not help there");
-        assert_eq!(closed(429, r#"{"error":"daily"}"#, &[]), some("wide", 3600));
+        assert_eq!(closed(429, r#"{"error":"daily"}"#, &[]), some("wide", 900), "then a call finds out");
+        assert_eq!(closed(429, "", &[("retry-after", "3600")]), None, "no limit by the second asks for that");
         assert_eq!(closed(200, r#"{"ok":true}"#, &[("x-left", "0"), ("x-reset", "30")]), some("narrow", 30));
         assert_eq!(closed(200, r#"{"ok":true}"#, &[("x-left", "0"), ("x-reset", "1795428009")]), some("narrow", 9));
         assert_eq!(closed(200, r#"{"ok":true}"#, &[("x-left", "1"), ("x-reset", "30")]), None);

@@ -10,9 +10,12 @@ use crate::error::{Kind, Problem};
 /// A call did not work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// Too many calls; not before this long, if anybody says so: the provider, or our own pacing.
+    /// Too many calls, the provider says; not before this long, if it says so.
     #[error("rate limited")]
     RateLimited(Option<Duration>),
+    /// Too many calls, by the limits that we keep ourselves: not before this long. Nothing was sent.
+    #[error("no turn under a limit in time")]
+    Paced(Duration),
     /// The provider is at the same object already. Nothing was carried out.
     #[error("the provider is busy with the same object")]
     Busy,
@@ -60,7 +63,7 @@ impl Failure {
     /// Its kind.
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::RateLimited(_) => Kind::RateLimited,
+            Self::RateLimited(_) | Self::Paced(_) => Kind::RateLimited,
             Self::TokenRefused | Self::GrantEnded => Kind::ReconnectRequired,
             Self::ScopeMissing => Kind::ScopeMissing,
             Self::NotFound | Self::Gone | Self::Rejected { .. } => Kind::ProviderRejected,
@@ -72,7 +75,10 @@ impl Failure {
 
     /// Whether the same call may work later without anybody doing anything.
     pub const fn passes(&self) -> bool {
-        matches!(self, Self::RateLimited(_) | Self::Busy | Self::Down(_) | Self::Unreached | Self::Unreadable)
+        matches!(
+            self,
+            Self::RateLimited(_) | Self::Paced(_) | Self::Busy | Self::Down(_) | Self::Unreached | Self::Unreadable
+        )
     }
 
     /// Whether the call may have been carried out all the same. A refusal is no execution; a failure in the middle may be one.
@@ -82,13 +88,27 @@ impl Failure {
 
     /// How long to wait at least, if the provider said so.
     pub const fn wait(&self) -> Option<Duration> {
-        if let Self::RateLimited(wait) | Self::Down(wait) = self { *wait } else { None }
+        match self {
+            Self::Paced(wait) => Some(*wait),
+            Self::RateLimited(wait) | Self::Down(wait) => *wait,
+            Self::Busy
+            | Self::TokenRefused
+            | Self::GrantEnded
+            | Self::ScopeMissing
+            | Self::NotFound
+            | Self::Gone
+            | Self::Conflict
+            | Self::Rejected { .. }
+            | Self::Unreached
+            | Self::Unreadable
+            | Self::Forbidden => None,
+        }
     }
 
     /// How long to wait before trying again makes sense; none if only a change helps.
     pub const fn patience(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited(Some(wait)) | Self::Down(Some(wait)) => Some(*wait),
+            Self::RateLimited(Some(wait)) | Self::Paced(wait) | Self::Down(Some(wait)) => Some(*wait),
             Self::Busy => Some(Duration::from_secs(5)),
             Self::RateLimited(None) | Self::Down(None) | Self::Unreached => Some(Duration::from_mins(1)),
             Self::Unreadable => Some(Duration::from_mins(5)),
@@ -107,11 +127,16 @@ impl Failure {
     pub fn problem(&self, name: &str, now: Timestamp) -> Problem {
         let retry_at = self.patience().and_then(|wait| now.checked_add(wait).ok());
         let (message, next_action) = match self {
-            Self::RateLimited(_) => {
+            Self::RateLimited(_) | Self::Paced(_) => {
                 let at = retry_at.unwrap_or(now);
                 let today = at.strftime("%F").to_string() == now.strftime("%F").to_string();
                 let at = at.strftime(if today { "at %H:%M" } else { "on %-d %B at %H:%M" });
-                (format!("{name} asked us to slow down. We continue {at} UTC."), "Wait until then.".to_owned())
+                let why = if matches!(self, Self::Paced(_)) {
+                    format!("We keep to the limits of {name}.")
+                } else {
+                    format!("{name} asked us to slow down.")
+                };
+                (format!("{why} We continue {at} UTC."), "Wait until then.".to_owned())
             }
             Self::Busy => {
                 (format!("{name} is still at work on the same thing."), "Wait a moment and try again.".to_owned())
@@ -153,9 +178,12 @@ impl Failure {
     /// For whoever runs this: in the log of calls, and with what is dead-lettered.
     pub fn operator(&self, name: &str) -> String {
         match self {
-            Self::RateLimited(_) => format!(
-                "{name} or our pacing of it lets no more calls through for now; if this stays, ask {name} for a higher limit \
-                 and set it in RateLimits."
+            Self::RateLimited(_) => {
+                format!("{name} takes no more calls for now, though we keep to its limits as we know them.")
+            }
+            Self::Paced(_) => format!(
+                "We call {name} no more for now, to keep to its limits; if this stays, ask it for higher ones and set them in \
+                 RateLimits."
             ),
             Self::Busy => {
                 format!("{name} is at work on the same object for another call; calls for it come too close.")
@@ -191,6 +219,7 @@ mod tests {
         let all = [
             Failure::RateLimited(None),
             Failure::RateLimited(Some(Duration::from_mins(1))),
+            Failure::Paced(Duration::from_mins(1)),
             Failure::Busy,
             Failure::TokenRefused,
             Failure::GrantEnded,

@@ -88,10 +88,14 @@ fn forty_processes_still_all_get_their_turn() {
 }
 
 #[test]
-fn a_rate_is_read_as_people_write_it() {
-    assert_eq!(Rate::parse("20/s"), Some(Rate::per_second(20, 20)));
-    assert_eq!(Rate::parse("20/min"), Some(Rate::per_minute(20, 1)));
-    assert_eq!(Rate::parse("600/min:60"), Some(Rate::per_minute(600, 60)));
+fn a_rate_is_read_as_people_write_it_and_its_burst_follows_the_documented_one() {
+    let read = |text: &str| Rate::parse(text).map(|rate| rate.following(Rate::per_minute(20, 10), 1));
+    assert_eq!(read("40/min"), Some(Rate::per_minute(40, 20)));
+    assert_eq!(read("1/s"), Some(Rate::per_second(1, 30)));
+    assert_eq!(read("20/s:5"), Some(Rate::per_second(20, 5)));
+    assert_eq!(read("1/min"), Some(Rate::per_minute(1, 1)));
+    let dear = Rate::parse("600/min:10").unwrap().following(Rate::per_minute(5_400, 600), 100);
+    assert_eq!(dear, Rate::per_minute(600, 200), "a call of 100 units fits");
     for wrong in ["", "20", "20/h", "0/s", "-1/s", "20/s:0", "20/s:", "a/s", "99999999/s"] {
         assert_eq!(Rate::parse(wrong), None, "{wrong}");
     }

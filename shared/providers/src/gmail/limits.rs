@@ -1,6 +1,8 @@
 //! Gmail's limits, in units that calls cost: <https://developers.google.com/workspace/gmail/api/reference/quota>, read 2026-11:
 //! those of projects made since 2026-05. Any minute counts, so a tenth is kept back for bursts.
 
+use std::time::Duration;
+
 use domain::{
     limit::{Counts, Limit, Per, With},
     rate::Rate,
@@ -34,7 +36,9 @@ pub(super) const LIMITS: &[Limit] = &[
         with: With::Any,
         rate: Rate::per_minute(5_400, 600),
         costs: COSTS,
-        reasons: &["userRateLimitExceeded", "rateLimitExceeded"],
+        reasons: &[],
+        // Other limits have the same reason, and waits of hours: of sending, of forwarding rules.
+        closes: Duration::from_mins(2),
     },
     // 1,200,000 a minute.
     Limit {
@@ -44,6 +48,7 @@ pub(super) const LIMITS: &[Limit] = &[
         with: With::Any,
         rate: Rate::per_minute(1_080_000, 120_000),
         costs: COSTS,
-        reasons: &["dailyLimitExceeded", "quotaExceeded"],
+        reasons: &["dailyLimitExceeded"],
+        closes: Duration::from_mins(15),
     },
 ];

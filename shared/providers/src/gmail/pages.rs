@@ -16,8 +16,8 @@ use crate::{
     stream::{following, place},
 };
 
-/// Messages or history entries on a page; each message on it costs a call.
-const LIMIT: (&str, &str) = ("maxResults", "100");
+/// Messages or history entries on a page; each message on it costs a call, and all of them must be had before it is stored.
+const LIMIT: (&str, &str) = ("maxResults", "25");
 /// What in a history brings a message up to date.
 const HISTORY: &[&str] = &["messageAdded", "messageDeleted", "labelAdded", "labelRemoved"];
 
@@ -206,12 +206,12 @@ mod tests {
         let Next::Page(list) = turn(&start, &json!({"emailAddress": "a@b.c", "historyId": "100"})).unwrap().next else {
             panic!("no page follows")
         };
-        assert_eq!(url(&list), "/users/me/messages?maxResults=100");
+        assert_eq!(url(&list), "/users/me/messages?maxResults=25");
         let body = json!({"messages": [{"id": "m1", "threadId": "t"}], "nextPageToken": "p2", "resultSizeEstimate": 2});
         let page = turn(&list, &body).unwrap();
         assert_eq!((page.changes.len(), named(&page.details)), (0, vec![("m1", 100)]));
         let Next::Page(list) = page.next else { panic!("no page follows") };
-        assert_eq!(url(&list), "/users/me/messages?maxResults=100&pageToken=p2");
+        assert_eq!(url(&list), "/users/me/messages?maxResults=25&pageToken=p2");
         let page = turn(&list, &json!({"resultSizeEstimate": 0})).unwrap();
         assert_eq!(page.next, Next::Done(json!({"history_id": "100"})));
     }
@@ -220,7 +220,7 @@ mod tests {
     fn an_incremental_run_asks_for_each_message_once_and_for_none_that_is_deleted() {
         let start = begin(Some(&json!({"history_id": "100"}))).unwrap();
         let first = "/users/me/history?startHistoryId=100&historyTypes=messageAdded&historyTypes=messageDeleted\
-                     &historyTypes=labelAdded&historyTypes=labelRemoved&maxResults=100";
+                     &historyTypes=labelAdded&historyTypes=labelRemoved&maxResults=25";
         assert_eq!(url(&start), first);
         let about = |id: &str| json!([{"message": {"id": id, "threadId": "t"}, "labelIds": ["UNREAD"]}]);
         let body = json!({

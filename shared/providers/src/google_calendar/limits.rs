@@ -1,6 +1,8 @@
 //! Calendar's limits: <https://developers.google.com/workspace/calendar/api/guides/quota>, read 2026-11: those of projects made
 //! since 2026-05. Any minute counts, so a tenth is kept back for bursts.
 
+use std::time::Duration;
+
 use domain::{
     limit::{Counts, Limit, Per, With},
     rate::Rate,
@@ -15,7 +17,8 @@ pub(super) const LIMITS: &[Limit] = &[
         with: With::Any,
         rate: Rate::per_minute(540, 60),
         costs: &[],
-        reasons: &["userRateLimitExceeded", "quotaExceeded"],
+        reasons: &[],
+        closes: Duration::from_mins(2),
     },
     // 10,000 a minute.
     Limit {
@@ -26,5 +29,6 @@ pub(super) const LIMITS: &[Limit] = &[
         rate: Rate::per_minute(9_000, 1_000),
         costs: &[],
         reasons: &["dailyLimitExceeded"],
+        closes: Duration::from_mins(15),
     },
 ];

@@ -7,15 +7,15 @@ use serde_json::{Map, Value, json};
 use super::{SPEC, normalise, pages};
 use crate::{Fields, Step, action::gather, stream::pick};
 
-/// The most pages that are listed: 10,000 channels.
-const MAX_PAGES: u64 = 50;
+/// The most pages that are listed: 15,000 channels. Somebody waits, and Slack takes no more of them in that time.
+const MAX_PAGES: u64 = 15;
 
 pub(super) fn first(name: &str, input: &Value) -> Result<Request, Problem> {
     match name {
         "post_message" => post_message(input),
         "list_channels" => {
             Fields::of(input).check()?;
-            pages::request("channels", None).map_err(|_| Problem::internal())
+            pages::request("channels", None, pages::MOST).map_err(|_| Problem::internal())
         }
         _ => Err(Problem::internal()),
     }
@@ -27,7 +27,9 @@ pub(super) fn step(name: &str, gathered: &mut Value, reply: &Reply) -> Result<St
         "list_channels" => {
             let (objects, next) = pages::read("channels", reply)?;
             let channels = objects.iter().map(channel).collect();
-            gather(gathered, ("channels", channels), next, MAX_PAGES, |mark| pages::request("channels", Some(mark)))
+            gather(gathered, ("channels", channels), next, MAX_PAGES, |mark| {
+                pages::request("channels", Some(mark), pages::MOST)
+            })
         }
         _ => Err(Unreadable("no such action")),
     }

@@ -39,6 +39,12 @@ const SPEC: Spec = Spec {
         client_auth: ClientAuth::Form,
         // A list that asks for private channels too is refused without groups:read.
         scopes: &["channels:read", "groups:read", "chat:write", "users:read"],
+        allows: &[
+            ("channels:read", "see the channels"),
+            ("groups:read", "see the private channels that it is in"),
+            ("chat:write", "post messages"),
+            ("users:read", "see the people of the workspace"),
+        ],
         scope_separator: ",",
         pkce: false,
         authorize_params: &[],
@@ -99,7 +105,7 @@ impl Provider for Slack {
     }
 
     fn page_request(&self, stream: &str, position: &Value) -> Result<Request, Unreadable> {
-        pages::request(stream, pages::cursor(position).as_deref())
+        pages::request(stream, pages::cursor(position).as_deref(), pages::RECOMMENDED)
     }
 
     fn page(&self, stream: &str, position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {

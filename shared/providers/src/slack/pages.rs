@@ -11,8 +11,9 @@ use crate::{
     stream::{following, place},
 };
 
-/// Slack recommends no more than 200 on a page.
-const LIMIT: (&str, &str) = ("limit", "200");
+/// Slack recommends no more than 200 on a page, and takes 1,000.
+pub(super) const RECOMMENDED: &str = "200";
+pub(super) const MOST: &str = "1000";
 
 #[derive(Deserialize)]
 struct Position {
@@ -31,15 +32,15 @@ struct Metadata {
     next_cursor: Option<String>,
 }
 
-/// The call for the page that is marked `cursor`.
-pub(super) fn request(stream: &str, cursor: Option<&str>) -> Result<Request, Unreadable> {
+/// The call for the page that is marked `cursor`, of `limit` objects.
+pub(super) fn request(stream: &str, cursor: Option<&str>, limit: &str) -> Result<Request, Unreadable> {
     let request = match stream {
         // Archived channels stay: they are one flag away from being back.
         "channels" => SPEC.get("/conversations.list", "").query([("types", "public_channel,private_channel")]),
         "users" => SPEC.get("/users.list", ""),
         _ => return Err(Unreadable("no such stream")),
     };
-    Ok(request.query([LIMIT]).query(cursor.map(|cursor| ("cursor", cursor))))
+    Ok(request.query([("limit", limit)]).query(cursor.map(|cursor| ("cursor", cursor))))
 }
 
 /// The objects of a page, and the mark of the next.
@@ -102,7 +103,7 @@ mod tests {
             })
         );
         assert_eq!(page.next, Next::Page(json!({"cursor": "dGVhbTpDMDYxRkE1UEI="})));
-        let next = request("channels", Some("dGVhbTpDMDYxRkE1UEI=")).unwrap();
+        let next = request("channels", Some("dGVhbTpDMDYxRkE1UEI="), RECOMMENDED).unwrap();
         assert_eq!(
             next.url,
             "https://slack.com/api/conversations.list?types=public_channel%2Cprivate_channel&limit=200\

@@ -1,6 +1,8 @@
 //! Stripe's limits: <https://docs.stripe.com/rate-limits>, read 2026-11 in a copy of 2026-04. They are an account's, live and test
 //! apart. Besides these it limits calls at the same time and some changes of one object, without a number to keep.
 
+use std::time::Duration;
+
 use domain::{
     limit::{Counts, Limit, Per, With},
     rate::Rate,
@@ -15,6 +17,7 @@ pub(super) const LIMITS: &[Limit] = &[
         rate: Rate::per_second(25, 25),
         costs: &[],
         reasons: &["endpoint-rate"],
+        closes: Duration::from_mins(1),
     },
     Limit {
         name: "account",
@@ -24,6 +27,7 @@ pub(super) const LIMITS: &[Limit] = &[
         rate: Rate::per_second(100, 100),
         costs: &[],
         reasons: &["global-rate"],
+        closes: Duration::from_mins(1),
     },
     // One operation has as many as all together.
     Limit {
@@ -34,5 +38,6 @@ pub(super) const LIMITS: &[Limit] = &[
         rate: Rate::per_second(25, 25),
         costs: &[],
         reasons: &["global-rate", "endpoint-rate"],
+        closes: Duration::from_mins(1),
     },
 ];

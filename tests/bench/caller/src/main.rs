@@ -42,6 +42,7 @@ const LIMITS: &[Limit] = &[Limit {
     rate: Rate::per_second(1_000_000, 1_000_000),
     costs: &[],
     reasons: &[],
+    closes: Duration::from_mins(1),
 }];
 const API: Api = Api { limits: LIMITS, ..Api::new("https://provider.example") };
 const CALLEE: Callee =

@@ -21,6 +21,7 @@ const SPEC: Spec = Spec {
         token: "https://notebook.example/token",
         client_auth: ClientAuth::Basic,
         scopes: &["openid", "offline_access"],
+        allows: &[("openid", "know whose notebook it is"), ("offline_access", "work while nobody looks")],
         scope_separator: " ",
         pkce: true,
         // OpenID Connect Core 1.0 §11: offline_access is granted only with consent.
