@@ -93,14 +93,31 @@ impl<'s> Look<'s> {
     /// Moves the end of a credential's token, and the time it is due, as if it had been issued earlier.
     pub async fn age(&self, integration_id: &str, ends_in: i64) -> Result<(), Failed> {
         let now = crate::lambda::now().as_second();
+        let set = "SET expires_at = :ends, due_at = :due";
+        self.update_credential(integration_id, set, [(":ends", (now + ends_in) * 1000), (":due", now - 1)].into()).await
+    }
+
+    /// Makes a grant as old as if it had been given this many seconds from now.
+    pub async fn age_grant(&self, integration_id: &str, from_now: i64) -> Result<(), Failed> {
+        let at = (crate::lambda::now().as_second() + from_now) * 1000;
+        self.update_credential(integration_id, "SET granted_at = :at", [(":at", at)].into()).await
+    }
+
+    async fn update_credential(
+        &self,
+        integration_id: &str,
+        set: &str,
+        values: HashMap<&str, i64>,
+    ) -> Result<(), Failed> {
         let name = self.credentials(integration_id).await?.first().and_then(|item| item.get("credential").cloned());
         let call = self.stack.clients.dynamodb.update_item().table_name(self.stack.table("credentials"));
-        let call = call
+        let mut call = call
             .key("integration_id", AttributeValue::S(integration_id.to_owned()))
             .key("credential", name.ok_or_else(|| Failed(format!("{integration_id} has no credential")))?)
-            .update_expression("SET expires_at = :ends, due_at = :due")
-            .expression_attribute_values(":ends", AttributeValue::N(((now + ends_in) * 1000).to_string()))
-            .expression_attribute_values(":due", AttributeValue::N((now - 1).to_string()));
+            .update_expression(set);
+        for (name, value) in values {
+            call = call.expression_attribute_values(name, AttributeValue::N(value.to_string()));
+        }
         call.send().await.map_err(Failed::from)?;
         Ok(())
     }

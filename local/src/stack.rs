@@ -37,7 +37,7 @@ pub const ACCOUNT: &str = "000000000000";
 /// The provider-side account of the local apps: theirs are the events that name none.
 pub const LOCAL_ACCOUNT: &str = "acct_local";
 /// Execution environments per function, unless the template reserves fewer.
-const ENVIRONMENTS: usize = 16;
+const ENVIRONMENTS: usize = 64;
 /// What a function's role needs on the queue of a mapping.
 const MAPPING_ACTIONS: [&str; 3] = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
 

@@ -135,6 +135,15 @@ async function play(page, link) {
   await seen(page.getByRole('status'), 'Stripe is connected');
   await reloadUntil(page, card('Stripe').getByText('Last synced'));
   step('Stripe connected by its key');
+  await page.goto(home);
+  await card('Stripe').getByText('Webhooks and key').click();
+  await seen(card('Stripe'), /\/webhooks\/stripe\/int_[0-9a-f]{32}/);
+  await variants('3-webhooks');
+  await card('Stripe').getByLabel('Key').fill('rk_test_sandbox');
+  await card('Stripe').getByLabel('Signing secret').fill('whsec_of_this_account');
+  await card('Stripe').getByRole('button', { name: 'Save' }).click();
+  await seen(page.getByRole('status'), 'Stripe is connected');
+  step('its own webhook secret stored');
 
   await page.goto(home);
   await variants('4-two-connected');

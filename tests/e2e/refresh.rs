@@ -46,6 +46,58 @@ async fn twenty_calls_with_an_expired_token_make_one_refresh_and_all_succeed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fifty_processes_that_need_one_expired_token_make_one_refresh_twenty_times_over() {
+    const CALLERS: usize = 50;
+    let stack = stack(&[("RateLimits", "slack/auth_test=6000/min:6000")]).await;
+    let ada = Guest::new(&stack, "ada").await;
+    let id = ada.connect_and_sync("slack").await;
+    for round in 1..=20 {
+        ada.look.age(&id, -10).await.unwrap();
+        ada.admin("slack", Method::POST, "tokens/expire", &json!({})).await;
+        // Long enough for all of them to come while it is under way.
+        ada.fault("slack", TOKEN, 1, json!({ "hang_ms": 300 })).await;
+        let calls = (0..CALLERS).map(|_| call(&ada, "/proxy/slack/auth.test"));
+        for (status, body) in futures_util::future::join_all(calls).await {
+            assert_eq!((status, &body["ok"]), (200, &json!(true)), "round {round}: {body}");
+        }
+        assert_eq!(ada.refreshes("slack").await, (round, false), "round {round}: refreshes, and a token used twice");
+    }
+    let processes = stack.function("api-proxy").unwrap().environments();
+    assert!(processes >= CALLERS, "{processes} processes");
+    assert_eq!(ada.look.announced("integration.reconnect_required", &id).unwrap(), 0);
+    assert_eq!(ada.status("slack").await["state"], "connected");
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_whose_integration_never_was_or_is_over_is_not_kept_alive_for_ever() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    let id = ada.connect_and_sync("slack").await;
+    // As after a crash between storing the tokens and the integration.
+    let key = |item: &Item| {
+        ["user_id", "integration"].map(|name| (name.to_owned(), item[name].clone())).into_iter().collect::<Item>()
+    };
+    let integration =
+        ada.look.items("integrations").await.unwrap().into_iter().find(|it| it["user_id"].as_s().unwrap() == "ada");
+    let delete = stack.clients.dynamodb.delete_item().table_name(stack.table("integrations"));
+    delete.set_key(Some(key(&integration.unwrap()))).send().await.unwrap();
+    ada.look.age(&id, -10).await.unwrap();
+    let before = ada.refreshes("slack").await;
+    let sweep = async || {
+        let timer = stack.timers.iter().find(|timer| timer.schedule.name.ends_with("-refresh")).unwrap();
+        timer.fire().await.unwrap();
+        ada.settled("refreshes").await;
+        ada.look.credentials(&id).await.unwrap().len()
+    };
+    assert_eq!(sweep().await, 1, "somebody may be in the middle of connecting");
+    assert_eq!(ada.refreshes("slack").await, before, "it was refreshed");
+    ada.look.age_grant(&id, -3_600).await.unwrap();
+    assert_eq!(sweep().await, 0);
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_down_costs_no_token_and_no_connection() {
     let stack = stack(FAST).await;
     let (ada, bob) = join(Guest::new(&stack, "ada"), Guest::new(&stack, "bob")).await;

@@ -8,6 +8,12 @@ use platform::{
     credentials::{Credential, Credentials, Leasing},
     envelope::Vault,
 };
+use proptest::{
+    prelude::{Just, Strategy},
+    prop_oneof,
+    strategy::ValueTree as _,
+    test_runner::{Config, TestRunner},
+};
 use secrecy::ExposeSecret as _;
 use tests::{Ground, integration};
 
@@ -121,4 +127,155 @@ async fn a_new_grant_takes_the_place_of_all_of_the_old_one_and_an_older_one_of_n
     assert_eq!(found.access.expose_secret(), "b2");
     let soon = later(60) + SignedDuration::from_hours(1);
     assert_eq!(found.expires_at, Some(soon));
+}
+
+#[tokio::test]
+async fn tokens_longer_than_kms_takes_come_back_whole() {
+    let ground = Ground::start().await;
+    let all = credentials(&ground);
+    let (access, refresh) = ("a".repeat(16_000), "r".repeat(9_000));
+    all.put(&owner(), &[issued("user", &access, Some(&refresh))], MARGIN, later(0)).await.unwrap();
+    assert_eq!(secrets(&read(&all).await.unwrap()), [access, refresh]);
+}
+
+#[tokio::test]
+async fn under_another_kms_key_tokens_stay_readable_and_move_to_it_when_they_are_used() {
+    let ground = Ground::start().await;
+    let kms = &ground.clients.kms;
+    let former = kms.describe_key().key_id("alias/intertie").send().await.unwrap().key_metadata.unwrap().key_id;
+    granted(&credentials(&ground), later(0)).await;
+    let current = kms.create_key().send().await.unwrap().key_metadata.unwrap().key_id;
+    kms.update_alias().alias_name("alias/intertie").target_key_id(&current).send().await.unwrap();
+    // Another process, which has neither key in memory.
+    let all = credentials(&ground);
+    let version = read(&all).await.unwrap().version;
+    assert_eq!(secrets(&read(&all).await.unwrap()), ["a1", "r1"]);
+    kms.disable_key().key_id(&former).send().await.unwrap();
+    let all = credentials(&ground);
+    let found = read(&all).await.unwrap();
+    assert_eq!((secrets(&found), found.version), (["a1", "r1"], version), "only the wrapping changed");
+    // What a refresh writes afterwards is under the current one, too.
+    all.rotate(&found, &issued("user", "a2", Some("r2")), MARGIN, later(1)).await.unwrap().unwrap();
+    assert_eq!(secrets(&read(&credentials(&ground)).await.unwrap()), ["a2", "r2"]);
+}
+
+#[tokio::test]
+async fn without_kms_a_key_in_memory_goes_on_and_without_one_there_is_a_failure() {
+    let ground = Ground::start().await;
+    let all = credentials(&ground);
+    granted(&all, later(0)).await;
+    assert!(read(&all).await.is_some());
+    let kms = &ground.clients.kms;
+    let key = kms.describe_key().key_id("alias/intertie").send().await.unwrap().key_metadata.unwrap().key_id;
+    kms.disable_key().key_id(&key).send().await.unwrap();
+    assert_eq!(secrets(&read(&all).await.unwrap()), ["a1", "r1"], "the data key is in memory");
+    let fresh = credentials(&ground);
+    assert!(fresh.get(&owner().id(), "user", later(0)).await.is_err(), "opened without KMS");
+    assert!(fresh.put(&owner(), &[issued("user", "a2", None)], MARGIN, later(1)).await.is_err(), "stored in the clear");
+    assert_eq!(secrets(&read(&all).await.unwrap()), ["a1", "r1"], "what was there is kept");
+}
+
+/// What somebody does with a credential.
+#[derive(Debug, Clone)]
+enum Step {
+    Lease(usize),
+    Rotate(usize),
+    GiveBack(usize),
+    Wait(i64),
+    Grant,
+    Delete,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..3usize).prop_map(Step::Lease),
+        3 => (0..3usize).prop_map(Step::Rotate),
+        2 => (0..3usize).prop_map(Step::GiveBack),
+        2 => (1..40i64).prop_map(Step::Wait),
+        1 => Just(Step::Grant),
+        1 => Just(Step::Delete),
+    ]
+}
+
+/// Whatever three holders do in whatever order: one holds the lease at a time, versions only grow, a rotation counts once and
+/// only on the version that it was made from, and nothing that was deleted comes back.
+#[tokio::test]
+async fn no_interleaving_of_holders_loses_or_revives_a_token() {
+    let ground = Ground::start().await;
+    let runner = &mut TestRunner::new(Config { cases: 60, ..Config::default() });
+    let strategy = proptest::collection::vec(step(), 1..25);
+    for case in 0..60 {
+        let steps = strategy.new_tree(runner).unwrap().current();
+        let owner = integration(&format!("user-{case}")).key;
+        check(&credentials(&ground), &owner, &steps).await;
+    }
+}
+
+async fn check(all: &Credentials, owner: &IntegrationKey, steps: &[Step]) {
+    let id = owner.id();
+    let mut now = 0;
+    // What the model knows: the version that is stored, the number of the last token, and until when who holds the lease.
+    let mut stored: Option<(i64, usize)> = None;
+    let mut lease: Option<(usize, i64)> = None;
+    let mut held: [Option<(Credential, usize)>; 3] = [None, None, None];
+    let (mut tokens, mut newest) = (0, 0);
+    for step in steps {
+        match *step {
+            Step::Wait(seconds) => now += seconds,
+            Step::Grant => {
+                now += 1;
+                tokens += 1;
+                let token = [issued("user", &format!("a{tokens}"), Some("r"))];
+                all.put(owner, &token, MARGIN, later(now)).await.unwrap();
+                stored = Some((later(now).as_millisecond(), tokens));
+                lease = None;
+            }
+            Step::Delete => {
+                now += 1;
+                all.delete(&id, later(now)).await.unwrap();
+                (stored, lease) = (None, None);
+            }
+            Step::Lease(holder) => {
+                let Some((version, token)) = stored else { continue };
+                let won = match all.lease(&id, "user", version, &format!("h{holder}"), later(now)).await.unwrap() {
+                    Leasing::Won(credential) => Some(*credential),
+                    Leasing::Lost => None,
+                };
+                let free = lease.is_none_or(|(by, until)| until <= now || by == holder);
+                assert_eq!(won.is_some(), free, "{holder} at {now}: {steps:?}");
+                if let Some(credential) = won {
+                    lease = Some((holder, now + 30));
+                    held[holder] = Some((credential, token));
+                }
+            }
+            Step::Rotate(holder) => {
+                let Some((credential, _)) = &held[holder] else { continue };
+                tokens += 1;
+                let token = issued("user", &format!("a{tokens}"), None);
+                let rotated = all.rotate(credential, &token, MARGIN, later(now)).await.unwrap();
+                let expected = stored.is_some_and(|(version, _)| version == credential.version);
+                assert_eq!(rotated.is_some(), expected, "{holder} at {now}: {steps:?}");
+                if expected {
+                    stored = Some((credential.version + 1, tokens));
+                    lease = None;
+                }
+                held[holder] = None;
+            }
+            Step::GiveBack(holder) => {
+                let Some((credential, _)) = held[holder].take() else { continue };
+                all.release(&credential, None, false).await.unwrap();
+                let current = stored.is_some_and(|(version, _)| version == credential.version);
+                if current && lease.is_some_and(|(by, _)| by == holder) {
+                    lease = None;
+                }
+            }
+        }
+        let found = all.get(&id, "user", later(now)).await.unwrap();
+        let seen = found.as_ref().map(|it| (it.version, it.access.expose_secret().to_owned()));
+        assert_eq!(seen, stored.map(|(version, token)| (version, format!("a{token}"))), "after {step:?} of {steps:?}");
+        if let Some((version, _)) = stored {
+            assert!(version >= newest, "versions went back: {steps:?}");
+            newest = version;
+        }
+    }
 }

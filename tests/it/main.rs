@@ -14,5 +14,7 @@ mod queue;
 mod records;
 mod samples;
 mod states;
+mod sweep;
 mod syncs;
+mod webhook_secrets;
 mod wiring;

@@ -123,10 +123,6 @@ impl IntegrationsApi {
             ("GET", "/health") => self.health(call, &self.registry.iter().collect::<Vec<_>>()).await,
             ("GET", "/health/{provider}") => self.health(call, &[self.known(call)?]).await,
             ("POST", "/session") => self.sign_in(call).await,
-            (_, "/users/{user_id}") => {
-                admin(self.front.program(call).await?)?;
-                Err(unavailable("Erasing a user is not available"))
-            }
             _ => Err(unrouted(call)),
         }
     }
@@ -180,7 +176,7 @@ impl IntegrationsApi {
             calls_24h: u64,
             error_rate_24h: Option<f64>,
         }
-        admin(self.front.caller(call).await?)?;
+        self.front.caller(call).await?.admin()?;
         let mut services = Vec::new();
         for provider in providers {
             let health = self.health.of(provider.spec().id, clock::now()).await.map_err(|error| internal(&error))?;
@@ -200,10 +196,6 @@ impl IntegrationsApi {
         let found = self.registry.find(call.parameter("provider"));
         found.ok_or_else(|| Problem::unknown_provider(&self.registry.ids()))
     }
-}
-
-fn admin(caller: Caller) -> Result<Caller, Problem> {
-    if caller.admin { Ok(caller) } else { Err(Problem::forbidden()) }
 }
 
 /// What `$default` answers: the path is unknown, or the method is.
@@ -227,8 +219,4 @@ fn refuse(call: &Call<'_>, problem: &Problem) -> Response<Body> {
         response.headers_mut().insert(header::ALLOW, methods);
     }
     response
-}
-
-fn unavailable(what: &str) -> Problem {
-    Problem::new(Kind::InvalidRequest, format!("{what} in this version."), "Follow the change log for when it is.")
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use domain::{
-    Problem,
+    Problem, Proof,
     error::Kind,
     status::{Connection, Status},
 };
@@ -16,7 +16,7 @@ use platform::{
     http::{Call, html_with_forms, see_other, set_cookie},
     session::LOOPBACK_COOKIE,
 };
-use providers::Auth;
+use providers::{Auth, Provider};
 use secrecy::ExposeSecret as _;
 
 use crate::{Answer, IntegrationsApi, SETTINGS};
@@ -37,6 +37,10 @@ struct Card<'a> {
     by_key: bool,
     /// What a person who has a key must know.
     hint: &'static str,
+    /// What was not allowed, in words.
+    missing: Vec<&'a str>,
+    /// Where webhooks of this integration alone go, if it can have a secret of its own.
+    endpoint: Option<String>,
 }
 
 /// What just happened, after a redirect.
@@ -63,7 +67,7 @@ impl IntegrationsApi {
         let caller = self.front.caller(call).await?;
         let providers: Vec<_> = self.registry.iter().collect();
         let statuses = self.of_caller(&caller, &providers).await?;
-        let cards = statuses.iter().map(|status| self.card(status)).collect();
+        let cards = statuses.iter().map(|status| self.card(call, status)).collect();
         let csrf = caller.csrf.as_ref().map_or("", |csrf| csrf.expose_secret());
         let page = StatusPage { cards, notice: self.notice(call), csrf, now: clock::now() };
         let page = page.render().map_err(|error| {
@@ -73,13 +77,20 @@ impl IntegrationsApi {
         Ok(html_with_forms(page))
     }
 
-    fn card<'a>(&self, status: &'a Status) -> Card<'a> {
-        let auth = self.registry.find(status.provider).map(|provider| &provider.spec().auth);
-        let (by_key, hint) = match auth {
+    fn card<'a>(&self, call: &Call<'_>, status: &'a Status) -> Card<'a> {
+        let spec = self.registry.find(status.provider).map(Provider::spec);
+        let (by_key, hint) = match spec.map(|spec| &spec.auth) {
             Some(Auth::ApiKey(key)) => (true, key.hint),
             Some(Auth::OAuth(_)) | None => (false, ""),
         };
-        Card { status, by_key, hint }
+        let words = |scope: &'a String| {
+            let oauth = spec.and_then(|spec| spec.auth.oauth());
+            oauth.map_or(scope.as_str(), |oauth| oauth.allowed_by(scope))
+        };
+        let signs = spec.is_some_and(|spec| matches!(spec.webhook, Some(Proof::Signature(_))));
+        let id = status.integration_id.as_ref().filter(|_| by_key && signs && status.connected);
+        let endpoint = id.map(|id| format!("{}/webhooks/{}/{id}", self.front.own_origin(call), status.provider));
+        Card { status, by_key, hint, missing: status.scopes.missing.iter().map(words).collect(), endpoint }
     }
 
     /// Only our own words: the address is anybody's.

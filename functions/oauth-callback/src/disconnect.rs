@@ -5,17 +5,18 @@
 use std::{collections::HashMap, time::Duration};
 
 use domain::{
-    Integration, IntegrationKey, Request,
+    Failure, Integration, IntegrationKey, Request,
     grant::{OAuth, RevokedBy},
     integration::State,
     message::SyncType,
 };
 use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use platform::{
     AwsError, clock,
     credentials::Credential,
-    dispatch::{At, Outgoing},
+    dispatch::{At, Failed, Outgoing},
     http::{Call, Input, internal, json, see_other},
     integrations::select,
     outbound::Authorization,
@@ -35,7 +36,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// What became of the grant at the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Revoked {
+pub(crate) enum Revoked {
     /// It is over.
     Yes,
     /// The provider could not be told; its user can end it there.
@@ -44,6 +45,17 @@ enum Revoked {
     StillNeeded,
     /// There was nothing to give back.
     Nothing,
+}
+
+/// What becomes of an integration's records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// They stay.
+    Keep,
+    /// They go.
+    Erase,
+    /// They go, and the integration with them.
+    Forget,
 }
 
 impl OauthCallback {
@@ -62,7 +74,8 @@ impl OauthCallback {
         let account = call.query("account").or_else(|| input.text("account"));
         let found = self.access.integrations.of_user(&caller.user_id, Some(spec.id)).await;
         let integration = select(found.map_err(|error| internal(&error))?, spec.name, account)?;
-        let revoked = self.end(provider, &integration, keep_records).await.map_err(|error| internal(&error))?;
+        let then = if keep_records { Then::Keep } else { Then::Erase };
+        let revoked = self.end(provider, &integration, then).await.map_err(|error| internal(&error))?;
         if input.form {
             return Ok(see_other(&with_query(SETTINGS, "disconnected", spec.id)));
         }
@@ -70,11 +83,11 @@ impl OauthCallback {
         Ok(json(StatusCode::OK, &answer))
     }
 
-    async fn end(
+    pub(crate) async fn end(
         &self,
         provider: &dyn Provider,
         integration: &Integration,
-        keep_records: bool,
+        then: Then,
     ) -> Result<Revoked, AwsError> {
         let (spec, key, id) = (provider.spec(), &integration.key, integration.key.id());
         let now = clock::now();
@@ -82,16 +95,7 @@ impl OauthCallback {
         // What is held goes before anybody is told: a provider that does not answer must not keep tokens here alive.
         let credentials = self.access.calls.tokens.credentials.all(&id, now).await?;
         let watches = self.syncs.overview(&id, now).await?.watches;
-        self.access.calls.tokens.credentials.delete(&id, now).await?;
-        let busy_until = self.syncs.break_lease(&id).await?;
-        self.syncs.erase(&id).await?;
-        if !keep_records {
-            self.sync_queue.ask(key, SyncType::Erase, now, Duration::ZERO).await?;
-            // A sync that runs may be in the middle of a page, and writes the rest of it. When its lease ends it has, too.
-            if let Some(left) = busy_until.and_then(|until| Duration::try_from(until.duration_since(now)).ok()) {
-                self.sync_queue.ask(key, SyncType::Erase, now, left).await?;
-            }
-        }
+        self.clear(key, then, now).await?;
         self.stop_watches(provider, key, &credentials, &watches).await;
         let revoked = self.revoke(spec, key, &credentials).await?;
         // Also when an earlier disconnect broke off before it told: under the same id, so that it counts once.
@@ -100,8 +104,37 @@ impl OauthCallback {
             let event = format!("{id}:{kind}:{}", integration.connected_at.as_millisecond());
             self.access.bus.announce(kind, &event, key, now, &serde_json::json!({ "revoked": revoked })).await?;
         }
-        tracing::info!(service = spec.id, integration.id = id, ?revoked, keep_records, "disconnected");
+        tracing::info!(service = spec.id, integration.id = id, ?revoked, ?then, "disconnected");
         Ok(revoked)
+    }
+
+    /// Deletes what is held of an integration that was ended, and has its records deleted.
+    async fn clear(&self, key: &IntegrationKey, then: Then, now: Timestamp) -> Result<(), AwsError> {
+        let id = key.id();
+        self.access.calls.tokens.credentials.delete(&id, now).await?;
+        self.webhook_secrets.delete(&id).await?;
+        let busy_until = self.syncs.break_lease(&id).await?;
+        self.syncs.erase(&id).await?;
+        // A sync that runs may be in the middle of a page, and writes the rest of it. When its lease ends it has, too.
+        let busy_for = busy_until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+        match (then, busy_for) {
+            (Then::Keep, _) => {}
+            (Then::Erase, None) => self.sync_queue.ask(key, SyncType::Erase, now, Duration::ZERO).await?,
+            (Then::Forget, None) => self.sync_queue.ask(key, SyncType::Forget, now, Duration::ZERO).await?,
+            (Then::Erase | Then::Forget, Some(left)) => {
+                self.sync_queue.ask(key, SyncType::Erase, now, Duration::ZERO).await?;
+                let last = if then == Then::Forget { SyncType::Forget } else { SyncType::Erase };
+                self.sync_queue.ask(key, last, now, left).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends an integration of a provider that is not there any more, and has it forgotten.
+    pub(crate) async fn forget(&self, integration: &Integration) -> Result<(), AwsError> {
+        let now = clock::now();
+        self.access.integrations.end(&integration.key, State::Disconnected, None, now).await?;
+        self.clear(&integration.key, Then::Forget, now).await
     }
 
     /// Best effort, and briefly: a watch that goes on reports to an integration that is not there, and ends by itself.
@@ -191,7 +224,9 @@ impl OauthCallback {
                 let authorization = Authorization::Bearer(&credential.access);
                 let call =
                     Outgoing { callee: &callee, request: &request, authorization, account, at: At::Api, deadline };
-                tokens.dispatch.send(call).await.is_ok()
+                // One that is not accepted any more is given back.
+                let gone = |failed: &Failed| matches!(failed.0, Failure::TokenRefused | Failure::GrantEnded);
+                tokens.dispatch.send(call).await.as_ref().map_or_else(gone, |_| true)
             }
             RevokedBy::Form => {
                 let Ok(app) = tokens.apps.get(spec.secret, Freshness::Cached, clock::now()).await else { return false };

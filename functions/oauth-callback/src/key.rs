@@ -1,12 +1,12 @@
 //! Connecting with a key that the user pastes.
 
-use domain::{Failure, Problem, grant::Issued, status::Status};
+use domain::{Failure, Problem, Proof, grant::Issued, status::Status};
 use lambda_http::http::StatusCode;
 use platform::{
     clock,
     http::{Call, Input, internal, json, see_other},
 };
-use providers::{Auth, Provider};
+use providers::{Auth, Provider, Spec};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -36,10 +36,7 @@ impl OauthCallback {
         if key.is_empty() || !legal || !known {
             return Err(Problem::field("api_key", api_key.hint));
         }
-        if input.text("webhook_secret").is_some_and(|secret| !secret.is_empty()) {
-            let message = "A webhook secret of one integration can't be stored in this version.";
-            return Err(Problem::field("webhook_secret", message));
-        }
+        let webhook_secret = webhook_secret(&input, spec)?;
         let access = SecretString::from(key);
         let issued = vec![Issued { name: api_key.name, access, refresh: None, life: None, scopes: None }];
         let grant = Grant { provider, user_id: &caller.user_id, issued, answer: Value::Null, requested: Vec::new() };
@@ -51,9 +48,31 @@ impl OauthCallback {
             }
             StoreError::Provider(failure) => failure.problem(spec.name, clock::now()),
         })?;
+        if let Some(secret) = webhook_secret {
+            let stored = self.webhook_secrets.put(&integration.key, &secret, clock::now()).await;
+            stored.map_err(|error| internal(&error))?;
+        }
         if input.form {
             return Ok(see_other(&with_query(SETTINGS, "success", spec.id)));
         }
         Ok(json(StatusCode::CREATED, &Status::new(spec.id, spec.name, Some(&integration))))
+    }
+}
+
+/// The secret of the integration's own endpoint, if one is given.
+fn webhook_secret(input: &Input, spec: &Spec) -> Result<Option<SecretString>, Problem> {
+    let secret = input.text("webhook_secret").map(str::trim).unwrap_or_default();
+    let legal = secret.len() <= MAX_KEY && secret.bytes().all(|b| b.is_ascii_graphic());
+    match &spec.webhook {
+        _ if secret.is_empty() => Ok(None),
+        Some(Proof::Signature(_)) if legal => Ok(Some(secret.into())),
+        Some(Proof::Signature(_)) => {
+            let hint = "It must be the signing secret of the endpoint, as the provider shows it.";
+            Err(Problem::field("webhook_secret", hint))
+        }
+        _ => {
+            let message = format!("{} does not sign webhooks with a secret of one account.", spec.name);
+            Err(Problem::field("webhook_secret", message))
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod callback;
 mod connect;
 mod disconnect;
+mod erase;
 mod key;
 mod store;
 
@@ -21,6 +22,7 @@ use platform::{
     states::States,
     sync_queue::SyncQueue,
     syncs::Syncs,
+    webhook_secrets::{WebhookSecrets, WebhookSecretsConfig},
 };
 use providers::{Registry, Spec};
 
@@ -33,6 +35,7 @@ pub struct Config {
     access: AccessConfig,
     states_table: String,
     syncs_table: String,
+    webhook_secrets: WebhookSecretsConfig,
     syncs_queue_url: String,
     sync_lease: Duration,
 }
@@ -45,6 +48,7 @@ impl Config {
             access: AccessConfig::read(env),
             states_table: env.text("OAUTH_STATES_TABLE"),
             syncs_table: env.text("SYNCS_TABLE"),
+            webhook_secrets: WebhookSecretsConfig::read(env),
             syncs_queue_url: env.text("SYNCS_QUEUE_URL"),
             sync_lease: env.seconds("SYNC_LEASE_SECONDS"),
         }
@@ -60,6 +64,7 @@ pub struct OauthCallback {
     states: States,
     syncs: Syncs,
     sync_queue: SyncQueue,
+    webhook_secrets: WebhookSecrets,
 }
 
 type Answer = Result<Response<Body>, Problem>;
@@ -75,6 +80,7 @@ impl OauthCallback {
             states: States::new(aws, &config.states_table),
             syncs: Syncs::new(aws, &config.syncs_table, config.sync_lease),
             sync_queue: SyncQueue::new(aws, &config.syncs_queue_url),
+            webhook_secrets: WebhookSecrets::new(aws, &config.webhook_secrets),
         })
     }
 
@@ -87,6 +93,11 @@ impl OauthCallback {
     }
 
     async fn answer(&self, call: &Call<'_>) -> Answer {
+        match (call.request.method().as_str(), call.path()) {
+            ("DELETE", "/users/{user_id}") => return self.erase_user(call).await,
+            ("GET", "/users/{user_id}") => return self.erasure(call).await,
+            _ => {}
+        }
         let unknown = || Problem::unknown_provider(&self.registry.ids());
         let provider = self.registry.find(call.parameter("provider")).ok_or_else(unknown)?;
         match (call.request.method().as_str(), call.path()) {

@@ -124,13 +124,13 @@ impl SyncScheduler {
                 SyncType::Incremental => self.due.shard(shard, Some(now)).await?,
                 SyncType::Watches => self.watches.shard(shard, Some(now)).await?,
                 // All that are in use, due or not.
-                SyncType::Full | SyncType::Erase => self.due.shard(shard, None).await?,
+                SyncType::Full | SyncType::Erase | SyncType::Forget => self.due.shard(shard, None).await?,
             };
             let message = |[user_id, integration]: [String; 2]| {
                 let key = IntegrationKey::parse(&user_id, &integration)?;
                 Some(SyncMessage::new(&key, kind, Cause::Asked, now))
             };
-            let messages: Vec<_> = due.into_iter().filter_map(message).collect();
+            let messages: Vec<_> = due.keys.into_iter().filter_map(message).collect();
             sent += messages.len();
             self.syncs.send_all(&messages).await?;
         }

@@ -175,7 +175,7 @@ impl SyncWorker {
         let Some(provider) = self.registry.find(&integration.key.provider) else {
             return Ok(Disposition::DeadLetter(format!("unknown provider {:?}", integration.key.provider)));
         };
-        let erase = message.r#type == SyncType::Erase;
+        let erase = matches!(message.r#type, SyncType::Erase | SyncType::Forget);
         // Disconnected since it was asked for, or connected again since it was to be erased.
         if (integration.state == State::Connected) == erase {
             tracing::info!(sync.r#type = ?message.r#type, "nothing to do");
@@ -187,7 +187,11 @@ impl SyncWorker {
             Leasing::Busy(running, until) => return self.busy(&id, message, running, until, attempt).await,
         };
         let work = Work { provider, key: &integration.key, id, lease, attempt, asked_at: message.asked_at };
-        if erase { self.erase(&work, attempt).await } else { self.work(&work, message.r#type, attempt).await }
+        if erase {
+            self.erase(&work, message.r#type, attempt).await
+        } else {
+            self.work(&work, message.r#type, attempt).await
+        }
     }
 
     /// Somebody else syncs this integration: they are told to run again if what they read may be too old.
@@ -202,11 +206,11 @@ impl SyncWorker {
         let covers = match running {
             SyncType::Full => true,
             SyncType::Incremental => message.r#type == SyncType::Incremental,
-            SyncType::Watches | SyncType::Erase => false,
+            SyncType::Watches | SyncType::Erase | SyncType::Forget => false,
         };
         let wait = Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default();
         match (message.r#type, message.cause) {
-            (SyncType::Erase | SyncType::Watches, _) => Ok(Disposition::Defer(wait)),
+            (SyncType::Erase | SyncType::Forget | SyncType::Watches, _) => Ok(Disposition::Defer(wait)),
             (SyncType::Full | SyncType::Incremental, Cause::Asked) if covers => Ok(Disposition::Done),
             (kind @ (SyncType::Full | SyncType::Incremental), _) => {
                 let told = self.syncs.run_again(id, kind, clock::now()).await?;
@@ -254,7 +258,8 @@ impl SyncWorker {
         if let Err(Stop::Failed(failure)) = &outcome {
             entry.problem = Some(failure.problem(work.provider.spec().name, entry.finished_at).message);
         }
-        if !matches!(outcome, Err(Stop::Time | Stop::Lost)) {
+        // That we keep to a limit is no problem of anybody's: the run goes on in a moment.
+        if !matches!(outcome, Err(Stop::Time | Stop::Lost | Stop::Failed(Failure::Paced(_)))) {
             self.syncs.log(&work.id, &entry).await?;
         }
         outcome?;
@@ -316,11 +321,17 @@ impl SyncWorker {
         })
     }
 
-    async fn erase(&self, work: &Work<'_>, attempt: &Attempt) -> Result<Disposition, AwsError> {
+    async fn erase(&self, work: &Work<'_>, kind: SyncType, attempt: &Attempt) -> Result<Disposition, AwsError> {
         let done = self.records.erase(&work.id, || work.out_of_time()).await?;
         self.syncs.erase(&work.id).await?;
-        self.syncs.abandon(&work.lease).await?;
-        tracing::info!(integration.id = work.id, done, "erased");
+        if done && kind == SyncType::Forget {
+            // Last: as long as it is there, somebody can ask again for the rest.
+            self.access.integrations.forget(work.key).await?;
+            self.syncs.forget(&work.lease, clock::now()).await?;
+        } else {
+            self.syncs.abandon(&work.lease).await?;
+        }
+        tracing::info!(integration.id = work.id, ?kind, done, "erased");
         Ok(if done { Disposition::Done } else { attempt.defer() })
     }
 }
@@ -329,7 +340,8 @@ impl Handler for SyncWorker {
     type Message<'a> = SyncMessage;
 
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
-        match self.sync(&message, attempt).await {
+        // On the heap: it holds a whole run.
+        match Box::pin(self.sync(&message, attempt)).await {
             Ok(disposition) => disposition,
             Err(error) => {
                 tracing::warn!(%error, "will be tried again");

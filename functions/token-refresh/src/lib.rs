@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::{
     Disposition,
+    integration::State,
     message::{RefreshMessage, Schedule, Version},
 };
 use jiff::Timestamp;
@@ -27,6 +28,8 @@ use serde::{Deserialize, Serialize};
 const SWEEP: i64 = 300;
 /// Left of the invocation's time when a sweep ends.
 const MARGIN: Duration = Duration::from_secs(5);
+/// A credential without an integration in use is deleted when its grant is this old.
+const ORPHAN: Duration = Duration::from_mins(15);
 /// Refreshes of a batch at a time.
 const CONCURRENCY: usize = 4;
 
@@ -106,7 +109,9 @@ impl TokenRefresh {
         let (trigger, context) = (event.payload, event.context);
         match trigger {
             Trigger::Batch(batch) => {
-                Ok(Answer::Batch(self.consumer.run(self, LambdaEvent { payload: batch, context }).await))
+                let response = self.consumer.run(self, LambdaEvent { payload: batch, context }).await;
+                self.access.flush().await;
+                Ok(Answer::Batch(response))
             }
             Trigger::Schedule { schedule } => {
                 let sent = self.sweep(deadline(&context, clock::now())).await?;
@@ -129,7 +134,7 @@ impl TokenRefresh {
                 break;
             }
             let due = self.due.shard(shard, Some(now)).await?;
-            let messages = due.into_iter().map(|[integration_id, credential]| {
+            let messages = due.keys.into_iter().map(|[integration_id, credential]| {
                 let tenant = group(&integration_id);
                 let message = RefreshMessage { v: Version, integration_id, credential };
                 let body = serde_json::to_string(&message);
@@ -169,6 +174,13 @@ impl TokenRefresh {
         let tokens = &self.access.calls.tokens;
         let found = tokens.credentials.get(&message.integration_id, &message.credential, attempt.at).await?;
         let owner = found.ok_or(TokenError::Absent)?.owner;
+        let integration = self.access.integrations.get(&owner.user_id, &owner.account()).await?;
+        if integration.is_none_or(|it| it.state == State::Disconnected) {
+            // Left by whoever died between storing it and its integration, or between ending the one and the other. A moment's
+            // grace, for who is in the middle of it.
+            tokens.credentials.delete(&message.integration_id, attempt.at - ORPHAN).await?;
+            return Err(TokenError::Absent);
+        }
         let Some(provider) = self.registry.find(&owner.provider) else { return Err(TokenError::Absent) };
         let callee = provider.spec().callee();
         let wanted = Wanted { owner: &owner, credential: &message.credential, callee: &callee };

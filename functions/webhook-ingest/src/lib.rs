@@ -2,10 +2,15 @@
 //!
 //! *Invariant:* a 200 means that SQS has the delivery, and SQS has only verified deliveries.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use domain::{
     Problem, Proof, Rejection, UnverifiedDelivery, VerifiedDelivery,
+    integration::is_integration_id,
     jwt::Jwks,
     message::{Envelope, Version},
     proof::Material,
@@ -23,6 +28,7 @@ use platform::{
     outbound::Rewrites,
     queue::{MAX_MESSAGE, Queue, group},
     secrets::{App, Freshness, Secrets},
+    webhook_secrets::{Own, WebhookSecrets, WebhookSecretsConfig},
 };
 use providers::{Provider, Registry};
 
@@ -35,6 +41,7 @@ pub struct Config {
     queue_url: String,
     secret_prefix: String,
     secret_cache: Duration,
+    webhook_secrets: WebhookSecretsConfig,
     rewrites: Rewrites,
 }
 
@@ -45,6 +52,7 @@ impl Config {
             queue_url: env.text("WEBHOOKS_QUEUE_URL"),
             secret_prefix: env.text("SECRET_PREFIX"),
             secret_cache: env.seconds("SECRET_CACHE_SECONDS"),
+            webhook_secrets: WebhookSecretsConfig::read(env),
             rewrites: env.rewrites(),
         }
     }
@@ -57,6 +65,10 @@ pub struct Ingest {
     queue: Queue,
     apps: Secrets<App>,
     jwks: JwksCache,
+    /// The clients are made when the first delivery to an integration comes: most cold starts never see one.
+    own: OnceLock<WebhookSecrets>,
+    own_config: WebhookSecretsConfig,
+    aws: Aws,
 }
 
 /// What became of a delivery that was taken.
@@ -67,6 +79,24 @@ enum Taken {
     Shown,
     /// The provider only asked if we are here.
     Challenged(String),
+}
+
+/// Whose secret a delivery was verified with.
+enum Source {
+    /// The app's.
+    App(Arc<App>),
+    /// An integration's own.
+    Integration(Arc<Own>),
+}
+
+impl Source {
+    /// The account that events belong to which name none.
+    fn account(&self) -> Option<&str> {
+        match self {
+            Self::App(app) => app.account_id.as_deref(),
+            Self::Integration(own) => Some(&own.key.account_id),
+        }
+    }
 }
 
 /// Why a delivery was not taken.
@@ -92,7 +122,8 @@ impl Ingest {
             tracing::warn!(%error, "init: queue");
         }
         let jwks = JwksCache::new(config.rewrites.clone());
-        let ingest = Self { registry, queue, apps, jwks };
+        let (own, own_config, aws) = (OnceLock::new(), config.webhook_secrets.clone(), aws.clone());
+        let ingest = Self { registry, queue, apps, jwks, own, own_config, aws };
         for provider in registry.iter().filter(|provider| provider.spec().webhook.is_some()) {
             // Logged where it is read.
             let _ = ingest.app(provider, Freshness::Cached, clock::now()).await;
@@ -126,13 +157,14 @@ impl Ingest {
 
     async fn take(&self, call: &Call<'_>, provider: &dyn Provider) -> Result<Taken, Refusal> {
         let proof = provider.spec().webhook.as_ref().ok_or(Refusal::NotTaken)?;
-        if !call.parameter("integration_id").is_empty() {
-            // No integration has a webhook secret of its own yet, so nothing sent to it can be verified.
-            return Err(Refusal::Rejected(Rejection::NoSecret));
-        }
         let now = clock::now();
         let unverified = UnverifiedDelivery { headers: call.request.headers(), body: call.request.body() };
-        let (delivery, app) = self.verify(unverified, proof, provider, now).await?;
+        let id = call.parameter("integration_id");
+        let (delivery, source) = if id.is_empty() {
+            self.verify(unverified, proof, provider, now).await?
+        } else {
+            self.verify_own(unverified, proof, (provider, id), now).await?
+        };
         // Forms are what a person did in the provider's own windows.
         let done = if delivery.is_form() { Taken::Shown } else { Taken::Queued };
         let body = delivery.json().map_err(|_| Refusal::NotJson)?;
@@ -143,8 +175,8 @@ impl Ingest {
         let envelope = Envelope {
             v: Version,
             provider: provider.spec().id,
-            integration_id: None,
-            account: app.account_id.as_deref(),
+            integration_id: Some(id).filter(|id| !id.is_empty()),
+            account: source.account(),
             delivery_id: call.request_id,
             received_at: now,
         };
@@ -152,7 +184,7 @@ impl Ingest {
         if message.len() > MAX_MESSAGE {
             return Err(Refusal::TooLarge);
         }
-        let tenant = tenant(provider, account.as_deref().or(app.account_id.as_deref()));
+        let tenant = tenant(provider, account.as_deref().or(source.account()));
         self.queue.send(message, Some(&tenant)).await.map_err(|error| {
             tracing::error!(%error, "queue");
             Refusal::Unavailable("queue")
@@ -168,11 +200,11 @@ impl Ingest {
         proof: &Proof,
         provider: &dyn Provider,
         now: Timestamp,
-    ) -> Result<(VerifiedDelivery<'a>, Arc<App>), Refusal> {
+    ) -> Result<(VerifiedDelivery<'a>, Source), Refusal> {
         let app = self.app(provider, Freshness::Cached, now).await?;
         let jwks = self.jwks(proof, unverified, now).await?;
         let rejection = match unverified.verify(proof, &material(&app, jwks.as_deref()), now) {
-            Ok(delivery) => return Ok((delivery, app)),
+            Ok(delivery) => return Ok((delivery, Source::App(app))),
             Err(rejection) => rejection,
         };
         if !matches!(rejection, Rejection::Mismatch | Rejection::NoSecret) {
@@ -183,9 +215,41 @@ impl Ingest {
             return Err(Refusal::Rejected(rejection));
         }
         match unverified.verify(proof, &material(&fresh, jwks.as_deref()), now) {
-            Ok(delivery) => Ok((delivery, fresh)),
+            Ok(delivery) => Ok((delivery, Source::App(fresh))),
             Err(rejection) => Err(Refusal::Rejected(rejection)),
         }
+    }
+
+    /// The same against the secrets of one integration, at its own address.
+    async fn verify_own<'a>(
+        &self,
+        unverified: UnverifiedDelivery<'a>,
+        proof: &Proof,
+        (provider, id): (&dyn Provider, &str),
+        now: Timestamp,
+    ) -> Result<(VerifiedDelivery<'a>, Source), Refusal> {
+        if !matches!(proof, Proof::Signature(_)) || !is_integration_id(id) {
+            return Err(Refusal::Rejected(Rejection::NoSecret));
+        }
+        let table = self.own.get_or_init(|| WebhookSecrets::new(&self.aws, &self.own_config));
+        let mut rejection = Rejection::NoSecret;
+        for freshness in [Freshness::Cached, Freshness::Reread] {
+            let own = table.get(id, freshness, now).await.map_err(|error| {
+                tracing::error!(%error, "webhook secret");
+                Refusal::Unavailable("webhook secret")
+            })?;
+            // Another provider's integration has no secret here.
+            let Some(own) = own.filter(|own| own.key.provider == provider.spec().id) else { continue };
+            let material = Material { secrets: &own.secrets, jwks: None, audience: None, email: None };
+            match unverified.verify(proof, &material, now) {
+                Ok(delivery) => return Ok((delivery, Source::Integration(own))),
+                Err(refused) => rejection = refused,
+            }
+            if rejection != Rejection::Mismatch {
+                break;
+            }
+        }
+        Err(Refusal::Rejected(rejection))
     }
 
     /// The issuer's keys, if the proof is a token of its own.

@@ -189,6 +189,11 @@ impl Process {
     async fn integrations(&self, provider: &str, scope: &Scope<'_>) -> Result<Vec<IntegrationKey>, AwsError> {
         match scope {
             Scope::Account(account) => self.integrations.of_account(provider, account).await,
+            Scope::Integration { id, account } => {
+                let mut found = self.integrations.of_account(provider, account).await?;
+                found.retain(|integration| integration.id() == *id);
+                Ok(found)
+            }
             Scope::Nobody => Ok(Vec::new()),
         }
     }
@@ -198,6 +203,13 @@ impl Process {
 enum Scope<'a> {
     /// Of this account.
     Account(&'a str),
+    /// Of this account, told to one integration at its own address: others of the account hear of it at theirs.
+    Integration {
+        /// Which.
+        id: &'a str,
+        /// The account.
+        account: &'a str,
+    },
     /// Of no known account.
     Nobody,
 }
@@ -206,6 +218,7 @@ impl Scope<'_> {
     fn key(&self) -> &str {
         match self {
             Self::Account(account) => account,
+            Self::Integration { id, .. } => id,
             Self::Nobody => "-",
         }
     }
@@ -225,8 +238,13 @@ impl Handler for Process {
         };
         let spec = provider.spec();
         let provider = spec.id;
-        let account = event.account.as_deref().or(message.account.as_deref()).filter(|account| !account.is_empty());
-        let scope = account.map_or(Scope::Nobody, Scope::Account);
+        let named = event.account.as_deref().or(message.account.as_deref()).filter(|account| !account.is_empty());
+        let scope = match (message.integration_id.as_deref(), message.account.as_deref(), named) {
+            // Whatever account it names: who signed it can speak for this integration only.
+            (Some(id), Some(account), _) => Scope::Integration { id, account },
+            (Some(_), None, _) | (None, _, None) => Scope::Nobody,
+            (None, _, Some(account)) => Scope::Account(account),
+        };
         let key = event::key(provider, scope.key(), &event.id);
         // Of the payload alone: the rest of a body may differ between deliveries of one event.
         let hash = hex::encode(Sha256::digest(event.data.get()));

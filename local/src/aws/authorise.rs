@@ -63,12 +63,21 @@ fn needed(template: &Template, service: Service, operation: &str, body: &Value) 
             vec![right(operation, arn.to_owned())]
         }
         Service::Kms => {
-            let id = text("KeyId");
-            let named =
-                |key: &&Key| id == key.arn || id.ends_with(&key.logical_id) || key.aliases.iter().any(|it| it == id);
-            // Decrypt finds the key in the ciphertext; there is one.
-            let key = if id.is_empty() { template.keys.first() } else { template.keys.iter().find(named) };
-            vec![right(operation, key.map_or(id, |key| &key.arn).to_owned())]
+            let arn = |id: &str| {
+                let named = |key: &&Key| {
+                    id == key.arn || id.ends_with(&key.logical_id) || key.aliases.iter().any(|it| it == id)
+                };
+                // The ciphertext names the key; the template has one.
+                let key = if id.is_empty() { template.keys.first() } else { template.keys.iter().find(named) };
+                key.map_or(id, |key| &key.arn).to_owned()
+            };
+            match operation {
+                "ReEncrypt" => vec![
+                    right("ReEncryptFrom", arn(text("SourceKeyId"))),
+                    right("ReEncryptTo", arn(text("DestinationKeyId"))),
+                ],
+                _ => vec![right(operation, arn(text("KeyId")))],
+            }
         }
         Service::Events => {
             let entries = body["Entries"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -137,7 +146,7 @@ mod tests {
             (false, "token-refresh", Kms, "GenerateDataKey", json!({ "KeyId": "alias/intertie" })),
             (true, "oauth-callback", Kms, "GenerateDataKey", json!({ "KeyId": "alias/intertie" })),
             (false, "integrations-api", Kms, "Decrypt", json!({})),
-            (false, "webhook-ingest", Kms, "Decrypt", json!({})),
+            (true, "webhook-ingest", Kms, "Decrypt", json!({})),
             (false, "webhook-process", Kms, "Decrypt", json!({})),
             (false, "sync-scheduler", Kms, "Decrypt", json!({})),
             (false, "sync-scheduler", Dynamodb, "GetItem", table("credentials")),

@@ -90,6 +90,11 @@ impl IntegrationKey {
     }
 }
 
+/// Whether a text could be an integration's id.
+pub fn is_integration_id(text: &str) -> bool {
+    text.strip_prefix("int_").is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 /// See [`IntegrationKey::account`].
 pub fn account(provider: &str, account_id: &str) -> String {
     format!("{provider}#{account_id}")
@@ -105,7 +110,10 @@ mod tests {
             IntegrationKey { user_id: user.into(), provider: provider.into(), account_id: account.into() }.id()
         };
         assert_eq!(id("u", "slack", "T1"), id("u", "slack", "T1"));
-        assert_eq!(id("u", "slack", "T1").len(), 36);
+        assert!(is_integration_id(&id("u", "slack", "T1")));
+        for other in ["", "int_", "int_0", "slack#T1", &format!("int_{}", "g".repeat(32))] {
+            assert!(!is_integration_id(other), "{other}");
+        }
         assert_ne!(id("u", "slack", "T1"), id("us", "lack", "T1"));
         assert_ne!(id("u", "slack", "T1"), id("u", "slackT", "1"));
     }

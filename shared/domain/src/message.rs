@@ -130,6 +130,8 @@ pub enum SyncType {
     Watches,
     /// Nothing: what was synced is deleted, after the integration was disconnected.
     Erase,
+    /// Nothing: likewise, and then the integration itself.
+    Forget,
 }
 
 /// Why a sync is asked for.

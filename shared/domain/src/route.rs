@@ -20,6 +20,8 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/connect/{provider}", "oauth-callback"),
     route("GET", "/auth/{provider}/callback", "oauth-callback"),
     route("POST", "/integrations/{provider}/disconnect", "oauth-callback"),
+    route("DELETE", "/users/{user_id}", "oauth-callback"),
+    route("GET", "/users/{user_id}", "oauth-callback"),
     route("POST", "/webhooks/{provider}", "webhook-ingest"),
     route("POST", "/webhooks/{provider}/{integration_id}", "webhook-ingest"),
     route("GET", "/settings/integrations", "integrations-api"),
@@ -31,8 +33,6 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/health", "integrations-api"),
     route("GET", "/health/{provider}", "integrations-api"),
     route("POST", "/session", "integrations-api"),
-    route("DELETE", "/users/{user_id}", "integrations-api"),
-    route("GET", "/users/{user_id}", "integrations-api"),
     route("POST", "/actions/{provider}/{action}", "api-proxy"),
     route("ANY", "/proxy/{provider}/{path+}", "api-proxy"),
 ];

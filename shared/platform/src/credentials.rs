@@ -236,6 +236,30 @@ impl Credentials {
         Ok(())
     }
 
+    /// Has the current KMS key wrap a data key that an earlier one wrapped. If that fails, it is as good as before.
+    async fn rewrap(&self, owner: &IntegrationKey, id: &str, name: &str, old: DataKey) -> DataKey {
+        let stored = async {
+            let new = self.vault.rewrap(context(owner, id), &old).await?;
+            let call = self.update(id, name).update_expression("SET data_key = :new");
+            let call = call.condition_expression("data_key = :old");
+            let call = call.expression_attribute_values(":new", AttributeValue::B(Blob::new(new.wrapped.clone())));
+            let call = call.expression_attribute_values(":old", AttributeValue::B(Blob::new(old.wrapped.clone())));
+            Ok::<_, AwsError>(conditional(call).await?.map(|_| new))
+        };
+        match stored.await {
+            Ok(Some(new)) => {
+                tracing::info!(integration.id = id, credential = name, "under the current KMS key now");
+                new
+            }
+            // Somebody else was faster, or it is another grant's by now.
+            Ok(None) => old,
+            Err(error) => {
+                tracing::warn!(integration.id = id, %error, "still under an earlier KMS key");
+                old
+            }
+        }
+    }
+
     async fn items(&self, integration_id: &str) -> Result<Vec<Item>, AwsError> {
         let call = self.client.query().table_name(&self.table).consistent_read(true);
         let call = call.key_condition_expression("integration_id = :id");
@@ -259,6 +283,7 @@ impl Credentials {
         let name = text(item, "credential")?;
         let version = number(item, "version")?;
         let key = self.vault.open(context(&owner, &id), bytes(item, "data_key")?, now).await?;
+        let key = if key.outdated { self.rewrap(&owner, &id, name, key).await } else { key };
         let open = |field| key.open(&aad(&id, name, field, version), bytes(item, field)?);
         Ok(Credential {
             name: name.to_owned(),

@@ -2,7 +2,10 @@
 //!
 //! The index is sharded, because one partition of DynamoDB takes a bounded rate of writes.
 
-use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::{
+    Client,
+    types::{ConsumedCapacity, ReturnConsumedCapacity},
+};
 use jiff::Timestamp;
 
 use crate::{
@@ -16,6 +19,17 @@ pub const SHARDS: u32 = 8;
 /// The partition of an integration: its id is a hash already.
 pub fn shard(integration_id: &str) -> u32 {
     integration_id.chars().next_back().and_then(|digit| digit.to_digit(16)).unwrap_or(0) % SHARDS
+}
+
+/// What is due in one shard.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Its keys, earliest first.
+    pub keys: Vec<[String; 2]>,
+    /// The calls that it took.
+    pub requests: u32,
+    /// What DynamoDB charges for them, in read units.
+    pub read_units: f64,
 }
 
 /// An index on due time.
@@ -56,8 +70,8 @@ impl Due {
         Self { client, table: table.into(), index, shard_and_time, key }
     }
 
-    /// The keys of what is due in one shard at `now`, earliest first; of all that will ever be due, if none.
-    pub async fn shard(&self, shard: u32, now: Option<Timestamp>) -> Result<Vec<[String; 2]>, AwsError> {
+    /// What is due in one shard at `now`; all that will ever be due, if none.
+    pub async fn shard(&self, shard: u32, now: Option<Timestamp>) -> Result<Found, AwsError> {
         let until = now.map_or(i64::MAX, Timestamp::as_second);
         let call = self
             .client
@@ -68,12 +82,18 @@ impl Due {
             .expression_attribute_names("#shard", self.shard_and_time[0])
             .expression_attribute_names("#at", self.shard_and_time[1])
             .expression_attribute_values(":shard", n(shard))
-            .expression_attribute_values(":until", n(until));
-        let items = call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
-        let items = items.map_err(|error| AwsError::new("dynamodb:Query", &error))?;
-        items
-            .iter()
-            .map(|item| Ok([text(item, self.key[0])?.to_owned(), text(item, self.key[1])?.to_owned()]))
-            .collect()
+            .expression_attribute_values(":until", n(until))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let mut pages = call.into_paginator().send();
+        let mut found = Found::default();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| AwsError::new("dynamodb:Query", &error))?;
+            found.requests += 1;
+            found.read_units += page.consumed_capacity().and_then(ConsumedCapacity::capacity_units).unwrap_or_default();
+            for item in page.items() {
+                found.keys.push([text(item, self.key[0])?.to_owned(), text(item, self.key[1])?.to_owned()]);
+            }
+        }
+        Ok(found)
     }
 }

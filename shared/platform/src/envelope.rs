@@ -1,5 +1,8 @@
 //! Envelope encryption: one data key of KMS per integration, AES-256-GCM under it.
 //!
+//! A data key that an earlier KMS key wrapped still opens, and is wrapped anew by the current one ([`Vault::rewrap`]): what it
+//! encrypted stays as it is.
+//!
 //! *Invariant:* a ciphertext opens only where it was sealed: KMS binds the data key to user and integration, the AAD binds the
 //! ciphertext to credential, field and version. Without KMS and without a cached key there is a failure, never plaintext.
 
@@ -9,6 +12,7 @@ use std::{
 };
 
 use aws_sdk_kms::{Client, primitives::Blob, types::DataKeySpec};
+use futures_util::future::join;
 use jiff::{SignedDuration, Timestamp};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -31,6 +35,8 @@ pub struct Vault {
     key_id: String,
     app: String,
     cache: Mutex<HashMap<Vec<u8>, (DataKey, Timestamp)>>,
+    /// The ARN of the key that the alias names, and when that was asked.
+    current: Mutex<Option<(String, Timestamp)>>,
 }
 
 /// Whom a data key is for: the encryption context.
@@ -49,14 +55,16 @@ pub struct Owner<'a> {
 pub struct DataKey {
     /// What is stored beside the ciphertexts.
     pub wrapped: Vec<u8>,
+    /// Whether another KMS key than the current one wrapped it.
+    pub outdated: bool,
     key: Arc<LessSafeKey>,
 }
 
 impl Vault {
-    /// Keys under the KMS key of this id. `app` is the prefix of the stack.
+    /// Keys under the KMS key of this alias. `app` is the prefix of the stack.
     pub fn new(aws: &Aws, key_id: impl Into<String>, app: impl Into<String>) -> Self {
         let client = client!(aws, aws_sdk_kms, "AWS_ENDPOINT_URL_KMS");
-        Self { client, key_id: key_id.into(), app: app.into(), cache: Mutex::default() }
+        Self { client, key_id: key_id.into(), app: app.into(), cache: Mutex::default(), current: Mutex::default() }
     }
 
     /// A new data key.
@@ -66,7 +74,20 @@ impl Vault {
         let call = call.set_encryption_context(Some(self.context(owner)));
         let output = call.send().await.map_err(|error| AwsError::new(ACTION, &error))?;
         let wrapped = output.ciphertext_blob.map(Blob::into_inner).unwrap_or_default();
-        key(ACTION, wrapped, output.plaintext)
+        key(ACTION, wrapped, output.plaintext, false)
+    }
+
+    /// The same data key, wrapped by the current KMS key. It does not leave KMS for that.
+    pub async fn rewrap(&self, owner: Owner<'_>, old: &DataKey) -> Result<DataKey, AwsError> {
+        const ACTION: &str = "kms:ReEncrypt";
+        let context = self.context(owner);
+        let call = self.client.re_encrypt().ciphertext_blob(Blob::new(old.wrapped.clone()));
+        let call = call.destination_key_id(&self.key_id).set_source_encryption_context(Some(context.clone()));
+        let output = call.set_destination_encryption_context(Some(context)).send().await;
+        let output = output.map_err(|error| AwsError::new(ACTION, &error))?;
+        let wrapped = output.ciphertext_blob.map(Blob::into_inner).filter(|wrapped| !wrapped.is_empty());
+        let wrapped = wrapped.ok_or_else(|| AwsError::answer(ACTION, "no ciphertext"))?;
+        Ok(DataKey { wrapped, outdated: false, key: Arc::clone(&old.key) })
     }
 
     /// The data key that KMS wrapped so.
@@ -79,10 +100,13 @@ impl Vault {
         {
             return Ok(key.clone());
         }
-        let call = self.client.decrypt().key_id(&self.key_id).ciphertext_blob(Blob::new(wrapped));
+        // The ciphertext names the KMS key; the function's role says which ones may be.
+        let call = self.client.decrypt().ciphertext_blob(Blob::new(wrapped));
         let call = call.set_encryption_context(Some(self.context(owner)));
-        let output = call.send().await.map_err(|error| AwsError::new(ACTION, &error))?;
-        let key = key(ACTION, wrapped.to_vec(), output.plaintext)?;
+        let (output, current) = join(call.send(), self.current(now)).await;
+        let output = output.map_err(|error| AwsError::new(ACTION, &error))?;
+        let outdated = current.is_some_and(|current| output.key_id.as_ref().is_some_and(|key| *key != current));
+        let key = key(ACTION, wrapped.to_vec(), output.plaintext, outdated)?;
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= MAX_KEYS {
             cache.retain(|_, (_, until)| *until > now);
@@ -91,6 +115,20 @@ impl Vault {
             cache.insert(id, (key.clone(), now + KEEP));
         }
         Ok(key)
+    }
+
+    /// The ARN of the KMS key that wraps now. Nobody knows it if KMS can't be asked, or may not.
+    async fn current(&self, now: Timestamp) -> Option<String> {
+        let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((arn, asked_at)) = known
+            && now.duration_since(asked_at) < KEEP
+        {
+            return Some(arn);
+        }
+        let output = self.client.describe_key().key_id(&self.key_id).send().await;
+        let arn = output.ok()?.key_metadata?.arn?;
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some((arn.clone(), now));
+        Some(arn)
     }
 
     fn context(&self, owner: Owner<'_>) -> HashMap<String, String> {
@@ -113,11 +151,11 @@ impl Vault {
     }
 }
 
-fn key(action: &'static str, wrapped: Vec<u8>, plaintext: Option<Blob>) -> Result<DataKey, AwsError> {
+fn key(action: &'static str, wrapped: Vec<u8>, plaintext: Option<Blob>, outdated: bool) -> Result<DataKey, AwsError> {
     let plaintext = Zeroizing::new(plaintext.map(Blob::into_inner).unwrap_or_default());
     let key =
         UnboundKey::new(&AES_256_GCM, &plaintext).map_err(|_| AwsError::answer(action, "not a key of 256 bits"))?;
-    Ok(DataKey { wrapped, key: Arc::new(LessSafeKey::new(key)) })
+    Ok(DataKey { wrapped, outdated, key: Arc::new(LessSafeKey::new(key)) })
 }
 
 impl DataKey {
@@ -152,7 +190,7 @@ mod tests {
 
     fn key(byte: u8) -> DataKey {
         let key = UnboundKey::new(&AES_256_GCM, &[byte; 32]).unwrap();
-        DataKey { wrapped: Vec::new(), key: Arc::new(LessSafeKey::new(key)) }
+        DataKey { wrapped: Vec::new(), outdated: false, key: Arc::new(LessSafeKey::new(key)) }
     }
 
     #[test]

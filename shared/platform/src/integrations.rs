@@ -3,7 +3,11 @@
 //! *Invariant:* only a usable integration carries the attributes of the indexes, so webhooks, schedules and watches find no
 //! other.
 
-use aws_sdk_dynamodb::{Client, operation::update_item::builders::UpdateItemFluentBuilder, types::AttributeValue};
+use aws_sdk_dynamodb::{
+    Client,
+    operation::{delete_item::DeleteItemError, update_item::builders::UpdateItemFluentBuilder},
+    types::AttributeValue,
+};
 use domain::{
     Integration, IntegrationKey, Problem,
     error::Kind,
@@ -67,6 +71,26 @@ impl Integrations {
             call = call.expression_attribute_values(":problem", s(problem));
         }
         Ok(conditional(call).await?.is_some())
+    }
+
+    /// Deletes an integration that is not in use.
+    pub async fn forget(&self, key: &IntegrationKey) -> Result<(), AwsError> {
+        let call = self.client.delete_item().table_name(&self.table);
+        let call = call.key("user_id", s(&key.user_id)).key("integration", s(key.account()));
+        let call = call
+            .condition_expression("#state <> :connected")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":connected", s(state_name(State::Connected)));
+        match call.send().await {
+            Ok(_) => Ok(()),
+            // Gone already, or connected again meanwhile.
+            Err(error)
+                if error.as_service_error().is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(AwsError::new("dynamodb:DeleteItem", &error)),
+        }
     }
 
     /// Says when an integration in use is to be synced next. Whether it is in use.

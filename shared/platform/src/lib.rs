@@ -31,5 +31,6 @@ pub mod sync_queue;
 pub mod syncs;
 pub mod telemetry;
 pub mod tokens;
+pub mod webhook_secrets;
 
 pub use aws::{Aws, AwsError};

@@ -76,6 +76,13 @@ pub struct Caller {
     pub csrf: Option<SecretString>,
 }
 
+impl Caller {
+    /// The same, if they are an administrator.
+    pub fn admin(self) -> Result<Self, Problem> {
+        if self.admin { Ok(self) } else { Err(Problem::forbidden()) }
+    }
+}
+
 /// What a token says.
 #[derive(Clone, Deserialize)]
 pub struct Claims {

@@ -117,7 +117,8 @@ impl Syncs {
         let call = self
             .update(integration_id, LEASE)
             .update_expression(
-                "SET fence = if_not_exists(fence, :zero) + :one, lease_until = :until, holder = :holder, #type = :type",
+                "SET fence = if_not_exists(fence, :zero) + :one, lease_until = :until, holder = :holder, #type = :type \
+                 REMOVE expires_at",
             )
             .condition_expression("attribute_not_exists(lease_until) OR lease_until <= :now OR holder = :holder")
             .expression_attribute_names("#type", "type")
@@ -149,7 +150,9 @@ impl Syncs {
         // A full run covers an incremental one.
         let set = match kind {
             SyncType::Full => "SET again = :type",
-            SyncType::Incremental | SyncType::Watches | SyncType::Erase => "SET again = if_not_exists(again, :type)",
+            SyncType::Incremental | SyncType::Watches | SyncType::Erase | SyncType::Forget => {
+                "SET again = if_not_exists(again, :type)"
+            }
         };
         let call = self
             .update(integration_id, LEASE)
@@ -299,6 +302,18 @@ impl Syncs {
             call.send().await.map_err(|error| AwsError::new("dynamodb:DeleteItem", &error))?;
         }
         Ok(())
+    }
+
+    /// Gives the lease of an integration that is gone back, and lets what is left of it, the fence, expire.
+    pub async fn forget(&self, lease: &Lease, now: Timestamp) -> Result<(), AwsError> {
+        let call = self
+            .update(&lease.integration_id, LEASE)
+            .update_expression("SET expires_at = :expires_at REMOVE lease_until, holder, #type, again")
+            .condition_expression("fence = :fence")
+            .expression_attribute_names("#type", "type")
+            .expression_attribute_values(":expires_at", n((now + LOG_RETENTION).as_second()))
+            .expression_attribute_values(":fence", n(lease.fence));
+        conditional(call).await.map(|_| ())
     }
 
     /// The items between two names.

@@ -111,7 +111,7 @@ impl Consumer {
             message_id: received.message_id.clone(),
             id: format!("{request_id}/{}", received.message_id),
             at: now,
-            deadline,
+            deadline: now + left,
         };
         let disposition = match serde_json::from_str(&received.body) {
             // The parser's own words could quote the message.
