@@ -11,12 +11,12 @@ use local::{
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, depth, stack};
 
-/// Calls for one refresh: read, read again, lease, store.
-const CALLS: u64 = 4;
+/// Calls for one refresh: read, look at the integration, read again, lease, store.
+const CALLS: u64 = 5;
 /// The lease among them.
-const LEASE: u64 = 3;
-/// Calls for one that finds the grant over: read, read again, lease, read again, give the lease back, look, tell, end.
-const CALLS_AT_THE_END: u64 = 8;
+const LEASE: u64 = 4;
+/// Calls for one that finds the grant over: read, look, read again, lease, read again, give the lease back, look, tell, end.
+const CALLS_AT_THE_END: u64 = 9;
 /// More than any visibility timeout.
 const COMES_BACK: Duration = Duration::from_hours(1);
 

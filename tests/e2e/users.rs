@@ -134,12 +134,15 @@ async fn whatever_dies_while_a_user_is_erased_asking_again_ends_it() {
         let ids = vec![guest.connect_and_sync("google-calendar").await];
         stack.gateway.faults.arm(vec![strike("oauth-callback", operation, service, Effect::KillAfter)]);
         let (status, body) = erase(&admin, &user).await;
-        assert!(status >= 500, "{operation}: {status} {body}");
+        assert!(status >= 500 && stack.gateway.faults.armed()[0].seen >= 1, "{operation}: {status} {body}");
         stack.gateway.faults.arm(Vec::new());
         let (status, body) = erase(&admin, &user).await;
         assert_eq!(status, 202, "{operation}: {body}");
         erased(&admin, &user).await;
         assert_eq!(left(&guest, &user, &ids).await, [""; 0], "{operation}");
+        // Whatever died: the grant is given back.
+        let grants = admin.admin("gmail", Method::GET, "grants", &Value::Null).await;
+        assert!(grants.as_array().unwrap().iter().all(|grant| grant["revoked"] != false), "{operation}: {grants}");
     }
     // And who does the erasing.
     for (number, (operation, effect)) in
@@ -160,6 +163,7 @@ async fn whatever_dies_while_a_user_is_erased_asking_again_ends_it() {
             (body["state"] == "erased").then_some(())
         };
         stack.until(PATIENCE, gone).await.unwrap();
+        assert!(stack.gateway.faults.armed()[0].seen >= 1, "{operation} never came");
         stack.gateway.faults.arm(Vec::new());
         guest.settled("syncs").await;
         assert_eq!(left(&guest, &user, &ids).await, [""; 0], "{operation}");

@@ -28,6 +28,8 @@ use serde::Serialize;
 
 use crate::{Answer, OauthCallback, SETTINGS, with_query};
 
+/// What was begun before an integration was ended writes no longer than this.
+const IN_FLIGHT: Duration = Duration::from_secs(90);
 /// Watches that are stopped at a time.
 const CONCURRENCY: usize = 8;
 /// How long the provider may take per call, and for all watches.
@@ -92,12 +94,17 @@ impl OauthCallback {
         let (spec, key, id) = (provider.spec(), &integration.key, integration.key.id());
         let now = clock::now();
         let ended = self.access.integrations.end(key, State::Disconnected, None, now).await?;
-        // What is held goes before anybody is told: a provider that does not answer must not keep tokens here alive.
-        let credentials = self.access.calls.tokens.credentials.all(&id, now).await?;
+        let (credentials, unreadable) = self.access.calls.tokens.credentials.all(&id, now).await?;
         let watches = self.syncs.overview(&id, now).await?.watches;
-        self.clear(key, then, now).await?;
+        let busy_until = self.syncs.break_lease(&id).await?;
+        // Whoever dies here leaves the tokens for the next attempt to give back. A provider that does not answer keeps them no
+        // longer than this.
         self.stop_watches(provider, key, &credentials, &watches).await;
-        let revoked = self.revoke(spec, key, &credentials).await?;
+        let mut revoked = self.revoke(spec, key, &credentials).await?;
+        if unreadable && spec.auth.oauth().is_some() && matches!(revoked, Revoked::Yes | Revoked::Nothing) {
+            revoked = Revoked::Failed;
+        }
+        self.clear(key, then, busy_until, now).await?;
         // Also when an earlier disconnect broke off before it told: under the same id, so that it counts once.
         if ended || integration.state == State::Disconnected {
             let kind = "integration.disconnected";
@@ -109,32 +116,36 @@ impl OauthCallback {
     }
 
     /// Deletes what is held of an integration that was ended, and has its records deleted.
-    async fn clear(&self, key: &IntegrationKey, then: Then, now: Timestamp) -> Result<(), AwsError> {
+    async fn clear(
+        &self,
+        key: &IntegrationKey,
+        then: Then,
+        busy_until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), AwsError> {
         let id = key.id();
         self.access.calls.tokens.credentials.delete(&id, now).await?;
         self.webhook_secrets.delete(&id).await?;
-        let busy_until = self.syncs.break_lease(&id).await?;
         self.syncs.erase(&id).await?;
-        // A sync that runs may be in the middle of a page, and writes the rest of it. When its lease ends it has, too.
+        let kind = match then {
+            Then::Keep => return Ok(()),
+            Then::Erase => SyncType::Erase,
+            Then::Forget => SyncType::Forget,
+        };
+        self.sync_queue.ask(key, kind, now, Duration::ZERO).await?;
+        // A sync may be in the middle of a page and a webhook in the middle of its transaction, and write the rest of it. Then
+        // they have, too.
         let busy_for = busy_until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
-        match (then, busy_for) {
-            (Then::Keep, _) => {}
-            (Then::Erase, None) => self.sync_queue.ask(key, SyncType::Erase, now, Duration::ZERO).await?,
-            (Then::Forget, None) => self.sync_queue.ask(key, SyncType::Forget, now, Duration::ZERO).await?,
-            (Then::Erase | Then::Forget, Some(left)) => {
-                self.sync_queue.ask(key, SyncType::Erase, now, Duration::ZERO).await?;
-                let last = if then == Then::Forget { SyncType::Forget } else { SyncType::Erase };
-                self.sync_queue.ask(key, last, now, left).await?;
-            }
-        }
-        Ok(())
+        let late = busy_for.unwrap_or_default().max(IN_FLIGHT);
+        self.sync_queue.ask(key, SyncType::Erase, now, late).await
     }
 
     /// Ends an integration of a provider that is not there any more, and has it forgotten.
     pub(crate) async fn forget(&self, integration: &Integration) -> Result<(), AwsError> {
         let now = clock::now();
         self.access.integrations.end(&integration.key, State::Disconnected, None, now).await?;
-        self.clear(&integration.key, Then::Forget, now).await
+        let busy_until = self.syncs.break_lease(&integration.key.id()).await?;
+        self.clear(&integration.key, Then::Forget, busy_until, now).await
     }
 
     /// Best effort, and briefly: a watch that goes on reports to an integration that is not there, and ends by itself.
@@ -224,8 +235,8 @@ impl OauthCallback {
                 let authorization = Authorization::Bearer(&credential.access);
                 let call =
                     Outgoing { callee: &callee, request: &request, authorization, account, at: At::Api, deadline };
-                // One that is not accepted any more is given back.
-                let gone = |failed: &Failed| matches!(failed.0, Failure::TokenRefused | Failure::GrantEnded);
+                // What is over is given back.
+                let gone = |failed: &Failed| failed.0 == Failure::GrantEnded;
                 tokens.dispatch.send(call).await.as_ref().map_or_else(gone, |_| true)
             }
             RevokedBy::Form => {

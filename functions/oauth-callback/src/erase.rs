@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Left of the time when the next grant is not begun any more: what a provider may take to be told, and some.
-const MARGIN: SignedDuration = SignedDuration::from_secs(12);
+const MARGIN: SignedDuration = SignedDuration::from_secs(16);
 
 /// How far it is.
 #[derive(Serialize)]

@@ -51,11 +51,12 @@ impl OauthCallback {
         let key = IntegrationKey { user_id: grant.user_id.to_owned(), provider: spec.id.to_owned(), account_id };
         let now = clock::now();
         let margin = spec.auth.oauth().map(|oauth| oauth.margin).unwrap_or_default();
-        self.access.calls.tokens.credentials.put(&key, &grant.issued, margin, now).await?;
         let told = grant.issued.first().and_then(|issued| issued.scopes.clone());
         let granted = told.unwrap_or_else(|| grant.requested.clone());
         let missing = grant.requested.into_iter().filter(|scope| !granted.contains(scope)).collect();
         let integration = Integration { granted, missing, ..Integration::connected(key, account_name, now) };
+        self.access.integrations.reserve(&integration).await?;
+        self.access.calls.tokens.credentials.put(&integration.key, &grant.issued, margin, now).await?;
         self.access.integrations.put(&integration, now + FIRST_DUE).await?;
         // It is connected now, whatever the rest comes to: a sync that is not sent is made by the schedule.
         if let Err(error) = self.tell(&integration).await {

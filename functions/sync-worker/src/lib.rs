@@ -9,7 +9,7 @@ mod watches;
 use std::{convert::Infallible, time::Duration};
 
 use domain::{
-    Disposition, Failure, IntegrationKey,
+    Disposition, Failure, Integration, IntegrationKey,
     disposition::backoff,
     integration::State,
     message::{Cause, SyncMessage, SyncType},
@@ -140,10 +140,14 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn out_of_time(&self) -> bool {
-        let attempt = self.attempt;
-        let margin = MARGIN.min(attempt.deadline.duration_since(attempt.at) / 4);
-        clock::now() + margin >= attempt.deadline
+        is_over(self.attempt)
     }
+}
+
+/// Whether what is left goes to another invocation.
+fn is_over(attempt: &Attempt) -> bool {
+    let margin = MARGIN.min(attempt.deadline.duration_since(attempt.at) / 4);
+    clock::now() + margin >= attempt.deadline
 }
 
 impl SyncWorker {
@@ -171,13 +175,15 @@ impl SyncWorker {
 
     async fn sync(&self, message: &SyncMessage, attempt: &Attempt) -> Result<Disposition, AwsError> {
         let found = self.access.integrations.get(&message.user_id, &message.integration).await?;
+        if matches!(message.r#type, SyncType::Erase | SyncType::Forget) {
+            return self.erase(found, message, attempt).await;
+        }
         let Some(integration) = found else { return Ok(Disposition::Done) };
         let Some(provider) = self.registry.find(&integration.key.provider) else {
             return Ok(Disposition::DeadLetter(format!("unknown provider {:?}", integration.key.provider)));
         };
-        let erase = matches!(message.r#type, SyncType::Erase | SyncType::Forget);
-        // Disconnected since it was asked for, or connected again since it was to be erased.
-        if (integration.state == State::Connected) == erase {
+        // Disconnected since it was asked for.
+        if integration.state != State::Connected {
             tracing::info!(sync.r#type = ?message.r#type, "nothing to do");
             return Ok(Disposition::Done);
         }
@@ -187,11 +193,7 @@ impl SyncWorker {
             Leasing::Busy(running, until) => return self.busy(&id, message, running, until, attempt).await,
         };
         let work = Work { provider, key: &integration.key, id, lease, attempt, asked_at: message.asked_at };
-        if erase {
-            self.erase(&work, message.r#type, attempt).await
-        } else {
-            self.work(&work, message.r#type, attempt).await
-        }
+        self.work(&work, message.r#type, attempt).await
     }
 
     /// Somebody else syncs this integration: they are told to run again if what they read may be too old.
@@ -321,17 +323,43 @@ impl SyncWorker {
         })
     }
 
-    async fn erase(&self, work: &Work<'_>, kind: SyncType, attempt: &Attempt) -> Result<Disposition, AwsError> {
-        let done = self.records.erase(&work.id, || work.out_of_time()).await?;
-        self.syncs.erase(&work.id).await?;
-        if done && kind == SyncType::Forget {
-            // Last: as long as it is there, somebody can ask again for the rest.
-            self.access.integrations.forget(work.key).await?;
-            self.syncs.forget(&work.lease, clock::now()).await?;
-        } else {
-            self.syncs.abandon(&work.lease).await?;
+    /// Deletes what was synced, of providers that are not there any more, too.
+    async fn erase(
+        &self,
+        found: Option<Integration>,
+        message: &SyncMessage,
+        attempt: &Attempt,
+    ) -> Result<Disposition, AwsError> {
+        let Some(key) = IntegrationKey::parse(&message.user_id, &message.integration) else {
+            return Ok(Disposition::DeadLetter("not an integration".to_owned()));
+        };
+        let id = key.id();
+        // Connected again since: what is there now is another grant's.
+        if found.as_ref().is_some_and(|it| it.state == State::Connected || it.connected_at > message.asked_at) {
+            tracing::info!(integration.id = id, "nothing to erase");
+            return Ok(Disposition::Done);
         }
-        tracing::info!(integration.id = work.id, ?kind, done, "erased");
+        let lease = match self.syncs.lease(&id, &attempt.message_id, message.r#type, attempt.at).await? {
+            Leasing::Won(lease) => lease,
+            Leasing::Busy(_, until) => {
+                return Ok(Disposition::Defer(
+                    Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default(),
+                ));
+            }
+        };
+        let done = self.records.erase(&id, || is_over(attempt)).await?;
+        self.syncs.erase(&id).await?;
+        if done && message.r#type == SyncType::Forget {
+            // Last: as long as it is there, somebody can ask again for the rest.
+            self.access.integrations.forget(&key).await?;
+        }
+        // What is left of one that is gone, the fence, goes by itself.
+        if done && (found.is_none() || message.r#type == SyncType::Forget) {
+            self.syncs.forget(&lease, clock::now()).await?;
+        } else {
+            self.syncs.abandon(&lease).await?;
+        }
+        tracing::info!(integration.id = id, ?message.r#type, done, "erased");
         Ok(if done { Disposition::Done } else { attempt.defer() })
     }
 }

@@ -207,17 +207,19 @@ impl Credentials {
         conditional(call).await.map(|_| ())
     }
 
-    /// All credentials of an integration that can be opened, for giving them back; one that can't be opened can't be given
-    /// back either.
-    pub async fn all(&self, integration_id: &str, now: Timestamp) -> Result<Vec<Credential>, AwsError> {
-        let mut all = Vec::new();
+    /// All credentials of an integration that can be opened, for giving them back; and whether there are others.
+    pub async fn all(&self, integration_id: &str, now: Timestamp) -> Result<(Vec<Credential>, bool), AwsError> {
+        let (mut all, mut unreadable) = (Vec::new(), false);
         for item in self.items(integration_id).await? {
             match self.read(&item, now).await {
                 Ok(credential) => all.push(credential),
-                Err(error) => tracing::warn!(integration.id = integration_id, %error, "a credential can't be opened"),
+                Err(error) => {
+                    tracing::error!(integration.id = integration_id, %error, "a credential can't be opened");
+                    unreadable = true;
+                }
             }
         }
-        Ok(all)
+        Ok((all, unreadable))
     }
 
     /// Deletes all credentials of an integration. Those of a newer grant than `before` stay.
@@ -328,7 +330,8 @@ fn sealed(
     Ok(item)
 }
 
-/// When a token is due: `margin` before its end, or before half of a life that is shorter than two margins.
+/// When a token is due: `margin` before its end, or half of a life that is shorter than two margins, and up to a quarter of that
+/// earlier.
 fn due(
     id: &str,
     issued: &Issued,
@@ -344,12 +347,21 @@ fn due(
     let at = match issued.life {
         // Nothing to refresh it with: never due.
         _ if !refreshable => return item,
-        Some(life) => now + life.saturating_sub(margin.min(life / 2)),
+        // What was connected together is not refreshed together.
+        Some(life) => {
+            let early = margin.min(life / 2);
+            now + life.saturating_sub(early + early * spread(id) / 1024)
+        }
         None => now + KEEP_ALIVE,
     };
     set("due_shard", n(shard(id)));
     set("due_at", n(at.as_second()));
     item
+}
+
+/// A number below 256 that differs between integrations: of an id, which is a hash, the last byte.
+fn spread(id: &str) -> u32 {
+    id.get(id.len().saturating_sub(2)..).and_then(|byte| u32::from_str_radix(byte, 16).ok()).unwrap_or_default()
 }
 
 fn context<'a>(owner: &'a IntegrationKey, id: &'a str) -> Owner<'a> {

@@ -85,6 +85,10 @@ impl Dispatch {
         let (mut attempt, mut free) = (1, call.request.repeat == Repeat::Safe);
         loop {
             let paced = self.turn(call, &buckets).await?;
+            if call.time() < call.least() {
+                tracing::warn!(service = call.callee.id, endpoint = %call.request.endpoint, "not called: no time left");
+                return Err(Failed(Failure::Unreached, None));
+            }
             let began = Instant::now();
             let sent = self.once(call).await;
             let closed = matches!(sent, Err(SendError::Closed));

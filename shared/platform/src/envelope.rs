@@ -37,6 +37,7 @@ pub struct Vault {
     cache: Mutex<HashMap<Vec<u8>, (DataKey, Timestamp)>>,
     /// The ARN of the key that the alias names, and when that was asked.
     current: Mutex<Option<(String, Timestamp)>>,
+    rewraps: bool,
 }
 
 /// Whom a data key is for: the encryption context.
@@ -64,7 +65,20 @@ impl Vault {
     /// Keys under the KMS key of this alias. `app` is the prefix of the stack.
     pub fn new(aws: &Aws, key_id: impl Into<String>, app: impl Into<String>) -> Self {
         let client = client!(aws, aws_sdk_kms, "AWS_ENDPOINT_URL_KMS");
-        Self { client, key_id: key_id.into(), app: app.into(), cache: Mutex::default(), current: Mutex::default() }
+        Self {
+            client,
+            key_id: key_id.into(),
+            app: app.into(),
+            cache: Mutex::default(),
+            current: Mutex::default(),
+            rewraps: true,
+        }
+    }
+
+    /// Without asking which KMS key is the current one: nothing is ever outdated.
+    #[must_use]
+    pub fn as_it_is(self) -> Self {
+        Self { rewraps: false, ..self }
     }
 
     /// A new data key.
@@ -112,13 +126,17 @@ impl Vault {
             cache.retain(|_, (_, until)| *until > now);
         }
         if cache.len() < MAX_KEYS {
-            cache.insert(id, (key.clone(), now + KEEP));
+            // Told once: whoever can't wrap it anew tries again when it is read again from KMS.
+            cache.insert(id, (DataKey { outdated: false, ..key.clone() }, now + KEEP));
         }
         Ok(key)
     }
 
     /// The ARN of the KMS key that wraps now. Nobody knows it if KMS can't be asked, or may not.
     async fn current(&self, now: Timestamp) -> Option<String> {
+        if !self.rewraps {
+            return None;
+        }
         let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((arn, asked_at)) = known
             && now.duration_since(asked_at) < KEEP

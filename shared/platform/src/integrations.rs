@@ -5,7 +5,7 @@
 
 use aws_sdk_dynamodb::{
     Client,
-    operation::{delete_item::DeleteItemError, update_item::builders::UpdateItemFluentBuilder},
+    operation::{delete_item::DeleteItemError, put_item::PutItemError, update_item::builders::UpdateItemFluentBuilder},
     types::AttributeValue,
 };
 use domain::{
@@ -40,6 +40,22 @@ impl Integrations {
         let call = self.client.put_item().table_name(&self.table).set_item(Some(write(integration, due_at)));
         call.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", &error))?;
         Ok(())
+    }
+
+    /// Stores an integration that is not in use, unless there is one of the same key: so that whoever ends it, or erases its user,
+    /// finds it whatever becomes of the one who is connecting it.
+    pub async fn reserve(&self, integration: &Integration) -> Result<(), AwsError> {
+        let reserved = Integration { state: State::Disconnected, ..integration.clone() };
+        let item = write(&reserved, integration.connected_at);
+        let call = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let sent = call.condition_expression("attribute_not_exists(user_id)").send().await;
+        match sent {
+            Ok(_) => Ok(()),
+            Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => {
+                Ok(())
+            }
+            Err(error) => Err(AwsError::new("dynamodb:PutItem", &error)),
+        }
     }
 
     /// Takes an integration out of use, for this reason. Whether it was in use.

@@ -36,7 +36,7 @@ const SOON: Duration = Duration::from_mins(1);
 /// Left of the time after the token endpoint's answer, so that what it brought is stored: a third of it, and no more than this.
 const STORE: Duration = Duration::from_secs(4);
 /// With less time for the token endpoint a refresh is not begun: broken off, it would lose a token.
-const LEAST: Duration = Duration::from_secs(1);
+const LEAST: Duration = Duration::from_secs(3);
 /// How often storing what a refresh brought is tried again, with a longer pause each time.
 const MAX_STORES: u32 = 5;
 /// How often somebody else's refresh is looked after.

@@ -74,7 +74,7 @@ impl WebhookSecrets {
     /// Makes the clients.
     pub fn new(aws: &Aws, config: &WebhookSecretsConfig) -> Self {
         let client = client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB");
-        let vault = Vault::new(aws, &config.key, &config.prefix);
+        let vault = Vault::new(aws, &config.key, &config.prefix).as_it_is();
         Self { client, table: config.table.clone(), vault, cache: Mutex::default() }
     }
 
@@ -82,10 +82,20 @@ impl WebhookSecrets {
     pub async fn put(&self, key: &IntegrationKey, secret: &SecretString, now: Timestamp) -> Result<(), AwsError> {
         let id = key.id();
         let earlier = match self.item(&id).await? {
-            Some(item) => self.open(&item, now).await?.secrets.into_iter().next(),
+            Some(item) => match self.open(&item, now).await {
+                Ok(own) => own.secrets.into_iter().next(),
+                // Under a key that is gone, say: all the more reason to replace it.
+                Err(error) => {
+                    tracing::warn!(integration.id = id, %error, "the earlier webhook secret can't be opened");
+                    None
+                }
+            },
             None => None,
         };
-        let earlier = earlier.filter(|earlier| earlier.expose_secret() != secret.expose_secret());
+        // The same again: what is there stays, with the one before it.
+        if earlier.as_ref().is_some_and(|earlier| earlier.expose_secret() == secret.expose_secret()) {
+            return Ok(());
+        }
         let data_key = self.vault.make(owner(key, &id)).await?;
         let version = now.as_millisecond();
         let seal = |field, secret| {
