@@ -6,6 +6,7 @@ mod callback;
 mod chaos;
 mod command;
 mod crashes;
+mod deliveries;
 mod door;
 mod front;
 mod own_endpoint;

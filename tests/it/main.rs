@@ -7,6 +7,7 @@ mod claims;
 mod credentials;
 mod dependencies;
 mod dispatch;
+mod gathering;
 mod health;
 mod integrations;
 mod pace;

@@ -2,6 +2,7 @@
 //!
 //! *Invariant:* a caller reads their own data; another user's ids do not exist here.
 
+mod deliveries;
 mod page;
 mod records;
 mod session;
@@ -20,6 +21,7 @@ use platform::{
     claims::Claims,
     clock,
     config::Env,
+    deliveries::Deliveries,
     health::Health,
     http::{Call, Front, FrontConfig, Input, internal, json, see_other},
     integrations::{Integrations, select, usable},
@@ -73,6 +75,7 @@ pub struct IntegrationsApi {
     syncs: Syncs,
     health: Health,
     claims: Claims,
+    deliveries: Deliveries,
     sync_queue: SyncQueue,
     session_life: Duration,
 }
@@ -90,6 +93,7 @@ impl IntegrationsApi {
             // Neither leases nor claims are taken here.
             syncs: Syncs::new(aws, &config.syncs_table, Duration::ZERO),
             claims: Claims::new(aws, &config.idempotency_table, Duration::ZERO),
+            deliveries: Deliveries::new(aws, &config.idempotency_table),
             health: Health::new(aws, &config.health_table),
             sync_queue: SyncQueue::new(aws, &config.syncs_queue_url),
             session_life: config.session_life,
@@ -122,6 +126,7 @@ impl IntegrationsApi {
             ("POST", "/integrations/{provider}/sync") => self.sync_now(call).await,
             ("GET", "/health") => self.health(call, &self.registry.iter().collect::<Vec<_>>()).await,
             ("GET", "/health/{provider}") => self.health(call, &[self.known(call)?]).await,
+            ("GET", "/deliveries") => self.deliveries(call).await,
             ("POST", "/session") => self.sign_in(call).await,
             _ => Err(unrouted(call)),
         }

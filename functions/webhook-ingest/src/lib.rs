@@ -25,6 +25,7 @@ use platform::{
     config::Env,
     http::{Call, text},
     jwks::JwksCache,
+    metrics::{self, Metric},
     outbound::Rewrites,
     queue::{MAX_MESSAGE, Queue, group},
     secrets::{App, Freshness, Secrets},
@@ -62,6 +63,7 @@ impl Config {
 #[derive(Debug)]
 pub struct Ingest {
     registry: Registry,
+    stack: String,
     queue: Queue,
     apps: Secrets<App>,
     jwks: JwksCache,
@@ -123,7 +125,8 @@ impl Ingest {
         }
         let jwks = JwksCache::new(config.rewrites.clone());
         let (own, own_config, aws) = (OnceLock::new(), config.webhook_secrets.clone(), aws.clone());
-        let ingest = Self { registry, queue, apps, jwks, own, own_config, aws };
+        let stack = config.secret_prefix.clone();
+        let ingest = Self { registry, stack, queue, apps, jwks, own, own_config, aws };
         for provider in registry.iter().filter(|provider| provider.spec().webhook.is_some()) {
             // Logged where it is read.
             let _ = ingest.app(provider, Freshness::Cached, clock::now()).await;
@@ -150,12 +153,22 @@ impl Ingest {
             Err(refusal) => {
                 let (status, words, reason) = refusal.answer();
                 tracing::warn!(provider.name = name, delivery.id = call.request_id, reason, "refused");
+                self.count(Metric::DeliveriesRefused, ("reason", reason));
                 text(status, words)
             }
         })
     }
 
+    /// What is accepted needs no count: the queue has one.
+    fn count(&self, metric: Metric, part: (&'static str, &str)) {
+        metrics::write(&self.stack, part, &[(metric, vec![1])], clock::now());
+    }
+
     async fn take(&self, call: &Call<'_>, provider: &dyn Provider) -> Result<Taken, Refusal> {
+        let retry = provider.spec().retry_header.and_then(|name| call.request.headers().get(name));
+        if retry.is_some() {
+            self.count(Metric::DeliveriesRetried, ("service", provider.spec().id));
+        }
         let proof = provider.spec().webhook.as_ref().ok_or(Refusal::NotTaken)?;
         let now = clock::now();
         let unverified = UnverifiedDelivery { headers: call.request.headers(), body: call.request.body() };
@@ -184,7 +197,9 @@ impl Ingest {
         if message.len() > MAX_MESSAGE {
             return Err(Refusal::TooLarge);
         }
-        let tenant = tenant(provider, account.as_deref().or(source.account()));
+        // Who signs with their own secret fills their own group, whatever account they name.
+        let named = account.as_deref().filter(|_| matches!(source, Source::App(_)));
+        let tenant = tenant(provider, named.or(source.account()));
         self.queue.send(message, Some(&tenant)).await.map_err(|error| {
             tracing::error!(%error, "queue");
             Refusal::Unavailable("queue")

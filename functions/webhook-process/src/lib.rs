@@ -3,37 +3,45 @@
 //! Claim, effect, publish, complete: each step is safe to repeat. Effects on records are committed in one transaction with
 //! the claim, so a crash anywhere leaves either nothing or exactly one effect behind.
 
+mod accounts;
 mod handlers;
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, pin::pin, task::Poll, time::Duration};
 
 use domain::{
     ClaimState, Disposition, Effect, Event, IdempotencyRecord, IntegrationKey, Verdict, event,
     message::{Body, Cause, SyncMessage, SyncType, WebhookMessage},
 };
+use futures_util::poll;
 use lambda_runtime::LambdaEvent;
 use platform::{
     Aws, AwsError, access,
     bus::{Bus, Detail, Payload},
-    claims::{Claim, ClaimError, Claiming, Claims},
+    claims::{About, Claim, ClaimError, Claiming, Claims},
     clock,
     config::Env,
+    gathering::{Gathering, Seat},
     integrations::Integrations,
+    metrics::{Metric, Tally},
     queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue},
     records::{Records, UpsertError},
     sync_queue::SyncQueue,
 };
 use providers::{Registry, Spec};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use self::handlers::HandlerError;
+use self::{accounts::Accounts, handlers::HandlerError};
 
-/// Messages of a batch at a time: each costs a connection in the first batch.
-const CONCURRENCY: usize = 4;
+/// Messages of a batch at a time: all of them, so that one call can put their events on the bus.
+const CONCURRENCY: usize = 10;
+/// How many of them talk to the tables at a time: each costs a connection in the first batch.
+const LANES: usize = 4;
 
 /// What template.yaml sets.
 #[derive(Debug)]
 pub struct Config {
+    stack: String,
     idempotency_table: String,
     integrations_table: String,
     records_table: String,
@@ -48,6 +56,7 @@ impl Config {
     /// Reads it.
     pub fn read(env: &mut Env) -> Self {
         Self {
+            stack: env.text("SECRET_PREFIX"),
             idempotency_table: env.text("IDEMPOTENCY_TABLE"),
             integrations_table: env.text("INTEGRATIONS_TABLE"),
             records_table: env.text("RECORDS_TABLE"),
@@ -69,7 +78,12 @@ pub struct Process {
     integrations: Integrations,
     records: Records,
     bus: Bus,
+    gathering: Gathering,
     syncs: SyncQueue,
+    lanes: Semaphore,
+    accounts: Accounts,
+    tally: Tally,
+    stack: String,
 }
 
 /// Why an attempt at a claimed event failed.
@@ -114,24 +128,40 @@ impl Process {
     /// Makes the clients.
     pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Self {
         let dead_letters = Queue::new(aws, &config.dead_letter_queue_url);
+        let bus = Bus::new(aws, &config.event_bus);
         Self {
             registry,
             consumer: Consumer::new(Queue::new(aws, &config.queue_url), dead_letters, CONCURRENCY),
             claims: Claims::new(aws, &config.idempotency_table, config.claim_lease),
             integrations: Integrations::new(aws, &config.integrations_table),
             records: Records::new(aws, &config.records_table),
-            bus: Bus::new(aws, &config.event_bus),
+            gathering: Gathering::new(bus.clone()),
+            bus,
+            lanes: Semaphore::new(LANES),
+            accounts: Accounts::default(),
+            tally: Tally::default(),
+            stack: config.stack.clone(),
             syncs: SyncQueue::new(aws, &config.syncs_queue_url),
         }
     }
 
     /// Handles a batch.
     pub async fn handle(&self, event: LambdaEvent<Batch>) -> Result<BatchResponse, Infallible> {
-        Ok(self.consumer.run(self, event).await)
+        let response = self.consumer.run(self, event).await;
+        self.accounts.forget();
+        self.tally.write(&self.stack, clock::now());
+        Ok(response)
     }
 
-    /// Effect, publish, complete.
-    async fn process(&self, claim: &Claim, spec: &Spec, event: &Event<'_>, scope: &Scope<'_>) -> Result<(), Failure> {
+    /// Effect, publish, complete. `lane` is left to others while this waits for them.
+    async fn process(
+        &self,
+        claim: &Claim,
+        spec: &Spec,
+        event: &Event<'_>,
+        scope: &Scope<'_>,
+        (mut seat, lane): (Seat<'_>, Option<SemaphorePermit<'_>>),
+    ) -> Result<(), Failure> {
         let provider = spec.id;
         let mut integrations = self.integrations(provider, scope).await?;
         if let Some(id) = &event.integration_id {
@@ -147,7 +177,16 @@ impl Process {
             }
             self.claims.apply(claim, writes).await?;
         }
-        handlers::handle(provider, event, &integrations).await?;
+        drop(lane);
+        let mut handled = pin!(handlers::handle(provider, event, &integrations));
+        match poll!(&mut handled) {
+            Poll::Ready(outcome) => outcome?,
+            Poll::Pending => {
+                seat.leave();
+                handled.await?;
+                seat.come_back();
+            }
+        }
         let ids: Vec<_> = integrations.iter().map(|it| (it.user_id.as_str(), it.id())).collect();
         let detail = |user_id, integration_id| Detail {
             id: &event.id,
@@ -163,9 +202,16 @@ impl Process {
             ids => ids.iter().map(|(user, id)| detail(Some(*user), Some(id.as_str()))).collect(),
         };
         let record = event.changes().first().map(domain::Change::key);
-        self.bus.publish(&details, record.as_deref()).await?;
+        seat.publish(&details, record.as_deref()).await?;
+        let _lane = self.lane().await;
         self.claims.complete(claim).await?;
         Ok(())
+    }
+
+    /// A turn at the tables.
+    async fn lane(&self) -> Option<SemaphorePermit<'_>> {
+        // Closed never; if it were, all would go at once.
+        self.lanes.acquire().await.ok()
     }
 
     /// Effects beyond the records; each is safe to repeat, so they come before the mark that the event is applied.
@@ -187,15 +233,15 @@ impl Process {
     }
 
     async fn integrations(&self, provider: &str, scope: &Scope<'_>) -> Result<Vec<IntegrationKey>, AwsError> {
-        match scope {
-            Scope::Account(account) => self.integrations.of_account(provider, account).await,
-            Scope::Integration { id, account } => {
-                let mut found = self.integrations.of_account(provider, account).await?;
-                found.retain(|integration| integration.id() == *id);
-                Ok(found)
+        let found = match scope {
+            Scope::Nobody => return Ok(Vec::new()),
+            Scope::Account(account) | Scope::Integration { account, .. } => {
+                let read = self.integrations.of_account(provider, account);
+                self.accounts.get(domain::integration::account(provider, account), read).await?
             }
-            Scope::Nobody => Ok(Vec::new()),
-        }
+        };
+        let only = if let Scope::Integration { id, .. } = scope { Some(*id) } else { None };
+        Ok(found.iter().filter(|integration| only.is_none_or(|id| integration.id() == id)).cloned().collect())
     }
 }
 
@@ -228,13 +274,18 @@ impl Handler for Process {
     type Message<'a> = WebhookMessage<'a>;
 
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
+        let seat = self.gathering.seat();
         let Some(provider) = self.registry.find(&message.provider) else {
+            self.tally.dead_letter("unknown_provider");
             return Disposition::DeadLetter(format!("unknown provider {:?}", message.provider));
         };
         let Body::Json(body) = message.body;
         let event = match provider.event(body, message.received_at) {
             Ok(event) => event,
-            Err(error) => return Disposition::DeadLetter(error.to_string()),
+            Err(error) => {
+                self.tally.dead_letter("not_an_event");
+                return Disposition::DeadLetter(error.to_string());
+            }
         };
         let spec = provider.spec();
         let provider = spec.id;
@@ -248,14 +299,25 @@ impl Handler for Process {
         let key = event::key(provider, scope.key(), &event.id);
         // Of the payload alone: the rest of a body may differ between deliveries of one event.
         let hash = hex::encode(Sha256::digest(event.data.get()));
-        let claim = match self.claims.claim(&key, &hash, &attempt.id, attempt.at).await {
+        let about = About { provider, r#type: &event.r#type, received_at: message.received_at };
+        let lane = self.lane().await;
+        let claim = match self.claims.claim_event(&key, &hash, &attempt.id, about, attempt.at).await {
             Ok(Claiming::Won(claim)) => claim,
-            Ok(Claiming::Lost(record)) => return lost(&record, &hash, attempt),
+            Ok(Claiming::Lost(record)) => {
+                let disposition = lost(&record, &hash, attempt);
+                if matches!(disposition, Disposition::DeadLetter(_)) {
+                    self.tally.dead_letter("forked");
+                } else if disposition == Disposition::Done {
+                    self.tally.count(Metric::EventsRepeated);
+                }
+                return disposition;
+            }
             Err(error) => return failed(&error, attempt),
         };
         let outcome = if claim.body_hash == hash {
-            self.process(&claim, spec, &event, &scope).await
+            self.process(&claim, spec, &event, &scope, (seat, lane)).await
         } else {
+            drop((seat, lane));
             Err(Failure::Forked)
         };
         let Err(failure) = outcome else {
@@ -268,6 +330,7 @@ impl Handler for Process {
                 attempt = attempt.number,
                 "applied"
             );
+            self.tally.count(Metric::EventsApplied);
             return Disposition::Done;
         };
         if let Some(state) = failure.leaves() {
@@ -277,7 +340,11 @@ impl Handler for Process {
             }
         }
         tracing::warn!(%failure, event.id, attempt = attempt.number, "not applied");
-        failure.disposition(attempt)
+        let disposition = failure.disposition(attempt);
+        if matches!(disposition, Disposition::DeadLetter(_)) {
+            self.tally.dead_letter(failure.kind());
+        }
+        disposition
     }
 }
 
@@ -289,6 +356,17 @@ impl Failure {
             // When forked, the first payload's own message decides the event.
             Self::Aws(_) | Self::Handler(HandlerError::Transient(_)) | Self::Forked => Some(ClaimState::Retry),
             Self::Handler(HandlerError::Permanent(_)) | Self::TooLarge(_) => Some(ClaimState::Dead),
+        }
+    }
+
+    /// Its kind, for the metric.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Superseded => "superseded",
+            Self::Aws(_) => "aws",
+            Self::TooLarge(_) => "too_large",
+            Self::Handler(_) => "handler",
+            Self::Forked => "forked",
         }
     }
 

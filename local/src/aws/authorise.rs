@@ -46,6 +46,11 @@ fn needed(template: &Template, service: Service, operation: &str, body: &Value) 
                     right(&operation, table(template, item["TableName"].as_str().unwrap_or_default()))
                 })
                 .collect(),
+            // A batch names its tables.
+            None if body["RequestItems"].is_object() => {
+                let tables = body["RequestItems"].as_object().into_iter().flat_map(|tables| tables.keys());
+                tables.map(|name| right(operation, table(template, name))).collect()
+            }
             None => {
                 let table = table(template, text("TableName"));
                 let index = body["IndexName"].as_str().map(|index| format!("/index/{index}")).unwrap_or_default();

@@ -32,6 +32,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/integrations/{provider}/sync", "integrations-api"),
     route("GET", "/health", "integrations-api"),
     route("GET", "/health/{provider}", "integrations-api"),
+    route("GET", "/deliveries", "integrations-api"),
     route("POST", "/session", "integrations-api"),
     route("POST", "/actions/{provider}/{action}", "api-proxy"),
     route("ANY", "/proxy/{provider}/{path+}", "api-proxy"),

@@ -15,6 +15,9 @@ const MAX_BYTES: usize = 256 * 1024;
 const MAX_ENTRIES: usize = 10;
 const ACTION: &str = "events:PutEvents";
 
+/// An entry and its size, in bytes.
+pub(crate) type Entry = (PutEventsRequestEntry, usize);
+
 /// The bus.
 #[derive(Debug, Clone)]
 pub struct Bus {
@@ -62,16 +65,25 @@ impl Bus {
 
     /// Publishes the same event for each of its integrations. `record` is where its payload can be read if it is too large.
     pub async fn publish(&self, details: &[Detail<'_>], record: Option<&str>) -> Result<(), AwsError> {
+        self.send(self.entries(details, record)?).await
+    }
+
+    /// The entries of an event.
+    pub(crate) fn entries(&self, details: &[Detail<'_>], record: Option<&str>) -> Result<Vec<Entry>, AwsError> {
+        details.iter().map(|detail| self.entry(detail, record)).collect()
+    }
+
+    /// Puts entries on the bus, in as few calls as they fit into.
+    pub(crate) async fn send(&self, entries: Vec<Entry>) -> Result<(), AwsError> {
         let mut call = (Vec::new(), 0);
-        for detail in details {
-            let (entry, size) = self.entry(detail, record)?;
+        for (entry, size) in entries {
             if call.0.len() == MAX_ENTRIES || call.1 + size > MAX_BYTES {
                 self.put(std::mem::take(&mut call).0).await?;
             }
             call.0.push(entry);
             call.1 += size;
         }
-        self.put(call.0).await
+        if call.0.is_empty() { Ok(()) } else { self.put(call.0).await }
     }
 
     /// Tells of something that happened here, to one integration: `id` is the same whenever it is repeated.
@@ -97,17 +109,24 @@ impl Bus {
         self.put(vec![entry]).await
     }
 
-    async fn put(&self, entries: Vec<PutEventsRequestEntry>) -> Result<(), AwsError> {
-        let call = self.client.put_events().set_entries(Some(entries));
-        let output = call.send().await.map_err(|error| AwsError::new(ACTION, &error))?;
-        match output.entries().iter().find_map(|entry| entry.error_code()) {
-            Some(code) => Err(AwsError::answer(ACTION, format!("{code}, {} failed", output.failed_entry_count()))),
-            None => Ok(()),
+    /// One call; entries of it that failed are sent once more.
+    async fn put(&self, mut entries: Vec<PutEventsRequestEntry>) -> Result<(), AwsError> {
+        let mut last = false;
+        loop {
+            let call = self.client.put_events().set_entries(Some(entries.clone()));
+            let output = call.send().await.map_err(|error| AwsError::new(ACTION, &error))?;
+            let results = output.entries();
+            let Some(code) = results.iter().find_map(|entry| entry.error_code()) else { return Ok(()) };
+            if last {
+                return Err(AwsError::answer(ACTION, format!("{code}, {} failed", output.failed_entry_count())));
+            }
+            last = true;
+            let mut failed = results.iter().map(|entry| entry.error_code().is_some());
+            entries.retain(|_| failed.next().unwrap_or(true));
         }
     }
 
-    /// An entry and its size, in bytes.
-    fn entry(&self, detail: &Detail<'_>, record: Option<&str>) -> Result<(PutEventsRequestEntry, usize), AwsError> {
+    fn entry(&self, detail: &Detail<'_>, record: Option<&str>) -> Result<Entry, AwsError> {
         let text = |detail: &Detail<'_>| {
             serde_json::to_string(detail).map_err(|error| AwsError::answer(ACTION, error.to_string()))
         };

@@ -5,7 +5,11 @@ use std::time::Duration;
 use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
-    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
+    operation::{
+        put_item::PutItemError,
+        transact_write_items::TransactWriteItemsError,
+        update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    },
     types::{ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
 use domain::{ClaimState as State, IdempotencyRecord};
@@ -13,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     aws::{Aws, AwsError, client},
+    deliveries::partition,
     item::{Item, malformed, n, number, s, text},
 };
 
@@ -43,6 +48,17 @@ pub struct Claim {
     pub applied: bool,
     /// The hash of the first body seen under this event id.
     pub body_hash: String,
+}
+
+/// What is told of an event beside its claim.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// The provider.
+    pub provider: &'a str,
+    /// The provider's type.
+    pub r#type: &'a str,
+    /// When this delivery of it came.
+    pub received_at: Timestamp,
 }
 
 /// What trying to claim an event led to.
@@ -78,18 +94,50 @@ impl Claims {
     /// Claims an event for the attempt `owner`. Repeating the call under the same owner finds the claim again, so a lost
     /// reply does not lock the event.
     pub async fn claim(&self, key: &str, body_hash: &str, owner: &str, now: Timestamp) -> Result<Claiming, AwsError> {
+        self.claim_with(self.claiming(key), "", (key, body_hash, owner), now).await
+    }
+
+    /// The same for an event, which is listed among the deliveries of its day: see [`crate::deliveries`].
+    pub async fn claim_event(
+        &self,
+        key: &str,
+        body_hash: &str,
+        owner: &str,
+        about: About<'_>,
+        now: Timestamp,
+    ) -> Result<Claiming, AwsError> {
+        const LISTED: &str = ", #type = if_not_exists(#type, :type), #day = if_not_exists(#day, :day), \
+                              received_at = if_not_exists(received_at, :received_at)";
+        let received_at = about.received_at.as_millisecond();
+        let call = self
+            .claiming(key)
+            .expression_attribute_names("#type", "type")
+            .expression_attribute_names("#day", "day")
+            .expression_attribute_values(":type", s(about.r#type))
+            .expression_attribute_values(":day", s(partition(about.provider, key, about.received_at)))
+            .expression_attribute_values(":received_at", n(received_at));
+        self.claim_with(call, LISTED, (key, body_hash, owner), now).await
+    }
+
+    fn claiming(&self, key: &str) -> UpdateItemFluentBuilder {
+        self.client.update_item().table_name(&self.table).key("key", s(key))
+    }
+
+    async fn claim_with(
+        &self,
+        call: UpdateItemFluentBuilder,
+        more: &str,
+        (key, body_hash, owner): (&str, &str, &str),
+        now: Timestamp,
+    ) -> Result<Claiming, AwsError> {
         const ACTION: &str = "claim: dynamodb:UpdateItem";
         let lease_until = now + self.lease;
-        let call = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .key("key", s(key))
-            .update_expression(
+        let call = call
+            .update_expression(format!(
                 "SET #state = :claimed, #owner = :owner, lease_until = :lease_until, expires_at = :expires_at, \
                  fence = if_not_exists(fence, :zero) + :one, attempts = if_not_exists(attempts, :zero) + :one, \
-                 effects = if_not_exists(effects, :zero), body_hash = if_not_exists(body_hash, :body_hash)",
-            )
+                 effects = if_not_exists(effects, :zero), body_hash = if_not_exists(body_hash, :body_hash){more}"
+            ))
             // The same as `IdempotencyRecord::verdict`, or our own claim.
             .condition_expression(
                 "attribute_not_exists(#key) OR #state IN (:retry, :dead) \

@@ -101,7 +101,7 @@ impl Health {
                 (Metric::CallDuration, counts.took.clone()),
                 (Metric::CallPaced, counts.paced.clone()),
             ];
-            metrics::write(stack, service, &measured, now);
+            metrics::write(stack, ("service", service), &measured, now);
             if counts.calls == 0 {
                 continue;
             }

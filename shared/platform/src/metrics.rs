@@ -3,7 +3,11 @@
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>, read
 //! 2026-11. *Invariant:* names are a closed set, which template.yaml's alarms are tested against.
 
-use std::io::Write as _;
+use std::{
+    collections::HashMap,
+    io::Write as _,
+    sync::{Mutex, PoisonError},
+};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -24,6 +28,16 @@ pub enum Metric {
     CallsLimited,
     /// Those that were not made, because a limit left them no turn.
     CallsHeldBack,
+    /// Events that were applied.
+    EventsApplied,
+    /// Deliveries of events that were applied already.
+    EventsRepeated,
+    /// Messages that were given up, by reason.
+    EventsDeadLettered,
+    /// Deliveries that were refused, by reason.
+    DeliveriesRefused,
+    /// Deliveries that the provider sent again because we were too slow for it, or failed.
+    DeliveriesRetried,
     /// How long they took.
     CallDuration,
     /// How long they waited for their turn under a limit.
@@ -32,8 +46,19 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Calls, Self::CallFailures, Self::CallsLimited, Self::CallsHeldBack, Self::CallDuration, Self::CallPaced];
+    pub const ALL: [Self; 11] = [
+        Self::Calls,
+        Self::CallFailures,
+        Self::CallsLimited,
+        Self::CallsHeldBack,
+        Self::EventsApplied,
+        Self::EventsRepeated,
+        Self::EventsDeadLettered,
+        Self::DeliveriesRefused,
+        Self::DeliveriesRetried,
+        Self::CallDuration,
+        Self::CallPaced,
+    ];
 
     /// Its name in CloudWatch.
     pub const fn name(self) -> &'static str {
@@ -42,6 +67,11 @@ impl Metric {
             Self::CallFailures => "CallFailures",
             Self::CallsLimited => "CallsLimited",
             Self::CallsHeldBack => "CallsHeldBack",
+            Self::EventsApplied => "EventsApplied",
+            Self::EventsRepeated => "EventsRepeated",
+            Self::EventsDeadLettered => "EventsDeadLettered",
+            Self::DeliveriesRefused => "DeliveriesRefused",
+            Self::DeliveriesRetried => "DeliveriesRetried",
             Self::CallDuration => "CallDuration",
             Self::CallPaced => "CallPaced",
         }
@@ -49,50 +79,89 @@ impl Metric {
 
     const fn unit(self) -> &'static str {
         match self {
-            Self::Calls | Self::CallFailures | Self::CallsLimited | Self::CallsHeldBack => "Count",
             Self::CallDuration | Self::CallPaced => "Milliseconds",
+            Self::Calls
+            | Self::CallFailures
+            | Self::CallsLimited
+            | Self::CallsHeldBack
+            | Self::EventsApplied
+            | Self::EventsRepeated
+            | Self::EventsDeadLettered
+            | Self::DeliveriesRefused
+            | Self::DeliveriesRetried => "Count",
         }
     }
 }
 
-/// Writes what was measured of one provider, by stack and by stack and service: as many lines as the values need.
-pub fn write(stack: &str, service: &str, measured: &[(Metric, Vec<u64>)], now: Timestamp) {
+/// Counts while a batch is worked on, and writes the sums at its end.
+#[derive(Debug, Default)]
+pub struct Tally(Mutex<HashMap<(Metric, &'static str), u64>>);
+
+impl Tally {
+    /// Counts one.
+    pub fn count(&self, metric: Metric) {
+        self.add(metric, "");
+    }
+
+    /// Counts a message that is given up for this reason.
+    pub fn dead_letter(&self, reason: &'static str) {
+        self.add(Metric::EventsDeadLettered, reason);
+    }
+
+    fn add(&self, metric: Metric, reason: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((metric, reason)).or_default() += 1;
+    }
+
+    /// Writes the sums and begins anew.
+    pub fn write(&self, stack: &str, now: Timestamp) {
+        let counted = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for ((metric, reason), count) in counted {
+            write(stack, ("reason", reason), &[(metric, vec![count])], now);
+        }
+    }
+}
+
+/// Writes what was measured, by stack and by stack and `part`, such as a provider or a reason: as many lines as the values need.
+pub fn write(stack: &str, part: (&'static str, &str), measured: &[(Metric, Vec<u64>)], now: Timestamp) {
     let mut out = std::io::stdout().lock();
-    for line in lines(stack, service, measured, now) {
+    for line in lines(stack, part, measured, now) {
         // There is nobody to tell if it can't be written.
         let _ = writeln!(out, "{line}");
     }
 }
 
-fn lines(stack: &str, service: &str, measured: &[(Metric, Vec<u64>)], now: Timestamp) -> Vec<Value> {
+fn lines(stack: &str, part: (&'static str, &str), measured: &[(Metric, Vec<u64>)], now: Timestamp) -> Vec<Value> {
     let longest = measured.iter().map(|(_, values)| values.len()).max().unwrap_or_default();
-    let part = |from: usize| {
-        let part = measured.iter().map(|(metric, values)| {
+    let slice = |from: usize| {
+        let slice = measured.iter().map(|(metric, values)| {
             let values: Vec<_> = values.iter().copied().skip(from).take(MAX_VALUES).collect();
             (*metric, values)
         });
-        part.filter(|(_, values)| !values.is_empty()).collect::<Vec<_>>()
+        slice.filter(|(_, values)| !values.is_empty()).collect::<Vec<_>>()
     };
-    (0..longest).step_by(MAX_VALUES).map(|from| line(stack, service, part(from), now)).collect()
+    (0..longest).step_by(MAX_VALUES).map(|from| line(stack, part, slice(from), now)).collect()
 }
 
-fn line(stack: &str, service: &str, measured: Vec<(Metric, Vec<u64>)>, now: Timestamp) -> Value {
+fn line(stack: &str, part: (&'static str, &str), measured: Vec<(Metric, Vec<u64>)>, now: Timestamp) -> Value {
     let metrics: Vec<_> =
         measured.iter().map(|(metric, _)| json!({ "Name": metric.name(), "Unit": metric.unit() })).collect();
     let values = measured.into_iter().map(|(metric, values)| (metric.name().to_owned(), values.into()));
+    // A dimension must have a value.
+    let named = !part.1.is_empty();
+    let dimensions = if named { json!([["stack"], ["stack", part.0]]) } else { json!([["stack"]]) };
     let mut line = Map::from_iter([
         ("stack".to_owned(), stack.into()),
-        ("service".to_owned(), service.into()),
         (
             "_aws".to_owned(),
             json!({
                 "Timestamp": now.as_millisecond(),
                 "CloudWatchMetrics": [{
-                    "Namespace": NAMESPACE, "Dimensions": [["stack"], ["stack", "service"]], "Metrics": metrics,
+                    "Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": metrics,
                 }],
             }),
         ),
     ]);
+    line.extend(named.then(|| (part.0.to_owned(), part.1.into())));
     line.extend(values);
     line.into()
 }
@@ -104,7 +173,7 @@ mod tests {
     #[test]
     fn a_line_is_what_the_format_asks_for() {
         let measured = [(Metric::Calls, vec![2]), (Metric::CallDuration, vec![7; 150])];
-        let lines = lines("intertie", "slack", &measured, Timestamp::from_second(5).unwrap());
+        let lines = lines("intertie", ("service", "slack"), &measured, Timestamp::from_second(5).unwrap());
         let [first, second] = &lines[..] else { panic!("{lines:?}") };
         assert_eq!(first["_aws"]["Timestamp"], 5_000);
         let directive = &first["_aws"]["CloudWatchMetrics"][0];

@@ -38,6 +38,7 @@ const SPEC: Spec = Spec {
         issuers: &["https://accounts.google.com", "accounts.google.com"],
         jwks: "https://www.googleapis.com/oauth2/v3/certs",
     })),
+    retry_header: None,
     streams: &[Stream { name: "messages", incremental: true }],
     // Google asks to renew daily; a watch lives for at most seven days.
     watching: Some(Watching { stream: "messages", life: Duration::from_hours(24), channels: false }),

@@ -42,6 +42,7 @@ const SPEC: Spec = Spec {
             ("x-goog-message-number", "message_number"),
         ],
     })),
+    retry_header: None,
     streams: &[Stream { name: "events", incremental: true }],
     watching: Some(Watching { stream: "events", life: Duration::from_hours(7 * 24), channels: true }),
     actions: &["list_events"],

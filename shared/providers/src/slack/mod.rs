@@ -82,6 +82,7 @@ const SPEC: Spec = Spec {
         content: &[Part::Text("v0:"), Part::Time, Part::Text(":"), Part::Body],
         time: Some(Time::Header("x-slack-request-timestamp")),
     })),
+    retry_header: Some("x-slack-retry-num"),
     streams: &[Stream { name: "channels", incremental: false }, Stream { name: "users", incremental: false }],
     watching: None,
     actions: &["post_message", "list_channels"],

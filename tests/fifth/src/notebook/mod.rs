@@ -41,6 +41,7 @@ const SPEC: Spec = Spec {
     identity: Identity { place: Place::Get("/me"), id: "/sub", name: &["/name", "/email"] },
     api: Api { codes: &["/error"], ..Api::new("https://notebook.example") },
     webhook: None,
+    retry_header: None,
     streams: &[],
     watching: None,
     actions: &[],

@@ -1,0 +1,125 @@
+//! What an administrator sees of deliveries: every event of a day with its outcome and reason, and nobody else sees it.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use http::Method;
+use local::{sign::sign, web::Web};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tests::{FAST, Guest, customer_event, deliver, stack};
+
+async fn list(guest: &Guest<'_>, query: &str) -> Value {
+    let (status, body) = guest.api(Method::GET, &format!("/deliveries?{query}"), &Value::Null).await;
+    assert_eq!(status, 200, "{body}");
+    body
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_event_is_listed_once_with_its_outcome_and_its_reason() {
+    let stack = stack(FAST).await;
+    let admin = Guest::new(&stack, "admin").await;
+    let web = Web::new();
+    let began = platform::clock::now();
+    for number in 0..7 {
+        let body = customer_event(&format!("evt_{number}"), "cus_1", 1_795_000_000 + number);
+        for _ in 0..2 {
+            assert_eq!(deliver(&web, &stack, &body).await, Some(200));
+        }
+    }
+    // Too large for a record, and signed all the same.
+    let mut large: Value = serde_json::from_str(&customer_event("evt_large", "cus_2", 1_795_000_000)).unwrap();
+    large["data"]["object"]["description"] = "x".repeat(600_000).into();
+    assert_eq!(deliver(&web, &stack, &large.to_string()).await, Some(200));
+    admin.settled("webhooks").await;
+
+    let all = list(&admin, "").await;
+    let listed = all["deliveries"].as_array().unwrap();
+    assert_eq!((listed.len(), &all["next"]), (8, &Value::Null), "{all}");
+    let times: Vec<_> = listed.iter().map(|it| it["received_at"].as_str().unwrap()).collect();
+    assert!(times.is_sorted_by(|one, other| one >= other), "newest first: {times:?}");
+    for delivery in listed {
+        let large = delivery["event_id"] == "evt_large";
+        let state = if large { "dead" } else { "done" };
+        assert_eq!((&delivery["state"], &delivery["effects"]), (&json!(state), &json!(u8::from(!large))), "{delivery}");
+        assert_eq!(delivery["last_error"].is_string(), large, "{delivery}");
+        assert_eq!((&delivery["provider"], &delivery["type"]), (&json!("stripe"), &json!("customer.updated")));
+        assert!(delivery["received_at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap() >= began);
+    }
+    let dead = list(&admin, "state=dead&provider=stripe").await;
+    assert_eq!(dead["deliveries"].as_array().unwrap().len(), 1, "{dead}");
+    assert!(dead["deliveries"][0]["last_error"].as_str().unwrap().contains("600"), "{dead}");
+    assert_eq!(list(&admin, "provider=slack").await["deliveries"], json!([]));
+    assert_eq!(list(&admin, "day=2020-01-01").await["deliveries"], json!([]));
+
+    // In parts, none twice and none left out.
+    let (mut seen, mut next) = (BTreeSet::new(), String::new());
+    for _ in 0..8 {
+        let part = list(&admin, &format!("limit=3&after={next}")).await;
+        for delivery in part["deliveries"].as_array().unwrap() {
+            assert!(seen.insert(delivery["event_id"].as_str().unwrap().to_owned()), "{delivery} twice");
+        }
+        match part["next"].as_str() {
+            Some(more) => next = more.replace('#', "%23"),
+            None => break,
+        }
+    }
+    assert_eq!(seen.len(), 8);
+
+    for (query, field) in [("state=lost", "state"), ("day=today", "day"), ("limit=0", "limit"), ("limit=101", "limit")]
+    {
+        let (status, body) = admin.api(Method::GET, &format!("/deliveries?{query}"), &Value::Null).await;
+        assert_eq!((status, &body["error"]["fields"][0]["field"]), (422, &json!(field)), "{query}: {body}");
+    }
+    let plain = stack.session("ada", None, std::time::Duration::from_mins(5)).unwrap();
+    let bearer = format!("Bearer {plain}");
+    let answer = web.call(Method::GET, &format!("{}/deliveries", stack.url), &[("authorization", &bearer)], "").await;
+    assert_eq!(answer.unwrap().status(), 403);
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_repeated_and_given_up_is_counted_by_reason() {
+    let stack = stack(FAST).await;
+    let admin = Guest::new(&stack, "admin").await;
+    let web = Web::new();
+    let body = customer_event("evt_1", "cus_1", 1_795_000_000);
+    let url = format!("{}/webhooks/stripe", stack.url);
+    assert_eq!(web.call(Method::POST, &url, &[], body.clone()).await.unwrap().status(), 400);
+    let forged = [("stripe-signature", "t=1,v1=00")];
+    assert_eq!(web.call(Method::POST, &url, &forged, body.clone()).await.unwrap().status(), 400);
+    let deliveries = join_all((0..5).map(|_| deliver(&web, &stack, &body))).await;
+    assert_eq!(deliveries, [Some(200); 5]);
+    assert_eq!(deliver(&web, &stack, r#"{"no":"event"}"#).await, Some(200));
+    // Slack says that it sends again.
+    let slack = r#"{"type":"event_callback","team_id":"T0SANDBOX","event_id":"Ev1","event_time":1795000000,"event":{"type":"channel_created"}}"#;
+    let secret: &SecretString = &stack.webhook_secrets["slack"];
+    let headers = sign("slack", slack.as_bytes(), secret, platform::clock::now()).unwrap();
+    let mut headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    headers.extend([("x-slack-retry-num", "1"), ("x-slack-retry-reason", "http_timeout")]);
+    let answer = web.call(Method::POST, &format!("{}/webhooks/slack", stack.url), &headers, slack).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    admin.settled("webhooks").await;
+
+    let measured = |name: &str, part: &str| -> u64 {
+        let logs = std::fs::read_dir(stack.directory().join("logs")).unwrap().flatten();
+        let text: String = logs.map(|log| std::fs::read_to_string(log.path()).unwrap()).collect();
+        let lines = text.lines().filter_map(|line| {
+            serde_json::from_str::<Value>(line.split_once('{').map_or(line, |_| &line[line.find('{').unwrap()..])).ok()
+        });
+        let of = |line: &Value| {
+            line["_aws"].is_object() && [&line["reason"], &line["service"]].iter().any(|it| **it == part)
+        };
+        let sum = |line: Value| line[name].as_array().into_iter().flatten().filter_map(Value::as_u64).sum::<u64>();
+        let all = lines.filter(|line| line["_aws"].is_object() && (part.is_empty() || of(line)));
+        all.map(sum).sum()
+    };
+    let events = async || (measured("EventsApplied", "") == 2).then_some(());
+    stack.until(tests::PATIENCE, events).await.unwrap();
+    assert_eq!(measured("DeliveriesRefused", "missing"), 1);
+    assert_eq!(measured("DeliveriesRefused", ""), 2);
+    assert_eq!(measured("EventsRepeated", ""), 4);
+    assert_eq!(measured("EventsDeadLettered", "not_an_event"), 1);
+    assert_eq!(measured("DeliveriesRetried", "slack"), 1);
+    stack.shutdown().await;
+}

@@ -1,0 +1,104 @@
+//! What a batch puts on the bus goes in one call, and nobody is held up by who does not come.
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use platform::{
+    Aws,
+    aws::Patience,
+    bus::{Bus, Detail, Payload},
+    gathering::Gathering,
+};
+use serde_json::value::RawValue;
+use tests::Ground;
+
+fn detail(id: &str) -> Detail<'_> {
+    Detail {
+        id,
+        user_id: None,
+        integration_id: None,
+        provider: "stripe",
+        r#type: "customer.updated",
+        occurred_at: Timestamp::UNIX_EPOCH,
+        data: Payload::Whole(RawValue::NULL),
+    }
+}
+
+/// A table at the bus of somebody whose calls are counted.
+fn table(ground: &Ground) -> Gathering {
+    Gathering::new(Bus::new(&ground.aws, "intertie"))
+}
+
+fn heard(ground: &Ground) -> Vec<String> {
+    ground.published().iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn nobody_publishes_before_all_are_ready_or_have_left() {
+    let ground = Ground::start().await;
+    let table = table(&ground);
+    let (one, other, third) = (table.seat(), table.seat(), table.seat());
+    let details = [detail("evt_1")];
+    let mut first = pin!(one.publish(&details, None));
+    let pending = |poll: Poll<_>| matches!(poll, Poll::Pending);
+    assert!(poll_fn(|context| Poll::Ready(pending(first.as_mut().poll(context)))).await);
+    drop(third);
+    assert!(poll_fn(|context| Poll::Ready(pending(first.as_mut().poll(context)))).await, "the other is still to come");
+    assert_eq!(heard(&ground), [""; 0]);
+    let more = [detail("evt_2")];
+    let (one, other) = futures_util::future::join(first, other.publish(&more, None)).await;
+    one.unwrap();
+    other.unwrap();
+    assert_eq!(heard(&ground), ["evt_1", "evt_2"]);
+}
+
+#[tokio::test]
+async fn ten_ready_ones_take_one_call_and_a_slow_one_that_left_follows() {
+    let ground = Ground::start().await;
+    let table = table(&ground);
+    let ids: Vec<_> = (0..10).map(|number| format!("evt_{number}")).collect();
+    let start = Instant::now();
+    let work = ids.iter().enumerate().map(|(number, id)| {
+        let mut seat = table.seat();
+        async move {
+            if number == 3 {
+                seat.leave();
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                seat.come_back();
+            }
+            seat.publish(&[detail(id)], None).await.unwrap();
+            (number, start.elapsed())
+        }
+    });
+    for (number, at) in join_all(work).await {
+        assert_eq!(at >= Duration::from_millis(300), number == 3, "{number} at {at:?}");
+    }
+    let mut heard = heard(&ground);
+    assert_eq!(heard.last().map(String::as_str), Some("evt_3"));
+    heard.sort();
+    assert_eq!(heard, ids);
+}
+
+#[tokio::test]
+async fn a_bus_that_fails_fails_all_who_waited_and_who_gave_up_holds_nobody() {
+    let nowhere = Aws::at("http://127.0.0.1:9", local::stack::REGION, "nobody", Patience::REQUEST);
+    let table = Gathering::new(Bus::new(&nowhere, "intertie"));
+    let seats: Vec<_> = (0..3).map(|_| table.seat()).collect();
+    let outcomes = join_all(seats.into_iter().map(async |seat| seat.publish(&[detail("evt_1")], None).await)).await;
+    assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
+
+    // The first one gives up while it waits: what it had is not sent, and the next one sends.
+    let ground = Ground::start().await;
+    let table = self::table(&ground);
+    let (one, other) = (table.seat(), table.seat());
+    let gone = tokio::time::timeout(Duration::from_millis(20), one.publish(&[detail("evt_gone")], None)).await;
+    assert!(gone.is_err());
+    other.publish(&[detail("evt_here")], None).await.unwrap();
+    assert_eq!(heard(&ground), ["evt_here"]);
+}
