@@ -16,5 +16,6 @@ mod proxy;
 mod refresh;
 mod refresh_crashes;
 mod syncs;
+mod ties;
 mod traps;
 mod users;

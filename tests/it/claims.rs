@@ -6,7 +6,7 @@ use domain::{Change, ClaimState, Verdict};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use platform::{
-    claims::{Claim, ClaimError, Claiming, Claims},
+    claims::{Applied, Claim, ClaimError, Claiming, Claims, Write},
     records::{Records, Selection},
 };
 use serde_json::json;
@@ -31,6 +31,10 @@ async fn won(claims: &Claims, owner: &str, at: Timestamp) -> Claim {
         Claiming::Won(claim) => claim,
         Claiming::Lost(record) => panic!("lost to {record:?}"),
     }
+}
+
+async fn commit(claims: &Claims, claim: &Claim, writes: Vec<Write>) {
+    assert!(matches!(claims.apply(claim, writes).await.unwrap(), Applied::Committed));
 }
 
 fn change(version: i64) -> Change {
@@ -74,7 +78,7 @@ async fn a_late_finisher_is_refused_whatever_it_tries() {
     assert!(matches!(claims.apply(&slow, vec![write.clone()]).await, Err(ClaimError::Superseded)));
     assert!(matches!(claims.complete(&slow).await, Err(ClaimError::Superseded)));
     assert!(matches!(claims.release(&slow, ClaimState::Retry, "x").await, Err(ClaimError::Superseded)));
-    claims.apply(&fast, vec![write]).await.unwrap();
+    commit(&claims, &fast, vec![write]).await;
     claims.complete(&fast).await.unwrap();
     let record = claims.get("stripe#a#evt_1").await.unwrap().unwrap();
     assert_eq!((record.state, record.effects, record.attempts), (ClaimState::Done, 1, 2));
@@ -86,7 +90,7 @@ async fn a_claim_after_a_crash_between_effect_and_completion_does_not_apply_agai
     let claims = claims(&ground);
     let first = won(&claims, "first", now()).await;
     assert!(!first.applied);
-    claims.apply(&first, vec![]).await.unwrap();
+    commit(&claims, &first, vec![]).await;
     let second = won(&claims, "second", later(31)).await;
     assert!(second.applied);
     assert!(matches!(claims.apply(&second, vec![]).await, Err(ClaimError::Superseded)));
@@ -104,7 +108,7 @@ async fn a_failed_or_dead_event_can_be_claimed_again_and_a_finished_one_cannot()
         assert_eq!(claims.get("stripe#a#evt_1").await.unwrap().unwrap().last_error.as_deref(), Some("it failed"));
     }
     let claim = won(&claims, "3", now()).await;
-    claims.apply(&claim, vec![]).await.unwrap();
+    commit(&claims, &claim, vec![]).await;
     claims.complete(&claim).await.unwrap();
     let Claiming::Lost(record) = claims.claim("stripe#a#evt_1", "hash", "4", later(1000)).await.unwrap() else {
         panic!("a finished event was claimed");
@@ -118,7 +122,7 @@ async fn a_stale_write_is_left_out_and_the_rest_is_committed_with_the_claim() {
     let claims = claims(&ground);
     let records = Records::new(&ground.aws, "intertie-records");
     let claim = won(&claims, "1", now()).await;
-    claims.apply(&claim, vec![records.upsert("int_1", &change(5), Timestamp::UNIX_EPOCH).unwrap()]).await.unwrap();
+    commit(&claims, &claim, vec![records.upsert("int_1", &change(5), Timestamp::UNIX_EPOCH).unwrap()]).await;
     claims.complete(&claim).await.unwrap();
 
     let Claiming::Won(claim) = claims.claim("stripe#a#evt_2", "hash", "2", now()).await.unwrap() else {
@@ -128,13 +132,52 @@ async fn a_stale_write_is_left_out_and_the_rest_is_committed_with_the_claim() {
         records.upsert("int_1", &change(4), Timestamp::UNIX_EPOCH).unwrap(),
         records.upsert("int_2", &change(4), Timestamp::UNIX_EPOCH).unwrap(),
     ];
-    claims.apply(&claim, writes).await.unwrap();
+    commit(&claims, &claim, writes).await;
     let version = async |integration: &str| {
         let selection = Selection { stream: None, after: None, limit: 10, deleted: true };
         records.list(integration, selection).await.unwrap().records[0].version
     };
     assert_eq!((version("int_1").await, version("int_2").await), (5, 4));
     assert_eq!(claims.get("stripe#a#evt_2").await.unwrap().unwrap().effects, 1);
+}
+
+#[tokio::test]
+async fn of_two_states_of_one_version_the_stored_one_stays_and_the_other_is_told_apart_before_anything_is_committed() {
+    let ground = Ground::start().await;
+    let claims = claims(&ground);
+    let records = Records::new(&ground.aws, "intertie-records");
+    let named = |name: &str| Change { data: json!({ "name": name }), ..change(1) };
+    let write = |integration, name| records.tell(integration, &named(name), Timestamp::UNIX_EPOCH).unwrap();
+    let stored = async |integration: &str| {
+        let selection = Selection { stream: None, after: None, limit: 10, deleted: true };
+        let records = records.list(integration, selection).await.unwrap().records;
+        records.into_iter().next().map(|record| record.data["name"].clone())
+    };
+    let claim = won(&claims, "1", now()).await;
+    commit(&claims, &claim, vec![write("int_1", "one")]).await;
+
+    let claimed = async |event: &str| match claims.claim(event, "hash", "2", now()).await.unwrap() {
+        Claiming::Won(claim) => claim,
+        Claiming::Lost(record) => panic!("lost to {record:?}"),
+    };
+    let claim = claimed("stripe#a#evt_2").await;
+    let tied = claims.apply(&claim, vec![write("int_1", "other"), write("int_2", "other")]).await.unwrap();
+    let Applied::Tied(rest) = tied else { panic!("not tied") };
+    assert_eq!((stored("int_1").await, stored("int_2").await), (Some(json!("one")), None));
+    assert_eq!(claims.get("stripe#a#evt_2").await.unwrap().unwrap().effects, 0);
+    commit(&claims, &claim, rest).await;
+    assert_eq!((stored("int_1").await, stored("int_2").await), (Some(json!("one")), Some(json!("other"))));
+    assert_eq!(claims.get("stripe#a#evt_2").await.unwrap().unwrap().effects, 1);
+
+    // The same state once more is no tie, and an end needs no asking.
+    commit(&claims, &claimed("stripe#a#evt_3").await, vec![write("int_1", "one")]).await;
+    let end = Change { deleted: true, ..named("end") };
+    let end = records.tell("int_1", &end, Timestamp::UNIX_EPOCH).unwrap();
+    commit(&claims, &claimed("stripe#a#evt_4").await, vec![end]).await;
+    assert_eq!(stored("int_1").await, Some(json!("end")));
+    // A sync read them in their order.
+    records.put_page("int_2", &[named("newest")], Timestamp::UNIX_EPOCH).await.unwrap();
+    assert_eq!(stored("int_2").await, Some(json!("newest")));
 }
 
 #[tokio::test]
@@ -146,7 +189,7 @@ async fn more_writes_than_a_transaction_holds_are_all_made_and_count_as_one_effe
     let writes = (0..250)
         .map(|user| records.upsert(&format!("int_{user}"), &change(1), Timestamp::UNIX_EPOCH).unwrap())
         .collect();
-    claims.apply(&claim, writes).await.unwrap();
+    commit(&claims, &claim, writes).await;
     let scanned = ground.clients.dynamodb.scan().table_name("intertie-records").send().await.unwrap();
     assert_eq!(scanned.count(), 250);
     assert_eq!(claims.get("stripe#a#evt_1").await.unwrap().unwrap().effects, 1);

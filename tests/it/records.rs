@@ -3,7 +3,7 @@
 use domain::Change;
 use jiff::Timestamp;
 use platform::{
-    claims::{Claiming, Claims},
+    claims::{Applied, Claiming, Claims},
     records::{Records, Selection},
 };
 use serde_json::json;
@@ -29,7 +29,8 @@ async fn commit(ground: &Ground, integration: &str, changes: &[Change]) {
         let Claiming::Won(claim) = claims.claim(&key, "", "me", Timestamp::UNIX_EPOCH).await.unwrap() else {
             panic!("not claimed")
         };
-        claims.apply(&claim, vec![records.upsert(integration, change, Timestamp::UNIX_EPOCH).unwrap()]).await.unwrap();
+        let write = records.tell(integration, change, Timestamp::UNIX_EPOCH).unwrap();
+        assert!(matches!(claims.apply(&claim, vec![write]).await.unwrap(), Applied::Committed));
     }
 }
 

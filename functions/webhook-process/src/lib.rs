@@ -17,7 +17,7 @@ use lambda_runtime::LambdaEvent;
 use platform::{
     Aws, AwsError, access,
     bus::{Bus, Detail, Payload},
-    claims::{About, Claim, ClaimError, Claiming, Claims},
+    claims::{About, Applied, Claim, ClaimError, Claiming, Claims},
     clock,
     config::Env,
     gathering::{Gathering, Seat},
@@ -172,10 +172,13 @@ impl Process {
             let mut writes = Vec::new();
             for integration in &integrations {
                 for change in event.changes() {
-                    writes.push(self.records.upsert(&integration.id(), change, clock::now())?);
+                    writes.push(self.records.tell(&integration.id(), change, clock::now())?);
                 }
             }
-            self.claims.apply(claim, writes).await?;
+            while let Applied::Tied(rest) = self.claims.apply(claim, writes).await? {
+                self.sync(&integrations).await?;
+                writes = rest;
+            }
         }
         drop(lane);
         let mut handled = pin!(handlers::handle(provider, event, &integrations));
@@ -218,11 +221,7 @@ impl Process {
     async fn reach(&self, spec: &Spec, event: &Event<'_>, integrations: &[IntegrationKey]) -> Result<(), AwsError> {
         match &event.effect {
             Effect::Records(_) => {}
-            Effect::Sync => {
-                let now = clock::now();
-                let message = |key| SyncMessage::new(key, SyncType::Incremental, Cause::Changed, now);
-                self.syncs.send_all(&integrations.iter().map(message).collect::<Vec<_>>()).await?;
-            }
+            Effect::Sync => self.sync(integrations).await?,
             Effect::GrantEnded => {
                 for key in integrations {
                     access::ended(&self.integrations, &self.bus, spec.name, key, event.occurred_at).await?;
@@ -230,6 +229,13 @@ impl Process {
             }
         }
         Ok(())
+    }
+
+    /// Asks for a sync of what changed.
+    async fn sync(&self, integrations: &[IntegrationKey]) -> Result<(), AwsError> {
+        let now = clock::now();
+        let message = |key| SyncMessage::new(key, SyncType::Incremental, Cause::Changed, now);
+        self.syncs.send_all(&integrations.iter().map(message).collect::<Vec<_>>()).await
     }
 
     async fn integrations(&self, provider: &str, scope: &Scope<'_>) -> Result<Vec<IntegrationKey>, AwsError> {

@@ -85,6 +85,27 @@ pub enum ClaimError {
 #[derive(Debug, Clone)]
 pub struct Write(pub(crate) Update);
 
+/// What became of the effect of an event.
+#[derive(Debug)]
+#[must_use]
+pub enum Applied {
+    /// It is committed.
+    Committed,
+    /// It is not yet: other states of the same version are stored, and which is the newer, only the provider can tell. Once
+    /// it is certain that it will be asked, these writes are what is left to apply.
+    Tied(Vec<Write>),
+}
+
+impl Write {
+    /// Whether what is stored has the same version and other data, and neither is an end.
+    fn ties(&self, stored: Option<&Item>) -> bool {
+        let (Some(stored), Some(ours)) = (stored, self.0.expression_attribute_values()) else { return false };
+        let same = |name: &str, value: &str| stored.get(name) == ours.get(value);
+        let ends = ours.get(":deleted").is_none_or(|it| it.as_bool() != Ok(&false));
+        !ends && same("deleted", ":deleted") && same("version", ":version") && !same("data", ":data")
+    }
+}
+
 impl Claims {
     /// The table of this name; claims end after `lease`.
     pub fn new(aws: &Aws, table: impl Into<String>, lease: Duration) -> Self {
@@ -175,31 +196,34 @@ impl Claims {
     ///
     /// Writes beyond a transaction's limit go ahead in transactions of their own; they are conditional on versions, so
     /// repeating them is harmless.
-    pub async fn apply(&self, claim: &Claim, writes: Vec<Write>) -> Result<(), ClaimError> {
-        let mut writes: Vec<_> = writes.into_iter().map(|write| write.0).collect();
+    pub async fn apply(&self, claim: &Claim, mut writes: Vec<Write>) -> Result<Applied, ClaimError> {
         while writes.len() > WRITES {
             let ahead = writes.split_off(writes.len() - WRITES);
-            self.transact(ahead, None).await?;
+            if let Applied::Tied(rest) = self.transact(ahead, None).await? {
+                writes.extend(rest);
+                return Ok(Applied::Tied(writes));
+            }
         }
         self.transact(writes, Some(claim)).await
     }
 
-    async fn transact(&self, mut writes: Vec<Update>, claim: Option<&Claim>) -> Result<(), ClaimError> {
+    async fn transact(&self, mut writes: Vec<Write>, claim: Option<&Claim>) -> Result<Applied, ClaimError> {
         const ACTION: &str = "apply: dynamodb:TransactWriteItems";
         let mut conflicts = 0;
         loop {
-            let updates = writes.iter().cloned().map(Ok).chain(claim.map(|claim| self.mark_applied(claim)));
+            let updates = writes.iter().map(|write| Ok(write.0.clone()));
             let items: Vec<_> = updates
+                .chain(claim.map(|claim| self.mark_applied(claim)))
                 .map(|update| Ok(TransactWriteItem::builder().update(update?).build()))
                 .collect::<Result<_, AwsError>>()?;
             if items.is_empty() {
-                return Ok(());
+                return Ok(Applied::Committed);
             }
             let Err(error) = self.client.transact_write_items().set_transact_items(Some(items)).send().await else {
-                return Ok(());
+                return Ok(Applied::Committed);
             };
             let refused = refused(&error, "ConditionalCheckFailed");
-            if claim.is_some() && refused.contains(&writes.len()) {
+            if claim.is_some() && refused.iter().any(|(index, _)| *index == writes.len()) {
                 return Err(ClaimError::Superseded);
             }
             if refused.is_empty() {
@@ -210,8 +234,13 @@ impl Claims {
                 conflicts += 1;
                 tokio::time::sleep(CONFLICT_PAUSE * conflicts).await;
             }
+            let tied =
+                refused.iter().any(|(index, stored)| writes.get(*index).is_some_and(|write| write.ties(*stored)));
             let mut index = 0..;
-            writes.retain(|_| index.next().is_none_or(|index| !refused.contains(&index)));
+            writes.retain(|_| index.next().is_none_or(|index| refused.iter().all(|(refused, _)| *refused != index)));
+            if tied {
+                return Ok(Applied::Tied(writes));
+            }
         }
     }
 
@@ -329,11 +358,11 @@ fn old_item<R>(error: &SdkError<UpdateItemError, R>) -> Option<&Item> {
     refusal.item()
 }
 
-/// The positions of the items for which a transaction was cancelled with this code.
-fn refused<R>(error: &SdkError<TransactWriteItemsError, R>, code: &str) -> Vec<usize> {
+/// The positions of the items for which a transaction was cancelled with this code, and what is stored, where that was asked.
+fn refused<'a, R>(error: &'a SdkError<TransactWriteItemsError, R>, code: &str) -> Vec<(usize, Option<&'a Item>)> {
     let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
         return Vec::new();
     };
     let reasons = cancelled.cancellation_reasons().iter().enumerate();
-    reasons.filter(|(_, reason)| reason.code() == Some(code)).map(|(index, _)| index).collect()
+    reasons.filter(|(_, reason)| reason.code() == Some(code)).map(|(index, reason)| (index, reason.item())).collect()
 }

@@ -5,7 +5,7 @@ mod sync;
 use aws_sdk_dynamodb::{
     Client,
     operation::query::{QueryOutput, builders::QueryFluentBuilder},
-    types::{AttributeValue, Select, Update},
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure, Select, Update},
 };
 use domain::{Change, Record, record};
 use jiff::Timestamp;
@@ -78,24 +78,49 @@ impl Records {
     }
 
     /// The write that brings one object up to date, unless a newer state is stored: see [`Change::replaces`]. `seen_at` is
-    /// when the provider said so.
+    /// when the provider said so. Of two states of one version the later read counts: a sync reads them in their order.
     pub fn upsert(&self, integration_id: &str, change: &Change, seen_at: Timestamp) -> Result<Write, UpsertError> {
+        self.write(integration_id, change, seen_at, true)
+    }
+
+    /// The same for a change that an event tells. Events come in any order, so of two states of one version the stored one
+    /// stays until a sync has asked: see [`crate::claims::Applied::Tied`]. An end needs no asking.
+    pub fn tell(&self, integration_id: &str, change: &Change, seen_at: Timestamp) -> Result<Write, UpsertError> {
+        if change.deleted {
+            return self.upsert(integration_id, change, seen_at);
+        }
+        self.write(integration_id, change, seen_at, false)
+    }
+
+    /// `replaces` says whether a stored state of the same version is replaced.
+    fn write(
+        &self,
+        integration_id: &str,
+        change: &Change,
+        seen_at: Timestamp,
+        replaces: bool,
+    ) -> Result<Write, UpsertError> {
         let data = change.data.to_string();
         if data.len() > MAX_DATA {
             return Err(UpsertError::TooLarge { key: change.key(), bytes: data.len() });
         }
+        // What a sweep deleted for want of a sighting comes back either way.
+        let tie = if replaces { "deleted = :false OR attribute_exists(swept)" } else { "attribute_exists(swept)" };
         let update = Update::builder()
             .table_name(&self.table)
             .key("integration_id", s(integration_id))
             .key("record", s(change.key()))
+            .set_expression_attribute_values(
+                replaces.then(|| Item::from([(":false".to_owned(), AttributeValue::Bool(false))])),
+            )
             .update_expression(
                 "SET #stream = :stream, id = :id, version = :version, updated_at = :updated_at, deleted = :deleted, \
                  #data = :data, seen_at = :seen_at REMOVE swept",
             )
-            .condition_expression(
-                "attribute_not_exists(#record) OR version < :version \
-                 OR (version = :version AND (deleted = :false OR attribute_exists(swept)))",
-            )
+            .condition_expression(format!(
+                "attribute_not_exists(#record) OR version < :version OR (version = :version AND ({tie}))"
+            ))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .expression_attribute_names("#record", "record")
             .expression_attribute_names("#stream", "stream")
             .expression_attribute_names("#data", "data")
@@ -104,7 +129,6 @@ impl Records {
             .expression_attribute_values(":version", n(change.version))
             .expression_attribute_values(":updated_at", s(change.updated_at.to_string()))
             .expression_attribute_values(":deleted", AttributeValue::Bool(change.deleted))
-            .expression_attribute_values(":false", AttributeValue::Bool(false))
             .expression_attribute_values(":data", s(data))
             .expression_attribute_values(":seen_at", n(seen_at.as_millisecond()))
             .build();

@@ -3,6 +3,8 @@
 //!
 //! A full run reads the objects themselves; an incremental one reads what happened, because lists can't be asked for changes.
 
+use std::collections::BTreeMap;
+
 use domain::{Change, Reply, Request, call::Unreadable, event::is_id};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -82,6 +84,37 @@ struct Position {
     since: Option<i64>,
     /// The last object of the page before.
     after: Option<String>,
+    /// Of events: the last second of the page before, and the versions that were read of it.
+    #[serde(default)]
+    edge: Edge,
+}
+
+/// Events of one object in one second are in order within a page; the next page must not go back behind it.
+#[derive(Default, Clone, Serialize, Deserialize)]
+struct Edge {
+    second: i64,
+    objects: BTreeMap<String, i64>,
+}
+
+impl Edge {
+    fn passed(&self, change: &Change) -> bool {
+        let newest = self.objects.get(&change.id).filter(|_| change.updated_at.as_second() == self.second);
+        !change.deleted && newest.is_some_and(|newest| change.version <= *newest)
+    }
+
+    /// After a page of these changes, the oldest first.
+    fn after(mut self, changes: &[Change]) -> Self {
+        let Some(second) = changes.first().map(|change| change.updated_at.as_second()) else { return self };
+        if second != self.second {
+            self = Self { second, objects: BTreeMap::new() };
+        }
+        let last = changes.iter().take_while(|change| change.updated_at.as_second() == second);
+        for change in last {
+            let newest = self.objects.entry(change.id.clone()).or_insert(change.version);
+            *newest = change.version.max(*newest);
+        }
+        self
+    }
 }
 
 #[derive(Deserialize)]
@@ -96,7 +129,7 @@ pub(super) fn begin(cursor: Option<&Value>, now: Timestamp) -> Option<Value> {
         None => None,
         Some(cursor) => Some(place::<Cursor>(cursor)?.since).filter(|since| started - MAX_AGE < *since).map(Some)?,
     };
-    Some(json!(Position { started, since, after: None }))
+    Some(json!(Position { started, since, after: None, edge: Edge::default() }))
 }
 
 pub(super) fn request(stream: &str, position: &Value) -> Result<Request, Unreadable> {
@@ -127,6 +160,8 @@ pub(super) fn page(stream: &str, position: &Value, reply: &Reply, asked_at: Time
         }
     }
     changes.retain(|change| change.stream == list.stream);
+    let edge = if position.since.is_some() { position.edge.clone().after(&changes) } else { Edge::default() };
+    changes.retain(|change| !position.edge.passed(change));
     let last = match answer.data.last().filter(|_| answer.has_more) {
         Some(item) => {
             Some(serde_json::from_str::<Head>(item.get()).map_err(|_| Unreadable("an object without an id"))?.id)
@@ -135,7 +170,7 @@ pub(super) fn page(stream: &str, position: &Value, reply: &Reply, asked_at: Time
         None => None,
     };
     let next = match following(last, position.after.as_deref())? {
-        Some(after) => Next::Page(json!(Position { after: Some(after), ..position })),
+        Some(after) => Next::Page(json!(Position { after: Some(after), edge, ..position })),
         None => Next::Done(json!({ "since": position.started.saturating_sub(OVERLAP) })),
     };
     Ok(Page::new(changes, next))
@@ -242,6 +277,30 @@ mod tests {
         let Next::Page(next) = page.next else { panic!("more to come") };
         assert!(request("customers", &next).unwrap().url.ends_with("&starting_after=evt_1"));
         assert!(read_page("customers", &next, &body).is_err(), "the same page again");
+    }
+
+    #[test]
+    fn a_page_does_not_go_back_behind_the_state_that_the_page_before_ended_with() {
+        let updated = |id: &str, at: i64, name: &str| event(id, "customer.updated", at, &customer("cus_1", name));
+        let more = |events: Value| json!({"has_more": true, "data": events});
+        let begun = begin(Some(&json!({"since": 1_795_427_000})), NOW).unwrap();
+        let mut position = begun;
+        let mut told = Vec::new();
+        let ended = event("evt_3", "customer.deleted", 1_795_427_800, &customer("cus_2", "gone"));
+        let pages = [
+            json!([updated("evt_9", 1_795_427_900, "later"), updated("evt_8", 1_795_427_800, "newest")]),
+            json!([updated("evt_7", 1_795_427_800, "older")]),
+            json!([updated("evt_6", 1_795_427_800, "oldest"), ended]),
+            json!([updated("evt_2", 1_795_427_700, "of another second")]),
+        ];
+        for events in pages {
+            let page = read_page("customers", &position, &more(events)).unwrap();
+            told.extend(page.changes.iter().map(|change| change.data["name"].as_str().unwrap().to_owned()));
+            let Next::Page(next) = page.next else { panic!("more to come") };
+            position = next;
+        }
+        // Of one page the newest of an object counts: the guard of versions does the rest.
+        assert_eq!(told, ["later", "gone", "of another second"]);
     }
 
     #[test]
