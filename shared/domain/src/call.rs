@@ -177,11 +177,12 @@ pub fn form<'q>(pairs: impl IntoIterator<Item = (&'q str, &'q str)>) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
-/// A path segment, percent-encoded. Dots alone would climb, so they are encoded too.
+/// A path segment, percent-encoded. Dots alone would climb, percent-encoded ones too, so those are encoded twice: nothing is
+/// called that. See <https://url.spec.whatwg.org/#double-dot-path-segment>.
 pub fn segment(text: &str) -> Cow<'_, str> {
     match text {
-        "." => Cow::Borrowed("%2E"),
-        ".." => Cow::Borrowed("%2E%2E"),
+        "." => Cow::Borrowed("%252E"),
+        ".." => Cow::Borrowed("%252E%252E"),
         _ => utf8_percent_encode(text, SEGMENT).into(),
     }
 }
@@ -198,7 +199,7 @@ mod tests {
         );
         assert_eq!(
             [segment(".."), segment("."), segment("a/b"), segment("a b?")],
-            ["%2E%2E", "%2E", "a%2Fb", "a%20b%3F"]
+            ["%252E%252E", "%252E", "a%2Fb", "a%20b%3F"]
         );
     }
 

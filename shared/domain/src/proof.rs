@@ -127,7 +127,7 @@ impl IdToken {
             return Err(Rejection::Malformed);
         }
         let claims: Claims = jwks.verify(token).ok_or(Rejection::Mismatch)?;
-        if claims.exp + LEEWAY <= now.as_second() {
+        if claims.exp.saturating_add(LEEWAY) <= now.as_second() {
             return Err(Rejection::Stale);
         }
         let genuine = self.issuers.contains(&claims.iss.as_str())
