@@ -9,6 +9,7 @@ mod crashes;
 mod deliveries;
 mod door;
 mod front;
+mod handlers;
 mod own_endpoint;
 mod pace;
 mod pages;

@@ -5,41 +5,78 @@
 //! A handler that fails for now makes the message come back later, and after the queue's `maxReceiveCount` it is
 //! dead-lettered; one that fails for good is dead-lettered at once, with its reason.
 //!
-//! To add one, add an arm to [`handle`]:
-//!
-//! ```text
-//! ("stripe", "payment_intent.succeeded") => ship_the_order(event, integrations).await,
-//! ```
-//!
-//! The `#[expect]`s below are for the time before the first arm; clippy says when each can go.
+//! To add one, add an arm to [`handle`]. The two below are worked examples: put your own code where they write a line to
+//! the log, or remove them.
 
 use domain::{Event, IntegrationKey};
+use serde::Deserialize;
 
 /// Why a handler failed. Its text becomes the idempotency record's `last_error`: no secrets, no personal data.
 #[derive(Debug, thiserror::Error)]
-#[expect(dead_code, reason = "for the application's handlers to use")]
 pub(crate) enum HandlerError {
-    /// It may succeed later.
+    /// It may succeed later: a service of the application is away, say.
     #[error("{0}")]
+    #[expect(dead_code, reason = "neither example can fail for now")]
     Transient(String),
     /// It can't succeed with this event.
     #[error("{0}")]
     Permanent(String),
 }
 
-/// Runs the application's handler for an event, if there is one. `integrations` are those of the event's account.
-#[expect(
-    clippy::unused_async,
-    clippy::match_single_binding,
-    reason = "until the application adds an arm, which may wait"
-)]
+/// Runs the application's handler for an event, if there is one. `integrations` are those of the event's account, none if
+/// nobody has connected it.
+#[expect(clippy::unused_async, reason = "neither example waits for anything")]
 pub(crate) async fn handle(
     provider: &str,
     event: &Event<'_>,
-    _integrations: &[IntegrationKey],
+    integrations: &[IntegrationKey],
 ) -> Result<(), HandlerError> {
     match (provider, event.r#type.as_str()) {
+        ("stripe", "payment_intent.succeeded") => payment_succeeded(event, integrations),
+        ("stripe", "customer.subscription.deleted") => subscription_ended(event, integrations),
         // One arm per event type.
         _ => Ok(()),
     }
+}
+
+/// Where an application would ship the order: under the key `event.id`, so that a repetition ships nothing.
+fn payment_succeeded(event: &Event<'_>, integrations: &[IntegrationKey]) -> Result<(), HandlerError> {
+    /// <https://docs.stripe.com/api/payment_intents/object>
+    #[derive(Deserialize)]
+    struct Payment {
+        id: String,
+        /// In the smallest unit of the currency.
+        amount_received: Option<i64>,
+        currency: Option<String>,
+    }
+    let Payment { id, amount_received, currency } = object(event)?;
+    tracing::info!(event.id, payment = id, amount_received, currency, users = integrations.len(), "payment succeeded");
+    Ok(())
+}
+
+/// Where an application would end what the subscription paid for.
+fn subscription_ended(event: &Event<'_>, integrations: &[IntegrationKey]) -> Result<(), HandlerError> {
+    /// <https://docs.stripe.com/api/subscriptions/object>
+    #[derive(Deserialize)]
+    struct Subscription {
+        id: String,
+        /// In Unix seconds.
+        ended_at: Option<i64>,
+    }
+    let Subscription { id, ended_at } = object(event)?;
+    tracing::info!(event.id, subscription = id, ended_at, users = integrations.len(), "subscription ended");
+    Ok(())
+}
+
+/// The object that an event of Stripe is about.
+fn object<'e, T: Deserialize<'e>>(event: &'e Event<'_>) -> Result<T, HandlerError> {
+    #[derive(Deserialize)]
+    struct Data<T> {
+        object: T,
+    }
+    // The parser's own words could quote the payload.
+    let data = serde_json::from_str::<Data<T>>(event.data.get());
+    data.map(|data| data.object).map_err(|_| {
+        HandlerError::Permanent("the object is not as documented: it has no id, or a field of another type".to_owned())
+    })
 }

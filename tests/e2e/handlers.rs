@@ -1,0 +1,47 @@
+//! The application's own code runs once per event, and what it can't take is put aside with its reason.
+
+use futures_util::future::join_all;
+use local::web::Web;
+use serde_json::{Value, json};
+use tests::{FAST, PATIENCE, deliver, depth, published, seen, stack};
+
+fn event(id: &str, kind: &str, object: &Value) -> String {
+    json!({ "id": id, "object": "event", "type": kind, "created": 1_795_000_000, "data": { "object": object } })
+        .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_worked_examples_hear_of_their_events_and_one_that_cannot_be_taken_does_not_hold_up_nine() {
+    let stack = stack(FAST).await;
+    let web = Web::new();
+    let payment = |number: usize, amount: Value| {
+        let object = json!({
+            "id": format!("pi_{number}"), "object": "payment_intent", "status": "succeeded",
+            "amount_received": amount, "currency": "eur",
+        });
+        event(&format!("evt_{number}"), "payment_intent.succeeded", &object)
+    };
+    let mut bodies: Vec<_> = (0..8).map(|number| payment(number, json!(2_000))).collect();
+    bodies.push(payment(8, json!("4242424242424242")));
+    let subscription =
+        json!({ "id": "sub_1", "object": "subscription", "status": "canceled", "ended_at": 1_795_000_000 });
+    bodies.push(event("evt_9", "customer.subscription.deleted", &subscription));
+    let answers = join_all(bodies.iter().map(|body| deliver(&web, &stack, body))).await;
+    assert_eq!(answers, [Some(200); 10]);
+    let settled = async || (depth(&stack, "webhooks") == 0).then_some(depth(&stack, "webhooks-dead"));
+    assert_eq!(stack.until(PATIENCE, settled).await.unwrap(), 1);
+
+    for number in 0..10 {
+        let seen = seen(&stack, &format!("evt_{number}")).await.unwrap();
+        let state = if number == 8 { "dead" } else { "done" };
+        assert_eq!((seen.state.as_str(), seen.attempts), (state, 1), "evt_{number}");
+    }
+    let logs = std::fs::read_dir(stack.directory().join("logs")).unwrap().flatten();
+    let text: String = logs.map(|log| std::fs::read_to_string(log.path()).unwrap()).collect();
+    let lines = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+    assert_eq!((lines("payment succeeded"), lines("subscription ended")), (8, 1));
+    assert!(!text.contains("4242"), "a reason quotes the payload");
+    assert!(published(&stack).iter().all(|detail| detail["id"] != "evt_8"));
+    assert_eq!(published(&stack).len(), 9);
+    stack.shutdown().await;
+}
