@@ -22,6 +22,7 @@ const IN_FLIGHT: usize = 6;
 const CALM: u64 = 250;
 const LIMIT: std::time::Duration = std::time::Duration::from_mins(5);
 
+#[expect(clippy::disallowed_methods, reason = "who runs the test says so")]
 fn events() -> usize {
     std::env::var("CHAOS_EVENTS").map_or(EVENTS, |text| text.parse().expect("a multiple of 250"))
 }

@@ -66,8 +66,13 @@ async fn each_event_is_listed_once_with_its_outcome_and_its_reason() {
     }
     assert_eq!(seen.len(), 8);
 
-    for (query, field) in [("state=lost", "state"), ("day=today", "day"), ("limit=0", "limit"), ("limit=101", "limit")]
-    {
+    for (query, field) in [
+        ("state=lost", "state"),
+        ("day=today", "day"),
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("after=x", "after"),
+    ] {
         let (status, body) = admin.api(Method::GET, &format!("/deliveries?{query}"), &Value::Null).await;
         assert_eq!((status, &body["error"]["fields"][0]["field"]), (422, &json!(field)), "{query}: {body}");
     }

@@ -3,11 +3,35 @@
 use futures_util::future::join_all;
 use local::web::Web;
 use serde_json::{Value, json};
-use tests::{FAST, PATIENCE, deliver, depth, published, seen, stack};
+use tests::{FAST, PATIENCE, customer_event, deliver, depth, published, seen, stack};
 
 fn event(id: &str, kind: &str, object: &Value) -> String {
     json!({ "id": id, "object": "event", "type": kind, "created": 1_795_000_000, "data": { "object": object } })
         .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_the_bus_does_not_take_is_dead_lettered_and_the_rest_of_its_batch_is_heard_of_once() {
+    let stack = stack(FAST).await;
+    let web = Web::new();
+    let mut bodies: Vec<_> = (0..9).map(|number| customer_event(&format!("evt_{number}"), "cus_1", number)).collect();
+    // As deep as a body may be, which is deeper than the bus reads.
+    let deep = format!("{}{}", "[".repeat(125), "]".repeat(125));
+    bodies.push(
+        event("evt_deep", "x.y", &json!({ "id": "x_1", "object": "gizmo", "deep": "DEEP" })).replace("\"DEEP\"", &deep),
+    );
+    let answers = join_all(bodies.iter().map(|body| deliver(&web, &stack, body))).await;
+    assert_eq!(answers, [Some(200); 10]);
+    let settled = async || (depth(&stack, "webhooks") == 0).then_some(depth(&stack, "webhooks-dead"));
+    assert_eq!(stack.until(PATIENCE, settled).await.unwrap(), 1);
+    let deep = seen(&stack, "evt_deep").await.unwrap();
+    assert_eq!((deep.state.as_str(), deep.attempts, deep.effects), ("dead", 1, 1));
+    for number in 0..9 {
+        let seen = seen(&stack, &format!("evt_{number}")).await.unwrap();
+        assert_eq!((seen.state.as_str(), seen.attempts, seen.effects), ("done", 1, 1), "evt_{number}");
+    }
+    assert_eq!(published(&stack).len(), 9);
+    stack.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use platform::{
     Aws,
     aws::Patience,
-    bus::{Bus, Detail, Payload},
-    gathering::Gathering,
+    bus::{Bus, Detail, Payload, PublishError},
+    gathering::{Gathering, Seat},
 };
 use serde_json::value::RawValue;
 use tests::Ground;
@@ -83,6 +83,42 @@ async fn ten_ready_ones_take_one_call_and_a_slow_one_that_left_follows() {
     assert_eq!(heard.last().map(String::as_str), Some("evt_3"));
     heard.sort();
     assert_eq!(heard, ids);
+}
+
+#[tokio::test]
+async fn an_event_that_the_bus_does_not_take_keeps_no_other_from_it() {
+    let ground = Ground::start().await;
+    let table = table(&ground);
+    // Deeper than the bus reads.
+    let deep = RawValue::from_string(format!("{}{}", "[".repeat(128), "]".repeat(128))).unwrap();
+    let ids: Vec<_> = (0..10).map(|number| format!("evt_{number}")).collect();
+    let seats: Vec<_> = ids.iter().map(|_| table.seat()).collect();
+    let publish = async |(number, seat): (usize, Seat<'_>)| {
+        let mut detail = detail(&ids[number]);
+        if number == 4 {
+            detail.data = Payload::Whole(&deep);
+        }
+        seat.publish(&[detail], None).await
+    };
+    let outcomes = join_all(seats.into_iter().enumerate().map(publish)).await;
+    for (number, outcome) in outcomes.iter().enumerate() {
+        let refused = matches!(outcome, Err(PublishError::Refused(code)) if code == "MalformedDetail");
+        assert!(if number == 4 { refused } else { outcome.is_ok() }, "{number}: {outcome:?}");
+    }
+    assert_eq!(heard(&ground).len(), 9);
+}
+
+#[tokio::test]
+async fn an_event_of_many_integrations_goes_alone_and_nobody_waits_for_it() {
+    let ground = Ground::start().await;
+    let table = table(&ground);
+    let (many, one, late) = (table.seat(), table.seat(), table.seat());
+    let details: Vec<_> = (0..25).map(|_| detail("evt_many")).collect();
+    many.publish(&details, None).await.unwrap();
+    assert_eq!(heard(&ground).len(), 25);
+    drop(late);
+    one.publish(&[detail("evt_one")], None).await.unwrap();
+    assert_eq!(heard(&ground).len(), 26);
 }
 
 #[tokio::test]

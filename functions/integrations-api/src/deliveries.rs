@@ -4,7 +4,7 @@ use domain::Problem;
 use lambda_http::http::StatusCode;
 use platform::{
     clock,
-    deliveries::Listed,
+    deliveries::{Listed, place},
     http::{Call, internal, json},
 };
 
@@ -40,7 +40,10 @@ impl IntegrationsApi {
         let Some(limit) = limit.filter(|limit| (1..=MAX).contains(limit)) else {
             return Err(Problem::field("limit", format!("It must be a number from 1 to {MAX}.")));
         };
-        let listed = Listed { providers: &providers, day, state, after: call.query("after"), limit };
+        let next = call.query("after").filter(|next| !next.is_empty());
+        let after = next.map(|next| place(next).ok_or_else(|| Problem::field("after", "It must be a part's next.")));
+        let after = after.transpose()?;
+        let listed = Listed { providers: &providers, day, state, after: after.as_ref(), limit };
         let part = self.deliveries.list(listed).await.map_err(|error| internal(&error))?;
         Ok(json(StatusCode::OK, &part))
     }

@@ -165,10 +165,6 @@ impl Ingest {
     }
 
     async fn take(&self, call: &Call<'_>, provider: &dyn Provider) -> Result<Taken, Refusal> {
-        let retry = provider.spec().retry_header.and_then(|name| call.request.headers().get(name));
-        if retry.is_some() {
-            self.count(Metric::DeliveriesRetried, ("service", provider.spec().id));
-        }
         let proof = provider.spec().webhook.as_ref().ok_or(Refusal::NotTaken)?;
         let now = clock::now();
         let unverified = UnverifiedDelivery { headers: call.request.headers(), body: call.request.body() };
@@ -178,6 +174,10 @@ impl Ingest {
         } else {
             self.verify_own(unverified, proof, (provider, id), now).await?
         };
+        let retry = provider.spec().retry_header.and_then(|name| call.request.headers().get(name));
+        if retry.is_some() {
+            self.count(Metric::DeliveriesRetried, ("service", provider.spec().id));
+        }
         // Forms are what a person did in the provider's own windows.
         let done = if delivery.is_form() { Taken::Shown } else { Taken::Queued };
         let body = delivery.json().map_err(|_| Refusal::NotJson)?;

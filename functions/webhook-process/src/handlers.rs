@@ -1,14 +1,16 @@
 //! The place for the application's own Rust code per event type.
 //!
 //! A handler runs after the event's records are committed and before it is put on the bus. It runs at least once: after a
-//! crash the whole event is repeated, so what it does must be safe to repeat; `event.id` is stable and serves as key.
+//! crash the whole event is repeated, so what it does must be safe to repeat; `event.id` with the ids of `integrations` is
+//! stable and serves as key. What came to an integration's own address has only that integration: its user holds the secret,
+//! so it proves what this user says and no more.
 //! A handler that fails for now makes the message come back later, and after the queue's `maxReceiveCount` it is
 //! dead-lettered; one that fails for good is dead-lettered at once, with its reason.
 //!
 //! To add one, add an arm to [`handle`]. The two below are worked examples: put your own code where they write a line to
 //! the log, or remove them.
 
-use domain::{Event, IntegrationKey};
+use domain::{Event, IntegrationKey, event::is_id};
 use serde::Deserialize;
 
 /// Why a handler failed. Its text becomes the idempotency record's `last_error`: no secrets, no personal data.
@@ -39,7 +41,7 @@ pub(crate) async fn handle(
     }
 }
 
-/// Where an application would ship the order: under the key `event.id`, so that a repetition ships nothing.
+/// Where an application would ship the order, under a key, so that a repetition ships nothing.
 fn payment_succeeded(event: &Event<'_>, integrations: &[IntegrationKey]) -> Result<(), HandlerError> {
     /// <https://docs.stripe.com/api/payment_intents/object>
     #[derive(Deserialize)]
@@ -47,10 +49,9 @@ fn payment_succeeded(event: &Event<'_>, integrations: &[IntegrationKey]) -> Resu
         id: String,
         /// In the smallest unit of the currency.
         amount_received: Option<i64>,
-        currency: Option<String>,
     }
-    let Payment { id, amount_received, currency } = object(event)?;
-    tracing::info!(event.id, payment = id, amount_received, currency, users = integrations.len(), "payment succeeded");
+    let Payment { id, amount_received } = object(event)?;
+    tracing::info!(event.id, payment = safe(&id)?, amount_received, users = integrations.len(), "payment succeeded");
     Ok(())
 }
 
@@ -64,7 +65,7 @@ fn subscription_ended(event: &Event<'_>, integrations: &[IntegrationKey]) -> Res
         ended_at: Option<i64>,
     }
     let Subscription { id, ended_at } = object(event)?;
-    tracing::info!(event.id, subscription = id, ended_at, users = integrations.len(), "subscription ended");
+    tracing::info!(event.id, subscription = safe(&id)?, ended_at, users = integrations.len(), "subscription ended");
     Ok(())
 }
 
@@ -79,4 +80,9 @@ fn object<'e, T: Deserialize<'e>>(event: &'e Event<'_>) -> Result<T, HandlerErro
     data.map(|data| data.object).map_err(|_| {
         HandlerError::Permanent("the object is not as documented: it has no id, or a field of another type".to_owned())
     })
+}
+
+/// An id as it may stand in a log or a key.
+fn safe(id: &str) -> Result<&str, HandlerError> {
+    if is_id(id) { Ok(id) } else { Err(HandlerError::Permanent("the object's id can't be one".to_owned())) }
 }

@@ -16,7 +16,7 @@ use futures_util::poll;
 use lambda_runtime::LambdaEvent;
 use platform::{
     Aws, AwsError, access,
-    bus::{Bus, Detail, Payload},
+    bus::{Bus, Detail, MAX_ENTRIES, Payload, PublishError},
     claims::{About, Applied, Claim, ClaimError, Claiming, Claims},
     clock,
     config::Env,
@@ -98,6 +98,9 @@ enum Failure {
     /// A record of it is too large to be stored.
     #[error("{0}")]
     TooLarge(UpsertError),
+    /// The bus does not take it.
+    #[error("{0}")]
+    Unpublishable(PublishError),
     /// The application's handler failed.
     #[error("handler: {0}")]
     Handler(#[from] HandlerError),
@@ -111,6 +114,15 @@ impl From<UpsertError> for Failure {
         match error {
             UpsertError::TooLarge { .. } => Self::TooLarge(error),
             UpsertError::Aws(error) => Self::Aws(error),
+        }
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Refused(_) => Self::Unpublishable(error),
+            PublishError::Aws(error) => Self::Aws(error),
         }
     }
 }
@@ -167,6 +179,10 @@ impl Process {
         if let Some(id) = &event.integration_id {
             integrations.retain(|integration| integration.id() == *id);
         }
+        if integrations.len() >= MAX_ENTRIES {
+            // So many take their time, and a call to the bus of their own.
+            seat.leave();
+        }
         if !claim.applied {
             self.reach(spec, event, &integrations).await?;
             let mut writes = Vec::new();
@@ -175,8 +191,11 @@ impl Process {
                     writes.push(self.records.tell(&integration.id(), change, clock::now())?);
                 }
             }
+            let mut asked = false;
             while let Applied::Tied(rest) = self.claims.apply(claim, writes).await? {
-                self.sync(&integrations).await?;
+                if !std::mem::replace(&mut asked, true) {
+                    self.sync(&integrations).await?;
+                }
                 writes = rest;
             }
         }
@@ -187,7 +206,6 @@ impl Process {
             Poll::Pending => {
                 seat.leave();
                 handled.await?;
-                seat.come_back();
             }
         }
         let ids: Vec<_> = integrations.iter().map(|it| (it.user_id.as_str(), it.id())).collect();
@@ -286,7 +304,7 @@ impl Handler for Process {
             return Disposition::DeadLetter(format!("unknown provider {:?}", message.provider));
         };
         let Body::Json(body) = message.body;
-        let event = match provider.event(body, message.received_at) {
+        let mut event = match provider.event(body, message.received_at) {
             Ok(event) => event,
             Err(error) => {
                 self.tally.dead_letter("not_an_event");
@@ -295,14 +313,18 @@ impl Handler for Process {
         };
         let spec = provider.spec();
         let provider = spec.id;
+        if message.integration_id.is_some() {
+            // Whoever signed it can speak for this integration only, whatever account they name.
+            event.account = message.account.as_deref().map(str::to_owned);
+        }
         let named = event.account.as_deref().or(message.account.as_deref()).filter(|account| !account.is_empty());
         let scope = match (message.integration_id.as_deref(), message.account.as_deref(), named) {
-            // Whatever account it names: who signed it can speak for this integration only.
             (Some(id), Some(account), _) => Scope::Integration { id, account },
             (Some(_), None, _) | (None, _, None) => Scope::Nobody,
             (None, _, Some(account)) => Scope::Account(account),
         };
         let key = event::key(provider, scope.key(), &event.id);
+
         // Of the payload alone: the rest of a body may differ between deliveries of one event.
         let hash = hex::encode(Sha256::digest(event.data.get()));
         let about = About { provider, r#type: &event.r#type, received_at: message.received_at };
@@ -361,7 +383,9 @@ impl Failure {
             Self::Superseded => None,
             // When forked, the first payload's own message decides the event.
             Self::Aws(_) | Self::Handler(HandlerError::Transient(_)) | Self::Forked => Some(ClaimState::Retry),
-            Self::Handler(HandlerError::Permanent(_)) | Self::TooLarge(_) => Some(ClaimState::Dead),
+            Self::Handler(HandlerError::Permanent(_)) | Self::TooLarge(_) | Self::Unpublishable(_) => {
+                Some(ClaimState::Dead)
+            }
         }
     }
 
@@ -371,6 +395,7 @@ impl Failure {
             Self::Superseded => "superseded",
             Self::Aws(_) => "aws",
             Self::TooLarge(_) => "too_large",
+            Self::Unpublishable(_) => "unpublishable",
             Self::Handler(_) => "handler",
             Self::Forked => "forked",
         }
@@ -381,7 +406,7 @@ impl Failure {
             // Whoever has the claim now finishes; if they die, this message must still be there.
             Self::Superseded | Self::Handler(HandlerError::Transient(_)) => attempt.retry(),
             Self::Aws(_) => attempt.defer(),
-            Self::Handler(HandlerError::Permanent(_)) | Self::TooLarge(_) | Self::Forked => {
+            Self::Handler(HandlerError::Permanent(_)) | Self::TooLarge(_) | Self::Unpublishable(_) | Self::Forked => {
                 Disposition::DeadLetter(self.to_string())
             }
         }

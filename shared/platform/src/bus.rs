@@ -1,6 +1,6 @@
 //! The EventBridge bus: what the application hears of.
 
-use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
+use aws_sdk_eventbridge::{Client, error::ProvideErrorMetadata as _, types::PutEventsRequestEntry};
 use domain::IntegrationKey;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,11 +12,22 @@ use crate::aws::{Aws, AwsError, client};
 const MAX_BYTES: usize = 256 * 1024;
 /// What EventBridge takes in one call, in entries:
 /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>.
-const MAX_ENTRIES: usize = 10;
+pub const MAX_ENTRIES: usize = 10;
 const ACTION: &str = "events:PutEvents";
 
 /// An entry and its size, in bytes.
 pub(crate) type Entry = (PutEventsRequestEntry, usize);
+
+/// Why an event is not on the bus.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PublishError {
+    /// The bus does not take it, however often it is sent.
+    #[error("the bus does not take it: {0}")]
+    Refused(String),
+    /// It could not be sent.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+}
 
 /// The bus.
 #[derive(Debug, Clone)]
@@ -64,8 +75,11 @@ impl Bus {
     }
 
     /// Publishes the same event for each of its integrations. `record` is where its payload can be read if it is too large.
-    pub async fn publish(&self, details: &[Detail<'_>], record: Option<&str>) -> Result<(), AwsError> {
-        self.send(self.entries(details, record)?).await
+    pub async fn publish(&self, details: &[Detail<'_>], record: Option<&str>) -> Result<(), PublishError> {
+        for details in details.chunks(MAX_ENTRIES) {
+            self.send(self.entries(details, record)?).await.into_iter().collect::<Result<(), _>>()?;
+        }
+        Ok(())
     }
 
     /// The entries of an event.
@@ -73,17 +87,29 @@ impl Bus {
         details.iter().map(|detail| self.entry(detail, record)).collect()
     }
 
-    /// Puts entries on the bus, in as few calls as they fit into.
-    pub(crate) async fn send(&self, entries: Vec<Entry>) -> Result<(), AwsError> {
-        let mut call = (Vec::new(), 0);
-        for (entry, size) in entries {
-            if call.0.len() == MAX_ENTRIES || call.1 + size > MAX_BYTES {
-                self.put(std::mem::take(&mut call).0).await?;
+    /// Puts entries on the bus, in as few calls as they fit into: what became of each. Where the bus is away, the rest is not
+    /// tried.
+    pub(crate) async fn send(&self, entries: Vec<Entry>) -> Vec<Result<(), PublishError>> {
+        let all = entries.len();
+        let mut outcomes = Vec::with_capacity(all);
+        let mut entries = entries.into_iter().peekable();
+        while entries.peek().is_some() {
+            let (mut call, mut bytes) = (Vec::new(), 0);
+            while let Some((entry, size)) =
+                entries.next_if(|(_, size)| call.is_empty() || (call.len() < MAX_ENTRIES && bytes + size <= MAX_BYTES))
+            {
+                call.push(entry);
+                bytes += size;
             }
-            call.0.push(entry);
-            call.1 += size;
+            match self.put(&call).await {
+                Ok(put) => outcomes.extend(put),
+                Err(error) => outcomes.resize(all, Err(error.into())),
+            }
+            if outcomes.len() == all {
+                break;
+            }
         }
-        if call.0.is_empty() { Ok(()) } else { self.put(call.0).await }
+        outcomes
     }
 
     /// Tells of something that happened here, to one integration: `id` is the same whenever it is repeated.
@@ -106,24 +132,61 @@ impl Bus {
             .time(aws_sdk_eventbridge::primitives::DateTime::from_secs(at.as_second()))
             .detail(detail.to_string())
             .build();
-        self.put(vec![entry]).await
+        match self.put(&[entry]).await?.pop() {
+            Some(Err(PublishError::Refused(code))) => Err(AwsError::answer(ACTION, code)),
+            Some(Err(PublishError::Aws(error))) => Err(error),
+            Some(Ok(())) | None => Ok(()),
+        }
     }
 
-    /// One call; entries of it that failed are sent once more.
-    async fn put(&self, mut entries: Vec<PutEventsRequestEntry>) -> Result<(), AwsError> {
-        let mut last = false;
-        loop {
-            let call = self.client.put_events().set_entries(Some(entries.clone()));
-            let output = call.send().await.map_err(|error| AwsError::new(ACTION, &error))?;
-            let results = output.entries();
-            let Some(code) = results.iter().find_map(|entry| entry.error_code()) else { return Ok(()) };
-            if last {
-                return Err(AwsError::answer(ACTION, format!("{code}, {} failed", output.failed_entry_count())));
+    /// One call: what became of each entry. One that the bus does not take keeps no other from it.
+    async fn put(&self, entries: &[PutEventsRequestEntry]) -> Result<Vec<Result<(), PublishError>>, AwsError> {
+        let Some(mut outcomes) = self.call(entries).await? else {
+            // Which of them made the call unreadable shows when each goes alone.
+            let mut outcomes = Vec::new();
+            for entry in entries {
+                let alone = self.call(std::slice::from_ref(entry)).await?;
+                let refused = || vec![Err(PublishError::Refused("ValidationException".to_owned()))];
+                outcomes.extend(alone.unwrap_or_else(refused));
             }
-            last = true;
-            let mut failed = results.iter().map(|entry| entry.error_code().is_some());
-            entries.retain(|_| failed.next().unwrap_or(true));
+            return Ok(outcomes);
+        };
+        // What failed may have been throttled by itself: once more.
+        let failed = |outcome: &Result<(), PublishError>| matches!(outcome, Err(PublishError::Aws(_)));
+        let again: Vec<_> =
+            entries.iter().zip(&outcomes).filter(|(_, it)| failed(it)).map(|(it, _)| it.clone()).collect();
+        if !again.is_empty()
+            && let Some(results) = self.call(&again).await?
+        {
+            for (outcome, result) in outcomes.iter_mut().filter(|it| failed(it)).zip(results) {
+                *outcome = result;
+            }
         }
+        Ok(outcomes)
+    }
+
+    /// The result of each entry; none if the call as a whole could not be read.
+    async fn call(&self, entries: &[PutEventsRequestEntry]) -> Result<Option<Vec<Result<(), PublishError>>>, AwsError> {
+        let sent = self.client.put_events().set_entries(Some(entries.to_vec())).send().await;
+        let output = match sent {
+            Ok(output) => output,
+            Err(error) if matches!(error.code(), Some("ValidationException" | "SerializationException")) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(AwsError::new(ACTION, &error)),
+        };
+        let results = output.entries().iter().map(|entry| match entry.error_code() {
+            None => Ok(()),
+            // Passing, or our own rights, which can be put right:
+            // <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html>.
+            Some(
+                code @ ("InternalFailure" | "InternalException" | "ThrottlingException" | "AccessDeniedException"),
+            ) => Err(AwsError::answer(ACTION, code).into()),
+            Some(code) if code.starts_with("NotAuthorized") => Err(AwsError::answer(ACTION, code).into()),
+            Some(code) => Err(PublishError::Refused(code.to_owned())),
+        });
+        let missing = || Err(AwsError::answer(ACTION, "an answer without a result for each entry").into());
+        Ok(Some(results.chain(std::iter::repeat_with(missing)).take(entries.len()).collect()))
     }
 
     fn entry(&self, detail: &Detail<'_>, record: Option<&str>) -> Result<Entry, AwsError> {

@@ -2,7 +2,7 @@
 //!
 //! The index is sharded like the others: one partition of DynamoDB takes a bounded rate of writes.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{Client, types::KeysAndAttributes};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -19,6 +19,10 @@ use crate::{
 const CONCURRENCY: usize = 8;
 /// What DynamoDB takes in one call.
 const MAX_BATCH: usize = 100;
+/// How often what it left unread is asked for.
+const MAX_ROUNDS: u32 = 5;
+/// The wait before that, longer each time.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The table.
 #[derive(Debug)]
@@ -68,8 +72,8 @@ pub struct Listed<'a> {
     pub day: &'a str,
     /// In this state; in any, if none.
     pub state: Option<&'a str>,
-    /// After this [`Part::next`].
-    pub after: Option<&'a str>,
+    /// After this place.
+    pub after: Option<&'a Place>,
     /// At most this many.
     pub limit: usize,
 }
@@ -85,7 +89,13 @@ fn shard(provider: &str, day: &str, shard: u32) -> String {
 }
 
 /// A place in the list: the newest time first, then the key.
-type Place = (i64, String);
+pub type Place = (i64, String);
+
+/// The place of a [`Part::next`].
+pub fn place(next: &str) -> Option<Place> {
+    let (at, key) = next.split_once(':')?;
+    Some((at.parse().ok()?, key.to_owned()))
+}
 
 impl Deliveries {
     /// The table of this name.
@@ -95,13 +105,12 @@ impl Deliveries {
 
     /// Lists deliveries. A part may be shorter than asked for, even empty, and still have a next.
     pub async fn list(&self, listed: Listed<'_>) -> Result<Part, AwsError> {
-        let after = listed.after.and_then(place);
         let partitions = listed
             .providers
             .iter()
             .flat_map(|provider| (0..SHARDS).map(move |number| shard(provider, listed.day, number)));
         let partitions: Vec<_> = partitions.collect();
-        let queries = partitions.into_iter().map(|partition| self.query(partition, after.as_ref(), listed.limit));
+        let queries = partitions.into_iter().map(|partition| self.query(partition, listed.after, listed.limit));
         let found: Vec<Vec<Place>> = stream::iter(queries).buffer_unordered(CONCURRENCY).try_collect().await?;
         let mut places: Vec<_> = found.into_iter().flatten().collect();
         places.sort_unstable_by(|one, other| other.cmp(one));
@@ -115,7 +124,8 @@ impl Deliveries {
         Ok(Part { deliveries: deliveries.into_iter().filter(wanted).collect(), next })
     }
 
-    /// The newest places of a partition after this one, one more than `limit`, so that it shows if there are more.
+    /// The newest places of a partition after this one, more than `limit`, so that it shows if there are more. Those of one
+    /// millisecond are in no order, so they come all.
     async fn query(&self, partition: String, after: Option<&Place>, limit: usize) -> Result<Vec<Place>, AwsError> {
         let latest = after.map_or(i64::MAX, |(at, _)| *at);
         let call = self
@@ -127,17 +137,18 @@ impl Deliveries {
             .expression_attribute_names("#day", "day")
             .expression_attribute_values(":day", s(partition))
             .expression_attribute_values(":latest", crate::item::n(latest))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX).saturating_add(2))
             .scan_index_forward(false);
         let mut pages = call.into_paginator().items().send();
-        let mut places = Vec::new();
+        let mut places = Vec::<Place>::new();
         while let Some(item) = pages.next().await {
             let item = item.map_err(|error| AwsError::new("dynamodb:Query", &error))?;
             let place = (number(&item, "received_at")?, text(&item, "key")?.to_owned());
+            if places.len() > limit && places.last().is_some_and(|last| place.0 < last.0) {
+                break;
+            }
             if after.is_none_or(|after| place < *after) {
                 places.push(place);
-            }
-            if places.len() > limit {
-                break;
             }
         }
         Ok(places)
@@ -149,7 +160,12 @@ impl Deliveries {
             let keys = places.iter().map(|(_, key)| Item::from([("key".to_owned(), s(key))])).collect();
             let keys = KeysAndAttributes::builder().set_keys(Some(keys)).build();
             let mut open = keys.map_err(|error| AwsError::answer("deliveries", error.to_string())).map(Some)?;
-            while let Some(keys) = open.take() {
+            for round in 0.. {
+                let Some(keys) = open.take() else { break };
+                if round == MAX_ROUNDS {
+                    return Err(AwsError::answer("dynamodb:BatchGetItem", "it leaves items unread"));
+                }
+                tokio::time::sleep(PAUSE * round).await;
                 let call = self.client.batch_get_item().request_items(&self.table, keys);
                 let output = call.send().await.map_err(|error| AwsError::new("dynamodb:BatchGetItem", &error))?;
                 for item in output.responses.into_iter().flat_map(HashMap::into_values).flatten() {
@@ -160,11 +176,6 @@ impl Deliveries {
         }
         Ok(items)
     }
-}
-
-fn place(next: &str) -> Option<Place> {
-    let (at, key) = next.split_once(':')?;
-    Some((at.parse().ok()?, key.to_owned()))
 }
 
 fn delivery(item: &Item) -> Result<Delivery, AwsError> {

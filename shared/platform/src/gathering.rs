@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     AwsError,
-    bus::{Bus, Detail, Entry},
+    bus::{Bus, Detail, Entry, MAX_ENTRIES, PublishError},
 };
 
 /// The bus, and who is at the table.
@@ -40,7 +40,7 @@ enum Told {
     /// To send their own entries and those of these, and to tell them.
     Send(Vec<Entry>, Vec<Waiting>),
     /// What became of theirs.
-    Sent(Result<(), AwsError>),
+    Sent(Result<(), PublishError>),
 }
 
 /// A message's seat.
@@ -100,27 +100,36 @@ impl Seat<'_> {
         }
     }
 
-    /// Publishes an event for each of its integrations, together with what others publish. See [`Bus::publish`].
-    pub async fn publish(mut self, details: &[Detail<'_>], record: Option<&str>) -> Result<(), AwsError> {
+    /// Publishes an event for each of its integrations, together with what others publish; alone, if it fills a call by
+    /// itself. See [`Bus::publish`].
+    pub async fn publish(mut self, details: &[Detail<'_>], record: Option<&str>) -> Result<(), PublishError> {
         let bus = &self.gathering.bus;
+        if details.len() >= MAX_ENTRIES {
+            self.leave();
+            return bus.publish(details, record).await;
+        }
         let entries = bus.entries(details, record)?;
         let (told, hear) = oneshot::channel();
+        // Whoever waits must still be waited for, so that leaving settles the table.
+        self.come_back();
         self.gathering.table().waiting.push(Waiting { entries, told });
         self.leave();
         let (mut entries, others) = match hear.await {
             Ok(Told::Send(entries, others)) => (entries, others),
             Ok(Told::Sent(outcome)) => return outcome,
-            Err(_) => return Err(AwsError::answer("events:PutEvents", "whoever was to send for all has gone")),
+            Err(_) => return Err(AwsError::answer("events:PutEvents", "whoever was to send for all has gone").into()),
         };
+        let ours = entries.len();
         let mut told = Vec::new();
         for other in others {
+            told.push((other.told, other.entries.len()));
             entries.extend(other.entries);
-            told.push(other.told);
         }
-        let outcome = bus.send(entries).await;
-        for told in told {
+        let mut outcomes = bus.send(entries).await.into_iter();
+        let outcome = outcomes.by_ref().take(ours).collect();
+        for (told, theirs) in told {
             // They may have gone meanwhile; then what they had comes again.
-            let _ = told.send(Told::Sent(outcome.clone()));
+            let _ = told.send(Told::Sent(outcomes.by_ref().take(theirs).collect()));
         }
         outcome
     }
