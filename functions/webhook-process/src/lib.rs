@@ -4,34 +4,40 @@
 //! the claim, so a crash anywhere leaves either nothing or exactly one effect behind.
 
 mod accounts;
+mod failure;
 mod handlers;
+mod scope;
 
 use std::{convert::Infallible, pin::pin, task::Poll, time::Duration};
 
 use domain::{
-    ClaimState, Disposition, Effect, Event, IdempotencyRecord, IntegrationKey, Verdict, event,
+    Disposition, Effect, Event, IntegrationKey, event,
     message::{Body, Cause, SyncMessage, SyncType, WebhookMessage},
 };
 use futures_util::poll;
 use lambda_runtime::LambdaEvent;
 use platform::{
     Aws, AwsError, access,
-    bus::{Bus, Detail, MAX_ENTRIES, Payload, PublishError},
-    claims::{About, Applied, Claim, ClaimError, Claiming, Claims},
+    bus::{Bus, Detail, MAX_ENTRIES, Payload},
+    claims::{About, Applied, Claim, Claiming, Claims},
     clock,
     config::Env,
     gathering::{Gathering, Seat},
     integrations::Integrations,
     metrics::{Metric, Tally},
     queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue},
-    records::{Records, UpsertError},
+    records::Records,
     sync_queue::SyncQueue,
 };
 use providers::{Registry, Spec};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use self::{accounts::Accounts, handlers::HandlerError};
+use self::{
+    accounts::Accounts,
+    failure::{Failure, failed, lost},
+    scope::Scope,
+};
 
 /// Messages of a batch at a time: all of them, so that one call can put their events on the bus.
 const CONCURRENCY: usize = 10;
@@ -84,56 +90,6 @@ pub struct Process {
     accounts: Accounts,
     tally: Tally,
     stack: String,
-}
-
-/// Why an attempt at a claimed event failed.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    /// A later claim holds the event now; it will finish it.
-    #[error("the claim was taken over by a later one")]
-    Superseded,
-    /// AWS failed.
-    #[error(transparent)]
-    Aws(#[from] AwsError),
-    /// A record of it is too large to be stored.
-    #[error("{0}")]
-    TooLarge(UpsertError),
-    /// The bus does not take it.
-    #[error("{0}")]
-    Unpublishable(PublishError),
-    /// The application's handler failed.
-    #[error("handler: {0}")]
-    Handler(#[from] HandlerError),
-    /// The same event id came with another payload before. The first is kept.
-    #[error("another payload came under the same event id before; the first is kept")]
-    Forked,
-}
-
-impl From<UpsertError> for Failure {
-    fn from(error: UpsertError) -> Self {
-        match error {
-            UpsertError::TooLarge { .. } => Self::TooLarge(error),
-            UpsertError::Aws(error) => Self::Aws(error),
-        }
-    }
-}
-
-impl From<PublishError> for Failure {
-    fn from(error: PublishError) -> Self {
-        match error {
-            PublishError::Refused(_) => Self::Unpublishable(error),
-            PublishError::Aws(error) => Self::Aws(error),
-        }
-    }
-}
-
-impl From<ClaimError> for Failure {
-    fn from(error: ClaimError) -> Self {
-        match error {
-            ClaimError::Superseded => Self::Superseded,
-            ClaimError::Aws(error) => Self::Aws(error),
-        }
-    }
 }
 
 impl Process {
@@ -269,31 +225,6 @@ impl Process {
     }
 }
 
-/// Whose event it is. Event ids are unique within it.
-enum Scope<'a> {
-    /// Of this account.
-    Account(&'a str),
-    /// Of this account, told to one integration at its own address: others of the account hear of it at theirs.
-    Integration {
-        /// Which.
-        id: &'a str,
-        /// The account.
-        account: &'a str,
-    },
-    /// Of no known account.
-    Nobody,
-}
-
-impl Scope<'_> {
-    fn key(&self) -> &str {
-        match self {
-            Self::Account(account) => account,
-            Self::Integration { id, .. } => id,
-            Self::Nobody => "-",
-        }
-    }
-}
-
 impl Handler for Process {
     type Message<'a> = WebhookMessage<'a>;
 
@@ -314,17 +245,11 @@ impl Handler for Process {
         let spec = provider.spec();
         let provider = spec.id;
         if message.integration_id.is_some() {
-            // Whoever signed it can speak for this integration only, whatever account they name.
+            // Nor do the application's handlers hear of another.
             event.account = message.account.as_deref().map(str::to_owned);
         }
-        let named = event.account.as_deref().or(message.account.as_deref()).filter(|account| !account.is_empty());
-        let scope = match (message.integration_id.as_deref(), message.account.as_deref(), named) {
-            (Some(id), Some(account), _) => Scope::Integration { id, account },
-            (Some(_), None, _) | (None, _, None) => Scope::Nobody,
-            (None, _, Some(account)) => Scope::Account(account),
-        };
+        let scope = Scope::of(&message, &event);
         let key = event::key(provider, scope.key(), &event.id);
-
         // Of the payload alone: the rest of a body may differ between deliveries of one event.
         let hash = hex::encode(Sha256::digest(event.data.get()));
         let about = About { provider, r#type: &event.r#type, received_at: message.received_at };
@@ -374,64 +299,4 @@ impl Handler for Process {
         }
         disposition
     }
-}
-
-impl Failure {
-    /// The state in which the record is left; none if it is somebody else's by now.
-    fn leaves(&self) -> Option<ClaimState> {
-        match self {
-            Self::Superseded => None,
-            // When forked, the first payload's own message decides the event.
-            Self::Aws(_) | Self::Handler(HandlerError::Transient(_)) | Self::Forked => Some(ClaimState::Retry),
-            Self::Handler(HandlerError::Permanent(_)) | Self::TooLarge(_) | Self::Unpublishable(_) => {
-                Some(ClaimState::Dead)
-            }
-        }
-    }
-
-    /// Its kind, for the metric.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Superseded => "superseded",
-            Self::Aws(_) => "aws",
-            Self::TooLarge(_) => "too_large",
-            Self::Unpublishable(_) => "unpublishable",
-            Self::Handler(_) => "handler",
-            Self::Forked => "forked",
-        }
-    }
-
-    fn disposition(&self, attempt: &Attempt) -> Disposition {
-        match self {
-            // Whoever has the claim now finishes; if they die, this message must still be there.
-            Self::Superseded | Self::Handler(HandlerError::Transient(_)) => attempt.retry(),
-            Self::Aws(_) => attempt.defer(),
-            Self::Handler(HandlerError::Permanent(_)) | Self::TooLarge(_) | Self::Unpublishable(_) | Self::Forked => {
-                Disposition::DeadLetter(self.to_string())
-            }
-        }
-    }
-}
-
-/// Somebody else has the event, or had.
-fn lost(record: &IdempotencyRecord, hash: &str, attempt: &Attempt) -> Disposition {
-    if record.body_hash != hash {
-        return Disposition::DeadLetter(Failure::Forked.to_string());
-    }
-    match record.verdict(attempt.at) {
-        Verdict::Finished => {
-            tracing::info!("already applied");
-            Disposition::Done
-        }
-        Verdict::Busy(until) => {
-            Disposition::Defer(Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default())
-        }
-        // The store refused by the same rule and the same time, so this does not happen; if it did, later is right.
-        Verdict::Claim => attempt.defer(),
-    }
-}
-
-fn failed(error: &AwsError, attempt: &Attempt) -> Disposition {
-    tracing::warn!(%error, attempt = attempt.number, "will be tried again");
-    attempt.defer()
 }
