@@ -2,7 +2,11 @@
 
 use futures_util::future::join;
 use http::Method;
-use local::{sign::sign, web::Web};
+use local::{
+    aws::faults::{Effect, Fault},
+    sign::sign,
+    web::Web,
+};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, customer_event, published, stack};
@@ -96,6 +100,23 @@ async fn an_integrations_secret_speaks_for_it_alone_and_is_replaced_with_an_over
     let (status, body) = ada.api(Method::POST, "/integrations/stripe/disconnect", &json!({})).await;
     assert_eq!(status, 200, "{body}");
     assert_eq!(ada.look.items("webhook-secrets").await.unwrap().len(), 1, "eve's");
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_calls_that_add_up_end_in_an_answer_in_time_and_the_next_delivery_is_taken() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    let id = ada.connect_stripe(json!({ "webhook_secret": "whsec_ada" })).await;
+    ada.settled("syncs").await;
+    let body = customer_event("evt_slow", "cus_own", 1_795_500_000);
+    // The item, its key, the queue: each in the time that a call may take.
+    let slow = Fault { function: Some("webhook-ingest".into()), times: 100, ..Fault::new(Effect::Delay(600)) };
+    stack.gateway.faults.arm(vec![slow]);
+    assert_eq!(deliver(&ada, &id, "whsec_ada", &body).await, 503);
+    stack.gateway.faults.arm(vec![]);
+    assert_eq!(deliver(&ada, &id, "whsec_ada", &body).await, 200);
+    assert_eq!(heard(&ada, "evt_slow").await, [json!(id)]);
     stack.shutdown().await;
 }
 

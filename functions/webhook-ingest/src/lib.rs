@@ -36,6 +36,10 @@ use providers::{Provider, Registry};
 /// What the specification answers to whoever can't prove who they are.
 const REFUSED: &str = "Webhook signature verification failed";
 
+/// Whatever is slow, providers are answered within this; Slack waits for three seconds, a cold start included. What the queue
+/// has all the same comes again, as the same event.
+const ANSWER: Duration = Duration::from_millis(1_500);
+
 /// What template.yaml sets.
 #[derive(Debug)]
 pub struct Config {
@@ -140,7 +144,8 @@ impl Ingest {
         let Some(provider) = self.registry.find(call.parameter("provider")) else {
             return Ok(call.refuse(&Problem::unknown_provider(&self.registry.ids())));
         };
-        let outcome = self.take(&call, provider).await;
+        let late = |_| Err(Refusal::Unavailable("late"));
+        let outcome = tokio::time::timeout(ANSWER, self.take(&call, provider)).await.unwrap_or_else(late);
         let name = provider.spec().id;
         Ok(match outcome {
             Ok(Taken::Queued) => {
