@@ -60,10 +60,14 @@ async fn the_worked_examples_hear_of_their_events_and_one_that_cannot_be_taken_d
         let state = if number == 8 { "dead" } else { "done" };
         assert_eq!((seen.state.as_str(), seen.attempts), (state, 1), "evt_{number}");
     }
-    let logs = std::fs::read_dir(stack.directory().join("logs")).unwrap().flatten();
-    let text: String = logs.map(|log| std::fs::read_to_string(log.path()).unwrap()).collect();
-    let lines = |what: &str| text.lines().filter(|line| line.contains(what)).count();
-    assert_eq!((lines("payment succeeded"), lines("subscription ended")), (8, 1));
+    // Logs are written a moment later.
+    let logged = async || {
+        let logs = std::fs::read_dir(stack.directory().join("logs")).unwrap().flatten();
+        let text: String = logs.map(|log| std::fs::read_to_string(log.path()).unwrap()).collect();
+        let lines = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+        ((lines("payment succeeded"), lines("subscription ended")) == (8, 1)).then_some(text)
+    };
+    let text = stack.until(PATIENCE, logged).await.expect("both examples write to the log");
     assert!(!text.contains("4242"), "a reason quotes the payload");
     assert!(published(&stack).iter().all(|detail| detail["id"] != "evt_8"));
     assert_eq!(published(&stack).len(), 9);
