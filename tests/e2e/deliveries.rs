@@ -7,7 +7,7 @@ use http::Method;
 use local::{sign::sign, web::Web};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tests::{FAST, Guest, customer_event, deliver, stack};
+use tests::{FAST, Guest, customer_event, deliver, logs, stack};
 
 async fn list(guest: &Guest<'_>, query: &str) -> Value {
     let (status, body) = guest.api(Method::GET, &format!("/deliveries?{query}"), &Value::Null).await;
@@ -107,11 +107,8 @@ async fn what_is_refused_repeated_and_given_up_is_counted_by_reason() {
     admin.settled("webhooks").await;
 
     let measured = |name: &str, part: &str| -> u64 {
-        let logs = std::fs::read_dir(stack.directory().join("logs")).unwrap().flatten();
-        let text: String = logs.map(|log| std::fs::read_to_string(log.path()).unwrap()).collect();
-        let lines = text.lines().filter_map(|line| {
-            serde_json::from_str::<Value>(line.split_once('{').map_or(line, |_| &line[line.find('{').unwrap()..])).ok()
-        });
+        let text = logs(&stack);
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line.get(line.find('{')?..)?).ok());
         let of = |line: &Value| {
             line["_aws"].is_object() && [&line["reason"], &line["service"]].iter().any(|it| **it == part)
         };
@@ -127,7 +124,6 @@ async fn what_is_refused_repeated_and_given_up_is_counted_by_reason() {
         ("EventsDeadLettered", "not_an_event", 1),
         ("DeliveriesRetried", "slack", 1),
     ];
-    // Logs are written a moment later.
     let all = async || expected.iter().all(|(name, part, count)| measured(name, part) == *count).then_some(());
     let counted = stack.until(tests::PATIENCE, all).await;
     let found = expected.map(|(name, part, count)| (name, part, measured(name, part), count));

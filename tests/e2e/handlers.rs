@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use local::web::Web;
 use serde_json::{Value, json};
-use tests::{FAST, PATIENCE, customer_event, deliver, depth, published, seen, stack};
+use tests::{FAST, PATIENCE, customer_event, deliver, depth, logs, published, seen, stack};
 
 fn event(id: &str, kind: &str, object: &Value) -> String {
     json!({ "id": id, "object": "event", "type": kind, "created": 1_795_000_000, "data": { "object": object } })
@@ -60,10 +60,8 @@ async fn the_worked_examples_hear_of_their_events_and_one_that_cannot_be_taken_d
         let state = if number == 8 { "dead" } else { "done" };
         assert_eq!((seen.state.as_str(), seen.attempts), (state, 1), "evt_{number}");
     }
-    // Logs are written a moment later.
     let logged = async || {
-        let logs = std::fs::read_dir(stack.directory().join("logs")).unwrap().flatten();
-        let text: String = logs.map(|log| std::fs::read_to_string(log.path()).unwrap()).collect();
+        let text = logs(&stack);
         let lines = |what: &str| text.lines().filter(|line| line.contains(what)).count();
         ((lines("payment succeeded"), lines("subscription ended")) == (8, 1)).then_some(text)
     };

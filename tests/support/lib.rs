@@ -200,6 +200,12 @@ pub async fn deliver(web: &Web, stack: &Stack, body: &str) -> Option<u16> {
     response.ok().map(|response| response.status().as_u16())
 }
 
+/// All that a stack's functions have logged so far. Lines are written a moment later than their reason.
+pub fn logs(stack: &Stack) -> String {
+    let files = std::fs::read_dir(stack.directory().join("logs")).expect("the folder of logs").flatten();
+    files.map(|file| std::fs::read_to_string(file.path()).expect("a log")).collect()
+}
+
 /// What the idempotency record of an event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {

@@ -1,6 +1,6 @@
 //! `GET /deliveries`: what became of what providers told us, for administrators.
 
-use domain::Problem;
+use domain::{ClaimState, Problem};
 use lambda_http::http::StatusCode;
 use platform::{
     clock,
@@ -11,7 +11,8 @@ use platform::{
 use crate::{Answer, IntegrationsApi};
 
 /// The states that can be asked for.
-const STATES: [&str; 4] = ["claimed", "retry", "done", "dead"];
+const STATES: [&str; 4] =
+    [ClaimState::Claimed.name(), ClaimState::Retry.name(), ClaimState::Done.name(), ClaimState::Dead.name()];
 /// Deliveries in a part: as many as are read in one call.
 const MAX: usize = 100;
 

@@ -5,6 +5,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{Client, types::KeysAndAttributes};
+use domain::disposition::spread;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -80,8 +81,7 @@ pub struct Listed<'a> {
 
 /// Where an event is listed.
 pub(crate) fn partition(provider: &str, key: &str, received_at: Timestamp) -> String {
-    let hash = key.bytes().fold(0u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
-    shard(provider, &received_at.strftime("%F").to_string(), hash % SHARDS)
+    shard(provider, &received_at.strftime("%F").to_string(), spread(key) % SHARDS)
 }
 
 fn shard(provider: &str, day: &str, shard: u32) -> String {

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
 use crate::{
-    clock,
+    clock::{self, milliseconds},
     health::{Health, Observed},
     outbound::{Authorization, Outbound, SendError},
     pace::{Full, Pace},
@@ -227,8 +227,4 @@ impl Outgoing<'_> {
             At::Tokens(_) => LEAST_FOR_TOKENS,
         }
     }
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     aws::{Aws, AwsError, client},
+    clock::milliseconds,
     item::{n, number, s, time},
     metrics::{self, Metric},
 };
@@ -154,10 +155,6 @@ impl Health {
         }
         Ok(summary)
     }
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn hour(at: Timestamp) -> i64 {

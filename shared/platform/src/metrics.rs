@@ -28,6 +28,10 @@ pub enum Metric {
     CallsLimited,
     /// Those that were not made, because a limit left them no turn.
     CallsHeldBack,
+    /// How long calls took.
+    CallDuration,
+    /// How long they waited for their turn under a limit.
+    CallPaced,
     /// Events that were applied.
     EventsApplied,
     /// Deliveries of events that were applied already.
@@ -38,10 +42,6 @@ pub enum Metric {
     DeliveriesRefused,
     /// Deliveries that the provider sent again because we were too slow for it, or failed.
     DeliveriesRetried,
-    /// How long they took.
-    CallDuration,
-    /// How long they waited for their turn under a limit.
-    CallPaced,
 }
 
 impl Metric {

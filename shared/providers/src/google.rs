@@ -5,7 +5,8 @@ use std::time::Duration;
 use domain::{
     call::{Api, Class},
     grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
-    limit::Limit,
+    limit::{Counts, Limit, Per, With},
+    rate::Rate,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -52,6 +53,30 @@ pub(crate) const fn api(base: &'static str, limits: &'static [Limit]) -> Api {
         limits,
         ..Api::new(base)
     }
+}
+
+/// The limits of a user and of the whole project; each counts what calls cost.
+pub(crate) const fn limits(user: Rate, project: Rate, costs: &'static [(&'static str, u32)]) -> [Limit; 2] {
+    let user = Limit {
+        name: "user",
+        counts: Counts::All,
+        per: &[Per::Account],
+        with: With::Any,
+        rate: user,
+        costs,
+        reasons: &[],
+        // Other limits have the same reason, and waits of hours: Gmail's of sending, of forwarding rules.
+        closes: Duration::from_mins(2),
+    };
+    let project = Limit {
+        name: "project",
+        per: &[],
+        rate: project,
+        reasons: &["dailyLimitExceeded"],
+        closes: Duration::from_mins(15),
+        ..user
+    };
+    [user, project]
 }
 
 /// Where codes stand; the newer ones in any of the details.

@@ -106,12 +106,11 @@ impl Failure {
     }
 
     /// How long to wait before trying again makes sense; none if only a change helps.
-    pub const fn patience(&self) -> Option<Duration> {
-        match self {
-            Self::RateLimited(Some(wait)) | Self::Paced(wait) | Self::Down(Some(wait)) => Some(*wait),
-            Self::Busy => Some(Duration::from_secs(5)),
-            Self::RateLimited(None) | Self::Down(None) | Self::Unreached => Some(Duration::from_mins(1)),
-            Self::Unreadable => Some(Duration::from_mins(5)),
+    pub fn patience(&self) -> Option<Duration> {
+        let usual = match self {
+            Self::Busy => Duration::from_secs(5),
+            Self::RateLimited(_) | Self::Paced(_) | Self::Down(_) | Self::Unreached => Duration::from_mins(1),
+            Self::Unreadable => Duration::from_mins(5),
             Self::TokenRefused
             | Self::GrantEnded
             | Self::ScopeMissing
@@ -119,8 +118,9 @@ impl Failure {
             | Self::Gone
             | Self::Conflict
             | Self::Rejected { .. }
-            | Self::Forbidden => None,
-        }
+            | Self::Forbidden => return None,
+        };
+        Some(self.wait().unwrap_or(usual))
     }
 
     /// For the person who asked; `name` is the provider's.

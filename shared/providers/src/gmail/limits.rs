@@ -1,12 +1,9 @@
 //! Gmail's limits, in units that calls cost: <https://developers.google.com/workspace/gmail/api/reference/quota>, read 2026-11:
 //! those of projects made since 2026-05. Any minute counts, so a tenth is kept back for bursts.
 
-use std::time::Duration;
+use domain::{limit::Limit, rate::Rate};
 
-use domain::{
-    limit::{Counts, Limit, Per, With},
-    rate::Rate,
-};
+use crate::google;
 
 const COSTS: &[(&str, u32)] = &[
     ("/users/*/profile", 1),
@@ -27,28 +24,6 @@ const COSTS: &[(&str, u32)] = &[
     ("/**", 5),
 ];
 
-pub(super) const LIMITS: &[Limit] = &[
-    // 6,000 a minute.
-    Limit {
-        name: "user",
-        counts: Counts::All,
-        per: &[Per::Account],
-        with: With::Any,
-        rate: Rate::per_minute(5_400, 600),
-        costs: COSTS,
-        reasons: &[],
-        // Other limits have the same reason, and waits of hours: of sending, of forwarding rules.
-        closes: Duration::from_mins(2),
-    },
-    // 1,200,000 a minute.
-    Limit {
-        name: "project",
-        counts: Counts::All,
-        per: &[],
-        with: With::Any,
-        rate: Rate::per_minute(1_080_000, 120_000),
-        costs: COSTS,
-        reasons: &["dailyLimitExceeded"],
-        closes: Duration::from_mins(15),
-    },
-];
+/// Of 6,000 a minute, and of 1,200,000.
+pub(super) const LIMITS: &[Limit] =
+    &google::limits(Rate::per_minute(5_400, 600), Rate::per_minute(1_080_000, 120_000), COSTS);

@@ -1,34 +1,9 @@
 //! Calendar's limits: <https://developers.google.com/workspace/calendar/api/guides/quota>, read 2026-11: those of projects made
 //! since 2026-05. Any minute counts, so a tenth is kept back for bursts.
 
-use std::time::Duration;
+use domain::{limit::Limit, rate::Rate};
 
-use domain::{
-    limit::{Counts, Limit, Per, With},
-    rate::Rate,
-};
+use crate::google;
 
-pub(super) const LIMITS: &[Limit] = &[
-    // 600 a minute.
-    Limit {
-        name: "user",
-        counts: Counts::All,
-        per: &[Per::Account],
-        with: With::Any,
-        rate: Rate::per_minute(540, 60),
-        costs: &[],
-        reasons: &[],
-        closes: Duration::from_mins(2),
-    },
-    // 10,000 a minute.
-    Limit {
-        name: "project",
-        counts: Counts::All,
-        per: &[],
-        with: With::Any,
-        rate: Rate::per_minute(9_000, 1_000),
-        costs: &[],
-        reasons: &["dailyLimitExceeded"],
-        closes: Duration::from_mins(15),
-    },
-];
+/// Of 600 a minute, and of 10,000.
+pub(super) const LIMITS: &[Limit] = &google::limits(Rate::per_minute(540, 60), Rate::per_minute(9_000, 1_000), &[]);
