@@ -1,10 +1,11 @@
 //! template.yaml and the code say the same, and the template keeps its promises.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use domain::route::ROUTES;
 use local::template::{AttributeType, Template};
 use platform::{
+    claims::RETENTION,
     config::names,
     metrics::{Metric, NAMESPACE},
 };
@@ -104,6 +105,19 @@ fn every_queue_has_a_dead_letter_queue_that_keeps_longer_and_takes_messages_of_a
             }
         }
     }
+}
+
+#[test]
+fn an_event_is_remembered_for_longer_than_its_message_can_live() {
+    let template = deployed();
+    let kept = |name: &str| {
+        let queue = template.queues.iter().find(|queue| queue.name == format!("intertie-{name}")).unwrap();
+        Duration::from_secs(queue.attributes["MessageRetentionPeriod"].parse().unwrap())
+    };
+    assert_eq!(kept("webhooks"), Duration::from_hours(14 * 24));
+    // A redrive gives a message a new life in its queue.
+    let most = kept("webhooks") + kept("webhooks-dead");
+    assert!(RETENTION > most, "{RETENTION:?} is not longer than {most:?}");
 }
 
 #[test]

@@ -156,7 +156,7 @@ pub(crate) fn no_stream_protection() -> StalledStreamProtectionConfig {
 
 impl Aws {
     pub(crate) fn endpoint(&self, variable: &str) -> Option<String> {
-        self.endpoint.clone().or_else(|| crate::config::ambient(variable))
+        self.endpoint.clone().or_else(|| configured_endpoint(variable, crate::config::ambient))
     }
 
     pub(crate) fn http(&self) -> SharedHttpClient {
@@ -178,6 +178,14 @@ impl Aws {
             .operation_timeout(self.patience.total)
             .build()
     }
+}
+
+/// The endpoint of a service as the SDKs' variables configure it: the service's own variable counts before `AWS_ENDPOINT_URL`, and
+/// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` switches both off
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>, read in November 2026).
+fn configured_endpoint(service_variable: &str, lookup: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let ignored = lookup("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|text| text.eq_ignore_ascii_case("true"));
+    if ignored { None } else { lookup(service_variable).or_else(|| lookup("AWS_ENDPOINT_URL")) }
 }
 
 impl AwsError {
@@ -215,6 +223,25 @@ fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_services_own_endpoint_counts_before_the_global_one_and_both_can_be_switched_off() {
+        const GLOBAL: (&str, &str) = ("AWS_ENDPOINT_URL", "http://all");
+        const OWN: (&str, &str) = ("AWS_ENDPOINT_URL_SQS", "http://sqs");
+        const OTHER: (&str, &str) = ("AWS_ENDPOINT_URL_KMS", "http://kms");
+        const IGNORED: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
+        for (variables, expected) in [
+            (vec![], None),
+            (vec![OTHER], None),
+            (vec![GLOBAL, OTHER], Some("http://all")),
+            (vec![GLOBAL, OWN], Some("http://sqs")),
+            (vec![GLOBAL, OWN, (IGNORED, "True")], None),
+            (vec![GLOBAL, (IGNORED, "false")], Some("http://all")),
+        ] {
+            let lookup = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, url)| (*url).to_owned());
+            assert_eq!(configured_endpoint("AWS_ENDPOINT_URL_SQS", lookup).as_deref(), expected, "{variables:?}");
+        }
+    }
 
     #[test]
     fn the_pinned_roots_are_the_five_of_amazon_trust_services() {

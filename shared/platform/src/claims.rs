@@ -23,7 +23,7 @@ use crate::{
 
 /// How long a record is kept: longer than a message can live in the queue and its dead-letter queue (14 days each) and a
 /// provider repeats a delivery (Stripe: 3 days).
-const RETENTION: SignedDuration = SignedDuration::from_hours(35 * 24);
+pub const RETENTION: Duration = Duration::from_hours(35 * 24);
 /// DynamoDB takes 100 items in a transaction; one is the claim's.
 const WRITES: usize = 99;
 /// How often a transaction that met another one is repeated.
