@@ -28,7 +28,7 @@ impl ApiProxy {
             let message = format!("{} has no such action. It has: {}.", spec.name, spec.actions.join(", "));
             return Err(Problem::new(Kind::NotFound, message, "Use one of these."));
         };
-        let input = Input::of(call)?.fields;
+        let input = Input::of(call)?.into_fields();
         let request = provider.action(name, &input, &caller.user_id)?;
         let integration = self.integration(&caller.user_id, spec, call.query("account")).await?;
         let key = idempotency_key(call)?;

@@ -26,7 +26,8 @@ impl IntegrationsApi {
             Some(id) => known.iter().copied().filter(|known| *known == id).collect(),
         };
         if providers.is_empty() {
-            return Err(Problem::unknown_provider(&known));
+            let message = format!("There is no such provider. Known: {}.", known.join(", "));
+            return Err(Problem::field("provider", message));
         }
         let state = call.query("state");
         if state.is_some_and(|state| !STATES.contains(&state)) {

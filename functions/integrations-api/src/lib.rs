@@ -112,16 +112,17 @@ impl IntegrationsApi {
             ("GET", "/settings/integrations") => self.page(call).await,
             ("GET", "/settings/assets/{file}") => page::asset(call.parameter("file")),
             ("GET", "/integrations") => {
-                self.statuses(&self.front.caller(call).await?, &self.registry.iter().collect::<Vec<_>>()).await
+                self.statuses(&self.front.caller(call).await?, &self.registry.iter().collect::<Vec<_>>(), None).await
             }
             ("GET", "/integrations/{provider}") => {
                 let provider = self.known(call)?;
-                self.statuses(&self.front.caller(call).await?, &[provider]).await
+                let caller = self.front.caller(call).await?;
+                self.statuses(&caller, &[provider], call.query("account")).await
             }
             ("GET", "/integrations/{provider}/records") => {
                 let caller = self.front.caller(call).await?;
                 let integration = self.one(call, &caller, call.query("account")).await?;
-                records::list(&self.records, &integration.key.id(), call).await
+                records::list(&self.records, self.known(call)?.spec(), &integration.key.id(), call).await
             }
             ("POST", "/integrations/{provider}/sync") => self.sync_now(call).await,
             ("GET", "/health") => self.health(call, &self.registry.iter().collect::<Vec<_>>()).await,
@@ -143,12 +144,12 @@ impl IntegrationsApi {
         let spec = self.known(call)?.spec();
         let caller = self.front.caller(call).await?;
         let input = Input::of(call)?;
-        let kind = match input.text("type") {
+        let kind = match input.text("type")? {
             None | Some("incremental") => SyncType::Incremental,
             Some("full") => SyncType::Full,
             Some(_) => return Err(Problem::field("type", "It must be \"full\" or \"incremental\".")),
         };
-        let account = call.query("account").or_else(|| input.text("account"));
+        let account = Call::either("account", call.query("account"), input.text("account")?)?;
         let integration = usable(self.one(call, &caller, account).await?, spec.name)?;
         let sent = self.sync_queue.ask(&integration.key, kind, clock::now(), Duration::ZERO).await;
         sent.map_err(|error| internal(&error))?;

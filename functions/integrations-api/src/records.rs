@@ -6,6 +6,7 @@ use platform::{
     http::{Call, internal, json},
     records::{Records, Selection},
 };
+use providers::Spec;
 use serde::Serialize;
 
 /// How many records an answer has unless the caller says otherwise.
@@ -13,27 +14,35 @@ const DEFAULT_LIMIT: usize = 100;
 /// How many it has at most.
 const MAX_LIMIT: usize = 1000;
 
-pub(crate) async fn list(records: &Records, integration_id: &str, call: &Call<'_>) -> Result<Response<Body>, Problem> {
+pub(crate) async fn list(
+    records: &Records,
+    spec: &Spec,
+    integration_id: &str,
+    call: &Call<'_>,
+) -> Result<Response<Body>, Problem> {
     #[derive(Serialize)]
     struct Listing {
         records: Vec<domain::Record>,
         next: Option<String>,
     }
-    let page = records.list(integration_id, selection(call)?).await.map_err(|error| internal(&error))?;
+    let page = records.list(integration_id, selection(spec, call)?).await.map_err(|error| internal(&error))?;
     Ok(json(StatusCode::OK, &Listing { records: page.records, next: page.next }))
 }
 
-fn selection<'r>(call: &Call<'r>) -> Result<Selection<'r>, Problem> {
+fn selection<'r>(spec: &Spec, call: &Call<'r>) -> Result<Selection<'r>, Problem> {
+    let deleted = call.query_flag("include_deleted")?.unwrap_or(false);
     let limit = match call.query("limit").map(str::parse) {
         None => DEFAULT_LIMIT,
         Some(Ok(limit @ 1..=MAX_LIMIT)) => limit,
         Some(_) => return Err(Problem::field("limit", format!("It must be a number from 1 to {MAX_LIMIT}."))),
     };
     let (stream, after) = (call.query("stream"), call.query("after"));
-    let key = record::key(stream.unwrap_or_default(), "");
-    if key.len() > record::MAX_KEY {
-        return Err(Problem::field("stream", "There is no stream of this name."));
+    let known: Vec<_> = spec.streams.iter().map(|stream| stream.name).collect();
+    if stream.is_some_and(|stream| !known.contains(&stream)) {
+        let message = format!("{} has no such stream. It has: {}.", spec.name, known.join(", "));
+        return Err(Problem::field("stream", message));
     }
+    let key = record::key(stream.unwrap_or_default(), "");
     let follows = |after: &str| {
         after.len() <= record::MAX_KEY && after.contains('#') && (stream.is_none() || after.starts_with(&key))
     };
@@ -41,5 +50,5 @@ fn selection<'r>(call: &Call<'r>) -> Result<Selection<'r>, Problem> {
     if after.is_some_and(|after| !follows(after) || after == key) {
         return Err(Problem::field("after", "It must be what an earlier answer gave as \"next\"."));
     }
-    Ok(Selection { stream, after, limit, deleted: call.query("include_deleted") == Some("true") })
+    Ok(Selection { stream, after, limit, deleted })
 }

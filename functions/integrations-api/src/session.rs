@@ -22,8 +22,13 @@ impl IntegrationsApi {
             let message = "This page may not sign anybody in.";
             return Err(Problem::new(Kind::Forbidden, message, "Add its origin to the parameter AllowedOrigins."));
         }
+        call.check()?;
         let input = Input::of(call)?;
-        let token = input.text("token").unwrap_or_default();
+        let to = input.text("return_to")?.unwrap_or(SETTINGS);
+        if !is_own_path(to) {
+            return Err(Problem::field("return_to", "\"return_to\" must be a path of this host."));
+        }
+        let token = input.text("token")?.unwrap_or_default();
         let claims = self.front.sessions.claims(token).await?;
         let now = clock::now();
         let expires_at = Timestamp::from_second(claims.exp).map_err(|_| Problem::unauthenticated())?;
@@ -42,7 +47,6 @@ impl IntegrationsApi {
             return Err(Problem::unauthenticated());
         }
         let session = self.front.sessions.mint(&claims, now + self.session_life).await?;
-        let to = input.text("return_to").filter(|to| is_own_path(to)).unwrap_or(SETTINGS);
         let mut response = see_other(to);
         let cookie = if call.is_loopback() { LOOPBACK_COOKIE } else { COOKIE };
         set_cookie(&mut response, call, cookie, &session, self.session_life);

@@ -2,6 +2,7 @@
 
 use domain::{
     Integration, Problem,
+    error::Kind,
     integration::State,
     status::{Scopes, Status, Stream},
 };
@@ -21,13 +22,26 @@ use crate::{Answer, IntegrationsApi};
 const CONCURRENCY: usize = 4;
 
 impl IntegrationsApi {
-    /// The status JSON.
-    pub(crate) async fn statuses(&self, caller: &Caller, providers: &[&'static dyn Provider]) -> Answer {
+    /// The status JSON; only of `account`, if it is given.
+    pub(crate) async fn statuses(
+        &self,
+        caller: &Caller,
+        providers: &[&'static dyn Provider],
+        account: Option<&str>,
+    ) -> Answer {
         #[derive(Serialize)]
         struct Statuses {
             integrations: Vec<Status>,
         }
-        Ok(json(StatusCode::OK, &Statuses { integrations: self.of_caller(caller, providers).await? }))
+        let mut integrations = self.of_caller(caller, providers).await?;
+        if let Some(account) = account {
+            integrations.retain(|it| it.account.as_ref().is_some_and(|it| it.id == account));
+            if integrations.is_empty() {
+                let message = "There is no account of this id.";
+                return Err(Problem::new(Kind::NotFound, message, "Leave the account out to see which there are."));
+            }
+        }
+        Ok(json(StatusCode::OK, &Statuses { integrations }))
     }
 
     /// One status per integration, and one per provider that has none.

@@ -20,7 +20,12 @@ use platform::{
 use providers::Provider;
 use serde_json::Value;
 
-use crate::{Answer, OauthCallback, connect::cookie, store::Grant, with_query};
+use crate::{
+    Answer, OauthCallback, SETTINGS,
+    connect::{cookie, is_allowed},
+    store::Grant,
+    with_query,
+};
 
 /// How long the exchange may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,7 +42,8 @@ impl OauthCallback {
         let taken = self.states.take(state, browser, spec.id, clock::now()).await.map_err(|error| internal(&error))?;
         let transaction = taken.ok_or_else(invalid)?;
         let outcome = self.finish(call, provider, oauth, state, &transaction).await;
-        let to = &transaction.return_to;
+        // The allowed origins can have changed since the grant was begun.
+        let to = Some(&*transaction.return_to).filter(|to| is_allowed(to, &self.front)).unwrap_or(SETTINGS);
         Ok(match outcome {
             Ok(()) => found(&with_query(to, "success", spec.id)),
             Err(Unfinished::Refused) => found(&with_query(to, "error", "access_denied")),

@@ -5,11 +5,11 @@ use std::time::Duration;
 use domain::{
     Problem,
     error::Kind,
-    grant::{is_own_path, verifier},
+    grant::{OAuth, is_own_path, verifier},
 };
 use platform::{
     clock,
-    http::{Call, Front, found, internal, set_cookie},
+    http::{Call, Front, clipped, found, internal, set_cookie},
     random::is_handle,
     states::Transaction,
 };
@@ -19,8 +19,6 @@ use crate::{Answer, OauthCallback, SETTINGS, random_handle};
 
 /// How long the cookie lives: as long as the transaction.
 const LIFE: Duration = Duration::from_mins(10);
-/// The longest list of further scopes, in bytes.
-const MAX_SCOPES: usize = 2000;
 
 impl OauthCallback {
     /// Sends the user to the provider.
@@ -36,12 +34,8 @@ impl OauthCallback {
             ));
         };
         let app = self.app(spec).await?;
-        let mut scopes: Vec<_> = oauth.scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        for scope in further_scopes(call)? {
-            if !scopes.contains(&scope) {
-                scopes.push(scope);
-            }
-        }
+        let scopes = scopes(call, spec.name, oauth)?;
+        let return_to = return_to(call, &self.front)?;
         let state = random_handle()?;
         // Several transactions of one browser, in several tabs, share its cookie.
         let browser = match call.cookie(cookie(call)).filter(|cookie| is_handle(cookie)) {
@@ -51,7 +45,7 @@ impl OauthCallback {
         let transaction = Transaction {
             user_id: caller.user_id,
             provider: spec.id.to_owned(),
-            return_to: return_to(call, &self.front),
+            return_to,
             redirect_uri: format!("{}/auth/{}/callback", self.front.own_origin(call), spec.id),
             scopes: scopes.join(" "),
         };
@@ -70,20 +64,34 @@ pub(crate) fn cookie(call: &Call<'_>) -> &'static str {
     if call.is_loopback() { "intertie_oauth" } else { "__Host-intertie_oauth" }
 }
 
-/// A path of ours, or a page of a configured origin. Anything else would make us a trap door.
-fn return_to(call: &Call<'_>, front: &Front) -> String {
-    let Some(to) = call.query("return_to") else { return SETTINGS.to_owned() };
-    let origin = to.match_indices('/').nth(2).map_or(to, |(end, _)| &to[..end]);
-    let path = to.get(origin.len()..).filter(|path| !path.is_empty()).unwrap_or("/");
-    let allowed = is_own_path(to) || (front.trusts(origin) && is_own_path(path));
-    if allowed { to.to_owned() } else { SETTINGS.to_owned() }
+/// Where the user goes afterwards; the settings page unless the caller says otherwise.
+fn return_to(call: &Call<'_>, front: &Front) -> Result<String, Problem> {
+    let Some(to) = call.query("return_to") else { return Ok(SETTINGS.to_owned()) };
+    if is_allowed(to, front) {
+        return Ok(to.to_owned());
+    }
+    let message = "\"return_to\" must be a path of this host, or a page of an origin in the parameter AllowedOrigins.";
+    Err(Problem::field("return_to", message))
 }
 
-fn further_scopes(call: &Call<'_>) -> Result<Vec<String>, Problem> {
-    let text = call.query("scopes").unwrap_or_default();
-    let legal = |b: u8| b.is_ascii_graphic() || b == b' ';
-    if text.len() > MAX_SCOPES || !text.bytes().all(legal) {
-        return Err(Problem::field("scopes", "These are no scopes: names with spaces or commas between them."));
+/// Whether `to` is a path of ours, or a page of a configured origin. Anything else would make us a trap door.
+pub(crate) fn is_allowed(to: &str, front: &Front) -> bool {
+    let origin = to.match_indices('/').nth(2).map_or(to, |(end, _)| &to[..end]);
+    let path = to.get(origin.len()..).filter(|path| !path.is_empty()).unwrap_or("/");
+    is_own_path(to) || (front.trusts(origin) && is_own_path(path))
+}
+
+/// The provider's usual scopes, and further ones that the caller asks for and the provider has.
+fn scopes(call: &Call<'_>, name: &str, oauth: &OAuth) -> Result<Vec<String>, Problem> {
+    let mut scopes = oauth.scopes.to_vec();
+    let asked = call.query("scopes").unwrap_or_default();
+    for asked in asked.split([' ', ',']).filter(|scope| !scope.is_empty()) {
+        let Some(known) = oauth.scope(asked) else {
+            return Err(Problem::field("scopes", format!("{name} has no scope \"{}\".", clipped(asked))));
+        };
+        if !scopes.contains(&known) {
+            scopes.push(known);
+        }
     }
-    Ok(text.split([' ', ',']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect())
+    Ok(scopes.into_iter().map(str::to_owned).collect())
 }

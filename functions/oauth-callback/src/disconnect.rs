@@ -72,8 +72,9 @@ impl OauthCallback {
         let spec = provider.spec();
         let caller = self.front.caller(call).await?;
         let input = Input::of(call)?;
-        let keep_records = input.flag("keep_records") || call.query("keep_records") == Some("true");
-        let account = call.query("account").or_else(|| input.text("account"));
+        let keep_records = (call.query_flag("keep_records")?, input.flag("keep_records")?);
+        let keep_records = Call::either("keep_records", keep_records.0, keep_records.1)?.unwrap_or(false);
+        let account = Call::either("account", call.query("account"), input.text("account")?)?;
         let found = self.access.integrations.of_user(&caller.user_id, Some(spec.id)).await;
         let integration = select(found.map_err(|error| internal(&error))?, spec.name, account)?;
         let then = if keep_records { Then::Keep } else { Then::Erase };

@@ -1,6 +1,6 @@
 //! Connecting with a key that the user pastes.
 
-use domain::{Failure, Problem, Proof, grant::Issued, status::Status};
+use domain::{Failure, Problem, Proof, grant::Issued, secret, status::Status};
 use lambda_http::http::StatusCode;
 use platform::{
     clock,
@@ -16,9 +16,6 @@ use crate::{
     with_query,
 };
 
-/// The longest key that is taken, in bytes.
-const MAX_KEY: usize = 1024;
-
 impl OauthCallback {
     /// Verifies a key by a cheap call, and stores it.
     pub(crate) async fn connect_by_key(&self, call: &Call<'_>, provider: &dyn Provider) -> Answer {
@@ -30,11 +27,13 @@ impl OauthCallback {
             return Err(Problem::new(domain::error::Kind::InvalidRequest, message, next));
         };
         let input = Input::of(call)?;
-        let key = input.text("api_key").map(str::trim).unwrap_or_default();
-        let legal = key.len() <= MAX_KEY && key.bytes().all(|b| b.is_ascii_graphic());
-        let known = api_key.prefixes.is_empty() || api_key.prefixes.iter().any(|prefix| key.starts_with(prefix));
-        if key.is_empty() || !legal || !known {
-            return Err(Problem::field("api_key", api_key.hint));
+        let known =
+            |key: &&str| api_key.prefixes.is_empty() || api_key.prefixes.iter().any(|prefix| key.starts_with(prefix));
+        let key = pasted(&input, "api_key")?.filter(known);
+        let key = key.ok_or_else(|| Problem::field("api_key", api_key.hint))?;
+        if pasted(&input, "api_secret")?.is_some() {
+            let message = format!("{} is connected with the key alone; leave \"api_secret\" out.", spec.name);
+            return Err(Problem::field("api_secret", message));
         }
         let webhook_secret = webhook_secret(&input, spec)?;
         let access = SecretString::from(key);
@@ -61,18 +60,16 @@ impl OauthCallback {
 
 /// The secret of the integration's own endpoint, if one is given.
 fn webhook_secret(input: &Input, spec: &Spec) -> Result<Option<SecretString>, Problem> {
-    let secret = input.text("webhook_secret").map(str::trim).unwrap_or_default();
-    let legal = secret.len() <= MAX_KEY && secret.bytes().all(|b| b.is_ascii_graphic());
-    match &spec.webhook {
-        _ if secret.is_empty() => Ok(None),
-        Some(Proof::Signature(_)) if legal => Ok(Some(secret.into())),
-        Some(Proof::Signature(_)) => {
-            let hint = "It must be the signing secret of the endpoint, as the provider shows it.";
-            Err(Problem::field("webhook_secret", hint))
-        }
-        _ => {
-            let message = format!("{} does not sign webhooks with a secret of one account.", spec.name);
-            Err(Problem::field("webhook_secret", message))
-        }
+    let Some(secret) = pasted(input, "webhook_secret")? else { return Ok(None) };
+    if matches!(spec.webhook, Some(Proof::Signature(_))) {
+        return Ok(Some(secret.into()));
     }
+    let message = format!("{} does not sign webhooks with a secret of one account.", spec.name);
+    Err(Problem::field("webhook_secret", message))
+}
+
+/// A secret as people paste it, without the white space around it; none if it is left out.
+fn pasted<'i>(input: &'i Input, name: &'static str) -> Result<Option<&'i str>, Problem> {
+    let read = input.text(name)?.map(secret::read).transpose();
+    read.map_err(|error| Problem::field(name, format!("\"{name}\" {error}.")))
 }

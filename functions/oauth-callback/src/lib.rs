@@ -25,6 +25,7 @@ use platform::{
     webhook_secrets::{WebhookSecrets, WebhookSecretsConfig},
 };
 use providers::{Registry, Spec};
+use secrecy::ExposeSecret as _;
 
 /// The page that people come from, and back to.
 const SETTINGS: &str = "/settings/integrations";
@@ -113,7 +114,7 @@ impl OauthCallback {
     async fn app(&self, spec: &Spec) -> Result<std::sync::Arc<App>, Problem> {
         let app = self.access.calls.tokens.apps.get(spec.secret, Freshness::Cached, clock::now()).await;
         let app = app.map_err(|error| platform::http::internal(&error))?;
-        if app.client_id.is_empty() {
+        if app.client_id.is_empty() || app.client_secret.expose_secret().is_empty() {
             let next = format!("Add client_id and client_secret to the secret of {} in Secrets Manager.", spec.name);
             return Err(Problem::new(Kind::Internal, format!("{} is not set up here yet.", spec.name), next));
         }

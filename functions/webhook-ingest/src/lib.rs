@@ -183,6 +183,9 @@ impl Ingest {
         if retry.is_some() {
             self.count(Metric::DeliveriesRetried, ("service", provider.spec().id));
         }
+        if delivery.is_form() && !provider.spec().forms {
+            return Err(Refusal::NotJson);
+        }
         // Forms are what a person did in the provider's own windows.
         let done = if delivery.is_form() { Taken::Shown } else { Taken::Queued };
         let body = delivery.json().map_err(|_| Refusal::NotJson)?;

@@ -2,6 +2,8 @@
 //!
 //! *Invariant:* no sentence holds a status code, a provider's jargon or a secret.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -58,8 +60,8 @@ pub struct Problem {
 /// What is wrong with one part of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Field {
-    /// Its name.
-    pub field: &'static str,
+    /// Its name: ours, or as the caller wrote it if it is unknown.
+    pub field: Cow<'static, str>,
     /// A sentence for a person.
     pub message: String,
 }
@@ -106,8 +108,8 @@ impl Problem {
     }
 
     /// One field of the request is wrong.
-    pub fn field(field: &'static str, message: impl Into<String>) -> Self {
-        Self::fields(vec![Field { field, message: message.into() }])
+    pub fn field(field: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self::fields(vec![Field { field: field.into(), message: message.into() }])
     }
 
     /// These fields of the request are wrong.

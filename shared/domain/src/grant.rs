@@ -25,6 +25,8 @@ pub struct OAuth {
     pub client_auth: ClientAuth,
     /// What is asked for.
     pub scopes: &'static [&'static str],
+    /// What the provider has besides, and a caller may ask for too.
+    pub further_scopes: &'static [&'static str],
     /// What scopes allow, as it follows "the app may not": for people, when one was not granted.
     pub allows: &'static [(&'static str, &'static str)],
     /// What stands between scopes, in requests and answers.
@@ -154,6 +156,11 @@ impl OAuth {
         format!("{}?{}", self.authorize, form(pairs))
     }
 
+    /// The scope of this name, if the provider has it.
+    pub fn scope(&self, name: &str) -> Option<&'static str> {
+        self.scopes.iter().chain(self.further_scopes).copied().find(|scope| *scope == name)
+    }
+
     /// What a scope allows, in words; itself if there are none.
     pub fn allowed_by<'s>(&self, scope: &'s str) -> &'s str {
         self.allows.iter().find(|(known, _)| *known == scope).map_or(scope, |(_, words)| words)
@@ -273,6 +280,7 @@ mod tests {
         token: "https://slack.com/api/oauth.v2.access",
         client_auth: ClientAuth::Form,
         scopes: &["channels:read"],
+        further_scopes: &[],
         allows: &[("channels:read", "see the channels")],
         scope_separator: ",",
         pkce: true,

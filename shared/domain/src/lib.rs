@@ -19,6 +19,7 @@ pub mod proof;
 pub mod rate;
 pub mod record;
 pub mod route;
+pub mod secret;
 pub mod signature;
 pub mod status;
 pub mod stream;

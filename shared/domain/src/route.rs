@@ -1,7 +1,8 @@
-//! The HTTP routes, once: which function answers which method on which path.
+//! The HTTP routes, once: which function answers which method on which path, and which names a caller may use there.
 //!
-//! template.yaml declares the same to API Gateway; a test holds the two together. `$default` uses it to tell a path that
-//! does not exist from a method that is not allowed.
+//! template.yaml declares the same paths to API Gateway; a test holds the two together. `$default` uses the table to tell a
+//! path that does not exist from a method that is not allowed.
+//! *Invariant:* a name that is not declared here is refused, so a misspelt parameter or field never passes for success.
 
 /// One route of the HTTP API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,34 +13,98 @@ pub struct Route {
     pub path: &'static str,
     /// The function behind it.
     pub function: &'static str,
+    /// The parameters of its query.
+    pub query: Names,
+    /// The fields of its body.
+    pub body: Names,
 }
+
+/// The names that may stand in one part of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// These, each at most once; any other is refused by name.
+    Only(&'static [&'static str]),
+    /// The provider's action knows them, and refuses others by name.
+    OfAction,
+    /// Any: this part is not a caller's input to the API. An unknown name changes nothing.
+    Any(Exempt),
+}
+
+/// Why unknown names are not refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exempt {
+    /// An authorization response: unrecognised parameters must be ignored (RFC 6749 §4.1.2). Google sends `scope`, `authuser`
+    /// and `prompt`.
+    Authorization,
+    /// A delivery in the provider's format. Its signature decides, and the provider adds fields at any time.
+    Delivery,
+    /// The proxy passes it on to the provider as it is.
+    PassedOn,
+    /// A page for people. Links to it gather parameters on their way, such as `utm_source`.
+    Page,
+}
+
+/// No names at all.
+const NONE: Names = Names::Only(&[]);
+/// Which of several accounts of a provider is meant.
+const ACCOUNT: &str = "account";
+/// What the forms of the status page carry, so that no other page can send them.
+pub const CSRF: &str = "csrf";
 
 /// All routes but `$default`.
 pub const ROUTES: &[Route] = &[
-    route("GET", "/connect/{provider}", "oauth-callback"),
-    route("POST", "/connect/{provider}", "oauth-callback"),
-    route("GET", "/auth/{provider}/callback", "oauth-callback"),
-    route("POST", "/integrations/{provider}/disconnect", "oauth-callback"),
-    route("DELETE", "/users/{user_id}", "oauth-callback"),
-    route("GET", "/users/{user_id}", "oauth-callback"),
-    route("POST", "/webhooks/{provider}", "webhook-ingest"),
-    route("POST", "/webhooks/{provider}/{integration_id}", "webhook-ingest"),
-    route("GET", "/settings/integrations", "integrations-api"),
-    route("GET", "/settings/assets/{file}", "integrations-api"),
-    route("GET", "/integrations", "integrations-api"),
-    route("GET", "/integrations/{provider}", "integrations-api"),
-    route("GET", "/integrations/{provider}/records", "integrations-api"),
-    route("POST", "/integrations/{provider}/sync", "integrations-api"),
-    route("GET", "/health", "integrations-api"),
-    route("GET", "/health/{provider}", "integrations-api"),
-    route("GET", "/deliveries", "integrations-api"),
-    route("POST", "/session", "integrations-api"),
-    route("POST", "/actions/{provider}/{action}", "api-proxy"),
-    route("ANY", "/proxy/{provider}/{path+}", "api-proxy"),
+    route("GET", "/connect/{provider}", "oauth-callback", Names::Only(&["return_to", "scopes"]), NONE),
+    route(
+        "POST",
+        "/connect/{provider}",
+        "oauth-callback",
+        NONE,
+        Names::Only(&["api_key", "api_secret", "webhook_secret", CSRF]),
+    ),
+    exempt("GET", "/auth/{provider}/callback", "oauth-callback", Exempt::Authorization),
+    route(
+        "POST",
+        "/integrations/{provider}/disconnect",
+        "oauth-callback",
+        Names::Only(&[ACCOUNT, "keep_records"]),
+        Names::Only(&[ACCOUNT, "keep_records", CSRF]),
+    ),
+    route("DELETE", "/users/{user_id}", "oauth-callback", NONE, NONE),
+    route("GET", "/users/{user_id}", "oauth-callback", NONE, NONE),
+    exempt("POST", "/webhooks/{provider}", "webhook-ingest", Exempt::Delivery),
+    exempt("POST", "/webhooks/{provider}/{integration_id}", "webhook-ingest", Exempt::Delivery),
+    exempt("GET", "/settings/integrations", "integrations-api", Exempt::Page),
+    exempt("GET", "/settings/assets/{file}", "integrations-api", Exempt::Page),
+    route("GET", "/integrations", "integrations-api", NONE, NONE),
+    route("GET", "/integrations/{provider}", "integrations-api", Names::Only(&[ACCOUNT]), NONE),
+    route(
+        "GET",
+        "/integrations/{provider}/records",
+        "integrations-api",
+        Names::Only(&[ACCOUNT, "stream", "after", "limit", "include_deleted"]),
+        NONE,
+    ),
+    route(
+        "POST",
+        "/integrations/{provider}/sync",
+        "integrations-api",
+        Names::Only(&[ACCOUNT]),
+        Names::Only(&[ACCOUNT, "type", CSRF]),
+    ),
+    route("GET", "/health", "integrations-api", NONE, NONE),
+    route("GET", "/health/{provider}", "integrations-api", NONE, NONE),
+    route("GET", "/deliveries", "integrations-api", Names::Only(&["day", "provider", "state", "after", "limit"]), NONE),
+    route("POST", "/session", "integrations-api", NONE, Names::Only(&["token", "return_to"])),
+    route("POST", "/actions/{provider}/{action}", "api-proxy", Names::Only(&[ACCOUNT]), Names::OfAction),
+    exempt("ANY", "/proxy/{provider}/{path+}", "api-proxy", Exempt::PassedOn),
 ];
 
-const fn route(method: &'static str, path: &'static str, function: &'static str) -> Route {
-    Route { method, path, function }
+const fn route(method: &'static str, path: &'static str, function: &'static str, query: Names, body: Names) -> Route {
+    Route { method, path, function, query, body }
+}
+
+const fn exempt(method: &'static str, path: &'static str, function: &'static str, why: Exempt) -> Route {
+    route(method, path, function, Names::Any(why), Names::Any(why))
 }
 
 /// The route of a request; none is for `$default`.

@@ -13,7 +13,7 @@ use askama::Template;
 use domain::{
     Problem,
     error::Kind,
-    route::{self, Route},
+    route::{self, CSRF, Route},
 };
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request, RequestExt as _, Response, request::RequestContext};
@@ -31,7 +31,10 @@ use crate::{
     session::{self, Accept, Caller, Sessions},
 };
 
-pub use self::{entry::run, input::Input};
+pub use self::{
+    entry::run,
+    input::{Input, clipped},
+};
 
 /// API Gateway gives up after 30 seconds.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(25);
@@ -111,7 +114,7 @@ impl Front {
         self.allowed_origins.iter().any(|allowed| allowed == origin)
     }
 
-    /// A person or a program that is signed in. A browser sends its cookie by itself, also for others, so what changes
+    /// A person or a program that is signed in, with a request that has only what its route declares. A browser sends its cookie by itself, also for others, so what changes
     /// something needs our own page as `Origin` and the token of its form.
     pub async fn caller(&self, call: &Call<'_>) -> Result<Caller, Problem> {
         let accept = if call.is_loopback() { Accept::BearerOrLoopbackCookie } else { Accept::BearerOrCookie };
@@ -119,7 +122,8 @@ impl Front {
         let reads = call.request.method() == Method::GET || call.request.method() == Method::HEAD;
         if let (Some(expected), false) = (&caller.csrf, reads) {
             let origin = call.request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-            let sent = Input::of(call).ok().and_then(|input| input.text("csrf").map(str::to_owned)).unwrap_or_default();
+            let input = Input::of(call).ok();
+            let sent = input.as_ref().and_then(|input| input.text(CSRF).ok().flatten()).unwrap_or_default();
             let right = bool::from(sent.as_bytes().ct_eq(expected.expose_secret().as_bytes()));
             if origin != Some(self.own_origin(call).as_str()) || !right {
                 let message = "This did not come from our own page.";
@@ -130,12 +134,15 @@ impl Front {
                 ));
             }
         }
+        call.check()?;
         Ok(caller)
     }
 
-    /// A program that is signed in.
+    /// A program that is signed in, with a request that has only what its route declares.
     pub async fn program(&self, call: &Call<'_>) -> Result<Caller, Problem> {
-        self.accept(call, Accept::Bearer).await
+        let caller = self.accept(call, Accept::Bearer).await?;
+        call.check()?;
+        Ok(caller)
     }
 
     async fn accept(&self, call: &Call<'_>, accept: Accept) -> Result<Caller, Problem> {

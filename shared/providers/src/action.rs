@@ -27,7 +27,7 @@ impl<'a> Fields<'a> {
         let wrong = if input.is_object() {
             Vec::new()
         } else {
-            vec![Field { field: "", message: "The body must be an object.".to_owned() }]
+            vec![Field { field: "".into(), message: "The body must be an object.".to_owned() }]
         };
         Self { input, wrong }
     }
@@ -76,7 +76,7 @@ impl<'a> Fields<'a> {
 
     /// Notes that a field is wrong.
     pub fn fail(&mut self, field: &'static str, message: &str) -> &'a str {
-        self.wrong.push(Field { field, message: message.to_owned() });
+        self.wrong.push(Field { field: field.into(), message: message.to_owned() });
         ""
     }
 
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(fields.optional_text("e"), Some("x"));
         assert_eq!(fields.optional_flag("f"), None);
         let problem = fields.check().unwrap_err();
-        assert_eq!(problem.fields.iter().map(|it| it.field).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+        assert_eq!(problem.fields.iter().map(|it| &*it.field).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
     }
     #[test]
     fn pages_are_gathered_until_the_last_or_the_limit_and_a_loop_ends() {

@@ -11,13 +11,15 @@ use domain::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// Google's grant. Scopes differ by provider.
-pub(crate) const fn oauth(scopes: &'static [&'static str]) -> OAuth {
+/// Google's grant. Scopes differ by provider: the usual ones, and those that may be asked for besides
+/// (<https://developers.google.com/identity/protocols/oauth2/scopes>, read 2026-11).
+pub(crate) const fn oauth(scopes: &'static [&'static str], further_scopes: &'static [&'static str]) -> OAuth {
     OAuth {
         authorize: "https://accounts.google.com/o/oauth2/v2/auth",
         token: "https://oauth2.googleapis.com/token",
         client_auth: ClientAuth::Form,
         scopes,
+        further_scopes,
         allows: &[
             ("https://www.googleapis.com/auth/calendar.readonly", "see the calendars"),
             ("https://www.googleapis.com/auth/gmail.readonly", "read the mail"),

@@ -25,6 +25,8 @@ pub struct Spec {
     pub api: Api,
     /// How it proves that it sent a delivery. `None`: no delivery of it is accepted.
     pub webhook: Option<Proof>,
+    /// Whether it sends forms too, as Slack does for slash commands. A form of any other provider is refused.
+    pub forms: bool,
     /// A header with which it says that it delivers again what we did not acknowledge in time.
     pub retry_header: Option<&'static str>,
     /// What is kept in sync.

@@ -1,8 +1,10 @@
 //! Where a user goes, what our own address is, and whose account it is, are not up to whoever asks.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join;
 use http::Method;
-use serde_json::json;
+use local::browser::Page;
+use serde_json::{Value, json};
 use tests::{FAST, Guest, stack};
 
 use super::{escaped, value};
@@ -20,34 +22,51 @@ async fn where_a_user_goes_and_whose_account_it_is_are_never_up_to_a_stranger() 
 }
 
 async fn return_paths(ada: &Guest<'_>) {
-    let own = "/settings/integrations";
     let trusted = format!("{ORIGIN}/after");
+    let own = format!("{}/settings/integrations", ada.stack.url);
+    let begin = async |to: &str| ada.get(&format!("/connect/slack?return_to={}", escaped(to))).await;
+    let refused = |begun: &Page| {
+        let consent = begun.location.as_deref().unwrap();
+        format!("{}?state={}&error=access_denied", value(consent, "redirect_uri"), value(consent, "state"))
+    };
     for (asked, back) in [
-        ("/settings/integrations?tab=1", "/settings/integrations?tab=1&"),
-        (trusted.as_str(), "https://app.example.com/after?"),
-        ("//evil.example", own),
-        ("/\\evil.example", own),
-        ("https:evil.example", own),
-        ("https://evil.example/", own),
-        ("%09//evil.example", own),
-        ("/%2fevil.example", own),
-        ("/\tevil.example", own),
-        ("javascript:alert(1)", own),
-        ("/a\r\nset-cookie: a=b", own),
-        ("https://app.example.com.evil.example/", own),
-        ("https://app.example.com@evil.example/", own),
-        ("https://app.example.com//evil.example", own),
-        ("http://app.example.com/", own),
+        ("/settings/integrations?tab=1", format!("{own}?tab=1&")),
+        (trusted.as_str(), "https://app.example.com/after?".to_owned()),
     ] {
-        let begun = ada.get(&format!("/connect/slack?return_to={}", escaped(asked))).await;
-        let consent = begun.location.unwrap();
-        let callback =
-            format!("{}?state={}&error=access_denied", value(&consent, "redirect_uri"), value(&consent, "state"));
-        let to = ada.get(&callback).await.location.unwrap();
-        let expected = if back == own { format!("{}{own}?", ada.stack.url) } else { back.to_owned() };
-        let expected = if expected.starts_with('/') { format!("{}{expected}", ada.stack.url) } else { expected };
-        assert_eq!(to, format!("{expected}error=access_denied"), "{asked:?}");
+        let to = ada.get(&refused(&begin(asked).await)).await.location.unwrap();
+        assert_eq!(to, format!("{back}error=access_denied"), "{asked:?}");
     }
+    for asked in [
+        "",
+        "//evil.example",
+        "/\\evil.example",
+        "https:evil.example",
+        "https://evil.example/",
+        "%09//evil.example",
+        "/%2fevil.example",
+        "/\tevil.example",
+        "javascript:alert(1)",
+        "/a\r\nset-cookie: a=b",
+        "https://app.example.com.evil.example/",
+        "https://app.example.com@evil.example/",
+        "https://app.example.com//evil.example",
+        "http://app.example.com/",
+    ] {
+        let begun = begin(asked).await;
+        assert_eq!((begun.status, &begun.location), (422, &None), "{asked:?}: {}", begun.body);
+        assert!(begun.body.contains("AllowedOrigins"), "{asked:?}: {}", begun.body);
+    }
+    assert!(ada.look.items("oauth-states").await.unwrap().is_empty(), "what is refused begins nothing");
+
+    // An origin that was allowed when the grant was begun, and is not any more.
+    let callback = refused(&begin(&trusted).await);
+    for item in ada.look.items("oauth-states").await.unwrap() {
+        let call = ada.stack.clients.dynamodb.update_item().table_name(ada.stack.table("oauth-states"));
+        let call = call.key("state_hash", item["state_hash"].clone()).update_expression("SET return_to = :to");
+        let to = AttributeValue::S("https://gone.example.com/".to_owned());
+        call.expression_attribute_values(":to", to).send().await.unwrap();
+    }
+    assert_eq!(ada.get(&callback).await.location.unwrap(), format!("{own}?error=access_denied"));
 }
 
 async fn spoofed_hosts(ada: &Guest<'_>) {
@@ -66,15 +85,18 @@ async fn spoofed_hosts(ada: &Guest<'_>) {
 /// Another user's account is not there, whichever way one asks for it.
 async fn accounts_of_others(ada: &Guest<'_>, eve: &Guest<'_>) {
     let id = ada.connect_and_sync("slack").await;
-    let input = json!({ "account": "T0SANDBOX", "channel": "C0GENERAL01", "text": "Hello" });
-    for (method, path) in [
-        (Method::POST, "/integrations/slack/sync?account=T0SANDBOX"),
-        (Method::POST, "/integrations/slack/disconnect?account=T0SANDBOX"),
-        (Method::GET, "/integrations/slack/records?account=T0SANDBOX"),
-        (Method::POST, "/actions/slack/post_message?account=T0SANDBOX"),
-        (Method::GET, "/proxy/slack/auth.test"),
+    let (none, account) = (Value::Null, json!({ "account": "T0SANDBOX" }));
+    let message = json!({ "channel": "C0GENERAL01", "text": "Hello" });
+    for (method, path, input) in [
+        (Method::POST, "/integrations/slack/sync?account=T0SANDBOX", &none),
+        (Method::POST, "/integrations/slack/sync", &account),
+        (Method::POST, "/integrations/slack/disconnect?account=T0SANDBOX", &none),
+        (Method::POST, "/integrations/slack/disconnect", &account),
+        (Method::GET, "/integrations/slack/records?account=T0SANDBOX", &none),
+        (Method::POST, "/actions/slack/post_message?account=T0SANDBOX", &message),
+        (Method::GET, "/proxy/slack/auth.test", &none),
     ] {
-        let (status, body) = eve.api(method, path, &input).await;
+        let (status, body) = eve.api(method, path, input).await;
         assert_eq!((status, &body["error"]["kind"]), (409, &json!("not_connected")), "{path}: {body}");
         assert!(!body.to_string().contains(&id) && !body.to_string().contains("T0SANDBOX"), "{path}: {body}");
     }

@@ -66,8 +66,10 @@ async fn a_session_begins_with_a_fresh_token_of_the_applications_page_once() {
     let token = mint(50);
     let at_once = join_all((0..5).map(|_| sign_in(&stack, Some(APP), &token, own))).await;
     assert_eq!(at_once.iter().filter(|page| page.status == 303).count(), 1, "of five at once one begins a session");
-    let page = sign_in(&stack, Some(APP), &mint(50), "//evil.example").await;
-    assert_eq!(page.location, Some(format!("{}{own}", stack.url)));
+    let token = mint(50);
+    let page = sign_in(&stack, Some(APP), &token, "//evil.example").await;
+    assert_eq!((page.status, page.location), (422, None), "{}", page.body);
+    assert_eq!(sign_in(&stack, Some(APP), &token, own).await.status, 303, "what is refused uses no token up");
     stack.shutdown().await;
 }
 

@@ -75,9 +75,9 @@ mod tests {
         String::from_utf8(URL_SAFE_NO_PAD.decode(body["raw"].as_str().unwrap()).unwrap()).unwrap()
     }
 
-    fn wrong(to: &str, subject: &str) -> Vec<&'static str> {
+    fn wrong(to: &str, subject: &str) -> Vec<String> {
         let problem = send_email(&json!({"to": to, "subject": subject, "body": "x"})).unwrap_err();
-        problem.fields.iter().map(|it| it.field).collect()
+        problem.fields.into_iter().map(|it| it.field.into_owned()).collect()
     }
 
     #[test]

@@ -23,14 +23,35 @@ use crate::{Auth, Identity, Lost, Page, Place, Provider, Spec, Step, Stream, Wat
 #[derive(Debug)]
 pub(crate) struct Gmail;
 
+/// Scopes that may be asked for besides the usual ones.
+const FURTHER_SCOPES: &[&str] = &[
+    "openid",
+    "email",
+    "profile",
+    "https://www.googleapis.com/auth/userinfo.email",
+    "https://www.googleapis.com/auth/userinfo.profile",
+    "https://mail.google.com/",
+    "https://www.googleapis.com/auth/gmail.addons.current.action.compose",
+    "https://www.googleapis.com/auth/gmail.addons.current.message.action",
+    "https://www.googleapis.com/auth/gmail.addons.current.message.metadata",
+    "https://www.googleapis.com/auth/gmail.addons.current.message.readonly",
+    "https://www.googleapis.com/auth/gmail.compose",
+    "https://www.googleapis.com/auth/gmail.insert",
+    "https://www.googleapis.com/auth/gmail.labels",
+    "https://www.googleapis.com/auth/gmail.metadata",
+    "https://www.googleapis.com/auth/gmail.modify",
+    "https://www.googleapis.com/auth/gmail.settings.basic",
+    "https://www.googleapis.com/auth/gmail.settings.sharing",
+];
+
 const SPEC: Spec = Spec {
     id: "gmail",
     name: "Gmail",
     secret: "google",
-    auth: Auth::OAuth(google::oauth(&[
-        "https://www.googleapis.com/auth/gmail.readonly",
-        "https://www.googleapis.com/auth/gmail.send",
-    ])),
+    auth: Auth::OAuth(google::oauth(
+        &["https://www.googleapis.com/auth/gmail.readonly", "https://www.googleapis.com/auth/gmail.send"],
+        FURTHER_SCOPES,
+    )),
     identity: Identity { place: Place::Get("/users/me/profile"), id: "/emailAddress", name: &["/emailAddress"] },
     api: google::api("https://gmail.googleapis.com/gmail/v1", limits::LIMITS),
     // https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions, read 2026-11.
@@ -38,6 +59,7 @@ const SPEC: Spec = Spec {
         issuers: &["https://accounts.google.com", "accounts.google.com"],
         jwks: "https://www.googleapis.com/oauth2/v3/certs",
     })),
+    forms: false,
     retry_header: None,
     streams: &[Stream { name: "messages", incremental: true }],
     // Google asks to renew daily; a watch lives for at most seven days.

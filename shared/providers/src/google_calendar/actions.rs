@@ -69,8 +69,8 @@ mod tests {
 
     use super::*;
 
-    fn wrong(input: &Value) -> Vec<&'static str> {
-        list_events(input, None).unwrap_err().fields.iter().map(|it| it.field).collect()
+    fn wrong(input: &Value) -> Vec<String> {
+        list_events(input, None).unwrap_err().fields.into_iter().map(|it| it.field.into_owned()).collect()
     }
 
     #[test]

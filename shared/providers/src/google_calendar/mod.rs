@@ -24,11 +24,39 @@ use crate::{Auth, Identity, Lost, Page, Place, Provider, Spec, Step, Stream, Wat
 #[derive(Debug)]
 pub(crate) struct GoogleCalendar;
 
+/// Scopes that may be asked for besides the usual one.
+const FURTHER_SCOPES: &[&str] = &[
+    "openid",
+    "email",
+    "profile",
+    "https://www.googleapis.com/auth/userinfo.email",
+    "https://www.googleapis.com/auth/userinfo.profile",
+    "https://www.googleapis.com/auth/calendar",
+    "https://www.googleapis.com/auth/calendar.acls",
+    "https://www.googleapis.com/auth/calendar.acls.readonly",
+    "https://www.googleapis.com/auth/calendar.addons.current.event.read",
+    "https://www.googleapis.com/auth/calendar.addons.current.event.write",
+    "https://www.googleapis.com/auth/calendar.addons.execute",
+    "https://www.googleapis.com/auth/calendar.app.created",
+    "https://www.googleapis.com/auth/calendar.calendarlist",
+    "https://www.googleapis.com/auth/calendar.calendarlist.readonly",
+    "https://www.googleapis.com/auth/calendar.calendars",
+    "https://www.googleapis.com/auth/calendar.calendars.readonly",
+    "https://www.googleapis.com/auth/calendar.events",
+    "https://www.googleapis.com/auth/calendar.events.freebusy",
+    "https://www.googleapis.com/auth/calendar.events.owned",
+    "https://www.googleapis.com/auth/calendar.events.owned.readonly",
+    "https://www.googleapis.com/auth/calendar.events.public.readonly",
+    "https://www.googleapis.com/auth/calendar.events.readonly",
+    "https://www.googleapis.com/auth/calendar.freebusy",
+    "https://www.googleapis.com/auth/calendar.settings.readonly",
+];
+
 const SPEC: Spec = Spec {
     id: "google-calendar",
     name: "Google Calendar",
     secret: "google",
-    auth: Auth::OAuth(google::oauth(&["https://www.googleapis.com/auth/calendar.readonly"])),
+    auth: Auth::OAuth(google::oauth(&["https://www.googleapis.com/auth/calendar.readonly"], FURTHER_SCOPES)),
     // The primary calendar's id is the account's address.
     identity: Identity { place: Place::Get("/calendars/primary"), id: "/id", name: &["/id"] },
     api: google::api("https://www.googleapis.com/calendar/v3", limits::LIMITS),
@@ -42,6 +70,7 @@ const SPEC: Spec = Spec {
             ("x-goog-message-number", "message_number"),
         ],
     })),
+    forms: false,
     retry_header: None,
     streams: &[Stream { name: "events", incremental: true }],
     watching: Some(Watching { stream: "events", life: Duration::from_hours(7 * 24), channels: true }),

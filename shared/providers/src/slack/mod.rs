@@ -7,6 +7,7 @@ mod form;
 mod limits;
 mod normalise;
 mod pages;
+mod scopes;
 
 use std::{borrow::Cow, time::Duration};
 
@@ -39,6 +40,7 @@ const SPEC: Spec = Spec {
         client_auth: ClientAuth::Form,
         // A list that asks for private channels too is refused without groups:read.
         scopes: &["channels:read", "groups:read", "chat:write", "users:read"],
+        further_scopes: scopes::FURTHER,
         allows: &[
             ("channels:read", "see the channels"),
             ("groups:read", "see the private channels that it is in"),
@@ -82,6 +84,8 @@ const SPEC: Spec = Spec {
         content: &[Part::Text("v0:"), Part::Time, Part::Text(":"), Part::Body],
         time: Some(Time::Header("x-slack-request-timestamp")),
     })),
+    // Slash commands and interactivity.
+    forms: true,
     retry_header: Some("x-slack-retry-num"),
     streams: &[Stream { name: "channels", incremental: false }, Stream { name: "users", incremental: false }],
     watching: None,

@@ -61,6 +61,7 @@ const SPEC: Spec = Spec {
         content: &[Part::Time, Part::Text("."), Part::Body],
         time: Some(Time::Entry("t=")),
     })),
+    forms: false,
     retry_header: None,
     streams: &[
         Stream { name: "customers", incremental: true },

@@ -25,6 +25,7 @@ const SPEC: Spec = Spec {
         scope_separator: " ",
         pkce: true,
         // OpenID Connect Core 1.0 §11: offline_access is granted only with consent.
+        further_scopes: &[],
         authorize_params: &[("prompt", "consent")],
         issuer: Some("https://notebook.example"),
         tokens: &[Token { name: "user", at: "", required: true }],
@@ -41,6 +42,7 @@ const SPEC: Spec = Spec {
     identity: Identity { place: Place::Get("/me"), id: "/sub", name: &["/name", "/email"] },
     api: Api { codes: &["/error"], ..Api::new("https://notebook.example") },
     webhook: None,
+    forms: false,
     retry_header: None,
     streams: &[],
     watching: None,
