@@ -4,6 +4,7 @@
 //! *Invariant:* whatever is compared was measured in turns in the same run, so that the machine's noise hits both; and an
 //! answer other than the expected one ends the run, so that no figure is that of a failure.
 
+mod against;
 mod calls;
 mod events;
 mod figures;
@@ -14,7 +15,13 @@ mod tls;
 
 use std::path::Path;
 
-use self::{events::Events, figures::Table, run::Bench, subject::Subject, tls::Tls};
+use self::{
+    events::Events,
+    figures::Table,
+    run::Bench,
+    subject::{SENDER, Subject},
+    tls::Tls,
+};
 use crate::{
     bootstraps::{self, Bootstraps, Profile},
     cli,
@@ -30,14 +37,20 @@ pub async fn run(options: &cli::Bench) -> Result<(), Failed> {
         return Err(Failed("nothing to measure: give --events and --starts at least 1".into()));
     }
     let subjects = Subject::select(&options.functions)?;
-    say("Building release bootstraps …");
     let mut packages: Vec<_> = subjects.iter().map(|subject| subject.package).collect();
     packages.dedup();
     // Measured with what makes calls.
     let with_calls = packages.contains(&"api-proxy");
     packages.extend(with_calls.then_some(calls::CALLER));
     let root = bootstraps::root();
-    let bootstraps = Bootstraps::build(&root, Profile::Release, &packages).await.map_err(Failed::from)?;
+    let bootstraps = match &options.bootstraps {
+        None => built(&root, &packages).await?,
+        Some(folder) => ready_made(folder, &root, &packages).await?,
+    };
+    let before = options.against.as_deref().map(Bootstraps::ready_made).transpose().map_err(Failed::from)?;
+    if let Some(before) = &before {
+        before.check([subject::INGEST].into_iter()).map_err(Failed::from)?;
+    }
     let folder = bootstraps::target_folder().map_err(Failed::from)?.join("local/bench");
     std::fs::create_dir_all(&folder).map_err(|error| unwritable(&folder, &error))?;
 
@@ -59,6 +72,12 @@ pub async fn run(options: &cli::Bench) -> Result<(), Failed> {
     bench.cold(options.starts).await?;
     bench.warm(options.events).await?;
     let mut table = Table::new(bench.figures()?);
+    if let Some(before) = &before {
+        say("Measuring five pairs …");
+        let spec = |bootstraps| Subject::ingest().spec(&cloud.template, bootstraps, &endpoints);
+        let (now, before) = (spec(&bootstraps)?, spec(before)?);
+        table.against = Some(against::measure([&now, &before], &events, &cloud.gateway, &host, options.events).await?);
+    }
     if with_calls {
         table.calls = Some(calls::measure(&cloud.template, &bootstraps, &endpoints, &folder).await?);
     }
@@ -68,6 +87,24 @@ pub async fn run(options: &cli::Bench) -> Result<(), Failed> {
         std::fs::write(file, text).map_err(|error| unwritable(file, &error))?;
     }
     table.verdict()
+}
+
+async fn built(root: &Path, packages: &[&str]) -> Result<Bootstraps, Failed> {
+    say("Building release bootstraps …");
+    Bootstraps::build(root, Profile::Release, packages).await.map_err(Failed::from)
+}
+
+/// The bootstraps of `folder`. What they are compared with is built if it is not there.
+async fn ready_made(folder: &Path, root: &Path, packages: &[&str]) -> Result<Bootstraps, Failed> {
+    let all = Bootstraps::ready_made(folder).map_err(Failed::from)?;
+    let compared = |package: &&str| [SENDER, calls::CALLER].contains(package);
+    all.check(packages.iter().copied().filter(|package| !compared(package))).map_err(Failed::from)?;
+    let absent: Vec<_> = packages.iter().copied().filter(|package| !all.path(package).is_file()).collect();
+    if absent.is_empty() {
+        return Ok(all);
+    }
+    let built = built(root, &absent).await?;
+    Ok(absent.into_iter().fold(all, |all, package| all.with(package, built.path(package))))
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Failed {

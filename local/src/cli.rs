@@ -40,6 +40,13 @@ pub struct Run {
     /// An AWS-compatible endpoint that is already running, instead of the embedded AWS
     #[arg(long, value_name = "URL")]
     pub aws_endpoint: Option<String>,
+    /// Run the bootstraps of FOLDER and build nothing: target/lambda after `cargo lambda build --release`, or
+    /// target/release
+    #[arg(long, value_name = "FOLDER")]
+    pub bootstraps: Option<PathBuf>,
+    /// Run FILE as one function, such as webhook-process=target/debug/webhook-handlers
+    #[arg(long, value_name = "FUNCTION=FILE", value_parser = bootstrap)]
+    pub bootstrap: Vec<(String, PathBuf)>,
 }
 
 /// What else there is.
@@ -103,6 +110,17 @@ pub struct Bench {
     /// Write the figures to FILE
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Measure the bootstraps of FOLDER; only what they are compared with is built, unless FOLDER has it too
+    #[arg(long, value_name = "FOLDER")]
+    pub bootstraps: Option<PathBuf>,
+    /// Hold webhook-ingest against that of FOLDER, an earlier build: five interleaved pairs
+    #[arg(long, value_name = "FOLDER")]
+    pub against: Option<PathBuf>,
+}
+
+/// A function's name and its bootstrap.
+fn bootstrap(text: &str) -> Result<(String, PathBuf), String> {
+    pair(text).map(|(function, file)| (function, file.into()))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

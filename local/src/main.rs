@@ -1,6 +1,6 @@
 //! `cargo local`.
 
-use std::{error::Error, process::ExitCode, time::Duration};
+use std::{error::Error, path::Path, process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 use http::Method;
@@ -60,8 +60,7 @@ async fn run(run: Run) -> Outcome {
 async fn serve(run: &Run, running: &mut Option<Stack>) -> Result<Report, Box<dyn Error>> {
     let root = bootstraps::root();
     Stack::check(&root.join("template.yaml"), &run.parameter_overrides, run.port).await?;
-    say("Building the functions …");
-    let bootstraps = Bootstraps::build(&root, Profile::Dev, &[]).await?;
+    let bootstraps = chosen(run, &root).await?;
     say("Starting the stack of template.yaml …");
     let stack = running.insert(
         Stack::start(Options {
@@ -105,6 +104,21 @@ async fn serve(run: &Run, running: &mut Option<Stack>) -> Result<Report, Box<dyn
         say("Ctrl-C stops everything.");
     }
     Ok(report)
+}
+
+/// The bootstraps that `run` names, or else newly built ones.
+async fn chosen(run: &Run, root: &Path) -> Result<Bootstraps, Box<dyn Error>> {
+    let mut all = match &run.bootstraps {
+        Some(folder) => Bootstraps::ready_made(folder)?,
+        None => {
+            say("Building the functions …");
+            Bootstraps::build(root, Profile::Dev, &[]).await?
+        }
+    };
+    for (function, file) in &run.bootstrap {
+        all = all.with(function, file.canonicalize().map_err(|error| format!("{}: {error}", file.display()))?);
+    }
+    Ok(all)
 }
 
 /// The rewrites of the environment; those for what they cover win over the sandbox's.

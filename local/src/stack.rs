@@ -20,7 +20,7 @@ use tokio::{
 pub use self::cloud::{Cloud, Place};
 use crate::{
     aws::{Clients, Embedded, EmbeddedError, Gateway, Service, clients::POLLER_KEY, provision::ProvisionError},
-    bootstraps::Bootstraps,
+    bootstraps::{Bootstraps, BuildError},
     control::Control,
     front::{Front, RouteError},
     lambda::{AccessKeys, Function, FunctionSpec, Host, background},
@@ -141,6 +141,9 @@ pub enum StackError {
     /// A secret could not be stored or read.
     #[error("a secret: {0}")]
     Secret(String),
+    /// A bootstrap.
+    #[error(transparent)]
+    Bootstrap(#[from] BuildError),
 }
 
 /// Nothing came of waiting.
@@ -192,6 +195,7 @@ impl Stack {
         let Cloud { url: aws_url, template, gateway, clients, embedded, .. } = cloud;
         let mut tasks = vec![cloud.served];
 
+        options.bootstraps.check(template.functions.iter().map(|declared| declared.binary.as_str()))?;
         let host = host(log_dir, cloud.access_keys);
         let function = |declared| Function::new(spec(declared, &options.bootstraps, endpoints(&aws_url)), host.clone());
         let functions: Vec<_> = template.functions.iter().map(function).collect();

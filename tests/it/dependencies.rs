@@ -28,9 +28,12 @@ const FUNCTIONS: [&str; 8] = [
     "webhook-process",
 ];
 
+/// Packages that take a function's place: an application's own bootstrap and a test's.
+const LIKE_FUNCTIONS: [&str; 2] = ["webhook-handlers", "poison"];
+
 #[test]
 fn functions_carry_no_emulator_no_slow_tls_and_no_second_http_stack() {
-    for function in FUNCTIONS {
+    for function in FUNCTIONS.iter().chain(&LIKE_FUNCTIONS) {
         let tree = tree(function);
         for forbidden in [
             "dynoxide",
@@ -44,6 +47,16 @@ fn functions_carry_no_emulator_no_slow_tls_and_no_second_http_stack() {
             "aws-config ",
         ] {
             assert_eq!(has(&tree, forbidden), None, "{function}");
+        }
+    }
+}
+
+#[test]
+fn no_function_depends_on_what_takes_its_place() {
+    for function in FUNCTIONS {
+        let tree = tree(function);
+        for other in LIKE_FUNCTIONS {
+            assert_eq!(has(&tree, &format!("{other} ")), None, "{function}");
         }
     }
 }

@@ -45,10 +45,29 @@ pub const FAST: &[(&str, &str)] = &[
 
 static BOOTSTRAPS: OnceCell<Bootstraps> = OnceCell::const_new();
 
-/// The functions, built once per test binary.
+/// The functions: those of the folder that `TEST_BOOTSTRAPS` names (target/lambda, the bootstraps as deployed), or else
+/// built for debugging, once per test binary.
 pub async fn bootstraps() -> Bootstraps {
-    let build = async || Bootstraps::build(&bootstraps::root(), Profile::Dev, &[]).await.expect("the functions build");
-    BOOTSTRAPS.get_or_init(build).await.clone()
+    let make = async || match ready_made() {
+        Some(folder) => {
+            Bootstraps::ready_made(&bootstraps::root().join(folder)).expect("TEST_BOOTSTRAPS names a folder")
+        }
+        None => Bootstraps::build(&bootstraps::root(), Profile::Dev, &[]).await.expect("the functions build"),
+    };
+    BOOTSTRAPS.get_or_init(make).await.clone()
+}
+
+/// The functions, but `webhook-process` is this bootstrap: one with handlers.
+pub async fn bootstraps_with(process: &str) -> Bootstraps {
+    let all = bootstraps().await;
+    let path = all.path(process);
+    assert!(path.is_file(), "{} is missing", path.display());
+    all.with("webhook-process", path)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the caller of the tests chooses")]
+fn ready_made() -> Option<std::ffi::OsString> {
+    std::env::var_os("TEST_BOOTSTRAPS")
 }
 
 /// A folder of this test's own under the target folder.
@@ -90,8 +109,13 @@ impl Running {
 
 /// A stack with these parameters, and an integration of [`LOCAL_ACCOUNT`].
 pub async fn stack(overrides: &[(&str, &str)]) -> Running {
+    stack_with(bootstraps().await, overrides).await
+}
+
+/// The same on these bootstraps.
+pub async fn stack_with(bootstraps: Bootstraps, overrides: &[(&str, &str)]) -> Running {
     let overrides = overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let stack = stack_of(Options { overrides, ..options().await }).await;
+    let stack = stack_of(Options { overrides, bootstraps, ..options().await }).await;
     let aws = Aws::at(&stack.aws_url, REGION, DEVELOPER_KEY, Patience::QUEUE);
     let integrations = Integrations::new(&aws, stack.table("integrations"));
     integrations.put(&integration("user-1"), Timestamp::UNIX_EPOCH).await.expect("the integration is stored");
@@ -234,6 +258,19 @@ pub fn depth(stack: &Stack, queue: &str) -> usize {
     let depth =
         depths.iter().find(|depth| depth.name == format!("{}-{queue}", stack.prefix())).expect("the queue exists");
     depth.visible + depth.in_flight + depth.delayed
+}
+
+/// The reasons of the messages in a dead-letter queue, by its queue's name without prefix; at most ten. Takes them.
+pub async fn dead_letters(stack: &Stack, queue: &str) -> Vec<String> {
+    let sqs = &stack.embedded.as_ref().expect("tests use the embedded AWS").sqs;
+    let url = sqs.queue_url(&format!("{}-{queue}-dead", stack.prefix()));
+    let call = stack.clients.sqs.receive_message().queue_url(url).max_number_of_messages(10);
+    let received = call.message_attribute_names("Reason").send().await.expect("SQS answers").messages;
+    let reason = |message: aws_sdk_sqs::types::Message| {
+        let attributes = message.message_attributes.unwrap_or_default();
+        attributes.get("Reason").and_then(|reason| reason.string_value()).unwrap_or_default().to_owned()
+    };
+    received.unwrap_or_default().into_iter().map(reason).collect()
 }
 
 /// The details of the events on the bus.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{ClaimState, Disposition, IdempotencyRecord, Verdict};
 use platform::{AwsError, bus::PublishError, claims::ClaimError, queue::Attempt, records::UpsertError};
 
-use crate::handlers::HandlerError;
+use crate::handlers::{CallError, HandlerError};
 
 /// Why an attempt at a claimed event failed.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +23,8 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Unpublishable(PublishError),
     /// The application's handler failed.
-    #[error("handler: {0}")]
-    Handler(#[from] HandlerError),
+    #[error(transparent)]
+    Handler(#[from] CallError),
     /// The same event id came with another payload before. The first is kept.
     #[error("another payload came under the same event id before; the first is kept")]
     Forked,
@@ -63,10 +63,12 @@ impl Failure {
         match self {
             Self::Superseded => None,
             // When forked, the first payload's own message decides the event.
-            Self::Aws(_) | Self::Handler(HandlerError::Transient(_)) | Self::Forked => Some(ClaimState::Retry),
-            Self::Handler(HandlerError::Permanent(_)) | Self::TooLarge(_) | Self::Unpublishable(_) => {
-                Some(ClaimState::Dead)
+            Self::Aws(_) | Self::Handler(CallError::Failed(HandlerError::Transient(_))) | Self::Forked => {
+                Some(ClaimState::Retry)
             }
+            Self::Handler(CallError::Failed(HandlerError::Permanent(_)) | CallError::Panicked)
+            | Self::TooLarge(_)
+            | Self::Unpublishable(_) => Some(ClaimState::Dead),
         }
     }
 
@@ -77,7 +79,8 @@ impl Failure {
             Self::Aws(_) => "aws",
             Self::TooLarge(_) => "too_large",
             Self::Unpublishable(_) => "unpublishable",
-            Self::Handler(_) => "handler",
+            Self::Handler(CallError::Failed(_)) => "handler",
+            Self::Handler(CallError::Panicked) => "handler_panicked",
             Self::Forked => "forked",
         }
     }
@@ -85,11 +88,12 @@ impl Failure {
     pub(crate) fn disposition(&self, attempt: &Attempt) -> Disposition {
         match self {
             // Whoever has the claim now finishes; if they die, this message must still be there.
-            Self::Superseded | Self::Handler(HandlerError::Transient(_)) => attempt.retry(),
+            Self::Superseded | Self::Handler(CallError::Failed(HandlerError::Transient(_))) => attempt.retry(),
             Self::Aws(_) => attempt.defer(),
-            Self::Handler(HandlerError::Permanent(_)) | Self::TooLarge(_) | Self::Unpublishable(_) | Self::Forked => {
-                Disposition::DeadLetter(self.to_string())
-            }
+            Self::Handler(CallError::Failed(HandlerError::Permanent(_)) | CallError::Panicked)
+            | Self::TooLarge(_)
+            | Self::Unpublishable(_)
+            | Self::Forked => Disposition::DeadLetter(self.to_string()),
         }
     }
 }

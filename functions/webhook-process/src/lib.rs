@@ -33,9 +33,11 @@ use providers::{Registry, Spec};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+pub use self::handlers::{EventHandler, HandlerError, HandlerFuture, HandlerInput, HandlersError};
 use self::{
     accounts::Accounts,
     failure::{Failure, failed, lost},
+    handlers::Handlers,
     scope::Scope,
 };
 
@@ -79,6 +81,7 @@ impl Config {
 #[derive(Debug)]
 pub struct Process {
     registry: Registry,
+    handlers: Handlers,
     consumer: Consumer,
     claims: Claims,
     integrations: Integrations,
@@ -93,12 +96,18 @@ pub struct Process {
 }
 
 impl Process {
-    /// Makes the clients.
-    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Self {
+    /// Makes the clients, and checks the application's table of `handlers`; the product's own is empty.
+    pub fn new(
+        aws: &Aws,
+        config: &Config,
+        registry: Registry,
+        handlers: impl IntoIterator<Item = EventHandler>,
+    ) -> Result<Self, HandlersError> {
         let dead_letters = Queue::new(aws, &config.dead_letter_queue_url);
         let bus = Bus::new(aws, &config.event_bus);
-        Self {
+        Ok(Self {
             registry,
+            handlers: Handlers::new(registry, handlers)?,
             consumer: Consumer::new(Queue::new(aws, &config.queue_url), dead_letters, CONCURRENCY),
             claims: Claims::new(aws, &config.idempotency_table, config.claim_lease),
             integrations: Integrations::new(aws, &config.integrations_table),
@@ -110,7 +119,7 @@ impl Process {
             tally: Tally::default(),
             stack: config.stack.clone(),
             syncs: SyncQueue::new(aws, &config.syncs_queue_url),
-        }
+        })
     }
 
     /// Handles a batch.
@@ -156,7 +165,8 @@ impl Process {
             }
         }
         drop(lane);
-        let mut handled = pin!(handlers::handle(provider, event, &integrations));
+        let input = HandlerInput { provider, event, integrations: &integrations };
+        let mut handled = pin!(self.handlers.call(input));
         match poll!(&mut handled) {
             Poll::Ready(outcome) => outcome?,
             Poll::Pending => {

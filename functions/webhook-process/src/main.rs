@@ -7,6 +7,6 @@ use webhook_process::{Config, Process};
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let config = config::load(Config::read)?;
-    let function = Process::new(&Aws::from_env(Patience::QUEUE)?, &config, providers::REGISTRY);
+    let function = Process::new(&Aws::from_env(Patience::QUEUE)?, &config, providers::REGISTRY, [])?;
     lambda_runtime::run(lambda_runtime::service_fn(|event| function.handle(event))).await
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use super::{
+    against::Against,
     calls::Calls,
     subject::{INGEST, SENDER, Subject},
 };
@@ -61,6 +62,8 @@ pub(super) struct Table {
     bars: Vec<Bar>,
     /// A call beside a bare one, if it was measured.
     pub(super) calls: Option<Calls>,
+    /// `webhook-ingest` beside an earlier build, if it was measured.
+    pub(super) against: Option<Against>,
 }
 
 /// One subject's figures. What is warm is per event, so that a batch of ten counts as ten.
@@ -109,7 +112,7 @@ impl Table {
             };
             BARS.map(bar).into()
         });
-        Self { bars: bars.unwrap_or_default(), rows, calls: None }
+        Self { bars: bars.unwrap_or_default(), rows, calls: None, against: None }
     }
 
     /// For people.
@@ -157,13 +160,16 @@ impl Table {
             lines.extend(self.bars.iter().map(Bar::line));
         }
         lines.extend(self.calls.iter().map(Calls::line));
+        lines.extend(self.against.iter().map(Against::line));
         lines
     }
 
     /// Fails if a bar is missed.
     pub(super) fn verdict(&self) -> Result<(), Failed> {
         let missed = self.bars.iter().filter(|bar| !bar.holds).map(|bar| bar.what);
-        let missed: Vec<_> = missed.chain(self.calls.filter(|calls| !calls.holds()).map(|_| "a call")).collect();
+        let missed = missed.chain(self.calls.filter(|calls| !calls.holds()).map(|_| "a call"));
+        let slower = self.against.as_ref().filter(|against| !against.holds());
+        let missed: Vec<_> = missed.chain(slower.map(|_| "warm CPU against the earlier build")).collect();
         match missed[..] {
             [] => Ok(()),
             _ => Err(Failed(format!("more than the bar allows: {}", missed.join(", ")))),
@@ -186,7 +192,7 @@ impl Row {
             init_cpu_ms: spread(&raw.init, |cost| cost.cpu),
             first_cpu_ms: spread(&raw.first, |cost| cost.cpu),
             warm_cpu_us: total(|cost| cost.cpu) / events,
-            warm_cpu_us_slices: Spread::of(raw.warm.iter().map(|slice| us(slice.cost.cpu) / f64::from(slice.events))),
+            warm_cpu_us_slices: slices(raw),
             init_wall_ms: spread(&raw.init, |cost| cost.wall),
             first_wall_ms: spread(&raw.first, |cost| cost.wall),
             warm_wall_us: total(|cost| cost.wall) / events,
@@ -203,6 +209,15 @@ impl Row {
         let event = list(self.calls_per_event.iter().map(|(call, count)| format!("{count:.1} {call}")).collect());
         format!("{} calls AWS: at init {init}; per event {event}", self.name)
     }
+}
+
+/// CPU of a warm event, in microseconds: the median of the slices, which a disturbance of some does not move.
+pub(super) fn warm_cpu_us(measured: &Measured) -> f64 {
+    slices(measured).median
+}
+
+fn slices(measured: &Measured) -> Spread {
+    Spread::of(measured.warm.iter().map(|slice| us(slice.cost.cpu) / f64::from(slice.events)))
 }
 
 impl Spread {

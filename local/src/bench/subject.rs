@@ -50,10 +50,13 @@ enum Expected {
     Anything,
 }
 
+const INGESTING: Subject =
+    Subject { name: INGEST, package: INGEST, event: Event::Webhook, expected: Expected::Accepted };
+
 /// All of them, the floor first.
 const ALL: &[Subject] = &[
     Subject { name: SENDER, package: SENDER, event: Event::Webhook, expected: Expected::Accepted },
-    Subject { name: INGEST, package: INGEST, event: Event::Webhook, expected: Expected::Accepted },
+    INGESTING,
     subject("webhook-process", Event::Messages(1), Expected::AllDone),
     Subject { name: "webhook-process ×10", ..subject("webhook-process", Event::Messages(10), Expected::AllDone) },
     subject("oauth-callback", Event::Request("http-connect"), Expected::Answered),
@@ -82,6 +85,11 @@ impl Subject {
             functions.is_empty() || subject.package == SENDER || functions.iter().any(|name| name == subject.package)
         };
         Ok(ALL.iter().filter(named).collect())
+    }
+
+    /// `webhook-ingest`.
+    pub(super) fn ingest() -> &'static Self {
+        &INGESTING
     }
 
     /// How its bootstrap is started. `endpoints` lead it to AWS.

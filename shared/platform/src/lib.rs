@@ -2,6 +2,12 @@
 //!
 //! *Invariant:* SDK types never leave it; callers see domain types and [`AwsError`].
 
+#[cfg(panic = "abort")]
+compile_error!(
+    "a panic must unwind: with panic = \"abort\" one message that panics ends its whole batch. \
+     Set panic = \"unwind\" in [profile.release] of the workspace's Cargo.toml; cargo-lambda adds \"abort\" where it is not set."
+);
+
 pub mod access;
 pub mod aws;
 pub mod bus;

@@ -27,9 +27,15 @@ const OURS: [&str; 11] = [
 
 /// Starts logging to standard output. Call once, first.
 pub fn init() {
+    init_with(&[]);
+}
+
+/// The same, and the lines of `crates` follow the configured level too: the application's own, such as `module_path!()`.
+pub fn init_with(crates: &[&'static str]) {
     let level = crate::config::ambient("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok());
     let level: LevelFilter = level.unwrap_or(LevelFilter::INFO);
-    let targets = Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(OURS.map(|it| (it, level)));
+    let ours = OURS.iter().chain(crates).map(|name| (*name, level));
+    let targets = Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(ours);
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(true).with_target(false);
     tracing_subscriber::registry().with(lines.with_filter(targets)).init();
 }

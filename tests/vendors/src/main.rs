@@ -24,7 +24,7 @@ async fn main() -> Result<(), Error> {
         }
         name if name.ends_with("-webhook-process") => {
             let config = config::load(webhook_process::Config::read)?;
-            let function = webhook_process::Process::new(&Aws::from_env(Patience::QUEUE)?, &config, registry());
+            let function = webhook_process::Process::new(&Aws::from_env(Patience::QUEUE)?, &config, registry(), [])?;
             run(service_fn(|event| function.handle(event))).await
         }
         name => Err(format!("{name} takes no webhooks").into()),
