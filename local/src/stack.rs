@@ -41,6 +41,9 @@ const ENVIRONMENTS: usize = 64;
 /// What a function's role needs on the queue of a mapping.
 const MAPPING_ACTIONS: [&str; 3] = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
 
+/// How long [`Stack::until`] waits at most for a call before it looks again.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// How to start.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -298,7 +301,8 @@ impl Stack {
         platform::session::mint(&self.session_key, user_id, role, crate::lambda::now() + life)
     }
 
-    /// Waits for what `check` looks for. It looks again whenever a function or a poller had an answer from AWS.
+    /// Waits for what `check` looks for. It looks again whenever a function or a poller had an answer from AWS, and every
+    /// [`LOOK`] for what comes without a call: a line of a log, the end of a process.
     pub async fn until<T>(&self, limit: Duration, mut check: impl AsyncFnMut() -> Option<T>) -> Result<T, Waited> {
         let mut activity = self.gateway.activity();
         let found = async {
@@ -307,7 +311,9 @@ impl Stack {
                 if let Some(found) = check().await {
                     return Some(found);
                 }
-                activity.changed().await.ok()?;
+                if let Ok(ended) = timeout(LOOK, activity.changed()).await {
+                    ended.ok()?;
+                }
             }
         };
         timeout(limit, found).await.ok().flatten().ok_or(Waited(limit))

@@ -77,7 +77,7 @@ async fn a_tenant_at_its_limit_slows_no_other() {
     let retry_at: Timestamp = body["error"]["retry_at"].as_str().unwrap().parse().unwrap();
     let wait = retry_at.duration_since(platform::clock::now()).as_secs();
     assert!((50..=62).contains(&wait), "{wait} s");
-    assert!(start.elapsed() < Duration::from_secs(2), "it was told at once");
+    assert!(start.elapsed() < Duration::from_secs(5), "it was told at once");
     assert_eq!(ada.calls("slack", "/api/auth.test").await, seen, "Slack was not called");
     // Another method of the same tenant, and another tenant.
     assert_eq!(call(&ada, "/proxy/slack/conversations.info?channel=C0GENERAL01").await.0, 200);

@@ -104,7 +104,7 @@ async fn a_sync_that_is_asked_for_while_one_runs_joins_it() {
     let ada = Guest::new(&stack, "ada").await;
     let id = ada.connect_and_sync(CALENDAR).await;
     let completed = ada.look.announced("sync.completed", &id).unwrap();
-    ada.fault(CALENDAR, "calendarList", 1, json!({ "hang_ms": 6000 })).await;
+    ada.fault(CALENDAR, "calendarList", 1, json!({ "hang_ms": 8500 })).await;
     let path = format!("/integrations/{CALENDAR}/sync");
     let lists = ada.calls(CALENDAR, "/calendarList").await;
     let ask = async || ada.api(Method::POST, &path, &json!({ "type": "full" })).await;
@@ -155,6 +155,30 @@ async fn what_a_sync_still_writes_after_a_disconnect_does_not_stay() {
     assert_eq!(here(&ada, &id).await, BTreeSet::new(), "records of a disconnected integration");
     assert_eq!(ada.holdings().await, (1, 0));
     assert_eq!(ada.status(CALENDAR).await["state"], "disconnected");
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_is_asked_for_while_old_records_are_erased_runs_after_that() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    let id = ada.connect_and_sync(CALENDAR).await;
+    for (what, effect) in [("slow", Effect::Delay(1800)), ("killed", Effect::KillBefore)] {
+        let strike =
+            Fault { function: Some("sync-worker".into()), operation: Some("DeleteItem".into()), ..Fault::new(effect) };
+        stack.gateway.faults.arm(vec![strike]);
+        let (status, body) = ada.api(Method::POST, &format!("/integrations/{CALENDAR}/disconnect"), &json!({})).await;
+        assert_eq!(status, 200, "{body}");
+        stack.until(PATIENCE, async || (stack.gateway.faults.armed()[0].seen >= 1).then_some(())).await.unwrap();
+        ada.connect(CALENDAR).await;
+        if effect == Effect::KillBefore {
+            // The message of the erasure that was killed comes back, and finds that there is nothing to erase any more.
+            stack.embedded.as_ref().unwrap().sqs.advance(std::time::Duration::from_hours(1));
+        }
+        ada.settled("syncs").await;
+        assert_eq!(here(&ada, &id).await, there(&ada).await, "the erasure was {what}");
+        assert!(ada.status(CALENDAR).await["streams"][0]["last_full_sync"].is_string(), "the erasure was {what}");
+    }
     stack.shutdown().await;
 }
 

@@ -90,16 +90,16 @@ async fn send(dispatch: &Dispatch, request: &Request) -> Result<(), Failure> {
 
 #[tokio::test]
 async fn a_connection_that_died_while_the_sandbox_was_frozen_costs_next_to_nothing() {
-    let ground = Ground::start().await;
     for later in [Later::Closed, Later::Cut] {
+        let ground = Ground::start().await;
         let (url, requests) = provider(later).await;
         let dispatch = dispatch(&ground, &url);
         let get = Request::get("x", "https://provider.example/x");
         send(&dispatch, &get).await.unwrap();
-        let began = Instant::now();
         send(&dispatch, &get).await.unwrap();
-        let took = began.elapsed();
-        assert!(took < Duration::from_millis(50), "{took:?}");
+        dispatch.health.flush("intertie", clock::now()).await;
+        let health = dispatch.health.of(CALLEE.id, clock::now()).await.unwrap();
+        assert_eq!((health.calls, health.failures), (2, 0), "replaced at once: no failure, and no pause after it");
         let expected = if matches!(later, Later::Cut) { 3 } else { 2 };
         assert_eq!(requests.load(Ordering::SeqCst), expected);
     }
@@ -142,5 +142,6 @@ async fn a_dead_call_ends_with_its_deadline() {
     };
     let Failed(failure, _) = dispatch.send(call).await.unwrap_err();
     assert_eq!(failure, Failure::Down(None));
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    // Without a deadline, one attempt takes ten seconds.
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }

@@ -31,7 +31,8 @@ impl Handler for Obedient {
                 self.applied.lock().unwrap().push(order.id);
                 Disposition::Done
             }
-            "panic" => panic!("as ordered"),
+            // Without the panic hook: printing a backtrace takes a time that would be the other messages' as well.
+            "panic" => std::panic::resume_unwind(Box::new("as ordered")),
             "hang" => std::future::pending().await,
             "retry" => Disposition::Retry(Duration::from_secs(7)),
             "defer" => Disposition::Defer(Duration::from_secs(7)),
@@ -116,6 +117,8 @@ fn order(id: u32, what: &str) -> String {
 }
 
 const PLENTY: Duration = Duration::from_secs(30);
+/// A hang lasts as long as this, less a second: long enough that a busy machine begins all messages of a batch before.
+const ENOUGH: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn one_poison_message_in_ten_is_dead_lettered_with_its_reason_and_nine_are_applied() {
@@ -141,9 +144,11 @@ async fn a_panic_and_a_hang_fail_alone_and_come_back() {
         bench.send(&order(id, what)).await;
     }
     let handler = Obedient::default();
-    assert_eq!(bench.round(&handler, Duration::from_millis(1500)).await, (4, 2));
+    assert_eq!(bench.round(&handler, ENOUGH).await, (4, 2));
     assert_eq!(*handler.applied.lock().unwrap(), [1, 4]);
-    assert_eq!(bench.depth("webhooks"), (0, 2, 0));
+    // The panic's may be back already: it waits for its backoff only, a second or two.
+    let (visible, in_flight, delayed) = bench.depth("webhooks");
+    assert_eq!((visible + in_flight, delayed), (2, 0));
 }
 
 #[tokio::test]

@@ -71,9 +71,9 @@ async fn whoever_lost_the_lease_writes_nothing_any_more() {
         syncs.abandon(old).await.unwrap();
     }
     assert!(busy(&syncs, "three", later(63)).await.is_some(), "a late holder gave a new one's lease back");
-    assert_eq!(syncs.break_lease(ID).await.unwrap(), Some(later(62 + 60)), "until when it was held");
+    assert_eq!(syncs.break_lease(ID, later(63)).await.unwrap(), Some(later(62 + 60)), "until when it was held");
     assert!(lost(syncs.save(&current, "events", &state(json!("old")), later(64)).await), "after a disconnect");
-    assert_eq!(syncs.break_lease(ID).await.unwrap(), None);
+    assert_eq!(syncs.break_lease(ID, later(64)).await.unwrap(), None);
     let overview = syncs.overview(ID, later(64)).await.unwrap();
     assert_eq!(overview.streams["events"], state(json!("new")));
     assert!(overview.watches.is_empty() && !overview.in_progress);
@@ -119,7 +119,7 @@ async fn what_is_erased_leaves_the_fence_that_keeps_a_late_writer_out() {
     syncs.log(ID, &entry).await.unwrap();
     let overview = syncs.overview(ID, later(2)).await.unwrap();
     assert_eq!((overview.streams.len(), overview.watches.len(), overview.last.map(|it| it.changes)), (1, 1, Some(1)));
-    syncs.break_lease(ID).await.unwrap();
+    syncs.break_lease(ID, later(2)).await.unwrap();
     syncs.erase(ID).await.unwrap();
     assert!(matches!(syncs.save(&lease, "events", &state(json!(2)), later(3)).await, Err(LeaseError::Lost)));
     let overview = syncs.overview(ID, later(3)).await.unwrap();

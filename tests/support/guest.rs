@@ -130,11 +130,12 @@ impl<'s> Guest<'s> {
         let sqs = &self.stack.embedded.as_ref().expect("tests use the embedded AWS").sqs;
         let name = format!("{}-{queue}", self.stack.prefix());
         let empty = async || {
-            let depths = sqs.depths();
-            let it = depths.iter().find(|depth| depth.name == name).expect("the queue exists");
-            // What is for later only is for now.
-            if it.visible + it.in_flight == 0 && it.delayed > 0 {
+            let depth = || sqs.depths().into_iter().find(|depth| depth.name == name).expect("the queue exists");
+            let mut it = depth();
+            // What is for later only is for now: until a poller can have it, nothing would wake this up again.
+            while it.visible + it.in_flight == 0 && it.delayed > 0 {
                 sqs.advance(Duration::from_mins(2));
+                it = depth();
             }
             (it.visible + it.in_flight + it.delayed == 0).then_some(())
         };

@@ -97,7 +97,7 @@ impl OauthCallback {
         let ended = self.access.integrations.end(key, State::Disconnected, None, now).await?;
         let (credentials, unreadable) = self.access.calls.tokens.credentials.all(&id, now).await?;
         let watches = self.syncs.overview(&id, now).await?.watches;
-        let busy_until = self.syncs.break_lease(&id).await?;
+        let busy_until = self.syncs.break_lease(&id, now).await?;
         // Whoever dies here leaves the tokens for the next attempt to give back. A provider that does not answer keeps them no
         // longer than this.
         self.stop_watches(provider, key, &credentials, &watches).await;
@@ -145,7 +145,7 @@ impl OauthCallback {
     pub(crate) async fn forget(&self, integration: &Integration) -> Result<(), AwsError> {
         let now = clock::now();
         self.access.integrations.end(&integration.key, State::Disconnected, None, now).await?;
-        let busy_until = self.syncs.break_lease(&integration.key.id()).await?;
+        let busy_until = self.syncs.break_lease(&integration.key.id(), now).await?;
         self.clear(&integration.key, Then::Forget, busy_until, now).await
     }
 

@@ -144,6 +144,12 @@ impl Work<'_> {
     }
 }
 
+/// Later again, when the lease that another message holds is free: at its end if the holder died, and mostly long before.
+fn in_turn(until: Timestamp, attempt: &Attempt) -> Disposition {
+    let left = Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default();
+    Disposition::Defer(left.min(backoff(attempt.hops + 1, &attempt.message_id)))
+}
+
 /// Whether what is left goes to another invocation.
 fn is_over(attempt: &Attempt) -> bool {
     let margin = MARGIN.min(attempt.deadline.duration_since(attempt.at) / 4);
@@ -196,7 +202,8 @@ impl SyncWorker {
         self.work(&work, message.r#type, attempt).await
     }
 
-    /// Somebody else syncs this integration: they are told to run again if what they read may be too old.
+    /// Another message holds the lease. A running sync is told to run again if what it reads may be too old; an erasure is
+    /// waited for, because what it deletes must be read again after it.
     async fn busy(
         &self,
         id: &str,
@@ -210,9 +217,11 @@ impl SyncWorker {
             SyncType::Incremental => message.r#type == SyncType::Incremental,
             SyncType::Watches | SyncType::Erase | SyncType::Forget => false,
         };
-        let wait = Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default();
+        if matches!(running, SyncType::Erase | SyncType::Forget) {
+            return Ok(in_turn(until, attempt));
+        }
         match (message.r#type, message.cause) {
-            (SyncType::Erase | SyncType::Forget | SyncType::Watches, _) => Ok(Disposition::Defer(wait)),
+            (SyncType::Erase | SyncType::Forget | SyncType::Watches, _) => Ok(in_turn(until, attempt)),
             (SyncType::Full | SyncType::Incremental, Cause::Asked) if covers => Ok(Disposition::Done),
             (kind @ (SyncType::Full | SyncType::Incremental), _) => {
                 let told = self.syncs.run_again(id, kind, clock::now()).await?;
@@ -337,15 +346,13 @@ impl SyncWorker {
         // Connected again since: what is there now is another grant's.
         if found.as_ref().is_some_and(|it| it.state == State::Connected || it.connected_at > message.asked_at) {
             tracing::info!(integration.id = id, "nothing to erase");
+            // An earlier attempt may have died under its lease, and the new grant's sync waits for that.
+            self.syncs.give_up(&id, &attempt.message_id).await?;
             return Ok(Disposition::Done);
         }
         let lease = match self.syncs.lease(&id, &attempt.message_id, message.r#type, attempt.at).await? {
             Leasing::Won(lease) => lease,
-            Leasing::Busy(_, until) => {
-                return Ok(Disposition::Defer(
-                    Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default(),
-                ));
-            }
+            Leasing::Busy(_, until) => return Ok(in_turn(until, attempt)),
         };
         let done = self.records.erase(&id, || is_over(attempt)).await?;
         self.syncs.erase(&id).await?;
@@ -353,12 +360,8 @@ impl SyncWorker {
             // Last: as long as it is there, somebody can ask again for the rest.
             self.access.integrations.forget(&key).await?;
         }
-        // What is left of one that is gone, the fence, goes by itself.
-        if done && (found.is_none() || message.r#type == SyncType::Forget) {
-            self.syncs.forget(&lease, clock::now()).await?;
-        } else {
-            self.syncs.abandon(&lease).await?;
-        }
+        // The fence stays, and expires by itself.
+        self.syncs.abandon(&lease).await?;
         tracing::info!(integration.id = id, ?message.r#type, done, "erased");
         Ok(if done { Disposition::Done } else { attempt.defer() })
     }

@@ -51,14 +51,14 @@ async fn beyond_its_concurrency_a_function_is_throttled() {
 
 #[tokio::test]
 async fn a_timeout_kills_the_environment() {
-    let stage = Stage::with(|spec| spec.timeout = Duration::from_secs(1));
+    let stage = Stage::with(|spec| spec.timeout = Duration::from_secs(3));
     let pid = stage.describe().await.pid;
     let error = stage.hold().await.outcome().await.err().unwrap();
-    assert_eq!(error.to_string(), "Task timed out after 1.00 seconds");
+    assert_eq!(error.to_string(), "Task timed out after 3.00 seconds");
     assert!(gone(pid));
     assert_eq!(stage.function.environments(), 0);
     assert!(stage.log().contains("holding\n"), "what it printed is kept");
-    assert!(stage.log().contains("Task timed out after 1.00 seconds"));
+    assert!(stage.log().contains("Task timed out after 3.00 seconds"));
 }
 
 #[tokio::test]

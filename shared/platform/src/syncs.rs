@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::{
         transact_write_items::TransactWriteItemsError,
         update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     },
-    types::{Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
+    types::{AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
 use domain::{message::SyncType, stream::StreamState};
 use jiff::{SignedDuration, Timestamp};
@@ -23,8 +23,8 @@ use crate::{
     item::{Item, conditional, malformed, n, number, s, text},
 };
 
-/// How long log entries are kept.
-const LOG_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How long log entries are kept, and the fence of an integration that was ended: long after its last writer.
+const RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 const LEASE: &str = "lease";
 const STREAM: &str = "stream#";
 const WATCH: &str = "watch#";
@@ -107,6 +107,8 @@ impl Syncs {
 
     /// Leases an integration for the message `holder`. The same message takes its own lease over: it comes again only when
     /// its earlier attempt is dead or given up.
+    ///
+    /// What an erasure leases expires by itself: the integration may be gone, and with it all that could delete the item.
     pub async fn lease(
         &self,
         integration_id: &str,
@@ -114,12 +116,16 @@ impl Syncs {
         kind: SyncType,
         now: Timestamp,
     ) -> Result<Leasing, AwsError> {
+        let expires_at = match kind {
+            SyncType::Erase | SyncType::Forget => Some(expiry(now)),
+            SyncType::Full | SyncType::Incremental | SyncType::Watches => None,
+        };
+        let and = if expires_at.is_some() { ", expires_at = :expires_at" } else { " REMOVE expires_at" };
         let call = self
             .update(integration_id, LEASE)
-            .update_expression(
-                "SET fence = if_not_exists(fence, :zero) + :one, lease_until = :until, holder = :holder, #type = :type \
-                 REMOVE expires_at",
-            )
+            .update_expression(format!(
+                "SET fence = if_not_exists(fence, :zero) + :one, lease_until = :until, holder = :holder, #type = :type{and}"
+            ))
             .condition_expression("attribute_not_exists(lease_until) OR lease_until <= :now OR holder = :holder")
             .expression_attribute_names("#type", "type")
             .expression_attribute_values(":zero", n(0))
@@ -130,6 +136,10 @@ impl Syncs {
             .expression_attribute_values(":type", s(json(&kind)?))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let call = match expires_at {
+            Some(expires_at) => call.expression_attribute_values(":expires_at", expires_at),
+            None => call,
+        };
         match call.send().await {
             Ok(output) => {
                 let item = output.attributes().ok_or_else(|| malformed("fence"))?;
@@ -217,17 +227,20 @@ impl Syncs {
         conditional(call).await.map(|_| ())
     }
 
-    /// Takes the lease from whoever holds it: what they still write about their run is refused. Until when they had it, for
-    /// they may be in the middle of a page.
-    pub async fn break_lease(&self, integration_id: &str) -> Result<Option<Timestamp>, AwsError> {
+    /// Takes the lease of an integration that is being ended from its holder: what the holder still writes about its run is
+    /// refused. Until when it was held, for the holder may be in the middle of a page. The item, which has the fence, expires
+    /// by itself unless a sync leases the integration again.
+    pub async fn break_lease(&self, integration_id: &str, now: Timestamp) -> Result<Option<Timestamp>, AwsError> {
         let call = self
             .update(integration_id, LEASE)
             .update_expression(
-                "SET fence = if_not_exists(fence, :zero) + :one REMOVE lease_until, holder, #type, again",
+                "SET fence = if_not_exists(fence, :zero) + :one, expires_at = :expires_at \
+                 REMOVE lease_until, holder, #type, again",
             )
             .expression_attribute_names("#type", "type")
             .expression_attribute_values(":zero", n(0))
             .expression_attribute_values(":one", n(1))
+            .expression_attribute_values(":expires_at", expiry(now))
             .return_values(ReturnValue::AllOld);
         let output = call.send().await.map_err(|error| AwsError::new("dynamodb:UpdateItem", &error))?;
         Ok(output.attributes().and_then(|item| millis(item, "lease_until").ok()))
@@ -265,7 +278,7 @@ impl Syncs {
             .item("integration_id", s(integration_id))
             .item("item", s(item))
             .item("state", s(json(entry)?))
-            .item("expires_at", n((entry.finished_at + LOG_RETENTION).as_second()));
+            .item("expires_at", expiry(entry.finished_at));
         call.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", &error))?;
         Ok(())
     }
@@ -302,18 +315,6 @@ impl Syncs {
             call.send().await.map_err(|error| AwsError::new("dynamodb:DeleteItem", &error))?;
         }
         Ok(())
-    }
-
-    /// Gives the lease of an integration that is gone back, and lets what is left of it, the fence, expire.
-    pub async fn forget(&self, lease: &Lease, now: Timestamp) -> Result<(), AwsError> {
-        let call = self
-            .update(&lease.integration_id, LEASE)
-            .update_expression("SET expires_at = :expires_at REMOVE lease_until, holder, #type, again")
-            .condition_expression("fence = :fence")
-            .expression_attribute_names("#type", "type")
-            .expression_attribute_values(":expires_at", n((now + LOG_RETENTION).as_second()))
-            .expression_attribute_values(":fence", n(lease.fence));
-        conditional(call).await.map(|_| ())
     }
 
     /// The items between two names.
@@ -377,6 +378,11 @@ impl Syncs {
             tokio::time::sleep(CONFLICT_PAUSE * conflicts).await;
         }
     }
+}
+
+/// When DynamoDB may delete an item that was written at this time.
+fn expiry(at: Timestamp) -> AttributeValue {
+    n((at + RETENTION).as_second())
 }
 
 fn json<T: Serialize>(value: &T) -> Result<String, AwsError> {
