@@ -85,10 +85,10 @@ pub struct Sign {
 #[derive(Debug, Args)]
 pub struct Token {
     /// The application's user id
-    #[arg(long)]
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub user: String,
-    /// A role, e.g. admin
-    #[arg(long)]
+    /// A role; there is one
+    #[arg(long, value_parser = ["admin"])]
     pub role: Option<String>,
     /// Life in seconds, at most a year
     #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]

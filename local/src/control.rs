@@ -1,16 +1,20 @@
 //! The controls of a running stack, over HTTP on a port of their own: fire, kill, break, look.
+//!
+//! *Invariant:* parameters, fields and names that the controls do not have are refused by name (422; 404 in a path), so that a
+//! misspelt fault does not pass for one that is in force.
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, State},
+    extract::{Path, Request, State},
     http::StatusCode,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -34,9 +38,15 @@ pub struct Control {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Advance {
     advance_seconds: u64,
 }
+
+/// The body of a call that takes none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 impl Control {
     /// Serves on `listener` until the process ends.
@@ -44,10 +54,12 @@ impl Control {
         let router = Router::new()
             .route("/schedules/{name}/fire", post(fire))
             .route("/functions/{name}/kill", post(kill))
-            .route("/2015-03-31/functions/{name}/invocations", post(invoke))
             .route("/faults", get(faults).put(arm))
             .route("/queues", get(queues))
             .route("/clock", post(advance))
+            .layer(middleware::from_fn(without_parameters))
+            // The Lambda API's own parameters are no concern of ours.
+            .route("/2015-03-31/functions/{name}/invocations", post(invoke))
             .with_state(self);
         // Ends only with an error of the listener; the stack itself goes on.
         let _ = axum::serve(listener, router).await;
@@ -58,7 +70,21 @@ impl Control {
     }
 }
 
-async fn fire(State(control): State<Control>, Path(name): Path<String>) -> Response {
+/// No call of ours has parameters.
+async fn without_parameters(request: Request, next: Next) -> Response {
+    match request.uri().query() {
+        Some(query) if !query.is_empty() => {
+            let name = query.split(['=', '&']).next().unwrap_or_default();
+            refuse(&format!("there is no parameter {name:?} here"))
+        }
+        _ => next.run(request).await,
+    }
+}
+
+async fn fire(State(control): State<Control>, Path(name): Path<String>, body: Bytes) -> Response {
+    if let Err(refused) = read::<Nothing>(&body, "nothing") {
+        return refused;
+    }
     match control.timers.iter().find(|timer| named(&timer.schedule.name, &name)) {
         Some(timer) => outcome(timer.fire().await),
         None => {
@@ -78,7 +104,10 @@ async fn invoke(State(control): State<Control>, Path(name): Path<String>, payloa
     }
 }
 
-async fn kill(State(control): State<Control>, Path(name): Path<String>) -> Response {
+async fn kill(State(control): State<Control>, Path(name): Path<String>, body: Bytes) -> Response {
+    if let Err(refused) = read::<Nothing>(&body, "nothing") {
+        return refused;
+    }
     match control.function(&name) {
         Some(function) => Json(json!({ "killed": function.kill_one() })).into_response(),
         None => unknown("function", &name, control.functions.iter().map(|function| function.spec().name.as_str())),
@@ -90,13 +119,16 @@ async fn faults(State(control): State<Control>) -> Response {
 }
 
 async fn arm(State(control): State<Control>, body: Bytes) -> Response {
-    match serde_json::from_slice::<Vec<Fault>>(&body) {
-        Ok(faults) => {
-            control.gateway.faults.arm(faults);
-            StatusCode::NO_CONTENT.into_response()
-        }
-        Err(error) => (StatusCode::BAD_REQUEST, format!("not a list of faults: {error}\n")).into_response(),
+    let faults: Vec<Fault> = match read(&body, "a list of faults") {
+        Ok(faults) => faults,
+        Err(refused) => return refused,
+    };
+    let names: Vec<_> = control.functions.iter().map(|function| function.spec().name.as_str()).collect();
+    if let Some(error) = faults.iter().find_map(|fault| fault.check(&names).err()) {
+        return refuse(&error.to_string());
     }
+    control.gateway.faults.arm(faults);
+    StatusCode::NO_CONTENT.into_response()
 }
 
 async fn queues(State(control): State<Control>) -> Response {
@@ -107,11 +139,8 @@ async fn queues(State(control): State<Control>) -> Response {
 }
 
 async fn advance(State(control): State<Control>, body: Bytes) -> Response {
-    let advance = serde_json::from_slice::<Advance>(&body);
-    match (control.sqs, advance) {
-        (_, Err(error)) => {
-            (StatusCode::BAD_REQUEST, format!("not {{\"advance_seconds\":N}}: {error}\n")).into_response()
-        }
+    match (control.sqs, read::<Advance>(&body, r#"{"advance_seconds":N}"#)) {
+        (_, Err(refused)) => refused,
         (Some(sqs), Ok(advance)) => {
             sqs.advance(std::time::Duration::from_secs(advance.advance_seconds));
             StatusCode::NO_CONTENT.into_response()
@@ -120,6 +149,19 @@ async fn advance(State(control): State<Control>, body: Bytes) -> Response {
             (StatusCode::CONFLICT, "only the embedded queues have a clock that can be moved\n").into_response()
         }
     }
+}
+
+/// Reads a body. What can't be read is 400; what is unknown in it, or of another type, is named.
+fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, Response> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| {
+        let words = format!("not {expected}: {error}");
+        if error.is_data() { refuse(&words) } else { (StatusCode::BAD_REQUEST, format!("{words}\n")).into_response() }
+    })
+}
+
+fn refuse(reason: &str) -> Response {
+    (StatusCode::UNPROCESSABLE_ENTITY, format!("{reason}\n")).into_response()
 }
 
 fn named(full: &str, name: &str) -> bool {

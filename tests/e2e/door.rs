@@ -81,6 +81,11 @@ async fn signed_bodies_that_cannot_be_read_are_told_so_at_the_door() {
             &body[..body.len().min(20)]
         );
     }
+    // Stripe sends no forms.
+    let event = customer_event("evt_1", "cus_1", 1);
+    for body in [&b"payload=1&type=ping"[..], b"", event.as_bytes()] {
+        assert_eq!(signed(&web, &stack, "application/x-www-form-urlencoded", body).await, 400);
+    }
     assert_eq!(depth(&stack, "webhooks"), 0);
     stack.shutdown().await;
 }

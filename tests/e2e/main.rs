@@ -16,6 +16,7 @@ mod pages;
 mod proxy;
 mod refresh;
 mod refresh_crashes;
+mod strict;
 mod syncs;
 mod ties;
 mod traps;

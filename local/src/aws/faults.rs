@@ -30,6 +30,30 @@ pub struct Fault {
     pub effect: Effect,
 }
 
+/// Why a fault can strike nothing.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NeverStrikes {
+    /// No function of this name.
+    #[error("there is no function {name:?}; there are: {known}")]
+    Function {
+        /// As given.
+        name: String,
+        /// The known ones.
+        known: String,
+    },
+    /// No operation of this name, of the service if one is given.
+    #[error("there is no operation {name:?}; there are: {known}")]
+    Operation {
+        /// As given.
+        name: String,
+        /// The known ones.
+        known: String,
+    },
+    /// `at` and `times` count from 1.
+    #[error("\"at\" and \"times\" count from 1")]
+    Zero,
+}
+
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -105,13 +129,30 @@ impl Fault {
         Self { function: None, service: None, operation: None, at: 1, times: 1, effect }
     }
 
+    /// Whether there is anything that it can strike, among these functions.
+    pub fn check(&self, functions: &[&str]) -> Result<(), NeverStrikes> {
+        let known = |name: &str| functions.iter().any(|function| is_named(function, name));
+        if let Some(name) = self.function.as_deref().filter(|name| !known(name)) {
+            return Err(NeverStrikes::Function { name: name.to_owned(), known: functions.join(", ") });
+        }
+        let services = Service::ALL.into_iter().filter(|service| self.service.is_none_or(|only| only == *service));
+        let operations: Vec<_> = services.flat_map(Service::operations).copied().collect();
+        if let Some(name) = self.operation.as_deref().filter(|name| !operations.contains(name)) {
+            return Err(NeverStrikes::Operation { name: name.to_owned(), known: operations.join(", ") });
+        }
+        if self.at == 0 || self.times == 0 { Err(NeverStrikes::Zero) } else { Ok(()) }
+    }
+
     fn matches(&self, call: Call<'_>) -> bool {
-        self.function
-            .as_deref()
-            .is_none_or(|name| call.function == name || call.function.ends_with(&format!("-{name}")))
+        self.function.as_deref().is_none_or(|name| is_named(call.function, name))
             && self.service.is_none_or(|service| service == call.service)
             && self.operation.as_deref().is_none_or(|operation| operation == call.operation)
     }
+}
+
+/// Whether this is the function's name, with or without the stack's prefix.
+fn is_named(function: &str, name: &str) -> bool {
+    function == name || function.strip_suffix(name).is_some_and(|prefix| prefix.ends_with('-'))
 }
 
 const fn one() -> u64 {
@@ -121,6 +162,38 @@ const fn one() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fault_that_can_strike_nothing_is_refused_by_the_name_that_is_unknown() {
+        let functions = ["intertie-webhook-process", "intertie-webhook-ingest"];
+        let fault = |text: &str| serde_json::from_str::<Fault>(text);
+        for good in [
+            r#"{"effect":"refuse"}"#,
+            r#"{"function":"webhook-process","service":"dynamodb","operation":"UpdateItem","effect":{"delay":5}}"#,
+            r#"{"function":"intertie-webhook-ingest","operation":"SendMessage","at":2,"times":3,"effect":"kill_after"}"#,
+        ] {
+            assert_eq!(fault(good).unwrap().check(&functions), Ok(()), "{good}");
+        }
+        for (bad, name) in [
+            (r#"{"function":"webhook-proces","effect":"refuse"}"#, "webhook-proces"),
+            (r#"{"function":"","effect":"refuse"}"#, "function"),
+            (r#"{"operation":"Updateitem","effect":"refuse"}"#, "Updateitem"),
+            (r#"{"service":"sqs","operation":"UpdateItem","effect":"refuse"}"#, "UpdateItem"),
+            (r#"{"at":0,"effect":"refuse"}"#, "at"),
+        ] {
+            let error = fault(bad).unwrap().check(&functions).unwrap_err().to_string();
+            assert!(error.contains(name), "{bad}: {error}");
+        }
+        for (bad, name) in [
+            (r#"{"effect":"refus"}"#, "refus"),
+            (r#"{"service":"dynamo","effect":"refuse"}"#, "dynamo"),
+            (r#"{"efect":"refuse"}"#, "efect"),
+            (r#"{"at":"1","effect":"refuse"}"#, "string"),
+        ] {
+            let error = fault(bad).unwrap_err().to_string();
+            assert!(error.contains(name), "{bad}: {error}");
+        }
+    }
 
     #[test]
     fn a_fault_strikes_from_the_kth_matching_call_as_often_as_told() {

@@ -57,6 +57,38 @@ impl Service {
         }
     }
 
+    /// The operations that an SDK calls on data: what a fault can name.
+    pub const fn operations(self) -> &'static [&'static str] {
+        match self {
+            Self::Dynamodb => &[
+                "BatchGetItem",
+                "BatchWriteItem",
+                "DeleteItem",
+                "GetItem",
+                "PutItem",
+                "Query",
+                "Scan",
+                "TransactGetItems",
+                "TransactWriteItems",
+                "UpdateItem",
+            ],
+            Self::Sqs => &[
+                "ChangeMessageVisibility",
+                "ChangeMessageVisibilityBatch",
+                "DeleteMessage",
+                "DeleteMessageBatch",
+                "GetQueueAttributes",
+                "GetQueueUrl",
+                "ReceiveMessage",
+                "SendMessage",
+                "SendMessageBatch",
+            ],
+            Self::Kms => &["Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncrypt"],
+            Self::Secretsmanager => &["DescribeSecret", "GetSecretValue", "PutSecretValue"],
+            Self::Events => &["PutEvents"],
+        }
+    }
+
     fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|service| service.name() == name)
     }

@@ -3,10 +3,10 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     call::{Call, Reply},
@@ -20,6 +20,7 @@ const SECRET: [&str; 7] = ["access_token", "client_secret", "code", "code_verifi
 
 /// What goes wrong with calls.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Fault {
     /// A part of method, space and path.
     r#match: String,
@@ -47,6 +48,7 @@ pub(super) struct Effect {
 
 /// A limit on calls.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Limit {
     #[serde(default)]
     r#match: String,
@@ -59,6 +61,7 @@ pub(super) struct Limit {
 
 /// A change that happens once, after a page that is not the last.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Between {
     r#match: String,
     pub(super) then: Change,
@@ -66,12 +69,22 @@ pub(super) struct Between {
 
 /// A call to the controls.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Change {
     pub(super) method: String,
     /// With or without the leading `/_admin`.
     pub(super) path: String,
     #[serde(default)]
-    pub(super) body: Value,
+    pub(super) body: Map<String, Value>,
+}
+
+impl Change {
+    /// Its method, path below `/_admin`, and body. A method that is none is asked for nowhere.
+    pub(super) fn parts(&self) -> (Method, Vec<&str>, Value) {
+        let path = self.path.trim_start_matches("/_admin").split('/').filter(|part| !part.is_empty()).collect();
+        let method = Method::from_bytes(self.method.as_bytes()).unwrap_or(Method::TRACE);
+        (method, path, Value::Object(self.body.clone()))
+    }
 }
 
 /// A call as it is listed.

@@ -9,10 +9,11 @@ use super::{
     App, Push,
     call::{Call, Reply},
     consent::{Consent, refuse},
+    controls::{Control, GRANTS},
     deliver::Outbox,
     form::{Form, link},
-    gmail::{Gmail, push::Signer},
-    google_calendar::Calendar,
+    gmail::{self, Gmail, push::Signer},
+    google_calendar::{self, Calendar},
     oauth::{Allowed, BadClient, BadCode, BadToken, Grants, Rules, authenticate},
     opaque::random,
     server::{Outcome, Vendor},
@@ -275,6 +276,10 @@ impl Vendor for Google {
         }
         let message = "User-rate limit exceeded.".to_owned();
         Refusal { status: StatusCode::TOO_MANY_REQUESTS, reason: "rateLimitExceeded", message }.into()
+    }
+
+    fn controls() -> impl Iterator<Item = &'static Control> {
+        GRANTS.iter().chain(google_calendar::CONTROLS).chain(gmail::CONTROLS)
     }
 
     fn administer(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {

@@ -18,12 +18,16 @@
 //! | `POST keys` (Stripe) | `{"key","state"}`, state `good`, `expired`, `revoked` |
 //! | `POST expire_sync_tokens`, `history_floor` (Google) | `{}`, `{"account"?,"floor"?}` |
 //!
+//! Calls, parameters and fields that the controls do not have are refused by name; `controls` and each vendor's `CONTROLS`
+//! list them.
+//!
 //! Kinds: Slack `channels`, `users`, `messages`; Stripe `customers`, `subscriptions`, `payment_intents`; Google
 //! `events/CALENDAR`, `messages`. Slack sends events where the app is installed, with the scope that they want.
 
 mod admin;
 mod call;
 mod consent;
+mod controls;
 mod deliver;
 mod form;
 mod gmail;

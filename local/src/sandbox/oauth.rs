@@ -15,6 +15,7 @@ use super::{
     call::{Call, Reply},
     form::Form,
     opaque::challenge,
+    server::refusal,
 };
 
 /// What differs between the vendors.
@@ -256,6 +257,9 @@ impl Grants {
             }
             ("POST", ["tokens", "expire"]) => {
                 let account = body["account"].as_str();
+                if account.is_some_and(|account| self.given.iter().all(|grant| grant.account != account)) {
+                    return Some(refusal(StatusCode::NOT_FOUND, "there is no grant of this account"));
+                }
                 for (index, until) in self.access.values_mut() {
                     if account.is_none_or(|account| self.given[*index].account == account) {
                         *until = Timestamp::MIN;

@@ -18,8 +18,9 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet, time::sleep};
 
 use super::{
-    admin::{Board, Change, Effect},
+    admin::{Between, Board, Change, Effect},
     call::{Call, Reply},
+    controls::{Control, check},
     deliver::{Delivery, Outbox},
 };
 use crate::lambda::lock;
@@ -37,6 +38,9 @@ pub(super) trait Vendor: Send + 'static {
 
     /// Adds what every answer carries.
     fn finish(&self, _reply: &mut Reply) {}
+
+    /// The calls of its own controls.
+    fn controls() -> impl Iterator<Item = &'static Control>;
 
     /// Answers a call of its own controls, if it has this one.
     fn administer(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome>;
@@ -129,17 +133,19 @@ impl<V: Vendor> Server<V> {
 
     /// Does what was ordered for between two pages.
     fn change(&self, change: &Change) {
-        let path = change.path.trim_start_matches("/_admin");
-        let path: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
-        let method = Method::from_bytes(change.method.as_bytes()).unwrap_or_default();
-        if let Some(Outcome::Send(delivery)) = lock(&self.vendor).administer(&method, &path, &change.body) {
+        let (method, path, body) = change.parts();
+        if let Some(Outcome::Send(delivery)) = lock(&self.vendor).administer(&method, &path, &body) {
             self.outbox.send(delivery);
         }
     }
 
     async fn control(&self, call: &Call) -> Reply {
+        if let Some((name, _)) = call.query.pairs().next() {
+            return refusal(StatusCode::UNPROCESSABLE_ENTITY, &format!("there is no parameter {name:?} here"));
+        }
         let body = if call.body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(&call.body) };
         let body: Value = match body {
+            Ok(Value::Null) => json!({}),
             Ok(body) => body,
             Err(error) => return refusal(StatusCode::BAD_REQUEST, &format!("not JSON: {error}")),
         };
@@ -147,6 +153,9 @@ impl<V: Vendor> Server<V> {
         let path: Vec<_> = segments.iter().skip(1).map(String::as_str).collect();
         if let Some(reply) = self.shared(&call.method, &path, &body) {
             return reply;
+        }
+        if let Err(refused) = check(V::controls(), &call.method, &path, &body) {
+            return refused;
         }
         let outcome = lock(&self.vendor).administer(&call.method, &path, &body);
         match outcome {
@@ -162,7 +171,15 @@ impl<V: Vendor> Server<V> {
         match (method.as_str(), path) {
             ("POST", ["faults"]) => return Some(add(&mut board.faults, body)),
             ("POST", ["limit"]) => return Some(add(&mut board.limits, body)),
-            ("POST", ["between_pages"]) => return Some(add(&mut board.between, body)),
+            ("POST", ["between_pages"]) => {
+                let refused = serde_json::from_value::<Between>(body.clone()).ok().and_then(|between| {
+                    let (method, path, body) = between.then.parts();
+                    let refused = check(V::controls(), &method, &path, &body).err()?;
+                    // The path is a field here.
+                    Some(Reply { status: StatusCode::UNPROCESSABLE_ENTITY, ..refused })
+                });
+                return Some(refused.unwrap_or_else(|| add(&mut board.between, body)));
+            }
             ("DELETE", ["faults"]) => board.faults.clear(),
             ("DELETE", ["limit"]) => board.limits.clear(),
             ("DELETE", ["between_pages"]) => board.between.clear(),
@@ -182,7 +199,7 @@ fn add<T: DeserializeOwned>(list: &mut Vec<T>, body: &Value) -> Reply {
             list.push(item);
             Reply::empty(StatusCode::NO_CONTENT)
         }
-        Err(error) => refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(error) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
     }
 }
 

@@ -238,7 +238,8 @@ mod tests {
             (vec![GLOBAL, OWN, (IGNORED, "True")], None),
             (vec![GLOBAL, (IGNORED, "false")], Some("http://all")),
         ] {
-            let lookup = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, url)| (*url).to_owned());
+            let lookup =
+                |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, url)| (*url).to_owned());
             assert_eq!(configured_endpoint("AWS_ENDPOINT_URL_SQS", lookup).as_deref(), expected, "{variables:?}");
         }
     }

@@ -10,10 +10,25 @@ use super::Gmail;
 use crate::{
     lambda::now,
     sandbox::{
+        controls::Control,
         google::ACCOUNTS,
         server::{Outcome, refusal},
     },
 };
+
+/// The calls, and the fields of their bodies.
+pub(in crate::sandbox) const CONTROLS: &[Control] = &[
+    Control("GET", "messages", &[&["account"]]),
+    Control(
+        "POST",
+        "messages",
+        &[&["account", "silent", "id", "threadId", "from", "to", "subject", "body", "labelIds"]],
+    ),
+    Control("POST", "messages/*", &[&["account", "silent", "labelIds"]]),
+    Control("DELETE", "messages/*", &[&["account", "silent"]]),
+    Control("POST", "history_floor", &[&["account", "floor"]]),
+    Control("POST", "send", &[&["account", "claims", "data", "message_id"]]),
+];
 
 impl Gmail {
     pub(in crate::sandbox) fn control(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {

@@ -13,6 +13,7 @@ use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+pub(in crate::sandbox) use self::control::CONTROLS;
 use self::{mailbox::Mailbox, push::Signer};
 use super::{
     call::{Call, Reply},

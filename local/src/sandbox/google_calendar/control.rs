@@ -7,11 +7,64 @@ use super::Calendar;
 use crate::{
     lambda::now,
     sandbox::{
+        controls::Control,
         google::ACCOUNTS,
         opaque::random,
         server::{Outcome, refusal},
     },
 };
+
+/// The calls, and the fields of their bodies: those of events are Google's.
+pub(in crate::sandbox) const CONTROLS: &[Control] = &[
+    Control("POST", "expire_sync_tokens", &[]),
+    Control("GET", "channels", &[]),
+    Control("GET", "events/*", &[&["account"]]),
+    Control("POST", "events/*", &[OURS, &["id"], EVENT]),
+    Control("POST", "events/*/*", &[OURS, EVENT]),
+    Control("DELETE", "events/*/*", &[OURS]),
+];
+
+const OURS: &[&str] = &["account", "silent"];
+/// <https://developers.google.com/workspace/calendar/api/v3/reference/events#resource>, what can be written.
+const EVENT: &[&str] = &[
+    "status",
+    "created",
+    "creator",
+    "organizer",
+    "htmlLink",
+    "iCalUID",
+    "summary",
+    "description",
+    "location",
+    "colorId",
+    "start",
+    "end",
+    "endTimeUnspecified",
+    "recurrence",
+    "recurringEventId",
+    "originalStartTime",
+    "transparency",
+    "visibility",
+    "attendees",
+    "attendeesOmitted",
+    "extendedProperties",
+    "hangoutLink",
+    "conferenceData",
+    "anyoneCanAddSelf",
+    "guestsCanInviteOthers",
+    "guestsCanModify",
+    "guestsCanSeeOtherGuests",
+    "privateCopy",
+    "locked",
+    "reminders",
+    "source",
+    "workingLocationProperties",
+    "outOfOfficeProperties",
+    "focusTimeProperties",
+    "birthdayProperties",
+    "attachments",
+    "eventType",
+];
 
 impl Calendar {
     pub(in crate::sandbox) fn control(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {

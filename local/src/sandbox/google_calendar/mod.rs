@@ -12,6 +12,7 @@ mod tests;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+pub(in crate::sandbox) use self::control::CONTROLS;
 use self::{channels::Channel, store::Shelf};
 use super::{
     call::{Call, Reply},

@@ -11,11 +11,75 @@ use super::{
     workspace::{self, merge},
 };
 use crate::sandbox::{
+    controls::Control,
     deliver::Delivery,
     form,
     opaque::random,
     server::{Outcome, refusal},
 };
+
+/// The calls, and the fields of their bodies: those of the objects are Slack's.
+pub(super) const CONTROLS: &[Control] = &[
+    Control("GET", "channels", &[TEAM]),
+    Control("GET", "users", &[TEAM]),
+    Control("GET", "messages", &[TEAM]),
+    Control("POST", "channels", &[TEAM, SILENT, CHANNEL]),
+    Control("POST", "channels/*", &[TEAM, SILENT, CHANNEL]),
+    Control("DELETE", "channels/*", &[TEAM, SILENT]),
+    Control("POST", "users", &[TEAM, SILENT, USER]),
+    Control("POST", "users/*", &[TEAM, SILENT, USER]),
+    Control("POST", "messages", &[TEAM, &["channel", "user", "text"]]),
+    Control("POST", "send", &[TEAM, &["kind", "event"]]),
+    Control("POST", "grants/revoke", &[TEAM, SILENT, &["account"]]),
+];
+
+const TEAM: &[&str] = &["team"];
+const SILENT: &[&str] = &["silent"];
+/// <https://docs.slack.dev/reference/objects/conversation-object>
+const CHANNEL: &[&str] = &[
+    "id",
+    "name",
+    "name_normalized",
+    "is_channel",
+    "is_group",
+    "is_im",
+    "is_mpim",
+    "is_private",
+    "is_archived",
+    "is_general",
+    "is_shared",
+    "is_org_shared",
+    "is_member",
+    "created",
+    "updated",
+    "creator",
+    "unlinked",
+    "topic",
+    "purpose",
+    "previous_names",
+    "num_members",
+];
+/// <https://docs.slack.dev/reference/objects/user-object>
+const USER: &[&str] = &[
+    "id",
+    "team_id",
+    "name",
+    "real_name",
+    "deleted",
+    "color",
+    "tz",
+    "tz_label",
+    "tz_offset",
+    "is_admin",
+    "is_owner",
+    "is_primary_owner",
+    "is_restricted",
+    "is_ultra_restricted",
+    "is_bot",
+    "is_app_user",
+    "updated",
+    "profile",
+];
 
 impl Slack {
     pub(super) fn control(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {

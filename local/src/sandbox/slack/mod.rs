@@ -16,6 +16,7 @@ use self::workspace::{Workspace, seed};
 use super::{
     App,
     call::{Call, Reply},
+    controls::{Control, GRANTS},
     deliver::Outbox,
     oauth::{Grants, Rules},
     opaque::random,
@@ -67,6 +68,10 @@ impl Vendor for Slack {
     fn limited(&self, _call: &Call, wait: u64) -> Reply {
         let reply = Reply::json(StatusCode::TOO_MANY_REQUESTS, &json!({ "ok": false, "error": "ratelimited" }));
         reply.with("retry-after", &wait.to_string())
+    }
+
+    fn controls() -> impl Iterator<Item = &'static Control> {
+        control::CONTROLS.iter().chain(GRANTS)
     }
 
     fn administer(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {

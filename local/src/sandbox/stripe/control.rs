@@ -10,7 +10,87 @@ use super::{
     change::canceled,
     objects::{customer, event, payment_intent, subscription, with},
 };
-use crate::sandbox::server::{Outcome, refusal};
+use crate::sandbox::{
+    controls::Control,
+    server::{Outcome, refusal},
+};
+
+/// The calls, and the fields of their bodies: those of the objects are Stripe's.
+pub(super) const CONTROLS: &[Control] = &[
+    Control("GET", "customers", &[]),
+    Control("GET", "subscriptions", &[]),
+    Control("GET", "payment_intents", &[]),
+    Control("GET", "events", &[]),
+    Control("POST", "customers", &[SILENT, ANY, CUSTOMER]),
+    Control("POST", "customers/*", &[SILENT, ANY, CUSTOMER]),
+    Control("DELETE", "customers/*", &[SILENT]),
+    Control("POST", "subscriptions", &[SILENT, ANY, SUBSCRIPTION]),
+    Control("POST", "subscriptions/*", &[SILENT, ANY, SUBSCRIPTION]),
+    Control("DELETE", "subscriptions/*", &[SILENT]),
+    Control("POST", "payment_intents", &[SILENT, ANY, PAYMENT]),
+    Control("POST", "payment_intents/*", &[SILENT, ANY, PAYMENT]),
+    Control("DELETE", "payment_intents/*", &[SILENT]),
+    Control("POST", "send", &[&["event"]]),
+    Control("POST", "keys", &[&["key", "state"]]),
+    Control("POST", "tokens/expire", &[]),
+    Control("POST", "grants/revoke", &[]),
+    Control("GET", "grants", &[]),
+    Control("GET", "secrets", &[]),
+];
+
+const SILENT: &[&str] = &["silent"];
+/// What all objects have.
+const ANY: &[&str] = &["id", "object", "created", "currency", "description", "livemode", "metadata"];
+/// <https://docs.stripe.com/api/customers/object>
+const CUSTOMER: &[&str] = &[
+    "address",
+    "balance",
+    "default_source",
+    "delinquent",
+    "discount",
+    "email",
+    "invoice_prefix",
+    "invoice_settings",
+    "name",
+    "phone",
+    "preferred_locales",
+    "shipping",
+    "tax_exempt",
+];
+/// <https://docs.stripe.com/api/subscriptions/object>
+const SUBSCRIPTION: &[&str] = &[
+    "cancel_at",
+    "cancel_at_period_end",
+    "canceled_at",
+    "cancellation_details",
+    "collection_method",
+    "customer",
+    "default_payment_method",
+    "ended_at",
+    "items",
+    "latest_invoice",
+    "start_date",
+    "status",
+    "trial_end",
+    "trial_start",
+];
+/// <https://docs.stripe.com/api/payment_intents/object>
+const PAYMENT: &[&str] = &[
+    "amount",
+    "amount_capturable",
+    "amount_received",
+    "canceled_at",
+    "capture_method",
+    "client_secret",
+    "confirmation_method",
+    "customer",
+    "last_payment_error",
+    "latest_charge",
+    "payment_method",
+    "payment_method_types",
+    "receipt_email",
+    "status",
+];
 
 impl Stripe {
     pub(super) fn control(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {
@@ -29,12 +109,19 @@ impl Stripe {
                 return Some(Outcome::Send(self.delivery(&event)));
             }
             ("POST", ["keys"]) => {
-                let state = match body["state"].as_str() {
-                    Some("expired") => Key::Expired,
-                    Some("revoked") => Key::Revoked,
-                    _ => Key::Good,
+                let state = match (&body["state"], body["state"].as_str()) {
+                    (_, Some("expired")) => Key::Expired,
+                    (_, Some("revoked")) => Key::Revoked,
+                    (Value::Null, _) | (_, Some("good")) => Key::Good,
+                    _ => {
+                        let words = "state is one of good, expired, revoked";
+                        return Some(Outcome::Done(refusal(StatusCode::UNPROCESSABLE_ENTITY, words)));
+                    }
                 };
-                self.keys.insert(body["key"].as_str().unwrap_or_default().to_owned(), state);
+                let Some(key) = body["key"].as_str() else {
+                    return Some(Outcome::Done(refusal(StatusCode::UNPROCESSABLE_ENTITY, "key is missing")));
+                };
+                self.keys.insert(key.to_owned(), state);
                 json!({ "keys": self.keys.len() })
             }
             ("POST", ["tokens", "expire"]) => {

@@ -19,6 +19,7 @@ use self::objects::Objects;
 use super::{
     App,
     call::{Call, Reply},
+    controls::Control,
     deliver::Outbox,
     opaque::random,
     server::{Outcome, Vendor},
@@ -186,6 +187,10 @@ impl Vendor for Stripe {
         let mut finished = std::mem::replace(reply, Reply::empty(reply.status));
         finished = finished.with("request-id", &format!("req_{}", random(14)));
         *reply = if again { finished.with("stripe-should-retry", "true") } else { finished };
+    }
+
+    fn controls() -> impl Iterator<Item = &'static Control> {
+        control::CONTROLS.iter()
     }
 
     fn administer(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {

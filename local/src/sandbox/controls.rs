@@ -1,0 +1,75 @@
+//! Which calls the controls of a sandbox have, and which fields their bodies: anything else is refused by name, so that a
+//! misspelt order does not pass for one that was carried out.
+
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use super::{call::Reply, server::refusal};
+
+/// One call: its method, its path with `*` for a part, and the fields of its body, in groups.
+pub(super) struct Control(
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) &'static [&'static [&'static str]],
+);
+
+/// The calls that every sandbox with OAuth has.
+pub(super) const GRANTS: &[Control] = &[
+    Control("GET", "grants", &[]),
+    Control("GET", "secrets", &[]),
+    Control("POST", "grants/revoke", &[&["account"]]),
+    Control("POST", "tokens/expire", &[&["account"]]),
+    Control("POST", "tokens/life", &[&["seconds"]]),
+];
+
+/// What a value must be, for names that mean the same in all calls.
+const TYPES: &[(&str, &str, fn(&Value) -> bool)] = &[
+    ("account", "a text", Value::is_string),
+    ("claims", "an object", Value::is_object),
+    ("data", "an object", Value::is_object),
+    ("event", "an object", Value::is_object),
+    ("floor", "a number", Value::is_u64),
+    ("key", "a text", Value::is_string),
+    ("kind", "a text", Value::is_string),
+    ("labelIds", "a list", Value::is_array),
+    ("seconds", "a number", Value::is_i64),
+    ("silent", "true or false", Value::is_boolean),
+    ("team", "a text", Value::is_string),
+];
+
+/// Refuses a call that none of these is, fields that it does not have, and values of another type.
+pub(super) fn check<'c>(
+    mut known: impl Iterator<Item = &'c Control>,
+    method: &Method,
+    path: &[&str],
+    body: &Value,
+) -> Result<(), Reply> {
+    let Some(Control(.., groups)) = known.find(|control| control.is(method, path)) else {
+        let name = format!("{method} /_admin/{}", path.join("/"));
+        return Err(refusal(StatusCode::NOT_FOUND, &format!("there is no {name}")));
+    };
+    let Some(fields) = body.as_object() else {
+        return Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, "the body must be an object"));
+    };
+    for (name, value) in fields {
+        if !groups.iter().any(|group| group.contains(&name.as_str())) {
+            let all = groups.concat().join(", ");
+            let words =
+                format!("there is no field {name:?} here; known: {}", if all.is_empty() { "none" } else { &all });
+            return Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, &words));
+        }
+        let wrong = TYPES.iter().find(|(of, _, is)| of == name && !value.is_null() && !is(value));
+        if let Some((_, what, _)) = wrong {
+            return Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, &format!("{name:?} must be {what}")));
+        }
+    }
+    Ok(())
+}
+
+impl Control {
+    fn is(&self, method: &Method, path: &[&str]) -> bool {
+        let parts: Vec<_> = self.1.split('/').collect();
+        let same = |(part, is): (&&str, &&str)| *part == "*" || part == is;
+        method == self.0 && parts.len() == path.len() && parts.iter().zip(path).all(same)
+    }
+}
