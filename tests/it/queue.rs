@@ -2,8 +2,8 @@
 
 use std::{sync::Mutex, time::Duration};
 
-use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
-use domain::Disposition;
+use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName};
+use domain::{Aging, Deferral, Diagnosis, Disposition, Reason};
 use lambda_runtime::{Context, LambdaEvent};
 use platform::queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue};
 use serde::Deserialize;
@@ -34,11 +34,18 @@ impl Handler for Obedient {
             // Without the panic hook: printing a backtrace takes a time that would be the other messages' as well.
             "panic" => std::panic::resume_unwind(Box::new("as ordered")),
             "hang" => std::future::pending().await,
-            "retry" => Disposition::Retry(Duration::from_secs(7)),
-            "defer" => Disposition::Defer(Duration::from_secs(7)),
-            other => Disposition::DeadLetter(format!("no such order: {other}\u{7}")),
+            "retry" => Disposition::Retry(Duration::from_secs(7), Diagnosis::new(Reason::HandlerFailed, "asked to")),
+            "defer" => deferred(Aging::Grows),
+            "wait for a limit" => deferred(Aging::Pauses),
+            "make progress" => deferred(Aging::Restarts),
+            other => Disposition::dead_letter(Reason::NotAnEvent, format!("no such order: {other}\u{7}")),
         }
     }
+}
+
+fn deferred(aging: Aging) -> Disposition {
+    let why = Diagnosis::new(Reason::Unavailable, "asked to");
+    Disposition::Defer(Deferral { after: Duration::from_secs(7), why, aging })
 }
 
 struct Bench {
@@ -133,7 +140,7 @@ async fn one_poison_message_in_ten_is_dead_lettered_with_its_reason_and_nine_are
     let dead = bench.receive("webhooks-dead").await;
     assert_eq!(dead[0].body(), Some("not JSON"));
     let reason = dead[0].message_attributes().unwrap()["Reason"].string_value().unwrap();
-    assert!(reason.starts_with("the message can't be read"), "{reason}");
+    assert_eq!(reason, "message_unreadable");
     assert_eq!(bench.depth("webhooks"), (0, 0, 0));
 }
 
@@ -185,11 +192,39 @@ async fn a_retry_counts_and_a_deferral_does_not() {
 }
 
 #[tokio::test]
+async fn deferring_ends_by_age_and_a_wait_for_a_limit_or_progress_does_not_age() {
+    let bench = Bench::start().await;
+    let hours_ago = |hours| (platform::clock::now() - Duration::from_hours(hours)).as_millisecond();
+    let (old, recent) = (hours_ago(7), hours_ago(5));
+    for (id, what, since) in
+        [(1, "defer", old), (2, "defer", recent), (3, "wait for a limit", old), (4, "make progress", old)]
+    {
+        let since = MessageAttributeValue::builder().data_type("Number").string_value(since.to_string()).build();
+        let call = bench.ground.clients.sqs.send_message().queue_url(bench.ground.queue_url("webhooks"));
+        let call = call.message_body(order(id, what)).message_group_id("tenant");
+        call.message_attributes("DeferredSince", since.unwrap()).send().await.unwrap();
+    }
+    assert_eq!(bench.round(&Obedient::default(), PLENTY).await, (4, 0));
+    let dead = bench.receive("webhooks-dead").await;
+    assert_eq!(dead.iter().map(|it| it.body().unwrap()).collect::<Vec<_>>(), [order(1, "defer")]);
+    assert_eq!(dead[0].message_attributes().unwrap()["Reason"].string_value(), Some("unavailable"));
+    bench.ground.sqs.advance(Duration::from_secs(8));
+    let again = bench.receive("webhooks").await;
+    let since = |body: &str| -> i64 {
+        let message = again.iter().find(|message| message.body() == Some(body)).unwrap();
+        message.message_attributes().unwrap()["DeferredSince"].string_value().unwrap().parse().unwrap()
+    };
+    assert_eq!(since(&order(2, "defer")), recent);
+    assert_eq!(since(&order(3, "wait for a limit")), old + 7_000);
+    assert!(since(&order(4, "make progress")) > hours_ago(1));
+}
+
+#[tokio::test]
 async fn a_reason_that_sqs_would_refuse_is_cleaned_and_the_message_still_arrives() {
     let bench = Bench::start().await;
     bench.send(&domain::json::ascii(&order(1, "\u{ffff}\u{1f600}"))).await;
     assert_eq!(bench.round(&Obedient::default(), PLENTY).await, (1, 0));
     let dead = bench.receive("webhooks-dead").await;
-    let reason = dead[0].message_attributes().unwrap()["Reason"].string_value().unwrap();
+    let reason = dead[0].message_attributes().unwrap()["Detail"].string_value().unwrap();
     assert!(reason.starts_with("no such order:"), "{reason}");
 }

@@ -145,10 +145,7 @@ impl Handler for SyncScheduler {
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
         match self.sweep(message, attempt.deadline).await {
             Ok(_) => Disposition::Done,
-            Err(error) => {
-                tracing::warn!(%error, "will be tried again");
-                attempt.defer()
-            }
+            Err(error) => attempt.failed(error.diagnosis()),
         }
     }
 }
@@ -163,5 +160,5 @@ const fn sync_type(schedule: Schedule) -> Option<SyncType> {
 }
 
 fn body<T: Serialize>(message: &T) -> Result<String, AwsError> {
-    serde_json::to_string(message).map_err(|error| AwsError::answer("message", error.to_string()))
+    serde_json::to_string(message).map_err(|error| AwsError::unwritable("message", error))
 }

@@ -6,11 +6,16 @@
 mod run;
 mod watches;
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use domain::{
-    Disposition, Failure, Integration, IntegrationKey,
+    Aging, Deferral, Diagnosis, Disposition, Failure, Integration, IntegrationKey, Reason,
     disposition::backoff,
+    error::Kind,
     integration::State,
     message::{Cause, SyncMessage, SyncType},
 };
@@ -136,9 +141,19 @@ struct Work<'a> {
     attempt: &'a Attempt,
     /// See [`SyncMessage::asked_at`].
     asked_at: Timestamp,
+    /// Whether this attempt wrote a page.
+    progress: AtomicBool,
 }
 
 impl Work<'_> {
+    /// How a wait for the provider counts.
+    fn aging(&self, failure: &Failure) -> Aging {
+        if self.progress.load(Ordering::Relaxed) {
+            return Aging::Restarts;
+        }
+        if failure.kind() == Kind::RateLimited { Aging::Pauses } else { Aging::Grows }
+    }
+
     fn out_of_time(&self) -> bool {
         is_over(self.attempt)
     }
@@ -147,7 +162,7 @@ impl Work<'_> {
 /// Later again, when the lease that another message holds is free: at its end if the holder died, and mostly long before.
 fn in_turn(until: Timestamp, attempt: &Attempt) -> Disposition {
     let left = Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default();
-    Disposition::Defer(left.min(backoff(attempt.hops + 1, &attempt.message_id)))
+    Disposition::wait_for_lease(left.min(backoff(attempt.hops + 1, &attempt.message_id)))
 }
 
 /// Whether what is left goes to another invocation.
@@ -186,7 +201,10 @@ impl SyncWorker {
         }
         let Some(integration) = found else { return Ok(Disposition::Done) };
         let Some(provider) = self.registry.find(&integration.key.provider) else {
-            return Ok(Disposition::DeadLetter(format!("unknown provider {:?}", integration.key.provider)));
+            return Ok(Disposition::dead_letter(
+                Reason::UnknownProvider,
+                format!("there is no provider {:?}", integration.key.provider),
+            ));
         };
         // Disconnected since it was asked for.
         if integration.state != State::Connected {
@@ -198,7 +216,15 @@ impl SyncWorker {
             Leasing::Won(lease) => lease,
             Leasing::Busy(running, until) => return self.busy(&id, message, running, until, attempt).await,
         };
-        let work = Work { provider, key: &integration.key, id, lease, attempt, asked_at: message.asked_at };
+        let work = Work {
+            provider,
+            key: &integration.key,
+            id,
+            lease,
+            attempt,
+            asked_at: message.asked_at,
+            progress: AtomicBool::new(false),
+        };
         self.work(&work, message.r#type, attempt).await
     }
 
@@ -226,7 +252,7 @@ impl SyncWorker {
             (kind @ (SyncType::Full | SyncType::Incremental), _) => {
                 let told = self.syncs.run_again(id, kind, clock::now()).await?;
                 // They had just finished: it is our turn.
-                Ok(if told { Disposition::Done } else { Disposition::Defer(Duration::from_secs(1)) })
+                Ok(if told { Disposition::Done } else { Disposition::wait_for_lease(Duration::from_secs(1)) })
             }
         }
     }
@@ -318,17 +344,21 @@ impl SyncWorker {
                 self.access.ended(work.provider.spec().name, work.key, attempt.at).await?;
                 Disposition::Done
             }
-            Stop::Failed(failure) if failure.passes() => {
+            Stop::Failed(failure) if failure.is_transient() => {
                 let wait = failure.wait().unwrap_or_default().max(backoff(attempt.hops + 1, &attempt.message_id));
                 if wait > LONGEST_DELAY {
                     // No message can wait so long, but the schedule can: the run goes on then, where it stands.
                     self.access.integrations.sync_due(work.key, clock::now() + wait).await?;
                     return Ok(Disposition::Done);
                 }
-                Disposition::Defer(wait)
+                Disposition::Defer(Deferral {
+                    after: wait,
+                    aging: work.aging(&failure),
+                    why: failure.diagnosis(work.provider.spec().name),
+                })
             }
-            Stop::Failed(failure) => Disposition::DeadLetter(failure.operator(work.provider.spec().name)),
-            Stop::TooLarge(reason) => Disposition::DeadLetter(reason),
+            Stop::Failed(failure) => Disposition::DeadLetter(failure.diagnosis(work.provider.spec().name)),
+            Stop::TooLarge(detail) => Disposition::dead_letter(Reason::TooLarge, detail),
         })
     }
 
@@ -340,7 +370,7 @@ impl SyncWorker {
         attempt: &Attempt,
     ) -> Result<Disposition, AwsError> {
         let Some(key) = IntegrationKey::parse(&message.user_id, &message.integration) else {
-            return Ok(Disposition::DeadLetter("not an integration".to_owned()));
+            return Ok(Disposition::dead_letter(Reason::MessageUnreadable, "it names no integration"));
         };
         let id = key.id();
         // Connected again since: what is there now is another grant's.
@@ -363,7 +393,12 @@ impl SyncWorker {
         // The fence stays, and expires by itself.
         self.syncs.abandon(&lease).await?;
         tracing::info!(integration.id = id, ?message.r#type, done, "erased");
-        Ok(if done { Disposition::Done } else { attempt.defer() })
+        Ok(if done {
+            Disposition::Done
+        } else {
+            let why = Diagnosis::new(Reason::TimedOut, "more records are to be deleted than one invocation can delete");
+            Disposition::Defer(Deferral { after: Duration::from_secs(1), why, aging: Aging::Restarts })
+        })
     }
 }
 
@@ -375,7 +410,6 @@ impl Handler for SyncWorker {
         match Box::pin(self.sync(&message, attempt)).await {
             Ok(disposition) => disposition,
             Err(error) => {
-                tracing::warn!(%error, "will be tried again");
                 // A deferred message is another one: it would find the lease of this one, and believe that a sync runs. The
                 // same message takes its own lease over.
                 let key = IntegrationKey::parse(&message.user_id, &message.integration);
@@ -383,7 +417,7 @@ impl Handler for SyncWorker {
                     Some(key) => self.syncs.give_up(&key.id(), &attempt.message_id).await.is_ok(),
                     None => true,
                 };
-                if free { attempt.defer() } else { attempt.retry() }
+                if free { attempt.failed(error.diagnosis()) } else { attempt.retry(error.diagnosis()) }
             }
         }
     }

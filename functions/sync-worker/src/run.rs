@@ -1,6 +1,6 @@
 //! A run over a stream: pages in, records out, the position after each, the cursor at the end.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::atomic::Ordering};
 
 use domain::{
     Change, Failure, Request,
@@ -85,7 +85,7 @@ impl SyncWorker {
                     Lost::Part(next) => Page::new(Vec::new(), next),
                     Lost::Cursor | Lost::Run => {
                         // A page that will never come, or that nobody can read, must not be where the next run begins.
-                        if !failure.passes() || failure == Failure::Unreadable {
+                        if !failure.is_transient() || failure == Failure::Unreadable {
                             state.run = None;
                             self.syncs.save(&work.lease, stream.name, state, clock::now()).await?;
                         }
@@ -119,6 +119,7 @@ impl SyncWorker {
                 }
             }
             self.syncs.save(&work.lease, stream.name, state, clock::now()).await?;
+            work.progress.store(true, Ordering::Relaxed);
         }
         Ok(())
     }

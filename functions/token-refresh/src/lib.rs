@@ -138,7 +138,7 @@ impl TokenRefresh {
                 let tenant = group(&integration_id);
                 let message = RefreshMessage { v: Version, integration_id, credential };
                 let body = serde_json::to_string(&message);
-                Ok((body.map_err(|error| AwsError::answer("message", error.to_string()))?, tenant))
+                Ok((body.map_err(|error| AwsError::unwritable("message", error))?, tenant))
             });
             let messages = messages.collect::<Result<Vec<_>, AwsError>>()?;
             sent += messages.len();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{ClaimState, Disposition, IdempotencyRecord, Verdict};
+use domain::{ClaimState, Diagnosis, Disposition, IdempotencyRecord, Reason, Verdict, reason::Class};
 use platform::{AwsError, bus::PublishError, claims::ClaimError, queue::Attempt, records::UpsertError};
 
 use crate::handlers::{CallError, HandlerError};
@@ -17,10 +17,10 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Aws(#[from] AwsError),
     /// A record of it is too large to be stored.
-    #[error("{0}")]
+    #[error(transparent)]
     TooLarge(UpsertError),
     /// The bus does not take it.
-    #[error("{0}")]
+    #[error(transparent)]
     Unpublishable(PublishError),
     /// The application's handler failed.
     #[error(transparent)]
@@ -58,42 +58,37 @@ impl From<ClaimError> for Failure {
 }
 
 impl Failure {
-    /// The state in which the record is left; none if it is somebody else's by now.
-    pub(crate) fn leaves(&self) -> Option<ClaimState> {
-        match self {
-            Self::Superseded => None,
+    /// The state in which the record is left; none if another claim decides it.
+    pub(crate) const fn leaves(&self) -> Option<ClaimState> {
+        match (self, self.reason().class()) {
+            (Self::Superseded, _) => None,
             // When forked, the first payload's own message decides the event.
-            Self::Aws(_) | Self::Handler(CallError::Failed(HandlerError::Transient(_))) | Self::Forked => {
-                Some(ClaimState::Retry)
+            (Self::Forked, _) | (_, Class::Passing | Class::Operators | Class::Counted) => Some(ClaimState::Retry),
+            (_, Class::Hopeless) => Some(ClaimState::Dead),
+        }
+    }
+
+    /// Why, for operators.
+    pub(crate) const fn reason(&self) -> Reason {
+        match self {
+            Self::Superseded => Reason::Superseded,
+            Self::Aws(error) => error.reason(),
+            Self::TooLarge(_) => Reason::TooLarge,
+            Self::Unpublishable(_) => Reason::Unpublishable,
+            Self::Handler(CallError::Failed(HandlerError::Transient(_))) => Reason::HandlerFailed,
+            Self::Handler(CallError::Failed(HandlerError::Permanent(_))) => Reason::HandlerRefused,
+            Self::Handler(CallError::Panicked) => Reason::HandlerPanicked,
+            Self::Forked => Reason::Forked,
+        }
+    }
+
+    /// Its reason and its sentence.
+    pub(crate) fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Aws(error) => error.diagnosis(),
+            Self::Superseded | Self::TooLarge(_) | Self::Unpublishable(_) | Self::Handler(_) | Self::Forked => {
+                Diagnosis::new(self.reason(), self.to_string())
             }
-            Self::Handler(CallError::Failed(HandlerError::Permanent(_)) | CallError::Panicked)
-            | Self::TooLarge(_)
-            | Self::Unpublishable(_) => Some(ClaimState::Dead),
-        }
-    }
-
-    /// Its kind, for the metric.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self {
-            Self::Superseded => "superseded",
-            Self::Aws(_) => "aws",
-            Self::TooLarge(_) => "too_large",
-            Self::Unpublishable(_) => "unpublishable",
-            Self::Handler(CallError::Failed(_)) => "handler",
-            Self::Handler(CallError::Panicked) => "handler_panicked",
-            Self::Forked => "forked",
-        }
-    }
-
-    pub(crate) fn disposition(&self, attempt: &Attempt) -> Disposition {
-        match self {
-            // Whoever has the claim now finishes; if they die, this message must still be there.
-            Self::Superseded | Self::Handler(CallError::Failed(HandlerError::Transient(_))) => attempt.retry(),
-            Self::Aws(_) => attempt.defer(),
-            Self::Handler(CallError::Failed(HandlerError::Permanent(_)) | CallError::Panicked)
-            | Self::TooLarge(_)
-            | Self::Unpublishable(_)
-            | Self::Forked => Disposition::DeadLetter(self.to_string()),
         }
     }
 }
@@ -101,7 +96,7 @@ impl Failure {
 /// Somebody else has the event, or had.
 pub(crate) fn lost(record: &IdempotencyRecord, hash: &str, attempt: &Attempt) -> Disposition {
     if record.body_hash != hash {
-        return Disposition::DeadLetter(Failure::Forked.to_string());
+        return Disposition::DeadLetter(Failure::Forked.diagnosis());
     }
     match record.verdict(attempt.at) {
         Verdict::Finished => {
@@ -109,14 +104,9 @@ pub(crate) fn lost(record: &IdempotencyRecord, hash: &str, attempt: &Attempt) ->
             Disposition::Done
         }
         Verdict::Busy(until) => {
-            Disposition::Defer(Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default())
+            Disposition::wait_for_lease(Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default())
         }
         // The store refused by the same rule and the same time, so this does not happen; if it did, later is right.
-        Verdict::Claim => attempt.defer(),
+        Verdict::Claim => Disposition::wait_for_lease(Duration::from_secs(1)),
     }
-}
-
-pub(crate) fn failed(error: &AwsError, attempt: &Attempt) -> Disposition {
-    tracing::warn!(%error, attempt = attempt.number, "will be tried again");
-    attempt.defer()
 }

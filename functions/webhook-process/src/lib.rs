@@ -11,7 +11,7 @@ mod scope;
 use std::{convert::Infallible, pin::pin, task::Poll, time::Duration};
 
 use domain::{
-    Disposition, Effect, Event, IntegrationKey, event,
+    Disposition, Effect, Event, IntegrationKey, Reason, event,
     message::{Body, Cause, SyncMessage, SyncType, WebhookMessage},
 };
 use futures_util::poll;
@@ -36,13 +36,15 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub use self::handlers::{EventHandler, HandlerError, HandlerFuture, HandlerInput, HandlersError};
 use self::{
     accounts::Accounts,
-    failure::{Failure, failed, lost},
+    failure::{Failure, lost},
     handlers::Handlers,
     scope::Scope,
 };
 
 /// Messages of a batch at a time: all of them, so that one call can put their events on the bus.
 const CONCURRENCY: usize = 10;
+/// How long an event may be deferred since it was received before it is dead-lettered.
+const DEFERRED_FOR: Duration = Duration::from_hours(24);
 /// How many of them talk to the tables at a time: each costs a connection in the first batch.
 const LANES: usize = 4;
 
@@ -108,7 +110,8 @@ impl Process {
         Ok(Self {
             registry,
             handlers: Handlers::new(registry, handlers)?,
-            consumer: Consumer::new(Queue::new(aws, &config.queue_url), dead_letters, CONCURRENCY),
+            consumer: Consumer::new(Queue::new(aws, &config.queue_url), dead_letters, CONCURRENCY)
+                .deferring_for(DEFERRED_FOR),
             claims: Claims::new(aws, &config.idempotency_table, config.claim_lease),
             integrations: Integrations::new(aws, &config.integrations_table),
             records: Records::new(aws, &config.records_table),
@@ -241,15 +244,18 @@ impl Handler for Process {
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
         let seat = self.gathering.seat();
         let Some(provider) = self.registry.find(&message.provider) else {
-            self.tally.dead_letter("unknown_provider");
-            return Disposition::DeadLetter(format!("unknown provider {:?}", message.provider));
+            self.tally.dead_letter(Reason::UnknownProvider);
+            return Disposition::dead_letter(
+                Reason::UnknownProvider,
+                format!("there is no provider {:?}", message.provider),
+            );
         };
         let Body::Json(body) = message.body;
         let mut event = match provider.event(body, message.received_at) {
             Ok(event) => event,
             Err(error) => {
-                self.tally.dead_letter("not_an_event");
-                return Disposition::DeadLetter(error.to_string());
+                self.tally.dead_letter(Reason::NotAnEvent);
+                return Disposition::dead_letter(Reason::NotAnEvent, error.to_string());
             }
         };
         let spec = provider.spec();
@@ -269,13 +275,13 @@ impl Handler for Process {
             Ok(Claiming::Lost(record)) => {
                 let disposition = lost(&record, &hash, attempt);
                 if matches!(disposition, Disposition::DeadLetter(_)) {
-                    self.tally.dead_letter("forked");
+                    self.tally.dead_letter(Reason::Forked);
                 } else if disposition == Disposition::Done {
                     self.tally.count(Metric::EventsRepeated);
                 }
                 return disposition;
             }
-            Err(error) => return failed(&error, attempt),
+            Err(error) => return attempt.failed(error.diagnosis()),
         };
         let outcome = if claim.body_hash == hash {
             self.process(&claim, spec, &event, &scope, (seat, lane)).await
@@ -298,14 +304,13 @@ impl Handler for Process {
         };
         if let Some(state) = failure.leaves() {
             // If this fails too, the lease runs out and the next attempt claims the event then.
-            if let Err(error) = self.claims.release(&claim, state, &failure.to_string()).await {
+            if let Err(error) = self.claims.release(&claim, state, &failure.diagnosis().detail).await {
                 tracing::warn!(%error, "the claim stays until its lease ends");
             }
         }
-        tracing::warn!(%failure, event.id, attempt = attempt.number, "not applied");
-        let disposition = failure.disposition(attempt);
+        let disposition = attempt.failed(failure.diagnosis());
         if matches!(disposition, Disposition::DeadLetter(_)) {
-            self.tally.dead_letter(failure.kind());
+            self.tally.dead_letter(failure.reason());
         }
         disposition
     }

@@ -2,17 +2,73 @@
 
 use std::time::Duration;
 
+use crate::reason::{Class, Diagnosis, Reason};
+
 /// How an attempt at a message ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Disposition {
-    /// Applied, or nothing to apply: the message goes.
+    /// Applied, or nothing to apply: the message is deleted.
     Done,
-    /// Failed, may succeed later: it comes back after this long, and the attempt counts.
-    Retry(Duration),
-    /// Not now, though nothing failed: it is sent again with this delay, and the attempt does not count.
-    Defer(Duration),
-    /// Can't succeed as it is: it goes to the dead-letter queue with this reason.
-    DeadLetter(String),
+    /// Failed, may succeed later: the message comes back after this long, and the attempt counts.
+    Retry(Duration, Diagnosis),
+    /// Not now: the message is sent again with a delay, and the attempt does not count.
+    Defer(Deferral),
+    /// Can't succeed as it is: the message goes to the dead-letter queue.
+    DeadLetter(Diagnosis),
+}
+
+/// Work that is put off. A message that is deferred without progress for too long is dead-lettered with this diagnosis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deferral {
+    /// How long.
+    pub after: Duration,
+    /// Why.
+    pub why: Diagnosis,
+    /// How the wait counts towards the end of deferring.
+    pub aging: Aging,
+}
+
+/// How a deferral counts towards the time after which a message is dead-lettered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aging {
+    /// Nothing was achieved: the age grows.
+    Grows,
+    /// The wait for a limit of a provider, or for a worker that holds the lease, does not count.
+    Pauses,
+    /// The attempt made progress (a page was written): the age begins anew.
+    Restarts,
+}
+
+impl Disposition {
+    /// Dead-lettered for this reason.
+    pub fn dead_letter(reason: Reason, detail: impl Into<String>) -> Self {
+        Self::DeadLetter(Diagnosis::new(reason, detail))
+    }
+
+    /// Deferred for this long, because another worker holds what is needed.
+    pub fn wait_for_lease(after: Duration) -> Self {
+        let why = Diagnosis::new(Reason::LeaseHeld, "another worker holds the lease");
+        Self::Defer(Deferral { after, why, aging: Aging::Pauses })
+    }
+
+    /// What becomes of a message whose work failed so: by the class of the reason alone. `retry` and `defer` are the waits of
+    /// an attempt that counts and of one that does not.
+    pub fn of(why: Diagnosis, retry: Duration, defer: Duration) -> Self {
+        match why.reason.class() {
+            Class::Passing | Class::Operators => Self::Defer(Deferral { after: defer, why, aging: Aging::Grows }),
+            Class::Counted => Self::Retry(retry, why),
+            Class::Hopeless => Self::DeadLetter(why),
+        }
+    }
+
+    /// The diagnosis of an attempt that did not end well.
+    pub const fn diagnosis(&self) -> Option<&Diagnosis> {
+        match self {
+            Self::Done => None,
+            Self::Retry(_, why) | Self::DeadLetter(why) => Some(why),
+            Self::Defer(deferral) => Some(&deferral.why),
+        }
+    }
 }
 
 /// How long something that failed waits before it is tried again: 1 s doubled each time, at most 10 minutes, and up to

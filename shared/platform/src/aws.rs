@@ -2,6 +2,8 @@
 //!
 //! Without `aws-config` and with ring: what the SDK loads by default costs more than everything else a cold start does.
 
+mod error;
+
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::{
@@ -12,6 +14,8 @@ use aws_smithy_http_client::{
     Builder,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
+
+pub use self::error::{AwsError, Call};
 
 /// The roots that AWS's endpoints are certified by (<https://www.amazontrust.com/repository/>). Parsing the whole system
 /// store takes longer than a cold start may.
@@ -41,14 +45,6 @@ pub struct Aws {
     credentials: SharedCredentialsProvider,
     patience: Patience,
     endpoint: Option<String>,
-}
-
-/// A call to AWS failed. The text has the service's error code and message, never a body.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{action}: {reason}")]
-pub struct AwsError {
-    action: &'static str,
-    reason: String,
 }
 
 /// The environment lacks what every Lambda has.
@@ -186,38 +182,6 @@ impl Aws {
 fn configured_endpoint(service_variable: &str, lookup: impl Fn(&str) -> Option<String>) -> Option<String> {
     let ignored = lookup("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|text| text.eq_ignore_ascii_case("true"));
     if ignored { None } else { lookup(service_variable).or_else(|| lookup("AWS_ENDPOINT_URL")) }
-}
-
-impl AwsError {
-    /// Describes a failed call without its request or response.
-    pub(crate) fn new<E>(action: &'static str, error: &E) -> Self
-    where
-        E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata,
-    {
-        let meta = error.meta();
-        let reason = match (meta.code(), meta.message()) {
-            (Some(code), Some(message)) => format!("{code}: {message}"),
-            (Some(code), None) => code.to_owned(),
-            (None, _) => chain(error),
-        };
-        Self { action, reason }
-    }
-
-    /// An answer that is not what the service documents.
-    pub fn answer(action: &'static str, reason: impl Into<String>) -> Self {
-        Self { action, reason: reason.into() }
-    }
-}
-
-/// The messages of an error and its sources: the SDK's own text of a transport failure says nothing.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub(crate) type Entry = (PutEventsRequestEntry, usize);
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PublishError {
     /// The bus does not take it, however often it is sent.
-    #[error("the bus does not take it: {0}")]
+    #[error("the event bus refuses the event ({0})")]
     Refused(String),
     /// It could not be sent.
     #[error(transparent)]
@@ -133,7 +133,7 @@ impl Bus {
             .detail(detail.to_string())
             .build();
         match self.put(&[entry]).await?.pop() {
-            Some(Err(PublishError::Refused(code))) => Err(AwsError::answer(ACTION, code)),
+            Some(Err(PublishError::Refused(code))) => Err(AwsError::entry(ACTION, &code)),
             Some(Err(PublishError::Aws(error))) => Err(error),
             Some(Ok(())) | None => Ok(()),
         }
@@ -173,7 +173,7 @@ impl Bus {
             Err(error) if matches!(error.code(), Some("ValidationException" | "SerializationException")) => {
                 return Ok(None);
             }
-            Err(error) => return Err(AwsError::new(ACTION, &error)),
+            Err(error) => return Err(AwsError::new(ACTION, error)),
         };
         let results = output.entries().iter().map(|entry| match entry.error_code() {
             None => Ok(()),
@@ -181,17 +181,18 @@ impl Bus {
             // <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html>.
             Some(
                 code @ ("InternalFailure" | "InternalException" | "ThrottlingException" | "AccessDeniedException"),
-            ) => Err(AwsError::answer(ACTION, code).into()),
-            Some(code) if code.starts_with("NotAuthorized") => Err(AwsError::answer(ACTION, code).into()),
+            ) => Err(AwsError::entry(ACTION, code).into()),
+            Some(code) if code.starts_with("NotAuthorized") => Err(AwsError::entry(ACTION, code).into()),
             Some(code) => Err(PublishError::Refused(code.to_owned())),
         });
-        let missing = || Err(AwsError::answer(ACTION, "an answer without a result for each entry").into());
+        let missing =
+            || Err(AwsError::Answer { action: ACTION, lack: "the answer lacks the result of an entry" }.into());
         Ok(Some(results.chain(std::iter::repeat_with(missing)).take(entries.len()).collect()))
     }
 
     fn entry(&self, detail: &Detail<'_>, record: Option<&str>) -> Result<Entry, AwsError> {
         let text = |detail: &Detail<'_>| {
-            serde_json::to_string(detail).map_err(|error| AwsError::answer(ACTION, error.to_string()))
+            serde_json::to_string(detail).map_err(|error| AwsError::unwritable("an event", error))
         };
         let source = format!("intertie.{}", detail.provider);
         let mut body = text(detail)?;

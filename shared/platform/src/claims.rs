@@ -187,7 +187,7 @@ impl Claims {
             }
             Err(error) => match old_item(&error) {
                 Some(item) => Ok(Claiming::Lost(read(item)?)),
-                None => Err(AwsError::new(ACTION, &error)),
+                None => Err(AwsError::new(ACTION, error)),
             },
         }
     }
@@ -229,7 +229,7 @@ impl Claims {
             if refused.is_empty() {
                 // Two events of one object at once: the SDK repeats what was throttled, but not this.
                 if conflicts == MAX_CONFLICTS || self::refused(&error, "TransactionConflict").is_empty() {
-                    return Err(AwsError::new(ACTION, &error).into());
+                    return Err(AwsError::new(ACTION, error).into());
                 }
                 conflicts += 1;
                 tokio::time::sleep(CONFLICT_PAUSE * conflicts).await;
@@ -274,14 +274,14 @@ impl Claims {
             Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => {
                 Ok(false)
             }
-            Err(error) => Err(AwsError::new("dynamodb:PutItem", &error)),
+            Err(error) => Err(AwsError::new("dynamodb:PutItem", error)),
         }
     }
 
     /// The record of an event, read consistently.
     pub async fn get(&self, key: &str) -> Result<Option<IdempotencyRecord>, AwsError> {
         let call = self.client.get_item().table_name(&self.table).key("key", s(key)).consistent_read(true);
-        let output = call.send().await.map_err(|error| AwsError::new("dynamodb:GetItem", &error))?;
+        let output = call.send().await.map_err(|error| AwsError::new("dynamodb:GetItem", error))?;
         output.item().map(read).transpose()
     }
 
@@ -313,7 +313,7 @@ impl Claims {
             {
                 Err(ClaimError::Superseded)
             }
-            Err(error) => Err(AwsError::new("end of claim: dynamodb:UpdateItem", &error).into()),
+            Err(error) => Err(AwsError::new("dynamodb:UpdateItem", error).into()),
         }
     }
 
@@ -329,7 +329,7 @@ impl Claims {
             .expression_attribute_values(":zero", n(0))
             .expression_attribute_values(":one", n(1))
             .build()
-            .map_err(|error| AwsError::answer("apply", error.to_string()))
+            .map_err(|error| AwsError::unwritable("apply", error))
     }
 }
 

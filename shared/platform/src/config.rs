@@ -6,7 +6,10 @@ use std::{fmt, time::Duration};
 
 use domain::limit::Rates;
 
-use crate::outbound::Rewrites;
+use crate::{metrics, outbound::Rewrites};
+
+/// The prefix of the stack's names: every function has it.
+const STACK: &str = "SECRET_PREFIX";
 
 /// Reads variables and collects what is wrong with them.
 #[derive(Debug)]
@@ -36,12 +39,16 @@ impl fmt::Debug for ConfigError {
 
 /// Reads a configuration from the process's environment.
 pub fn load<C>(read: impl FnOnce(&mut Env) -> C) -> Result<C, ConfigError> {
-    load_from(ambient, read)
+    load_from(ambient, |env| {
+        metrics::belong_to(env.text(STACK));
+        read(env)
+    })
 }
 
 /// The names that `read` reads, each once.
 pub fn names<C>(read: impl FnOnce(&mut Env) -> C) -> Vec<&'static str> {
     let mut env = Env { lookup: |_| None, names: Vec::new(), problems: Vec::new() };
+    env.text(STACK);
     read(&mut env);
     env.names.sort_unstable();
     env.names.dedup();
@@ -135,6 +142,6 @@ mod tests {
 
     #[test]
     fn the_names_read_are_known_without_an_environment() {
-        assert_eq!(names(read), ["LEASE_SECONDS", "TABLE"]);
+        assert_eq!(names(read), ["LEASE_SECONDS", "SECRET_PREFIX", "TABLE"]);
     }
 }

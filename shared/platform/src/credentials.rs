@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::{
     primitives::Blob,
     types::{AttributeValue, ReturnValue},
 };
-use domain::{IntegrationKey, grant::Issued};
+use domain::{IntegrationKey, Reason, grant::Issued};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
@@ -77,7 +77,7 @@ impl Credentials {
     pub async fn get(&self, integration_id: &str, name: &str, now: Timestamp) -> Result<Option<Credential>, AwsError> {
         let call = self.client.get_item().table_name(&self.table).consistent_read(true);
         let call = call.key("integration_id", s(integration_id)).key("credential", s(name));
-        let output = call.send().await.map_err(|error| AwsError::new("dynamodb:GetItem", &error))?;
+        let output = call.send().await.map_err(|error| AwsError::new("dynamodb:GetItem", error))?;
         match output.item() {
             Some(item) => Ok(Some(self.read(item, now).await?)),
             None => Ok(None),
@@ -105,7 +105,7 @@ impl Credentials {
             let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
             let put = put.condition_expression("attribute_not_exists(version) OR version <= :version");
             let put = put.expression_attribute_values(":version", n(version));
-            put.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", &error))?;
+            put.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", error))?;
         }
         // What the new grant did not bring is of the old one.
         self.delete(&id, now - SignedDuration::from_millis(1)).await
@@ -207,16 +207,15 @@ impl Credentials {
         conditional(call).await.map(|_| ())
     }
 
-    /// All credentials of an integration that can be opened, for giving them back; and whether there are others.
+    /// All credentials of an integration that can be opened, for revoking them; and whether there are others, which can never be
+    /// opened. A failure that passes, or that an operator repairs, is an error: asking again revokes what it hides.
     pub async fn all(&self, integration_id: &str, now: Timestamp) -> Result<(Vec<Credential>, bool), AwsError> {
         let (mut all, mut unreadable) = (Vec::new(), false);
         for item in self.items(integration_id).await? {
             match self.read(&item, now).await {
                 Ok(credential) => all.push(credential),
-                Err(error) => {
-                    tracing::error!(integration.id = integration_id, %error, "a credential can't be opened");
-                    unreadable = true;
-                }
+                Err(error) if error.reason() == Reason::Corrupt => unreadable = true,
+                Err(error) => return Err(error),
             }
         }
         Ok((all, unreadable))
@@ -232,7 +231,7 @@ impl Credentials {
             if let Err(error) = deleted
                 && !error.as_service_error().is_some_and(DeleteItemError::is_conditional_check_failed_exception)
             {
-                return Err(AwsError::new("dynamodb:DeleteItem", &error));
+                return Err(AwsError::new("dynamodb:DeleteItem", error));
             }
         }
         Ok(())
@@ -267,7 +266,7 @@ impl Credentials {
         let call = call.key_condition_expression("integration_id = :id");
         let call = call.expression_attribute_values(":id", s(integration_id));
         let items = call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
-        items.map_err(|error| AwsError::new("dynamodb:Query", &error))
+        items.map_err(|error| AwsError::new("dynamodb:Query", error))
     }
 
     fn update(

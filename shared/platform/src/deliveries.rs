@@ -142,7 +142,7 @@ impl Deliveries {
         let mut pages = call.into_paginator().items().send();
         let mut places = Vec::<Place>::new();
         while let Some(item) = pages.next().await {
-            let item = item.map_err(|error| AwsError::new("dynamodb:Query", &error))?;
+            let item = item.map_err(|error| AwsError::new("dynamodb:Query", error))?;
             let place = (number(&item, "received_at")?, text(&item, "key")?.to_owned());
             if places.len() > limit && places.last().is_some_and(|last| place.0 < last.0) {
                 break;
@@ -159,15 +159,15 @@ impl Deliveries {
         for places in places.chunks(MAX_BATCH) {
             let keys = places.iter().map(|(_, key)| Item::from([("key".to_owned(), s(key))])).collect();
             let keys = KeysAndAttributes::builder().set_keys(Some(keys)).build();
-            let mut open = keys.map_err(|error| AwsError::answer("deliveries", error.to_string())).map(Some)?;
+            let mut open = keys.map_err(|error| AwsError::unwritable("deliveries", error)).map(Some)?;
             for round in 0.. {
                 let Some(keys) = open.take() else { break };
                 if round == MAX_ROUNDS {
-                    return Err(AwsError::answer("dynamodb:BatchGetItem", "it leaves items unread"));
+                    return Err(AwsError::Answer { action: "dynamodb:BatchGetItem", lack: "it leaves items unread" });
                 }
                 tokio::time::sleep(PAUSE * round).await;
                 let call = self.client.batch_get_item().request_items(&self.table, keys);
-                let output = call.send().await.map_err(|error| AwsError::new("dynamodb:BatchGetItem", &error))?;
+                let output = call.send().await.map_err(|error| AwsError::new("dynamodb:BatchGetItem", error))?;
                 for item in output.responses.into_iter().flat_map(HashMap::into_values).flatten() {
                     items.insert(text(&item, "key")?.to_owned(), item);
                 }

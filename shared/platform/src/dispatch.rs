@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use domain::{
-    Failure, Reply, Request,
+    Failure, Reason, Reply, Request,
     call::{
         Callee, Repeat,
         retry::{Attempt, MAX_PAUSE, until},
@@ -150,11 +150,8 @@ impl Dispatch {
     ) {
         let (service, name) = (call.callee.id, call.callee.name);
         let failure = outcome.as_ref().err().map(|Failed(failure, _)| failure);
-        // Neither a wrong request nor a missing thing says anything about the provider's health.
-        let fault =
-            |failure: &Failure| failure.passes() && *failure != Failure::Busy || *failure == Failure::GrantEnded;
-        let healthy = !failure.is_some_and(fault);
-        let limited = matches!(failure, Some(Failure::RateLimited(_)));
+        let healthy = !failure.is_some_and(Failure::is_providers_fault);
+        let limited = failure.is_some_and(|failure| failure.reason() == Reason::RateLimited);
         self.health.count(Observed { service, healthy, limited, took, paced, at });
         tracing::info!(
             service,
@@ -163,8 +160,8 @@ impl Dispatch {
             duration_ms = milliseconds(took),
             paced_ms = milliseconds(paced),
             attempt,
-            kind = failure.map(|failure| failure.kind().name()),
-            reason = failure.map(|failure| failure.operator(name)),
+            reason = failure.map(|failure| failure.reason().name()),
+            detail = failure.map(|failure| failure.operator(name)),
             "called"
         );
     }

@@ -87,7 +87,7 @@ impl Due {
         let mut pages = call.into_paginator().send();
         let mut found = Found::default();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| AwsError::new("dynamodb:Query", &error))?;
+            let page = page.map_err(|error| AwsError::new("dynamodb:Query", error))?;
             found.requests += 1;
             found.read_units += page.consumed_capacity().and_then(ConsumedCapacity::capacity_units).unwrap_or_default();
             for item in page.items() {

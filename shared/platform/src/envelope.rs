@@ -21,10 +21,12 @@ use ring::{
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-use crate::aws::{Aws, AwsError, client};
+use crate::aws::{Aws, AwsError, Call, client};
 
 /// How long a data key stays in memory.
 const KEEP: SignedDuration = SignedDuration::from_mins(5);
+/// For how long a data key that was opened proves that the KMS key and the prefix are right.
+const RECENT: SignedDuration = SignedDuration::from_hours(1);
 /// How many do.
 const MAX_KEYS: usize = 1000;
 
@@ -38,6 +40,8 @@ pub struct Vault {
     /// The ARN of the key that the alias names, and when that was asked.
     current: Mutex<Option<(String, Timestamp)>>,
     rewraps: bool,
+    /// When KMS last opened a data key of this stack.
+    opened_at: Mutex<Option<Timestamp>>,
 }
 
 /// Whom a data key is for: the encryption context.
@@ -72,6 +76,7 @@ impl Vault {
             cache: Mutex::default(),
             current: Mutex::default(),
             rewraps: true,
+            opened_at: Mutex::default(),
         }
     }
 
@@ -86,7 +91,7 @@ impl Vault {
         const ACTION: &str = "kms:GenerateDataKey";
         let call = self.client.generate_data_key().key_id(&self.key_id).key_spec(DataKeySpec::Aes256);
         let call = call.set_encryption_context(Some(self.context(owner)));
-        let output = call.send().await.map_err(|error| AwsError::new(ACTION, &error))?;
+        let output = call.send().await.map_err(|error| AwsError::new(ACTION, error))?;
         let wrapped = output.ciphertext_blob.map(Blob::into_inner).unwrap_or_default();
         key(ACTION, wrapped, output.plaintext, false)
     }
@@ -98,9 +103,10 @@ impl Vault {
         let call = self.client.re_encrypt().ciphertext_blob(Blob::new(old.wrapped.clone()));
         let call = call.destination_key_id(&self.key_id).set_source_encryption_context(Some(context.clone()));
         let output = call.set_destination_encryption_context(Some(context)).send().await;
-        let output = output.map_err(|error| AwsError::new(ACTION, &error))?;
+        let output = output.map_err(|error| AwsError::new(ACTION, error))?;
         let wrapped = output.ciphertext_blob.map(Blob::into_inner).filter(|wrapped| !wrapped.is_empty());
-        let wrapped = wrapped.ok_or_else(|| AwsError::answer(ACTION, "no ciphertext"))?;
+        let wrapped =
+            wrapped.ok_or_else(|| AwsError::Answer { action: ACTION, lack: "the answer has no ciphertext" })?;
         Ok(DataKey { wrapped, outdated: false, key: Arc::clone(&old.key) })
     }
 
@@ -118,7 +124,8 @@ impl Vault {
         let call = self.client.decrypt().ciphertext_blob(Blob::new(wrapped));
         let call = call.set_encryption_context(Some(self.context(owner)));
         let (output, current) = join(call.send(), self.current(now)).await;
-        let output = output.map_err(|error| AwsError::new(ACTION, &error))?;
+        let output = output.map_err(|error| self.not_opened(AwsError::new(ACTION, error), now))?;
+        *self.opened_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         let outdated = current.is_some_and(|current| output.key_id.as_ref().is_some_and(|key| *key != current));
         let key = key(ACTION, wrapped.to_vec(), output.plaintext, outdated)?;
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,6 +137,21 @@ impl Vault {
             cache.insert(id, (DataKey { outdated: false, ..key.clone() }, now + KEEP));
         }
         Ok(key)
+    }
+
+    /// A data key that KMS calls invalid is damaged if others open, and the operator's concern if none does.
+    fn not_opened(&self, error: AwsError, now: Timestamp) -> AwsError {
+        match error {
+            AwsError::Misconfigured(call) if call.is("InvalidCiphertextException") => self.invalid(call, now),
+            // KMS answers so to a ciphertext that is empty or too long.
+            AwsError::Refused(call) if call.is("ValidationException") => self.invalid(call, now),
+            other => other,
+        }
+    }
+
+    fn invalid(&self, call: Call, now: Timestamp) -> AwsError {
+        let opened_at = *self.opened_at.lock().unwrap_or_else(PoisonError::into_inner);
+        AwsError::DataKey { call, others_open: opened_at.is_some_and(|at| now.duration_since(at) < RECENT) }
     }
 
     /// The ARN of the KMS key that wraps now. Nobody knows it if KMS can't be asked, or may not.
@@ -171,29 +193,30 @@ impl Vault {
 
 fn key(action: &'static str, wrapped: Vec<u8>, plaintext: Option<Blob>, outdated: bool) -> Result<DataKey, AwsError> {
     let plaintext = Zeroizing::new(plaintext.map(Blob::into_inner).unwrap_or_default());
-    let key =
-        UnboundKey::new(&AES_256_GCM, &plaintext).map_err(|_| AwsError::answer(action, "not a key of 256 bits"))?;
+    let key = UnboundKey::new(&AES_256_GCM, &plaintext)
+        .map_err(|_| AwsError::Answer { action, lack: "the answer has no key of 256 bits" })?;
     Ok(DataKey { wrapped, outdated, key: Arc::new(LessSafeKey::new(key)) })
 }
 
 impl DataKey {
     /// Encrypts. `aad` names where the ciphertext belongs.
     pub fn seal(&self, aad: &str, secret: &SecretString) -> Result<Vec<u8>, AwsError> {
-        const ACTION: &str = "seal";
         let mut nonce = [0; NONCE_LEN];
-        SystemRandom::new().fill(&mut nonce).map_err(|_| AwsError::answer(ACTION, "no randomness"))?;
+        SystemRandom::new()
+            .fill(&mut nonce)
+            .map_err(|_| AwsError::Answer { action: "getrandom", lack: "the system gives no randomness" })?;
         let mut sealed = nonce.to_vec();
         let mut text = secret.expose_secret().as_bytes().to_vec();
         self.key
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut text)
-            .map_err(|_| AwsError::answer(ACTION, "too long"))?;
+            .map_err(|_| AwsError::Answer { action: "AES-256-GCM", lack: "the secret is too long" })?;
         sealed.append(&mut text);
         Ok(sealed)
     }
 
     /// Decrypts what was sealed under this key for the same place.
     pub fn open(&self, aad: &str, sealed: &[u8]) -> Result<SecretString, AwsError> {
-        let wrong = || AwsError::answer("open", "the ciphertext does not belong here or was altered");
+        let wrong = || AwsError::Altered;
         let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN).ok_or_else(wrong)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| wrong())?;
         let mut buffer = Zeroizing::new(sealed.to_vec());

@@ -117,7 +117,13 @@ impl Seat<'_> {
         let (mut entries, others) = match hear.await {
             Ok(Told::Send(entries, others)) => (entries, others),
             Ok(Told::Sent(outcome)) => return outcome,
-            Err(_) => return Err(AwsError::answer("events:PutEvents", "whoever was to send for all has gone").into()),
+            Err(_) => {
+                return Err(AwsError::Answer {
+                    action: "events:PutEvents",
+                    lack: "the member that was to send for all was cancelled",
+                }
+                .into());
+            }
         };
         let ours = entries.len();
         let mut told = Vec::new();

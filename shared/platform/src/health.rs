@@ -131,7 +131,7 @@ impl Health {
             }
         }
         let call = call.update_expression(format!("{set} ADD calls :calls, failures :failures"));
-        call.send().await.map_err(|error| AwsError::new("dynamodb:UpdateItem", &error))?;
+        call.send().await.map_err(|error| AwsError::new("dynamodb:UpdateItem", error))?;
         Ok(())
     }
 
@@ -147,7 +147,7 @@ impl Health {
             .expression_attribute_values(":from", n(hour(now - WINDOW)));
         let items = call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
         let mut summary = Summary { service, calls: 0, failures: 0, last_success: None, last_failure: None };
-        for item in items.map_err(|error| AwsError::new("dynamodb:Query", &error))? {
+        for item in items.map_err(|error| AwsError::new("dynamodb:Query", error))? {
             summary.calls += number::<u64>(&item, "calls")?;
             summary.failures += number::<u64>(&item, "failures")?;
             summary.last_success = summary.last_success.max(time(&item, "last_success").ok());

@@ -11,7 +11,7 @@ use ::http::{
 };
 use askama::Template;
 use domain::{
-    Problem,
+    Diagnosis, Problem,
     error::Kind,
     route::{self, CSRF, Route},
 };
@@ -26,6 +26,7 @@ use crate::{
     aws::{Aws, AwsError},
     clock,
     config::Env,
+    metrics,
     outbound::Rewrites,
     queue,
     session::{self, Accept, Caller, Sessions},
@@ -226,9 +227,6 @@ impl<'r> Call<'r> {
 
     /// The answer to a problem: a page for a browser, JSON for a program.
     pub fn refuse(&self, problem: &Problem) -> Response<Body> {
-        if problem.kind == Kind::Internal {
-            tracing::error!(request.id = self.request_id, "answered with an internal error");
-        }
         let status = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if wants_html(self.request.headers()) {
             let page = ProblemPage { problem }.render();
@@ -240,7 +238,14 @@ impl<'r> Call<'r> {
 
 /// AWS failed: the log tells how, the caller only that.
 pub fn internal(error: &AwsError) -> Problem {
-    tracing::error!(%error, "AWS failed");
+    failed(&error.diagnosis())
+}
+
+/// Something on our side failed: one line of the log tells why, an alarm if an operator must repair it, and the caller hears
+/// only that.
+pub fn failed(why: &Diagnosis) -> Problem {
+    tracing::error!(reason = why.reason.name(), detail = why.detail, "answered with an internal error");
+    metrics::operator_failure(why.reason);
     Problem::internal()
 }
 

@@ -38,7 +38,7 @@ impl Integrations {
     /// Stores an integration, in place of an earlier one of the same key. Its next sync is due at `due_at`.
     pub async fn put(&self, integration: &Integration, due_at: Timestamp) -> Result<(), AwsError> {
         let call = self.client.put_item().table_name(&self.table).set_item(Some(write(integration, due_at)));
-        call.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", &error))?;
+        call.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", error))?;
         Ok(())
     }
 
@@ -54,7 +54,7 @@ impl Integrations {
             Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => {
                 Ok(())
             }
-            Err(error) => Err(AwsError::new("dynamodb:PutItem", &error)),
+            Err(error) => Err(AwsError::new("dynamodb:PutItem", error)),
         }
     }
 
@@ -105,7 +105,7 @@ impl Integrations {
             {
                 Ok(())
             }
-            Err(error) => Err(AwsError::new("dynamodb:DeleteItem", &error)),
+            Err(error) => Err(AwsError::new("dynamodb:DeleteItem", error)),
         }
     }
 
@@ -140,7 +140,7 @@ impl Integrations {
     pub async fn get(&self, user_id: &str, integration: &str) -> Result<Option<Integration>, AwsError> {
         let call = self.client.get_item().table_name(&self.table).consistent_read(true);
         let call = call.key("user_id", s(user_id)).key("integration", s(integration));
-        let output = call.send().await.map_err(|error| AwsError::new("dynamodb:GetItem", &error))?;
+        let output = call.send().await.map_err(|error| AwsError::new("dynamodb:GetItem", error))?;
         output.item().map(read).transpose()
     }
 
@@ -155,7 +155,7 @@ impl Integrations {
             None => call.key_condition_expression("user_id = :user"),
         };
         let items = call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
-        items.map_err(|error| AwsError::new("dynamodb:Query", &error))?.iter().map(read).collect()
+        items.map_err(|error| AwsError::new("dynamodb:Query", error))?.iter().map(read).collect()
     }
 
     /// The usable integrations of a provider's account, of all users.
@@ -168,7 +168,7 @@ impl Integrations {
             .key_condition_expression("account = :account")
             .expression_attribute_values(":account", s(account(provider, account_id)));
         let items = call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
-        items.map_err(|error| AwsError::new("dynamodb:Query", &error))?.iter().map(key).collect()
+        items.map_err(|error| AwsError::new("dynamodb:Query", error))?.iter().map(key).collect()
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) async fn conditional(call: UpdateItemFluentBuilder) -> Result<Option<
         Err(error) if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {
             Ok(None)
         }
-        Err(error) => Err(AwsError::new("dynamodb:UpdateItem", &error)),
+        Err(error) => Err(AwsError::new("dynamodb:UpdateItem", error)),
     }
 }
 
@@ -49,5 +49,5 @@ pub(crate) fn time(item: &Item, name: &str) -> Result<Timestamp, AwsError> {
 }
 
 pub(crate) fn malformed(name: &str) -> AwsError {
-    AwsError::answer("dynamodb", format!("a stored item has no usable attribute {name:?}"))
+    AwsError::Malformed(name.to_owned())
 }

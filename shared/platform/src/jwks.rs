@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use domain::{Request, jwt::Jwks};
+use domain::{Diagnosis, Reason, Request, call::Unreadable, jwt::Jwks};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    AwsError,
-    outbound::{Authorization, Outbound, Rewrites},
+    aws::AwsInitError,
+    outbound::{Authorization, Outbound, Rewrites, SendError},
 };
 
 /// Issuers publish new keys days before they use them.
@@ -20,6 +20,36 @@ const KEEP: SignedDuration = SignedDuration::from_hours(6);
 const REREAD: SignedDuration = SignedDuration::from_secs(30);
 /// How long reading may take: a webhook waits.
 const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The keys of an issuer can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum JwksError {
+    /// The client for the issuer can't be made.
+    #[error("no HTTP client for the issuer's keys")]
+    Client(#[source] AwsInitError),
+    /// No answer.
+    #[error("the issuer of keys can't be asked")]
+    Unreached(#[source] SendError),
+    /// Another status than success.
+    #[error("the issuer answers {0} in place of its keys")]
+    Status(u16),
+    /// The answer is no key set (RFC 7517).
+    #[error("the issuer's answer is no key set")]
+    NotKeys(#[source] Unreadable),
+}
+
+impl JwksError {
+    /// Why, for operators: a wrong address is theirs to repair, an issuer that is down passes.
+    pub fn diagnosis(&self) -> Diagnosis {
+        let reason = match self {
+            Self::Unreached(SendError::Forbidden) | Self::Client(_) => Reason::Misconfigured,
+            Self::Unreached(SendError::NotSent | SendError::Closed | SendError::Late) => Reason::Unreachable,
+            Self::Status(400..=499) | Self::NotKeys(_) | Self::Unreached(SendError::TooLong) => Reason::Unreadable,
+            Self::Status(_) => Reason::ProviderDown,
+        };
+        Diagnosis::new(reason, self.to_string())
+    }
+}
 
 /// The cache.
 #[derive(Debug)]
@@ -37,7 +67,7 @@ impl JwksCache {
     }
 
     /// The keys at `url` for checking `token`.
-    pub async fn for_token(&self, url: &str, token: &str, now: Timestamp) -> Result<Arc<Jwks>, AwsError> {
+    pub async fn for_token(&self, url: &str, token: &str, now: Timestamp) -> Result<Arc<Jwks>, JwksError> {
         let cached = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(url).cloned();
         if let Some((keys, read_at)) = &cached {
             let keep = if keys.knows(token) { KEEP } else { REREAD };
@@ -57,22 +87,21 @@ impl JwksCache {
         }
     }
 
-    fn outbound(&self) -> Result<&Outbound, AwsError> {
+    fn outbound(&self) -> Result<&Outbound, JwksError> {
         if let Some(outbound) = self.outbound.get() {
             return Ok(outbound);
         }
-        let made = Outbound::new(self.rewrites.clone()).map_err(|error| AwsError::answer("jwks", error.to_string()))?;
+        let made = Outbound::new(self.rewrites.clone()).map_err(JwksError::Client)?;
         Ok(self.outbound.get_or_init(|| made))
     }
 
-    async fn read(&self, url: &str) -> Result<Jwks, AwsError> {
+    async fn read(&self, url: &str) -> Result<Jwks, JwksError> {
         let request = Request::get("jwks", url);
         let reply = self.outbound()?.send(&request, &[], Authorization::None, TIMEOUT).await;
-        let failed = |reason: String| AwsError::answer("jwks", reason);
-        let reply = reply.map_err(|error| failed(error.to_string()))?;
+        let reply = reply.map_err(JwksError::Unreached)?;
         if !reply.is_success() {
-            return Err(failed("the issuer does not give its keys".into()));
+            return Err(JwksError::Status(reply.status));
         }
-        reply.json().map_err(|error| failed(error.to_string()))
+        reply.json().map_err(JwksError::NotKeys)
     }
 }

@@ -6,11 +6,14 @@
 use std::{
     collections::HashMap,
     io::Write as _,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
+use domain::Reason;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+
+use crate::clock;
 
 /// The namespace of all.
 pub const NAMESPACE: &str = "Intertie";
@@ -38,6 +41,8 @@ pub enum Metric {
     EventsRepeated,
     /// Messages that were given up, by reason.
     EventsDeadLettered,
+    /// Failures that an operator must repair, or that show damage, by reason.
+    OperatorFailures,
     /// Deliveries that were refused, by reason.
     DeliveriesRefused,
     /// Deliveries that the provider sent again because we were too slow for it, or failed.
@@ -46,7 +51,8 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
+        Self::OperatorFailures,
         Self::Calls,
         Self::CallFailures,
         Self::CallsLimited,
@@ -70,6 +76,7 @@ impl Metric {
             Self::EventsApplied => "EventsApplied",
             Self::EventsRepeated => "EventsRepeated",
             Self::EventsDeadLettered => "EventsDeadLettered",
+            Self::OperatorFailures => "OperatorFailures",
             Self::DeliveriesRefused => "DeliveriesRefused",
             Self::DeliveriesRetried => "DeliveriesRetried",
             Self::CallDuration => "CallDuration",
@@ -87,6 +94,7 @@ impl Metric {
             | Self::EventsApplied
             | Self::EventsRepeated
             | Self::EventsDeadLettered
+            | Self::OperatorFailures
             | Self::DeliveriesRefused
             | Self::DeliveriesRetried => "Count",
         }
@@ -104,8 +112,8 @@ impl Tally {
     }
 
     /// Counts a message that is given up for this reason.
-    pub fn dead_letter(&self, reason: &'static str) {
-        self.add(Metric::EventsDeadLettered, reason);
+    pub fn dead_letter(&self, reason: Reason) {
+        self.add(Metric::EventsDeadLettered, reason.name());
     }
 
     fn add(&self, metric: Metric, reason: &'static str) {
@@ -118,6 +126,23 @@ impl Tally {
         for ((metric, reason), count) in counted {
             write(stack, ("reason", reason), &[(metric, vec![count])], now);
         }
+    }
+}
+
+/// The stack whose metrics these are: known once the configuration is read.
+static STACK: OnceLock<String> = OnceLock::new();
+
+/// Names the stack of this process.
+pub(crate) fn belong_to(stack: String) {
+    // The first name stays; a process belongs to one stack.
+    let _ = STACK.set(stack);
+}
+
+/// Counts a failure at once, if it is one that rings an alarm.
+pub fn operator_failure(reason: Reason) {
+    if reason.alarms() {
+        let stack = STACK.get().map_or("", String::as_str);
+        write(stack, ("reason", reason.name()), &[(Metric::OperatorFailures, vec![1])], clock::now());
     }
 }
 

@@ -163,7 +163,7 @@ impl Pace {
                 Err(error) => error,
             };
             let Some(UpdateItemError::ConditionalCheckFailedException(refusal)) = error.as_service_error() else {
-                return Err(AwsError::new("lease of slots: dynamodb:UpdateItem", &error));
+                return Err(AwsError::new("dynamodb:UpdateItem", error));
             };
             let next = refusal.item().map(|item| number(item, "next_slot")).transpose()?;
             match ask.of(next) {
@@ -171,7 +171,7 @@ impl Pace {
                 Err(full) => return Ok(Err(full)),
             }
         }
-        Err(AwsError::answer("lease of slots", "the bucket changes faster than it can be asked"))
+        Err(AwsError::Answer { action: "dynamodb:UpdateItem", lack: "the bucket changes faster than it can be asked" })
     }
 
     fn update(&self, bucket: &Bucket) -> UpdateItemFluentBuilder {

@@ -48,7 +48,7 @@ impl Queue {
     pub async fn send(&self, body: String, tenant: Option<&str>) -> Result<(), AwsError> {
         let call = self.client.send_message().queue_url(&self.url).message_body(body);
         let call = call.set_message_group_id(tenant.map(str::to_owned));
-        call.send().await.map_err(|error| AwsError::new("sqs:SendMessage", &error))?;
+        call.send().await.map_err(|error| AwsError::new("sqs:SendMessage", error))?;
         Ok(())
     }
 
@@ -67,19 +67,21 @@ impl Queue {
                 .map(|(index, (body, tenant))| {
                     let entry = SendMessageBatchRequestEntry::builder().id(index.to_string());
                     let entry = entry.message_body(body).message_group_id(tenant).build();
-                    entry.map_err(|error| AwsError::answer(ACTION, error.to_string()))
+                    entry.map_err(|error| AwsError::unwritable("a message", error))
                 })
                 .collect::<Result<_, _>>()?;
+            let mut refused = None;
             for _ in 0..MAX_RESENDS {
                 let call = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries.clone()));
-                let output = call.send().await.map_err(|error| AwsError::new(ACTION, &error))?;
+                let output = call.send().await.map_err(|error| AwsError::new(ACTION, error))?;
                 entries.retain(|entry| output.failed().iter().any(|failed| failed.id() == entry.id()));
-                if entries.is_empty() {
+                refused = output.failed().first().map(|failed| AwsError::entry(ACTION, failed.code()));
+                if refused.is_none() {
                     break;
                 }
             }
-            if !entries.is_empty() {
-                return Err(AwsError::answer(ACTION, format!("{} messages were refused repeatedly", entries.len())));
+            if let Some(refused) = refused {
+                return Err(refused);
             }
         }
         Ok(())
@@ -97,10 +99,11 @@ impl Queue {
         let mut call = self.client.send_message().queue_url(&self.url).message_body(body);
         for (name, kind, value) in attributes {
             let value = MessageAttributeValue::builder().data_type(*kind).string_value(*value).build();
-            call = call.message_attributes(*name, value.map_err(|error| AwsError::answer(ACTION, error.to_string()))?);
+            call = call
+                .message_attributes(*name, value.map_err(|error| AwsError::unwritable("a message attribute", error))?);
         }
         let call = call.set_message_group_id(tenant.map(str::to_owned)).delay_seconds(seconds(delay.min(MAX_DELAY)));
-        call.send().await.map_err(|error| AwsError::new(ACTION, &error))?;
+        call.send().await.map_err(|error| AwsError::new(ACTION, error))?;
         Ok(())
     }
 
@@ -108,14 +111,14 @@ impl Queue {
     async fn hide(&self, receipt_handle: &str, time: Duration) -> Result<(), AwsError> {
         let call = self.client.change_message_visibility().queue_url(&self.url);
         let call = call.receipt_handle(receipt_handle).visibility_timeout(seconds(time));
-        call.send().await.map_err(|error| AwsError::new("sqs:ChangeMessageVisibility", &error))?;
+        call.send().await.map_err(|error| AwsError::new("sqs:ChangeMessageVisibility", error))?;
         Ok(())
     }
 
     /// A cheap call that opens the connection during init, which runs at full CPU.
     pub async fn warm(&self) -> Result<(), AwsError> {
         let call = self.client.get_queue_attributes().queue_url(&self.url);
-        call.send().await.map_err(|error| AwsError::new("sqs:GetQueueAttributes", &error))?;
+        call.send().await.map_err(|error| AwsError::new("sqs:GetQueueAttributes", error))?;
         Ok(())
     }
 }

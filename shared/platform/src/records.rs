@@ -132,7 +132,7 @@ impl Records {
             .expression_attribute_values(":data", s(data))
             .expression_attribute_values(":seen_at", n(seen_at.as_millisecond()))
             .build();
-        Ok(update.map(Write).map_err(|error| AwsError::answer("upsert", error.to_string()))?)
+        Ok(update.map(Write).map_err(|error| AwsError::unwritable("upsert", error))?)
     }
 
     /// Lists records in the order of stream and id. A part may be shorter than asked for, even empty, and still have a next:
@@ -173,7 +173,7 @@ impl Records {
                 .expression_attribute_values(":false", AttributeValue::Bool(false))
                 .select(Select::Count)
                 .set_exclusive_start_key(after);
-            let output = call.send().await.map_err(|error| AwsError::new("dynamodb:Query", &error))?;
+            let output = call.send().await.map_err(|error| AwsError::new("dynamodb:Query", error))?;
             count += u64::try_from(output.count()).unwrap_or(0);
             after = output.last_evaluated_key;
             if after.is_none() {
@@ -196,7 +196,7 @@ impl Records {
             .consistent_read(true)
             .limit(ITEMS)
             .set_exclusive_start_key(after.map(|key| item_key(integration_id, key)));
-        call.send().await.map_err(|error| AwsError::new("dynamodb:Query", &error))
+        call.send().await.map_err(|error| AwsError::new("dynamodb:Query", error))
     }
 
     fn of_stream(&self, integration_id: &str, stream: &str) -> QueryFluentBuilder {

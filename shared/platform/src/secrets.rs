@@ -110,15 +110,13 @@ impl<T: DeserializeOwned> Secrets<T> {
     async fn read(&self, name: &str) -> Result<T, AwsError> {
         const ACTION: &str = "secretsmanager:GetSecretValue";
         let call = self.client.get_secret_value().secret_id(format!("{}/{name}", self.prefix));
-        let output = call.send().await.map_err(|error| AwsError::new(ACTION, &error))?;
+        let output = call.send().await.map_err(|error| AwsError::new(ACTION, error))?;
         let text = output.secret_string().unwrap_or_default();
         // The parser's error could quote the secret, so only its position is told.
-        serde_json::from_str(text).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            AwsError::answer(
-                ACTION,
-                format!("the secret {name:?} is not of the documented form (line {line}, column {column})"),
-            )
+        serde_json::from_str(text).map_err(|error| AwsError::Secret {
+            name: name.to_owned(),
+            line: error.line(),
+            column: error.column(),
         })
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     aws::Aws,
     clock,
     config::Env,
-    http::internal,
+    http::{failed, internal},
     jwks::JwksCache,
     outbound::Rewrites,
     secrets::{Freshness, Secrets},
@@ -174,7 +174,8 @@ impl Sessions {
     pub async fn claims(&self, token: &str) -> Result<Claims, Problem> {
         let Some(issuer) = &self.issuer else { return Ok(self.own(token).await?.0) };
         let now = clock::now();
-        let keys = self.jwks.for_token(&issuer.jwks_url, token, now).await.map_err(|error| internal(&error))?;
+        let keys =
+            self.jwks.for_token(&issuer.jwks_url, token, now).await.map_err(|error| failed(&error.diagnosis()))?;
         foreign(&keys, issuer, token, now).ok_or_else(Problem::unauthenticated)
     }
 

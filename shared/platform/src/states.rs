@@ -62,7 +62,7 @@ impl States {
             .item("scopes", s(&transaction.scopes))
             .item("expires_at", n((now + LIFE).as_second()))
             .condition_expression("attribute_not_exists(state_hash)");
-        call.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", &error))?;
+        call.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", error))?;
         Ok(())
     }
 
@@ -91,7 +91,7 @@ impl States {
             {
                 return Ok(None);
             }
-            Err(error) => return Err(AwsError::new("dynamodb:DeleteItem", &error)),
+            Err(error) => return Err(AwsError::new("dynamodb:DeleteItem", error)),
         };
         let Some(item) = output.attributes() else { return Ok(None) };
         let text = |name| text(item, name).map(str::to_owned);

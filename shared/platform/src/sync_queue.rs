@@ -47,5 +47,5 @@ impl SyncQueue {
 }
 
 fn body(message: &SyncMessage) -> Result<String, AwsError> {
-    serde_json::to_string(message).map_err(|error| AwsError::answer("message", error.to_string()))
+    serde_json::to_string(message).map_err(|error| AwsError::unwritable("message", error))
 }

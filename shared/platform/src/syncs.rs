@@ -150,7 +150,7 @@ impl Syncs {
                     let item = refusal.item().ok_or_else(|| malformed("lease_until"))?;
                     Ok(Leasing::Busy(parse(item, "type")?, millis(item, "lease_until")?))
                 }
-                _ => Err(AwsError::new("dynamodb:UpdateItem", &error)),
+                _ => Err(AwsError::new("dynamodb:UpdateItem", error)),
             },
         }
     }
@@ -200,7 +200,7 @@ impl Syncs {
                     let fence = refusal.item().and_then(|item| number::<u64>(item, "fence").ok());
                     if fence == Some(lease.fence) { Ok(Some(SyncType::Incremental)) } else { Err(LeaseError::Lost) }
                 }
-                _ => Err(AwsError::new("dynamodb:UpdateItem", &error).into()),
+                _ => Err(AwsError::new("dynamodb:UpdateItem", error).into()),
             },
         }
     }
@@ -242,7 +242,7 @@ impl Syncs {
             .expression_attribute_values(":one", n(1))
             .expression_attribute_values(":expires_at", expiry(now))
             .return_values(ReturnValue::AllOld);
-        let output = call.send().await.map_err(|error| AwsError::new("dynamodb:UpdateItem", &error))?;
+        let output = call.send().await.map_err(|error| AwsError::new("dynamodb:UpdateItem", error))?;
         Ok(output.attributes().and_then(|item| millis(item, "lease_until").ok()))
     }
 
@@ -279,7 +279,7 @@ impl Syncs {
             .item("item", s(item))
             .item("state", s(json(entry)?))
             .item("expires_at", expiry(entry.finished_at));
-        call.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", &error))?;
+        call.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", error))?;
         Ok(())
     }
 
@@ -302,7 +302,7 @@ impl Syncs {
             .expression_attribute_names("#item", "item")
             .expression_attribute_values(":id", s(integration_id))
             .expression_attribute_values(":log", s(LOG));
-        let output = log.send().await.map_err(|error| AwsError::new("dynamodb:Query", &error))?;
+        let output = log.send().await.map_err(|error| AwsError::new("dynamodb:Query", error))?;
         overview.last = output.items().first().map(|item| parse(item, "state")).transpose()?;
         Ok(overview)
     }
@@ -312,7 +312,7 @@ impl Syncs {
         for item in self.items(integration_id, "lease$", "~z").await? {
             let call = self.client.delete_item().table_name(&self.table).key("integration_id", s(integration_id));
             let call = call.key("item", s(text(&item, "item")?));
-            call.send().await.map_err(|error| AwsError::new("dynamodb:DeleteItem", &error))?;
+            call.send().await.map_err(|error| AwsError::new("dynamodb:DeleteItem", error))?;
         }
         Ok(())
     }
@@ -327,7 +327,7 @@ impl Syncs {
             .expression_attribute_values(":from", s(from))
             .expression_attribute_values(":to", s(to));
         let items = call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
-        items.map_err(|error| AwsError::new("dynamodb:Query", &error))
+        items.map_err(|error| AwsError::new("dynamodb:Query", error))
     }
 
     fn update(&self, integration_id: &str, item: &str) -> UpdateItemFluentBuilder {
@@ -337,7 +337,7 @@ impl Syncs {
 
     /// Puts an item in one transaction with the check that the lease is still ours, which prolongs it.
     async fn put(&self, lease: &Lease, item: String, state: String, now: Timestamp) -> Result<(), LeaseError> {
-        let failed = |error: BuildError| AwsError::answer("save", error.to_string());
+        let failed = |error: BuildError| AwsError::unwritable("save", error);
         let put = Put::builder()
             .table_name(&self.table)
             .item("integration_id", s(&lease.integration_id))
@@ -372,7 +372,7 @@ impl Syncs {
             }
             // Somebody marks the lease at the same moment: the SDK repeats what was throttled, but not this.
             if !cancelled("TransactionConflict") || conflicts == MAX_CONFLICTS {
-                return Err(AwsError::new("dynamodb:TransactWriteItems", &error).into());
+                return Err(AwsError::new("dynamodb:TransactWriteItems", error).into());
             }
             conflicts += 1;
             tokio::time::sleep(CONFLICT_PAUSE * conflicts).await;
@@ -386,7 +386,7 @@ fn expiry(at: Timestamp) -> AttributeValue {
 }
 
 fn json<T: Serialize>(value: &T) -> Result<String, AwsError> {
-    serde_json::to_string(value).map_err(|error| AwsError::answer("write", error.to_string()))
+    serde_json::to_string(value).map_err(|error| AwsError::unwritable("write", error))
 }
 
 fn parse<T: DeserializeOwned>(item: &Item, name: &str) -> Result<T, AwsError> {

@@ -238,7 +238,9 @@ impl Tokens {
         Ok(match reply {
             Ok(reply) => oauth.read_refreshed(token.name, &reply),
             // Surely not carried out: the old token is as good as before.
-            Err(Failed(failure, _)) if !failure.may_be_done() => Err(GrantError::Refused("busy or not reached".into())),
+            Err(Failed(failure, _)) if !failure.outcome_unknown() => {
+                Err(GrantError::Refused("busy or not reached".into()))
+            }
             Err(_) => Err(GrantError::Unusable("it did not answer")),
         })
     }

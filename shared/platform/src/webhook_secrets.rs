@@ -118,7 +118,7 @@ impl WebhookSecrets {
             item.insert("previous_until".to_owned(), n((now + OVERLAP).as_millisecond()));
         }
         let call = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        call.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", &error))?;
+        call.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", error))?;
         Ok(())
     }
 
@@ -148,13 +148,13 @@ impl WebhookSecrets {
     /// Deletes the secrets of an integration.
     pub async fn delete(&self, id: &str) -> Result<(), AwsError> {
         let call = self.client.delete_item().table_name(&self.table).key("integration_id", s(id));
-        call.send().await.map_err(|error| AwsError::new("dynamodb:DeleteItem", &error))?;
+        call.send().await.map_err(|error| AwsError::new("dynamodb:DeleteItem", error))?;
         Ok(())
     }
 
     async fn item(&self, id: &str) -> Result<Option<Item>, AwsError> {
         let call = self.client.get_item().table_name(&self.table).key("integration_id", s(id)).consistent_read(true);
-        let output = call.send().await.map_err(|error| AwsError::new("dynamodb:GetItem", &error))?;
+        let output = call.send().await.map_err(|error| AwsError::new("dynamodb:GetItem", error))?;
         Ok(output.item)
     }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::error::{Kind, Problem};
+use crate::{
+    error::{Kind, Problem},
+    reason::{Diagnosis, Reason},
+};
 
 /// A call did not work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,79 +62,116 @@ pub enum Failure {
     Forbidden,
 }
 
+/// What is decided by the variant of a failure.
+struct Classified {
+    reason: Reason,
+    /// How long it usually takes to pass; none if it does not pass.
+    usual_wait: Option<Duration>,
+    /// What the provider, or a limit, says about the wait.
+    wait: Option<Duration>,
+    outcome_unknown: bool,
+    providers_fault: bool,
+    is_final: bool,
+}
+
 impl Failure {
-    /// Its kind.
+    /// What kind of failure it is for callers.
     pub const fn kind(&self) -> Kind {
-        match self {
-            Self::RateLimited(_) | Self::Paced(_) => Kind::RateLimited,
-            Self::TokenRefused | Self::GrantEnded => Kind::ReconnectRequired,
-            Self::ScopeMissing => Kind::ScopeMissing,
-            Self::NotFound | Self::Gone | Self::Rejected { .. } => Kind::ProviderRejected,
-            Self::Busy | Self::Conflict => Kind::Conflict,
-            Self::Down(_) | Self::Unreached | Self::Unreadable => Kind::ProviderDown,
-            Self::Forbidden => Kind::InvalidRequest,
-        }
+        self.reason().kind()
     }
 
-    /// Whether the same call may work later without anybody doing anything.
-    pub const fn passes(&self) -> bool {
-        matches!(
-            self,
-            Self::RateLimited(_) | Self::Paced(_) | Self::Busy | Self::Down(_) | Self::Unreached | Self::Unreadable
-        )
+    /// Why, for operators.
+    pub const fn reason(&self) -> Reason {
+        self.classified().reason
     }
 
-    /// Whether the call may have been carried out all the same. A refusal is no execution; a failure in the middle may be one.
-    pub const fn may_be_done(&self) -> bool {
-        matches!(self, Self::Down(_) | Self::Unreadable)
+    /// Whether the same call may succeed later without any change.
+    pub const fn is_transient(&self) -> bool {
+        self.classified().usual_wait.is_some()
     }
 
-    /// How long to wait at least, if the provider said so.
+    /// Whether the provider may have carried the call out all the same. A refusal is no execution; a failure in the middle may
+    /// be one.
+    pub const fn outcome_unknown(&self) -> bool {
+        self.classified().outcome_unknown
+    }
+
+    /// Whether it speaks against the provider's health. Neither a wrong request nor a missing object does.
+    pub const fn is_providers_fault(&self) -> bool {
+        self.classified().providers_fault
+    }
+
+    /// Whether the call is not sent again as it is, even if the provider says that it may be.
+    pub const fn is_final(&self) -> bool {
+        self.classified().is_final
+    }
+
+    /// How long to wait at least, if the provider or a limit said so.
     pub const fn wait(&self) -> Option<Duration> {
-        match self {
-            Self::Paced(wait) => Some(*wait),
-            Self::RateLimited(wait) | Self::Down(wait) => *wait,
-            Self::Busy
-            | Self::TokenRefused
-            | Self::GrantEnded
-            | Self::ScopeMissing
-            | Self::NotFound
-            | Self::Gone
-            | Self::Conflict
-            | Self::Rejected { .. }
-            | Self::Unreached
-            | Self::Unreadable
-            | Self::Forbidden => None,
-        }
+        self.classified().wait
     }
 
     /// How long to wait before trying again makes sense; none if only a change helps.
-    pub fn patience(&self) -> Option<Duration> {
-        let usual = match self {
-            Self::Busy => Duration::from_secs(5),
-            Self::RateLimited(_) | Self::Paced(_) | Self::Down(_) | Self::Unreached => Duration::from_mins(1),
-            Self::Unreadable => Duration::from_mins(5),
-            Self::TokenRefused
-            | Self::GrantEnded
-            | Self::ScopeMissing
-            | Self::NotFound
-            | Self::Gone
-            | Self::Conflict
-            | Self::Rejected { .. }
-            | Self::Forbidden => return None,
+    pub fn retry_after(&self) -> Option<Duration> {
+        let Classified { wait, usual_wait, .. } = self.classified();
+        usual_wait.map(|usual| wait.unwrap_or(usual))
+    }
+
+    /// The one place where a failure is classified.
+    const fn classified(&self) -> Classified {
+        /// Only a change helps.
+        const LASTING: Classified = Classified {
+            reason: Reason::Rejected,
+            usual_wait: None,
+            wait: None,
+            outcome_unknown: false,
+            providers_fault: false,
+            is_final: false,
         };
-        Some(self.wait().unwrap_or(usual))
+        /// It passes.
+        const PASSING: Classified =
+            Classified { usual_wait: Some(Duration::from_mins(1)), providers_fault: true, ..LASTING };
+        match self {
+            Self::RateLimited(wait) => Classified { reason: Reason::RateLimited, wait: *wait, ..PASSING },
+            Self::Paced(wait) => Classified { reason: Reason::ThrottledLocally, wait: Some(*wait), ..PASSING },
+            Self::Busy => Classified {
+                reason: Reason::ProviderBusy,
+                usual_wait: Some(Duration::from_secs(5)),
+                providers_fault: false,
+                ..PASSING
+            },
+            Self::Down(wait) => {
+                Classified { reason: Reason::ProviderDown, wait: *wait, outcome_unknown: true, ..PASSING }
+            }
+            Self::Unreached => Classified { reason: Reason::Unreachable, ..PASSING },
+            Self::Unreadable => Classified {
+                reason: Reason::Unreadable,
+                usual_wait: Some(Duration::from_mins(5)),
+                outcome_unknown: true,
+                ..PASSING
+            },
+            Self::TokenRefused => Classified { reason: Reason::TokenRefused, is_final: true, ..LASTING },
+            Self::GrantEnded => {
+                Classified { reason: Reason::GrantEnded, is_final: true, providers_fault: true, ..LASTING }
+            }
+            Self::Forbidden => Classified { reason: Reason::AddressForbidden, is_final: true, ..LASTING },
+            Self::ScopeMissing => Classified { reason: Reason::ScopeMissing, ..LASTING },
+            Self::NotFound => Classified { reason: Reason::NotFound, ..LASTING },
+            Self::Gone => Classified { reason: Reason::Gone, ..LASTING },
+            Self::Conflict => Classified { reason: Reason::ProviderConflict, ..LASTING },
+            Self::Rejected { .. } => Classified { reason: Reason::Rejected, ..LASTING },
+        }
     }
 
     /// For the person who asked; `name` is the provider's.
     pub fn problem(&self, name: &str, now: Timestamp) -> Problem {
-        let retry_at = self.patience().and_then(|wait| now.checked_add(wait).ok());
+        let retry_at = self.retry_after().and_then(|wait| now.checked_add(wait).ok());
         let (message, next_action) = match self {
             Self::RateLimited(_) | Self::Paced(_) => {
                 let at = retry_at.unwrap_or(now);
                 let today = at.strftime("%F").to_string() == now.strftime("%F").to_string();
                 let at = at.strftime(if today { "at %H:%M" } else { "on %-d %B at %H:%M" });
-                let why = if matches!(self, Self::Paced(_)) {
+                let why = if self.reason() == Reason::ThrottledLocally {
                     format!("We keep to the limits of {name}.")
                 } else {
                     format!("{name} asked us to slow down.")
@@ -173,6 +213,11 @@ impl Failure {
             }
         };
         Problem { retry_at, ..Problem::new(self.kind(), message, next_action) }
+    }
+
+    /// Its reason and its sentence for operators, for a dead letter or a log.
+    pub fn diagnosis(&self, name: &str) -> Diagnosis {
+        Diagnosis::new(self.reason(), self.operator(name))
     }
 
     /// For whoever runs this: in the log of calls, and with what is dead-lettered.
@@ -243,7 +288,7 @@ mod tests {
             for code in ["400", "401", "403", "404", "409", "410", "422", "429", "500", "502", "503"] {
                 assert!(!problem.message.contains(code) && !failure.operator("Slack").contains(code), "{problem:?}");
             }
-            assert_eq!(problem.retry_at.is_some(), failure.passes(), "{problem:?}");
+            assert_eq!(problem.retry_at.is_some(), failure.is_transient(), "{problem:?}");
         }
         let slow = Failure::RateLimited(Some(Duration::from_mins(1))).problem("Slack", at(50_640));
         assert_eq!(slow.message, "Slack asked us to slow down. We continue at 14:05 UTC.");

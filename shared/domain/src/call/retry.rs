@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use http::header;
-use jiff::{Timestamp, fmt::rfc2822};
+use jiff::Timestamp;
 
 use super::{Failure, Repeat, Reply};
 
@@ -35,10 +35,9 @@ pub struct Attempt<'a> {
 impl Attempt<'_> {
     /// How long to wait before the next attempt; `None` if there is none. `jitter` is a random number from 0 to 1.
     pub fn next(&self, jitter: f64) -> Option<Duration> {
-        let allowed = self.repeat == Repeat::Safe || !self.failure.may_be_done();
-        let useful = self.told.unwrap_or_else(|| self.failure.passes());
-        let ended = matches!(self.failure, Failure::TokenRefused | Failure::GrantEnded | Failure::Forbidden);
-        if !allowed || !useful || ended || self.number >= MAX_ATTEMPTS {
+        let allowed = self.repeat == Repeat::Safe || !self.failure.outcome_unknown();
+        let useful = self.told.unwrap_or_else(|| self.failure.is_transient());
+        if !allowed || !useful || self.failure.is_final() || self.number >= MAX_ATTEMPTS {
             return None;
         }
         let bound = BASE.saturating_mul(1 << self.number.min(6));
@@ -47,13 +46,14 @@ impl Attempt<'_> {
     }
 }
 
-/// The wait of a `Retry-After` header, in seconds or as a date (RFC 9110 §10.2.3), within a day. Nonsense is no wait.
+/// The wait of a `Retry-After` header, in seconds or as a date in any of the three forms that RFC 9110 §5.6.7 has a recipient
+/// accept, within a day. Nonsense is no wait.
 pub fn retry_after(reply: &Reply, now: Timestamp) -> Option<Duration> {
     let text = reply.header(header::RETRY_AFTER.as_str())?.trim();
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         return Some(text.parse().map_or(MAX_WAIT, Duration::from_secs).min(MAX_WAIT));
     }
-    Some(until(rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?, now))
+    Some(until(Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()?, now))
 }
 
 /// The wait until a time that somebody named, within a day.
@@ -77,6 +77,8 @@ mod tests {
         };
         assert_eq!(wait("7"), Some(Duration::from_secs(7)));
         assert_eq!(wait("Sun, 06 Nov 1994 08:49:47 GMT"), Some(Duration::from_secs(10)));
+        assert_eq!(wait("Sunday, 06-Nov-94 08:49:47 GMT"), Some(Duration::from_secs(10)), "RFC 850");
+        assert_eq!(wait("Sun Nov  6 08:49:47 1994"), Some(Duration::from_secs(10)), "asctime");
         assert_eq!(wait("Sun, 06 Nov 1994 08:49:27 GMT"), Some(Duration::ZERO));
         assert_eq!(wait("315360000"), Some(MAX_WAIT));
         assert_eq!(wait("99999999999999999999999"), Some(MAX_WAIT));

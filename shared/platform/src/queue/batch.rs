@@ -1,10 +1,15 @@
 //! What Lambda hands to a function for a queue, and what it takes back.
 
+use std::str::FromStr;
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The message attribute that counts deferrals.
 pub(super) const HOPS: &str = "Hops";
+/// The message attribute that tells since when a message is deferred without progress, in Unix milliseconds.
+pub(super) const DEFERRED_SINCE: &str = "DeferredSince";
 
 /// What an event-source mapping hands to the function.
 #[derive(Debug, Deserialize)]
@@ -32,6 +37,9 @@ pub(super) struct Attributes {
     pub(super) receive_count: String,
     #[serde(rename = "MessageGroupId")]
     pub(super) group: Option<String>,
+    /// In Unix milliseconds.
+    #[serde(rename = "SentTimestamp", default)]
+    pub(super) sent_at: String,
 }
 
 /// Which messages of the batch come back. Everything else is deleted.
@@ -50,7 +58,16 @@ pub(super) struct Failure {
 impl Received {
     /// How often it was deferred.
     pub(super) fn hops(&self) -> u32 {
-        let value = self.message_attributes.get(HOPS).and_then(|value| value.get("stringValue")?.as_str());
-        value.and_then(|text| text.parse().ok()).unwrap_or(0)
+        self.attribute(HOPS).unwrap_or(0)
+    }
+
+    /// Since when it waits without progress: since its first deferral that counted, or since it was sent.
+    pub(super) fn waiting_since(&self, now: Timestamp) -> Timestamp {
+        let since = self.attribute(DEFERRED_SINCE).or_else(|| self.attributes.sent_at.parse().ok());
+        since.and_then(|since| Timestamp::from_millisecond(since).ok()).unwrap_or(now).min(now)
+    }
+
+    fn attribute<T: FromStr>(&self, name: &str) -> Option<T> {
+        self.message_attributes.get(name)?.get("stringValue")?.as_str()?.parse().ok()
     }
 }

@@ -1,8 +1,10 @@
 //! The loop over a batch: decodes each message, catches its panics, stops it in time, and turns its disposition into calls.
+//!
+//! *Invariant:* a failure is logged here, once, with its reason; what an operator must repair rings an alarm from here.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
-use domain::{Disposition, disposition::backoff};
+use domain::{Aging, Deferral, Diagnosis, Disposition, Reason, disposition::backoff, reason::Class};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Context, LambdaEvent};
@@ -12,9 +14,9 @@ use tracing::Instrument as _;
 
 use super::{
     Queue,
-    batch::{Batch, BatchResponse, Failure, HOPS, Received},
+    batch::{Batch, BatchResponse, DEFERRED_SINCE, Failure, HOPS, Received},
 };
-use crate::{aws::AwsError, clock};
+use crate::{aws::AwsError, clock, metrics};
 
 /// Left of the invocation's time when work on a message stops, so that its end can still be settled.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -24,8 +26,8 @@ const LAST: Duration = Duration::from_millis(100);
 const MAX_RUN: u64 = 900_000;
 /// More than any timeout.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// How often one message may be deferred before it counts as failing.
-const MAX_HOPS: u32 = 100;
+/// How long a message may be deferred without progress before it is dead-lettered, unless the queue says otherwise.
+const DEFERRED_FOR: Duration = Duration::from_hours(6);
 
 /// One attempt at a message.
 #[derive(Debug, Clone)]
@@ -45,14 +47,20 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// After a failure of the work itself: later again, and it counts, so that it ends in the dead-letter queue at last.
-    pub fn retry(&self) -> Disposition {
-        Disposition::Retry(backoff(self.number, &self.message_id))
+    /// Later again, and the attempt counts, unless it is hopeless.
+    pub fn retry(&self, why: Diagnosis) -> Disposition {
+        match why.reason.class() {
+            Class::Hopeless => Disposition::DeadLetter(why),
+            Class::Passing | Class::Operators | Class::Counted => {
+                Disposition::Retry(backoff(self.number, &self.message_id), why)
+            }
+        }
     }
 
-    /// After a failure of AWS: later again, and it does not count, so that an outage dead-letters nothing.
-    pub fn defer(&self) -> Disposition {
-        Disposition::Defer(backoff(self.hops + 1, &self.message_id))
+    /// What becomes of a message whose work failed so.
+    pub fn failed(&self, why: Diagnosis) -> Disposition {
+        let defer = backoff(self.hops + 1, &self.message_id);
+        Disposition::of(why, backoff(self.number, &self.message_id), defer)
     }
 }
 
@@ -71,13 +79,20 @@ pub struct Consumer {
     queue: Queue,
     dead_letters: Queue,
     concurrency: usize,
+    deferred_for: Duration,
 }
 
 impl Consumer {
     /// Reads from `queue`; what can't succeed goes to `dead_letters`. At most `concurrency` messages at a time: each
     /// costs a connection, and its handshake, in the first batch.
     pub fn new(queue: Queue, dead_letters: Queue, concurrency: usize) -> Self {
-        Self { queue, dead_letters, concurrency }
+        Self { queue, dead_letters, concurrency, deferred_for: DEFERRED_FOR }
+    }
+
+    /// The same, but a message may be deferred without progress for this long before it is dead-lettered.
+    #[must_use]
+    pub fn deferring_for(self, deferred_for: Duration) -> Self {
+        Self { deferred_for, ..self }
     }
 
     /// Handles every message of a batch.
@@ -115,23 +130,17 @@ impl Consumer {
         };
         let disposition = match serde_json::from_str(&received.body) {
             // The parser's own words could quote the message.
-            Err(error) => Disposition::DeadLetter(format!(
-                "the message can't be read: {} at line {}, column {}",
-                category(&error),
-                error.line(),
-                error.column()
-            )),
+            Err(error) => Disposition::dead_letter(
+                Reason::MessageUnreadable,
+                format!("{} at line {}, column {}", category(&error), error.line(), error.column()),
+            ),
             Ok(message) => {
                 let work = AssertUnwindSafe(handler.handle(message, &attempt)).catch_unwind();
                 match tokio::time::timeout(left, work).await {
                     Ok(Ok(disposition)) => disposition,
-                    Ok(Err(_panic)) => {
-                        tracing::error!(attempt = attempt.number, "handler panicked");
-                        attempt.retry()
-                    }
+                    Ok(Err(_panic)) => attempt.failed(Diagnosis::new(Reason::Panicked, "the work on it panicked")),
                     Err(_elapsed) => {
-                        tracing::warn!(attempt = attempt.number, "out of time");
-                        attempt.retry()
+                        attempt.failed(Diagnosis::new(Reason::TimedOut, "the invocation's time ended before the work"))
                     }
                 }
             }
@@ -142,41 +151,84 @@ impl Consumer {
     }
 
     async fn settle(&self, received: &Received, attempt: &Attempt, disposition: Disposition) -> bool {
+        let disposition = self.aged(received, attempt, disposition);
+        if let Some(why) = disposition.diagnosis() {
+            report(attempt, &disposition, why);
+        }
         let settled = match disposition {
             Disposition::Done => return true,
-            Disposition::Retry(after) => self.hide(received, after).await.map(|()| false),
-            Disposition::Defer(after) if attempt.hops < MAX_HOPS => {
-                self.defer(received, after, attempt.hops + 1).await.map(|()| true)
-            }
-            Disposition::Defer(after) => self.hide(received, after).await.map(|()| false),
-            Disposition::DeadLetter(reason) => {
-                tracing::error!(attempt = attempt.number, reason, "dead-lettered");
-                self.bury(received, attempt.number, &reason).await.map(|()| true)
-            }
+            Disposition::Retry(after, _) => self.hide(received, after).await.map(|()| false),
+            Disposition::Defer(deferral) => self.defer(received, attempt, &deferral).await.map(|()| true),
+            Disposition::DeadLetter(why) => self.bury(received, attempt.number, &why).await.map(|()| true),
         };
         settled.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the message comes back when its visibility timeout ends");
+            let Diagnosis { reason, detail } = error.diagnosis();
+            tracing::warn!(
+                reason = reason.name(),
+                detail,
+                "not settled; the message comes back when its visibility timeout ends"
+            );
             false
         })
+    }
+
+    /// A message that was deferred for too long without progress is given up.
+    fn aged(&self, received: &Received, attempt: &Attempt, disposition: Disposition) -> Disposition {
+        match disposition {
+            Disposition::Defer(Deferral { aging: Aging::Grows, why, .. })
+                if remaining(attempt.at, received.waiting_since(attempt.at)) > self.deferred_for =>
+            {
+                Disposition::DeadLetter(why)
+            }
+            other => other,
+        }
     }
 
     async fn hide(&self, received: &Received, after: Duration) -> Result<(), AwsError> {
         self.queue.hide(&received.receipt_handle, after).await
     }
 
-    async fn defer(&self, received: &Received, after: Duration, hops: u32) -> Result<(), AwsError> {
-        let hops = [(HOPS, "Number", &*hops.to_string())];
-        self.queue.pass_on(&received.body, received.attributes.group.as_deref(), after, &hops).await
+    async fn defer(&self, received: &Received, attempt: &Attempt, deferral: &Deferral) -> Result<(), AwsError> {
+        let since = received.waiting_since(attempt.at);
+        let since = match deferral.aging {
+            Aging::Grows => since,
+            // The wait moves the beginning along.
+            Aging::Pauses => since + deferral.after,
+            Aging::Restarts => clock::now(),
+        };
+        let attributes = [
+            (HOPS, "Number", &*(attempt.hops + 1).to_string()),
+            (DEFERRED_SINCE, "Number", &*since.as_millisecond().to_string()),
+        ];
+        self.queue.pass_on(&received.body, received.attributes.group.as_deref(), deferral.after, &attributes).await
     }
 
-    async fn bury(&self, received: &Received, attempt: u32, reason: &str) -> Result<(), AwsError> {
-        let why = [
-            ("Reason", "String", &*printable(reason)),
+    async fn bury(&self, received: &Received, attempt: u32, why: &Diagnosis) -> Result<(), AwsError> {
+        let attributes = [
+            ("Reason", "String", why.reason.name()),
+            ("Detail", "String", &*printable(&why.detail)),
             ("Attempt", "Number", &*attempt.to_string()),
             ("MessageId", "String", &*received.message_id),
         ];
-        self.dead_letters.pass_on(&received.body, received.attributes.group.as_deref(), Duration::ZERO, &why).await
+        self.dead_letters
+            .pass_on(&received.body, received.attributes.group.as_deref(), Duration::ZERO, &attributes)
+            .await
     }
+}
+
+/// The one line of a failure. Waiting for another worker or for a limit is none.
+fn report(attempt: &Attempt, disposition: &Disposition, why: &Diagnosis) {
+    let Diagnosis { reason, detail } = why;
+    let (reason, attempt) = (reason.name(), attempt.number);
+    match (disposition, why.reason) {
+        (Disposition::DeadLetter(_), _) => tracing::error!(attempt, reason, detail, "dead-lettered"),
+        (_, Reason::LeaseHeld | Reason::ThrottledLocally) => tracing::info!(reason, detail, "deferred"),
+        (Disposition::Defer(_), _) => tracing::warn!(attempt, reason, detail, "deferred"),
+        (Disposition::Retry(..) | Disposition::Done, _) => {
+            tracing::warn!(attempt, reason, detail, "will be tried again")
+        }
+    }
+    metrics::operator_failure(why.reason);
 }
 
 /// When the invocation ends. The development server of cargo-lambda sends a span where Lambda sends a time.

@@ -47,7 +47,7 @@ impl Records {
                 .expression_attribute_values(":since", n(since.as_millisecond()))
                 .expression_attribute_values(":false", false_value())
                 .set_exclusive_start_key(after);
-            let output = call.send().await.map_err(|error| AwsError::new("dynamodb:Query", &error))?;
+            let output = call.send().await.map_err(|error| AwsError::new("dynamodb:Query", error))?;
             let bury = async |item: &Item| self.bury(integration_id, text(item, "record")?, since).await;
             let buried: Vec<_> =
                 stream::iter(output.items().iter().map(bury)).buffer_unordered(CONCURRENCY).try_collect().await?;
@@ -69,7 +69,7 @@ impl Records {
             let delete = async |item: &Item| {
                 let key = item_key(integration_id, text(item, "record")?);
                 let call = self.client.delete_item().table_name(&self.table).set_key(Some(key));
-                call.send().await.map_err(|error| AwsError::new("dynamodb:DeleteItem", &error)).map(|_| ())
+                call.send().await.map_err(|error| AwsError::new("dynamodb:DeleteItem", error)).map(|_| ())
             };
             stream::iter(output.items().iter().map(delete)).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
             if enough() {
@@ -100,7 +100,7 @@ impl Records {
             .condition_expression("deleted = :false AND seen_at < :seen_at")
             .expression_attribute_values(":seen_at", n(seen_at.as_millisecond()))
             .expression_attribute_values(":false", false_value());
-        self.put(update.build().map_err(|error| AwsError::answer("confirm", error.to_string()))?).await
+        self.put(update.build().map_err(|error| AwsError::unwritable("confirm", error))?).await
     }
 
     /// Leaves a tombstone, marked as swept: the provider did not say that it is gone, so the same version revives it.
@@ -114,7 +114,7 @@ impl Records {
             .expression_attribute_values(":updated_at", s(since.to_string()))
             .expression_attribute_values(":true", AttributeValue::Bool(true))
             .expression_attribute_values(":false", false_value());
-        self.put(update.build().map_err(|error| AwsError::answer("bury", error.to_string()))?).await
+        self.put(update.build().map_err(|error| AwsError::unwritable("bury", error))?).await
     }
 }
 

@@ -1,0 +1,325 @@
+//! What can go wrong between a function and AWS, by what follows from it.
+//!
+//! *Invariant:* the SDK's own error stays reachable by [`std::error::Error::source`]; no text of an error holds a request's or an
+//! answer's body, in `Debug` either.
+
+use std::{error::Error, fmt, sync::Arc};
+
+use aws_sdk_dynamodb::{
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+};
+use domain::{Diagnosis, Reason};
+
+/// A call to AWS failed, or what it brought can't be used.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AwsError {
+    /// No answer in time, or an error of the service itself. It passes.
+    #[error("{}: the service is not available", .0.action)]
+    Unavailable(#[source] Call),
+    /// The service throttles. It passes.
+    #[error("{}: the service throttles", .0.action)]
+    Throttled(#[source] Call),
+    /// Another transaction holds the same item. It passes.
+    #[error("{}: another transaction holds the item", .0.action)]
+    Conflict(#[source] Call),
+    /// The role, or the policy of a resource, does not allow it. An operator repairs it.
+    #[error("{}: access is denied", .0.action)]
+    Denied(#[source] Call),
+    /// The resource is missing, disabled or being deleted. An operator repairs it.
+    #[error("{}: the resource is missing or can't be used", .0.action)]
+    Misconfigured(#[source] Call),
+    /// The secret has not the documented form. An operator repairs it. The parser's words could quote it, so only the position
+    /// is told.
+    #[error("the secret {name:?} is not of the documented form (line {line}, column {column})")]
+    Secret {
+        /// Its name, without the prefix of the stack.
+        name: String,
+        /// Where the reader stopped.
+        line: usize,
+        /// Where in the line.
+        column: usize,
+    },
+    /// KMS opens no data key that was wrapped so. Where it has opened another one of this stack within the hour, the stored data
+    /// key is damaged; else the operator's configuration is wrong: another prefix, a table restored from elsewhere.
+    #[error("{}: the wrapped data key is none of this stack's key", .call.action)]
+    DataKey {
+        /// The call.
+        #[source]
+        call: Call,
+        /// Whether another data key of this stack was opened within the hour.
+        others_open: bool,
+    },
+    /// KMS opened the data key, and the ciphertext's own tag does not fit: it was altered, or moved from where it was sealed.
+    #[error("a ciphertext was altered, or does not belong where it is stored")]
+    Altered,
+    /// A stored item lacks an attribute, or has one of a wrong form.
+    #[error("a stored item has no usable attribute {0:?}")]
+    Malformed(String),
+    /// The service refuses the call as wrong: a fault of this program.
+    #[error("{}: the service refuses the call", .0.action)]
+    Refused(#[source] Call),
+    /// A value can't be written down for the call: a fault of this program.
+    #[error("{what} can't be written")]
+    Unwritable {
+        /// What.
+        what: &'static str,
+        /// Why not.
+        #[source]
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The answer is not what the service documents.
+    #[error("{action}: {lack}")]
+    Answer {
+        /// The call.
+        action: &'static str,
+        /// What is wrong with it.
+        lack: &'static str,
+    },
+}
+
+/// A call that failed, and what the SDK says about it.
+#[derive(Clone)]
+pub struct Call {
+    action: &'static str,
+    code: Option<String>,
+    message: Option<String>,
+    error: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.code, &self.message, &self.error) {
+            (Some(code), Some(message), _) => write!(f, "{code}: {message}"),
+            (Some(code), None, _) => f.write_str(code),
+            // The SDK's own text of a transport failure says nothing; its sources do.
+            (None, _, Some(error)) => f.write_str(&chain(&**error)),
+            (None, ..) => f.write_str("no reason was given"),
+        }
+    }
+}
+
+/// The SDK's `Debug` would show an answer's body.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Call({}: {self})", self.action)
+    }
+}
+
+impl Call {
+    /// Whether the service named this error code.
+    pub(crate) fn is(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+}
+
+impl Error for Call {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.as_deref().map(|error| error as &(dyn Error + 'static))
+    }
+}
+
+impl AwsError {
+    /// What a failed call means. `action` is the IAM action.
+    pub(crate) fn new<E>(action: &'static str, error: SdkError<E, HttpResponse>) -> Self
+    where
+        E: Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        let meta = error.meta();
+        let (code, message) = (meta.code().map(str::to_owned), meta.message().map(str::to_owned));
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let of = match &error {
+            SdkError::ConstructionFailure(_) => Self::Refused,
+            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => Self::Unavailable,
+            // Only of service errors are left; the SDK's enum is open.
+            _ => meaning(code.as_deref().unwrap_or_default(), message.as_deref().unwrap_or_default(), status),
+        };
+        of(Call { action, code, message, error: Some(Arc::new(error)) })
+    }
+
+    /// What the error code of one entry of a batch means.
+    pub(crate) fn entry(action: &'static str, code: &str) -> Self {
+        let of = meaning(code, "", None);
+        of(Call { action, code: Some(code.to_owned()), message: None, error: None })
+    }
+
+    /// A value that can't be written.
+    pub fn unwritable(what: &'static str, source: impl Error + Send + Sync + 'static) -> Self {
+        Self::Unwritable { what, source: Arc::new(source) }
+    }
+
+    /// Why, for operators.
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Unavailable(_) | Self::Answer { .. } => Reason::Unavailable,
+            Self::Throttled(_) => Reason::Throttled,
+            Self::Conflict(_) => Reason::Conflict,
+            Self::Denied(_) => Reason::Denied,
+            Self::Misconfigured(_) | Self::Secret { .. } | Self::DataKey { others_open: false, .. } => {
+                Reason::Misconfigured
+            }
+            Self::DataKey { others_open: true, .. } | Self::Altered | Self::Malformed(_) => Reason::Corrupt,
+            Self::Refused(_) | Self::Unwritable { .. } => Reason::Bug,
+        }
+    }
+
+    /// Its reason and its sentence, with what the service says.
+    pub fn diagnosis(&self) -> Diagnosis {
+        let said = match self {
+            Self::Unavailable(call)
+            | Self::Throttled(call)
+            | Self::Conflict(call)
+            | Self::Denied(call)
+            | Self::Misconfigured(call)
+            | Self::Refused(call)
+            | Self::DataKey { call, .. } => format!(": {call}"),
+            Self::Unwritable { source, .. } => format!(": {source}"),
+            Self::Secret { .. } | Self::Altered | Self::Malformed(_) | Self::Answer { .. } => String::new(),
+        };
+        Diagnosis::new(self.reason(), format!("{self}{said}"))
+    }
+}
+
+/// What an error code of a service means, by the services' documentation of common and own errors (read 2026-11):
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>,
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html>,
+/// <https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html>. An unknown one is read by its HTTP status.
+fn meaning(code: &str, message: &str, status: Option<u16>) -> fn(Call) -> AwsError {
+    match code {
+        "ThrottlingException"
+        | "Throttling"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestLimitExceeded"
+        | "TooManyRequestsException"
+        | "ProvisionedThroughputExceededException"
+        | "LimitExceededException"
+        | "KmsThrottled"
+        | "KMS.ThrottlingException" => AwsError::Throttled,
+        "AccessDeniedException"
+        | "AccessDenied"
+        | "NotAuthorized"
+        | "NotAuthorizedForSourceException"
+        | "NotAuthorizedForDetailTypeException"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "OptInRequired"
+        | "KmsAccessDenied"
+        | "KMS.AccessDeniedException" => AwsError::Denied,
+        "ResourceNotFoundException"
+        | "NotFoundException"
+        | "QueueDoesNotExist"
+        | "AWS.SimpleQueueService.NonExistentQueue"
+        | "DisabledException"
+        | "KMSInvalidStateException"
+        | "InvalidKeyUsageException"
+        | "IncorrectKeyException"
+        | "InvalidArnException"
+        | "DecryptionFailure"
+        | "InvalidRequestException"
+        | "InvalidCiphertextException"
+        | "KmsDisabled"
+        | "KmsInvalidState"
+        | "KmsNotFound"
+        | "KMS.DisabledException"
+        | "KMS.NotFoundException" => AwsError::Misconfigured,
+        "TransactionConflictException" | "TransactionInProgressException" | "ConditionalCheckFailedException" => {
+            AwsError::Conflict
+        }
+        // Its reasons, one for each item, stand in the message.
+        "TransactionCanceledException" if message.contains("ValidationError") => AwsError::Refused,
+        "TransactionCanceledException" if message.contains("Throttling") || message.contains("Throughput") => {
+            AwsError::Throttled
+        }
+        "TransactionCanceledException" => AwsError::Conflict,
+        "InternalFailure"
+        | "InternalException"
+        | "InternalServerError"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException"
+        | "KMSInternalException"
+        | "KeyUnavailableException"
+        | "DependencyTimeoutException"
+        | "InternalServiceError" => AwsError::Unavailable,
+        _ => match status {
+            Some(429) => AwsError::Throttled,
+            Some(401 | 403) => AwsError::Denied,
+            Some(400..=499) => AwsError::Refused,
+            Some(_) => AwsError::Unavailable,
+            // Of an entry of a batch.
+            None => AwsError::Unavailable,
+        },
+    }
+}
+
+/// The messages of an error and its sources.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::{config::http::HttpResponse, error::ErrorMetadata, operation::get_item::GetItemError};
+
+    use super::*;
+
+    fn refused(code: &str, message: &str, status: u16) -> AwsError {
+        let meta = ErrorMetadata::builder().code(code).message(message).build();
+        let response = HttpResponse::new(status.try_into().unwrap(), "a body".into());
+        AwsError::new("dynamodb:GetItem", SdkError::service_error(GetItemError::generic(meta), response))
+    }
+
+    #[test]
+    fn the_sdks_own_error_is_reachable_by_its_type() {
+        let error = refused("AccessDeniedException", "no", 400);
+        let mut source = error.source();
+        let mut found = false;
+        while let Some(error) = source {
+            found |= error.downcast_ref::<SdkError<GetItemError, HttpResponse>>().is_some();
+            source = error.source();
+        }
+        assert!(found, "{error:?}");
+        assert!(!format!("{error:?}").contains("a body"), "{error:?}");
+        assert_eq!(
+            error.diagnosis(),
+            Diagnosis::new(Reason::Denied, "dynamodb:GetItem: access is denied: AccessDeniedException: no")
+        );
+    }
+
+    #[test]
+    fn what_passes_what_an_operator_repairs_and_what_is_hopeless_are_told_apart() {
+        for (code, message, status, reason) in [
+            ("InternalServerError", "", 500, Reason::Unavailable),
+            ("SomethingNew", "", 503, Reason::Unavailable),
+            ("ThrottlingException", "", 400, Reason::Throttled),
+            ("ProvisionedThroughputExceededException", "", 400, Reason::Throttled),
+            ("TransactionCanceledException", "[None, TransactionConflict]", 400, Reason::Conflict),
+            ("TransactionCanceledException", "[None, ThrottlingError]", 400, Reason::Throttled),
+            ("TransactionCanceledException", "[ValidationError]", 400, Reason::Bug),
+            ("AccessDeniedException", "", 400, Reason::Denied),
+            ("SomethingNew", "", 403, Reason::Denied),
+            ("ResourceNotFoundException", "", 400, Reason::Misconfigured),
+            ("DisabledException", "", 400, Reason::Misconfigured),
+            ("ValidationException", "", 400, Reason::Bug),
+            ("SomethingNew", "", 400, Reason::Bug),
+        ] {
+            assert_eq!(refused(code, message, status).reason(), reason, "{code} {message} {status}");
+        }
+        let late = SdkError::<GetItemError, HttpResponse>::timeout_error("late");
+        assert_eq!(AwsError::new("dynamodb:GetItem", late).reason(), Reason::Unavailable);
+        assert_eq!(AwsError::Altered.reason(), Reason::Corrupt);
+        assert_eq!(AwsError::entry("sqs:SendMessageBatch", "InternalError").reason(), Reason::Unavailable);
+    }
+}
