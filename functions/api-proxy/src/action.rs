@@ -1,6 +1,6 @@
 //! Typed actions.
 
-use domain::{ClaimState, Failure, Integration, Problem, Request, error::Kind};
+use domain::{ClaimState, Failure, Integration, IntegrationKey, Problem, Request, error::Kind};
 use lambda_http::http::StatusCode;
 use platform::{
     claims::{Claim, Claiming},
@@ -87,7 +87,7 @@ impl ApiProxy {
     async fn run(&self, act: &Act<'_>, mut request: Request) -> Result<Value, Problem> {
         let spec = act.provider.spec();
         if let Some(key) = act.key.filter(|_| spec.api.idempotent) {
-            request = request.header("idempotency-key", key).safe();
+            request = request.header("idempotency-key", provider_key(&act.integration.key, act.name, key)).safe();
         }
         let unreadable = |_| Failure::Unreadable.problem(spec.name, clock::now());
         let (callee, deadline) = (spec.callee(), act.call.deadline());
@@ -115,10 +115,42 @@ struct Act<'a> {
     key: Option<&'a str>,
 }
 
+/// The key that a provider with native idempotency keys is given. Two integrations can be of one account there, and two
+/// actions can come under one key of the caller: each has its own key at the provider, the same at every repetition.
+pub(crate) fn provider_key(integration: &IntegrationKey, action: &str, key: &str) -> String {
+    let id = integration.id();
+    hex::encode(Sha256::digest(format!("{id}\n{action}\n{key}")))
+}
+
 /// The key of a request, if it has one.
 pub(crate) fn idempotency_key<'r>(call: &Call<'r>) -> Result<Option<&'r str>, Problem> {
     let Some(key) = call.request.headers().get("idempotency-key") else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| (1..=MAX_KEY).contains(&key.len()));
     let wrong = || Problem::field("Idempotency-Key", format!("It must be 1 to {MAX_KEY} printable characters."));
     key.map(Some).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_at_the_provider_is_of_one_integration_and_one_action_and_stays_the_same() {
+        let integration = |user: &str| IntegrationKey {
+            user_id: user.to_owned(),
+            provider: "stripe".to_owned(),
+            account_id: "acct_1".to_owned(),
+        };
+        let (ada, bob) = (integration("ada"), integration("bob"));
+        let key = provider_key(&ada, "create_subscription", "order-1");
+        assert_eq!(key, provider_key(&ada, "create_subscription", "order-1"));
+        assert!(key.len() <= MAX_KEY && key.is_ascii(), "{key}");
+        for other in [
+            provider_key(&bob, "create_subscription", "order-1"),
+            provider_key(&ada, "cancel_subscription", "order-1"),
+            provider_key(&ada, "create_subscription", "order-2"),
+        ] {
+            assert_ne!(key, other);
+        }
+    }
 }

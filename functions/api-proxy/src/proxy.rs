@@ -17,7 +17,11 @@ use platform::{
 };
 use providers::{Provider, Spec};
 
-use crate::{Answer, ApiProxy, action::idempotency_key, problem};
+use crate::{
+    Answer, ApiProxy,
+    action::{idempotency_key, provider_key},
+    problem,
+};
 
 /// Headers of the request that pass.
 const PASSED: &[&str] = &["accept", "if-match", "if-none-match", "prefer"];
@@ -39,9 +43,12 @@ impl ApiProxy {
     pub(crate) async fn pass(&self, call: &Call<'_>, provider: &dyn Provider) -> Answer {
         let spec = provider.spec();
         let caller = self.front.program(call).await?;
-        let request = rewrite(call, spec)?;
+        let mut request = rewrite(call, spec)?;
         let account = call.request.headers().get("intertie-account").and_then(|value| value.to_str().ok());
         let integration = self.integration(&caller.user_id, spec, account).await?;
+        for (_, key) in request.headers.iter_mut().filter(|(name, _)| name == "idempotency-key") {
+            *key = provider_key(&integration.key, "proxy", key);
+        }
         let sent = self.access.call(&spec.callee(), &integration.key, &request, call.request_id, call.deadline()).await;
         match sent {
             Ok(reply) => Ok(answer(reply, spec)),

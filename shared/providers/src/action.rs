@@ -14,29 +14,48 @@ pub enum Step {
     Done(Value),
 }
 
-/// Reads the fields of an action's input and collects what is wrong with them.
+/// The most characters of an unknown field's name that the answer repeats.
+const MAX_ECHO: usize = 64;
+
+/// Reads the fields of an action's input, collects what is wrong with them, and refuses every field that was not read.
 #[derive(Debug)]
 pub struct Fields<'a> {
     input: &'a Value,
+    /// What stands before a field's name in what the caller is told: empty, or `attachments[0].`.
+    prefix: String,
+    read: Vec<&'static str>,
     wrong: Vec<Field>,
 }
 
 impl<'a> Fields<'a> {
     /// The fields of `input`.
     pub fn of(input: &'a Value) -> Self {
-        let wrong = if input.is_object() {
-            Vec::new()
-        } else {
-            vec![Field { field: "".into(), message: "The body must be an object.".to_owned() }]
-        };
-        Self { input, wrong }
+        Self::within(input, String::new())
     }
 
-    /// A text that must be there.
+    fn within(input: &'a Value, prefix: String) -> Self {
+        let mut fields = Self { input, prefix, read: Vec::new(), wrong: Vec::new() };
+        if !input.is_object() {
+            let field =
+                if fields.prefix.is_empty() { "body".into() } else { fields.prefix.trim_end_matches('.').to_owned() };
+            fields.wrong.push(Field { field: field.into(), message: "This must be an object.".to_owned() });
+        }
+        fields
+    }
+
+    /// The value of a field; null counts as absent.
+    fn value(&mut self, field: &'static str) -> Option<&'a Value> {
+        if !self.read.contains(&field) {
+            self.read.push(field);
+        }
+        self.input.get(field).filter(|value| !value.is_null())
+    }
+
+    /// A text that must be there, and must be more than white space.
     pub fn text(&mut self, field: &'static str) -> &'a str {
-        match self.input.get(field) {
+        match self.value(field) {
             Some(Value::String(text)) if !text.trim().is_empty() => text,
-            None | Some(Value::Null) => self.fail(field, "This is missing."),
+            None => self.fail(field, "This is missing."),
             Some(Value::String(_)) => self.fail(field, "This may not be empty."),
             Some(_) => self.fail(field, "This must be a text."),
         }
@@ -44,45 +63,84 @@ impl<'a> Fields<'a> {
 
     /// A text that may be left out.
     pub fn optional_text(&mut self, field: &'static str) -> Option<&'a str> {
-        match self.input.get(field) {
-            None | Some(Value::Null) => None,
-            Some(_) => Some(self.text(field)).filter(|text| !text.is_empty()),
-        }
+        self.value(field)?;
+        Some(self.text(field)).filter(|text| !text.is_empty())
+    }
+
+    /// A text or a list of texts; empty if the field is left out.
+    pub fn texts(&mut self, field: &'static str) -> Vec<&'a str> {
+        let texts: Option<Vec<_>> = match self.value(field) {
+            None => return Vec::new(),
+            Some(Value::Array(list)) => list.iter().map(Value::as_str).collect(),
+            Some(value) => value.as_str().map(|text| vec![text]),
+        };
+        texts.unwrap_or_else(|| {
+            self.fail(field, "This must be a text or a list of texts.");
+            Vec::new()
+        })
     }
 
     /// A list that may be left out.
     pub fn optional_list(&mut self, field: &'static str) -> Option<&'a Value> {
-        match self.input.get(field) {
-            None | Some(Value::Null) => None,
-            Some(list @ Value::Array(_)) => Some(list),
-            Some(_) => {
+        match self.value(field)? {
+            list @ Value::Array(_) => Some(list),
+            _ => {
                 self.fail(field, "This must be a list.");
                 None
             }
         }
     }
 
+    /// A list of objects that may be left out. What [`Fields::join`] is not given is not checked.
+    pub fn objects(&mut self, field: &'static str) -> Vec<Self> {
+        let list = self.optional_list(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let prefix = &self.prefix;
+        list.iter().enumerate().map(|(at, item)| Self::within(item, format!("{prefix}{field}[{at}]."))).collect()
+    }
+
     /// Yes or no; may be left out.
     pub fn optional_flag(&mut self, field: &'static str) -> Option<bool> {
-        match self.input.get(field) {
-            None | Some(Value::Null) => None,
-            Some(Value::Bool(flag)) => Some(*flag),
-            Some(_) => {
-                self.fail(field, "This must be true or false.");
-                None
-            }
+        let flag = self.value(field)?.as_bool();
+        if flag.is_none() {
+            self.fail(field, "This must be true or false.");
         }
+        flag
     }
 
     /// Notes that a field is wrong.
-    pub fn fail(&mut self, field: &'static str, message: &str) -> &'a str {
-        self.wrong.push(Field { field: field.into(), message: message.to_owned() });
+    pub fn fail(&mut self, field: &'static str, message: impl Into<String>) -> &'a str {
+        let field = if self.prefix.is_empty() { field.into() } else { format!("{}{field}", self.prefix).into() };
+        self.wrong.push(Field { field, message: message.into() });
         ""
+    }
+
+    /// Whether nothing that was read so far is wrong.
+    pub fn is_right(&self) -> bool {
+        self.wrong.is_empty()
+    }
+
+    /// Adds what is wrong with an object of a list.
+    pub fn join(&mut self, object: Self) {
+        self.wrong.extend(object.all_wrong());
     }
 
     /// Everything that is wrong, if anything is.
     pub fn check(self) -> Result<(), Problem> {
-        if self.wrong.is_empty() { Ok(()) } else { Err(Problem::fields(self.wrong)) }
+        let wrong = self.all_wrong();
+        if wrong.is_empty() { Ok(()) } else { Err(Problem::fields(wrong)) }
+    }
+
+    fn all_wrong(self) -> Vec<Field> {
+        let Self { input, prefix, read, mut wrong } = self;
+        let known: Vec<_> = read.iter().map(|name| format!("\"{name}\"")).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let names = input.as_object().into_iter().flat_map(|fields| fields.keys());
+        for name in names.filter(|name| !read.contains(&name.as_str())) {
+            let name: String = name.chars().take(MAX_ECHO).collect();
+            let message = format!("There is no field \"{name}\" here. Known: {known}.");
+            wrong.push(Field { field: format!("{prefix}{name}").into(), message });
+        }
+        wrong
     }
 }
 
@@ -122,7 +180,7 @@ mod tests {
 
     #[test]
     fn all_that_is_wrong_is_told_at_once() {
-        let input = json!({"a": 1, "b": "", "d": {}, "e": "x"});
+        let input = json!({"a": 1, "b": "", "d": {}, "e": "x", "thread": "y", "list": [{"x": 1, "y": 2}, 3]});
         let mut fields = Fields::of(&input);
         fields.text("a");
         fields.text("b");
@@ -130,9 +188,18 @@ mod tests {
         fields.optional_list("d");
         assert_eq!(fields.optional_text("e"), Some("x"));
         assert_eq!(fields.optional_flag("f"), None);
+        for mut object in fields.objects("list") {
+            object.text("x");
+            fields.join(object);
+        }
         let problem = fields.check().unwrap_err();
-        assert_eq!(problem.fields.iter().map(|it| &*it.field).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+        let wrong: Vec<_> = problem.fields.iter().map(|it| &*it.field).collect();
+        let item = ["list[0].x", "list[0].y", "list[1]", "list[1].x"];
+        assert_eq!(wrong, [["a", "b", "c", "d"].as_slice(), &item, &["thread"]].concat());
+        let unknown = "There is no field \"thread\" here. Known: \"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"list\".";
+        assert_eq!(problem.fields.last().unwrap().message, unknown);
     }
+
     #[test]
     fn pages_are_gathered_until_the_last_or_the_limit_and_a_loop_ends() {
         let mut gathered = Value::Null;

@@ -4,7 +4,7 @@
 //! its `envelope` those around an event, e.g. `{"event_id":"Ev1"}`.
 
 use http::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     APP_ID, Slack,
@@ -117,7 +117,7 @@ impl Slack {
             ("POST", ["messages"]) => {
                 let channel = body["channel"].as_str().unwrap_or("C0GENERAL01").into();
                 let user = body["user"].as_str().unwrap_or("U0GRACE0001");
-                self.say(&team, &channel, user, body["text"].as_str().unwrap_or("Hello"))
+                self.say(&team, &channel, user, body["text"].as_str().unwrap_or("Hello"), &Map::new())
             }
             ("POST", ["send"]) => return Some(self.ordered(&team, body)),
             ("POST", ["grants", "revoke"]) => {

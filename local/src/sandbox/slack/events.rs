@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{APP_ID, Slack};
 use crate::{
@@ -57,9 +57,19 @@ impl Slack {
         envelope
     }
 
-    /// A message appears in a channel.
-    pub(super) fn say(&mut self, team: &str, channel: &Value, user: &str, text: &str) -> Value {
+    /// A message appears in a channel; `more` are its fields besides the usual ones.
+    pub(super) fn say(
+        &mut self,
+        team: &str,
+        channel: &Value,
+        user: &str,
+        text: &str,
+        more: &Map<String, Value>,
+    ) -> Value {
         let mut message = json!({ "type": "message", "user": user, "text": text, "ts": timestamp(), "team": team });
+        for (name, value) in more {
+            message[name] = value.clone();
+        }
         if user.starts_with("U0BOT") {
             message["bot_id"] = "B0SANDBOX01".into();
             message["app_id"] = APP_ID.into();

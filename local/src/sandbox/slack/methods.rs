@@ -203,8 +203,36 @@ fn post(slack: &mut Slack, caller: &Caller, arguments: &Arguments) -> Reply {
     if !content || arguments.0.get("text").is_some_and(|text| text == "") {
         return error("no_text");
     }
+    let flags = ["reply_broadcast", "unfurl_links", "unfurl_media"];
+    if flags.iter().any(|name| arguments.0.get(*name).is_some_and(|flag| !is_flag(flag))) {
+        return error("invalid_arguments");
+    }
+    let mut reply = Map::new();
+    if let Some(thread) = arguments.0.get("thread_ts") {
+        let Some(thread) = thread.as_str().filter(|ts| ts.contains('.')) else { return invalid_thread(thread) };
+        let is_there = |message: &&Value| message["channel"] == channel["id"] && message["ts"] == thread;
+        let Some(parent) = workspace.messages.iter().find(is_there) else { return error("thread_not_found") };
+        // A reply's own time stands for the thread that it is in.
+        let root = if parent["thread_ts"].is_null() { &parent["ts"] } else { &parent["thread_ts"] };
+        reply.insert("thread_ts".to_owned(), root.clone());
+        if arguments.flag("reply_broadcast") {
+            reply.insert("subtype".to_owned(), "thread_broadcast".into());
+        }
+    }
     let (id, text) = (channel["id"].clone(), arguments.text("text").unwrap_or_default().to_owned());
     let author = if caller.kind == "bot" { workspace.bot() } else { workspace.installer().to_owned() };
-    let message = slack.say(caller.team, &id, &author, &text);
+    let message = slack.say(caller.team, &id, &author, &text, &reply);
     ok(json!({ "channel": id, "ts": message["ts"], "message": message }))
+}
+
+/// Forms carry flags as text.
+fn is_flag(value: &Value) -> bool {
+    value.is_boolean() || value.as_str().is_some_and(|text| ["true", "false", "1", "0"].contains(&text))
+}
+
+/// As Slack answers: <https://github.com/jenkinsci/slack-plugin/issues/584>, read 2026-11.
+fn invalid_thread(given: &Value) -> Reply {
+    let words = format!("[ERROR] {given} is not a valid thread_ts");
+    let body = json!({ "ok": false, "error": "invalid_thread_ts", "response_metadata": { "messages": [words] } });
+    Reply::json(StatusCode::OK, &body)
 }

@@ -194,6 +194,18 @@ async fn a_posted_message_is_there_and_comes_back_as_an_event() {
     assert_eq!(event.json()["event"]["ts"], posted["ts"]);
     let (_, unknown) = stage.form(&url, &token, &[("channel", "C0NOWHERE"), ("text", "Hello")]).await;
     assert_eq!(unknown["error"], "channel_not_found");
+
+    let reply =
+        |thread: Value| json!({ "channel": "C0GENERAL01", "text": "Hi", "thread_ts": thread, "reply_broadcast": true });
+    let (_, replied) = stage.json(Method::POST, &url, &token, &reply(posted["ts"].clone())).await;
+    assert_eq!(replied["message"]["thread_ts"], posted["ts"], "{replied}");
+    assert_eq!(replied["message"]["subtype"], "thread_broadcast");
+    for (thread, code) in [(json!("1.000002"), "thread_not_found"), (json!(1.5), "invalid_thread_ts")] {
+        let (_, refused) = stage.json(Method::POST, &url, &token, &reply(thread)).await;
+        assert_eq!(refused["error"], code);
+    }
+    let odd = json!({ "channel": "C0GENERAL01", "text": "Hi", "unfurl_links": "perhaps" });
+    assert_eq!(stage.json(Method::POST, &url, &token, &odd).await.1["error"], "invalid_arguments");
 }
 
 #[tokio::test]

@@ -36,6 +36,8 @@ pub(super) fn step(name: &str, gathered: &mut Value, reply: &Reply) -> Result<St
 }
 
 /// <https://docs.slack.dev/reference/methods/chat.postMessage>, read 2026-11. JSON, because the lists in it are.
+///
+/// Slack ignores `reply_broadcast` outside a thread, so it is refused there: the caller believes that there is a thread.
 fn post_message(input: &Value) -> Result<Request, Problem> {
     let mut fields = Fields::of(input);
     let mut body = Map::from_iter(
@@ -45,8 +47,25 @@ fn post_message(input: &Value) -> Result<Request, Problem> {
     for name in ["attachments", "blocks"] {
         body.extend(fields.optional_list(name).map(|list| (name.to_owned(), list.clone())));
     }
+    let thread = fields.optional_text("thread_ts");
+    if thread.is_some_and(|ts| !is_timestamp(ts)) {
+        fields.fail("thread_ts", "This must be the \"ts\" of a message, such as 1503435956.000247.");
+    }
+    body.extend(thread.map(|ts| ("thread_ts".to_owned(), ts.into())));
+    for name in ["reply_broadcast", "unfurl_links", "unfurl_media"] {
+        body.extend(fields.optional_flag(name).map(|flag| (name.to_owned(), flag.into())));
+    }
+    if thread.is_none() && body.get("reply_broadcast") == Some(&Value::Bool(true)) {
+        fields.fail("reply_broadcast", "Only a reply can be shown to the whole channel: it needs \"thread_ts\".");
+    }
     fields.check()?;
     Ok(SPEC.post("/chat.postMessage", "").json(&body.into()))
+}
+
+/// Seconds and microseconds, which name a message within its channel.
+fn is_timestamp(text: &str) -> bool {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    text.split_once('.').is_some_and(|(seconds, micros)| digits(seconds) && digits(micros))
 }
 
 fn posted(reply: &Reply) -> Result<Step, Unreadable> {
@@ -95,6 +114,37 @@ mod tests {
         assert!(
             matches!(done, Step::Done(result) if result == json!({"channel": "C123ABC456", "ts": "1503435956.000247"}))
         );
+    }
+
+    #[test]
+    fn a_reply_goes_to_its_thread_with_the_flags_as_given() {
+        let input = json!({"channel": "C1", "text": "x", "thread_ts": "1503435956.000247", "reply_broadcast": true,
+            "unfurl_links": false, "unfurl_media": true});
+        let request = first("post_message", &input).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&request.body.unwrap().1).unwrap(), input);
+    }
+
+    #[test]
+    fn what_slack_would_ignore_or_misread_is_refused_by_name() {
+        let wrong = |action: &str, more: Value| {
+            let mut input = json!({"channel": "C1", "text": "x"});
+            input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let problem = first(action, &input).unwrap_err();
+            problem.fields.into_iter().map(|it| it.field.into_owned()).collect::<Vec<_>>()
+        };
+        for (more, expected) in [
+            (json!({"thread": "1.2"}), ["thread"].as_slice()),
+            (json!({"thread_ts": 1_503_435_956.000_247}), &["thread_ts"]),
+            (json!({"thread_ts": "1503435956"}), &["thread_ts"]),
+            (json!({"thread_ts": "1503435956.000247 "}), &["thread_ts"]),
+            (json!({"reply_broadcast": true}), &["reply_broadcast"]),
+            (json!({"unfurl_links": "no", "unfurl_media": 0}), &["unfurl_links", "unfurl_media"]),
+            (json!({"blocks": {}, "attachments": "[]"}), &["attachments", "blocks"]),
+        ] {
+            assert_eq!(wrong("post_message", more.clone()), expected, "{more}");
+        }
+        assert_eq!(wrong("list_channels", json!({})), ["channel", "text"]);
+        assert!(first("post_message", &json!({"channel": "C1", "text": "x", "reply_broadcast": false})).is_ok());
     }
 
     #[test]

@@ -7,6 +7,7 @@ const TOKEN_KIND: Class = Class::Rejected("Slack does not allow this for the kin
 const TOO_LONG: Class = Class::Rejected("The message is too long for Slack.");
 const TOO_MANY: Class = Class::Rejected("The message has too many attachments for Slack.");
 const BLOCKS: Class = Class::Rejected("Slack does not know the message's blocks.");
+const NOT_THERE: Class = Class::Rejected("There is no such message in this Slack channel to reply to.");
 const NO_THREAD: Class = Class::Rejected("This message in Slack can't be answered in a thread.");
 
 pub(super) const CLASSES: &[(&str, Class)] = &[
@@ -29,6 +30,8 @@ pub(super) const CLASSES: &[(&str, Class)] = &[
     ("restricted_action_thread_only_channel", Class::Rejected("In this Slack channel one can only answer in threads.")),
     ("restricted_action_non_threadable_channel", NO_THREAD),
     ("cannot_reply_to_message", NO_THREAD),
+    ("thread_not_found", NOT_THERE),
+    ("invalid_thread_ts", NOT_THERE),
     ("restricted_action_thread_locked", Class::Rejected("This thread in Slack is locked.")),
     ("messages_tab_disabled", Class::Rejected("The app does not take direct messages in Slack.")),
     ("message_limit_exceeded", Class::Rejected("This Slack workspace has reached its limit of messages.")),

@@ -34,6 +34,8 @@ const REFUSALS: &[(&str, &str)] = &[
     ("restricted_action_thread_only_channel", "In this Slack channel one can only answer in threads."),
     ("restricted_action_non_threadable_channel", "This message in Slack can't be answered in a thread."),
     ("cannot_reply_to_message", "This message in Slack can't be answered in a thread."),
+    ("thread_not_found", "There is no such message in this Slack channel to reply to."),
+    ("invalid_thread_ts", "There is no such message in this Slack channel to reply to."),
     ("restricted_action_thread_locked", "This thread in Slack is locked."),
     ("messages_tab_disabled", "The app does not take direct messages in Slack."),
     ("message_limit_exceeded", "This Slack workspace has reached its limit of messages."),
