@@ -244,7 +244,10 @@ impl Google {
             ["gmail", "v1", "users", user, path @ ..] if *user == "me" || *user == caller.account => {
                 self.gmail.answer(&caller, path, call)
             }
-            ["gmail", "v1", "users", ..] => {
+            ["upload", "gmail", "v1", "users", user, path @ ..] if *user == "me" || *user == caller.account => {
+                self.gmail.upload(&caller, path, call)
+            }
+            ["gmail", "v1", "users", ..] | ["upload", "gmail", "v1", "users", ..] => {
                 let message = "Delegation denied for the authenticated user".to_owned();
                 Err(Refusal { status: StatusCode::FORBIDDEN, reason: "forbidden", message })
             }

@@ -166,7 +166,7 @@ fn keyed(api: &Api, request: &Request) -> Option<Request> {
 fn belongs(api: &Api, url: &str) -> bool {
     // URL parsers take these for dots, too: https://url.spec.whatwg.org/#double-dot-path-segment.
     let dots = |part: &str| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
-    let Some(rest) = url.strip_prefix(api.base) else { return false };
+    let Some(rest) = api.path(url) else { return false };
     let path = rest.split(['?', '#']).next().unwrap_or_default();
     rest.starts_with(['/', '?']) && !path.split(['/', '\\']).any(dots)
 }

@@ -67,7 +67,16 @@ impl<'a> Fields<'a> {
         Some(self.text(field)).filter(|text| !text.is_empty())
     }
 
-    /// A text or a list of texts; empty if the field is left out.
+    /// A text that must be there, and may be empty.
+    pub fn any_text(&mut self, field: &'static str) -> &'a str {
+        match self.value(field) {
+            Some(Value::String(text)) => text,
+            None => self.fail(field, "This is missing."),
+            Some(_) => self.fail(field, "This must be a text."),
+        }
+    }
+
+    /// A text or a list of texts, none if the field is left out.
     pub fn texts(&mut self, field: &'static str) -> Vec<&'a str> {
         let texts: Option<Vec<_>> = match self.value(field) {
             None => return Vec::new(),
@@ -114,9 +123,9 @@ impl<'a> Fields<'a> {
         ""
     }
 
-    /// Whether nothing that was read so far is wrong.
-    pub fn is_right(&self) -> bool {
-        self.wrong.is_empty()
+    /// Whether a field was found wrong.
+    pub fn is_wrong(&self, field: &str) -> bool {
+        self.wrong.iter().any(|wrong| wrong.field == field)
     }
 
     /// Adds what is wrong with an object of a list.

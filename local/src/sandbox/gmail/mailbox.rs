@@ -28,8 +28,11 @@ pub(super) struct Message {
     pub(super) id: String,
     pub(super) thread: String,
     pub(super) labels: Vec<String>,
+    /// In one line each.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: String,
+    /// As it was sent, where an app sent it.
+    pub(super) raw: Option<Vec<u8>>,
     pub(super) at: Timestamp,
     /// Of its latest change.
     pub(super) history_id: u64,
@@ -88,6 +91,7 @@ impl Mailbox {
             labels: labels.unwrap_or_else(|| vec!["INBOX".to_owned(), "UNREAD".to_owned()]),
             headers,
             body: text("body", "Hello."),
+            raw: None,
             at,
             history_id: 0,
         }

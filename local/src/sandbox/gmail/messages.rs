@@ -1,31 +1,20 @@
-//! `users.messages`: list, get, send.
+//! `users.messages`: list and get.
 
-use base64::{
-    Engine as _,
-    engine::{
-        DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig,
-        general_purpose::{NO_PAD, URL_SAFE_NO_PAD},
-    },
-};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
+use mail_parser::{MessageParser, MessagePart, MimeHeaders as _};
 use serde_json::{Value, json};
 
 use super::{
     limit,
     mailbox::{Mailbox, Message},
 };
-use crate::{
-    lambda::now,
-    sandbox::{
-        call::Reply,
-        form::Form,
-        google::Refusal,
-        opaque::{open, random, seal},
-    },
+use crate::sandbox::{
+    call::Reply,
+    form::Form,
+    google::Refusal,
+    opaque::{open, seal},
 };
-
-/// Clients pad or do not; Gmail takes both.
-const LENIENT: GeneralPurposeConfig = NO_PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent);
 
 impl Mailbox {
     /// Newest first.
@@ -65,7 +54,6 @@ impl Mailbox {
             .find(|message| message.id == id)
             .ok_or_else(|| Refusal { message: "Requested entity was not found.".to_owned(), ..Refusal::not_found() })?;
         let wanted: Vec<_> = query.all("metadataHeaders").collect();
-        let all = |_: &str| true;
         let some = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(name));
         let mut answer = message.outline();
         match query.get("format") {
@@ -74,40 +62,10 @@ impl Mailbox {
                 answer["payload"] = json!({ "mimeType": "text/plain", "headers": message.headers(some) });
             }
             Some("raw") => answer["raw"] = URL_SAFE_NO_PAD.encode(message.text()).into(),
-            None | Some("full") => {
-                let body = json!({ "size": message.body.len(), "data": URL_SAFE_NO_PAD.encode(&message.body) });
-                answer["payload"] = json!({
-                    "partId": "", "mimeType": "text/plain", "filename": "", "headers": message.headers(all),
-                    "body": body,
-                });
-            }
+            None | Some("full") => answer["payload"] = message.payload(),
             Some(_) => return Err(Refusal::bad("invalidArgument", "Invalid value at 'format'")),
         }
         Ok(Reply::json(StatusCode::OK, &answer))
-    }
-
-    /// `raw` is an RFC 5322 message in URL-safe Base64.
-    pub(super) fn send(&mut self, wanted: &Value) -> Result<Value, Refusal> {
-        let engine = GeneralPurpose::new(&base64::alphabet::URL_SAFE, LENIENT);
-        let raw = wanted["raw"].as_str().unwrap_or_default();
-        let text = engine.decode(raw).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let text = text.ok_or_else(|| Refusal::bad("invalidArgument", "Invalid value for ByteString"))?;
-        let text = text.replace("\r\n", "\n");
-        let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
-        let headers: Vec<_> = head.lines().filter_map(|line| line.split_once(':')).collect();
-        let headers: Vec<_> =
-            headers.iter().map(|(name, value)| ((*name).to_owned(), value.trim().to_owned())).collect();
-        let recipient = |(name, value): &(String, String)| {
-            ["to", "cc", "bcc"].contains(&name.to_lowercase().as_str()) && value.contains('@')
-        };
-        if !headers.iter().any(recipient) {
-            return Err(Refusal::bad("invalidArgument", "Recipient address required"));
-        }
-        let id = random(16);
-        let thread = wanted["threadId"].as_str().unwrap_or(&id).to_owned();
-        let labels = vec!["SENT".to_owned()];
-        let sent = Message { id, thread, labels, headers, body: body.to_owned(), at: now(), history_id: 0 };
-        Ok(self.add(sent).labelled())
     }
 }
 
@@ -126,8 +84,48 @@ impl Message {
         wanted.map(|(name, value)| json!({ "name": name, "value": value })).collect()
     }
 
-    fn text(&self) -> String {
-        let head: Vec<_> = self.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-        format!("{}\r\n\r\n{}", head.join("\r\n"), self.body)
+    /// `MessagePart`: the whole, with its parts if it has several.
+    fn payload(&self) -> Value {
+        let parsed = self.raw.as_ref().and_then(|raw| MessageParser::default().parse(raw));
+        let mut payload = match &parsed {
+            Some(parsed) => part(&parsed.parts, 0, ""),
+            None => {
+                let body = json!({ "size": self.body.len(), "data": URL_SAFE_NO_PAD.encode(&self.body) });
+                json!({ "partId": "", "mimeType": "text/plain", "filename": "", "body": body })
+            }
+        };
+        payload["headers"] = self.headers(|_| true);
+        payload
     }
+
+    fn text(&self) -> Vec<u8> {
+        let head: Vec<_> = self.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let text = || format!("{}\r\n\r\n{}", head.join("\r\n"), self.body).into_bytes();
+        self.raw.clone().unwrap_or_else(text)
+    }
+}
+
+/// One of the parts of a message, numbered as Gmail does: `0`, `0.1`.
+fn part(parts: &[MessagePart<'_>], at: usize, id: &str) -> Value {
+    let Some(part) = parts.get(at) else { return Value::Null };
+    let kind = part.content_type();
+    let kind = kind.map(|it| format!("{}/{}", it.ctype(), it.subtype().unwrap_or_default()));
+    let mut answer = json!({
+        "partId": id, "mimeType": kind.unwrap_or_else(|| "text/plain".to_owned()),
+        "filename": part.attachment_name().unwrap_or_default(),
+    });
+    match part.sub_parts() {
+        Some(below) => {
+            let number = |(number, at): (usize, &u32)| {
+                let id = if id.is_empty() { number.to_string() } else { format!("{id}.{number}") };
+                self::part(parts, usize::try_from(*at).unwrap_or(usize::MAX), &id)
+            };
+            answer["parts"] = below.iter().enumerate().map(number).collect();
+        }
+        None => {
+            let content = part.contents();
+            answer["body"] = json!({ "size": content.len(), "data": URL_SAFE_NO_PAD.encode(content) });
+        }
+    }
+    answer
 }

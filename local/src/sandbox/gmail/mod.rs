@@ -5,6 +5,7 @@ mod history;
 mod mailbox;
 mod messages;
 pub(super) mod push;
+mod send;
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 pub(in crate::sandbox) use self::control::CONTROLS;
-use self::{mailbox::Mailbox, push::Signer};
+use self::{mailbox::Mailbox, push::Signer, send::Draft};
 use super::{
     call::{Call, Reply},
     deliver::Outbox,
@@ -85,9 +86,8 @@ impl Gmail {
             }
             ("POST", ["messages", "send"]) => {
                 caller.needs(SEND)?;
-                let sent = self.boxes[place].send(&body(call)?)?;
-                self.notify(place, &["SENT".to_owned()]);
-                Ok(Reply::json(StatusCode::OK, &sent))
+                let draft = Draft::of_json(call, &body(call)?)?;
+                self.send(place, draft)
             }
             ("GET", ["history"]) => {
                 caller.needs(READ)?;
@@ -104,6 +104,24 @@ impl Gmail {
             }
             _ => Err(Refusal::not_found()),
         }
+    }
+
+    /// Answers a call of the address for uploads, likewise.
+    pub(super) fn upload(&mut self, caller: &Caller, path: &[&str], call: &Call) -> Result<Reply, Refusal> {
+        let place = self.place(&caller.account).ok_or_else(Refusal::not_found)?;
+        match (call.method.as_str(), path) {
+            ("POST", ["messages", "send"]) => {
+                caller.needs(SEND)?;
+                self.send(place, Draft::of_upload(call)?)
+            }
+            _ => Err(Refusal::not_found()),
+        }
+    }
+
+    fn send(&mut self, place: usize, draft: Draft) -> Result<Reply, Refusal> {
+        let sent = self.boxes[place].send(draft)?;
+        self.notify(place, &["SENT".to_owned()]);
+        Ok(Reply::json(StatusCode::OK, &sent))
     }
 
     fn place(&self, account: &str) -> Option<usize> {

@@ -152,6 +152,59 @@ async fn sent_mail_is_in_the_mailbox() {
     assert_eq!(message["snippet"], "Hello Bob");
     let (status, refused) = stage.json(Method::POST, &url, &token, &raw("Subject: Hi\r\n\r\nHello")).await;
     assert_eq!((status, &refused["error"]["message"]), (400, &json!("Recipient address required")));
+    for (body, words) in [
+        (json!({}), "'raw' RFC822 payload message string or uploading message via /upload/* URL required"),
+        (json!({ "raw": "%" }), "Invalid value for ByteString"),
+    ] {
+        let (status, refused) = stage.json(Method::POST, &url, &token, &body).await;
+        assert_eq!((status, &refused["error"]["message"]), (400, &json!(words)));
+    }
+    let long = raw(&format!("To: b@example.com\r\n\r\n{}", "x".repeat(1024 * 1024)));
+    assert_eq!(stage.json(Method::POST, &url, &token, &long).await.0, 400, "that is for an upload");
     let reader = stage.mail(&[READ]).await;
     assert_eq!(stage.json(Method::POST, &url, &reader, &raw("To: b@example.com\r\n\r\n")).await.0, 403);
+}
+
+#[tokio::test]
+async fn a_reply_joins_a_thread_that_is_there_if_it_refers_to_it() {
+    let stage = Stage::start().await;
+    let token = stage.mail(&[SEND, READ]).await;
+    let url = stage.google("/gmail/v1/users/me/messages/send");
+    let send = async |text: &str, thread: Option<&str>| {
+        let body = json!({ "raw": URL_SAFE_NO_PAD.encode(text), "threadId": thread });
+        stage.json(Method::POST, &url, &token, &body).await
+    };
+    let (_, first) = send("To: b@example.com\r\nSubject: Plan\r\n\r\nx", None).await;
+    let (thread, id) = (first["threadId"].as_str().unwrap(), first["id"].as_str().unwrap());
+    let reply = |subject: &str, id: &str| {
+        format!(
+            "To: b@example.com\r\nSubject: {subject}\r\nIn-Reply-To: <{id}@mail.gmail.com>\r\nReferences: <{id}@mail.gmail.com>\r\n\r\ny"
+        )
+    };
+    assert_eq!(send(&reply("Re: Plan", id), Some(thread)).await.1["threadId"], *thread);
+    assert_ne!(send(&reply("Another", id), Some(thread)).await.1["threadId"], *thread);
+    assert_ne!(send(&reply("Re: Plan", "x"), Some(thread)).await.1["threadId"], *thread);
+    assert_eq!(send(&reply("Re: Plan", id), Some("none")).await.0, 404);
+}
+
+#[tokio::test]
+async fn an_uploaded_message_has_its_parts() {
+    let stage = Stage::start().await;
+    let token = stage.mail(&[SEND, READ]).await;
+    let url = stage.google("/upload/gmail/v1/users/me/messages/send?uploadType=multipart");
+    let message = "To: b@example.com\r\nSubject: Files\r\nContent-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n\r\nText\r\n\
+                   --m\r\nContent-Type: text/csv\r\nContent-Disposition: attachment; filename*=UTF-8''%C3%A4.csv\r\n\r\na,b\r\n--m--\r\n";
+    let body = format!(
+        "--b\r\nContent-Type: application/json\r\n\r\n{{}}\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n{message}\r\n--b--\r\n"
+    );
+    let authorization = format!("Bearer {token}");
+    let headers = [("authorization", authorization.as_str()), ("content-type", "multipart/related; boundary=\"b\"")];
+    let sent = stage.send(Method::POST, &url, &headers, body).await.unwrap();
+    assert_eq!(sent.status(), 200);
+    let (_, list) = stage.gmail(&token, "messages", &[("labelIds", "SENT")]).await;
+    let path = format!("messages/{}", list["messages"][0]["id"].as_str().unwrap());
+    let (_, read) = stage.gmail(&token, &path, &[]).await;
+    let file = &read["payload"]["parts"][1];
+    assert_eq!(json!([file["partId"], file["mimeType"], file["filename"]]), json!(["1", "text/csv", "ä.csv"]));
+    assert_eq!(file["body"]["data"], URL_SAFE_NO_PAD.encode("a,b"));
 }

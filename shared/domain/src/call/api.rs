@@ -17,6 +17,8 @@ use crate::limit::{self, Bucket, Limit, Rates};
 pub struct Api {
     /// What paths are relative to, without a slash at the end.
     pub base: &'static str,
+    /// Where it takes whole files; paths relative to it are those relative to the base, and count as they do.
+    pub uploads: Option<&'static str>,
     /// Whether it carries a call with the header `Idempotency-Key` out once, however often it is sent.
     pub idempotent: bool,
     /// Sent with every call.
@@ -94,6 +96,7 @@ impl Api {
     pub const fn new(base: &'static str) -> Self {
         Self {
             base,
+            uploads: None,
             idempotent: false,
             headers: &[],
             failed: None,
@@ -163,6 +166,11 @@ impl Api {
         reply.header(self.should_retry?)?.parse().ok()
     }
 
+    /// What follows the base of this API in an address; none if the address is elsewhere.
+    pub fn path<'u>(&self, url: &'u str) -> Option<&'u str> {
+        url.strip_prefix(self.base).or_else(|| url.strip_prefix(self.uploads?))
+    }
+
     /// Whether a credential is one for testing.
     pub fn is_test(&self, credential: &str) -> bool {
         self.test_credentials.iter().any(|prefix| credential.starts_with(prefix))
@@ -170,7 +178,7 @@ impl Api {
 
     /// The buckets that a call takes from; none if it does not go to this API.
     pub fn buckets(&self, owner: (&str, &str), request: &Request, test: bool, rates: &Rates) -> Vec<Bucket> {
-        let path = request.url.strip_prefix(self.base).filter(|_| !self.limits.is_empty());
+        let path = self.path(&request.url).filter(|_| !self.limits.is_empty());
         path.map(|path| limit::buckets(self.limits, owner, (request, path), test, rates)).unwrap_or_default()
     }
 

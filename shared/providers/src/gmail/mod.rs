@@ -3,6 +3,7 @@
 mod actions;
 mod event;
 mod limits;
+mod mail;
 mod normalise;
 mod pages;
 mod watch;
@@ -11,7 +12,7 @@ use std::{borrow::Cow, time::Duration};
 
 use domain::{
     Change, Event, NotAnEvent, Problem, Reply, Request,
-    call::Unreadable,
+    call::{Api, Unreadable},
     proof::{IdToken, Proof},
 };
 use jiff::Timestamp;
@@ -53,7 +54,10 @@ const SPEC: Spec = Spec {
         FURTHER_SCOPES,
     )),
     identity: Identity { place: Place::Get("/users/me/profile"), id: "/emailAddress", name: &["/emailAddress"] },
-    api: google::api("https://gmail.googleapis.com/gmail/v1", limits::LIMITS),
+    api: Api {
+        uploads: Some("https://gmail.googleapis.com/upload/gmail/v1"),
+        ..google::api("https://gmail.googleapis.com/gmail/v1", limits::LIMITS)
+    },
     // https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions, read 2026-11.
     webhook: Some(Proof::IdToken(IdToken {
         issuers: &["https://accounts.google.com", "accounts.google.com"],

@@ -1,0 +1,287 @@
+//! Recipients as a caller writes them: the address lists of RFC 5322 §3.4, with the UTF-8 of RFC 6532 in names.
+//!
+//! *Invariant:* what is not an address list is refused, and nothing of it is repaired or dropped: a parser that reads mail must
+//! be lenient, and one that decides where mail goes may not be. The words of the grammar (addresses, phrases, quoted strings,
+//! comments) are read by `parse-net`, which is strict; lists and groups are taken apart here.
+
+use mail_parser::MessageParser;
+use parse_net::{
+    Limits, ParseError,
+    mail::{Domain, LocalPart, parse_mailbox},
+    text::{parse_comment, parse_quoted},
+};
+
+/// Why a text is no list of recipients. Its text is for the caller.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotRecipients {
+    /// A character that could end a header, or that no mail program shows.
+    #[error("This may not have line breaks or other control characters.")]
+    Control,
+    /// There is nobody in it, or nothing between two commas.
+    #[error("An e-mail address is missing here.")]
+    Empty,
+    /// A word is not what RFC 5322 says.
+    #[error("This must be e-mail addresses, such as ada@example.com or \"Lovelace, Ada\" <ada@example.com>.")]
+    Grammar(#[source] ParseError),
+    /// A bracket without its other half.
+    #[error("An angle bracket has no other half here.")]
+    Bracket,
+    /// A group that is not ended, that is in another one, or an end without a beginning.
+    #[error("A group is written as \"Name: ada@example.com, bob@example.com;\".")]
+    Group,
+    /// An address outside ASCII, which a recipient's mail server need not take.
+    #[error("An e-mail address must be in ASCII: write the part after \"@\" as xn--….")]
+    NotAscii,
+    /// Something else than a name in the domain name system after the `@`.
+    #[error("After \"@\" there must be a domain, such as example.com.")]
+    Domain,
+    /// An encoded word (RFC 2047) that can't be read.
+    #[error("An encoded word must be in UTF-8 or Latin-1, and complete.")]
+    EncodedWord,
+}
+
+impl From<ParseError> for NotRecipients {
+    fn from(error: ParseError) -> Self {
+        Self::Grammar(error)
+    }
+}
+
+/// One entry of an address list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Recipient {
+    /// A mailbox.
+    Mailbox(Mailbox),
+    /// A group, which may be empty: `undisclosed-recipients:;`.
+    Group {
+        /// Its name.
+        name: String,
+        /// Who is in it.
+        members: Vec<Mailbox>,
+    },
+}
+
+impl Recipient {
+    /// Whether mail that is sent there reaches somebody.
+    pub(super) fn has_mailbox(&self) -> bool {
+        match self {
+            Self::Mailbox(_) => true,
+            Self::Group { members, .. } => !members.is_empty(),
+        }
+    }
+}
+
+/// A mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mailbox {
+    /// The name for people, decoded.
+    pub(super) name: Option<String>,
+    /// The address, in ASCII, as it is written in a header.
+    pub(super) address: String,
+}
+
+/// Reads an address list.
+pub(super) fn read(text: &str) -> Result<Vec<Recipient>, NotRecipients> {
+    if text.chars().any(|c| c.is_control() && c != '\t') {
+        return Err(NotRecipients::Control);
+    }
+    let mut list = List::default();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let used = match c {
+            '"' => parse_quoted(rest.as_bytes())?.1,
+            '(' => parse_comment(rest.as_bytes(), &Limits::DEFAULT)?.1,
+            '[' => rest.find(']').map_or(rest.len(), |at| at + 1),
+            c => c.len_utf8(),
+        };
+        let (piece, after) = rest.split_at(used);
+        list.take(c, piece)?;
+        rest = after;
+    }
+    list.end()
+}
+
+/// An address list as far as it is read.
+#[derive(Debug, Default)]
+struct List {
+    entries: Vec<Recipient>,
+    /// The group that is open.
+    group: Option<(String, Vec<Mailbox>)>,
+    /// A mailbox, or the name of a group, without comments and with single spaces.
+    entry: String,
+    /// Whether this entry is between angle brackets.
+    angle: bool,
+    /// Whether a group has ended, and only a comma may follow.
+    ended: bool,
+}
+
+impl List {
+    fn take(&mut self, c: char, piece: &str) -> Result<(), NotRecipients> {
+        match c {
+            // White space and comments may stand around the `@`, and inside the brackets; they say nothing.
+            ' ' | '\t' | '(' if self.entry.is_empty() || self.entry.ends_with([' ', '@', '<']) => {}
+            ' ' | '\t' | '(' => self.entry.push(' '),
+            ',' if !self.angle && self.ended => self.ended = false,
+            ',' if !self.angle => self.mailbox()?,
+            _ if self.ended => return Err(NotRecipients::Group),
+            ':' if !self.angle => {
+                if self.group.is_some() {
+                    return Err(NotRecipients::Group);
+                }
+                // A phrase is checked where it names a mailbox.
+                let named = mailbox(&format!("{}<x@x>", std::mem::take(&mut self.entry)))?;
+                self.group = Some((named.name.ok_or(NotRecipients::Group)?, Vec::new()));
+            }
+            ';' if !self.angle => {
+                let is_empty = self.group.as_ref().is_some_and(|(_, members)| members.is_empty());
+                if !is_empty || !self.entry.is_empty() {
+                    self.mailbox()?;
+                }
+                let (name, members) = self.group.take().ok_or(NotRecipients::Group)?;
+                self.entries.push(Recipient::Group { name, members });
+                self.ended = true;
+            }
+            '<' if self.angle => return Err(NotRecipients::Bracket),
+            '>' if !self.angle => return Err(NotRecipients::Bracket),
+            '<' => {
+                self.angle = true;
+                self.entry.push('<');
+            }
+            '>' => {
+                self.angle = false;
+                self.trim();
+                self.entry.push('>');
+            }
+            '@' => {
+                self.trim();
+                self.entry.push('@');
+            }
+            _ => self.entry.push_str(piece),
+        }
+        Ok(())
+    }
+
+    fn trim(&mut self) {
+        self.entry.truncate(self.entry.trim_end_matches(' ').len());
+    }
+
+    /// The entry is a mailbox, and ends here.
+    fn mailbox(&mut self) -> Result<(), NotRecipients> {
+        let mailbox = mailbox(&std::mem::take(&mut self.entry))?;
+        match &mut self.group {
+            Some((_, members)) => members.push(mailbox),
+            None => self.entries.push(Recipient::Mailbox(mailbox)),
+        }
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<Vec<Recipient>, NotRecipients> {
+        if self.angle {
+            return Err(NotRecipients::Bracket);
+        }
+        if self.group.is_some() {
+            return Err(NotRecipients::Group);
+        }
+        if !self.ended {
+            self.mailbox()?;
+        }
+        Ok(self.entries)
+    }
+}
+
+fn mailbox(text: &str) -> Result<Mailbox, NotRecipients> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(NotRecipients::Empty);
+    }
+    let parsed = parse_mailbox(text.as_bytes(), &Limits::DEFAULT)?;
+    if !parsed.addr.is_ascii() {
+        return Err(NotRecipients::NotAscii);
+    }
+    let local = match parsed.addr.local {
+        LocalPart::DotAtom(atom) => utf8(atom).to_owned(),
+        LocalPart::Quoted(quoted) => format!("\"{}\"", utf8(quoted.raw())),
+    };
+    let domain = match parsed.addr.domain {
+        Domain::DotAtom(name) if name.iter().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(b)) => {
+            utf8(name).to_owned()
+        }
+        Domain::DotAtom(_) => return Err(NotRecipients::Domain),
+        Domain::Literal(literal) => format!("[{}]", utf8(literal)),
+    };
+    let name = parsed.display_name.map(|name| phrase(utf8(name))).transpose()?;
+    Ok(Mailbox { name: name.filter(|name| !name.is_empty()), address: format!("{local}@{domain}") })
+}
+
+/// Slices of a text, at characters of ASCII.
+fn utf8(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The text that a phrase stands for: quoted strings unquoted, encoded words decoded unless they are quoted (RFC 2047 §5).
+fn phrase(mut rest: &str) -> Result<String, NotRecipients> {
+    let mut name = String::new();
+    // Encoded words that follow each other are one text, without the space between them (RFC 2047 §6.2).
+    let mut encoded = String::new();
+    let mut spaced = false;
+    while !rest.is_empty() {
+        let trimmed = rest.trim_start_matches(' ');
+        spaced |= trimmed.len() < rest.len();
+        rest = trimmed;
+        let (word, used) = if rest.starts_with('"') {
+            let (quoted, used) = parse_quoted(rest.as_bytes())?;
+            let bytes: Vec<u8> = quoted.bytes().collect();
+            (utf8(&bytes).to_owned(), used)
+        } else {
+            let used = rest.find([' ', '"']).unwrap_or(rest.len());
+            let atom = &rest[..used];
+            if is_encoded(atom) {
+                if encoded.is_empty() && spaced && !name.is_empty() {
+                    name.push(' ');
+                }
+                encoded.push_str(atom);
+                encoded.push(' ');
+                (rest, spaced) = (&rest[used..], false);
+                continue;
+            }
+            (atom.to_owned(), used)
+        };
+        name.push_str(&decode(&std::mem::take(&mut encoded))?);
+        if spaced && !name.is_empty() {
+            name.push(' ');
+        }
+        name.push_str(&word);
+        (rest, spaced) = (&rest[used..], false);
+    }
+    name.push_str(&decode(&encoded)?);
+    if name.chars().any(char::is_control) {
+        return Err(NotRecipients::Control);
+    }
+    Ok(name)
+}
+
+/// Whether an atom has the form of an encoded word: `=?charset?encoding?text?=`.
+fn is_encoded(atom: &str) -> bool {
+    let inner = atom.strip_prefix("=?").and_then(|rest| rest.strip_suffix("?="));
+    inner.is_some_and(|inner| inner.split('?').count() == 3)
+}
+
+/// Decodes encoded words with spaces between them.
+fn decode(words: &str) -> Result<String, NotRecipients> {
+    const CHARSETS: [&str; 3] = ["utf-8", "us-ascii", "iso-8859-1"];
+    if words.is_empty() {
+        return Ok(String::new());
+    }
+    let charset = |word: &str| {
+        let charset = word.trim_start_matches("=?").split(['?', '*']).next().unwrap_or_default().to_ascii_lowercase();
+        CHARSETS.contains(&&*charset)
+    };
+    let header = format!("Subject: {words}\r\n\r\n");
+    let message = MessageParser::default().parse_headers(header.as_bytes());
+    let text = message.as_ref().and_then(|message| message.subject()).unwrap_or_default();
+    let is_whole = !text.is_empty() && !text.contains("=?") && !text.contains('\u{fffd}');
+    if words.split_whitespace().all(charset) && is_whole {
+        Ok(text.to_owned())
+    } else {
+        Err(NotRecipients::EncodedWord)
+    }
+}
