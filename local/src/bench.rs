@@ -56,7 +56,13 @@ pub async fn run(options: &cli::Bench) -> Result<(), Failed> {
 
     let cloud = Cloud::start(
         &root.join("template.yaml"),
-        Place { overrides: &[], aws_endpoint: None, events: &folder.join("events.jsonl"), api_url: "http://api" },
+        Place {
+            overrides: &[],
+            own: &[],
+            aws_endpoint: None,
+            events: &folder.join("events.jsonl"),
+            api_url: "http://api",
+        },
         &Apps::local(),
     )
     .await;

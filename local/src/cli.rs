@@ -61,8 +61,21 @@ pub enum Command {
         /// The schedule's name, with or without prefix; a wrong one lists them
         schedule: String,
     },
+    /// Check a template's parameters as deploying and starting would; print ok, or all that is wrong and exit with 1
+    Check(Check),
     /// Measure bootstraps in release builds: init, first event, warm, memory, calls
     Bench(Bench),
+}
+
+/// See [`Command::Check`].
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Parameters of the template
+    #[arg(long, value_name = "K=V", num_args = 1.., value_parser = pair)]
+    pub parameter_overrides: Vec<(String, String)>,
+    /// Another template than the repository's
+    #[arg(long, value_name = "FILE")]
+    pub template: Option<PathBuf>,
 }
 
 /// See [`Command::Sign`].

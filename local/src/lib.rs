@@ -14,6 +14,7 @@ pub mod mapping;
 pub mod report;
 pub mod sandbox;
 pub mod schedule;
+pub mod settings;
 pub mod sign;
 pub mod stack;
 pub mod story;

@@ -6,9 +6,10 @@ use clap::Parser as _;
 use http::Method;
 use local::{
     bootstraps::{self, Bootstraps, Profile},
-    cli::{Cli, Command, Run, Sign, Token},
+    cli::{Check, Cli, Command, Run, Sign, Token},
     joined::Joined,
     report::{Report, complain, say},
+    settings,
     sign::{sign, sign_as},
     stack::{Options, Stack},
     story,
@@ -23,6 +24,7 @@ async fn main() -> ExitCode {
         Some(Command::Sign(options)) => sign_file(options).await,
         Some(Command::Token(options)) => token(options).await,
         Some(Command::Fire { schedule }) => fire(&schedule).await,
+        Some(Command::Check(options)) => Ok(check(options)),
         Some(Command::Bench(options)) => {
             local::bench::run(&options).await.map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
@@ -59,7 +61,7 @@ async fn run(run: Run) -> Outcome {
 /// Starts the stack into `running`, plays the story, and tells how to join.
 async fn serve(run: &Run, running: &mut Option<Stack>) -> Result<Report, Box<dyn Error>> {
     let root = bootstraps::root();
-    Stack::check(&root.join("template.yaml"), &run.parameter_overrides, run.port).await?;
+    Stack::check(&root.join("template.yaml"), &run.parameter_overrides, &rewrites(), run.port).await?;
     let bootstraps = chosen(run, &root).await?;
     say("Starting the stack of template.yaml …");
     let stack = running.insert(
@@ -119,6 +121,21 @@ async fn chosen(run: &Run, root: &Path) -> Result<Bootstraps, Box<dyn Error>> {
         all = all.with(function, file.canonicalize().map_err(|error| format!("{}: {error}", file.display()))?);
     }
     Ok(all)
+}
+
+/// The outcome is what was asked for, so that it is printed where other commands print theirs, problems included.
+fn check(options: Check) -> ExitCode {
+    let template = options.template.unwrap_or_else(|| bootstraps::root().join("template.yaml"));
+    match settings::check(&template, &options.parameter_overrides, &rewrites()) {
+        Ok(()) => {
+            say("ok");
+            ExitCode::SUCCESS
+        }
+        Err(wrong) => {
+            wrong.0.iter().for_each(|problem| say(problem));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The rewrites of the environment; those for what they cover win over the sandbox's.

@@ -27,7 +27,8 @@ use crate::{
     mapping::Poller,
     sandbox::{Apps, Sandbox},
     schedule::{ScheduleError, Timer},
-    template::{self, Context, Template, TemplateError, allows},
+    settings::{WrongSettings, check, nowhere},
+    template::{self, Template, TemplateError, allows},
 };
 
 /// The region everything believes to be in.
@@ -103,6 +104,9 @@ pub enum StackError {
     /// The template.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] WrongSettings),
     /// A port is taken.
     #[error("port {port} can't be used: {source}; stop what uses it, or choose another with --port N (0 = any)")]
     Port {
@@ -155,17 +159,24 @@ pub enum StackError {
 pub struct Waited(Duration);
 
 impl Stack {
-    /// Finds what would keep the stack from starting, before anything is built: a broken template, a port in use.
-    pub async fn check(template: &Path, overrides: &[(String, String)], port: u16) -> Result<(), StackError> {
+    /// Finds what would keep the stack from starting, before anything is built: a broken template, wrong settings, a
+    /// port in use.
+    pub async fn check(
+        template: &Path,
+        overrides: &[(String, String)],
+        rewrites: &str,
+        port: u16,
+    ) -> Result<(), StackError> {
         listen(port).await?;
-        let context =
-            Context { region: REGION.into(), account: ACCOUNT.into(), sqs_base: String::new(), api_url: String::new() };
-        Template::load(template, overrides, &context)?;
+        check(template, overrides, rewrites)?;
+        // What may be deployed, such as a key from elsewhere, may still be nothing to run here.
+        Template::load(template, overrides, &nowhere())?;
         Ok(())
     }
 
     /// Starts everything.
     pub async fn start(options: Options) -> Result<Self, StackError> {
+        check(&options.template, &options.overrides, &options.rewrites)?;
         let log_dir = options.directory.join("logs");
         let file = |path: &Path| {
             let path = path.to_owned();
@@ -185,15 +196,16 @@ impl Stack {
         let apps = Apps::local();
         let sandbox = Sandbox::start(apps.clone()).await.map_err(|source| StackError::Port { port: 0, source })?;
         sandbox.deliver_to(&url);
-        let mut overrides = vec![("UrlRewrites".to_owned(), rewrites(&options.rewrites, &sandbox))];
-        overrides.extend(options.overrides);
+        let given =
+            |name| options.overrides.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         // The stack's own address is always among the allowed origins.
-        let origins =
-            overrides.iter().rev().find(|(name, _)| name == "AllowedOrigins").map(|(_, given)| given.as_str());
-        let origins = format!("{} {url}", origins.unwrap_or_default());
-        overrides.push(("AllowedOrigins".to_owned(), origins.trim().to_owned()));
+        let origins = format!("{} {url}", given("AllowedOrigins").unwrap_or_default());
+        let mut own = vec![("AllowedOrigins".to_owned(), origins.trim().to_owned())];
+        if given("UrlRewrites").is_none() {
+            own.push(("UrlRewrites".to_owned(), rewrites(&options.rewrites, &sandbox)));
+        }
         let aws_endpoint = options.aws_endpoint.as_deref();
-        let place = Place { overrides: &overrides, aws_endpoint, events: &events, api_url: &url };
+        let place = Place { overrides: &options.overrides, own: &own, aws_endpoint, events: &events, api_url: &url };
         let cloud = Cloud::start(&options.template, place, &apps).await?;
         let Cloud { url: aws_url, template, gateway, clients, embedded, .. } = cloud;
         let mut tasks = vec![cloud.served];

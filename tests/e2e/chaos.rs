@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use local::{bootstraps::target_folder, stack::Stack, web::Web};
-use tests::{FAST, Running, customer_event, deliver, depth, published, stack, start};
+use tests::{Running, SHORT_CLAIMS, customer_event, deliver, depth, hurry, published, stack, start};
 
 const EVENTS: usize = 1_000;
 /// Each has several events.
@@ -35,7 +35,9 @@ fn event_id(event: usize) -> String {
 async fn a_thousand_events_delivered_three_times_while_functions_die_have_one_effect_each() {
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
-    let stack = Arc::new(stack(FAST).await);
+    let stack = Arc::new(stack(SHORT_CLAIMS).await);
+    // A message whose function was killed comes back after 18 seconds of the queues, when its claim has ended.
+    let hurried = hurry(&stack, 4);
     let web = Web::new();
     let events = events();
     let mut deliveries: Vec<usize> = (0..events).cycle().take(events * DELIVERIES).collect();
@@ -76,6 +78,7 @@ async fn a_thousand_events_delivered_three_times_while_functions_die_have_one_ef
         (empty && states(&stack).await.get("done") == Some(&events)).then_some(())
     };
     let outcome = stack.until(LIMIT, settled).await;
+    hurried.abort();
 
     let effects = effects(&stack).await;
     let details = published(&stack);

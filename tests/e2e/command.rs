@@ -94,6 +94,77 @@ async fn ctrl_c_leaves_no_process_and_no_environment_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_says_ok_or_all_that_is_wrong_and_a_stack_with_wrong_settings_does_not_start() {
+    let good = run(&["check", "--parameter-overrides", "Prefix=it", "ClaimLeaseSeconds=31"]).await;
+    assert_eq!((good.status.code(), String::from_utf8_lossy(&good.stdout).as_ref()), (Some(0), "ok\n"));
+    let wrong = ["ClaimLeaseSeconds=5", "Prefix=Bad_Prefix", "Nope=1"];
+    let words =
+        ["ClaimLeaseSeconds is 5 and must be more than ProcessTimeoutSeconds", "`Bad_Prefix`", "no parameter `Nope`"];
+    let checked = run(&[&["check", "--parameter-overrides"][..], &wrong].concat()).await;
+    let started = run(&[&["--once", "--port", "0", "--parameter-overrides"][..], &wrong].concat()).await;
+    for (output, told) in [(&checked, &checked.stdout), (&started, &started.stderr)] {
+        let told = String::from_utf8_lossy(told);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(words.iter().all(|words| told.contains(words)), "{told}");
+        assert!(!told.contains("Building"), "{told}");
+    }
+    let rewritten = Command::new(program().await).arg("check").env("INTERTIE_URL_REWRITES", "nonsense").output();
+    let told = rewritten.await.unwrap();
+    assert_eq!(told.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&told.stdout).starts_with("INTERTIE_URL_REWRITES: \"nonsense\""), "{told:?}");
+
+    let folder = directory();
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("template.yaml");
+    std::fs::write(&file, "Resources: {}").unwrap();
+    let other = run(&["check", "--template", file.to_str().unwrap()]).await;
+    assert_eq!(other.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&other.stdout).starts_with("Resources must be"), "{other:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bootstrap_with_wrong_settings_ends_at_init_with_what_is_wrong() {
+    let bootstraps = bootstraps().await;
+    let template = tests::template("http://localhost", &[]);
+    for (function, variable, value, words) in [
+        (
+            "webhook-process",
+            "CLAIM_LEASE_SECONDS",
+            "5",
+            "ClaimLeaseSeconds is 5 and must be more than ProcessTimeoutSeconds",
+        ),
+        ("api-proxy", "CLAIM_LEASE_SECONDS", "5", "ClaimLeaseSeconds is 5 and must be more than ProxyTimeoutSeconds"),
+        (
+            "sync-worker",
+            "SYNC_LEASE_SECONDS",
+            "300",
+            "SyncLeaseSeconds is 300 and must be more than SyncTimeoutSeconds",
+        ),
+        ("token-refresh", "REFRESH_LEASE_SECONDS", "10", "RefreshLeaseSeconds is 10 and must be more than 10"),
+        ("sync-scheduler", "SCHEDULES_VISIBILITY_SECONDS", "359", "at least 6 × ScheduleTimeoutSeconds, which is 60"),
+        ("api-proxy", "RATE_LIMITS", "slack/foo=1/s", "slack/foo"),
+        ("integrations-api", "ALLOWED_ORIGINS", "localhost:4600", "AllowedOrigins is `localhost:4600`"),
+        (
+            "oauth-callback",
+            "JWKS_URL",
+            "https://issuer.example/keys",
+            "JwksUrl, JwtIssuer and JwtAudience are set together",
+        ),
+        ("webhook-ingest", "INTERTIE_URL_REWRITES", "nonsense", "UrlRewrites is `nonsense`"),
+        ("webhook-ingest", "SECRET_PREFIX", "Bad_Prefix", "Prefix is `Bad_Prefix`"),
+    ] {
+        let declared = template.functions.iter().find(|it| it.binary == function).unwrap();
+        let ambient = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"].map(|name| (name, "x"));
+        let mut bootstrap = Command::new(bootstraps.path(function));
+        bootstrap.env_clear().envs(ambient).envs(&declared.environment).env(variable, value).kill_on_drop(true);
+        let output = bootstrap.output().await.unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && told.contains(words), "{function} {variable}={value}: {told}");
+        assert!(!told.contains("panicked"), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn problems_name_their_cause_and_the_next_step() {
     let _turn = turn().await;
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -8,7 +8,9 @@ use local::{
     stack::Stack,
     web::Web,
 };
-use tests::{FAST, PATIENCE, Seen, customer_event, deliver, depth, published, seen, stack};
+use tests::{
+    FAST, PATIENCE, SHORT_CLAIMS, Seen, customer_event, deliver, depth, let_time_pass, published, seen, stack,
+};
 
 /// Calls `webhook-process` makes for one event: claim, integrations, transaction, bus, completion.
 const CALLS: u64 = 5;
@@ -16,6 +18,10 @@ const CALLS: u64 = 5;
 /// Delivers an event and waits until it is done and the queue is empty.
 async fn settle(stack: &Stack, web: &Web, event: &str, customer: &str) -> Seen {
     assert_eq!(deliver(web, stack, &customer_event(event, customer, 1)).await, Some(200));
+    done(stack, event).await
+}
+
+async fn done(stack: &Stack, event: &str) -> Seen {
     let done = async || {
         let found = seen(stack, event).await?;
         (found.state == "done" && depth(stack, "webhooks") == 0).then_some(found)
@@ -24,7 +30,8 @@ async fn settle(stack: &Stack, web: &Web, event: &str, customer: &str) -> Seen {
 }
 
 async fn sweep(effect: Effect, attempts: std::ops::RangeInclusive<u64>) {
-    let stack = stack(FAST).await;
+    let kills = matches!(effect, Effect::KillBefore | Effect::KillAfter);
+    let stack = stack(SHORT_CLAIMS).await;
     let web = Web::new();
     // Cold starts are not part of what is struck.
     settle(&stack, &web, "evt_warm", "cus_warm").await;
@@ -32,9 +39,16 @@ async fn sweep(effect: Effect, attempts: std::ops::RangeInclusive<u64>) {
         let event = format!("evt_{call}");
         let strike = Fault { function: Some("webhook-process".into()), at: call, ..Fault::new(effect) };
         stack.gateway.faults.arm(vec![strike]);
-        let seen = settle(&stack, &web, &event, &format!("cus_{call}")).await;
-        let struck = stack.gateway.faults.armed()[0].seen >= call;
-        assert!(struck, "{effect:?} at call {call} never struck");
+        assert_eq!(deliver(&web, &stack, &customer_event(&event, &format!("cus_{call}"), 1)).await, Some(200));
+        let struck = || stack.gateway.faults.armed()[0].seen >= call;
+        if kills {
+            // It comes back now and not after 18 seconds, and finds no claim.
+            let struck = stack.until(PATIENCE, async || struck().then_some(())).await;
+            struck.unwrap_or_else(|waited| panic!("{effect:?} at call {call} never struck: {waited}"));
+            let_time_pass(&stack).await;
+        }
+        let seen = done(&stack, &event).await;
+        assert!(struck(), "{effect:?} at call {call} never struck");
         assert_eq!(seen.effects, 1, "{effect:?} at call {call}");
         assert!(attempts.contains(&seen.attempts), "{effect:?} at call {call}: {} attempts", seen.attempts);
         let count = published(&stack).iter().filter(|detail| detail["id"] == event.as_str()).count();
@@ -120,7 +134,12 @@ async fn dynamodb_throttled_for_long_at_claim_effect_and_completion_still_means_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_that_lands_late_under_its_own_name_costs_time_and_no_event() {
-    let parameters = [("ProcessTimeoutSeconds", "12"), ("WebhooksVisibilitySeconds", "12"), ("ClaimLeaseSeconds", "3")];
+    let parameters = [
+        ("ProcessTimeoutSeconds", "8"),
+        ("ProxyTimeoutSeconds", "8"),
+        ("WebhooksVisibilitySeconds", "48"),
+        ("ClaimLeaseSeconds", "9"),
+    ];
     let stack = stack(&parameters).await;
     let web = Web::new();
     settle(&stack, &web, "evt_warm", "cus_warm").await;

@@ -7,7 +7,7 @@ use http::Method;
 use local::{sign::sign, web::Web};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tests::{FAST, Guest, customer_event, deliver, logs, stack};
+use tests::{Guest, SHORT_CLAIMS, customer_event, deliver, logs, stack};
 
 async fn list(guest: &Guest<'_>, query: &str) -> Value {
     let (status, body) = guest.api(Method::GET, &format!("/deliveries?{query}"), &Value::Null).await;
@@ -17,7 +17,7 @@ async fn list(guest: &Guest<'_>, query: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_event_is_listed_once_with_its_outcome_and_its_reason() {
-    let stack = stack(FAST).await;
+    let stack = stack(SHORT_CLAIMS).await;
     let admin = Guest::new(&stack, "admin").await;
     let web = Web::new();
     let began = platform::clock::now();
@@ -85,7 +85,7 @@ async fn each_event_is_listed_once_with_its_outcome_and_its_reason() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_repeated_and_given_up_is_counted_by_reason() {
-    let stack = stack(FAST).await;
+    let stack = stack(SHORT_CLAIMS).await;
     let admin = Guest::new(&stack, "admin").await;
     let web = Web::new();
     let body = customer_event("evt_1", "cus_1", 1_795_000_000);

@@ -1,15 +1,13 @@
 //! `token-refresh` struck at each of its calls to AWS: afterwards the new token works or the user is asked to reconnect. No
 //! lease is stuck, and nothing is lost in silence.
 
-use std::time::Duration;
-
 use http::Method;
 use local::{
     aws::faults::{Effect, Fault},
     stack::Stack,
 };
 use serde_json::{Value, json};
-use tests::{FAST, Guest, PATIENCE, depth, stack};
+use tests::{FAST, Guest, PATIENCE, depth, let_time_pass, stack};
 
 /// Calls for one refresh: read, look at the integration, read again, lease, store.
 const CALLS: u64 = 5;
@@ -17,8 +15,6 @@ const CALLS: u64 = 5;
 const LEASE: u64 = 4;
 /// Calls for one that finds the grant over: read, look, read again, lease, read again, give the lease back, look, tell, end.
 const CALLS_AT_THE_END: u64 = 9;
-/// More than any visibility timeout.
-const COMES_BACK: Duration = Duration::from_hours(1);
 
 /// Has a credential refreshed, with these faults in force, and waits until the message is gone.
 async fn refresh(guest: &Guest<'_>, id: &str, faults: Vec<Fault>) {
@@ -32,9 +28,9 @@ async fn refresh(guest: &Guest<'_>, id: &str, faults: Vec<Fault>) {
     let call = stack.clients.sqs.send_message().queue_url(sqs.queue_url(&format!("{}-refreshes", stack.prefix())));
     call.message_body(message).send().await.unwrap();
     if killed {
-        // Nobody has the message any more: it comes back at once and not after its timeout.
+        // Nothing has the message any more: it comes back at once and not after its timeout, and finds no lease.
         stack.until(PATIENCE, async || (struck(stack, at)).then_some(())).await.expect("the fault strikes");
-        sqs.advance(COMES_BACK);
+        let_time_pass(stack).await;
     }
     guest.settled("refreshes").await;
     assert!(at == 0 || struck(stack, at), "call {at} never came");

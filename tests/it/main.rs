@@ -14,6 +14,7 @@ mod pace;
 mod queue;
 mod records;
 mod samples;
+mod settings;
 mod states;
 mod sweep;
 mod syncs;

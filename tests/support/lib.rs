@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{Integration, IntegrationKey};
 use jiff::Timestamp;
 use local::{
@@ -34,13 +35,18 @@ pub use self::guest::Guest;
 /// How long an effect may take to appear on a busy machine.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The parameters that let fault runs take seconds.
-pub const FAST: &[(&str, &str)] = &[
+/// The parameters of most tests: an event that goes wrong goes wrong soon.
+pub const FAST: &[(&str, &str)] =
+    &[("ProcessTimeoutSeconds", "3"), ("WebhooksVisibilitySeconds", "18"), ("MaxReceiveCount", "10")];
+
+/// [`FAST`], with the shortest claim there is. An action is as short, so that tests with these parameters make no calls to
+/// providers.
+pub const SHORT_CLAIMS: &[(&str, &str)] = &[
     ("ProcessTimeoutSeconds", "3"),
-    ("WebhooksVisibilitySeconds", "3"),
-    ("ClaimLeaseSeconds", "2"),
+    ("ProxyTimeoutSeconds", "3"),
+    ("WebhooksVisibilitySeconds", "18"),
+    ("ClaimLeaseSeconds", "4"),
     ("MaxReceiveCount", "10"),
-    ("RefreshLeaseSeconds", "1"),
 ];
 
 static BOOTSTRAPS: OnceCell<Bootstraps> = OnceCell::const_new();
@@ -168,7 +174,7 @@ impl Ground {
         let events = directory.join("events.jsonl");
         let cloud = Cloud::start(
             &template,
-            Place { overrides: &[], aws_endpoint: None, events: &events, api_url: "http://api" },
+            Place { overrides: &[], own: &[], aws_endpoint: None, events: &events, api_url: "http://api" },
             &Apps::local(),
         )
         .await
@@ -201,6 +207,7 @@ pub fn template(sqs_base: &str, overrides: &[(&str, &str)]) -> Template {
         account: ACCOUNT.into(),
         sqs_base: sqs_base.into(),
         api_url: "http://api".into(),
+        own: Vec::new(),
     };
     let overrides: Vec<_> = overrides.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     Template::load(&bootstraps::root().join("template.yaml"), &overrides, &context).expect("template.yaml is read")
@@ -224,6 +231,38 @@ pub async fn deliver(web: &Web, stack: &Stack, body: &str) -> Option<u16> {
     response.ok().map(|response| response.status().as_u16())
 }
 
+/// As if the time that a killed function had was over: its messages are visible again, and its claims and leases have ended. Only
+/// for what nothing works on any more.
+pub async fn let_time_pass(stack: &Stack) {
+    for (table, key) in [("idempotency", &["key"][..]), ("credentials", &["integration_id", "credential"])] {
+        let pages = stack.clients.dynamodb.scan().table_name(stack.table(table)).consistent_read(true).into_paginator();
+        let items = pages.items().send().collect::<Result<Vec<_>, _>>().await.expect("a scan");
+        for item in items.iter().filter(|item| item.contains_key("lease_until")) {
+            let key = key.iter().map(|name| ((*name).to_owned(), item[*name].clone())).collect();
+            let call = stack.clients.dynamodb.update_item().table_name(stack.table(table)).set_key(Some(key));
+            let call = call.update_expression("SET lease_until = :past").condition_expression("lease_until = :until");
+            let call = call.expression_attribute_values(":past", AttributeValue::N("1".to_owned()));
+            let call = call.expression_attribute_values(":until", item["lease_until"].clone());
+            // What has changed meanwhile is somebody else's.
+            let _ = call.send().await;
+        }
+    }
+    // More than any visibility timeout.
+    stack.embedded.as_ref().expect("tests use the embedded AWS").sqs.advance(Duration::from_hours(12));
+}
+
+/// Lets the queues' time pass so many times as fast, until it is aborted.
+pub fn hurry(stack: &Stack, times: u32) -> JoinHandle<()> {
+    const TICK: Duration = Duration::from_millis(250);
+    let sqs = stack.embedded.as_ref().expect("tests use the embedded AWS").sqs.clone();
+    start(async move {
+        loop {
+            tokio::time::sleep(TICK).await;
+            sqs.advance(TICK * (times - 1));
+        }
+    })
+}
+
 /// All that a stack's functions have logged so far. Lines are written a moment later than their reason.
 pub fn logs(stack: &Stack) -> String {
     let files = std::fs::read_dir(stack.directory().join("logs")).expect("the folder of logs").flatten();
@@ -243,7 +282,7 @@ pub struct Seen {
 
 /// The idempotency record of an event of [`LOCAL_ACCOUNT`], read past the code that wrote it.
 pub async fn seen(stack: &Stack, event_id: &str) -> Option<Seen> {
-    let key = aws_sdk_dynamodb::types::AttributeValue::S(format!("stripe#{LOCAL_ACCOUNT}#{event_id}"));
+    let key = AttributeValue::S(format!("stripe#{LOCAL_ACCOUNT}#{event_id}"));
     let call = stack.clients.dynamodb.get_item().table_name(stack.table("idempotency")).key("key", key);
     let item = call.consistent_read(true).send().await.expect("DynamoDB answers").item?;
     let number = |name: &str| item[name].as_n().expect("a number").parse().expect("a number");

@@ -34,6 +34,7 @@ pub struct Config {
 impl Config {
     /// Reads it.
     pub fn read(env: &mut Env) -> Self {
+        env.compared(&["PROXY_TIMEOUT_SECONDS"]);
         Self {
             front: FrontConfig::read(env),
             access: AccessConfig::read(env),

@@ -35,6 +35,7 @@ pub struct Config {
 impl Config {
     /// Reads it.
     pub fn read(env: &mut Env) -> Self {
+        env.compared(&["SCHEDULE_TIMEOUT_SECONDS", "SCHEDULES_VISIBILITY_SECONDS"]);
         Self {
             integrations_table: env.text("INTEGRATIONS_TABLE"),
             syncs_queue_url: env.text("SYNCS_QUEUE_URL"),

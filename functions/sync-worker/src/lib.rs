@@ -57,6 +57,7 @@ pub struct Config {
 impl Config {
     /// Reads it.
     pub fn read(env: &mut Env) -> Self {
+        env.compared(&["SYNC_TIMEOUT_SECONDS", "SYNCS_VISIBILITY_SECONDS"]);
         Self {
             access: AccessConfig::read(env),
             records_table: env.text("RECORDS_TABLE"),

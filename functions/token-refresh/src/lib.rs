@@ -45,6 +45,7 @@ pub struct Config {
 impl Config {
     /// Reads it.
     pub fn read(env: &mut Env) -> Self {
+        env.compared(&["REFRESH_TIMEOUT_SECONDS", "REFRESHES_VISIBILITY_SECONDS"]);
         Self {
             access: AccessConfig::read(env),
             credentials_table: env.text("CREDENTIALS_TABLE"),

@@ -65,6 +65,7 @@ pub struct Config {
 impl Config {
     /// Reads it.
     pub fn read(env: &mut Env) -> Self {
+        env.compared(&["PROCESS_TIMEOUT_SECONDS", "WEBHOOKS_VISIBILITY_SECONDS"]);
         Self {
             stack: env.text("SECRET_PREFIX"),
             idempotency_table: env.text("IDEMPOTENCY_TABLE"),

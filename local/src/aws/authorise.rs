@@ -116,6 +116,7 @@ mod tests {
             account: ACCOUNT.into(),
             sqs_base: "http://aws".into(),
             api_url: "http://api".into(),
+            own: Vec::new(),
         };
         let template = Template::load(&root().join("template.yaml"), &[], &context).unwrap();
         let function = template.functions.iter().find(|it| it.binary == function).unwrap();

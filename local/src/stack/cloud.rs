@@ -45,6 +45,8 @@ pub struct Cloud {
 pub struct Place<'a> {
     /// Parameters of the template.
     pub overrides: &'a [(String, String)],
+    /// See [`Context::own`].
+    pub own: &'a [(String, String)],
     /// An AWS that is already running, in place of the embedded one.
     pub aws_endpoint: Option<&'a str>,
     /// Receives what is put on the bus.
@@ -56,11 +58,12 @@ pub struct Place<'a> {
 impl Cloud {
     /// Starts it, with the secrets of `apps`.
     pub async fn start(template: &Path, place: Place<'_>, apps: &Apps) -> Result<Self, StackError> {
-        let Place { overrides, aws_endpoint, events, api_url } = place;
+        let Place { overrides, own, aws_endpoint, events, api_url } = place;
         let aws_endpoint = aws_endpoint.map(str::to_owned);
         let (url, listener) = listen_any().await?;
         let sqs_base = aws_endpoint.clone().unwrap_or_else(|| url.clone());
-        let context = Context { region: REGION.into(), account: ACCOUNT.into(), sqs_base, api_url: api_url.to_owned() };
+        let (region, account) = (REGION.into(), ACCOUNT.into());
+        let context = Context { region, account, sqs_base, api_url: api_url.to_owned(), own: own.to_vec() };
         let template = Arc::new(Template::load(template, overrides, &context)?);
         let embedded = match aws_endpoint {
             Some(_) => None,

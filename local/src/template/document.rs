@@ -77,6 +77,7 @@ impl Resource {
 /// The sections of a template, in its order.
 pub(super) struct Document {
     pub(super) parameters: Mapping,
+    pub(super) rules: Mapping,
     pub(super) conditions: Mapping,
     pub(super) resources: Vec<Resource>,
     pub(super) outputs: Mapping,
@@ -94,6 +95,7 @@ impl Document {
         }
         Ok(Self {
             parameters: mapping(root.get("Parameters"), "Parameters")?,
+            rules: mapping(root.get("Rules"), "Rules")?,
             conditions: mapping(root.get("Conditions"), "Conditions")?,
             resources: resources
                 .iter()

@@ -80,13 +80,31 @@ pub enum TemplateError {
         #[source]
         source: serde_json::Error,
     },
+    /// An `AllowedPattern` that is no regular expression, or one that only Java knows.
+    #[error("{path}.AllowedPattern: {source}; write it so that Java and cargo local read it the same way")]
+    Pattern {
+        path: String,
+        #[source]
+        source: regex_lite::Error,
+    },
+    /// Parameters that the template refuses.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Parameters(Vec<ParameterProblem>),
+}
+
+/// One thing that is wrong with the parameters of a template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParameterProblem {
     /// `--parameter-overrides` names a parameter that the template does not have.
     #[error("the template has no parameter `{name}`; it has {known}")]
-    UnknownParameter { name: String, known: String },
+    Unknown { name: String, known: String },
     /// A parameter without default that was not given.
     #[error("parameter {name} has no default; pass `--parameter-overrides {name}=…`")]
-    MissingParameter { name: String },
+    Missing { name: String },
     /// A value that the parameter's own declaration refuses.
     #[error("parameter {name} is `{value}` but must be {rule}; change it in --parameter-overrides or its Default")]
-    ParameterValue { name: String, value: String, rule: String },
+    Value { name: String, value: String, rule: String },
+    /// An assertion under `Rules` that does not hold.
+    #[error("{description} (rule {rule} of the template)")]
+    Rule { rule: String, description: String },
 }

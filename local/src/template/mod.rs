@@ -12,6 +12,7 @@ mod model;
 mod names;
 mod parameters;
 mod resolve;
+mod rules;
 mod storage;
 
 use std::{collections::BTreeMap, fs, path::Path};
@@ -25,7 +26,7 @@ use self::{
     resolve::{At, Resolver, text},
 };
 pub use self::{
-    error::TemplateError,
+    error::{ParameterProblem, TemplateError},
     iam::{Effect, Statement, allows},
     model::{
         AttributeType, Cors, Function, Index, Key, KeySchema, Mapping, Projection, Queue, Route, Schedule, Secret,
@@ -48,6 +49,9 @@ pub struct Context {
     pub sqs_base: String,
     /// The address of the HTTP API.
     pub api_url: String,
+    /// Parameters that the local run sets by itself, over what is given and whatever the template allows: addresses that are known
+    /// only once it runs.
+    pub own: Vec<(String, String)>,
 }
 
 /// A template with its parameters applied.
@@ -80,7 +84,13 @@ impl Template {
     /// Reads a template from its text; see [`Self::load`].
     pub fn parse(text: &str, overrides: &[(String, String)], context: &Context) -> Result<Self, TemplateError> {
         let document = Document::parse(text)?;
-        let parameters = parameters::read(&document.parameters, overrides)?;
+        let (mut parameters, problems) = checked(&document, overrides, context)?;
+        if !problems.is_empty() {
+            return Err(TemplateError::Parameters(problems));
+        }
+        for (name, value) in context.own.iter().filter(|(name, _)| document.parameters.contains_key(name.as_str())) {
+            parameters.insert(name.clone(), value.as_str().into());
+        }
         let resolver = Resolver { document: &document, parameters: &parameters, context };
         for name in document.conditions.keys() {
             resolver.condition(key(name, "Conditions")?, &At::new("Conditions"))?;
@@ -98,6 +108,30 @@ impl Template {
             parameters: as_text(&parameters),
         })
     }
+
+    /// The values that the parameters of a template's text have with these overrides, and all that the template has against them.
+    pub fn parameters(
+        text: &str,
+        overrides: &[(String, String)],
+        context: &Context,
+    ) -> Result<(BTreeMap<String, String>, Vec<ParameterProblem>), TemplateError> {
+        let (parameters, problems) = checked(&Document::parse(text)?, overrides, context)?;
+        Ok((as_text(&parameters), problems))
+    }
+}
+
+/// The parameters, and what their declarations and the template's `Rules` have against them.
+fn checked(
+    document: &Document,
+    overrides: &[(String, String)],
+    context: &Context,
+) -> Result<(Parameters, Vec<ParameterProblem>), TemplateError> {
+    let (parameters, mut problems) = parameters::read(&document.parameters, overrides)?;
+    // A rule over a parameter without a value says nothing.
+    if problems.iter().all(|problem| !matches!(problem, ParameterProblem::Missing { .. })) {
+        problems.extend(rules::broken(&Resolver { document, parameters: &parameters, context })?);
+    }
+    Ok((parameters, problems))
 }
 
 #[derive(Deserialize)]

@@ -1,15 +1,19 @@
 //! The template's parameters: overrides over defaults, each checked against its own declaration.
 //!
-//! `AllowedPattern` is left to the deployment: it is a Java regular expression, and what passes through it
-//! here is the developer's own input.
+//! *Invariant:* all problems are found, not the first one only; a value is used only if there is none.
 
 use std::collections::BTreeMap;
 
+use regex_lite::Regex;
 use serde::Deserialize;
 use serde_json::{Number, Value};
 use serde_yaml_ng::Mapping;
 
-use super::{document::key, error::TemplateError, resolve::text};
+use super::{
+    document::key,
+    error::{ParameterProblem, TemplateError},
+    resolve::text,
+};
 
 /// Parameter values by name; a Number as a JSON number, a list as an array of strings.
 pub(super) type Parameters = BTreeMap<String, Value>;
@@ -19,7 +23,9 @@ pub(super) type Parameters = BTreeMap<String, Value>;
 struct Declaration {
     r#type: Type,
     default: Option<Value>,
+    allowed_pattern: Option<String>,
     allowed_values: Option<Vec<Value>>,
+    constraint_description: Option<String>,
     min_value: Option<f64>,
     max_value: Option<f64>,
     min_length: Option<usize>,
@@ -33,40 +39,64 @@ enum Type {
     CommaDelimitedList,
 }
 
-/// Values for all `declared` parameters. A name given twice in `overrides` takes its last value.
-pub(super) fn read(declared: &Mapping, overrides: &[(String, String)]) -> Result<Parameters, TemplateError> {
-    if let Some((name, _)) = overrides.iter().find(|(name, _)| !declared.contains_key(name.as_str())) {
-        let known: Vec<_> = declared.keys().filter_map(|name| name.as_str()).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        return Err(TemplateError::UnknownParameter { name: name.clone(), known });
-    }
+/// Values for the `declared` parameters, and what is wrong with them. A name given twice in `overrides` takes its last value; a
+/// value that its declaration refuses stands as the text that it is.
+pub(super) fn read(
+    declared: &Mapping,
+    overrides: &[(String, String)],
+) -> Result<(Parameters, Vec<ParameterProblem>), TemplateError> {
     let mut parameters = Parameters::new();
+    let mut problems = unknown(declared, overrides);
     for (name, declaration) in declared {
         let name = key(name, "Parameters")?;
+        let path = || format!("Parameters.{name}");
         let declaration: Declaration = serde_json::to_value(declaration)
             .and_then(serde_json::from_value)
-            .map_err(|source| TemplateError::Properties { path: format!("Parameters.{name}"), source })?;
+            .map_err(|source| TemplateError::Properties { path: path(), source })?;
+        let pattern = declaration.pattern().map_err(|source| TemplateError::Pattern { path: path(), source })?;
         let given = overrides.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        let value = given
-            .or_else(|| declaration.default.as_ref().and_then(text))
-            .ok_or_else(|| TemplateError::MissingParameter { name: name.to_owned() })?;
-        let typed = declaration.check(&value).map_err(|rule| TemplateError::ParameterValue {
-            name: name.to_owned(),
-            value,
-            rule,
-        })?;
+        let Some(value) = given.or_else(|| declaration.default.as_ref().and_then(text)) else {
+            problems.push(ParameterProblem::Missing { name: name.to_owned() });
+            continue;
+        };
+        let typed = match declaration.check(&value, pattern.as_ref()) {
+            Ok(typed) => typed,
+            Err(rule) => {
+                let description =
+                    declaration.constraint_description.map(|words| words.trim_end_matches('.').to_owned());
+                let parts = [Some(rule).filter(|rule| !rule.is_empty()), description];
+                let rule = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
+                problems.push(ParameterProblem::Value { name: name.to_owned(), value: value.clone(), rule });
+                Value::from(value)
+            }
+        };
         parameters.insert(name.to_owned(), typed);
     }
-    Ok(parameters)
+    Ok((parameters, problems))
+}
+
+fn unknown(declared: &Mapping, overrides: &[(String, String)]) -> Vec<ParameterProblem> {
+    let known: Vec<_> = declared.keys().filter_map(|name| name.as_str()).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let unknown = overrides.iter().filter(|(name, _)| !declared.contains_key(name.as_str()));
+    unknown.map(|(name, _)| ParameterProblem::Unknown { name: name.clone(), known: known.clone() }).collect()
 }
 
 impl Declaration {
+    /// `AllowedPattern` matches the whole value, and each value of a list
+    /// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html>, read in November
+    /// 2026). CloudFormation takes Java's syntax; what only Java knows is an error here.
+    fn pattern(&self) -> Result<Option<Regex>, regex_lite::Error> {
+        self.allowed_pattern.as_ref().map(|pattern| Regex::new(&format!(r"\A(?:{pattern})\z"))).transpose()
+    }
+
     /// The value in its type, or the rule that it breaks.
-    fn check(&self, value: &str) -> Result<Value, String> {
+    fn check(&self, value: &str, pattern: Option<&Regex>) -> Result<Value, String> {
         match self.r#type {
             Type::String => {
                 self.check_length(value)?;
                 self.check_allowed(value)?;
+                self.check_pattern(value, pattern)?;
                 Ok(Value::from(value))
             }
             Type::Number => {
@@ -75,9 +105,26 @@ impl Declaration {
             }
             Type::CommaDelimitedList => {
                 let items: Vec<_> = value.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
-                items.iter().try_for_each(|item| self.check_allowed(item))?;
+                items.iter().try_for_each(|item| {
+                    self.check_allowed(item)?;
+                    self.check_pattern(item, pattern)
+                })?;
                 Ok(Value::from(items))
             }
+        }
+    }
+
+    fn check_pattern(&self, value: &str, pattern: Option<&Regex>) -> Result<(), String> {
+        match (pattern, &self.allowed_pattern) {
+            (Some(pattern), Some(written)) if !pattern.is_match(value) => {
+                // The template's own words, where it has some: a pattern says little to people.
+                Err(if self.constraint_description.is_some() {
+                    String::new()
+                } else {
+                    format!("of the form {written}")
+                })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -85,9 +132,10 @@ impl Declaration {
         let Some(allowed) = &self.allowed_values else { return Ok(()) };
         let allowed: Vec<_> = allowed.iter().filter_map(text).collect();
         if allowed.iter().any(|allowed| allowed == value) {
-            return Ok(());
+            Ok(())
+        } else {
+            Err(format!("one of {}", allowed.join(", ")))
         }
-        Err(format!("one of {}", allowed.join(", ")))
     }
 
     fn check_length(&self, value: &str) -> Result<(), String> {

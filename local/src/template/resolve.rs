@@ -138,7 +138,7 @@ impl Resolver<'_> {
         self.holds(condition, &at.follow(format!("Conditions.{name}"))?)
     }
 
-    fn holds(&self, condition: &Yaml, at: &At) -> Result<bool, TemplateError> {
+    pub(super) fn holds(&self, condition: &Yaml, at: &At) -> Result<bool, TemplateError> {
         let (name, argument) = if let Yaml::Tagged(tagged) = condition {
             (long_name(&tagged.tag.to_string()), &tagged.value)
         } else if let Some((name, argument)) = condition.as_mapping().and_then(single) {
@@ -252,7 +252,7 @@ fn single(mapping: &Mapping) -> Option<(&Yaml, &Yaml)> {
 }
 
 /// `!Sub` and `!Ref` as they are written in the long form.
-fn long_name(tag: &str) -> String {
+pub(super) fn long_name(tag: &str) -> String {
     match tag.trim_start_matches('!') {
         name @ ("Ref" | "Condition") => name.to_owned(),
         name => format!("Fn::{name}"),

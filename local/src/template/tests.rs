@@ -59,6 +59,7 @@ fn context() -> Context {
         account: "000000000000".to_owned(),
         sqs_base: "http://127.0.0.1:9324/".to_owned(),
         api_url: "http://localhost:3000".to_owned(),
+        own: Vec::new(),
     }
 }
 

@@ -100,12 +100,19 @@ impl Rates {
         let pairs = text.split_whitespace().map(|text| {
             pair(text).ok_or_else(|| format!("{text:?} is not PROVIDER/LIMIT=N/s or N/min, with :BURST if need be"))
         });
-        pairs.collect::<Result<_, _>>().map(Self)
+        let mut rates = BTreeMap::new();
+        for pair in pairs {
+            let (name, rate) = pair?;
+            if rates.insert(name.clone(), rate).is_some() {
+                return Err(format!("{name} is set twice"));
+            }
+        }
+        Ok(Self(rates))
     }
 
-    /// The first name that is not known.
-    pub fn unknown(&self, known: impl Fn(&str) -> bool) -> Option<&str> {
-        self.0.keys().map(String::as_str).find(|name| !known(name))
+    /// The names that are not known.
+    pub fn unknown(&self, known: impl Fn(&str) -> bool) -> Vec<&str> {
+        self.0.keys().map(String::as_str).filter(|name| !known(name)).collect()
     }
 
     fn of(&self, provider: &str, limit: &Limit) -> Rate {
@@ -287,7 +294,8 @@ mod tests {
         assert_eq!((test[1].rate, test[2].rate, test[2].name.as_str()), (FAST, SLOW, "p/test"));
         let set = Rates::parse("p/all=7/s  p/rest=1/min").unwrap();
         assert_eq!(of(true, &set)[1].rate, Rate::per_second(7, 10), "room for a call of 5 units");
-        assert_eq!(set.unknown(|name| name == "p/all"), Some("p/rest"));
+        assert_eq!(set.unknown(|name| name == "p/all"), ["p/rest"]);
+        assert_eq!(Rates::parse("p/all=1/s p/all=2/s").unwrap_err(), "p/all is set twice");
         for wrong in ["p/all", "p/all=7", "p/all=x/s", "=", "p/all=1/s:x"] {
             assert!(Rates::parse(wrong).unwrap_err().contains(wrong), "{wrong}");
         }

@@ -77,8 +77,9 @@ pub struct Access {
 impl Access {
     /// Makes the clients. `known` tells whether there is a limit of a name that the configuration sets.
     pub fn new(aws: &Aws, config: &AccessConfig, known: impl Fn(&str) -> bool) -> Result<Self, AwsInitError> {
-        if let Some(name) = config.rates.unknown(known) {
-            return Err(AwsInitError::UnknownLimit(name.to_owned()));
+        let unknown = config.rates.unknown(known);
+        if !unknown.is_empty() {
+            return Err(AwsInitError::UnknownLimit(unknown.join(", ")));
         }
         let vault = Vault::new(aws, &config.token_key, &config.secret_prefix);
         let credentials = Credentials::new(aws, &config.credentials_table, vault, config.refresh_lease);

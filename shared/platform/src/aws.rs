@@ -59,8 +59,8 @@ pub enum AwsInitError {
     /// The roots can't be used.
     #[error("the TLS roots can't be used: {0}")]
     Roots(String),
-    /// A rate is set for a limit that no provider has.
-    #[error("RATE_LIMITS sets {0}, which is no provider's limit; the README lists them")]
+    /// Rates are set for limits that no provider has.
+    #[error("RateLimits sets {0}, which is no provider's limit; the README lists them")]
     UnknownLimit(String),
 }
 

@@ -1,12 +1,13 @@
 //! A function's configuration: typed, read once at init, all problems reported together.
 //!
-//! *Invariant:* the names a function reads are exactly those template.yaml sets; [`names`] lets a test compare them.
+//! *Invariant:* the names a function reads are exactly those template.yaml sets; [`names`] lets a test compare them. What it reads
+//! holds to [`crate::settings`].
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use domain::limit::Rates;
 
-use crate::{metrics, outbound::Rewrites};
+use crate::{metrics, outbound::Rewrites, settings};
 
 /// The prefix of the stack's names: every function has it.
 const STACK: &str = "SECRET_PREFIX";
@@ -14,9 +15,28 @@ const STACK: &str = "SECRET_PREFIX";
 /// Reads variables and collects what is wrong with them.
 #[derive(Debug)]
 pub struct Env {
-    lookup: fn(&str) -> Option<String>,
+    source: Source,
     names: Vec<&'static str>,
     problems: Vec<String>,
+}
+
+/// Where variables come from.
+#[derive(Debug)]
+enum Source {
+    /// The process's own environment.
+    Process,
+    /// Values given in its place.
+    Given(BTreeMap<String, String>),
+}
+
+impl Source {
+    /// An empty variable is one that is not set: that is how the template says "none".
+    fn get(&self, name: &str) -> Option<String> {
+        match self {
+            Self::Process => ambient(name),
+            Self::Given(variables) => variables.get(name).cloned().filter(|value| !value.is_empty()),
+        }
+    }
 }
 
 /// Everything that is wrong with the environment.
@@ -39,15 +59,23 @@ impl fmt::Debug for ConfigError {
 
 /// Reads a configuration from the process's environment.
 pub fn load<C>(read: impl FnOnce(&mut Env) -> C) -> Result<C, ConfigError> {
-    load_from(ambient, |env| {
+    load_source(Source::Process, |env| {
         metrics::belong_to(env.text(STACK));
+        read(env)
+    })
+}
+
+/// Reads a configuration from these variables, as [`load`] would from the process's environment.
+pub fn load_from<C>(variables: BTreeMap<String, String>, read: impl FnOnce(&mut Env) -> C) -> Result<C, ConfigError> {
+    load_source(Source::Given(variables), |env| {
+        env.text(STACK);
         read(env)
     })
 }
 
 /// The names that `read` reads, each once.
 pub fn names<C>(read: impl FnOnce(&mut Env) -> C) -> Vec<&'static str> {
-    let mut env = Env { lookup: |_| None, names: Vec::new(), problems: Vec::new() };
+    let mut env = Env::new(Source::Given(BTreeMap::new()));
     env.text(STACK);
     read(&mut env);
     env.names.sort_unstable();
@@ -61,17 +89,29 @@ pub(crate) fn ambient(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn load_from<C>(lookup: fn(&str) -> Option<String>, read: impl FnOnce(&mut Env) -> C) -> Result<C, ConfigError> {
-    let mut env = Env { lookup, names: Vec::new(), problems: Vec::new() };
+fn load_source<C>(source: Source, read: impl FnOnce(&mut Env) -> C) -> Result<C, ConfigError> {
+    let mut env = Env::new(source);
     let config = read(&mut env);
+    let problems = settings::problems(|setting| {
+        env.names.contains(&setting.variable).then(|| env.get(setting.variable)).flatten()
+    });
+    env.problems.extend(problems.iter().map(ToString::to_string));
     if env.problems.is_empty() { Ok(config) } else { Err(ConfigError(env.problems)) }
 }
 
 impl Env {
+    fn new(source: Source) -> Self {
+        Self { source, names: Vec::new(), problems: Vec::new() }
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        self.source.get(name)
+    }
+
     /// A text that may not be empty.
     pub fn text(&mut self, name: &'static str) -> String {
         self.names.push(name);
-        (self.lookup)(name).unwrap_or_else(|| {
+        self.get(name).unwrap_or_else(|| {
             self.problems.push(format!("{name} is not set"));
             String::new()
         })
@@ -80,7 +120,7 @@ impl Env {
     /// A text that may be empty, which means none.
     pub fn optional(&mut self, name: &'static str) -> Option<String> {
         self.names.push(name);
-        (self.lookup)(name)
+        self.get(name)
     }
 
     /// Something that is wrong with several variables together.
@@ -88,24 +128,21 @@ impl Env {
         self.problems.push(problem.into());
     }
 
-    /// Where calls to providers lead: `INTERTIE_URL_REWRITES`, empty in production.
+    /// Where calls to providers lead: `INTERTIE_URL_REWRITES`, empty in production. [`settings::FORMS`] tells what is wrong with it.
     pub fn rewrites(&mut self) -> Rewrites {
-        const NAME: &str = "INTERTIE_URL_REWRITES";
-        let text = self.optional(NAME).unwrap_or_default();
-        Rewrites::parse(&text).unwrap_or_else(|problem| {
-            self.problem(format!("{NAME}: {problem}"));
-            Rewrites::default()
-        })
+        Rewrites::parse(&self.optional("INTERTIE_URL_REWRITES").unwrap_or_default()).unwrap_or_default()
     }
 
-    /// Rates in place of the providers' documented ones: `RATE_LIMITS`.
+    /// Rates in place of the providers' documented ones: `RATE_LIMITS`. [`settings::FORMS`] tells what is wrong with them.
     pub fn rates(&mut self) -> Rates {
-        const NAME: &str = "RATE_LIMITS";
-        let text = self.optional(NAME).unwrap_or_default();
-        Rates::parse(&text).unwrap_or_else(|problem| {
-            self.problem(format!("{NAME}: {problem}"));
-            Rates::default()
-        })
+        Rates::parse(&self.optional("RATE_LIMITS").unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// Numbers of seconds that are read for one reason: [`settings::PAIRS`] measures others by them.
+    pub fn compared(&mut self, names: &[&'static str]) {
+        for name in names {
+            self.seconds(name);
+        }
     }
 
     /// A time span in whole seconds, at least one.
@@ -130,13 +167,42 @@ mod tests {
         (env.text("TABLE"), env.seconds("LEASE_SECONDS"))
     }
 
+    fn given(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let all = variables.iter().chain(&[(STACK, "it")]);
+        all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
     #[test]
     fn all_problems_are_reported_together() {
-        let error = load_from(|name| (name == "LEASE_SECONDS").then(|| "0".to_owned()), read).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "configuration: TABLE is not set; LEASE_SECONDS is \"0\", not a number of seconds from 1; \
-             template.yaml sets these variables",
+        let variables = given(&[("LEASE_SECONDS", "0"), ("RATE_LIMITS", "x"), ("CLAIM_LEASE_SECONDS", "9")]);
+        let all = |env: &mut Env| {
+            let _ = (read(env), env.rates(), env.seconds("CLAIM_LEASE_SECONDS"));
+            env.compared(&["PROCESS_TIMEOUT_SECONDS", "PROXY_TIMEOUT_SECONDS"]);
+        };
+        let told = load_from(variables, all).unwrap_err().to_string();
+        for words in [
+            "configuration: TABLE is not set; LEASE_SECONDS is \"0\", not a number of seconds from 1; ",
+            "PROCESS_TIMEOUT_SECONDS is not set; ",
+            "RateLimits is `x`: \"x\" is not PROVIDER/LIMIT=N/s",
+            "; template.yaml sets these variables",
+        ] {
+            assert!(told.contains(words), "{told}");
+        }
+        assert!(!told.contains("must be more than"), "a pair of which one is unknown is not compared: {told}");
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_a_problem_that_names_both() {
+        let pair = |lease: &str| given(&[("CLAIM_LEASE_SECONDS", lease), ("PROXY_TIMEOUT_SECONDS", "29")]);
+        let read = |env: &mut Env| {
+            env.compared(&["PROXY_TIMEOUT_SECONDS"]);
+            env.seconds("CLAIM_LEASE_SECONDS")
+        };
+        assert_eq!(load_from(pair("30"), read).unwrap(), Duration::from_secs(30));
+        let told = load_from(pair("29"), read).unwrap_err().to_string();
+        assert!(
+            told.contains("ClaimLeaseSeconds is 29 and must be more than ProxyTimeoutSeconds, which is 29"),
+            "{told}"
         );
     }
 

@@ -34,6 +34,7 @@ pub mod random;
 pub mod records;
 pub mod secrets;
 pub mod session;
+pub mod settings;
 pub mod states;
 pub mod sync_queue;
 pub mod syncs;

@@ -72,8 +72,13 @@ impl Rewrites {
         for pair in text.split_whitespace() {
             let (from, to) = pair.split_once('=').ok_or_else(|| format!("{pair:?} is not FROM=TO"))?;
             let to = to.trim_end_matches('/');
-            if !from.starts_with("https://") || !(to.starts_with("http://") || to.starts_with("https://")) {
-                return Err(format!("{pair:?} is not https://…=http…"));
+            let scheme = |url: &str| {
+                let url =
+                    url.parse::<::http::Uri>().ok().filter(|url| url.host().is_some_and(|host| !host.is_empty()))?;
+                url.scheme_str().map(str::to_owned)
+            };
+            if scheme(from).as_deref() != Some("https") || !matches!(scheme(to).as_deref(), Some("http" | "https")) {
+                return Err(format!("{pair:?} is not https://…=http… with a host on both sides"));
             }
             all.push((from.trim_end_matches('/').to_owned(), to.to_owned()));
         }
@@ -229,7 +234,9 @@ mod tests {
         ] {
             assert_eq!(rewrites.apply(url).as_deref(), expected, "{url}");
         }
-        for bad in ["x", "http://a=http://b", "https://a=ftp://b"] {
+        for bad in
+            ["x", "http://a=http://b", "https://a=ftp://b", "https://=http://b", "https://a=http://", "https://a=b"]
+        {
             assert!(Rewrites::parse(bad).is_err(), "{bad}");
         }
         assert_eq!(Rewrites::parse("").unwrap(), Rewrites::default());

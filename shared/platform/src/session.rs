@@ -133,7 +133,7 @@ impl Config {
             [Some(jwks_url), Some(name), Some(audience)] => Some(Issuer { jwks_url, name, audience }),
             [None, None, None] => None,
             _ => {
-                env.problem("JWKS_URL, JWT_ISSUER and JWT_AUDIENCE are set together or not at all");
+                env.problem("JwksUrl, JwtIssuer and JwtAudience are set together or not at all");
                 None
             }
         };

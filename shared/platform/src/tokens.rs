@@ -27,10 +27,9 @@ use crate::{
     dispatch::{At, Dispatch, Failed, MARGIN, Outgoing},
     outbound::Authorization,
     secrets::{App, Freshness, Secrets},
+    settings::TOKEN_CALL,
 };
 
-/// How long a token endpoint may take: less than a lease.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// A token that ends this soon is refreshed before a call.
 const SOON: Duration = Duration::from_mins(1);
 /// Left of the time after the token endpoint's answer, so that what it brought is stored: a third of it, and no more than this.
@@ -283,7 +282,7 @@ impl Tokens {
 /// How long the token endpoint may take.
 fn patience(deadline: Timestamp, now: Timestamp) -> Option<Duration> {
     let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
-    let patience = left.saturating_sub(STORE.min(left / 3)).min(TIMEOUT);
+    let patience = left.saturating_sub(STORE.min(left / 3)).min(TOKEN_CALL);
     (patience >= LEAST).then_some(patience)
 }
 

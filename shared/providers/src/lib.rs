@@ -138,11 +138,14 @@ impl Registry {
         self.0.iter().copied()
     }
 
+    /// All limits: provider and limit, which a rate is set for as `provider/limit`.
+    pub fn limits(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.iter().map(Provider::spec).flat_map(|spec| spec.api.limits.iter().map(move |it| (spec.id, it.name)))
+    }
+
     /// Whether there is a limit of this name: `provider/limit`.
     pub fn has_limit(self, name: &str) -> bool {
-        let limits =
-            self.iter().map(Provider::spec).flat_map(|spec| spec.api.limits.iter().map(move |it| (spec.id, it.name)));
-        name.split_once('/').is_some_and(|name| limits.into_iter().any(|known| known == name))
+        name.split_once('/').is_some_and(|name| self.limits().any(|known| known == name))
     }
 
     /// The other providers whose grants end when `spec`'s is given back, because they share app and account.

@@ -87,6 +87,75 @@ fn refuses_what_it_would_run_differently() {
 }
 
 #[test]
+fn a_pattern_matches_the_whole_value_and_is_told_in_the_templates_own_words() {
+    let with = |declaration: &str| base("x", ROUTE).replace("{Type: String, Default: it}", declaration);
+    let described = with(
+        "{Type: String, Default: it, AllowedPattern: '[a-z]+|b[0-9]', ConstraintDescription: 'lower-case letters.'}",
+    );
+    let bare = with("{Type: String, Default: it, AllowedPattern: '[a-z]+'}");
+    let list = with("{Type: CommaDelimitedList, Default: 'it', AllowedPattern: '[a-z]+'}");
+    for (text, value, expected) in [
+        (&described, "abc", None),
+        (&described, "b1", None),
+        (&described, "abc1", Some("parameter Prefix is `abc1` but must be lower-case letters; change it")),
+        (&described, "b1\n", Some("must be lower-case letters;")),
+        (&described, "", Some("parameter Prefix is `` but must be lower-case letters;")),
+        (&bare, "A", Some("parameter Prefix is `A` but must be of the form [a-z]+;")),
+        (&list, "a,B", Some("parameter Prefix is `a,B` but must be of the form [a-z]+;")),
+    ] {
+        let found = Template::parameters(text, &[("Prefix".to_owned(), value.to_owned())], &context()).unwrap().1;
+        let told: Vec<_> = found.iter().map(ToString::to_string).collect();
+        match expected {
+            None => assert_eq!(told, [""; 0], "{value}"),
+            Some(words) => assert!(told.len() == 1 && told[0].contains(words), "{value}: {told:?}"),
+        }
+    }
+    for pattern in ["(", "(?<!a)b"] {
+        let message = parse(&with(&format!("{{Type: String, Default: it, AllowedPattern: '{pattern}'}}")), &[]);
+        let message = message.expect_err(pattern).to_string();
+        assert!(message.starts_with("Parameters.Prefix.AllowedPattern: "), "{pattern}: {message}");
+    }
+}
+
+#[test]
+fn a_rule_that_does_not_hold_is_told_and_one_that_can_not_be_read_is_an_error() {
+    let with = |rules: &str| format!("{}Rules:\n  Together: {rules}\n", base("x", ROUTE));
+    let fast = "RuleCondition: !Equals [!Ref Mode, fast]";
+    let short = "{Assert: {'Fn::Not': [!Equals [!Ref Seconds, '5']]}, AssertDescription: 'Five is too long.'}";
+    for (rules, mode, expected) in [
+        (format!("{{Assertions: [{short}]}}"), "slow", Some("Five is too long. (rule Together of the template)")),
+        (format!("{{{fast}, Assertions: [{short}]}}"), "slow", None),
+        (format!("{{{fast}, Assertions: [{short}]}}"), "fast", Some("Five is too long.")),
+        (
+            "{Assertions: [{Assert: !Or [!Equals [a, b], !And [!Equals [a, a], !Equals [!Ref Mode, slow]]]}]}".into(),
+            "slow",
+            None,
+        ),
+    ] {
+        match (parse(&with(&rules), &[("Mode", mode)]), expected) {
+            (Ok(_), None) => {}
+            (Err(TemplateError::Parameters(problems)), Some(words)) => {
+                assert!(problems.len() == 1 && problems[0].to_string().starts_with(words), "{rules}: {problems:?}");
+            }
+            (outcome, _) => panic!("{rules}: {outcome:?}"),
+        }
+    }
+    for (assert, expected) in [
+        ("!Equals [!Ref Jobs, a]", "must be a rule over parameters"),
+        ("!Equals [!GetAtt Jobs.Arn, a]", "Fn::GetAtt is not understood"),
+        ("!Equals [!Sub '${Mode}', a]", "Fn::Sub is not understood"),
+        ("!Not [!Condition Fast]", "Condition is not understood"),
+        ("!Contains [[a], !Ref Mode]", "Fn::Contains is not understood"),
+    ] {
+        let message =
+            parse(&with(&format!("{{Assertions: [{{Assert: {assert}}}]}}")), &[]).expect_err(assert).to_string();
+        assert!(message.starts_with("Rules.Together.Assertions.0.Assert") && message.contains(expected), "{message}");
+    }
+    let message = parse(&with("{}"), &[]).unwrap_err().to_string();
+    assert_eq!(message, "Rules.Together must be a rule with Assertions");
+}
+
+#[test]
 fn checks_parameters() {
     for (name, value, expected) in [
         ("Secnods", "1", "the template has no parameter `Secnods`; it has Prefix, Seconds, Mode, Names"),
