@@ -7,6 +7,7 @@ mod callback;
 mod chaos;
 mod command;
 mod crashes;
+mod damage;
 mod deliveries;
 mod door;
 mod front;

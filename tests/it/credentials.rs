@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use domain::{IntegrationKey, grant::Issued};
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use domain::{IntegrationKey, Reason, grant::Issued};
 use jiff::{SignedDuration, Timestamp};
 use platform::{
     credentials::{Credential, Credentials, Leasing},
@@ -278,4 +279,28 @@ async fn check(all: &Credentials, owner: &IntegrationKey, steps: &[Step]) {
             newest = version;
         }
     }
+}
+
+#[tokio::test]
+async fn a_data_key_that_kms_calls_invalid_is_the_operators_until_another_one_opened() {
+    let ground = Ground::start().await;
+    let all = credentials(&ground);
+    granted(&all, later(0)).await;
+    let other = IntegrationKey { user_id: "bob".into(), ..owner() };
+    all.put(&other, &[issued("user", "b1", None)], MARGIN, later(0)).await.unwrap();
+    let name = |name: &str, value: &str| (name.to_owned(), AttributeValue::S(value.to_owned()));
+    let key = [name("integration_id", &owner().id()), name("credential", "user")];
+    let dynamodb = &ground.clients.dynamodb;
+    let read = dynamodb.get_item().table_name("intertie-credentials").set_key(Some(key.clone().into()));
+    let mut altered = read.send().await.unwrap().item().unwrap()["data_key"].as_b().unwrap().clone().into_inner();
+    *altered.last_mut().unwrap() ^= 1;
+    let write = dynamodb.update_item().table_name("intertie-credentials").set_key(Some(key.into()));
+    let write = write.update_expression("SET data_key = :altered");
+    write.expression_attribute_values(":altered", AttributeValue::B(Blob::new(altered))).send().await.unwrap();
+    // Of a process that has opened no key yet: the prefix, or the whole table, may be another stack's.
+    let fresh = credentials(&ground);
+    let reason = async |all: &Credentials| all.get(&owner().id(), "user", later(1)).await.unwrap_err().reason();
+    assert_eq!(reason(&fresh).await, Reason::Misconfigured);
+    fresh.get(&other.id(), "user", later(1)).await.unwrap().unwrap();
+    assert_eq!(reason(&fresh).await, Reason::Corrupt);
 }

@@ -7,7 +7,7 @@ mod proxy;
 
 use std::{convert::Infallible, time::Duration};
 
-use domain::{Integration, Problem, error::Kind};
+use domain::{Diagnosis, Integration, Problem, error::Kind};
 use lambda_http::{Body, Request, Response};
 use platform::{
     Aws,
@@ -85,9 +85,16 @@ impl ApiProxy {
     }
 
     /// The integration that is called for.
-    async fn integration(&self, user_id: &str, spec: &Spec, account: Option<&str>) -> Result<Integration, Problem> {
+    async fn integration(
+        &self,
+        user_id: &str,
+        spec: &'static Spec,
+        account: Option<&str>,
+    ) -> Result<Integration, Problem> {
         let found = self.access.integrations.of_user(user_id, Some(spec.id)).await;
-        usable(select(found.map_err(|error| internal(&error))?, spec.name, account)?, spec.name)
+        let integration = select(found.map_err(|error| internal(&error))?, spec.name, account)?;
+        let restored = self.access.is_usable(&integration, spec.callee().credential).await;
+        if restored.map_err(|error| internal(&error))? { Ok(integration) } else { usable(integration, spec.name) }
     }
 }
 
@@ -96,6 +103,12 @@ fn problem(error: &CallError, name: &str) -> Problem {
     match error {
         CallError::Failed(failure, _) => failure.problem(name, clock::now()),
         CallError::NotConnected => Problem::not_connected(name),
+        CallError::Corrupt(error) => {
+            let Diagnosis { reason, detail } = error.diagnosis();
+            tracing::error!(reason = reason.name(), detail, "the stored credential can't be opened");
+            platform::metrics::operator_failure(reason);
+            Problem::credential_unreadable(name)
+        }
         CallError::Aws(error) => internal(error),
     }
 }

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use domain::{
-    Problem,
+    Diagnosis, Failure, Problem, Reason,
     call::Callee,
     error::Kind,
-    grant::{GrantError, Issued, OAuth, verifier},
+    grant::{Issued, OAuth, verifier},
 };
 use platform::{
     clock,
@@ -23,7 +23,7 @@ use serde_json::Value;
 use crate::{
     Answer, OauthCallback, SETTINGS,
     connect::{cookie, is_allowed},
-    store::Grant,
+    store::{Grant, StoreError},
     with_query,
 };
 
@@ -47,8 +47,9 @@ impl OauthCallback {
         Ok(match outcome {
             Ok(()) => found(&with_query(to, "success", spec.id)),
             Err(Unfinished::Refused) => found(&with_query(to, "error", "access_denied")),
-            Err(Unfinished::Failed(reason)) => {
-                tracing::warn!(service = spec.id, reason, "not connected");
+            Err(failed) => {
+                let Diagnosis { reason, detail } = failed.diagnosis(spec.name);
+                tracing::warn!(service = spec.id, reason = reason.name(), detail, "not connected");
                 found(&with_query(to, "error", "connect_failed"))
             }
         })
@@ -65,21 +66,21 @@ impl OauthCallback {
         match call.queries("error")[..] {
             [] => {}
             ["access_denied"] => return Err(Unfinished::Refused),
-            _ => return Err(Unfinished::failed("the provider answered with an error")),
+            _ => return Err(Unfinished::Invalid("the provider answered with an error")),
         }
         // RFC 9207: an answer of another issuer is not for this transaction. RFC 6749 §3.1: nothing is there twice.
         match (oauth.issuer, &call.queries("iss")[..]) {
             (_, []) | (None, [_]) => {}
             (Some(issuer), [only]) if *only == issuer => {}
-            _ => return Err(Unfinished::failed("the answer is of another issuer")),
+            _ => return Err(Unfinished::Invalid("the answer is of another issuer")),
         }
         let code = single(call, "code").filter(|code| is_code(code));
-        let code = code.ok_or_else(|| Unfinished::failed("there is no single, usable code"))?;
-        let app = self.app(provider.spec()).await.map_err(|problem| Unfinished::Failed(problem.message))?;
+        let code = code.ok_or_else(|| Unfinished::Invalid("the answer has no single, usable code"))?;
+        let app = self.app(provider.spec()).await.map_err(Unfinished::App)?;
         let (issued, answer) = self.exchange(&provider.spec().callee(), oauth, &app, code, state, transaction).await?;
         let requested = transaction.scopes.split(' ').map(str::to_owned).collect();
         let grant = Grant { provider, user_id: &transaction.user_id, issued, answer, requested };
-        self.store(grant).await.map_err(|reason| Unfinished::Failed(reason.to_string())).map(|_| ())
+        self.store(grant).await.map_err(Unfinished::Store).map(|_| ())
     }
 
     async fn exchange(
@@ -102,8 +103,8 @@ impl OauthCallback {
         }
         let tokens = &self.access.calls.tokens;
         let reply = tokens.token_call(callee, oauth, app, &pairs, clock::now() + TIMEOUT).await;
-        let reply = reply.map_err(|Failed(failure, _)| Unfinished::Failed(failure.to_string()))?;
-        oauth.read(&reply).map_err(|error: GrantError| Unfinished::Failed(error.to_string()))
+        let reply = reply.map_err(|Failed(failure, _)| Unfinished::Exchange(failure))?;
+        oauth.read(&reply).map_err(Unfinished::Exchange)
     }
 }
 
@@ -111,13 +112,27 @@ impl OauthCallback {
 enum Unfinished {
     /// The user said no.
     Refused,
-    /// Something else, for the log.
-    Failed(String),
+    /// What the browser brings is not what the provider documents.
+    Invalid(&'static str),
+    /// The app is not set up.
+    App(Problem),
+    /// The code could not be exchanged for tokens.
+    Exchange(Failure),
+    /// The grant could not be stored.
+    Store(StoreError),
 }
 
 impl Unfinished {
-    fn failed(reason: &str) -> Self {
-        Self::Failed(reason.to_owned())
+    /// Why, for the log; `name` is the provider's.
+    fn diagnosis(&self, name: &str) -> Diagnosis {
+        match self {
+            Self::Refused => Diagnosis::new(Reason::Rejected, "the user refused"),
+            Self::Invalid(what) => Diagnosis::new(Reason::Unreadable, *what),
+            Self::App(problem) => Diagnosis::new(Reason::Misconfigured, problem.message.clone()),
+            Self::Exchange(failure) | Self::Store(StoreError::Provider(failure)) => failure.diagnosis(name),
+            Self::Store(error @ StoreError::NoAccount) => Diagnosis::new(Reason::Unreadable, error.to_string()),
+            Self::Store(StoreError::Aws(error)) => error.diagnosis(),
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use domain::{Failure, Integration, IntegrationKey, Reply, Request, event::is_id, grant::Issued, message::SyncType};
+use domain::{
+    Diagnosis, Failure, Integration, IntegrationKey, Reply, Request, event::is_id, grant::Issued, message::SyncType,
+};
 use jiff::SignedDuration;
 use platform::{
     AwsError, clock,
@@ -36,8 +38,8 @@ pub(crate) enum StoreError {
     #[error("the provider does not say whose account it is")]
     NoAccount,
     /// The provider refuses or does not answer.
-    #[error("the provider did not tell whose account it is: {0}")]
-    Provider(Failure),
+    #[error("the provider did not tell whose account it is")]
+    Provider(#[source] Failure),
     /// AWS failed.
     #[error(transparent)]
     Aws(#[from] AwsError),
@@ -60,7 +62,9 @@ impl OauthCallback {
         self.access.integrations.put(&integration, now + FIRST_DUE).await?;
         // It is connected now, whatever the rest comes to: a sync that is not sent is made by the schedule.
         if let Err(error) = self.tell(&integration).await {
-            tracing::error!(%error, integration.id = integration.key.id(), "connected, and not told");
+            let Diagnosis { reason, detail } = error.diagnosis();
+            let id = integration.key.id();
+            tracing::error!(reason = reason.name(), detail, integration.id = id, "connected, but not published");
         }
         tracing::info!(service = spec.id, integration.id = integration.key.id(), "connected");
         Ok(integration)

@@ -100,6 +100,9 @@ enum Stop {
     /// A record is too large.
     #[error("{0}")]
     TooLarge(String),
+    /// The stored credential can never be opened again.
+    #[error("the stored credential can't be opened")]
+    Corrupt(#[source] AwsError),
     /// AWS.
     #[error(transparent)]
     Aws(#[from] AwsError),
@@ -110,6 +113,7 @@ impl From<CallError> for Stop {
         match error {
             CallError::Failed(failure, _) => Self::Failed(failure),
             CallError::NotConnected => Self::NotConnected,
+            CallError::Corrupt(error) => Self::Corrupt(error),
             CallError::Aws(error) => Self::Aws(error),
         }
     }
@@ -208,7 +212,7 @@ impl SyncWorker {
             ));
         };
         // Disconnected since it was asked for.
-        if integration.state != State::Connected {
+        if !self.access.is_usable(&integration, provider.spec().callee().credential).await? {
             tracing::info!(sync.r#type = ?message.r#type, "nothing to do");
             return Ok(Disposition::Done);
         }
@@ -341,6 +345,11 @@ impl SyncWorker {
                 self.queue.send(&next, Duration::ZERO).await?;
                 Disposition::Done
             }
+            Stop::Corrupt(error) => {
+                // A message that is not settled comes back, and finds the integration set aside: first this, then the dead letter.
+                self.access.set_aside(work.provider.spec().name, work.key).await?;
+                Disposition::DeadLetter(error.diagnosis())
+            }
             Stop::Failed(Failure::GrantEnded) => {
                 self.access.ended(work.provider.spec().name, work.key, attempt.at).await?;
                 Disposition::Done
@@ -358,7 +367,7 @@ impl SyncWorker {
                     why: failure.diagnosis(work.provider.spec().name),
                 })
             }
-            Stop::Failed(failure) => Disposition::DeadLetter(failure.diagnosis(work.provider.spec().name)),
+            Stop::Failed(failure) => attempt.failed(failure.diagnosis(work.provider.spec().name)),
             Stop::TooLarge(detail) => Disposition::dead_letter(Reason::TooLarge, detail),
         })
     }

@@ -178,6 +178,7 @@ fn lost(work: &Work<'_>, stream: &str, run: &Run, failure: &Failure) -> Lost {
         | Failure::Rejected { .. }
         | Failure::Down(_)
         | Failure::Unreadable
+        | Failure::AppRefused { .. }
         | Failure::Forbidden => Lost::Run,
     }
 }

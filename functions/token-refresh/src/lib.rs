@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use domain::{
-    Disposition,
+    Diagnosis, Disposition, Failure,
     integration::State,
     message::{RefreshMessage, Schedule, Version},
 };
@@ -18,6 +18,7 @@ use platform::{
     clock,
     config::Env,
     due::{Due, SHARDS},
+    metrics,
     queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, deadline, group},
     tokens::{Refresh, TokenError, Wanted},
 };
@@ -153,19 +154,36 @@ impl Handler for TokenRefresh {
     type Message<'a> = RefreshMessage;
 
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
-        match self.refresh(&message, attempt).await {
+        let why = match self.refresh(&message, attempt).await {
             // Disconnected since: nothing to refresh, and nothing may be revived.
-            Ok(()) | Err(TokenError::Absent) => Disposition::Done,
-            // It is due again by then.
-            Err(error @ (TokenError::Ended(_) | TokenError::Unavailable(_))) => {
-                tracing::warn!(integration.id = message.integration_id, %error, "not refreshed");
-                Disposition::Done
+            Ok(()) | Err(TokenError::Absent) => return Disposition::Done,
+            Err(TokenError::Corrupt(error)) => return self.set_aside(&message, attempt, &error).await,
+            // The sweep finds it again when it is due, so nothing is deferred here.
+            Err(TokenError::Failed(failure)) => failure.diagnosis("the provider"),
+            Err(TokenError::Aws(error)) => error.diagnosis(),
+        };
+        let Diagnosis { reason, detail } = why;
+        tracing::warn!(integration.id = message.integration_id, reason = reason.name(), detail, "not refreshed");
+        metrics::operator_failure(reason);
+        Disposition::Done
+    }
+}
+
+impl TokenRefresh {
+    /// A credential that can't be opened is never due again, and its user is asked to connect again.
+    async fn set_aside(&self, message: &RefreshMessage, attempt: &Attempt, error: &AwsError) -> Disposition {
+        let set_aside = async {
+            let credentials = &self.access.calls.tokens.credentials;
+            let owner = credentials.set_aside(&message.integration_id, &message.credential).await?;
+            if let Some(owner) = owner {
+                let name = self.registry.find(&owner.provider).map_or("the provider", |it| it.spec().name);
+                self.access.set_aside(name, &owner).await?;
             }
-            // The next sweep finds it again, as long as it is due.
-            Err(TokenError::Aws(error)) => {
-                tracing::warn!(integration.id = message.integration_id, %error, "not refreshed");
-                Disposition::Done
-            }
+            Ok::<_, AwsError>(())
+        };
+        match set_aside.await {
+            Ok(()) => attempt.failed(error.diagnosis()),
+            Err(error) => attempt.failed(error.diagnosis()),
         }
     }
 }
@@ -187,7 +205,9 @@ impl TokenRefresh {
         let wanted = Wanted { owner: &owner, credential: &message.credential, callee: &callee };
         let refreshed = tokens.valid(wanted, Refresh::Due, &attempt.id, attempt.deadline).await;
         // Without tokens of users, say, the rest still works.
-        if matches!(refreshed, Err(TokenError::Ended(_))) && message.credential == callee.credential {
+        if let Err(TokenError::Failed(Failure::GrantEnded)) = refreshed
+            && message.credential == callee.credential
+        {
             self.access.ended(callee.name, &owner, attempt.at).await?;
         }
         refreshed?;

@@ -66,6 +66,8 @@ pub enum Effect {
     Delay(u64),
     /// AWS answers that it is called too often.
     Throttle,
+    /// AWS answers that the caller may not do this.
+    Deny,
     /// DynamoDB answers that another transaction is at the same item.
     Conflict,
     /// The calling environment is killed; AWS never sees the call.

@@ -149,6 +149,7 @@ impl Gateway {
                 self.pass(service, &parts.headers, body).await
             }
             Some(Effect::Throttle) => Ok(refusal("ThrottlingException", "a fault says: called too often")),
+            Some(Effect::Deny) => Ok(refusal("AccessDeniedException", "a fault says: this is denied")),
             Some(Effect::Conflict) => Ok(conflict(operation)),
             Some(Effect::KillBefore) => {
                 self.kill(key);

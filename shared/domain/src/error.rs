@@ -146,6 +146,12 @@ impl Problem {
         Self::new(Kind::ReconnectRequired, message, format!("Connect {name} again."))
     }
 
+    /// The stored credential can't be opened: only connecting again helps, or a repair by the operator.
+    pub fn credential_unreadable(name: &str) -> Self {
+        let message = format!("What we stored to reach {name} can't be read any more.");
+        Self::new(Kind::ReconnectRequired, message, format!("Connect {name} again."))
+    }
+
     /// Our fault; the details are in the log under the request's id.
     pub fn internal() -> Self {
         Self::new(Kind::Internal, "Something went wrong on our side.", "Try again; if it stays, report the request id.")

@@ -104,20 +104,6 @@ pub struct Issued {
     pub scopes: Option<Vec<String>>,
 }
 
-/// Why there are no tokens.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum GrantError {
-    /// The grant is over.
-    #[error("the provider ended the grant ({0})")]
-    Ended(String),
-    /// The provider refuses for another reason, such as a wrong client secret.
-    #[error("the provider refused ({0})")]
-    Refused(String),
-    /// The provider fails, or what it answers is not what it documents. The tokens that exist may still be good.
-    #[error("the provider did not give a usable answer ({0})")]
-    Unusable(&'static str),
-}
-
 /// The longest life of a token that is believed.
 const MAX_LIFE: Duration = Duration::from_hours(24 * 366 * 10);
 
@@ -176,45 +162,63 @@ impl OAuth {
     }
 
     /// Reads what the token endpoint answered to a code, and the whole answer.
-    pub fn read(&self, reply: &Reply) -> Result<(Vec<Issued>, Value), GrantError> {
+    pub fn read(&self, reply: &Reply) -> Result<(Vec<Issued>, Value), Failure> {
         self.read_tokens(self.tokens, reply)
     }
 
-    fn read_tokens(&self, tokens: &[Token], reply: &Reply) -> Result<(Vec<Issued>, Value), GrantError> {
-        if reply.status == 429 || reply.status >= 500 {
-            return Err(GrantError::Unusable("it is busy or down"));
+    fn read_tokens(&self, tokens: &[Token], reply: &Reply) -> Result<(Vec<Issued>, Value), Failure> {
+        match reply.status {
+            429 => return Err(Failure::RateLimited(None)),
+            408 | 500.. => return Err(Failure::Down(None)),
+            _ => {}
         }
-        let body: Value = serde_json::from_slice(&reply.body).map_err(|_| GrantError::Unusable("it is not JSON"))?;
+        let body: Value = serde_json::from_slice(&reply.body).map_err(|_| Failure::Unreadable)?;
         let failed = self.failed.is_some_and(|flag| body.pointer(flag.pointer) != Some(&Value::Bool(true)));
         // Some providers answer errors with a success: an `error` decides.
         if let Some(code) = body.get("error").and_then(Value::as_str) {
-            let ended = self.dead.contains(&code);
-            let code: String = code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(64).collect();
-            return Err(if ended { GrantError::Ended(code) } else { GrantError::Refused(code) });
+            return Err(self.refusal(code));
         }
         if failed || !reply.is_success() {
-            return Err(GrantError::Unusable("neither tokens nor a reason"));
+            return Err(Failure::Unreadable);
         }
         let mut all = Vec::new();
         for token in tokens {
             let issued = body.pointer(token.at).and_then(|part| self.issued(token.name, part));
             match issued {
                 Some(issued) => all.push(issued),
-                None if token.required => return Err(GrantError::Unusable("it has no usable access token")),
+                None if token.required => return Err(Failure::Unreadable),
                 None => {}
             }
         }
         if all.is_empty() {
-            return Err(GrantError::Unusable("it has no usable access token"));
+            return Err(Failure::Unreadable);
         }
         Ok((all, body))
     }
 
+    /// What an error code of the token endpoint means (RFC 6749 §5.2): the grant is over, the endpoint is busy or down, or the
+    /// app itself is at fault, with a wrong client secret for example.
+    fn refusal(&self, code: &str) -> Failure {
+        if self.dead.contains(&code) {
+            return Failure::GrantEnded;
+        }
+        match code {
+            "ratelimited" | "rate_limited" | "slow_down" => Failure::RateLimited(None),
+            "temporarily_unavailable" | "server_error" | "internal_error" | "fatal_error" | "service_unavailable" => {
+                Failure::Down(None)
+            }
+            _ => {
+                let legal = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+                Failure::AppRefused { code: code.chars().filter(legal).take(64).collect() }
+            }
+        }
+    }
+
     /// Reads what the token endpoint answered to a refresh of one token: it stands at the top, whichever it is.
-    pub fn read_refreshed(&self, name: &'static str, reply: &Reply) -> Result<Issued, GrantError> {
+    pub fn read_refreshed(&self, name: &'static str, reply: &Reply) -> Result<Issued, Failure> {
         let token = [Token { name, at: "", required: true }];
         let (mut all, _) = self.read_tokens(&token, reply)?;
-        all.pop().ok_or(GrantError::Unusable("it has no usable access token"))
+        all.pop().ok_or(Failure::Unreadable)
     }
 
     fn issued(&self, name: &'static str, part: &Value) -> Option<Issued> {
@@ -296,7 +300,7 @@ mod tests {
         revoke: None,
     };
 
-    fn read(status: u16, body: &str) -> Result<(Vec<Issued>, Value), GrantError> {
+    fn read(status: u16, body: &str) -> Result<(Vec<Issued>, Value), Failure> {
         OAUTH.read(&Reply { status, headers: HeaderMap::new(), body: body.into() })
     }
 
@@ -325,7 +329,8 @@ mod tests {
             (302, ""),
             (503, r#"{"access_token":"a"}"#),
         ] {
-            assert!(matches!(read(status, body), Err(GrantError::Unusable(_))), "{status} {body}");
+            let expected = if status == 503 { Failure::Down(None) } else { Failure::Unreadable };
+            assert_eq!(read(status, body).unwrap_err(), expected, "{status} {body}");
         }
         for (expires_in, expected) in [
             ("null", None),
@@ -344,10 +349,10 @@ mod tests {
     fn an_error_in_a_success_is_an_error_and_only_some_end_the_grant() {
         assert_eq!(
             read(200, r#"{"ok":false,"error":"bad_client"}"#).unwrap_err(),
-            GrantError::Refused("bad_client".into())
+            Failure::AppRefused { code: "bad_client".into() }
         );
-        assert_eq!(read(400, r#"{"error":"invalid_grant"}"#).unwrap_err(), GrantError::Ended("invalid_grant".into()));
-        assert!(matches!(read(429, r#"{"error":"invalid_grant"}"#), Err(GrantError::Unusable(_))));
+        assert_eq!(read(400, r#"{"error":"invalid_grant"}"#).unwrap_err(), Failure::GrantEnded);
+        assert_eq!(read(429, r#"{"error":"invalid_grant"}"#).unwrap_err(), Failure::RateLimited(None));
     }
 
     #[test]

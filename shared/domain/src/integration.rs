@@ -34,6 +34,9 @@ pub struct Integration {
     pub missing: Vec<String>,
     /// Why it can't be used any more, as a sentence for its user.
     pub problem: Option<String>,
+    /// Whether it is out of use because its stored credential could not be opened. The grant may still be good: a later read
+    /// that opens the credential puts the integration back in use.
+    pub unreadable: bool,
 }
 
 impl Integration {
@@ -47,6 +50,7 @@ impl Integration {
             granted: Vec::new(),
             missing: Vec::new(),
             problem: None,
+            unreadable: false,
         }
     }
 }

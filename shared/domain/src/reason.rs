@@ -47,6 +47,8 @@ pub enum Reason {
     ProviderDown,
     /// No connection to the provider; nothing was sent.
     Unreachable,
+    /// The provider does not accept the app itself: client id, client secret or the app's settings are wrong.
+    AppRefused,
     /// The provider's answer is not what it documents.
     Unreadable,
     /// The address is not one of the provider's; nothing was sent.
@@ -115,7 +117,7 @@ impl Diagnosis {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::Unavailable,
         Self::Throttled,
         Self::Conflict,
@@ -135,6 +137,7 @@ impl Reason {
         Self::Rejected,
         Self::ProviderDown,
         Self::Unreachable,
+        Self::AppRefused,
         Self::Unreadable,
         Self::AddressForbidden,
         Self::NotConnected,
@@ -176,6 +179,7 @@ impl Reason {
             Self::Rejected => "rejected",
             Self::ProviderDown => "provider_down",
             Self::Unreachable => "unreachable",
+            Self::AppRefused => "app_refused",
             Self::Unreadable => "unreadable",
             Self::AddressForbidden => "address_forbidden",
             Self::NotConnected => "not_connected",
@@ -218,6 +222,7 @@ impl Reason {
             | Self::Conflict
             | Self::Denied
             | Self::Misconfigured
+            | Self::AppRefused
             | Self::Corrupt
             | Self::Bug
             | Self::TooLarge
@@ -245,7 +250,7 @@ impl Reason {
             | Self::Unreachable
             | Self::Unreadable
             | Self::LeaseHeld => Class::Passing,
-            Self::Denied | Self::Misconfigured => Class::Operators,
+            Self::Denied | Self::Misconfigured | Self::AppRefused => Class::Operators,
             Self::HandlerFailed | Self::Superseded | Self::Panicked | Self::TimedOut => Class::Counted,
             Self::Corrupt
             | Self::Bug
@@ -273,7 +278,7 @@ impl Reason {
     /// Whether an operator must hear of it at once: the stack itself is misconfigured, damaged or wrong.
     pub const fn alarms(self) -> bool {
         match self {
-            Self::Denied | Self::Misconfigured | Self::Corrupt | Self::Bug => true,
+            Self::Denied | Self::Misconfigured | Self::AppRefused | Self::Corrupt | Self::Bug => true,
             Self::Unavailable
             | Self::Throttled
             | Self::Conflict

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{
-    IntegrationKey, Problem, Reply, Request,
+    Integration, IntegrationKey, Problem, Reason, Reply, Request,
     call::{Callee, Failure},
     integration::State,
     limit::Rates,
@@ -119,10 +119,44 @@ impl Access {
     ) -> Result<Reply, CallError> {
         let began_at = clock::now();
         let outcome = self.calls.call(callee, owner, request, holder, deadline).await;
-        if let Err(CallError::Failed(Failure::GrantEnded, _)) = outcome {
-            self.ended(callee.name, owner, began_at).await?;
+        match &outcome {
+            Err(CallError::Failed(Failure::GrantEnded, _)) => self.ended(callee.name, owner, began_at).await?,
+            Err(CallError::Corrupt(_)) => self.set_aside(callee.name, owner).await?,
+            Ok(_) | Err(CallError::Failed(..) | CallError::NotConnected | CallError::Aws(_)) => {}
         }
         outcome
+    }
+
+    /// The stored credential of an integration can't be opened: only connecting again, or a repair of the table, helps, so
+    /// nothing is due any more and the user is asked to connect again.
+    pub async fn set_aside(&self, name: &str, owner: &IntegrationKey) -> Result<(), AwsError> {
+        let found = self.integrations.get(&owner.user_id, &owner.account()).await?;
+        let Some(integration) = found.filter(|it| it.state == State::Connected) else { return Ok(()) };
+        let Problem { message, next_action, .. } = Problem::credential_unreadable(name);
+        let sentence = format!("{message} {next_action}");
+        let kind = "integration.reconnect_required";
+        let id = format!("{}:{kind}:{}", owner.id(), integration.connected_at.as_millisecond());
+        let data = serde_json::json!({ "message": sentence });
+        self.bus.announce(kind, &id, owner, clock::now(), &data).await?;
+        self.integrations.set_aside(owner, &sentence).await?;
+        Ok(())
+    }
+
+    /// Whether an integration can be used: one that was set aside is put back in use if its credential opens again.
+    pub async fn is_usable(&self, integration: &Integration, credential: &str) -> Result<bool, AwsError> {
+        if integration.state == State::Connected {
+            return Ok(true);
+        }
+        if !integration.unreadable {
+            return Ok(false);
+        }
+        let now = clock::now();
+        match self.calls.tokens.credentials.get(&integration.key.id(), credential, now).await {
+            Ok(Some(_)) => self.integrations.restore(&integration.key, now).await,
+            Ok(None) => Ok(false),
+            Err(error) if error.reason() == Reason::Corrupt => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The provider ended a grant, as a call that began at this time shows: a later grant is another one.

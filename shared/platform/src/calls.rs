@@ -49,6 +49,9 @@ pub enum CallError {
     /// There is no credential.
     #[error("there is no credential")]
     NotConnected,
+    /// The stored credential can never be opened again.
+    #[error("the stored credential can't be opened")]
+    Corrupt(#[source] AwsError),
     /// AWS failed.
     #[error(transparent)]
     Aws(#[from] AwsError),
@@ -59,8 +62,8 @@ impl From<TokenError> for CallError {
         match error {
             TokenError::Absent => Self::NotConnected,
             TokenError::Aws(error) => Self::Aws(error),
-            TokenError::Ended(_) => Self::Failed(Failure::GrantEnded, None),
-            TokenError::Unavailable(_) => Self::Failed(Failure::Down(None), None),
+            TokenError::Corrupt(error) => Self::Corrupt(error),
+            TokenError::Failed(failure) => Self::Failed(failure, None),
         }
     }
 }

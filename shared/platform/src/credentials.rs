@@ -207,6 +207,15 @@ impl Credentials {
         conditional(call).await.map(|_| ())
     }
 
+    /// Takes a credential that can't be opened out of the index of due ones, so that no sweep finds it again. Whose it is, if that
+    /// can be read.
+    pub async fn set_aside(&self, integration_id: &str, name: &str) -> Result<Option<IntegrationKey>, AwsError> {
+        let call = self.update(integration_id, name).update_expression("REMOVE due_at, due_shard");
+        let call = call.condition_expression("attribute_exists(version)").return_values(ReturnValue::AllNew);
+        let found = conditional(call).await?;
+        Ok(found.and_then(|output| output.attributes().and_then(|item| owner(item).ok())))
+    }
+
     /// All credentials of an integration that can be opened, for revoking them; and whether there are others, which can never be
     /// opened. A failure that passes, or that an operator repairs, is an error: asking again revokes what it hides.
     pub async fn all(&self, integration_id: &str, now: Timestamp) -> Result<(Vec<Credential>, bool), AwsError> {

@@ -68,7 +68,7 @@ impl Integrations {
         problem: Option<&str>,
         at: Timestamp,
     ) -> Result<bool, AwsError> {
-        let set = if problem.is_some() { ", problem = :problem REMOVE" } else { " REMOVE problem," };
+        let set = if problem.is_some() { ", problem = :problem REMOVE" } else { " REMOVE problem, unreadable," };
         let mut call = self
             .update(key)
             .update_expression(format!(
@@ -86,6 +86,42 @@ impl Integrations {
         if let Some(problem) = problem {
             call = call.expression_attribute_values(":problem", s(problem));
         }
+        Ok(conditional(call).await?.is_some())
+    }
+
+    /// Takes an integration out of use because its stored credential can't be opened, with this sentence for its user. Whether it
+    /// was in use.
+    pub async fn set_aside(&self, key: &IntegrationKey, problem: &str) -> Result<bool, AwsError> {
+        let call = self
+            .update(key)
+            .update_expression(
+                "SET #state = :required, problem = :problem, unreadable = :true \
+                 REMOVE account, due_shard, due_at, watch_shard, watch_due_at",
+            )
+            .condition_expression("#state = :connected")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":required", s(state_name(State::ReconnectRequired)))
+            .expression_attribute_values(":connected", s(state_name(State::Connected)))
+            .expression_attribute_values(":problem", s(problem))
+            .expression_attribute_values(":true", AttributeValue::Bool(true));
+        Ok(conditional(call).await?.is_some())
+    }
+
+    /// Puts an integration that was set aside back in use: its credential opens again. Whether it was set aside.
+    pub async fn restore(&self, key: &IntegrationKey, due_at: Timestamp) -> Result<bool, AwsError> {
+        let call = self
+            .update(key)
+            .update_expression(
+                "SET #state = :connected, account = :account, due_shard = :shard, due_at = :at REMOVE problem, unreadable",
+            )
+            .condition_expression("#state = :required AND unreadable = :true")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":required", s(state_name(State::ReconnectRequired)))
+            .expression_attribute_values(":connected", s(state_name(State::Connected)))
+            .expression_attribute_values(":account", s(key.account()))
+            .expression_attribute_values(":shard", n(shard(&key.id())))
+            .expression_attribute_values(":at", n(due_at.as_second()))
+            .expression_attribute_values(":true", AttributeValue::Bool(true));
         Ok(conditional(call).await?.is_some())
     }
 
@@ -202,6 +238,7 @@ pub fn select(mut found: Vec<Integration>, name: &str, account: Option<&str>) ->
 pub fn usable(integration: Integration, name: &str) -> Result<Integration, Problem> {
     match integration.state {
         State::Connected => Ok(integration),
+        State::ReconnectRequired if integration.unreadable => Err(Problem::credential_unreadable(name)),
         State::ReconnectRequired => Err(Problem::reconnect_required(name)),
         State::Disconnected => Err(Problem::not_connected(name)),
     }
@@ -243,6 +280,7 @@ fn read(item: &Item) -> Result<Integration, AwsError> {
         granted: list("granted"),
         missing: list("missing"),
         problem: text(item, "problem").ok().map(str::to_owned),
+        unreadable: item.contains_key("unreadable"),
     })
 }
 

@@ -12,10 +12,10 @@ use std::{
 };
 
 use domain::{
-    IntegrationKey, Reply, Request,
+    Diagnosis, Failure, IntegrationKey, Reason, Reply, Request,
     call::Callee,
     disposition::backoff,
-    grant::{ClientAuth, GrantError, Issued, OAuth, Token},
+    grant::{ClientAuth, Issued, OAuth, Token},
 };
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
@@ -25,6 +25,7 @@ use crate::{
     AwsError, clock,
     credentials::{Credential, Credentials, Leasing},
     dispatch::{At, Dispatch, Failed, MARGIN, Outgoing},
+    metrics,
     outbound::Authorization,
     secrets::{App, Freshness, Secrets},
     settings::TOKEN_CALL,
@@ -81,15 +82,25 @@ pub enum TokenError {
     /// There is no credential: the integration is disconnected.
     #[error("there is no credential")]
     Absent,
-    /// The grant is over.
-    #[error("the grant is over ({0})")]
-    Ended(String),
-    /// The provider gives none now; what is stored is kept.
-    #[error("no refresh for now: {0}")]
-    Unavailable(String),
+    /// The token endpoint, or the grant; what is stored is kept. A refresh by another process that does not end in time counts
+    /// as one too: nothing was sent.
+    #[error(transparent)]
+    Failed(Failure),
+    /// The stored credential can never be opened again: its ciphertext or its item was altered.
+    #[error("the stored credential can't be opened")]
+    Corrupt(#[source] AwsError),
     /// AWS failed.
     #[error(transparent)]
-    Aws(#[from] AwsError),
+    Aws(AwsError),
+}
+
+impl From<AwsError> for TokenError {
+    fn from(error: AwsError) -> Self {
+        match error.reason() {
+            Reason::Corrupt => Self::Corrupt(error),
+            _ => Self::Aws(error),
+        }
+    }
 }
 
 impl Tokens {
@@ -109,7 +120,7 @@ impl Tokens {
         let found = self.read(wanted).await?;
         let Some((oauth, token)) = refreshable(wanted, &found) else {
             return match refresh {
-                Refresh::Refused(version) if version == found.version => Err(TokenError::Ended("refused".into())),
+                Refresh::Refused(version) if version == found.version => Err(TokenError::Failed(Failure::GrantEnded)),
                 Refresh::Soon | Refresh::Due | Refresh::Refused(_) => Ok(found),
             };
         };
@@ -122,7 +133,7 @@ impl Tokens {
         loop {
             let now = clock::now();
             let Some(patience) = patience(deadline, now) else {
-                return usable(found, refresh).ok_or_else(|| TokenError::Unavailable("there is no time for it".into()));
+                return usable(found, refresh).ok_or_else(|| TokenError::Failed(Failure::Unreached));
             };
             match self.credentials.lease(&wanted.owner.id(), wanted.credential, version, holder, now).await? {
                 Leasing::Won(held) => return self.refresh(wanted, oauth, token, *held, refresh, patience).await,
@@ -139,7 +150,7 @@ impl Tokens {
                 return Ok(found);
             }
             if clock::now() + LOOK >= deadline {
-                return Err(TokenError::Unavailable("another refresh is under way".into()));
+                return Err(TokenError::Failed(Failure::Unreached));
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -191,7 +202,7 @@ impl Tokens {
         // Won on the version that was read, so this is the re-read: nobody was faster.
         let asked = self.ask(wanted, oauth, token, &held, patience).await?;
         let now = clock::now();
-        let error = match asked {
+        let failure = match asked {
             Ok(issued) => {
                 return match self.store(&held, &issued, oauth.margin, now).await? {
                     Some(fresh) => Ok(fresh),
@@ -199,25 +210,34 @@ impl Tokens {
                     None => self.read(wanted).await,
                 };
             }
-            Err(error) => error,
+            Err(failure) => failure,
         };
-        let service = wanted.owner.provider.as_str();
-        tracing::warn!(service, integration.id = held.owner.id(), credential = wanted.credential, %error, "not refreshed");
-        match error {
-            GrantError::Ended(code) => {
-                let found = self.read(wanted).await?;
-                if found.version != held.version {
-                    return Ok(found);
-                }
-                self.credentials.release(&held, None, false).await?;
-                Err(TokenError::Ended(code))
+        if failure == Failure::GrantEnded {
+            let found = self.read(wanted).await?;
+            if found.version != held.version {
+                return Ok(found);
             }
-            GrantError::Refused(_) | GrantError::Unusable(_) => {
-                let unknown = matches!(error, GrantError::Unusable(_));
-                let wait = backoff(held.failures + 1, &held.owner.id()).max(Duration::from_mins(1));
-                self.credentials.release(&held, Some(now + wait), unknown).await?;
-                usable(held, refresh).ok_or_else(|| TokenError::Unavailable(error.to_string()))
+            self.credentials.release(&held, None, false).await?;
+            return Err(TokenError::Failed(failure));
+        }
+        let told = failure.wait().unwrap_or_default();
+        let wait = backoff(held.failures + 1, &held.owner.id()).max(told).max(Duration::from_mins(1));
+        self.credentials.release(&held, Some(now + wait), failure.outcome_unknown()).await?;
+        // The call goes ahead with the token that is left, so nobody else tells of this.
+        match usable(held, refresh) {
+            Some(held) => {
+                let Diagnosis { reason, detail } = failure.diagnosis(wanted.callee.name);
+                tracing::warn!(
+                    service = wanted.callee.id,
+                    integration.id = wanted.owner.id(),
+                    reason = reason.name(),
+                    detail,
+                    "not refreshed"
+                );
+                metrics::operator_failure(reason);
+                Ok(held)
             }
+            None => Err(TokenError::Failed(failure)),
         }
     }
 
@@ -229,18 +249,14 @@ impl Tokens {
         token: &'static Token,
         held: &Credential,
         patience: Duration,
-    ) -> Result<Result<Issued, GrantError>, TokenError> {
-        let Some(old) = &held.refresh else { return Ok(Err(GrantError::Ended("no refresh token".into()))) };
+    ) -> Result<Result<Issued, Failure>, TokenError> {
+        let Some(old) = &held.refresh else { return Ok(Err(Failure::GrantEnded)) };
         let app = self.apps.get(wanted.callee.app, Freshness::Cached, clock::now()).await?;
         let pairs = [("grant_type", "refresh_token"), ("refresh_token", old.expose_secret())];
         let reply = self.token_call(wanted.callee, oauth, &app, &pairs, clock::now() + patience + MARGIN).await;
         Ok(match reply {
             Ok(reply) => oauth.read_refreshed(token.name, &reply),
-            // Surely not carried out: the old token is as good as before.
-            Err(Failed(failure, _)) if !failure.outcome_unknown() => {
-                Err(GrantError::Refused("busy or not reached".into()))
-            }
-            Err(_) => Err(GrantError::Unusable("it did not answer")),
+            Err(Failed(failure, _)) => Err(failure),
         })
     }
 

@@ -57,6 +57,12 @@ pub enum Failure {
     /// The answer is not what the provider documents.
     #[error("the answer is not what the provider documents")]
     Unreadable,
+    /// The provider does not accept the app itself: a wrong client secret, say. The code is the provider's, for operators.
+    #[error("the provider does not accept the app ({code})")]
+    AppRefused {
+        /// The provider's.
+        code: String,
+    },
     /// Not sent at all: the address is not the provider's.
     #[error("the address is not one of the provider's")]
     Forbidden,
@@ -160,6 +166,7 @@ impl Failure {
             Self::Gone => Classified { reason: Reason::Gone, ..LASTING },
             Self::Conflict => Classified { reason: Reason::ProviderConflict, ..LASTING },
             Self::Rejected { .. } => Classified { reason: Reason::Rejected, ..LASTING },
+            Self::AppRefused { .. } => Classified { reason: Reason::AppRefused, is_final: true, ..LASTING },
         }
     }
 
@@ -208,6 +215,10 @@ impl Failure {
             Self::Down(_) | Self::Unreached | Self::Unreadable => {
                 (format!("{name} has trouble answering."), "Try again in a few minutes.".to_owned())
             }
+            Self::AppRefused { .. } => (
+                format!("{name} does not accept this application at the moment."),
+                "Tell the people who run it; nothing is wrong with your account.".to_owned(),
+            ),
             Self::Forbidden => {
                 (format!("This address is not one of {name}."), "Check the path of the request.".to_owned())
             }
@@ -249,6 +260,9 @@ impl Failure {
                 format!("There is no connection to {name}; look at its status page, then at our network.")
             }
             Self::Unreadable => format!("{name} answers something else than it documents; its API may have changed."),
+            Self::AppRefused { code } => format!(
+                "{name} does not accept the app ({code}); check client_id and client_secret in its secret, and the app there."
+            ),
             Self::Forbidden => format!("A call was to leave {name}'s own addresses, and was not sent."),
         }
     }
@@ -280,6 +294,7 @@ mod tests {
             Failure::Unreached,
             Failure::Unreadable,
             Failure::Forbidden,
+            Failure::AppRefused { code: "invalid_client".into() },
         ];
         for failure in all {
             let problem = failure.problem("Slack", at(50_700));

@@ -2,8 +2,6 @@
 //! <https://developers.google.com/identity/protocols/oauth2/web-server>, read 2026-11. A refusal that is our
 //! configuration's fault must not end the grants of everybody.
 
-use domain::grant::GrantError;
-
 use super::*;
 
 /// Provider, status, code, whether it ends the grant.
@@ -48,7 +46,7 @@ fn a_token_endpoint_ends_a_grant_only_where_the_grant_is_at_fault() {
     for (id, code, reply, ends) in answers() {
         let oauth = REGISTRY.find(id).unwrap().spec().auth.oauth().unwrap();
         assert_eq!(oauth.answered(&reply, NOW), Ok(()), "{id} {code}");
-        let expected = if ends { GrantError::Ended(code.to_owned()) } else { GrantError::Refused(code.to_owned()) };
+        let expected = if ends { Failure::GrantEnded } else { Failure::AppRefused { code: code.to_owned() } };
         assert_eq!(oauth.read(&reply).unwrap_err(), expected, "{id} {code}");
     }
 }
@@ -73,11 +71,11 @@ fn a_token_endpoint_that_is_busy_or_down_ends_nothing() {
         ] {
             let reply = Reply { status, body: body.into(), ..Reply::default() };
             let expected = if status == 429 { Failure::RateLimited(None) } else { Failure::Down(None) };
-            assert_eq!(oauth.answered(&reply, NOW), Err(expected));
-            assert!(matches!(oauth.read(&reply), Err(GrantError::Unusable(_))), "{status}");
+            assert_eq!(oauth.answered(&reply, NOW), Err(expected.clone()));
+            assert_eq!(oauth.read(&reply).unwrap_err(), expected, "{status}");
         }
         for body in ["", HTML, "{}"] {
-            assert!(matches!(oauth.read(&reply(body)), Err(GrantError::Unusable(_))), "{body}");
+            assert_eq!(oauth.read(&reply(body)).unwrap_err(), Failure::Unreadable, "{body}");
         }
     }
 }
