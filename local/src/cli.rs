@@ -129,6 +129,9 @@ pub struct Bench {
     /// Hold webhook-ingest against that of FOLDER, an earlier build: five interleaved pairs
     #[arg(long, value_name = "FOLDER")]
     pub against: Option<PathBuf>,
+    /// Exit with 0 though a bar is missed; still 1 if nothing could be measured
+    #[arg(long)]
+    pub report_only: bool,
 }
 
 /// A function's name and its bootstrap.

@@ -182,3 +182,23 @@ async fn problems_name_their_cause_and_the_next_step() {
         assert!(!told.contains("panicked"), "{told}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_ready_made_bootstrap_is_named_with_the_command_that_makes_it() {
+    let _turn = turn().await;
+    let folder = directory().join("lambda");
+    std::fs::create_dir_all(&folder).unwrap();
+    let given = folder.to_str().unwrap();
+    let output = run(&["--once", "--port", "0", "--bootstraps", given]).await;
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(told.contains(&format!("there is no bootstrap {given}/oauth-callback/bootstrap")), "{told}");
+    assert!(
+        told.contains(&format!("cargo lambda build --release --lambda-dir {given} --bin oauth-callback")),
+        "{told}"
+    );
+
+    let output = run(&["--once", "--port", "0", "--bootstraps", "/nowhere"]).await;
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains("/nowhere: "), "{told}");
+}
