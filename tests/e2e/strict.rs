@@ -1,3 +1,348 @@
-//! Input that is not known is refused by name, and nothing is done.
+//! Every route against input that it does not know: refused by name, and nothing is done. A route without a row fails the test.
 
+mod exempt;
 mod local;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use ::local::{stack::Stack, web::Web};
+use domain::route::{CSRF, Names, ROUTES, Route};
+use http::Method;
+use serde_json::{Value, json};
+use tests::{FAST, Guest, stack};
+
+use self::exempt::Exemption;
+
+/// A name that nothing has.
+const SURPRISE: &str = "surprise";
+
+/// A route with a request that it takes, and values that it refuses.
+struct Row {
+    method: &'static str,
+    route: &'static str,
+    checks: Checks,
+}
+
+enum Checks {
+    /// What is not known is refused by name.
+    Strict { path: &'static str, body: Value, refused: Vec<Refused> },
+    /// Unknown names change nothing.
+    Exempt(Exemption),
+}
+
+/// A value that is refused at the field of this name.
+enum Refused {
+    Query(&'static str, &'static str),
+    Body(&'static str, Value),
+    /// In the query and in the body at once.
+    Both(&'static str, &'static str, Value),
+}
+
+use Refused::{Body, Both, Query};
+
+/// All routes.
+fn rows() -> Vec<Row> {
+    let strict =
+        |method, route, path, body, refused| Row { method, route, checks: Checks::Strict { path, body, refused } };
+    let exempt = |method, route, exemption| Row { method, route, checks: Checks::Exempt(exemption) };
+    let none = || Value::Null;
+    vec![
+        strict(
+            "GET",
+            "/connect/{provider}",
+            "/connect/slack",
+            none(),
+            vec![
+                Query("return_to", "//evil.example"),
+                Query("scopes", "channels:nope"),
+                Query("scopes", "channels:history,chat:wriet"),
+            ],
+        ),
+        strict(
+            "POST",
+            "/connect/{provider}",
+            "/connect/stripe",
+            json!({ "api_key": "rk_test_sandbox" }),
+            vec![
+                Body("api_key", json!("")),
+                Body("api_key", json!("rk_test_sand box")),
+                Body("api_key", json!("hunter2")),
+                Body("api_secret", json!("s")),
+                Body("webhook_secret", json!(" \n")),
+                Body("webhook_secret", json!("whsec_a\nwhsec_b")),
+                Body("webhook_secret", json!("whsec_\u{200b}a")),
+            ],
+        ),
+        exempt("GET", "/auth/{provider}/callback", Exemption::Callback),
+        strict(
+            "POST",
+            "/integrations/{provider}/disconnect",
+            "/integrations/slack/disconnect",
+            json!({ "keep_records": true }),
+            vec![
+                Query("keep_records", "yes"),
+                Body("keep_records", json!("yes")),
+                Body("keep_records", json!("true")),
+                Body("keep_records", json!(1)),
+                Both("keep_records", "true", json!(false)),
+                Both("account", "T0SANDBOX", json!("T0SANDBOX")),
+            ],
+        ),
+        strict("DELETE", "/users/{user_id}", "/users/ada", none(), vec![]),
+        strict("GET", "/users/{user_id}", "/users/ada", none(), vec![]),
+        exempt("POST", "/webhooks/{provider}", Exemption::Delivery),
+        exempt("POST", "/webhooks/{provider}/{integration_id}", Exemption::OwnDelivery),
+        exempt("GET", "/settings/integrations", Exemption::Page),
+        exempt("GET", "/settings/assets/{file}", Exemption::Asset),
+        strict("GET", "/integrations", "/integrations", none(), vec![]),
+        strict("GET", "/integrations/{provider}", "/integrations/slack", none(), vec![]),
+        strict(
+            "GET",
+            "/integrations/{provider}/records",
+            "/integrations/slack/records",
+            none(),
+            vec![
+                Query("stream", "nope"),
+                Query("stream", "customers"),
+                Query("after", "nope"),
+                Query("limit", "0"),
+                Query("limit", "ten"),
+                Query("include_deleted", "yes"),
+                Query("include_deleted", ""),
+            ],
+        ),
+        strict(
+            "POST",
+            "/integrations/{provider}/sync",
+            "/integrations/slack/sync",
+            json!({ "type": "full" }),
+            vec![
+                Body("type", json!("fulll")),
+                Body("type", json!(7)),
+                Both("account", "T0SANDBOX", json!("T0SANDBOX")),
+            ],
+        ),
+        strict("GET", "/health", "/health", none(), vec![]),
+        strict("GET", "/health/{provider}", "/health/slack", none(), vec![]),
+        strict(
+            "GET",
+            "/deliveries",
+            "/deliveries",
+            none(),
+            vec![Query("provider", "nope"), Query("state", "nope"), Query("after", "nope"), Query("limit", "ten")],
+        ),
+        strict(
+            "POST",
+            "/session",
+            "/session",
+            json!({ "token": "a.b.c" }),
+            vec![Body("return_to", json!("//evil.example"))],
+        ),
+        strict(
+            "POST",
+            "/actions/{provider}/{action}",
+            "/actions/slack/post_message",
+            json!({ "channel": "C0GENERAL01", "text": "Hello" }),
+            vec![Body("blocks", json!("no list"))],
+        ),
+        exempt("ANY", "/proxy/{provider}/{path+}", Exemption::Proxy),
+    ]
+}
+
+/// Actions besides the one in the table, with an input that each takes.
+fn actions() -> Vec<(&'static str, Value)> {
+    let day =
+        json!({ "calendar_id": "primary", "time_min": "2026-11-23T00:00:00Z", "time_max": "2026-11-24T00:00:00Z" });
+    vec![
+        ("/actions/slack/list_channels", json!({})),
+        ("/actions/stripe/create_subscription", json!({ "customer": "cus_1", "price": "price_1" })),
+        ("/actions/stripe/cancel_subscription", json!({ "subscription": "sub_1" })),
+        ("/actions/google-calendar/list_events", day),
+        ("/actions/gmail/send_email", json!({ "to": "ada@example.com", "subject": "Hi", "body": "Hello" })),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_route_does_not_know_is_refused_by_name_and_nothing_is_done() {
+    let rows = rows();
+    let of = |it: &Row| (it.method, it.route, matches!(it.checks, Checks::Exempt(_)));
+    let tested: BTreeSet<_> = rows.iter().map(of).collect();
+    let declared: BTreeSet<_> =
+        ROUTES.iter().map(|it| (it.method, it.path, matches!(it.query, Names::Any(_)))).collect();
+    assert_eq!(tested, declared, "each route has a row");
+
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    for provider in ["slack", "google-calendar", "gmail"] {
+        ada.connect(provider).await;
+    }
+    ada.connect_stripe(json!({ "webhook_secret": exempt::OWN_SECRET })).await;
+    settled(&ada).await;
+    let before = everything(&stack).await;
+    for row in &rows {
+        let Checks::Strict { path, body, refused } = &row.checks else { continue };
+        let route = ROUTES.iter().find(|it| (it.method, it.path) == (row.method, row.route)).unwrap();
+        let caller = Caller { stack: &stack, web: Web::new(), route, path: (*path).to_owned() };
+        caller.unknown_names(body).await;
+        caller.wrong_types(body).await;
+        for refused in refused {
+            caller.unknown_value(body, refused).await;
+        }
+        caller.unknown_provider(body).await;
+        assert_eq!(everything(&stack).await, before, "{} {}", row.method, row.route);
+    }
+    let action = ROUTES.iter().find(|it| it.body == Names::OfAction).unwrap();
+    for (path, body) in actions() {
+        let caller = Caller { stack: &stack, web: Web::new(), route: action, path: path.to_owned() };
+        caller.unknown_names(&body).await;
+        caller.wrong_types(&body).await;
+    }
+    assert_eq!(everything(&stack).await, before, "an action");
+    for row in rows {
+        if let Checks::Exempt(exemption) = row.checks {
+            exemption.check(&ada).await;
+        }
+    }
+    stack.shutdown().await;
+}
+
+/// Calls one route with one thing wrong at a time.
+struct Caller<'s> {
+    stack: &'s Stack,
+    web: Web,
+    route: &'static Route,
+    path: String,
+}
+
+impl Caller<'_> {
+    async fn unknown_names(&self, body: &Value) {
+        self.refused(&format!("{SURPRISE}=1"), body, SURPRISE).await;
+        self.refused(SURPRISE, body, SURPRISE).await;
+        if let Names::Only(known) = self.route.query {
+            for name in known {
+                self.refused(&format!("{name}=1&{name}=1"), body, name).await;
+            }
+        }
+        self.refused("", &with(body, SURPRISE, json!(1)), SURPRISE).await;
+        self.refused("", &with(body, SURPRISE, Value::Null), SURPRISE).await;
+        self.refused_text("", "application/x-www-form-urlencoded", format!("{SURPRISE}=1"), SURPRISE).await;
+        for name in self.fields(body) {
+            let twice = format!(r#"{{"{name}":"x","{name}":"x"}}"#);
+            self.refused_text("", "application/json", twice, &name).await;
+        }
+        for (text, status) in [("{", 400), ("[]", 400), ("7", 400)] {
+            let (answered, body) = self.call("", "application/json", text.to_owned()).await;
+            assert_eq!(answered, status, "{} {} {text}: {body}", self.route.method, self.path);
+        }
+    }
+
+    async fn wrong_types(&self, body: &Value) {
+        for name in self.fields(body) {
+            for value in [json!([7]), json!({ "a": 1 })] {
+                self.refused("", &with(body, &name, value), &name).await;
+            }
+        }
+    }
+
+    async fn unknown_value(&self, body: &Value, refused: &Refused) {
+        match refused {
+            Query(name, value) => {
+                let mut body = body.clone();
+                body.as_object_mut().map(|body| body.remove(*name));
+                self.refused(&query(name, value), &body, name).await;
+            }
+            Body(name, value) => self.refused("", &with(body, name, value.clone()), name).await,
+            Both(name, text, value) => self.refused(&query(name, text), &with(body, name, value.clone()), name).await,
+        }
+    }
+
+    /// In the path it stays 404.
+    async fn unknown_provider(&self, body: &Value) {
+        if self.route.path.contains("{provider}") {
+            let place = self.route.path.split('/').position(|part| part == "{provider}").unwrap();
+            let parts = self.path.split('/').enumerate();
+            let parts: Vec<_> = parts.map(|(at, part)| if at == place { "nope" } else { part }).collect();
+            let other = Caller { path: parts.join("/"), web: Web::new(), ..*self };
+            let (status, answer) = other.call("", "application/json", text(body)).await;
+            assert_eq!((status, &answer["error"]["kind"]), (404, &json!("not_found")), "{}: {answer}", other.path);
+        }
+    }
+
+    /// The fields that the body can have.
+    fn fields(&self, body: &Value) -> Vec<String> {
+        match self.route.body {
+            Names::Only(known) => known.iter().filter(|name| **name != CSRF).map(|name| (*name).to_owned()).collect(),
+            Names::OfAction => body.as_object().unwrap().keys().cloned().collect(),
+            Names::Any(_) => Vec::new(),
+        }
+    }
+
+    async fn refused(&self, query: &str, body: &Value, name: &str) {
+        self.refused_text(query, "application/json", text(body), name).await;
+    }
+
+    async fn refused_text(&self, query: &str, content_type: &str, body: String, name: &str) {
+        let what = format!("{} {}?{query} {body}", self.route.method, self.path);
+        let (status, answer) = self.call(query, content_type, body).await;
+        assert_eq!((status, &answer["error"]["kind"]), (422, &json!("invalid_request")), "{what}: {answer}");
+        let fields = answer["error"]["fields"].as_array().unwrap();
+        let field = fields.iter().find(|field| field["field"] == name);
+        let sentence = field.unwrap_or_else(|| panic!("{what}: {answer}"))["message"].as_str().unwrap();
+        assert!(sentence.ends_with('.') && sentence.len() > 10, "{what}: {sentence}");
+    }
+
+    async fn call(&self, query: &str, content_type: &str, body: String) -> (u16, Value) {
+        let session = self.stack.session("ada", Some("admin"), Duration::from_mins(5)).unwrap();
+        let bearer = format!("Bearer {session}");
+        // `/session` takes a token from a page.
+        let headers = [("authorization", &*bearer), ("content-type", content_type), ("origin", &*self.stack.url)];
+        let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+        let url = format!("{}{}{query}", self.stack.url, self.path);
+        let response = self.web.call(self.route.method.parse::<Method>().unwrap(), &url, &headers, body).await.unwrap();
+        (response.status().as_u16(), serde_json::from_slice(response.body()).unwrap_or_default())
+    }
+}
+
+fn with(body: &Value, name: &str, value: Value) -> Value {
+    let mut body = if body.is_null() { json!({}) } else { body.clone() };
+    body[name] = value;
+    body
+}
+
+fn text(body: &Value) -> String {
+    if body.is_null() { String::new() } else { body.to_string() }
+}
+
+fn query(name: &str, value: &str) -> String {
+    let escaped = |b: u8| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") };
+    format!("{name}={}", value.bytes().map(escaped).collect::<String>())
+}
+
+/// Waits until nothing is under way.
+async fn settled(ada: &Guest<'_>) {
+    for queue in ["syncs", "webhooks", "syncs"] {
+        ada.settled(queue).await;
+    }
+}
+
+/// All that a request can change: the tables, the queues, the bus, and what providers were asked.
+async fn everything(stack: &Stack) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for table in &stack.template.tables {
+        let scan = stack.clients.dynamodb.scan().table_name(&table.name).consistent_read(true);
+        let items = scan.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await.unwrap();
+        let sorted = |item| format!("{} {:?}", table.name, std::collections::BTreeMap::from_iter(item));
+        all.extend(items.into_iter().map(sorted));
+    }
+    let depths = stack.embedded.as_ref().unwrap().sqs.depths();
+    all.extend(depths.iter().map(|it| format!("{} {}", it.name, it.visible + it.in_flight + it.delayed)));
+    all.insert(format!("{} events", tests::published(stack).len()));
+    let web = Web::new();
+    for sandbox in [&stack.sandbox.slack_url, &stack.sandbox.stripe_url, &stack.sandbox.google_url] {
+        for what in ["calls", "grants"] {
+            let answer = web.call(Method::GET, &format!("{sandbox}/_admin/{what}"), &[], "").await.unwrap();
+            all.insert(format!("{sandbox} {}", String::from_utf8_lossy(answer.body())));
+        }
+    }
+    all
+}
