@@ -3,7 +3,12 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use domain::{integration::State, proof::ChannelOwner};
-use platform::{Aws, aws::Patience, integrations::Integrations, secrets::App};
+use platform::{
+    Aws,
+    aws::Patience,
+    integrations::Integrations,
+    secrets::{self, App},
+};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -69,12 +74,14 @@ impl Joined {
         struct Keys {
             key: SecretString,
         }
-        Ok(self.secret::<Keys>("session").await?.key)
+        let text = self.secret("session").await?;
+        let keys = serde_json::from_str::<Keys>(&text);
+        keys.map(|keys| keys.key).map_err(|_| Self::unusable("session", "it is not of the documented form"))
     }
 
     /// What is configured of an app.
     pub async fn app(&self, name: &str) -> Result<App, JoinError> {
-        self.secret(name).await
+        secrets::read(&self.secret(name).await?).map_err(|error| Self::unusable(name, &error.to_string()))
     }
 
     /// The first integration of the stack's own user at a provider that is in use.
@@ -87,12 +94,15 @@ impl Joined {
         Ok(used.map(|it| ChannelOwner { integration_id: it.key.id(), account: it.key.account_id }))
     }
 
-    async fn secret<T: for<'de> Deserialize<'de>>(&self, name: &str) -> Result<T, JoinError> {
+    /// The text of a secret.
+    async fn secret(&self, name: &str) -> Result<String, JoinError> {
         let name = format!("{}/{name}", self.variable("INTERTIE_PREFIX")?);
-        let failed = |reason: String| JoinError::Secret { name: name.clone(), reason };
         let call = self.clients.secrets.get_secret_value().secret_id(&name);
-        let output = call.send().await.map_err(|error| failed(error.to_string()))?;
-        let text = output.secret_string().unwrap_or_default();
-        serde_json::from_str(text).map_err(|_| failed("is not of the documented form".to_owned()))
+        let output = call.send().await.map_err(|error| Self::unusable(&name, &error.to_string()))?;
+        Ok(output.secret_string().unwrap_or_default().to_owned())
+    }
+
+    fn unusable(name: &str, reason: &str) -> JoinError {
+        JoinError::Secret { name: name.to_owned(), reason: reason.to_owned() }
     }
 }

@@ -10,7 +10,7 @@ use local::{
     stack::Stack,
     web::Web,
 };
-use tests::{PATIENCE, customer_event, deliver, depth, published, seen, stack};
+use tests::{PATIENCE, customer_event, deliver, depth, logs, published, seen, stack};
 
 /// Posts to `path` with these headers. Status and body.
 async fn post(web: &Web, stack: &Stack, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, String) {
@@ -184,6 +184,15 @@ async fn a_replaced_secret_is_taken_up_without_a_deployment_and_none_means_503()
     assert_eq!(with("whsec_new").await, 200);
     assert_eq!(with("whsec_old").await, 200);
     assert_eq!(with("whsec_other").await, 400);
+    // White space that was pasted along is no part of a secret; what can't be one is refused, and the log says why.
+    store(r#"[" whsec_pasted\r\n"]"#).await;
+    assert!(stack.function("webhook-ingest").unwrap().kill_one());
+    assert_eq!(with("whsec_pasted").await, 200);
+    store(r#"["whsec_pa sted"]"#).await;
+    assert!(stack.function("webhook-ingest").unwrap().kill_one());
+    assert_eq!(with("whsec_pasted").await, 503);
+    let told = async || logs(&stack).contains("has white space inside").then_some(());
+    stack.until(PATIENCE, told).await.unwrap();
     stack.shutdown().await;
 }
 

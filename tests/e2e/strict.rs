@@ -176,7 +176,8 @@ async fn what_a_route_does_not_know_is_refused_by_name_and_nothing_is_done() {
     for provider in ["slack", "google-calendar", "gmail"] {
         ada.connect(provider).await;
     }
-    ada.connect_stripe(json!({ "webhook_secret": exempt::OWN_SECRET })).await;
+    // As people paste it.
+    ada.connect_stripe(json!({ "webhook_secret": format!(" {}\r\n", exempt::OWN_SECRET) })).await;
     settled(&ada).await;
     let before = everything(&stack).await;
     for row in &rows {

@@ -9,14 +9,53 @@ use std::{
 };
 
 use aws_sdk_secretsmanager::Client;
+use domain::secret::{self, NotASecret};
 use jiff::{SignedDuration, Timestamp};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::aws::{Aws, AwsError, client};
 
 /// A secret that was found to be wrong is read again, but not more often than this.
 const REREAD: SignedDuration = SignedDuration::from_secs(10);
+
+/// What a secret holds, as its JSON stands for it.
+pub trait Stored: Sized {
+    /// The form of the JSON.
+    type Form: DeserializeOwned;
+
+    /// Makes it of that form, without the white space around its values.
+    fn of(form: Self::Form) -> Result<Self, UnusableSecret>;
+}
+
+/// Why a secret can't be used. No variant quotes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableSecret {
+    /// It is not JSON of the documented form. The parser's words could quote it, so only the position is told.
+    #[error("it is not of the documented form (line {line}, column {column})")]
+    Form {
+        /// Where the reader stopped.
+        line: usize,
+        /// Where in the line.
+        column: usize,
+    },
+    /// A value of it can't be what it stands for.
+    #[error("\"{field}\" {source}")]
+    Value {
+        /// The field.
+        field: &'static str,
+        /// Why not.
+        source: NotASecret,
+    },
+    /// A key of it can't be used.
+    #[error("\"{field}\" is not Base64 of at least {least} bytes")]
+    Key {
+        /// The field.
+        field: &'static str,
+        /// The size that a key must have.
+        least: usize,
+    },
+}
 
 /// Reads secrets of the shape `T` under one prefix.
 #[derive(Debug)]
@@ -66,7 +105,33 @@ pub enum Freshness {
     Reread,
 }
 
-impl<T: DeserializeOwned> Secrets<T> {
+impl Stored for App {
+    type Form = Self;
+
+    /// What is not set up yet is empty in the template, so only a webhook secret may not be.
+    fn of(form: Self) -> Result<Self, UnusableSecret> {
+        let read = |field, text: &str| {
+            let read = if text.trim().is_empty() { Ok("") } else { secret::read(text) };
+            read.map(str::to_owned).map_err(|source| UnusableSecret::Value { field, source })
+        };
+        let optional = |field, text: Option<String>| text.map(|text| read(field, &text)).transpose();
+        let webhook_secrets =
+            form.webhook_secrets.iter().map(|text| secret::read(text.expose_secret()).map(Into::into));
+        Ok(Self {
+            client_id: read("client_id", &form.client_id)?,
+            client_secret: read("client_secret", form.client_secret.expose_secret())?.into(),
+            webhook_secrets: webhook_secrets
+                .collect::<Result<_, _>>()
+                .map_err(|source| UnusableSecret::Value { field: "webhook_secrets", source })?,
+            account_id: optional("account_id", form.account_id)?,
+            pubsub_topic: optional("pubsub_topic", form.pubsub_topic)?,
+            push_service_account: optional("push_service_account", form.push_service_account)?,
+            push_audience: optional("push_audience", form.push_audience)?,
+        })
+    }
+}
+
+impl<T: Stored> Secrets<T> {
     /// Secrets named `{prefix}/…`, kept for `keep`.
     pub fn new(aws: &Aws, prefix: impl Into<String>, keep: Duration) -> Self {
         let client = client!(aws, aws_sdk_secretsmanager, "AWS_ENDPOINT_URL_SECRETS_MANAGER");
@@ -112,11 +177,41 @@ impl<T: DeserializeOwned> Secrets<T> {
         let call = self.client.get_secret_value().secret_id(format!("{}/{name}", self.prefix));
         let output = call.send().await.map_err(|error| AwsError::new(ACTION, error))?;
         let text = output.secret_string().unwrap_or_default();
-        // The parser's error could quote the secret, so only its position is told.
-        serde_json::from_str(text).map_err(|error| AwsError::Secret {
-            name: name.to_owned(),
-            line: error.line(),
-            column: error.column(),
-        })
+        read(text).map_err(|source| AwsError::Secret { name: name.to_owned(), source })
+    }
+}
+
+/// Reads the text of a secret.
+pub fn read<T: Stored>(text: &str) -> Result<T, UnusableSecret> {
+    let form = serde_json::from_str(text);
+    T::of(form.map_err(|error| UnusableSecret::Form { line: error.line(), column: error.column() })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_around_a_value_goes_and_what_cannot_be_one_is_refused_with_its_reason_and_never_quoted() {
+        let app: App = read(
+            r#"{"client_id":" id\n","client_secret":"\ts ","webhook_secrets":["whsec_1\r\n"," whsec_2"],"account_id":"acct_1 "}"#,
+        )
+        .unwrap();
+        assert_eq!((app.client_id.as_str(), app.client_secret.expose_secret()), ("id", "s"));
+        let secrets: Vec<_> = app.webhook_secrets.iter().map(|secret| secret.expose_secret()).collect();
+        assert_eq!((secrets, app.account_id.as_deref()), (vec!["whsec_1", "whsec_2"], Some("acct_1")));
+        let empty: App = read(r#"{"client_id":"","client_secret":"","webhook_secrets":[],"account_id":""}"#).unwrap();
+        assert!(empty.client_id.is_empty() && empty.webhook_secrets.is_empty());
+        for (text, words) in [
+            (r#"{"webhook_secrets":["quoted",""]}"#, "\"webhook_secrets\" is empty"),
+            (r#"{"webhook_secrets":["quo ted"]}"#, "\"webhook_secrets\" has white space inside"),
+            (r#"{"client_secret":"quo\nted"}"#, "\"client_secret\" has white space inside"),
+            (r#"{"client_id":"quoted\u200b"}"#, "\"client_id\" has a character that no secret has"),
+            (r#"{"webhook_secrets":"quoted"}"#, "not of the documented form (line 1"),
+            ("quoted", "not of the documented form (line 1"),
+        ] {
+            let error = read::<App>(text).unwrap_err().to_string();
+            assert!(error.contains(words) && !error.contains("quo"), "{text}: {error}");
+        }
     }
 }

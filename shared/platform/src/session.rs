@@ -8,6 +8,7 @@ use base64::{
 use domain::{
     Problem,
     jwt::{Jwks, verify_hmac},
+    secret,
 };
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
@@ -22,7 +23,7 @@ use crate::{
     http::{failed, internal},
     jwks::JwksCache,
     outbound::Rewrites,
-    secrets::{Freshness, Secrets},
+    secrets::{Freshness, Secrets, Stored, UnusableSecret},
 };
 
 /// The cookie on https. The prefix makes browsers refuse it from anywhere but this host.
@@ -31,38 +32,35 @@ pub const COOKIE: &str = "__Host-intertie_session";
 pub const LOOPBACK_COOKIE: &str = "intertie_session";
 
 /// The keys of `{prefix}/session`: all verify.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "Stored")]
+#[derive(Debug)]
 pub struct Keys(Vec<SecretSlice<u8>>);
 
 /// As stored: Base64.
 #[derive(Deserialize)]
-struct Stored {
+pub struct StoredKeys {
     key: SecretString,
     #[serde(default)]
     previous: Vec<SecretString>,
 }
 
-/// A key that can't be used: an unusable one would silently lock everybody out.
-#[derive(Debug, thiserror::Error)]
-#[error("a session key is not Base64 of at least {MIN_KEY} bytes")]
-struct BadKey;
-
 /// HS256 asks for keys of at least its output's size: RFC 7518 §3.2.
 const MIN_KEY: usize = 32;
 
-impl TryFrom<Stored> for Keys {
-    type Error = BadKey;
+impl Stored for Keys {
+    type Form = StoredKeys;
 
-    fn try_from(stored: Stored) -> Result<Self, BadKey> {
-        let all = std::iter::once(&stored.key).chain(&stored.previous);
-        all.map(decode).collect::<Result<_, _>>().map(Self)
+    fn of(form: StoredKeys) -> Result<Self, UnusableSecret> {
+        let previous = form.previous.iter().map(|key| ("previous", key));
+        let all = std::iter::once(("key", &form.key)).chain(previous);
+        all.map(|(field, key)| decode(field, key)).collect::<Result<_, _>>().map(Self)
     }
 }
 
-fn decode(key: &SecretString) -> Result<SecretSlice<u8>, BadKey> {
-    let key = STANDARD.decode(key.expose_secret()).ok().filter(|key| key.len() >= MIN_KEY);
-    key.map(SecretSlice::from).ok_or(BadKey)
+/// An unusable key would silently lock everybody out.
+fn decode(field: &'static str, key: &SecretString) -> Result<SecretSlice<u8>, UnusableSecret> {
+    let key = secret::read(key.expose_secret()).map_err(|source| UnusableSecret::Value { field, source })?;
+    let key = STANDARD.decode(key).ok().filter(|key| key.len() >= MIN_KEY);
+    key.map(SecretSlice::from).ok_or(UnusableSecret::Key { field, least: MIN_KEY })
 }
 
 /// Whom a request speaks for.
@@ -263,7 +261,7 @@ fn foreign(keys: &Jwks, issuer: &Issuer, token: &str, now: Timestamp) -> Option<
 
 /// Mints a token: what the application does, for `cargo local token` and tests.
 pub fn mint(key: &SecretString, user_id: &str, role: Option<&str>, expires_at: Timestamp) -> Option<String> {
-    sign(&decode(key).ok()?, user_id, role, expires_at)
+    sign(&decode("key", key).ok()?, user_id, role, expires_at)
 }
 
 fn sign(key: &SecretSlice<u8>, user_id: &str, role: Option<&str>, expires_at: Timestamp) -> Option<String> {
@@ -302,7 +300,7 @@ mod tests {
     }
 
     fn keys() -> Keys {
-        Stored { key: key(1), previous: vec![key(2)] }.try_into().unwrap()
+        Keys::of(StoredKeys { key: key(1), previous: vec![key(2)] }).unwrap()
     }
 
     #[test]
@@ -330,7 +328,7 @@ mod tests {
     #[test]
     fn an_unusable_key_is_an_error_and_not_a_lock_out() {
         for key in ["", "c2hvcnQ=", "not base64 at all, however long it may be, dear reader"] {
-            assert!(Keys::try_from(Stored { key: key.into(), previous: vec![] }).is_err(), "{key}");
+            assert!(Keys::of(StoredKeys { key: key.into(), previous: vec![] }).is_err(), "{key}");
         }
     }
 

@@ -11,6 +11,8 @@ use aws_sdk_dynamodb::{
 };
 use domain::{Diagnosis, Reason};
 
+use crate::secrets::UnusableSecret;
+
 /// A call to AWS failed, or what it brought can't be used.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AwsError {
@@ -29,16 +31,13 @@ pub enum AwsError {
     /// The resource is missing, disabled or being deleted. An operator repairs it.
     #[error("{}: the resource is missing or can't be used", .0.action)]
     Misconfigured(#[source] Call),
-    /// The secret has not the documented form. An operator repairs it. The parser's words could quote it, so only the position
-    /// is told.
-    #[error("the secret {name:?} is not of the documented form (line {line}, column {column})")]
+    /// The secret can't be used as it is stored. An operator repairs it.
+    #[error("the secret {name:?}: {source}")]
     Secret {
         /// Its name, without the prefix of the stack.
         name: String,
-        /// Where the reader stopped.
-        line: usize,
-        /// Where in the line.
-        column: usize,
+        /// Why not.
+        source: UnusableSecret,
     },
     /// KMS opens no data key that was wrapped so. Where it has opened another one of this stack within the hour, the stored data
     /// key is damaged; else the operator's configuration is wrong: another prefix, a table restored from elsewhere.
