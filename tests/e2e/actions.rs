@@ -63,7 +63,7 @@ async fn an_email_with_everything_arrives_in_its_thread_and_a_typo_sends_nothing
     }
     assert_eq!(sends().await, before, "nothing is sent");
     let (status, body) = send(json!({ "thread_id": "none", "in_reply_to": id })).await;
-    assert_eq!((status, &body["error"]["kind"]), (404, &json!("not_found")), "{body}");
+    assert_eq!((status, &body["error"]["kind"]), (422, &json!("provider_rejected")), "{body}");
     stack.shutdown().await;
 }
 

@@ -29,7 +29,15 @@ impl ApiProxy {
             return Err(Problem::new(Kind::NotFound, message, "Use one of these."));
         };
         let input = Input::of(call)?.into_fields();
-        let request = provider.action(name, &input, &caller.user_id)?;
+        let request = provider.action(name, &input, &caller.user_id).inspect_err(|problem| {
+            if problem.kind == Kind::Internal {
+                tracing::error!(
+                    provider.name = spec.id,
+                    action = name,
+                    "a call failed its own check; nothing was sent"
+                );
+            }
+        })?;
         let integration = self.integration(&caller.user_id, spec, call.query("account")).await?;
         let key = idempotency_key(call)?;
         let act = Act { call, provider, integration, name, input, key };

@@ -91,13 +91,11 @@ impl<'a> Fields<'a> {
 
     /// A list that may be left out.
     pub fn optional_list(&mut self, field: &'static str) -> Option<&'a Value> {
-        match self.value(field)? {
-            list @ Value::Array(_) => Some(list),
-            _ => {
-                self.fail(field, "This must be a list.");
-                None
-            }
+        let list = self.value(field)?;
+        if !list.is_array() {
+            self.fail(field, "This must be a list.");
         }
+        Some(list).filter(|list| list.is_array())
     }
 
     /// A list of objects that may be left out. What [`Fields::join`] is not given is not checked.

@@ -127,7 +127,7 @@ impl Mailbox {
             let first = of_thread.first().ok_or_else(unknown)?;
             // <https://developers.google.com/workspace/gmail/api/guides/threads>: subject and references must match, too.
             let names = |message: &&Message| message.header("Message-ID").is_some_and(|id| sent.refers_to(id));
-            if first.subject() == sent.subject() && of_thread.iter().any(|it| names(it)) {
+            if first.subject() == sent.subject() && of_thread.iter().any(names) {
                 sent.thread = thread;
             }
         }

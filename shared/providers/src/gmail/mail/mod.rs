@@ -113,7 +113,7 @@ fn lines(text: &str) -> String {
 /// The id of a message, with its angle brackets. Other mail programs make ids that RFC 5322 does not know; they must do.
 fn message_id(fields: &mut Fields<'_>, id: &str) -> Option<String> {
     let bare = id.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(id);
-    let legal = |b: u8| b.is_ascii_graphic() && !b"<>,\"\\".contains(&b);
+    let legal = |b: u8| b.is_ascii_graphic() && !b"<>(),\"\\".contains(&b);
     if bare.is_empty() || bare.len() > MAX_ID || !bare.bytes().all(legal) {
         fields.fail("in_reply_to", "This must be the Message-ID of one message, such as <id@mail.example.com>.");
         return None;
@@ -125,7 +125,7 @@ fn attachments<'a>(fields: &mut Fields<'a>) -> Vec<Attachment<'a>> {
     let (mut all, mut size) = (Vec::new(), 0_usize);
     for mut file in fields.objects("attachments") {
         let (name, kind, coded) = (file.text("name"), file.text("type"), file.any_text("content_base64"));
-        let wrong = name.chars().any(char::is_control) || name.contains("=?") || name.chars().count() > MAX_NAME;
+        let wrong = name.chars().any(char::is_control) || name.chars().count() > MAX_NAME;
         if wrong {
             file.fail("name", "This must be a file's name, without control characters, of at most 255 characters.");
         }

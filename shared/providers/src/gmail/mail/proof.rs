@@ -123,7 +123,9 @@ fn parts(mail: &Mail<'_>, parts: &[MessagePart<'_>], message: &[u8]) -> Result<(
                     return false;
                 }
             };
-            is(part, "text", subtype) && part.content_disposition().is_none() && text == lines(expected)
+            // The parser leaves a byte order mark out.
+            let same = text.trim_start_matches('\u{feff}') == expected.trim_start_matches('\u{feff}');
+            is(part, "text", subtype) && part.content_disposition().is_none() && same
         });
         if !same {
             return Err(Differs::Parts);

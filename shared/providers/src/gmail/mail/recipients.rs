@@ -32,7 +32,13 @@ pub(super) enum NotRecipients {
     /// An address outside ASCII, which a recipient's mail server need not take.
     #[error("An e-mail address must be in ASCII: write the part after \"@\" as xn--….")]
     NotAscii,
-    /// Something else than a name in the domain name system after the `@`.
+    /// An encoded word in an address, where RFC 2047 §5 does not allow it and programs read it differently.
+    #[error("An e-mail address may not have an encoded word in it.")]
+    EncodedAddress,
+    /// A quoted local part that programs read differently.
+    #[error("A quoted part before \"@\" may not have brackets, backslashes or tabs.")]
+    QuotedAddress,
+    /// Neither a name in the domain name system nor a number in brackets after the `@`.
     #[error("After \"@\" there must be a domain, such as example.com.")]
     Domain,
     /// An encoded word (RFC 2047) that can't be read.
@@ -199,15 +205,23 @@ fn mailbox(text: &str) -> Result<Mailbox, NotRecipients> {
     }
     let local = match parsed.addr.local {
         LocalPart::DotAtom(atom) => utf8(atom).to_owned(),
+        LocalPart::Quoted(quoted) if quoted.raw().iter().any(|b| b"<>()[]\\\t".contains(b)) => {
+            return Err(NotRecipients::QuotedAddress);
+        }
         LocalPart::Quoted(quoted) => format!("\"{}\"", utf8(quoted.raw())),
     };
     let domain = match parsed.addr.domain {
         Domain::DotAtom(name) if name.iter().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(b)) => {
             utf8(name).to_owned()
         }
-        Domain::DotAtom(_) => return Err(NotRecipients::Domain),
-        Domain::Literal(literal) => format!("[{}]", utf8(literal)),
+        Domain::Literal(literal) if literal.iter().all(|b| b.is_ascii_alphanumeric() || b"-.:".contains(b)) => {
+            format!("[{}]", utf8(literal))
+        }
+        Domain::DotAtom(_) | Domain::Literal(_) => return Err(NotRecipients::Domain),
     };
+    if local.split_once("=?").is_some_and(|(_, rest)| rest.contains("?=")) {
+        return Err(NotRecipients::EncodedAddress);
+    }
     let name = parsed.display_name.map(|name| phrase(utf8(name))).transpose()?;
     Ok(Mailbox { name: name.filter(|name| !name.is_empty()), address: format!("{local}@{domain}") })
 }

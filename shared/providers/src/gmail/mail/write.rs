@@ -144,8 +144,40 @@ pub(in crate::gmail) fn boundary(kind: &str, texts: &[&[u8]]) -> String {
 }
 
 /// In Base64, whatever its type, so that every byte comes through.
-fn attachment<'m>(attachment: &'m Attachment<'_>) -> MimePart<'m> {
+fn attachment<'m>(attachment: &Attachment<'_>) -> MimePart<'m> {
+    let (kind, name) = (attachment.kind, file_name(attachment.name));
+    let mut part = format!(
+        "Content-Type: {kind}\r\nContent-Disposition: attachment;\r\n {name}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    );
     let lines: Vec<_> = attachment.content.chunks(LINE).map(|line| STANDARD.encode(line)).collect();
-    let part = MimePart::new(ContentType::new(attachment.kind), lines.join("\r\n").into_bytes());
-    part.attachment(attachment.name).transfer_encoding("base64")
+    part.push_str(&lines.join("\r\n"));
+    MimePart::raw(part.into_bytes())
+}
+
+/// The parameter that names a file: as it is, or by RFC 2231 in as many sections as it takes.
+fn file_name(name: &str) -> String {
+    if name.len() <= MAX_PLAIN && is_plain(name) && !name.contains(['"', '\\', '%']) {
+        return format!("filename=\"{name}\"");
+    }
+    let mut sections = vec![String::from("UTF-8''")];
+    for c in name.chars() {
+        let mut coded = String::new();
+        for b in c.encode_utf8(&mut [0; 4]).bytes() {
+            if b.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&b) {
+                coded.push(char::from(b));
+            } else {
+                // Writing to a String can't fail.
+                let _ = write!(coded, "%{b:02X}");
+            }
+        }
+        match sections.last_mut() {
+            Some(section) if section.len() + coded.len() <= MAX_PLAIN => section.push_str(&coded),
+            _ => sections.push(coded),
+        }
+    }
+    if let [whole] = sections.as_slice() {
+        return format!("filename*={whole}");
+    }
+    let numbered = sections.iter().enumerate().map(|(number, section)| format!("filename*{number}*={section}"));
+    numbered.collect::<Vec<_>>().join(";\r\n ")
 }
