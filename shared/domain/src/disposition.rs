@@ -104,4 +104,24 @@ mod tests {
         let times: std::collections::BTreeSet<_> = (0..100).map(|n| backoff(5, &format!("message-{n}"))).collect();
         assert!(times.len() > 50, "{times:?}");
     }
+
+    #[test]
+    fn what_becomes_of_a_message_follows_from_its_reason_alone() {
+        let (retry, defer) = (Duration::from_secs(1), Duration::from_secs(2));
+        for reason in Reason::ALL {
+            let why = Diagnosis::new(reason, "a test");
+            let disposition = Disposition::of(why.clone(), retry, defer);
+            assert_eq!(disposition.diagnosis(), Some(&why));
+            match (reason.class(), disposition) {
+                (Class::Passing | Class::Operators, Disposition::Defer(deferral)) => assert_eq!(deferral.after, defer),
+                (Class::Counted, Disposition::Retry(after, _)) => assert_eq!(after, retry),
+                (Class::Hopeless, Disposition::DeadLetter(_)) => {}
+                (class, disposition) => panic!("{reason:?} of {class:?} became {disposition:?}"),
+            }
+        }
+        assert!(
+            !Reason::ALL.into_iter().any(|it| it.alarms() && it.class() == Class::Passing),
+            "an outage is no alarm"
+        );
+    }
 }

@@ -54,11 +54,11 @@ pub enum AwsInitError {
     #[error("{0} is not set; AWS Lambda sets it, and so does `cargo local`")]
     Missing(&'static str),
     /// The file of `AWS_CA_BUNDLE` can't be read.
-    #[error("AWS_CA_BUNDLE: {0}")]
+    #[error("the file of AWS_CA_BUNDLE can't be read")]
     Bundle(#[from] std::io::Error),
     /// The roots can't be used.
-    #[error("the TLS roots can't be used: {0}")]
-    Roots(String),
+    #[error("the TLS roots can't be used")]
+    Roots(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Rates are set for limits that no provider has.
     #[error("RateLimits sets {0}, which is no provider's limit; the README lists them")]
     UnknownLimit(String),
@@ -80,7 +80,7 @@ impl Aws {
             None => AMAZON_ROOTS.to_vec(),
         };
         let tls = TlsContext::builder().with_trust_store(TrustStore::empty().with_pem_certificate(roots)).build();
-        let tls = tls.map_err(|error| AwsInitError::Roots(error.to_string()))?;
+        let tls = tls.map_err(|error| AwsInitError::Roots(error.into()))?;
         Ok(Self {
             http: Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build_https(),
             region: Region::new(required("AWS_REGION")?),

@@ -44,8 +44,8 @@ struct Held {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
     /// The provider, with its answer if there was one.
-    #[error("{0}")]
-    Failed(Failure, Option<Box<Reply>>),
+    #[error("the call failed")]
+    Failed(#[source] Failure, Option<Box<Reply>>),
     /// There is no credential.
     #[error("there is no credential")]
     NotConnected,

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::{
     },
     types::{ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
-use domain::{ClaimState as State, IdempotencyRecord};
+use domain::{ClaimState as State, Diagnosis, IdempotencyRecord, Reason};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -79,6 +79,16 @@ pub enum ClaimError {
     /// DynamoDB failed.
     #[error(transparent)]
     Aws(#[from] AwsError),
+}
+
+impl ClaimError {
+    /// Its reason and its sentence.
+    pub fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Superseded => Diagnosis::new(Reason::Superseded, self.to_string()),
+            Self::Aws(error) => error.diagnosis(),
+        }
+    }
 }
 
 /// A conditional write that is committed together with the claim. A refused one (a newer state is stored) is left out.

@@ -264,7 +264,12 @@ impl Credentials {
             // Somebody else was faster, or it is another grant's by now.
             Ok(None) => old,
             Err(error) => {
-                tracing::warn!(integration.id = id, %error, "still under an earlier KMS key");
+                tracing::warn!(
+                    integration.id = id,
+                    reason = error.reason().name(),
+                    detail = error.diagnosis().detail,
+                    "still under an earlier KMS key"
+                );
                 old
             }
         }

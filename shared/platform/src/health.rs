@@ -108,7 +108,13 @@ impl Health {
             }
             let calls = counts.calls;
             if let Err(error) = self.add(service, counts, now).await {
-                tracing::warn!(%error, service, calls, "calls not counted");
+                tracing::warn!(
+                    reason = error.reason().name(),
+                    detail = error.diagnosis().detail,
+                    service,
+                    calls,
+                    "calls not counted"
+                );
             }
         }
     }

@@ -105,10 +105,9 @@ impl Outbound {
     /// The client. Its roots are compiled in: reading a system's takes longer than a cold start may.
     pub fn new(rewrites: Rewrites) -> Result<Self, AwsInitError> {
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let failed = |error: &dyn std::error::Error| AwsInitError::Roots(error.to_string());
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|error| failed(&error))?
+            .map_err(|error| AwsInitError::Roots(error.into()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
         let client = reqwest::Client::builder()
@@ -120,7 +119,7 @@ impl Outbound {
             .pool_idle_timeout(IDLE)
             .user_agent(concat!("intertie/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| failed(&error))?;
+            .map_err(|error| AwsInitError::Roots(error.into()))?;
         Ok(Self { client, rewrites: Arc::new(rewrites) })
     }
 

@@ -132,7 +132,12 @@ impl Pace {
                 Err(Full(between(now, full)))
             }
             Err(error) => {
-                tracing::warn!(%error, limit = bucket.name, "not paced");
+                tracing::warn!(
+                    reason = error.reason().name(),
+                    detail = error.diagnosis().detail,
+                    limit = bucket.name,
+                    "not paced"
+                );
                 share.blind(now.saturating_add(micros(BLIND)));
                 Ok(now)
             }

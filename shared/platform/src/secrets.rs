@@ -154,7 +154,11 @@ impl<T: Stored> Secrets<T> {
             }
             // A stranger's bad signature must not become our outage: what is known still tells right from wrong.
             (Err(error), Some(cached)) if freshness == Freshness::Reread => {
-                tracing::warn!(%error, "a secret could not be read again");
+                tracing::warn!(
+                    reason = error.reason().name(),
+                    detail = error.diagnosis().detail,
+                    "a secret could not be read again"
+                );
                 cached.tried_at = now;
                 Ok(Arc::clone(&cached.value))
             }

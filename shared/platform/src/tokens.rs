@@ -176,7 +176,13 @@ impl Tokens {
         loop {
             match self.credentials.rotate(held, issued, margin, now).await {
                 Err(error) if tried < MAX_STORES => {
-                    tracing::warn!(integration.id = held.owner.id(), %error, tried, "a new token is not stored yet");
+                    tracing::warn!(
+                        integration.id = held.owner.id(),
+                        reason = error.reason().name(),
+                        detail = error.diagnosis().detail,
+                        tried,
+                        "a new token is not stored yet"
+                    );
                     tokio::time::sleep(LOOK * tried * 2).await;
                     tried += 1;
                 }
