@@ -10,6 +10,7 @@ mod crashes;
 mod damage;
 mod deliveries;
 mod door;
+mod errors;
 mod front;
 mod handlers;
 mod own_endpoint;

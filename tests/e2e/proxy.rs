@@ -1,5 +1,9 @@
 //! The proxy: a path reaches the provider as it was meant, and nothing leads a token anywhere else.
 
+mod bytes;
+mod headers;
+mod lists;
+
 use http::Method;
 use local::web::Web;
 use serde_json::{Value, json};
@@ -14,6 +18,12 @@ async fn called(guest: &Guest<'_>, provider: &str) -> Vec<String> {
     let calls = guest.admin(provider, Method::GET, "calls", &Value::Null).await;
     guest.admin(provider, Method::DELETE, "calls", &Value::Null).await;
     calls.as_array().unwrap().iter().map(|call| call["path"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The last call that a provider got since it was asked to forget; null if none.
+async fn last_call(guest: &Guest<'_>, provider: &str) -> Value {
+    let calls = guest.admin(provider, Method::GET, "calls", &Value::Null).await;
+    calls.as_array().and_then(|calls| calls.last()).cloned().unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use local::{
     browser::{Browser, Page, query},
     look::Look,
@@ -58,6 +58,20 @@ impl<'s> Guest<'s> {
         let response = self.web.call(method, &url, &headers, text).await.expect("an answer");
         let text = String::from_utf8_lossy(response.body());
         (response.status().as_u16(), serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text)))
+    }
+
+    /// The same with these headers and this body, as bytes: status, headers and body of the answer.
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> (u16, HeaderMap, Vec<u8>) {
+        let (bearer, url) = (format!("Bearer {}", self.session), format!("{}{path}", self.stack.url));
+        let all: Vec<_> = [("authorization", bearer.as_str())].into_iter().chain(headers.iter().copied()).collect();
+        let (parts, body) = self.web.call(method, &url, &all, body.to_vec()).await.expect("an answer").into_parts();
+        (parts.status.as_u16(), parts.headers, body.to_vec())
     }
 
     /// Begins to connect, and allows it on the provider's page: the address that the provider leads back to.

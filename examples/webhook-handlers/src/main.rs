@@ -2,14 +2,19 @@
 
 mod handlers;
 
-use platform::{Aws, aws::Patience, config, telemetry};
+use std::process::ExitCode;
+
+use platform::{Aws, aws::Patience, bootstrap, config, telemetry};
 use webhook_process::{Config, Process};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> ExitCode {
     telemetry::init_with(&[module_path!()]);
-    let config = config::load(Config::read)?;
-    let aws = Aws::from_env(Patience::QUEUE)?;
-    let function = Process::new(&aws, &config, providers::REGISTRY, handlers::table())?;
-    lambda_runtime::run(lambda_runtime::service_fn(|event| function.handle(event))).await
+    let function = async {
+        let config = config::load(Config::read)?;
+        let aws = Aws::from_env(Patience::QUEUE)?;
+        let function = Process::new(&aws, &config, providers::REGISTRY, handlers::table())?;
+        bootstrap::serve(|event| function.handle(event)).await
+    };
+    bootstrap::run(function).await
 }

@@ -1,13 +1,17 @@
 //! Typed actions.
 
-use domain::{ClaimState, Failure, Integration, IntegrationKey, Problem, Request, error::Kind};
+use std::time::Duration;
+
+use domain::{ClaimState, Failure, Integration, IntegrationKey, Problem, Request, call::Repeat, error::Kind};
+use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use platform::{
+    calls::CallError,
     claims::{Claim, Claiming},
     clock,
     http::{Call, Input, internal, json},
 };
-use providers::{Provider, Step};
+use providers::{Provider, Step, so_far};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -17,6 +21,10 @@ use crate::{Answer, ApiProxy, problem};
 const MAX_CALLS: usize = 100;
 /// The longest idempotency key, in bytes: Stripe's limit.
 const MAX_KEY: usize = 255;
+/// The longest answer that is kept under a key, in bytes: an item of DynamoDB takes 400 KB in all.
+const MAX_KEPT: usize = 380_000;
+/// A list begins no further page with less time than this: most pages take less.
+const PAGE: Duration = Duration::from_secs(3);
 
 impl ApiProxy {
     /// Runs an action.
@@ -66,23 +74,43 @@ impl ApiProxy {
             }
             Claiming::Lost(record) if record.body_hash != hash => return Err(other()),
             Claiming::Lost(record) => {
-                let answered = record.answer.filter(|_| record.state == ClaimState::Done);
-                let answer = answered.and_then(|text| serde_json::from_str::<Value>(&text).ok());
-                let busy = || refuse("A request with this idempotency key is still under way.", "Wait for its answer.");
-                return answer.map(|answer| json(StatusCode::OK, &answer)).ok_or_else(busy);
+                let answer = record.answer.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+                return match (record.state, answer) {
+                    (ClaimState::Done, Some(answer)) => Ok(json(StatusCode::OK, &answer)),
+                    (ClaimState::Done, None) => {
+                        let message = "The request with this idempotency key was carried out; its answer is not kept.";
+                        Err(refuse(message, "Look at the provider what it did."))
+                    }
+                    (ClaimState::Claimed | ClaimState::Retry | ClaimState::Dead, _) => {
+                        Err(refuse("A request with this idempotency key is still under way.", "Wait for its answer."))
+                    }
+                };
             }
         };
+        let repeat = request.repeat;
         match self.run(act, request).await {
             Ok(answer) => {
-                if let Err(error) = self.claims.answered(&claim, &answer.to_string()).await {
-                    tracing::warn!(%error, "an answer is not kept; under the same key the action would run again");
-                }
+                self.keep(&claim, &answer, repeat).await;
                 Ok(json(StatusCode::OK, &answer))
             }
             Err(problem) => {
                 self.give_back(&claim, problem.kind.name()).await;
                 Err(problem)
             }
+        }
+    }
+
+    /// Keeps the answer under its key, so that it can be given again. One that is too long to be kept is asked for again, if
+    /// that changes nothing at the provider.
+    async fn keep(&self, claim: &Claim, answer: &Value, repeat: Repeat) {
+        let text = answer.to_string();
+        let kept = match repeat {
+            _ if text.len() <= MAX_KEPT => self.claims.answered(claim, &text).await,
+            Repeat::Safe => self.claims.release(claim, ClaimState::Retry, "the answer is too long to be kept").await,
+            Repeat::Never => self.claims.complete(claim).await,
+        };
+        if let Err(error) = kept {
+            tracing::warn!(%error, "an answer is not kept; under the same key the action would run again");
         }
     }
 
@@ -102,14 +130,36 @@ impl ApiProxy {
         let mut gathered = Value::Null;
         for _ in 0..MAX_CALLS {
             let sent = self.access.call(&callee, &act.integration.key, &request, act.call.request_id, deadline).await;
-            let reply = sent.map_err(|error| problem(&error, spec.name))?;
+            let reply = match sent {
+                Ok(reply) => reply,
+                Err(error) => {
+                    let partial = so_far(&mut gathered).filter(|_| for_want_of_time(&error, deadline));
+                    return partial.ok_or_else(|| problem(&error, spec.name));
+                }
+            };
             let step = act.provider.action_step(act.name, &act.input, &mut gathered, &reply);
             match step.map_err(unreadable)? {
-                Step::Call(next) => request = *next,
+                Step::Call(next) => {
+                    if clock::now() + PAGE >= deadline
+                        && let Some(partial) = so_far(&mut gathered)
+                    {
+                        return Ok(partial);
+                    }
+                    request = *next;
+                }
                 Step::Done(result) => return Ok(result),
             }
         }
         Err(Failure::Unreadable.problem(spec.name, clock::now()))
+    }
+}
+
+/// Whether a call failed because what is left of the time, or of a limit, was too little for it.
+fn for_want_of_time(error: &CallError, deadline: Timestamp) -> bool {
+    match error {
+        CallError::Failed(Failure::RateLimited(_) | Failure::Paced(_), _) => true,
+        CallError::Failed(failure, _) => failure.passes() && clock::now() + PAGE >= deadline,
+        CallError::NotConnected | CallError::Aws(_) => false,
     }
 }
 

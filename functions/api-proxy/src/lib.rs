@@ -3,6 +3,8 @@
 //! *Invariant:* programs only. A browser's cookie can't spend a token, and a token goes to its provider and nowhere else.
 
 mod action;
+mod headers;
+mod links;
 mod proxy;
 
 use std::{convert::Infallible, time::Duration};

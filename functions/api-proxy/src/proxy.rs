@@ -1,6 +1,7 @@
 //! The provider's own API with the user's token added.
 //!
-//! *Invariant:* only what is listed here passes, in either direction, and a path can't climb out of the API's base.
+//! *Invariant:* a path can't climb out of the API's base, no byte of a body changes in either direction, and what would change a
+//! call's meaning passes or is refused: see [`headers`] and [`links`](crate::links).
 
 use domain::{
     Failure, Problem, Reply, Request,
@@ -9,34 +10,24 @@ use domain::{
 };
 use lambda_http::{
     Body, Response,
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
 };
 use platform::{
     calls::CallError,
-    http::{Call, text},
+    http::{Call, MAX_PAYLOAD, payload_size, text},
 };
 use providers::{Provider, Spec};
 
 use crate::{
     Answer, ApiProxy,
     action::{idempotency_key, provider_key},
+    headers,
+    links::Ways,
     problem,
 };
 
-/// Headers of the request that pass.
-const PASSED: &[&str] = &["accept", "if-match", "if-none-match", "prefer"];
-/// Headers of the answer that pass.
-const RETURNED: &[&str] = &[
-    "content-type",
-    "etag",
-    "last-modified",
-    "link",
-    "request-id",
-    "retry-after",
-    "x-ratelimit-limit",
-    "x-ratelimit-remaining",
-    "x-ratelimit-reset",
-];
+/// What a body is that says nothing about itself: RFC 9110 §8.3.
+const BYTES: &str = "application/octet-stream";
 
 impl ApiProxy {
     /// Passes a call on.
@@ -50,12 +41,20 @@ impl ApiProxy {
             *key = provider_key(&integration.key, "proxy", key);
         }
         let sent = self.access.call(&spec.callee(), &integration.key, &request, call.request_id, call.deadline()).await;
-        match sent {
-            Ok(reply) => Ok(answer(reply, spec)),
+        let reply = match sent {
+            Ok(reply) => reply,
             // The provider's own words are for the program; that the grant is over is for us to say.
-            Err(CallError::Failed(failure, Some(reply))) if failure != Failure::GrantEnded => Ok(answer(*reply, spec)),
-            Err(error) => Err(problem(&error, spec.name)),
+            Err(CallError::Failed(failure, Some(reply))) if failure != Failure::GrantEnded => *reply,
+            Err(error) => return Err(problem(&error, spec.name)),
+        };
+        let base = self.access.dispatch().outbound.rewritten(spec.api.base.to_owned());
+        let proxy = format!("{}/proxy/{}", self.front.own_origin(call), spec.id);
+        let ways = Ways::new(&[spec.api.base, &base], proxy, &request.url).ok_or_else(Problem::internal)?;
+        let response = answer(reply, spec, &ways);
+        if payload_size(&response) > MAX_PAYLOAD {
+            return Err(too_large(spec.name, &request));
         }
+        Ok(response)
     }
 }
 
@@ -75,42 +74,53 @@ fn rewrite(call: &Call<'_>, spec: &'static Spec) -> Result<Request, Problem> {
         url.push('?');
         url.push_str(query);
     }
-    let headers = call.request.headers();
-    let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let method = call.request.method();
     // Paths hold ids, so only the method names it.
     let mut request = Request::get(format!("proxy {method}"), url);
     request.method = method.clone();
-    request.headers = PASSED.iter().filter_map(|name| Some(((*name).to_owned(), value(name)?))).collect();
-    let key = idempotency_key(call)?.filter(|_| spec.api.idempotent);
+    request.headers = headers::passed(call.request.headers(), &spec.api, spec.name)?;
+    let keyed = idempotency_key(call)?.is_some() && spec.api.idempotent && request.method == Method::POST;
     let reads = request.method == Method::GET || request.method == Method::HEAD;
-    let keyed = request.method == Method::POST && key.is_some();
     request.repeat = if reads || keyed { Repeat::Safe } else { Repeat::Never };
-    request.headers.extend(key.map(|key| ("idempotency-key".to_owned(), key.to_owned())));
-    let body = call.request.body();
-    if !body.is_empty() {
-        let content_type =
-            value(header::CONTENT_TYPE.as_str()).unwrap_or_else(|| "application/octet-stream".to_owned());
-        request.body = Some((content_type, body.to_vec()));
-    }
+    request.body = body(call)?;
     Ok(request)
 }
 
-fn answer(reply: Reply, spec: &Spec) -> Response<Body> {
+/// The body and its type.
+fn body(call: &Call<'_>) -> Result<Option<(String, Vec<u8>)>, Problem> {
+    let headers = call.request.headers();
+    let body = call.request.body();
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    // API Gateway reads bodies of text types as UTF-8 and replaces what is none.
+    let declared = text(header::CONTENT_LENGTH).and_then(|length| length.trim().parse::<usize>().ok());
+    if matches!(body, Body::Text(_)) && declared.is_some_and(|length| length != body.len()) {
+        let message = "The body is declared as text and is not UTF-8, so its bytes were altered on their way here.";
+        let next = format!("Send it with the content type {BYTES}, or as UTF-8.");
+        return Err(Problem::new(Kind::MalformedRequest, message, next));
+    }
+    let content_type = text(header::CONTENT_TYPE).unwrap_or(BYTES);
+    Ok((!body.is_empty()).then(|| (content_type.to_owned(), body.to_vec())))
+}
+
+fn answer(reply: Reply, spec: &Spec, ways: &Ways) -> Response<Body> {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = text(status, "");
-    let headers = response.headers_mut();
-    headers.remove(header::CONTENT_TYPE);
-    for name in RETURNED.iter().chain(&spec.api.limited_by).chain(&spec.api.should_retry) {
-        if let Some(value) =
-            reply.headers.get(*name).map(HeaderValue::as_bytes).and_then(|it| HeaderValue::from_bytes(it).ok())
-        {
-            headers.insert(HeaderName::from_static(name), value);
-        }
+    headers::returned(&reply.headers, &spec.api, response.headers_mut());
+    ways.returned(&reply.headers, response.headers_mut());
+    // API Gateway would call it plain text.
+    if !response.headers().contains_key(header::CONTENT_TYPE) && !reply.body.is_empty() {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(BYTES));
     }
-    *response.body_mut() = match String::from_utf8(reply.body) {
-        Ok(text) => Body::Text(text),
-        Err(bytes) => Body::Binary(bytes.into_bytes()),
-    };
+    *response.body_mut() = Body::Binary(reply.body);
     response
+}
+
+/// The provider's answer does not fit into one of Lambda's. The call was made.
+fn too_large(name: &str, request: &Request) -> Problem {
+    let message = format!("{name} answered, and its answer is larger than what can be passed on.");
+    let next = match request.repeat {
+        Repeat::Safe => "Ask for less at a time.",
+        Repeat::Never => "The call was made: read what it did, less at a time.",
+    };
+    Problem::new(Kind::ProviderRejected, message, next)
 }

@@ -1,12 +1,17 @@
 //! The bootstrap of `integrations-api`.
 
+use std::process::ExitCode;
+
 use integrations_api::{Config, IntegrationsApi};
-use platform::{Aws, aws::Patience, config, http, telemetry};
+use platform::{Aws, aws::Patience, bootstrap, config, http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> ExitCode {
     telemetry::init();
-    let config = config::load(Config::read)?;
-    let function = IntegrationsApi::new(&Aws::from_env(Patience::REQUEST)?, &config, providers::REGISTRY);
-    http::run(|request| function.handle(request)).await
+    let function = async {
+        let config = config::load(Config::read)?;
+        let function = IntegrationsApi::new(&Aws::from_env(Patience::REQUEST)?, &config, providers::REGISTRY);
+        http::run(|request| function.handle(request)).await
+    };
+    bootstrap::run(function).await
 }

@@ -10,7 +10,7 @@ use domain::{
     message::{Cause, Schedule, ScheduleMessage, SyncMessage, SyncType, Version},
 };
 use jiff::Timestamp;
-use lambda_runtime::{Error, LambdaEvent};
+use lambda_runtime::LambdaEvent;
 use platform::{
     Aws, AwsError, clock,
     config::Env,
@@ -96,7 +96,7 @@ impl SyncScheduler {
     }
 
     /// Handles a trigger.
-    pub async fn handle(&self, event: LambdaEvent<Trigger>) -> Result<Answer, Error> {
+    pub async fn handle(&self, event: LambdaEvent<Trigger>) -> Result<Answer, AwsError> {
         let (trigger, context) = (event.payload, event.context);
         match trigger {
             Trigger::Batch(batch) => {

@@ -10,7 +10,7 @@ use domain::{
     message::{RefreshMessage, Schedule, Version},
 };
 use jiff::Timestamp;
-use lambda_runtime::{Error, LambdaEvent};
+use lambda_runtime::LambdaEvent;
 use platform::{
     Aws, AwsError,
     access::{Access, AccessConfig},
@@ -107,7 +107,7 @@ impl TokenRefresh {
     }
 
     /// Handles a trigger.
-    pub async fn handle(&self, event: LambdaEvent<Trigger>) -> Result<Answer, Error> {
+    pub async fn handle(&self, event: LambdaEvent<Trigger>) -> Result<Answer, AwsError> {
         let (trigger, context) = (event.payload, event.context);
         match trigger {
             Trigger::Batch(batch) => {

@@ -1,12 +1,17 @@
 //! The bootstrap of `token-refresh`.
 
-use platform::{Aws, aws::Patience, config, telemetry};
+use std::process::ExitCode;
+
+use platform::{Aws, aws::Patience, bootstrap, config, telemetry};
 use token_refresh::{Config, TokenRefresh};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> ExitCode {
     telemetry::init();
-    let config = config::load(Config::read)?;
-    let function = TokenRefresh::new(&Aws::from_env(Patience::QUEUE)?, &config, providers::REGISTRY)?;
-    lambda_runtime::run(lambda_runtime::service_fn(|event| function.handle(event))).await
+    let function = async {
+        let config = config::load(Config::read)?;
+        let function = TokenRefresh::new(&Aws::from_env(Patience::QUEUE)?, &config, providers::REGISTRY)?;
+        bootstrap::serve(|event| function.handle(event)).await
+    };
+    bootstrap::run(function).await
 }

@@ -1,12 +1,17 @@
 //! The bootstrap of `webhook-ingest`.
 
-use platform::{Aws, aws::Patience, config, http, telemetry};
+use std::process::ExitCode;
+
+use platform::{Aws, aws::Patience, bootstrap, config, http, telemetry};
 use webhook_ingest::{Config, Ingest};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> ExitCode {
     telemetry::init();
-    let config = config::load(Config::read)?;
-    let function = Ingest::new(&Aws::from_env(Patience::REQUEST)?, &config, providers::REGISTRY).await;
-    http::run(|request| function.handle(request)).await
+    let function = async {
+        let config = config::load(Config::read)?;
+        let function = Ingest::new(&Aws::from_env(Patience::REQUEST)?, &config, providers::REGISTRY).await;
+        http::run(|request| function.handle(request)).await
+    };
+    bootstrap::run(function).await
 }

@@ -8,7 +8,8 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
-/// A response of API Gateway's own.
+/// A response of API Gateway's own. Only REST APIs let their owner change these:
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-vs-rest.html>, read 2026-11.
 pub(super) fn platform(status: StatusCode, message: &str) -> Response {
     let mut response = Response::new(Body::from(serde_json::json!({ "message": message }).to_string()));
     *response.status_mut() = status;
@@ -40,7 +41,7 @@ fn formed(value: &Value, status: &Value) -> Option<Response> {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     for (name, value) in value["headers"].as_object().into_iter().flatten() {
-        headers.insert(HeaderName::try_from(name).ok()?, HeaderValue::from_str(value.as_str()?).ok()?);
+        headers.insert(HeaderName::try_from(name).ok()?, HeaderValue::from_bytes(value.as_str()?.as_bytes()).ok()?);
     }
     for cookie in value["cookies"].as_array().into_iter().flatten() {
         headers.append(header::SET_COOKIE, HeaderValue::from_str(cookie.as_str()?).ok()?);

@@ -23,7 +23,10 @@ use crate::{
 
 /// API Gateway's limit on an integration: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Lambda's limit on an event, in bytes.
+/// API Gateway's limit on a request's body, in bytes: 10 MB, same page.
+const MAX_BODY: usize = 10 * 1024 * 1024;
+/// Lambda's limit on an event, in bytes: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>, read 2026-11.
+/// A body that is not text counts as Base64.
 const MAX_EVENT: usize = 6 * 1024 * 1024;
 
 /// The routes of the template.
@@ -119,7 +122,7 @@ async fn handle(State(front): State<Arc<Front>>, request: Request<Body>) -> Resp
 impl Front {
     async fn answer(&self, request: Request<Body>) -> Response {
         let (parts, body) = request.into_parts();
-        let Ok(body) = axum::body::to_bytes(body, MAX_EVENT).await else {
+        let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
             return answer::platform(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         };
         let path = event::decode(parts.uri.path());

@@ -3,10 +3,12 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use http::{Method, StatusCode};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     call::{Call, Reply},
@@ -42,6 +44,8 @@ pub(super) struct Effect {
     status: Option<u16>,
     headers: BTreeMap<String, String>,
     body: Option<Value>,
+    /// The body where it is no text.
+    body_base64: Option<String>,
     /// The vendor carries the call out first; only the answer is lost or replaced.
     pub(super) after: bool,
 }
@@ -98,6 +102,10 @@ struct Entry {
     status: Option<u16>,
     token: Option<String>,
     idempotency_key: bool,
+    /// Without the credential and cookies.
+    headers: BTreeMap<String, String>,
+    /// Of the body's bytes. Bodies hold tokens, so they are not listed.
+    body_sha256: String,
 }
 
 /// Everything that is in force, and what was called.
@@ -126,6 +134,8 @@ impl Board {
             status: None,
             token: token.as_deref().map(fingerprint),
             idempotency_key: call.headers.contains_key("idempotency-key"),
+            headers: headers(&call.headers),
+            body_sha256: hex::encode(Sha256::digest(&call.body)),
         });
         self.count
     }
@@ -192,7 +202,9 @@ impl Effect {
         }
         let status = self.status.and_then(|status| StatusCode::from_u16(status).ok());
         let status = status.unwrap_or(if self.html { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR });
+        let bytes = self.body_base64.as_ref().and_then(|text| STANDARD.decode(text).ok());
         let reply = match &self.body {
+            _ if bytes.is_some() => Reply { body: bytes.unwrap_or_default().into(), ..Reply::empty(status) },
             _ if self.html => Reply::html(status, "<!doctype html><title>Sorry</title><h1>Sorry</h1>\n".to_owned()),
             None => Reply::empty(status),
             Some(body) => match body.as_str() {
@@ -202,6 +214,12 @@ impl Effect {
         };
         Some(self.headers.iter().fold(reply, |reply, (name, value)| reply.with(name, value)))
     }
+}
+
+fn headers(all: &HeaderMap) -> BTreeMap<String, String> {
+    let shown = all.iter().filter(|(name, _)| **name != header::AUTHORIZATION && **name != header::COOKIE);
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    shown.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }
 
 const fn one() -> u32 {

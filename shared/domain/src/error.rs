@@ -22,6 +22,8 @@ pub enum Kind {
     InvalidRequest,
     /// The body is not JSON.
     MalformedRequest,
+    /// The body is larger than what is taken.
+    TooLarge,
     /// The provider is not connected.
     NotConnected,
     /// The user must grant access again.
@@ -72,7 +74,7 @@ impl Kind {
         match self {
             Self::Unauthenticated => "unauthenticated",
             Self::NotFound => "not_found",
-            Self::MethodNotAllowed | Self::InvalidRequest | Self::MalformedRequest => "invalid_request",
+            Self::MethodNotAllowed | Self::InvalidRequest | Self::MalformedRequest | Self::TooLarge => "invalid_request",
             Self::NotConnected => "not_connected",
             Self::ReconnectRequired => "reconnect_required",
             Self::Forbidden | Self::ScopeMissing => "scope_missing",
@@ -93,6 +95,7 @@ impl Kind {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::NotConnected | Self::ReconnectRequired | Self::Conflict => 409,
+            Self::TooLarge => 413,
             Self::InvalidRequest | Self::ProviderRejected => 422,
             Self::RateLimited => 429,
             Self::Internal => 500,

@@ -53,6 +53,16 @@ pub fn ascii(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// How many bytes `text` takes inside a text of JSON, as serde_json writes it.
+pub fn escaped_len(text: &str) -> usize {
+    let more = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 1,
+        0x00..0x20 => 5,
+        _ => 0,
+    });
+    text.len() + more.sum::<usize>()
+}
+
 /// Walks through a JSON value and keeps nothing.
 #[derive(Clone, Copy)]
 struct Visit {
@@ -143,6 +153,14 @@ mod tests {
             assert!(check(body.as_bytes()).is_err(), "accepted {body:.20}");
         }
         assert!(matches!(check(b"\"\xff\""), Err(NotJson::NotUtf8(_))));
+    }
+
+    #[test]
+    fn the_length_inside_a_text_is_what_is_written() {
+        let all: String = (0..0x180).filter_map(char::from_u32).collect();
+        for text in ["", "plain", "\"\\\n", "😀\u{feff}", &all] {
+            assert_eq!(escaped_len(text) + 2, serde_json::to_string(text).unwrap().len(), "{text:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod entry;
 mod input;
+mod payload;
 
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ use crate::{
 pub use self::{
     entry::run,
     input::{Input, clipped},
+    payload::{MAX_PAYLOAD, payload_size},
 };
 
 /// API Gateway gives up after 30 seconds.
@@ -227,13 +229,29 @@ impl<'r> Call<'r> {
 
     /// The answer to a problem: a page for a browser, JSON for a program.
     pub fn refuse(&self, problem: &Problem) -> Response<Body> {
-        let status = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        if wants_html(self.request.headers()) {
-            let page = ProblemPage { problem }.render();
-            return html(status, page.unwrap_or_else(|_| problem.message.clone()));
-        }
-        json(status, &ProblemBody { error: Named { problem, request_id: self.request_id } })
+        refusal(problem, wants_html(self.request.headers()), self.request_id)
     }
+}
+
+/// The answer to a problem in the contract's form. `Retry-After` says the same as `retry_at`, for clients that wait by it.
+fn refusal(problem: &Problem, page: bool, request_id: &str) -> Response<Body> {
+    let status = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = if page {
+        let page = ProblemPage { problem }.render();
+        html(status, page.unwrap_or_else(|_| problem.message.clone()))
+    } else {
+        json(status, &ProblemBody { error: Named { problem, request_id } })
+    };
+    if let Some(seconds) = problem.retry_at.map(|at| seconds_until(at, clock::now())) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// Whole seconds, rounded up: RFC 9110 §10.2.3 knows no fractions, and less would be too early.
+fn seconds_until(time: Timestamp, now: Timestamp) -> u64 {
+    let left = Duration::try_from(time.duration_since(now)).unwrap_or_default();
+    left.as_secs() + u64::from(left.subsec_nanos() > 0)
 }
 
 /// AWS failed: the log tells how, the caller only that.
@@ -322,4 +340,24 @@ fn answer(status: StatusCode, content_type: &'static str, body: String) -> Respo
     ];
     response.headers_mut().extend(fixed.map(|(name, value)| (name, HeaderValue::from_static(value))));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_in_the_body_is_in_retry_after_too_in_whole_seconds_rounded_up() {
+        let now = Timestamp::UNIX_EPOCH;
+        let seconds = |milliseconds| seconds_until(now + SignedDuration::from_millis(milliseconds), now);
+        assert_eq!([-5, 0, 1, 999, 1000, 1001, 60_000].map(seconds), [0, 0, 1, 1, 1, 2, 60]);
+        let retry_at = Some(clock::now() + SignedDuration::from_mins(1));
+        let problem = Problem { retry_at, ..Problem::internal() };
+        for page in [true, false] {
+            let response = refusal(&problem, page, "r-1");
+            let wait: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+            assert!((58..=60).contains(&wait), "{wait}");
+        }
+        assert!(!refusal(&Problem::internal(), false, "r-1").headers().contains_key("retry-after"));
+    }
 }

@@ -10,6 +10,7 @@ compile_error!(
 
 pub mod access;
 pub mod aws;
+pub mod bootstrap;
 pub mod bus;
 pub mod calls;
 pub mod claims;

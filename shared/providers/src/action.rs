@@ -1,9 +1,13 @@
 //! The input of typed actions, read field by field, and how an action goes on.
 
-use domain::{Problem, Request, call::Unreadable, error::Field};
+use domain::{Problem, Request, call::Unreadable, error::Field, json::escaped_len};
 use serde_json::{Value, json};
 
 use crate::stream::following;
+
+/// How large a list's result may be, in bytes as they stand in the answer: a Lambda may answer 6 MiB in all, and the result is a
+/// text of JSON inside JSON there.
+const MAX_RESULT: u64 = 6 * 1024 * 1024 - 64 * 1024;
 
 /// How an action goes on.
 #[derive(Debug)]
@@ -152,7 +156,8 @@ impl<'a> Fields<'a> {
 }
 
 /// Goes on with an action that lists pages: keeps the `items` of this one and calls for the page marked `next`, or is done
-/// with all of them under `name`. `complete` in the result tells whether there were more than `most` pages.
+/// with all of them under `name`. `complete` in the result tells whether they are all: not if there are more than `most` pages
+/// or more than fits into an answer.
 pub(crate) fn gather(
     gathered: &mut Value,
     (name, items): (&str, Vec<Value>),
@@ -161,22 +166,38 @@ pub(crate) fn gather(
     call: impl FnOnce(&str) -> Result<Request, Unreadable>,
 ) -> Result<Step, Unreadable> {
     if !gathered.is_object() {
-        *gathered = json!({ "items": [], "mark": null, "pages": 0 });
+        *gathered = json!({ "name": name, "items": [], "mark": null, "pages": 0, "bytes": 0 });
     }
     let next = following(next, gathered["mark"].as_str())?;
     let pages = gathered["pages"].as_u64().unwrap_or_default() + 1;
+    let (mut bytes, mut fits) = (gathered["bytes"].as_u64().unwrap_or_default(), true);
     if let Some(all) = gathered["items"].as_array_mut() {
-        all.extend(items);
+        for item in items {
+            bytes += escaped_len(&item.to_string()) as u64 + 1;
+            fits = bytes <= MAX_RESULT;
+            if !fits {
+                break;
+            }
+            all.push(item);
+        }
     }
     match next {
-        Some(mark) if pages < most => {
+        Some(mark) if fits && pages < most => {
             let request = call(&mark)?;
             gathered["mark"] = mark.into();
             gathered["pages"] = pages.into();
+            gathered["bytes"] = bytes.into();
             Ok(Step::Call(Box::new(request)))
         }
-        next => Ok(Step::Done(json!({ name: gathered["items"].take(), "complete": next.is_none() }))),
+        next => Ok(Step::Done(json!({ name: gathered["items"].take(), "complete": fits && next.is_none() }))),
     }
+}
+
+/// The result of an action that lists pages and can't go on, such as for want of time: what it has, not `complete`. None if it
+/// has no page yet, or lists none.
+pub fn so_far(gathered: &mut Value) -> Option<Value> {
+    let name = gathered.get("name")?.as_str()?.to_owned();
+    (gathered["pages"].as_u64()? > 0).then(|| json!({ name: gathered["items"].take(), "complete": false }))
 }
 
 #[cfg(test)]
@@ -221,5 +242,28 @@ mod tests {
         assert_eq!(result, json!({"all": [1, 2, 3], "complete": false}));
         let done = gather(&mut Value::Null, ("all", vec![]), None, 3, |_| Err(Unreadable("never called")));
         assert!(matches!(done, Ok(Step::Done(result)) if result == json!({"all": [], "complete": true})));
+    }
+
+    #[test]
+    fn a_list_ends_where_an_answer_does_and_says_that_it_is_not_complete() {
+        // A mebibyte of quotes is two in the page's JSON, and four in the answer.
+        let quotes = |count: usize| vec![Value::from("\"".repeat(1024 * 512)); count];
+        let step = |gathered: &mut Value, count, next: Option<&str>| {
+            let call = |_: &str| Ok(Request::get("/x", "https://x"));
+            gather(gathered, ("all", quotes(count)), next.map(str::to_owned), 9, call).unwrap()
+        };
+        let ended = |step| {
+            let Step::Done(result) = step else { panic!("it goes on") };
+            (result["all"].as_array().unwrap().len(), result["complete"] == true, result.to_string())
+        };
+        let mut gathered = Value::Null;
+        assert!(matches!(step(&mut gathered, 1, Some("a")), Step::Call(_)));
+        assert_eq!(so_far(&mut gathered.clone()).unwrap()["complete"], false);
+        let (count, complete, result) = ended(step(&mut gathered, 3, Some("b")));
+        assert_eq!((count, complete), (2, false));
+        assert!(escaped_len(&result) < 6 * 1024 * 1024);
+        assert_eq!(ended(step(&mut Value::Null, 2, None)).1, true, "what fits is complete");
+        assert_eq!(ended(step(&mut Value::Null, 4, None)).1, false, "the last page too is cut");
+        assert_eq!(so_far(&mut Value::Null), None);
     }
 }

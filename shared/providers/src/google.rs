@@ -52,6 +52,8 @@ pub(crate) const fn api(base: &'static str, limits: &'static [Limit]) -> Api {
         forbidden: NOT_HERE,
         // Gmail sends no header for it.
         wait_in_text: Some(("/error/message", "Retry after ")),
+        // https://docs.cloud.google.com/apis/docs/system-parameters, read 2026-11; neither keys nor another user.
+        request_headers: &["x-goog-fieldmask", "x-goog-request-reason", "x-goog-user-project"],
         limits,
         ..Api::new(base)
     }

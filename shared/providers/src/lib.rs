@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
 pub use self::{
-    action::{Fields, Step},
+    action::{Fields, Step, so_far},
     spec::{ApiKey, Auth, Identity, Place, Spec, Stream, Watching},
     stream::{Lost, Next, Page},
     watch::{Watch, WatchPlan},

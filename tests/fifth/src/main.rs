@@ -4,8 +4,14 @@
 
 mod notebook;
 
-use lambda_runtime::{Error, run, service_fn};
-use platform::{Aws, aws::Patience, config, http, telemetry};
+use std::process::ExitCode;
+
+use platform::{
+    Aws,
+    aws::Patience,
+    bootstrap::{self, StartError, serve},
+    config, http, telemetry,
+};
 use providers::{REGISTRY, Registry};
 
 use self::notebook::Notebook;
@@ -15,8 +21,12 @@ fn registry() -> Registry {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
     telemetry::init();
+    bootstrap::run(function()).await
+}
+
+async fn function() -> Result<(), StartError> {
     let name = config::load(|env| env.text("AWS_LAMBDA_FUNCTION_NAME"))?;
     let (request, queue) = (|| Aws::from_env(Patience::REQUEST), || Aws::from_env(Patience::QUEUE));
     match name {
@@ -38,13 +48,13 @@ async fn main() -> Result<(), Error> {
         name if name.ends_with("-sync-worker") => {
             let config = config::load(sync_worker::Config::read)?;
             let function = sync_worker::SyncWorker::new(&queue()?, &config, registry())?;
-            run(service_fn(|event| function.handle(event))).await
+            serve(|event| function.handle(event)).await
         }
         name if name.ends_with("-token-refresh") => {
             let config = config::load(token_refresh::Config::read)?;
             let function = token_refresh::TokenRefresh::new(&queue()?, &config, registry())?;
-            run(service_fn(|event| function.handle(event))).await
+            serve(|event| function.handle(event)).await
         }
-        name => Err(format!("{name} calls no provider").into()),
+        name => Err(StartError::new("UnknownFunction", format!("{name} calls no provider"))),
     }
 }

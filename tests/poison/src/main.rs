@@ -1,19 +1,24 @@
 //! `webhook-process` with one handler more, which panics: proves on a bootstrap as deployed that a panic stays with its own
 //! message.
 
-use platform::{Aws, aws::Patience, config, telemetry};
+use std::process::ExitCode;
+
+use platform::{Aws, aws::Patience, bootstrap, config, telemetry};
 use webhook_process::{Config, EventHandler, HandlerError, HandlerInput, Process};
 
 /// The event whose handler panics.
 const POISON: &str = "evt_poison";
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> ExitCode {
     telemetry::init();
-    let config = config::load(Config::read)?;
-    let table = [EventHandler::new("stripe", "customer.updated", |input| Box::pin(panics_on_poison(input)))];
-    let function = Process::new(&Aws::from_env(Patience::QUEUE)?, &config, providers::REGISTRY, table)?;
-    lambda_runtime::run(lambda_runtime::service_fn(|event| function.handle(event))).await
+    let function = async {
+        let config = config::load(Config::read)?;
+        let table = [EventHandler::new("stripe", "customer.updated", |input| Box::pin(panics_on_poison(input)))];
+        let function = Process::new(&Aws::from_env(Patience::QUEUE)?, &config, providers::REGISTRY, table)?;
+        bootstrap::serve(|event| function.handle(event)).await
+    };
+    bootstrap::run(function).await
 }
 
 #[expect(clippy::unused_async, reason = "a handler is async; this one waits for nothing")]

@@ -2,8 +2,14 @@
 
 mod vendor;
 
-use lambda_runtime::{Error, run, service_fn};
-use platform::{Aws, aws::Patience, config, http, telemetry};
+use std::process::ExitCode;
+
+use platform::{
+    Aws,
+    aws::Patience,
+    bootstrap::{self, StartError, serve},
+    config, http, telemetry,
+};
 use providers::{REGISTRY, Registry};
 
 use self::vendor::VENDORS;
@@ -13,8 +19,12 @@ fn registry() -> Registry {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
     telemetry::init();
+    bootstrap::run(function()).await
+}
+
+async fn function() -> Result<(), StartError> {
     let name = config::load(|env| env.text("AWS_LAMBDA_FUNCTION_NAME"))?;
     match name {
         name if name.ends_with("-webhook-ingest") => {
@@ -25,8 +35,8 @@ async fn main() -> Result<(), Error> {
         name if name.ends_with("-webhook-process") => {
             let config = config::load(webhook_process::Config::read)?;
             let function = webhook_process::Process::new(&Aws::from_env(Patience::QUEUE)?, &config, registry(), [])?;
-            run(service_fn(|event| function.handle(event))).await
+            serve(|event| function.handle(event)).await
         }
-        name => Err(format!("{name} takes no webhooks").into()),
+        name => Err(StartError::new("UnknownFunction", format!("{name} takes no webhooks"))),
     }
 }

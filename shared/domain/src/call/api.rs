@@ -43,6 +43,10 @@ pub struct Api {
     pub limits: &'static [Limit],
     /// What credentials for testing begin with.
     pub test_credentials: &'static [&'static str],
+    /// Headers of its own that change what a call means, in lower case: the proxy passes them on.
+    pub request_headers: &'static [&'static str],
+    /// Headers of its own in answers, in lower case: the proxy returns them.
+    pub response_headers: &'static [&'static str],
 }
 
 /// A flag in a body that says whether the call worked.
@@ -109,6 +113,8 @@ impl Api {
             left: None,
             limits: &[],
             test_credentials: &[],
+            request_headers: &[],
+            response_headers: &[],
         }
     }
 

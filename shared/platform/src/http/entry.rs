@@ -1,46 +1,160 @@
 //! The way from an event of the HTTP API to a function and back.
 //!
-//! *Invariant:* nothing a caller sends makes the conversion panic. The crate behind it unwraps what a gateway other than ours, or a
-//! caller who invokes the function directly, can make fail.
+//! *Invariant:* nothing a caller sends makes the conversion panic, and every answer is one that Lambda passes on: a panic, an
+//! answer beyond Lambda's limit and a deadline about to pass are the contract's error. The crate behind the conversion unwraps
+//! what a gateway other than ours, or a caller who invokes the function directly, can make fail.
 
-use std::{convert::Infallible, future::Future};
+use std::{convert::Infallible, future::Future, panic::AssertUnwindSafe, time::Duration};
 
-use ::http::{Method, StatusCode, header};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use domain::{Problem, error::Kind};
+use futures_util::FutureExt as _;
+use jiff::{SignedDuration, Timestamp};
 use lambda_http::{
-    Adapter, Body, Request, Response, Service as _, aws_lambda_events::apigw::ApiGatewayV2httpRequest,
-    request::LambdaRequest, service_fn,
+    Body, Request, RequestExt as _, Response, aws_lambda_events::apigw::ApiGatewayV2httpRequest, request::LambdaRequest,
 };
-use lambda_runtime::{Error, LambdaEvent};
+use lambda_runtime::{Context, LambdaEvent};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, value::RawValue};
+
+use super::{
+    payload::{MAX_PAYLOAD, payload},
+    refusal, text, wants_html,
+};
+use crate::{
+    bootstrap::{StartError, serve},
+    clock, queue,
+};
+
+/// API Gateway waits 30 seconds: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>, read
+/// 2026-11. Time is left for the way back.
+const GATEWAY: SignedDuration = SignedDuration::from_millis(29_500);
+/// Time reserved before the function's deadline for an answer that says that it passed.
+const RESERVE: SignedDuration = SignedDuration::from_millis(300);
 
 /// Answers HTTP requests with `handle` until the environment ends.
-pub async fn run<F>(handle: impl Fn(Request) -> F) -> Result<(), Error>
+pub async fn run<F>(handle: impl Fn(Request) -> F) -> Result<(), StartError>
 where
     F: Future<Output = Result<Response<Body>, Infallible>> + Send,
 {
-    let handle = |request: Request| {
-        // A preflight asks for what API Gateway adds to every answer; it needs none of a function, and carries no session.
-        let answer = (request.method() != Method::OPTIONS).then(|| handle(request));
-        async move {
-            match answer {
-                Some(answer) => answer.await,
-                None => Ok(no_content()),
-            }
+    let handle = &handle;
+    serve(|event: LambdaEvent<Event>| async move {
+        let (Event(event), context) = event.into_parts();
+        Ok::<_, Infallible>(answer(handle, event, context).await)
+    })
+    .await
+}
+
+/// Answers one request, in time and within Lambda's limit.
+async fn answer<F>(
+    handle: impl Fn(Request) -> F,
+    event: Option<ApiGatewayV2httpRequest>,
+    context: Context,
+) -> Option<Box<RawValue>>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    let (request_id, now) = (context.request_id.clone(), clock::now());
+    let Some(event) = event else {
+        let problem = Problem::new(Kind::MalformedRequest, "The request can't be read.", "Send an HTTP request.");
+        return payload(refusal(&problem, false, &request_id));
+    };
+    let request_id = event.request_context.request_id.clone().unwrap_or(request_id);
+    let left = left(&context, now);
+    let request = Request::from(LambdaRequest::ApiGatewayV2(harmless(event))).with_lambda_context(context);
+    // A preflight asks for what API Gateway adds to every answer; it needs none of a function, and carries no session.
+    if request.method() == Method::OPTIONS {
+        return payload(no_content());
+    }
+    let caller = Caller {
+        webhook: request.raw_http_path().starts_with("/webhooks/"),
+        html: wants_html(request.headers()),
+        request_id,
+    };
+    let handled = AssertUnwindSafe(async { handle(request).await }).catch_unwind();
+    let encoded = match tokio::time::timeout(left, handled).await {
+        Ok(Ok(Ok(response))) => payload(response),
+        Ok(Err(_)) => {
+            // The hook has written the panic's words and place.
+            tracing::error!(request.id = caller.request_id, "the handler panicked");
+            return payload(caller.refuse(&Problem::internal()));
+        }
+        Err(_) => {
+            tracing::error!(request.id = caller.request_id, "no answer before the deadline");
+            return payload(caller.refuse(&late()));
         }
     };
-    let handle = &handle;
-    lambda_runtime::run(service_fn(|event: LambdaEvent<ApiGatewayV2httpRequest>| {
-        let (payload, context) = event.into_parts();
-        let request = LambdaRequest::ApiGatewayV2(harmless(payload));
-        Adapter::from(service_fn(handle)).call(LambdaEvent::new(request, context))
-    }))
-    .await
+    match encoded {
+        Some(encoded) if encoded.get().len() > MAX_PAYLOAD => {
+            tracing::error!(request.id = caller.request_id, bytes = encoded.get().len(), "the answer is too large");
+            payload(caller.refuse(&too_large()))
+        }
+        encoded => encoded,
+    }
+}
+
+/// How a request is answered that its handler did not answer.
+struct Caller {
+    /// Providers are answered in plain text.
+    webhook: bool,
+    html: bool,
+    request_id: String,
+}
+
+impl Caller {
+    fn refuse(&self, problem: &Problem) -> Response<Body> {
+        if self.webhook {
+            return text(StatusCode::INTERNAL_SERVER_ERROR, "Please send this again later");
+        }
+        refusal(problem, self.html, &self.request_id)
+    }
+}
+
+const LATE: &str = "This took longer than an answer may take.";
+
+fn late() -> Problem {
+    Problem::new(Kind::Internal, LATE, "Look whether it was carried out before you try again.")
+}
+
+/// The answer of a handler that did not keep to the limit by itself.
+fn too_large() -> Problem {
+    let message = "The answer is larger than what can be sent.";
+    Problem::new(Kind::Internal, message, "Ask for less at a time.")
+}
+
+/// The time for the handler.
+fn left(context: &Context, now: Timestamp) -> Duration {
+    let end = (queue::deadline(context, now) - RESERVE).min(now + GATEWAY);
+    Duration::try_from(end.duration_since(now)).unwrap_or_default()
 }
 
 fn no_content() -> Response<Body> {
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
+}
+
+/// An event of the HTTP API; none if it can't be read as one.
+struct Event(Option<ApiGatewayV2httpRequest>);
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(Self(serde_json::from_str(text).ok().or_else(|| with_any_headers(text))))
+    }
+}
+
+/// Reads an event whose headers the crate's own reader refuses: those outside ASCII, which RFC 9110 §5.5 allows.
+fn with_any_headers(text: &str) -> Option<ApiGatewayV2httpRequest> {
+    let mut event: Value = serde_json::from_str(text).ok()?;
+    let headers = event.as_object_mut()?.remove("headers");
+    let mut event: ApiGatewayV2httpRequest = serde_json::from_value(event).ok()?;
+    let pair = |(name, value): (&String, &Value)| {
+        Some((HeaderName::try_from(name).ok()?, HeaderValue::from_bytes(value.as_str()?.as_bytes()).ok()?))
+    };
+    event.headers = headers?.as_object()?.iter().map(pair).collect::<Option<HeaderMap>>()?;
+    Some(event)
 }
 
 /// Takes out what the conversion would trip over.
@@ -74,50 +188,4 @@ fn encoded(query: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use lambda_http::RequestExt as _;
-
-    use super::*;
-
-    fn convert(event: &str) -> Request {
-        let event: ApiGatewayV2httpRequest = serde_json::from_str(event).unwrap();
-        LambdaRequest::ApiGatewayV2(harmless(event)).into()
-    }
-
-    fn event(query: &str, headers: &str, body: &str) -> String {
-        format!(
-            r#"{{"version":"2.0","routeKey":"$default","rawPath":"/a b","rawQueryString":{query},"headers":{headers},
-            "requestContext":{{"http":{{"method":"POST","path":"/"}},"domainName":"api.example.com","timeEpoch":1}},
-            "body":{body},"isBase64Encoded":true}}"#
-        )
-    }
-
-    #[test]
-    fn hostile_events_are_converted_and_not_tripped_over() {
-        for (query, headers, body) in [
-            (r#""a=\"<é>#""#, "{}", r#""e30=""#),
-            (r#""%""#, r#"{"x-forwarded-proto":","}"#, r#""e30=""#),
-            (r#""""#, r#"{"host":"evil example:99999"}"#, r#""e30=""#),
-            (r#""""#, "{}", r#""not Base64""#),
-            (r#""""#, "{}", "null"),
-        ] {
-            let request = convert(&event(query, headers, body));
-            assert_eq!(request.raw_http_path(), "/a b", "{query} {headers} {body}");
-            assert_eq!(request.uri().host(), Some("api.example.com"));
-        }
-    }
-
-    #[test]
-    fn a_name_with_a_hash_or_a_question_mark_in_it_takes_no_query_away() {
-        let event = event(r#""limit=1""#, "{}", "null").replace("/a b", "/calendars/en.usa#holiday?/events");
-        let request = convert(&event);
-        assert_eq!(request.uri().query(), Some("limit=1"));
-        assert_eq!(request.uri().path(), "/calendars/en.usa%23holiday%3F/events");
-    }
-
-    #[test]
-    fn a_base64_body_arrives_as_its_bytes() {
-        let request = convert(&event(r#""""#, "{}", r#""e30=""#));
-        assert_eq!(request.body().as_ref(), b"{}");
-    }
-}
+mod tests;

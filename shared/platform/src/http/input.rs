@@ -18,6 +18,9 @@ use serde_json::{Map, Value};
 
 use super::Call;
 
+/// The largest body of JSON or form that is taken, in bytes. Only actions carry more, such as attachments: they may be as large as
+/// an event.
+const MAX_BODY: usize = 256 * 1024;
 /// The most characters of an unknown name that the answer repeats.
 const MAX_ECHO: usize = 64;
 
@@ -41,6 +44,10 @@ impl Input {
     /// Reads the body. None at all is an empty object.
     pub fn of(call: &Call<'_>) -> Result<Self, Problem> {
         let body: &[u8] = call.request.body().as_ref();
+        if body.len() > MAX_BODY && !call.path().starts_with("/actions/") {
+            let message = "The body is larger than anything that is taken here.";
+            return Err(Problem::new(Kind::TooLarge, message, format!("Send at most {} KB.", MAX_BODY / 1024)));
+        }
         let content_type = call.request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let form = content_type.is_some_and(|it| it.starts_with("application/x-www-form-urlencoded"));
         let pairs = if form {

@@ -72,6 +72,8 @@ const SPEC: Spec = Spec {
         codes: &["/error"],
         classes: errors::CLASSES,
         limits: limits::LIMITS,
+        // https://docs.slack.dev/authentication/installing-with-oauth#scopes, read 2026-11.
+        response_headers: &["x-accepted-oauth-scopes", "x-oauth-scopes", "x-slack-req-id"],
         ..Api::new("https://slack.com/api")
     },
     // https://docs.slack.dev/authentication/verifying-requests-from-slack, read 2026-11.
