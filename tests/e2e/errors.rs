@@ -25,7 +25,7 @@ async fn what_a_function_does_not_handle_has_a_name() {
 
     let refused = Fault {
         function: Some("sync-scheduler".into()),
-        service: Some(Service::DynamoDb),
+        service: Some(Service::Dynamodb),
         times: 100,
         ..Fault::new(Effect::Refuse)
     };
