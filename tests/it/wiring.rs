@@ -219,3 +219,16 @@ fn cargo_lambda_watch_serves_the_same_paths() {
     let coded: BTreeSet<_> = ROUTES.iter().map(|route| (path(route.path), route.function)).collect();
     assert_eq!(watched, coded);
 }
+
+#[test]
+fn pages_of_allowed_origins_may_send_every_header_that_a_provider_passes() {
+    let allowed = deployed().cors;
+    // Without an origin there is no CORS.
+    assert!(allowed.is_none());
+    let allowed = template("http://localhost", &[("AllowedOrigins", "https://app.example.com")]).cors.unwrap();
+    for provider in providers::REGISTRY.iter() {
+        for name in provider.spec().api.request_headers {
+            assert!(allowed.allow_headers.iter().any(|allowed| allowed == name), "{name}");
+        }
+    }
+}

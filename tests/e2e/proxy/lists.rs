@@ -88,8 +88,8 @@ async fn a_wait_is_told_in_the_header_as_in_the_body() {
     ada.connect_and_sync("slack").await;
     let input = json!({ "channel": "C0GENERAL01", "text": "Hello" }).to_string();
     for (effect, status, seconds) in [
-        (json!({ "status": 429, "headers": { "retry-after": "90" } }), 429, 80..=90),
         (json!({ "status": 503 }), 502, 50..=60),
+        (json!({ "status": 429, "headers": { "retry-after": "90" } }), 429, 80..=90),
     ] {
         ada.fault("slack", "POST /api/chat.postMessage", 4, effect).await;
         let headers = [("content-type", "application/json")];
