@@ -159,7 +159,7 @@ fn for_want_of_time(error: &CallError, deadline: Timestamp) -> bool {
     match error {
         CallError::Failed(Failure::RateLimited(_) | Failure::Paced(_), _) => true,
         CallError::Failed(failure, _) => failure.is_transient() && clock::now() + PAGE >= deadline,
-        CallError::NotConnected | CallError::Aws(_) => false,
+        CallError::NotConnected | CallError::Corrupt(_) | CallError::Aws(_) => false,
     }
 }
 
