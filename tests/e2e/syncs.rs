@@ -1,6 +1,7 @@
 //! Syncs: what changes while one runs is not missed, one at a time runs, and what ends the integration ends them.
 
 mod crashes;
+mod outcomes;
 
 use std::collections::BTreeSet;
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 use domain::{
     message::SyncType,
     stream::{Run, StreamState},
+    sync::LogEntry,
 };
 use jiff::Timestamp;
-use platform::syncs::{Lease, LeaseError, Leasing, LogEntry, Syncs};
+use platform::syncs::{Lease, LeaseError, Leasing, Syncs};
 use serde_json::{Value, json};
 use tests::Ground;
 
@@ -108,14 +109,7 @@ async fn what_is_erased_leaves_the_fence_that_keeps_a_late_writer_out() {
     let lease = won(&syncs, "one", later(0)).await;
     syncs.save(&lease, "events", &state(json!(1)), later(1)).await.unwrap();
     syncs.save_watch(&lease, "primary", "{}", later(1)).await.unwrap();
-    let entry = LogEntry {
-        r#type: SyncType::Full,
-        started_at: later(0),
-        finished_at: later(2),
-        changes: 1,
-        swept: 0,
-        problem: None,
-    };
+    let entry = LogEntry { finished_at: later(2), changes: 1, ..LogEntry::begin(SyncType::Full, later(0), None) };
     syncs.log(ID, &entry).await.unwrap();
     let overview = syncs.overview(ID, later(2)).await.unwrap();
     assert_eq!((overview.streams.len(), overview.watches.len(), overview.last.map(|it| it.changes)), (1, 1, Some(1)));

@@ -4,7 +4,7 @@ use askama::Template;
 use domain::{
     Problem, Proof,
     error::Kind,
-    status::{Connection, Status},
+    status::{Connection, Status, Stream},
 };
 use jiff::Timestamp;
 use lambda_http::{
@@ -39,8 +39,19 @@ struct Card<'a> {
     hint: &'static str,
     /// What was not allowed, in words.
     missing: Vec<&'a str>,
+    /// What is wrong with the integration, unless a stream tells it.
+    error: Option<&'a str>,
+    /// What is wrong with single streams.
+    failing: Vec<Failing<'a>>,
     /// Where webhooks of this integration alone go, if it can have a secret of its own.
     endpoint: Option<String>,
+}
+
+/// A stream that was not read to its end.
+struct Failing<'a> {
+    stream: String,
+    error: &'a str,
+    next_try: Option<String>,
 }
 
 /// What just happened, after a redirect.
@@ -67,9 +78,10 @@ impl IntegrationsApi {
         let caller = self.front.caller(call).await?;
         let providers: Vec<_> = self.registry.iter().collect();
         let statuses = self.of_caller(&caller, &providers).await?;
-        let cards = statuses.iter().map(|status| self.card(call, status)).collect();
+        let now = clock::now();
+        let cards = statuses.iter().map(|status| self.card(call, status, now)).collect();
         let csrf = caller.csrf.as_ref().map_or("", |csrf| csrf.expose_secret());
-        let page = StatusPage { cards, notice: self.notice(call), csrf, now: clock::now() };
+        let page = StatusPage { cards, notice: self.notice(call), csrf, now };
         let page = page.render().map_err(|error| {
             tracing::error!(%error, "status page");
             Problem::internal()
@@ -77,7 +89,7 @@ impl IntegrationsApi {
         Ok(html_with_forms(page))
     }
 
-    fn card<'a>(&self, call: &Call<'_>, status: &'a Status) -> Card<'a> {
+    fn card<'a>(&self, call: &Call<'_>, status: &'a Status, now: Timestamp) -> Card<'a> {
         let spec = self.registry.find(status.provider).map(Provider::spec);
         let (by_key, hint) = match spec.map(|spec| &spec.auth) {
             Some(Auth::ApiKey(key)) => (true, key.hint),
@@ -90,7 +102,10 @@ impl IntegrationsApi {
         let signs = spec.is_some_and(|spec| matches!(spec.webhook, Some(Proof::Signature(_))));
         let id = status.integration_id.as_ref().filter(|_| by_key && signs && status.connected);
         let endpoint = id.map(|id| format!("{}/webhooks/{}/{id}", self.front.own_origin(call), status.provider));
-        Card { status, by_key, hint, missing: status.scopes.missing.iter().map(words).collect(), endpoint }
+        let failing: Vec<_> = status.streams.iter().filter_map(|stream| failing(stream, now)).collect();
+        let error = status.error.as_deref().filter(|error| failing.iter().all(|it| it.error != *error));
+        let missing = status.scopes.missing.iter().map(words).collect();
+        Card { status, by_key, hint, missing, error, failing, endpoint }
     }
 
     /// Only our own words: the address is anybody's.
@@ -126,6 +141,23 @@ pub(crate) fn asset(file: &str) -> Answer {
     Ok(response)
 }
 
+fn failing(stream: &Stream, now: Timestamp) -> Option<Failing<'_>> {
+    let name = stream.name.replace('_', " ");
+    let error = stream.error.as_deref()?;
+    Some(Failing { stream: name, error, next_try: stream.next_try.map(|at| soon(at, now)) })
+}
+
+/// When something is tried again, in the words of people: times of the clock are of nobody's time zone.
+fn soon(at: Timestamp, now: Timestamp) -> String {
+    match at.duration_since(now).as_mins() {
+        ..1 => "in a moment".to_owned(),
+        1 => "in 1 minute".to_owned(),
+        minutes @ 2..60 => format!("in {minutes} minutes"),
+        60..120 => "in 1 hour".to_owned(),
+        minutes => format!("in {} hours", minutes / 60),
+    }
+}
+
 /// The colour of the badge.
 fn tone(state: Connection) -> &'static str {
     match state {
@@ -158,6 +190,11 @@ mod tests {
         assert_eq!(
             [told(-5), told(59), told(60), told(3599), told(7200), told(86_400)],
             ["just now", "just now", "1 minute ago", "59 minutes ago", "2 hours ago", "1 day ago"]
+        );
+        let told = |seconds: i64| soon(Timestamp::from_second(1_000_000 + seconds).unwrap(), now);
+        assert_eq!(
+            [told(-90), told(59), told(60), told(780), told(3600), told(7200)],
+            ["in a moment", "in a moment", "in 1 minute", "in 13 minutes", "in 1 hour", "in 2 hours"]
         );
     }
 }

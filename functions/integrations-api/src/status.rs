@@ -77,22 +77,26 @@ impl IntegrationsApi {
         let id = integration.key.id();
         let overview = self.syncs.overview(&id, clock::now()).await?;
         status.sync_in_progress = overview.in_progress;
-        status.last_sync =
-            overview.last.as_ref().filter(|entry| entry.problem.is_none()).map(|entry| entry.finished_at);
+        status.last_sync = overview.last.as_ref().and_then(|entry| entry.last_sync);
+        // What failed under an earlier grant says nothing of this one.
+        let entry = overview.last.filter(|entry| entry.finished_at >= integration.connected_at);
         if status.error.is_none() {
-            status.error = overview.last.and_then(|entry| entry.problem);
+            let failure = entry.as_ref().and_then(|entry| entry.outcome.as_ref().err());
+            status.error = failure.map(|failure| failure.message.clone());
         }
         for stream in spec.streams {
             let state = overview.streams.get(stream.name);
+            let failure = entry.as_ref().and_then(|entry| entry.streams.get(stream.name));
             status.streams.push(Stream {
                 name: stream.name,
                 records: self.records.count(&id, stream.name).await?,
                 last_full_sync: state.and_then(|state| state.last_full_sync),
                 last_incremental_sync: state.and_then(|state| state.last_incremental_sync),
+                error: failure.map(|failure| failure.message.clone()),
+                // Nothing is tried without a grant.
+                next_try: failure.and_then(|failure| failure.next_try).filter(|_| status.connected),
             });
         }
-        let synced = status.streams.iter().flat_map(|it| [it.last_full_sync, it.last_incremental_sync]).flatten().max();
-        status.last_sync = status.last_sync.max(synced);
         Ok(status)
     }
 }

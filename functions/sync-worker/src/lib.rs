@@ -3,6 +3,7 @@
 //! *Invariant:* every page is written before its position, and the position only under the lease, so a crash repeats one page
 //! at most and nothing of an integration that was disconnected comes back.
 
+mod outcome;
 mod run;
 mod watches;
 
@@ -18,6 +19,7 @@ use domain::{
     error::Kind,
     integration::State,
     message::{Cause, SyncMessage, SyncType},
+    sync::LogEntry,
 };
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::LambdaEvent;
@@ -31,7 +33,7 @@ use platform::{
     queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue},
     records::{Records, UpsertError},
     sync_queue::SyncQueue,
-    syncs::{Lease, LeaseError, Leasing, LogEntry, Syncs},
+    syncs::{Lease, LeaseError, Leasing, Overview, Syncs},
 };
 use providers::{Provider, Registry};
 
@@ -148,6 +150,8 @@ struct Work<'a> {
     asked_at: Timestamp,
     /// Whether this attempt wrote a page.
     progress: AtomicBool,
+    /// When the schedule syncs the integration next, whatever becomes of this attempt.
+    due_at: Timestamp,
 }
 
 impl Work<'_> {
@@ -229,6 +233,7 @@ impl SyncWorker {
             attempt,
             asked_at: message.asked_at,
             progress: AtomicBool::new(false),
+            due_at: clock::now() + INTERVAL,
         };
         self.work(&work, message.r#type, attempt).await
     }
@@ -264,7 +269,7 @@ impl SyncWorker {
 
     async fn work(&self, work: &Work<'_>, mut kind: SyncType, attempt: &Attempt) -> Result<Disposition, AwsError> {
         // From now on the schedule finds it when it is due again, whatever becomes of this attempt.
-        if kind != SyncType::Watches && !self.access.integrations.sync_due(work.key, clock::now() + INTERVAL).await? {
+        if kind != SyncType::Watches && !self.access.integrations.sync_due(work.key, work.due_at).await? {
             self.syncs.abandon(&work.lease).await?;
             return Ok(Disposition::Done);
         }
@@ -288,21 +293,19 @@ impl SyncWorker {
     async fn round(&self, work: &Work<'_>, kind: SyncType) -> Result<(), Stop> {
         let started_at = clock::now();
         let overview = self.syncs.overview(&work.id, started_at).await?;
-        self.watch(work, &overview).await?;
         if kind == SyncType::Watches {
-            return Ok(());
+            return self.watch(work, &overview).await;
         }
-        let mut entry =
-            LogEntry { r#type: kind, started_at, finished_at: started_at, changes: 0, swept: 0, problem: None };
-        let mut streams = overview.streams;
-        let outcome = self.streams(work, kind, &mut streams, &mut entry).await;
+        let mut entry = LogEntry::begin(kind, started_at, overview.last.as_ref());
+        // On the heap: it holds all pages.
+        let outcome = Box::pin(self.read(work, overview, &mut entry)).await;
         entry.finished_at = clock::now();
-        if let Err(Stop::Failed(failure)) = &outcome {
-            entry.problem = Some(failure.problem(work.provider.spec().name, entry.finished_at).message);
-        }
-        // That we keep to a limit is no problem of anybody's: the run goes on in a moment.
-        if !matches!(outcome, Err(Stop::Time | Stop::Lost | Stop::Failed(Failure::Paced(_)))) {
-            self.syncs.log(&work.id, &entry).await?;
+        // Of a sync that only goes on later, or elsewhere, there is nothing to tell.
+        let told = outcome.as_ref().map_or_else(|stop| work.failure(stop).is_some(), |()| true);
+        if told && let Err(error) = self.syncs.log(&work.id, &entry).await {
+            // What stopped the sync matters more than that it can't be told.
+            outcome?;
+            return Err(error.into());
         }
         outcome?;
         // What the first full run found can be watched only now.
@@ -321,6 +324,21 @@ impl SyncWorker {
             "synced"
         );
         Ok(())
+    }
+
+    /// Renews the watches and reads every stream. The entry says what failed.
+    async fn read(&self, work: &Work<'_>, overview: Overview, entry: &mut LogEntry) -> Result<(), Stop> {
+        let outcome = match self.watch(work, &overview).await {
+            Ok(()) => self.streams(work, overview.streams, entry).await,
+            Err(stop) => Err(stop),
+        };
+        if let Err(stop) = &outcome
+            && entry.outcome.is_ok()
+            && let Some(failure) = work.failure(stop)
+        {
+            entry.fail(None, failure);
+        }
+        outcome
     }
 
     /// A sync did not come to its end: what has to happen so that it does, or that somebody knows why not.
@@ -355,7 +373,7 @@ impl SyncWorker {
                 Disposition::Done
             }
             Stop::Failed(failure) if failure.is_transient() => {
-                let wait = failure.wait().unwrap_or_default().max(backoff(attempt.hops + 1, &attempt.message_id));
+                let wait = outcome::wait(&failure, attempt);
                 if wait > LONGEST_DELAY {
                     // No message can wait so long, but the schedule can: the run goes on then, where it stands.
                     self.access.integrations.sync_due(work.key, clock::now() + wait).await?;

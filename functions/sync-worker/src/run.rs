@@ -6,13 +6,17 @@ use domain::{
     Change, Failure, Request,
     message::SyncType,
     stream::{Run, StreamState},
+    sync::LogEntry,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
-use platform::{calls::CallError, clock, syncs::LogEntry};
+use platform::{calls::CallError, clock};
 use providers::{Lost, Next, Page, Stream};
 
-use crate::{Stop, SyncWorker, Work};
+use crate::{
+    Stop, SyncWorker, Work,
+    outcome::{Broken, object},
+};
 
 /// More pages than any stream has: ten million objects.
 const MAX_PAGES: u32 = 100_000;
@@ -20,28 +24,42 @@ const MAX_PAGES: u32 = 100_000;
 const CONCURRENCY: usize = 4;
 
 impl SyncWorker {
-    /// Runs over every stream.
+    /// Runs over every stream. The entry says which failed, and that the sync ended if no failure broke it off.
     pub(crate) async fn streams(
         &self,
         work: &Work<'_>,
-        kind: SyncType,
-        states: &mut HashMap<String, StreamState>,
+        mut states: HashMap<String, StreamState>,
         entry: &mut LogEntry,
     ) -> Result<(), Stop> {
-        let mut first = Ok(());
+        let (mut first, mut ended) = (Ok(()), false);
         for stream in work.provider.spec().streams {
             let mut state = states.remove(stream.name).unwrap_or_default();
-            match self.stream(work, kind, stream, &mut state, entry).await {
-                // What was not granted stops no other stream; the user is told.
-                Err(Stop::Failed(failure @ Failure::ScopeMissing)) => {
-                    entry.problem = Some(failure.problem(work.provider.spec().name, clock::now()).message);
-                }
-                // Nor does what this stream alone can't have.
-                Err(stop @ Stop::Failed(Failure::Unreadable | Failure::NotFound | Failure::Rejected { .. })) => {
-                    first = first.and(Err(stop));
-                }
-                outcome => outcome?,
+            let Err(broken) = self.stream(work, stream, &mut state, entry).await else {
+                entry.streams.remove(stream.name);
+                ended = true;
+                continue;
+            };
+            if let Some(failure) = work.stream_failure(stream, &broken) {
+                entry.fail(Some(stream.name), failure);
             }
+            match broken.stop {
+                // What was not granted stops no other stream; the user is told.
+                Stop::Failed(Failure::ScopeMissing) => {}
+                // Nor does what this stream alone can't have.
+                stop @ (Stop::Failed(Failure::Unreadable | Failure::NotFound | Failure::Rejected { .. })
+                | Stop::TooLarge(_)) => first = first.and(Err(stop)),
+                stop @ (Stop::Time
+                | Stop::Lost
+                | Stop::NotConnected
+                | Stop::Failed(_)
+                | Stop::Corrupt(_)
+                | Stop::Aws(_)) => {
+                    return Err(stop);
+                }
+            }
+        }
+        if ended {
+            entry.last_sync = Some(clock::now());
         }
         first
     }
@@ -49,11 +67,11 @@ impl SyncWorker {
     async fn stream(
         &self,
         work: &Work<'_>,
-        kind: SyncType,
         stream: &Stream,
         state: &mut StreamState,
         entry: &mut LogEntry,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Broken> {
+        let kind = entry.r#type;
         // Read whole since it was asked for, before this sync broke off at another stream.
         if kind == SyncType::Full && state.run.is_none() && state.full_since.is_some_and(|since| since >= work.asked_at)
         {
@@ -69,14 +87,14 @@ impl SyncWorker {
         while let Some(mut run) = state.run.clone() {
             // At least one page each time, however short it is: a run that never gets on would go on for ever.
             if begun && work.out_of_time() {
-                return Err(Stop::Time);
+                return Err(Stop::Time.into());
             }
             begun = true;
             let asked_at = clock::now();
             let page = match self.page(work, stream.name, &run, asked_at).await {
                 // Only a full run finds out what changed. One that is full already can't be helped that way, or it would
                 // never end.
-                Err(Stop::Failed(failure)) => match lost(work, stream.name, &run, &failure) {
+                Err(Broken { stop: Stop::Failed(failure), object }) => match lost(work, stream.name, &run, &failure) {
                     Lost::Cursor if !run.full => {
                         state.run = Some(begin_full(work, stream.name, run.r#type, asked_at));
                         self.syncs.save(&work.lease, stream.name, state, asked_at).await?;
@@ -89,12 +107,13 @@ impl SyncWorker {
                             state.run = None;
                             self.syncs.save(&work.lease, stream.name, state, clock::now()).await?;
                         }
-                        return Err(Stop::Failed(failure));
+                        let part = object.or_else(|| work.provider.part(stream.name, &run.position));
+                        return Err(Broken::from(Stop::Failed(failure)).about(part));
                     }
                 },
                 page => page?,
             };
-            self.records.put_page(&work.id, &page.changes, asked_at).await?;
+            self.records.put_page(&work.id, &page.changes, asked_at).await.map_err(Broken::of_record)?;
             let count = u64::try_from(page.changes.len()).unwrap_or(u64::MAX);
             run.changes += count;
             run.pages += 1;
@@ -104,7 +123,7 @@ impl SyncWorker {
                 Next::Page(position) if position == run.position || run.pages > MAX_PAGES => {
                     state.run = None;
                     self.syncs.save(&work.lease, stream.name, state, clock::now()).await?;
-                    return Err(Stop::Failed(Failure::Unreadable));
+                    return Err(Stop::Failed(Failure::Unreadable).into());
                 }
                 Next::Page(position) => {
                     run.position = position;
@@ -125,16 +144,21 @@ impl SyncWorker {
     }
 
     /// Asks for a page and for the objects that it only names.
-    async fn page(&self, work: &Work<'_>, stream: &str, run: &Run, asked_at: Timestamp) -> Result<Page, Stop> {
+    async fn page(&self, work: &Work<'_>, stream: &str, run: &Run, asked_at: Timestamp) -> Result<Page, Broken> {
         let unreadable = |_| Stop::Failed(Failure::Unreadable);
         let request = work.provider.page_request(stream, &run.position).map_err(unreadable)?;
         let reply = self.call(work, &request).await?;
         let mut page = work.provider.page(stream, &run.position, &reply, asked_at).map_err(unreadable)?;
         let details = std::mem::take(&mut page.details);
-        let detail = async |(request, gone): (Request, Change)| match self.call(work, &request).await {
-            Ok(reply) => work.provider.detail(stream, &reply, asked_at).map_err(unreadable),
-            Err(CallError::Failed(Failure::NotFound | Failure::Gone, _)) => Ok(gone),
-            Err(error) => Err(error.into()),
+        let detail = async |(request, gone): (Request, Change)| {
+            let about = |broken: Broken| broken.about(Some(object(stream, &gone.id)));
+            match self.call(work, &request).await {
+                Ok(reply) => {
+                    work.provider.detail(stream, &reply, asked_at).map_err(unreadable).map_err(|it| about(it.into()))
+                }
+                Err(CallError::Failed(Failure::NotFound | Failure::Gone, _)) => Ok(gone),
+                Err(error) => Err(about(error.into())),
+            }
         };
         let found: Vec<_> =
             stream::iter(details.into_iter().map(detail)).buffer_unordered(CONCURRENCY).try_collect().await?;

@@ -24,6 +24,7 @@ pub mod secret;
 pub mod signature;
 pub mod status;
 pub mod stream;
+pub mod sync;
 
 pub use call::{Failure, Reply, Request};
 pub use claim::{IdempotencyRecord, State as ClaimState, Verdict};

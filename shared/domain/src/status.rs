@@ -20,7 +20,7 @@ pub struct Status {
     pub connected: bool,
     /// The state in one word.
     pub state: Connection,
-    /// When a sync last finished.
+    /// When a sync last ended: one that broke off does not count.
     pub last_sync: Option<Timestamp>,
     /// Whether a sync is running.
     pub sync_in_progress: bool,
@@ -75,6 +75,10 @@ pub struct Stream {
     pub last_full_sync: Option<Timestamp>,
     /// When an incremental sync last finished.
     pub last_incremental_sync: Option<Timestamp>,
+    /// Why it was not read to its end the last time, as a sentence.
+    pub error: Option<String>,
+    /// When it is tried again by itself.
+    pub next_try: Option<Timestamp>,
 }
 
 impl Status {

@@ -14,9 +14,9 @@ use aws_sdk_dynamodb::{
     },
     types::{AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
-use domain::{message::SyncType, stream::StreamState};
+use domain::{message::SyncType, stream::StreamState, sync::LogEntry};
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     aws::{Aws, AwsError, client},
@@ -67,23 +67,6 @@ pub enum LeaseError {
     /// DynamoDB failed.
     #[error(transparent)]
     Aws(#[from] AwsError),
-}
-
-/// One entry of the log.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LogEntry {
-    /// What was asked for.
-    pub r#type: SyncType,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// When it ended.
-    pub finished_at: Timestamp,
-    /// How many states were written.
-    pub changes: u64,
-    /// How many records a full run found gone.
-    pub swept: u64,
-    /// What went wrong, as a sentence.
-    pub problem: Option<String>,
 }
 
 /// All that is known of an integration's syncs.

@@ -84,6 +84,11 @@ pub trait Provider: Sync {
         Lost::Run
     }
 
+    /// Which part of a stream is at `position`, as its user would name it, for a stream that is read in parts.
+    fn part(&self, _stream: &str, _position: &Value) -> Option<String> {
+        None
+    }
+
     /// What to watch, given the cursor of the watched stream.
     fn watched(&self, _cursor: &Value) -> Vec<String> {
         Vec::new()

@@ -111,6 +111,10 @@ impl Provider for GoogleCalendar {
         pages::lost(position)
     }
 
+    fn part(&self, _stream: &str, position: &Value) -> Option<String> {
+        pages::part(position)
+    }
+
     fn watched(&self, cursor: &Value) -> Vec<String> {
         pages::watched(cursor)
     }

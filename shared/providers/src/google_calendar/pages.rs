@@ -134,6 +134,12 @@ pub(super) fn lost(position: &Value) -> Lost {
     }
 }
 
+/// The calendar that is read at a position.
+pub(super) fn part(position: &Value) -> Option<String> {
+    let position = read(position).ok().filter(|position| position.listed)?;
+    position.left.first().map(|calendar| format!("the calendar {calendar}"))
+}
+
 impl Position {
     fn next(self) -> Next {
         if self.listed && self.left.is_empty() {
