@@ -43,6 +43,9 @@ struct Advance {
     advance_seconds: u64,
 }
 
+/// Why a call is not carried out: the status and a line of text.
+type Refused = (StatusCode, String);
+
 /// The body of a call that takes none.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,7 +78,7 @@ async fn without_parameters(request: Request, next: Next) -> Response {
     match request.uri().query() {
         Some(query) if !query.is_empty() => {
             let name = query.split(['=', '&']).next().unwrap_or_default();
-            refuse(&format!("there is no parameter {name:?} here"))
+            refuse(&format!("there is no parameter {name:?} here")).into_response()
         }
         _ => next.run(request).await,
     }
@@ -83,7 +86,7 @@ async fn without_parameters(request: Request, next: Next) -> Response {
 
 async fn fire(State(control): State<Control>, Path(name): Path<String>, body: Bytes) -> Response {
     if let Err(refused) = read::<Nothing>(&body, "nothing") {
-        return refused;
+        return refused.into_response();
     }
     match control.timers.iter().find(|timer| named(&timer.schedule.name, &name)) {
         Some(timer) => outcome(timer.fire().await),
@@ -106,7 +109,7 @@ async fn invoke(State(control): State<Control>, Path(name): Path<String>, payloa
 
 async fn kill(State(control): State<Control>, Path(name): Path<String>, body: Bytes) -> Response {
     if let Err(refused) = read::<Nothing>(&body, "nothing") {
-        return refused;
+        return refused.into_response();
     }
     match control.function(&name) {
         Some(function) => Json(json!({ "killed": function.kill_one() })).into_response(),
@@ -121,11 +124,11 @@ async fn faults(State(control): State<Control>) -> Response {
 async fn arm(State(control): State<Control>, body: Bytes) -> Response {
     let faults: Vec<Fault> = match read(&body, "a list of faults") {
         Ok(faults) => faults,
-        Err(refused) => return refused,
+        Err(refused) => return refused.into_response(),
     };
     let names: Vec<_> = control.functions.iter().map(|function| function.spec().name.as_str()).collect();
     if let Some(error) = faults.iter().find_map(|fault| fault.check(&names).err()) {
-        return refuse(&error.to_string());
+        return refuse(&error.to_string()).into_response();
     }
     control.gateway.faults.arm(faults);
     StatusCode::NO_CONTENT.into_response()
@@ -140,7 +143,7 @@ async fn queues(State(control): State<Control>) -> Response {
 
 async fn advance(State(control): State<Control>, body: Bytes) -> Response {
     match (control.sqs, read::<Advance>(&body, r#"{"advance_seconds":N}"#)) {
-        (_, Err(refused)) => refused,
+        (_, Err(refused)) => refused.into_response(),
         (Some(sqs), Ok(advance)) => {
             sqs.advance(std::time::Duration::from_secs(advance.advance_seconds));
             StatusCode::NO_CONTENT.into_response()
@@ -152,16 +155,16 @@ async fn advance(State(control): State<Control>, body: Bytes) -> Response {
 }
 
 /// Reads a body. What can't be read is 400; what is unknown in it, or of another type, is named.
-fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, Response> {
+fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, Refused> {
     let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| {
         let words = format!("not {expected}: {error}");
-        if error.is_data() { refuse(&words) } else { (StatusCode::BAD_REQUEST, format!("{words}\n")).into_response() }
+        if error.is_data() { refuse(&words) } else { (StatusCode::BAD_REQUEST, format!("{words}\n")) }
     })
 }
 
-fn refuse(reason: &str) -> Response {
-    (StatusCode::UNPROCESSABLE_ENTITY, format!("{reason}\n")).into_response()
+fn refuse(reason: &str) -> Refused {
+    (StatusCode::UNPROCESSABLE_ENTITY, format!("{reason}\n"))
 }
 
 fn named(full: &str, name: &str) -> bool {

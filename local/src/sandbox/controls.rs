@@ -4,8 +4,6 @@
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use super::{call::Reply, server::refusal};
-
 /// One call: its method, its path with `*` for a part, and the fields of its body, in groups.
 pub(super) struct Control(
     pub(super) &'static str,
@@ -22,8 +20,10 @@ pub(super) const GRANTS: &[Control] = &[
     Control("POST", "tokens/life", &[&["seconds"]]),
 ];
 
+type Is = fn(&Value) -> bool;
+
 /// What a value must be, for names that mean the same in all calls.
-const TYPES: &[(&str, &str, fn(&Value) -> bool)] = &[
+const TYPES: &[(&str, &str, Is)] = &[
     ("account", "a text", Value::is_string),
     ("claims", "an object", Value::is_object),
     ("data", "an object", Value::is_object),
@@ -37,30 +37,33 @@ const TYPES: &[(&str, &str, fn(&Value) -> bool)] = &[
     ("team", "a text", Value::is_string),
 ];
 
+/// Why an order is not carried out: the status and a sentence.
+pub(super) type Refused = (StatusCode, String);
+
 /// Refuses a call that none of these is, fields that it does not have, and values of another type.
 pub(super) fn check<'c>(
     mut known: impl Iterator<Item = &'c Control>,
     method: &Method,
     path: &[&str],
     body: &Value,
-) -> Result<(), Reply> {
+) -> Result<(), Refused> {
     let Some(Control(.., groups)) = known.find(|control| control.is(method, path)) else {
         let name = format!("{method} /_admin/{}", path.join("/"));
-        return Err(refusal(StatusCode::NOT_FOUND, &format!("there is no {name}")));
+        return Err((StatusCode::NOT_FOUND, format!("there is no {name}")));
     };
     let Some(fields) = body.as_object() else {
-        return Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, "the body must be an object"));
+        return Err((StatusCode::UNPROCESSABLE_ENTITY, "the body must be an object".to_owned()));
     };
     for (name, value) in fields {
         if !groups.iter().any(|group| group.contains(&name.as_str())) {
             let all = groups.concat().join(", ");
             let words =
                 format!("there is no field {name:?} here; known: {}", if all.is_empty() { "none" } else { &all });
-            return Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, &words));
+            return Err((StatusCode::UNPROCESSABLE_ENTITY, words));
         }
         let wrong = TYPES.iter().find(|(of, _, is)| of == name && !value.is_null() && !is(value));
         if let Some((_, what, _)) = wrong {
-            return Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, &format!("{name:?} must be {what}")));
+            return Err((StatusCode::UNPROCESSABLE_ENTITY, format!("{name:?} must be {what}")));
         }
     }
     Ok(())

@@ -154,8 +154,8 @@ impl<V: Vendor> Server<V> {
         if let Some(reply) = self.shared(&call.method, &path, &body) {
             return reply;
         }
-        if let Err(refused) = check(V::controls(), &call.method, &path, &body) {
-            return refused;
+        if let Err((status, words)) = check(V::controls(), &call.method, &path, &body) {
+            return refusal(status, &words);
         }
         let outcome = lock(&self.vendor).administer(&call.method, &path, &body);
         match outcome {
@@ -174,9 +174,9 @@ impl<V: Vendor> Server<V> {
             ("POST", ["between_pages"]) => {
                 let refused = serde_json::from_value::<Between>(body.clone()).ok().and_then(|between| {
                     let (method, path, body) = between.then.parts();
-                    let refused = check(V::controls(), &method, &path, &body).err()?;
+                    let (_, words) = check(V::controls(), &method, &path, &body).err()?;
                     // The path is a field here.
-                    Some(Reply { status: StatusCode::UNPROCESSABLE_ENTITY, ..refused })
+                    Some(refusal(StatusCode::UNPROCESSABLE_ENTITY, &words))
                 });
                 return Some(refused.unwrap_or_else(|| add(&mut board.between, body)));
             }

@@ -202,7 +202,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!((app.client_id.as_str(), app.client_secret.expose_secret()), ("id", "s"));
-        let secrets: Vec<_> = app.webhook_secrets.iter().map(|secret| secret.expose_secret()).collect();
+        let secrets: Vec<_> = app.webhook_secrets.iter().map(SecretString::expose_secret).collect();
         assert_eq!((secrets, app.account_id.as_deref()), (vec!["whsec_1", "whsec_2"], Some("acct_1")));
         let empty: App = read(r#"{"client_id":"","client_secret":"","webhook_secrets":[],"account_id":""}"#).unwrap();
         assert!(empty.client_id.is_empty() && empty.webhook_secrets.is_empty());

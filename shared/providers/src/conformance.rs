@@ -156,6 +156,22 @@ fn ids_are_unique_and_fit_into_urls_and_keys() {
 }
 
 #[test]
+fn scopes_are_named_once_and_what_they_allow_is_told_of_known_ones() {
+    for spec in REGISTRY.iter().map(Provider::spec) {
+        let Some(oauth) = spec.auth.oauth() else { continue };
+        let all: Vec<_> = oauth.scopes.iter().chain(oauth.further_scopes).copied().collect();
+        let once: HashSet<_> = all.iter().collect();
+        assert_eq!(once.len(), all.len(), "{}: a scope is listed twice", spec.id);
+        for scope in all {
+            // What separates scopes in `?scopes=` and in the provider's own lists.
+            let plain = scope.bytes().all(|b| b.is_ascii_graphic() && b != b',');
+            assert!(plain && oauth.scope(scope) == Some(scope), "{}: {scope}", spec.id);
+        }
+        assert!(oauth.scopes.iter().any(|scope| oauth.allowed_by(scope) != *scope), "{}: no words", spec.id);
+    }
+}
+
+#[test]
 fn header_names_are_lower_case_and_every_scheme_signs_the_body() {
     for proof in REGISTRY.iter().filter_map(|provider| provider.spec().webhook.as_ref()) {
         let Proof::Signature(scheme) = proof else { continue };

@@ -103,7 +103,7 @@ impl Input {
     }
 }
 
-impl<'r> Call<'r> {
+impl Call<'_> {
     /// Refuses, all at once and by name, what the route does not declare and what it has more than once.
     pub fn check(&self) -> Result<(), Problem> {
         let Some(route) = self.route else { return Ok(()) };
@@ -187,6 +187,8 @@ impl<'de> Deserialize<'de> for Pairs {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use lambda_http::{Body, Request};
 
     use super::*;
@@ -195,8 +197,8 @@ mod tests {
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         let request = ::http::Request::builder().method(method).uri(format!("https://api.example.com{path_and_query}"));
         let request = request.header("content-type", content_type).body(Body::from(body)).unwrap();
-        let query: std::collections::HashMap<String, Vec<String>> =
-            form_urlencoded::parse(query.as_bytes()).into_owned().fold(Default::default(), |mut all, (name, value)| {
+        let query: HashMap<String, Vec<String>> =
+            form_urlencoded::parse(query.as_bytes()).into_owned().fold(HashMap::new(), |mut all, (name, value)| {
                 all.entry(name).or_default().push(value);
                 all
             });
