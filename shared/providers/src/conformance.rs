@@ -275,6 +275,27 @@ fn actions_name_what_is_wrong_and_survive_nonsense() {
 }
 
 #[test]
+fn actions_refuse_by_name_what_they_do_not_know_and_what_is_of_another_type() {
+    for (id, action, input) in limits::INPUTS {
+        let provider = REGISTRY.find(id).unwrap();
+        let input: Value = serde_json::from_str(input).unwrap();
+        let wrong = |field: &str, value: Value| {
+            let mut input = input.clone();
+            input[field] = value;
+            let problem = provider.action(action, &input, "user-1").err();
+            let fields = problem.unwrap_or_else(|| panic!("{id}/{action} took {input}")).fields;
+            assert_eq!(fields.iter().map(|it| &*it.field).collect::<Vec<_>>(), [field], "{id}/{action} {input}");
+        };
+        wrong("unknown", json!("x"));
+        for field in input.as_object().unwrap().keys() {
+            for value in [json!({}), json!(7), json!([7]), json!(""), json!(null)] {
+                wrong(field, value);
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_declared_can_be_asked_for() {
     for spec in REGISTRY.iter().map(Provider::spec) {
         assert!(!spec.api.base.ends_with('/'), "{}", spec.id);

@@ -8,7 +8,7 @@ use domain::{
 use super::*;
 
 /// A valid input of every action.
-const INPUTS: &[(&str, &str, &str)] = &[
+pub(super) const INPUTS: &[(&str, &str, &str)] = &[
     ("slack", "post_message", r#"{"channel":"C1","text":"x"}"#),
     ("slack", "list_channels", "{}"),
     ("stripe", "create_subscription", r#"{"customer":"cus_1","price":"price_1"}"#),
