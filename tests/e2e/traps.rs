@@ -25,8 +25,8 @@
 //! - Calendar's resource is taken for an event:
 //!   `providers::google_calendar::event::a_push_is_named_by_channel_and_number_never_by_the_resource`.
 //! - An idle service has an error rate of 0/0: `domain::status::a_service_without_calls_is_idle_and_has_no_rate`, `front`.
-//! - Mail fields begin other headers: `providers::gmail::actions::no_field_can_begin_another_header`, and for subjects outside
-//!   ASCII `subjects_names_and_bodies_outside_ascii_are_encoded`.
+//! - Mail fields begin other headers: `shared/providers/tests/mail.rs`, `providers::gmail::mail`, and `tests/mail`, where Python
+//!   reads the same messages.
 //! - A limit on calls is kept in the memory of one instance: `pace`, `it::pace`, `domain::rate`.
 
 use std::time::{Duration, Instant};

@@ -219,7 +219,7 @@ fn mailbox(text: &str) -> Result<Mailbox, NotRecipients> {
         }
         Domain::DotAtom(_) | Domain::Literal(_) => return Err(NotRecipients::Domain),
     };
-    if local.split_once("=?").is_some_and(|(_, rest)| rest.contains("?=")) {
+    if local.split_once("=?").is_some_and(|(_, rest)| rest.contains('?')) {
         return Err(NotRecipients::EncodedAddress);
     }
     let name = parsed.display_name.map(|name| phrase(utf8(name))).transpose()?;
