@@ -12,7 +12,8 @@ use tests::stack;
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_function_does_not_handle_has_a_name() {
     let stack = stack(&[]).await;
-    for (function, event) in [("sync-scheduler", "{}"), ("webhook-process", "[]"), ("token-refresh", "{\"Records\":7}")] {
+    for (function, event) in [("sync-scheduler", "{}"), ("webhook-process", "[]"), ("token-refresh", "{\"Records\":7}")]
+    {
         match stack.function(function).unwrap().invoke(event.into()).await {
             Err(InvokeError::FunctionError { error_type, .. }) => assert_eq!(error_type, "InvalidEvent", "{function}"),
             other => panic!("{function}: {other:?}"),

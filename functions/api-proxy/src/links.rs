@@ -170,7 +170,10 @@ mod tests {
     fn what_is_left_out_is_named() {
         let mut from = HeaderMap::new();
         from.append("location", "https://evil.example/".parse().unwrap());
-        from.append("link", "</calendar/v3/x?page=2>; rel=\"next\", <https://docs.example/>; rel=help".parse().unwrap());
+        from.append(
+            "link",
+            "</calendar/v3/x?page=2>; rel=\"next\", <https://docs.example/>; rel=help".parse().unwrap(),
+        );
         from.append("link", "</calendar/v3/x?page=9>; rel=\"last\"".parse().unwrap());
         let mut to = HeaderMap::new();
         ways().returned(&from, &mut to);

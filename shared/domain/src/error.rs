@@ -74,7 +74,9 @@ impl Kind {
         match self {
             Self::Unauthenticated => "unauthenticated",
             Self::NotFound => "not_found",
-            Self::MethodNotAllowed | Self::InvalidRequest | Self::MalformedRequest | Self::TooLarge => "invalid_request",
+            Self::MethodNotAllowed | Self::InvalidRequest | Self::MalformedRequest | Self::TooLarge => {
+                "invalid_request"
+            }
             Self::NotConnected => "not_connected",
             Self::ReconnectRequired => "reconnect_required",
             Self::Forbidden | Self::ScopeMissing => "scope_missing",

@@ -11,9 +11,8 @@ use super::last_call;
 const PATH: &str = "/proxy/stripe/v1/balance";
 
 /// `Hello` by gzip: RFC 1952.
-const GZIP: &[u8] = &[
-    0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xf3, 0x48, 0xcd, 0xc9, 0xc9, 7, 0, 0x82, 0x89, 0xd1, 0xf7, 5, 0, 0, 0,
-];
+const GZIP: &[u8] =
+    &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xf3, 0x48, 0xcd, 0xc9, 0xc9, 7, 0, 0x82, 0x89, 0xd1, 0xf7, 5, 0, 0, 0];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_provider_sends_comes_back_byte_for_byte_whatever_its_type_says() {
@@ -98,11 +97,15 @@ async fn an_answer_is_measured_as_lambda_encodes_it_and_what_does_not_fit_is_the
     };
     let binary = |bytes: usize| json!({ "body_base64": STANDARD.encode(vec![0xff_u8; bytes]) });
     let text = |text: &str, times: usize| json!({ "body": text.repeat(times) });
-    for (body, bytes) in [(binary(4_600_000), 4_600_000), (text("x", 6_200_000), 6_200_000), (text("\"", 3_000_000), 3_000_000)] {
+    for (body, bytes) in
+        [(binary(4_600_000), 4_600_000), (text("x", 6_200_000), 6_200_000), (text("\"", 3_000_000), 3_000_000)]
+    {
         let (status, came) = ask(body).await;
         assert_eq!((status, came.len()), (200, bytes));
     }
-    for body in [binary(4_800_000), text("\"", 3_200_000), text("\u{1}", 1_100_000), text("x", 6_291_400), binary(7_000_000)] {
+    for body in
+        [binary(4_800_000), text("\"", 3_200_000), text("\u{1}", 1_100_000), text("x", 6_291_400), binary(7_000_000)]
+    {
         let (status, came) = ask(body).await;
         let answer: Value = serde_json::from_slice(&came).unwrap();
         assert_eq!((status, &answer["error"]["kind"]), (422, &"provider_rejected".into()), "{answer}");
@@ -118,7 +121,8 @@ async fn requests_are_limited_as_aws_limits_them() {
     ada.connect_stripe(json!({})).await;
     ada.settled("syncs").await;
     let post = async |path: &str, bytes: usize| {
-        let (status, _, body) = ada.call(Method::POST, path, &[("content-type", "text/plain")], &vec![b'x'; bytes]).await;
+        let (status, _, body) =
+            ada.call(Method::POST, path, &[("content-type", "text/plain")], &vec![b'x'; bytes]).await;
         (status, serde_json::from_slice::<Value>(&body).unwrap())
     };
     assert_ne!(post("/proxy/stripe/v1/customers", 6_000_000).await.0, 413);

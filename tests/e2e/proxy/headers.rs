@@ -96,14 +96,19 @@ async fn a_header_passes_or_changes_nothing_or_refuses_the_call_by_its_name() {
         match row {
             Row::RefusedByName => {
                 assert_eq!(status, 422, "{name} to {provider}: {body}");
-                assert!(body.contains(&format!("\\\"{name}\\\"")) && body.contains("invalid_request"), "{name}: {body}");
+                assert!(
+                    body.contains(&format!("\\\"{name}\\\"")) && body.contains("invalid_request"),
+                    "{name}: {body}"
+                );
                 assert!(arrived.is_null(), "{name} to {provider} left");
             }
             // As a key of this integration, so that two users of one account do not meet.
             Row::Passed if *name == "idempotency-key" => {
                 assert_eq!(arrived["headers"][name].as_str().map(str::len), Some(64), "to {provider}: {status} {body}");
             }
-            Row::Passed => assert_eq!(arrived["headers"][name], value.as_str(), "{name} to {provider}: {status} {body}"),
+            Row::Passed => {
+                assert_eq!(arrived["headers"][name], value.as_str(), "{name} to {provider}: {status} {body}")
+            }
             Row::Harmless => {
                 assert!(!arrived.is_null(), "{name} to {provider}: {status} {body}");
                 assert_ne!(arrived["headers"][name], value.as_str(), "{name} to {provider}");
@@ -145,7 +150,8 @@ async fn known_headers_of_an_answer_come_back_and_a_cookie_never() {
     headers.insert("x-powered-by".into(), json!("chance"));
     headers.insert("access-control-allow-origin".into(), json!("*"));
     ada.fault("stripe", "GET /v1/account", 1, json!({ "status": 206, "headers": headers, "body": "ab" })).await;
-    let (status, answered, body) = ada.call(Method::GET, "/proxy/stripe/v1/account", &[("range", "bytes=0-1")], b"").await;
+    let (status, answered, body) =
+        ada.call(Method::GET, "/proxy/stripe/v1/account", &[("range", "bytes=0-1")], b"").await;
     assert_eq!((status, body.as_slice()), (206, b"ab".as_slice()));
     for (name, value) in returned {
         assert_eq!(answered.get(name).and_then(|it| it.to_str().ok()), Some(value), "{name}");

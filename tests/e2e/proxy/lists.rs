@@ -41,7 +41,8 @@ async fn a_list_larger_than_an_answer_is_cut_and_says_so_also_under_a_key() {
         assert!((251..500).contains(&events), "{events}");
         ada.admin("google-calendar", Method::DELETE, "faults", &Value::Null).await;
     }
-    let other = json!({ "calendar_id": "other", "time_min": "2026-11-01T00:00:00Z", "time_max": "2026-12-01T00:00:00Z" });
+    let other =
+        json!({ "calendar_id": "other", "time_min": "2026-11-01T00:00:00Z", "time_max": "2026-12-01T00:00:00Z" });
     let headers = [("content-type", "application/json"), key[0]];
     let (status, ..) = ada.call(Method::POST, LIST, &headers, other.to_string().as_bytes()).await;
     assert_eq!(status, 409, "the key is still that of the first input");

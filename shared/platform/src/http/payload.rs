@@ -101,8 +101,11 @@ mod tests {
         ] {
             let payload = of(&[("content-type", content_type.as_bytes())], body);
             let text = payload["body"].as_str().unwrap();
-            let bytes =
-                if payload["isBase64Encoded"] == true { STANDARD.decode(text).unwrap() } else { text.as_bytes().to_vec() };
+            let bytes = if payload["isBase64Encoded"] == true {
+                STANDARD.decode(text).unwrap()
+            } else {
+                text.as_bytes().to_vec()
+            };
             assert_eq!(bytes, body, "{content_type}");
         }
     }

@@ -68,7 +68,10 @@ where
 async fn a_panic_a_lost_deadline_and_an_answer_over_lambdas_limit_are_the_contracts_error() {
     let event = event(r#""""#, "{}", "null");
     let error = |(status, body): (u64, Value)| {
-        assert_eq!((status, &body["error"]["kind"], &body["error"]["request_id"]), (500, &"internal".into(), &"r-1".into()));
+        assert_eq!(
+            (status, &body["error"]["kind"], &body["error"]["request_id"]),
+            (500, &"internal".into(), &"r-1".into())
+        );
         body["error"]["message"].as_str().unwrap().to_owned()
     };
     let panicked = answered(&event, 5_000, |_| async { panic!("never told") }).await;
