@@ -53,7 +53,7 @@ pub fn ascii(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// How many bytes `text` takes inside a text of JSON, as serde_json writes it.
+/// How many bytes `text` takes inside a text of JSON, as `serde_json` writes it.
 pub fn escaped_len(text: &str) -> usize {
     let more = text.bytes().map(|byte| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 1,

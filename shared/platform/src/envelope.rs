@@ -141,17 +141,16 @@ impl Vault {
 
     /// A data key that KMS calls invalid is damaged if others open, and the operator's concern if none does.
     fn not_opened(&self, error: AwsError, now: Timestamp) -> AwsError {
-        match error {
-            AwsError::Misconfigured(call) if call.is("InvalidCiphertextException") => self.invalid(call, now),
-            // KMS answers so to a ciphertext that is empty or too long.
-            AwsError::Refused(call) if call.is("ValidationException") => self.invalid(call, now),
-            other => other,
+        // KMS answers ValidationException to a ciphertext that is empty or too long.
+        let invalid = |call: &Call| call.is("InvalidCiphertextException") || call.is("ValidationException");
+        if let AwsError::Misconfigured(call) | AwsError::Refused(call) = &error
+            && invalid(call)
+        {
+            let opened_at = *self.opened_at.lock().unwrap_or_else(PoisonError::into_inner);
+            let others_open = opened_at.is_some_and(|at| now.duration_since(at) < RECENT);
+            return AwsError::DataKey { call: call.clone(), others_open };
         }
-    }
-
-    fn invalid(&self, call: Call, now: Timestamp) -> AwsError {
-        let opened_at = *self.opened_at.lock().unwrap_or_else(PoisonError::into_inner);
-        AwsError::DataKey { call, others_open: opened_at.is_some_and(|at| now.duration_since(at) < RECENT) }
+        error
     }
 
     /// The ARN of the KMS key that wraps now. Nobody knows it if KMS can't be asked, or may not.

@@ -96,10 +96,7 @@ pub enum TokenError {
 
 impl From<AwsError> for TokenError {
     fn from(error: AwsError) -> Self {
-        match error.reason() {
-            Reason::Corrupt => Self::Corrupt(error),
-            _ => Self::Aws(error),
-        }
+        if error.reason() == Reason::Corrupt { Self::Corrupt(error) } else { Self::Aws(error) }
     }
 }
 

@@ -59,6 +59,7 @@ const fn sender(id: &'static str, name: &'static str, scheme: Scheme) -> Spec {
         identity: Identity { place: Place::Grant, id: "", name: &[] },
         api: Api::new("https://vendor.example"),
         webhook: Some(Proof::Signature(scheme)),
+        forms: false,
         retry_header: None,
         streams: &[],
         watching: None,

@@ -127,11 +127,13 @@ impl AwsError {
         let meta = error.meta();
         let (code, message) = (meta.code().map(str::to_owned), meta.message().map(str::to_owned));
         let status = error.raw_response().map(|response| response.status().as_u16());
-        let of = match &error {
-            SdkError::ConstructionFailure(_) => Self::Refused,
-            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => Self::Unavailable,
-            // Only of service errors are left; the SDK's enum is open.
-            _ => meaning(code.as_deref().unwrap_or_default(), message.as_deref().unwrap_or_default(), status),
+        let of = if let SdkError::ConstructionFailure(_) = &error {
+            Self::Refused
+        } else if error.as_service_error().is_some() {
+            meaning(code.as_deref().unwrap_or_default(), message.as_deref().unwrap_or_default(), status)
+        } else {
+            // No answer in time, no connection, or an answer that can't be read.
+            Self::Unavailable
         };
         of(Call { action, code, message, error: Some(Arc::new(error)) })
     }
@@ -250,9 +252,8 @@ fn meaning(code: &str, message: &str, status: Option<u16>) -> fn(Call) -> AwsErr
             Some(429) => AwsError::Throttled,
             Some(401 | 403) => AwsError::Denied,
             Some(400..=499) => AwsError::Refused,
-            Some(_) => AwsError::Unavailable,
-            // Of an entry of a batch.
-            None => AwsError::Unavailable,
+            // An entry of a batch has no status of its own.
+            Some(_) | None => AwsError::Unavailable,
         },
     }
 }

@@ -174,14 +174,12 @@ impl Consumer {
 
     /// A message that was deferred for too long without progress is given up.
     fn aged(&self, received: &Received, attempt: &Attempt, disposition: Disposition) -> Disposition {
-        match disposition {
-            Disposition::Defer(Deferral { aging: Aging::Grows, why, .. })
-                if remaining(attempt.at, received.waiting_since(attempt.at)) > self.deferred_for =>
-            {
-                Disposition::DeadLetter(why)
-            }
-            other => other,
+        if let Disposition::Defer(Deferral { aging: Aging::Grows, why, .. }) = &disposition
+            && remaining(attempt.at, received.waiting_since(attempt.at)) > self.deferred_for
+        {
+            return Disposition::DeadLetter(why.clone());
         }
+        disposition
     }
 
     async fn hide(&self, received: &Received, after: Duration) -> Result<(), AwsError> {
@@ -225,7 +223,7 @@ fn report(attempt: &Attempt, disposition: &Disposition, why: &Diagnosis) {
         (_, Reason::LeaseHeld | Reason::ThrottledLocally) => tracing::info!(reason, detail, "deferred"),
         (Disposition::Defer(_), _) => tracing::warn!(attempt, reason, detail, "deferred"),
         (Disposition::Retry(..) | Disposition::Done, _) => {
-            tracing::warn!(attempt, reason, detail, "will be tried again")
+            tracing::warn!(attempt, reason, detail, "will be tried again");
         }
     }
     metrics::operator_failure(why.reason);
