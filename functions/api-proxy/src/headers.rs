@@ -194,7 +194,7 @@ fn fate(name: &str, api: &Api) -> Fate {
     if METHOD_OVERRIDES.contains(&name) {
         return Fate::MethodOverride;
     }
-    let harmless = HARMLESS.iter().find(|(_, names)| names.iter().any(|known| named(known)));
+    let harmless = HARMLESS.iter().find(|(_, names)| names.iter().any(&named));
     harmless.map_or(Fate::Unknown, |(reason, _)| Fate::Harmless(reason))
 }
 
