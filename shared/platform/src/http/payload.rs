@@ -22,7 +22,6 @@ pub const MAX_PAYLOAD: usize = 6 * 1024 * 1024;
 struct Payload<'a> {
     status_code: u16,
     headers: BTreeMap<&'a str, String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     cookies: Vec<Cow<'a, str>>,
     body: Cow<'a, str>,
     is_base64_encoded: bool,
