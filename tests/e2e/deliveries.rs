@@ -1,4 +1,4 @@
-//! What an administrator sees of deliveries: every event of a day with its outcome and reason, and nobody else sees it.
+//! What an administrator sees of deliveries: every event with its outcome and reason, and nobody else sees it.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use http::Method;
 use local::{sign::sign, web::Web};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tests::{Guest, SHORT_CLAIMS, customer_event, deliver, logs, stack};
+use tests::{FAST, Guest, SHORT_CLAIMS, customer_event, deliver, logs, published, stack};
 
 async fn list(guest: &Guest<'_>, query: &str) -> Value {
     let (status, body) = guest.api(Method::GET, &format!("/deliveries?{query}"), &Value::Null).await;
@@ -43,6 +43,7 @@ async fn each_event_is_listed_once_with_its_outcome_and_its_reason() {
         let state = if large { "dead" } else { "done" };
         assert_eq!((&delivery["state"], &delivery["effects"]), (&json!(state), &json!(u8::from(!large))), "{delivery}");
         assert_eq!(delivery["last_error"].is_string(), large, "{delivery}");
+        assert_eq!(delivery["reason"], if large { json!("too_large") } else { Value::Null }, "{delivery}");
         assert_eq!((&delivery["provider"], &delivery["type"]), (&json!("stripe"), &json!("customer.updated")));
         assert!(delivery["received_at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap() >= began);
     }
@@ -50,7 +51,10 @@ async fn each_event_is_listed_once_with_its_outcome_and_its_reason() {
     assert_eq!(dead["deliveries"].as_array().unwrap().len(), 1, "{dead}");
     assert!(dead["deliveries"][0]["last_error"].as_str().unwrap().contains("600"), "{dead}");
     assert_eq!(list(&admin, "provider=slack").await["deliveries"], json!([]));
-    assert_eq!(list(&admin, "day=2020-01-01").await["deliveries"], json!([]));
+    let began = began.to_string();
+    assert_eq!(list(&admin, &format!("until={began}")).await["deliveries"], json!([]), "before the first");
+    let since = list(&admin, &format!("since={began}&until=2099-01-01T00:00:00Z")).await;
+    assert_eq!(since["deliveries"].as_array().unwrap().len(), 8, "{since}");
 
     // In parts, none twice and none left out.
     let (mut seen, mut next) = (BTreeSet::new(), String::new());
@@ -68,7 +72,9 @@ async fn each_event_is_listed_once_with_its_outcome_and_its_reason() {
 
     for (query, field) in [
         ("state=lost", "state"),
-        ("day=today", "day"),
+        ("since=today", "since"),
+        ("until=2026-11-29", "until"),
+        ("since=2026-11-29T10:00:00Z&until=2026-11-29T10:00:00Z", "until"),
         ("limit=0", "limit"),
         ("limit=101", "limit"),
         ("after=x", "after"),
@@ -80,6 +86,81 @@ async fn each_event_is_listed_once_with_its_outcome_and_its_reason() {
     let bearer = format!("Bearer {plain}");
     let answer = web.call(Method::GET, &format!("{}/deliveries", stack.url), &[("authorization", &bearer)], "").await;
     assert_eq!(answer.unwrap().status(), 403);
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_no_integration_has_is_unmatched_and_published_once_and_changes_nothing() {
+    let stack = stack(FAST).await;
+    let admin = Guest::new(&stack, "admin").await;
+    let web = Web::new();
+    let mut event: Value = serde_json::from_str(&customer_event("evt_1", "cus_1", 1_795_000_000)).unwrap();
+    event["account"] = "acct_of_nobody".into();
+    for _ in 0..2 {
+        assert_eq!(deliver(&web, &stack, &event.to_string()).await, Some(200));
+        admin.settled("webhooks").await;
+    }
+    let unmatched = list(&admin, "state=unmatched").await["deliveries"].clone();
+    let [delivery] = unmatched.as_array().unwrap().as_slice() else { panic!("{unmatched}") };
+    let told = (&delivery["event_id"], &delivery["account"], &delivery["attempts"], &delivery["effects"]);
+    assert_eq!(told, (&json!("evt_1"), &json!("acct_of_nobody"), &json!(1), &json!(0)), "{delivery}");
+    assert_eq!(list(&admin, "state=done").await["deliveries"], json!([]));
+    let published = published(&stack);
+    let [event] = published.as_slice() else { panic!("{published:?}") };
+    assert_eq!(
+        (&event["id"], &event["user_id"], &event["integration_id"]),
+        (&json!("evt_1"), &Value::Null, &Value::Null)
+    );
+    assert!(admin.look.items("records").await.unwrap().is_empty());
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_up_is_listed_with_its_reason_however_unlike_an_event_it_is() {
+    let stack = stack(FAST).await;
+    let admin = Guest::new(&stack, "admin").await;
+    let web = Web::new();
+    assert_eq!(deliver(&web, &stack, r#"{"no":"event"}"#).await, Some(200));
+    assert_eq!(deliver(&web, &stack, &customer_event("evt_1", "cus_1", 1)).await, Some(200));
+    admin.settled("webhooks").await;
+    // Twice the same fork.
+    for _ in 0..2 {
+        assert_eq!(deliver(&web, &stack, &customer_event("evt_1", "cus_2", 1)).await, Some(200));
+    }
+    // What only another version of the stack would send.
+    let gone = json!({
+        "v": 1, "provider": "myspace", "integration_id": null, "account": null, "delivery_id": "19a-gone",
+        "received_at": platform::clock::now(), "body": { "json": {} },
+    });
+    let url = stack.embedded.as_ref().unwrap().sqs.queue_url(&format!("{}-webhooks", stack.prefix()));
+    for body in [gone.to_string(), r#"{"v":2}"#.to_owned()] {
+        stack.clients.sqs.send_message().queue_url(&url).message_body(body).send().await.unwrap();
+    }
+    admin.settled("webhooks").await;
+
+    let dead = list(&admin, "state=dead").await["deliveries"].clone();
+    let mut told: Vec<_> = dead
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| {
+            let text = |name: &str| it[name].as_str().unwrap_or("null").to_owned();
+            (text("reason"), text("provider"), text("event_id"), it["attempts"].as_u64().unwrap())
+        })
+        .collect();
+    told.sort();
+    let expected = [
+        ("forked", "stripe", "evt_1", 2),
+        ("message_unreadable", "-", "null", 1),
+        ("not_an_event", "stripe", "null", 1),
+        ("unknown_provider", "myspace", "null", 1),
+    ];
+    let expected = expected.map(|(reason, provider, event, n)| (reason.into(), provider.into(), event.into(), n));
+    assert_eq!(told, expected, "{dead}");
+    // The event itself is none of them.
+    assert_eq!(list(&admin, "state=done").await["deliveries"][0]["event_id"], "evt_1");
+    let ids: BTreeSet<_> = dead.as_array().unwrap().iter().map(|it| it["id"].to_string()).collect();
+    assert_eq!(ids.len(), 4, "{ids:?}");
     stack.shutdown().await;
 }
 
@@ -96,7 +177,7 @@ async fn what_is_refused_repeated_and_given_up_is_counted_by_reason() {
     let deliveries = join_all((0..5).map(|_| deliver(&web, &stack, &body))).await;
     assert_eq!(deliveries, [Some(200); 5]);
     assert_eq!(deliver(&web, &stack, r#"{"no":"event"}"#).await, Some(200));
-    // Slack says that it sends again.
+    // Slack says that it sends again. No integration has the workspace.
     let slack = r#"{"type":"event_callback","team_id":"T0SANDBOX","event_id":"Ev1","event_time":1795000000,"event":{"type":"channel_created"}}"#;
     let secret: &SecretString = &stack.webhook_secrets["slack"];
     let headers = sign("slack", slack.as_bytes(), secret, platform::clock::now()).unwrap();
@@ -117,7 +198,8 @@ async fn what_is_refused_repeated_and_given_up_is_counted_by_reason() {
         all.map(sum).sum()
     };
     let expected = [
-        ("EventsApplied", "", 2),
+        ("EventsApplied", "", 1),
+        ("EventsUnmatched", "", 1),
         ("DeliveriesRefused", "missing", 1),
         ("DeliveriesRefused", "", 2),
         ("EventsRepeated", "", 4),

@@ -54,6 +54,11 @@ fn strike(function: &str, operation: &str, service: Service, effect: Effect) -> 
     }
 }
 
+async fn state(admin: &Guest<'_>, user: &str) -> (u16, Value) {
+    let (status, body) = admin.api(Method::GET, &format!("/users/{user}"), &Value::Null).await;
+    (status, body["state"].clone())
+}
+
 async fn erased(admin: &Guest<'_>, user: &str) {
     let path = format!("/users/{user}");
     let gone = async || {
@@ -85,6 +90,8 @@ async fn a_user_is_erased_whole_and_nobody_else_is_touched() {
         assert_eq!(answer.status(), 401, "{method} by a browser");
     }
 
+    assert_eq!(state(&bob, "ada").await, (200, json!("active")));
+    assert_eq!(state(&bob, "never-seen").await.0, 404);
     let (status, body) = erase(&bob, "ada").await;
     assert_eq!((status, &body["state"]), (202, &json!("erasing")), "{body}");
     let revoked = |provider: &str| {
@@ -105,12 +112,13 @@ async fn a_user_is_erased_whole_and_nobody_else_is_touched() {
         assert_eq!(ada.look.announced("integration.disconnected", id).unwrap(), 1, "{id}");
     }
 
-    // There is nothing to erase any more, and nobody to tell from somebody who never was.
+    // There is nothing to erase any more, and asking again is harmless.
     let (status, body) = erase(&bob, "ada").await;
     assert_eq!((status, body), (202, json!({ "user_id": "ada", "state": "erased", "integrations": [] })));
     // They may come back.
     ada.connect_and_sync("slack").await;
     assert_eq!(ada.status("slack").await["state"], "connected");
+    assert_eq!(state(&bob, "ada").await, (200, json!("active")), "what was connected since is not being erased");
 
     // With the last who needs it, a grant is given back.
     erase(&bob, "bob").await;

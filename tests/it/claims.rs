@@ -199,7 +199,7 @@ async fn more_writes_than_a_transaction_holds_are_all_made_and_count_as_one_effe
 async fn the_stores_condition_agrees_with_the_verdict_in_every_state() {
     let ground = Ground::start().await;
     let claims = claims(&ground);
-    for (index, state) in ["claimed", "retry", "dead", "done"].into_iter().enumerate() {
+    for (index, state) in ClaimState::ALL.map(ClaimState::name).into_iter().enumerate() {
         for lease in [-1, 0, 1] {
             let key = format!("stripe#a#evt_{index}_{lease}");
             let n = |number: i64| aws_sdk_dynamodb::types::AttributeValue::N(number.to_string());

@@ -37,7 +37,11 @@ fn message_samples_are_messages_of_the_current_version() {
 #[test]
 fn schedule_samples_are_the_inputs_that_the_template_declares() {
     let template = tests::template("http://localhost", &[]);
-    for (name, function) in [("schedule-syncs.json", "sync-scheduler"), ("schedule-refresh.json", "token-refresh")] {
+    for (name, function) in [
+        ("schedule-syncs.json", "sync-scheduler"),
+        ("schedule-refresh.json", "token-refresh"),
+        ("schedule-dead-letters.json", "webhook-process"),
+    ] {
         let function = template.functions.iter().find(|it| it.binary == function).unwrap();
         let sample = sample(name);
         assert!(function.schedules.iter().any(|schedule| schedule.input == sample), "{name}");

@@ -67,11 +67,7 @@ impl ApiProxy {
         let claimed =
             self.claims.claim(&key, &hash, act.call.request_id, now).await.map_err(|error| internal(&error))?;
         let claim = match claimed {
-            Claiming::Won(claim) if claim.body_hash == hash => claim,
-            Claiming::Won(claim) => {
-                self.give_back(&claim, "another request came under the same key").await;
-                return Err(other());
-            }
+            Claiming::Won(claim) => claim,
             Claiming::Lost(record) if record.body_hash != hash => return Err(other()),
             Claiming::Lost(record) => {
                 let answer = record.answer.and_then(|text| serde_json::from_str::<Value>(&text).ok());
@@ -81,7 +77,8 @@ impl ApiProxy {
                         let message = "The request with this idempotency key was carried out; its answer is not kept.";
                         Err(refuse(message, "Look at the provider what it did."))
                     }
-                    (ClaimState::Claimed | ClaimState::Retry | ClaimState::Dead, _) => {
+                    // Of an action no record is unmatched.
+                    (ClaimState::Claimed | ClaimState::Retry | ClaimState::Dead | ClaimState::Unmatched, _) => {
                         Err(refuse("A request with this idempotency key is still under way.", "Wait for its answer."))
                     }
                 };

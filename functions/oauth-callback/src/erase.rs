@@ -1,9 +1,10 @@
 //! The end of a user: every grant is given back, and what was kept of it goes, the integrations last.
 //!
-//! Asking again goes on where it broke off: what is left is found as long as it is there.
+//! Asking again goes on where it broke off: what is left is found as long as it is there. That an erasure was asked for is
+//! recorded before anything ends, so that its state is known afterwards.
 
-use domain::Problem;
-use jiff::SignedDuration;
+use domain::{Integration, Problem, error::Kind};
+use jiff::{SignedDuration, Timestamp};
 use lambda_http::http::StatusCode;
 use platform::{
     clock,
@@ -19,11 +20,26 @@ use crate::{
 /// Left of the time when the next grant is not begun any more: what a provider may take to be told, and some.
 const MARGIN: SignedDuration = SignedDuration::from_secs(16);
 
+/// What the pseudonyms of [`platform::erasures`] are for.
+const PURPOSE: &str = "erasure";
+
+/// What is recorded of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    /// The user has integrations, and no erasure was asked for since they were connected.
+    Active,
+    /// An erasure was asked for, and integrations that it ends are left.
+    Erasing,
+    /// An erasure was asked for, and nothing is left.
+    Erased,
+}
+
 /// How far it is.
 #[derive(Serialize)]
 struct Erasure<'a> {
     user_id: &'a str,
-    state: &'static str,
+    state: State,
     integrations: Vec<Ended>,
 }
 
@@ -40,13 +56,16 @@ impl OauthCallback {
     /// Erases a user. Answers when all of it is on its way.
     pub(crate) async fn erase_user(&self, call: &Call<'_>) -> Answer {
         let user_id = self.whom(call).await?;
+        let pseudonyms = self.front.sessions.pseudonyms(PURPOSE, user_id).await?;
+        let current = pseudonyms.first().ok_or_else(Problem::internal)?;
+        self.erasures.begin(current, clock::now()).await.map_err(|error| internal(&error))?;
         let found = self.access.integrations.of_user(user_id, None).await.map_err(|error| internal(&error))?;
         let mut integrations = Vec::new();
         // One after the other: what an account granted to several is given back with the last of them.
         for integration in &found {
             if clock::now() + MARGIN >= call.deadline() && !integrations.is_empty() {
                 let message = "Not everything could be ended in the time there is.";
-                return Err(Problem::new(domain::error::Kind::ProviderDown, message, "Ask again for the rest."));
+                return Err(Problem::new(Kind::ProviderDown, message, "Ask again for the rest."));
             }
             // A provider that is not there any more can't be told.
             let revoked = match self.registry.find(&integration.key.provider) {
@@ -60,17 +79,24 @@ impl OauthCallback {
             });
         }
         tracing::info!(count = integrations.len(), "a user is being erased");
-        Ok(json(StatusCode::ACCEPTED, &Erasure { user_id, state: state(&integrations), integrations }))
+        let state = if integrations.is_empty() { State::Erased } else { State::Erasing };
+        Ok(json(StatusCode::ACCEPTED, &Erasure { user_id, state, integrations }))
     }
 
-    /// What is left of a user.
+    /// What is recorded of a user, and which integrations there are.
     pub(crate) async fn erasure(&self, call: &Call<'_>) -> Answer {
         let user_id = self.whom(call).await?;
+        let pseudonyms = self.front.sessions.pseudonyms(PURPOSE, user_id).await?;
+        let begun_at = self.erasures.begun_at(&pseudonyms, clock::now()).await.map_err(|error| internal(&error))?;
         let found = self.access.integrations.of_user(user_id, None).await.map_err(|error| internal(&error))?;
-        let left =
-            |it: domain::Integration| Ended { integration_id: it.key.id(), provider: it.key.provider, revoked: None };
-        let integrations: Vec<_> = found.into_iter().map(left).collect();
-        Ok(json(StatusCode::OK, &Erasure { user_id, state: state(&integrations), integrations }))
+        let unknown = || {
+            let next = "Check the id. An erasure is known for 35 days.";
+            Problem::new(Kind::NotFound, "No user of this id is known here.", next)
+        };
+        let state = recorded(begun_at, &found).ok_or_else(unknown)?;
+        let left = |it: Integration| Ended { integration_id: it.key.id(), provider: it.key.provider, revoked: None };
+        let integrations = found.into_iter().map(left).collect();
+        Ok(json(StatusCode::OK, &Erasure { user_id, state, integrations }))
     }
 
     /// The user that an administrator's program names.
@@ -80,6 +106,40 @@ impl OauthCallback {
     }
 }
 
-fn state(left: &[Ended]) -> &'static str {
-    if left.is_empty() { "erased" } else { "erasing" }
+/// What the record of an erasure and the integrations that are left say of a user; none if there is neither.
+fn recorded(begun_at: Option<Timestamp>, left: &[Integration]) -> Option<State> {
+    match begun_at {
+        None => (!left.is_empty()).then_some(State::Active),
+        Some(_) if left.is_empty() => Some(State::Erased),
+        Some(begun_at) if left.iter().any(|it| it.connected_at <= begun_at) => Some(State::Erasing),
+        // The user has come back since.
+        Some(_) => Some(State::Active),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::IntegrationKey;
+
+    use super::*;
+
+    fn connected_at(second: i64) -> Integration {
+        let key = IntegrationKey { user_id: "ada".into(), provider: "slack".into(), account_id: second.to_string() };
+        Integration::connected(key, "Team", at(second))
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn the_state_of_a_user_is_what_was_recorded() {
+        let (old, new) = (connected_at(1), connected_at(3));
+        assert_eq!(recorded(None, &[]), None, "never seen");
+        assert_eq!(recorded(None, std::slice::from_ref(&old)), Some(State::Active));
+        assert_eq!(recorded(Some(at(2)), std::slice::from_ref(&old)), Some(State::Erasing));
+        assert_eq!(recorded(Some(at(2)), &[old, new.clone()]), Some(State::Erasing), "part of it is left");
+        assert_eq!(recorded(Some(at(2)), &[]), Some(State::Erased));
+        assert_eq!(recorded(Some(at(2)), &[new]), Some(State::Active), "connected again");
+    }
 }

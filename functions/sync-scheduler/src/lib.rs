@@ -156,7 +156,7 @@ const fn sync_type(schedule: Schedule) -> Option<SyncType> {
         Schedule::Incremental => Some(SyncType::Incremental),
         Schedule::Full => Some(SyncType::Full),
         Schedule::Watches => Some(SyncType::Watches),
-        Schedule::Refresh => None,
+        Schedule::Refresh | Schedule::DeadLetters => None,
     }
 }
 

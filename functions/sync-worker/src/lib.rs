@@ -433,6 +433,10 @@ impl SyncWorker {
 impl Handler for SyncWorker {
     type Message<'a> = SyncMessage;
 
+    fn delivery_id<'m>(message: &'m Self::Message<'_>) -> Option<&'m str> {
+        message.delivery_id.as_deref()
+    }
+
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
         // On the heap: it holds a whole run.
         match Box::pin(self.sync(&message, attempt)).await {

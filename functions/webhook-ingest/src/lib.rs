@@ -9,10 +9,10 @@ use std::{
 };
 
 use domain::{
-    Problem, Proof, Rejection, UnverifiedDelivery, VerifiedDelivery,
+    Diagnosis, Problem, Proof, Reason, Rejection, UnverifiedDelivery, VerifiedDelivery,
     integration::is_integration_id,
     jwt::Jwks,
-    message::{Envelope, Version},
+    message::{Envelope, Version, delivery_id},
     proof::Material,
 };
 use jiff::Timestamp;
@@ -116,7 +116,7 @@ enum Refusal {
     /// Larger than a message.
     TooLarge,
     /// Our side fails; the provider is to send it again.
-    Unavailable(&'static str),
+    Unavailable(Diagnosis),
 }
 
 impl Ingest {
@@ -125,15 +125,18 @@ impl Ingest {
         let queue = Queue::new(aws, &config.queue_url);
         let apps = Secrets::new(aws, &config.secret_prefix, config.secret_cache);
         if let Err(error) = queue.warm().await {
-            tracing::warn!(%error, "init: queue");
+            let Diagnosis { reason, detail } = error.diagnosis();
+            tracing::warn!(reason = reason.name(), detail, "init: the queue was not reached");
         }
         let jwks = JwksCache::new(config.rewrites.clone());
         let (own, own_config, aws) = (OnceLock::new(), config.webhook_secrets.clone(), aws.clone());
         let stack = config.secret_prefix.clone();
         let ingest = Self { registry, stack, queue, apps, jwks, own, own_config, aws };
         for provider in registry.iter().filter(|provider| provider.spec().webhook.is_some()) {
-            // Logged where it is read.
-            let _ = ingest.app(provider, Freshness::Cached, clock::now()).await;
+            if let Err(refusal) = ingest.app(provider, Freshness::Cached, clock::now()).await {
+                let Diagnosis { reason, detail } = refusal.why();
+                tracing::warn!(provider.name = provider.spec().id, reason = reason.name(), detail, "init: no secret");
+            }
         }
         ingest
     }
@@ -144,21 +147,29 @@ impl Ingest {
         let Some(provider) = self.registry.find(call.parameter("provider")) else {
             return Ok(call.refuse(&Problem::unknown_provider(&self.registry.ids())));
         };
-        let late = |_| Err(Refusal::Unavailable("late"));
-        let outcome = tokio::time::timeout(ANSWER, self.take(&call, provider)).await.unwrap_or_else(late);
+        let now = clock::now();
+        let id = delivery_id(now, call.request_id);
+        let late = |_| {
+            let detail = format!("the delivery was not accepted within {} ms", ANSWER.as_millis());
+            Err(Refusal::Unavailable(Diagnosis::new(Reason::TimedOut, detail)))
+        };
+        let outcome = tokio::time::timeout(ANSWER, self.take(&call, provider, &id, now)).await.unwrap_or_else(late);
         let name = provider.spec().id;
         Ok(match outcome {
-            Ok(Taken::Queued) => {
-                // API Gateway logs the request, and `webhook-process` the delivery.
-                tracing::debug!(provider.name = name, delivery.id = call.request_id, "accepted");
-                text(StatusCode::OK, "Received")
+            Ok(taken) => {
+                tracing::info!(provider.name = name, delivery.id = id, "{}", taken.name());
+                match taken {
+                    Taken::Queued => text(StatusCode::OK, "Received"),
+                    Taken::Shown => text(StatusCode::OK, ""),
+                    Taken::Challenged(challenge) => text(StatusCode::OK, challenge),
+                }
             }
-            Ok(Taken::Shown) => text(StatusCode::OK, ""),
-            Ok(Taken::Challenged(challenge)) => text(StatusCode::OK, challenge),
             Err(refusal) => {
-                let (status, words, reason) = refusal.answer();
-                tracing::warn!(provider.name = name, delivery.id = call.request_id, reason, "refused");
-                self.count(Metric::DeliveriesRefused, ("reason", reason));
+                let (status, words) = refusal.answer();
+                let Diagnosis { reason, detail } = refusal.why();
+                tracing::warn!(provider.name = name, delivery.id = id, reason = reason.name(), detail, "refused");
+                self.count(Metric::DeliveriesRefused, ("reason", reason.name()));
+                metrics::operator_failure(reason);
                 text(status, words)
             }
         })
@@ -169,9 +180,14 @@ impl Ingest {
         metrics::write(&self.stack, part, &[(metric, vec![1])], clock::now());
     }
 
-    async fn take(&self, call: &Call<'_>, provider: &dyn Provider) -> Result<Taken, Refusal> {
+    async fn take(
+        &self,
+        call: &Call<'_>,
+        provider: &dyn Provider,
+        delivery_id: &str,
+        now: Timestamp,
+    ) -> Result<Taken, Refusal> {
         let proof = provider.spec().webhook.as_ref().ok_or(Refusal::NotTaken)?;
-        let now = clock::now();
         let unverified = UnverifiedDelivery { headers: call.request.headers(), body: call.request.body() };
         let id = call.parameter("integration_id");
         let (delivery, source) = if id.is_empty() {
@@ -198,7 +214,7 @@ impl Ingest {
             provider: provider.spec().id,
             integration_id: Some(id).filter(|id| !id.is_empty()),
             account: source.account(),
-            delivery_id: call.request_id,
+            delivery_id,
             received_at: now,
         };
         let message = envelope.seal(&body).map_err(|_| Refusal::NotJson)?;
@@ -208,10 +224,8 @@ impl Ingest {
         // Who signs with their own secret fills their own group, whatever account they name.
         let named = account.as_deref().filter(|_| matches!(source, Source::App(_)));
         let tenant = tenant(provider, named.or(source.account()));
-        self.queue.send(message, Some(&tenant)).await.map_err(|error| {
-            tracing::error!(%error, "queue");
-            Refusal::Unavailable("queue")
-        })?;
+        let sent = self.queue.send(message, Some(&tenant)).await;
+        sent.map_err(|error| Refusal::Unavailable(error.diagnosis()))?;
         Ok(done)
     }
 
@@ -257,10 +271,8 @@ impl Ingest {
         let table = self.own.get_or_init(|| WebhookSecrets::new(&self.aws, &self.own_config));
         let mut rejection = Rejection::NoSecret;
         for freshness in [Freshness::Cached, Freshness::Reread] {
-            let own = table.get(id, freshness, now).await.map_err(|error| {
-                tracing::error!(%error, "webhook secret");
-                Refusal::Unavailable("webhook secret")
-            })?;
+            let own = table.get(id, freshness, now).await;
+            let own = own.map_err(|error| Refusal::Unavailable(error.diagnosis()))?;
             // Another provider's integration has no secret here.
             let Some(own) = own.filter(|own| own.key.provider == provider.spec().id) else { continue };
             let material = Material { secrets: &own.secrets, jwks: None, audience: None, email: None };
@@ -285,37 +297,53 @@ impl Ingest {
         let Proof::IdToken(token) = proof else { return Ok(None) };
         let sent = unverified.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let sent = sent.and_then(|value| value.split_once(' ')).map_or("", |(_, token)| token);
-        let keys = self.jwks.for_token(token.jwks, sent, now).await.map_err(|error| {
-            tracing::error!(%error, "issuer");
-            Refusal::Unavailable("issuer")
-        })?;
-        Ok(Some(keys))
+        let keys = self.jwks.for_token(token.jwks, sent, now).await;
+        keys.map(Some).map_err(|error| Refusal::Unavailable(error.diagnosis()))
     }
 
     async fn app(&self, provider: &dyn Provider, freshness: Freshness, now: Timestamp) -> Result<Arc<App>, Refusal> {
-        self.apps.get(provider.spec().secret, freshness, now).await.map_err(|error| {
-            tracing::error!(%error, "secret");
-            Refusal::Unavailable("secret")
-        })
+        let app = self.apps.get(provider.spec().secret, freshness, now).await;
+        app.map_err(|error| Refusal::Unavailable(error.diagnosis()))
+    }
+}
+
+impl Taken {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Queued | Self::Shown => "accepted",
+            Self::Challenged(_) => "answered a challenge",
+        }
     }
 }
 
 impl Refusal {
-    /// The status and words for the sender, and the reason for the log.
-    fn answer(&self) -> (StatusCode, &'static str, &'static str) {
+    /// The status and words for the sender.
+    const fn answer(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Rejected(Rejection::NoSecret) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "No webhook secret is configured here yet", "no_secret")
+                (StatusCode::SERVICE_UNAVAILABLE, "No webhook secret is configured here yet")
             }
-            Self::Rejected(
-                rejection @ (Rejection::Missing | Rejection::Malformed | Rejection::Stale | Rejection::Mismatch),
-            ) => (StatusCode::BAD_REQUEST, REFUSED, rejection.name()),
-            Self::NotTaken => {
-                (StatusCode::SERVICE_UNAVAILABLE, "This provider's webhooks are not taken here yet", "not_taken")
+            Self::Rejected(Rejection::Missing | Rejection::Malformed | Rejection::Stale | Rejection::Mismatch) => {
+                (StatusCode::BAD_REQUEST, REFUSED)
             }
-            Self::NotJson => (StatusCode::BAD_REQUEST, "The body is not JSON that can be read", "not_json"),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large", "too_large"),
-            Self::Unavailable(what) => (StatusCode::SERVICE_UNAVAILABLE, "Please send this again later", what),
+            Self::NotTaken => (StatusCode::SERVICE_UNAVAILABLE, "This provider's webhooks are not taken here yet"),
+            Self::NotJson => (StatusCode::BAD_REQUEST, "The body is not JSON that can be read"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "Please send this again later"),
+        }
+    }
+
+    /// Why, for operators.
+    fn why(self) -> Diagnosis {
+        match self {
+            Self::Rejected(rejection) => Diagnosis::new(rejection.reason(), rejection.to_string()),
+            Self::NotTaken => Diagnosis::new(Reason::NotTaken, "this version reads no webhooks of the provider"),
+            Self::NotJson => Diagnosis::new(Reason::NotJson, "the body is not JSON that every later reader can read"),
+            Self::TooLarge => Diagnosis::new(
+                Reason::TooLarge,
+                format!("the delivery is larger than {MAX_MESSAGE} bytes as a message"),
+            ),
+            Self::Unavailable(why) => why,
         }
     }
 }

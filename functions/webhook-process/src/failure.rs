@@ -25,9 +25,6 @@ pub(crate) enum Failure {
     /// The application's handler failed.
     #[error(transparent)]
     Handler(#[from] CallError),
-    /// The same event id came with another payload before. The first is kept.
-    #[error("another payload came under the same event id before; the first is kept")]
-    Forked,
 }
 
 impl From<UpsertError> for Failure {
@@ -62,8 +59,7 @@ impl Failure {
     pub(crate) const fn leaves(&self) -> Option<ClaimState> {
         match (self, self.reason().class()) {
             (Self::Superseded, _) => None,
-            // When forked, the first payload's own message decides the event.
-            (Self::Forked, _) | (_, Class::Passing | Class::Operators | Class::Counted) => Some(ClaimState::Retry),
+            (_, Class::Passing | Class::Operators | Class::Counted) => Some(ClaimState::Retry),
             (_, Class::Hopeless) => Some(ClaimState::Dead),
         }
     }
@@ -78,7 +74,6 @@ impl Failure {
             Self::Handler(CallError::Failed(HandlerError::Transient(_))) => Reason::HandlerFailed,
             Self::Handler(CallError::Failed(HandlerError::Permanent(_))) => Reason::HandlerRefused,
             Self::Handler(CallError::Panicked) => Reason::HandlerPanicked,
-            Self::Forked => Reason::Forked,
         }
     }
 
@@ -86,18 +81,20 @@ impl Failure {
     pub(crate) fn diagnosis(&self) -> Diagnosis {
         match self {
             Self::Aws(error) => error.diagnosis(),
-            Self::Superseded | Self::TooLarge(_) | Self::Unpublishable(_) | Self::Handler(_) | Self::Forked => {
+            Self::Superseded | Self::TooLarge(_) | Self::Unpublishable(_) | Self::Handler(_) => {
                 Diagnosis::new(self.reason(), self.to_string())
             }
         }
     }
 }
 
-/// Somebody else has the event, or had.
-pub(crate) fn lost(record: &IdempotencyRecord, hash: &str, attempt: &Attempt) -> Disposition {
-    if record.body_hash != hash {
-        return Disposition::DeadLetter(Failure::Forked.diagnosis());
-    }
+/// Why another payload under a used event id is given up.
+pub(crate) fn forked() -> Diagnosis {
+    Diagnosis::new(Reason::Forked, "another payload came under the same event id before; the first is kept")
+}
+
+/// Another attempt has the event, or had it and finished.
+pub(crate) fn lost(record: &IdempotencyRecord, attempt: &Attempt) -> Disposition {
     match record.verdict(attempt.at) {
         Verdict::Finished => {
             tracing::info!("already applied");

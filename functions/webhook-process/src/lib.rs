@@ -4,47 +4,44 @@
 //! the claim, so a crash anywhere leaves either nothing or exactly one effect behind.
 
 mod accounts;
+mod attempt;
+mod dead_letters;
 mod failure;
 mod handlers;
 mod scope;
+mod told;
 
-use std::{convert::Infallible, pin::pin, task::Poll, time::Duration};
+use std::{pin::pin, task::Poll, time::Duration};
 
-use domain::{
-    Disposition, Effect, Event, IntegrationKey, Reason, event,
-    message::{Body, Cause, SyncMessage, SyncType, WebhookMessage},
-};
+use domain::{Effect, Event, IntegrationKey, message::SyncMessage};
 use futures_util::poll;
 use lambda_runtime::LambdaEvent;
 use platform::{
     Aws, AwsError, access,
     bus::{Bus, Detail, MAX_ENTRIES, Payload},
-    claims::{About, Applied, Claim, Claiming, Claims},
+    claims::{Applied, Claim, Claims},
     clock,
     config::Env,
     gathering::{Gathering, Seat},
     integrations::Integrations,
-    metrics::{Metric, Tally},
-    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue},
+    metrics::Tally,
+    queue::{BatchResponse, Consumer, Queue, Reviewed, Trigger, deadline},
     records::Records,
     sync_queue::SyncQueue,
 };
 use providers::{Registry, Spec};
-use sha2::{Digest as _, Sha256};
+use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use self::handlers::{EventHandler, HandlerError, HandlerFuture, HandlerInput, HandlersError};
-use self::{
-    accounts::Accounts,
-    failure::{Failure, lost},
-    handlers::Handlers,
-    scope::Scope,
-};
+use self::{accounts::Accounts, attempt::Ended, failure::Failure, handlers::Handlers, scope::Scope};
 
 /// Messages of a batch at a time: all of them, so that one call can put their events on the bus.
 const CONCURRENCY: usize = 10;
 /// How long an event may be deferred since it was received before it is dead-lettered.
 const DEFERRED_FOR: Duration = Duration::from_hours(24);
+/// Left of the invocation's time when no further dead letter is received.
+const MARGIN: Duration = Duration::from_secs(1);
 /// How many of them talk to the tables at a time: each costs a connection in the first batch.
 const LANES: usize = 4;
 
@@ -86,6 +83,7 @@ pub struct Process {
     registry: Registry,
     handlers: Handlers,
     consumer: Consumer,
+    dead_letters: Queue,
     claims: Claims,
     integrations: Integrations,
     records: Records,
@@ -96,6 +94,36 @@ pub struct Process {
     accounts: Accounts,
     tally: Tally,
     stack: String,
+}
+
+/// What is known of an event while its attempt works on it.
+struct Work<'a> {
+    claim: &'a Claim,
+    spec: &'static Spec,
+    event: &'a Event<'a>,
+    scope: Scope<'a>,
+    delivery_id: &'a str,
+}
+
+/// What the function answers.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// To a batch.
+    Batch(BatchResponse),
+    /// To the schedule.
+    Review {
+        /// Dead letters that were looked at.
+        reviewed: usize,
+        /// Whether these were all.
+        all: bool,
+    },
+}
+
+impl From<Reviewed> for Answer {
+    fn from(reviewed: Reviewed) -> Self {
+        Self::Review { reviewed: reviewed.messages, all: reviewed.all }
+    }
 }
 
 impl Process {
@@ -111,8 +139,9 @@ impl Process {
         Ok(Self {
             registry,
             handlers: Handlers::new(registry, handlers)?,
-            consumer: Consumer::new(Queue::new(aws, &config.queue_url), dead_letters, CONCURRENCY)
+            consumer: Consumer::new(Queue::new(aws, &config.queue_url), dead_letters.clone(), CONCURRENCY)
                 .deferring_for(DEFERRED_FOR),
+            dead_letters,
             claims: Claims::new(aws, &config.idempotency_table, config.claim_lease),
             integrations: Integrations::new(aws, &config.integrations_table),
             records: Records::new(aws, &config.records_table),
@@ -126,23 +155,30 @@ impl Process {
         })
     }
 
-    /// Handles a batch.
-    pub async fn handle(&self, event: LambdaEvent<Batch>) -> Result<BatchResponse, Infallible> {
-        let response = self.consumer.run(self, event).await;
-        self.accounts.forget();
+    /// Handles a batch, or looks through the dead letters.
+    pub async fn handle(&self, event: LambdaEvent<Trigger>) -> Result<Answer, AwsError> {
+        let LambdaEvent { payload, context } = event;
+        let answer = match payload {
+            Trigger::Batch(batch) => {
+                let response = self.consumer.run(self, LambdaEvent { payload: batch, context }).await;
+                self.accounts.forget();
+                Ok(Answer::Batch(response))
+            }
+            // It has one schedule.
+            Trigger::Schedule(_) => self.review(deadline(&context, clock::now()) - MARGIN).await.map(Answer::from),
+        };
         self.tally.write(&self.stack, clock::now());
-        Ok(response)
+        answer
     }
 
-    /// Effect, publish, complete. `lane` is left to others while this waits for them.
+    /// Effect, publish, complete. `lane` is left to others while this waits for them. An event whose account no integration has
+    /// is published, and changes nothing.
     async fn process(
         &self,
-        claim: &Claim,
-        spec: &Spec,
-        event: &Event<'_>,
-        scope: &Scope<'_>,
+        work: &Work<'_>,
         (mut seat, lane): (Seat<'_>, Option<SemaphorePermit<'_>>),
-    ) -> Result<(), Failure> {
+    ) -> Result<Ended, Failure> {
+        let Work { claim, spec, event, scope, delivery_id } = work;
         let provider = spec.id;
         let mut integrations = self.integrations(provider, scope).await?;
         if let Some(id) = &event.integration_id {
@@ -152,8 +188,9 @@ impl Process {
             // So many take their time, and a call to the bus of their own.
             seat.leave();
         }
-        if !claim.applied {
-            self.reach(spec, event, &integrations).await?;
+        let matched = claim.applied || !integrations.is_empty();
+        if matched && !claim.applied {
+            self.reach(work, &integrations).await?;
             let mut writes = Vec::new();
             for integration in &integrations {
                 for change in event.changes() {
@@ -163,7 +200,7 @@ impl Process {
             let mut asked = false;
             while let Applied::Tied(rest) = self.claims.apply(claim, writes).await? {
                 if !std::mem::replace(&mut asked, true) {
-                    self.sync(&integrations).await?;
+                    self.sync(&integrations, delivery_id).await?;
                 }
                 writes = rest;
             }
@@ -195,8 +232,13 @@ impl Process {
         let record = event.changes().first().map(domain::Change::key);
         seat.publish(&details, record.as_deref()).await?;
         let _lane = self.lane().await;
-        self.claims.complete(claim).await?;
-        Ok(())
+        if matched {
+            self.claims.complete(claim).await?;
+            Ok(Ended::Applied)
+        } else {
+            self.claims.unmatched(claim).await?;
+            Ok(Ended::Unmatched)
+        }
     }
 
     /// A turn at the tables.
@@ -206,10 +248,11 @@ impl Process {
     }
 
     /// Effects beyond the records; each is safe to repeat, so they come before the mark that the event is applied.
-    async fn reach(&self, spec: &Spec, event: &Event<'_>, integrations: &[IntegrationKey]) -> Result<(), AwsError> {
+    async fn reach(&self, work: &Work<'_>, integrations: &[IntegrationKey]) -> Result<(), AwsError> {
+        let Work { spec, event, delivery_id, .. } = work;
         match &event.effect {
             Effect::Records(_) => {}
-            Effect::Sync => self.sync(integrations).await?,
+            Effect::Sync => self.sync(integrations, delivery_id).await?,
             Effect::GrantEnded => {
                 for key in integrations {
                     access::ended(&self.integrations, &self.bus, spec.name, key, event.occurred_at).await?;
@@ -220,9 +263,9 @@ impl Process {
     }
 
     /// Asks for a sync of what changed.
-    async fn sync(&self, integrations: &[IntegrationKey]) -> Result<(), AwsError> {
+    async fn sync(&self, integrations: &[IntegrationKey], delivery_id: &str) -> Result<(), AwsError> {
         let now = clock::now();
-        let message = |key| SyncMessage::new(key, SyncType::Incremental, Cause::Changed, now);
+        let message = |key| SyncMessage::reported(key, delivery_id, now);
         self.syncs.send_all(&integrations.iter().map(message).collect::<Vec<_>>()).await
     }
 
@@ -236,83 +279,5 @@ impl Process {
         };
         let only = if let Scope::Integration { id, .. } = scope { Some(*id) } else { None };
         Ok(found.iter().filter(|integration| only.is_none_or(|id| integration.id() == id)).cloned().collect())
-    }
-}
-
-impl Handler for Process {
-    type Message<'a> = WebhookMessage<'a>;
-
-    async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
-        let seat = self.gathering.seat();
-        let Some(provider) = self.registry.find(&message.provider) else {
-            self.tally.dead_letter(Reason::UnknownProvider);
-            return Disposition::dead_letter(
-                Reason::UnknownProvider,
-                format!("there is no provider {:?}", message.provider),
-            );
-        };
-        let Body::Json(body) = message.body;
-        let mut event = match provider.event(body, message.received_at) {
-            Ok(event) => event,
-            Err(error) => {
-                self.tally.dead_letter(Reason::NotAnEvent);
-                return Disposition::dead_letter(Reason::NotAnEvent, error.to_string());
-            }
-        };
-        let spec = provider.spec();
-        let provider = spec.id;
-        if message.integration_id.is_some() {
-            // Nor do the application's handlers hear of another.
-            event.account = message.account.as_deref().map(str::to_owned);
-        }
-        let scope = Scope::of(&message, &event);
-        let key = event::key(provider, scope.key(), &event.id);
-        // Of the payload alone: the rest of a body may differ between deliveries of one event.
-        let hash = hex::encode(Sha256::digest(event.data.get()));
-        let about = About { provider, r#type: &event.r#type, received_at: message.received_at };
-        let lane = self.lane().await;
-        let claim = match self.claims.claim_event(&key, &hash, &attempt.id, about, attempt.at).await {
-            Ok(Claiming::Won(claim)) => claim,
-            Ok(Claiming::Lost(record)) => {
-                let disposition = lost(&record, &hash, attempt);
-                if matches!(disposition, Disposition::DeadLetter(_)) {
-                    self.tally.dead_letter(Reason::Forked);
-                } else if disposition == Disposition::Done {
-                    self.tally.count(Metric::EventsRepeated);
-                }
-                return disposition;
-            }
-            Err(error) => return attempt.failed(error.diagnosis()),
-        };
-        let outcome = if claim.body_hash == hash {
-            self.process(&claim, spec, &event, &scope, (seat, lane)).await
-        } else {
-            drop((seat, lane));
-            Err(Failure::Forked)
-        };
-        let Err(failure) = outcome else {
-            let delivery = &*message.delivery_id;
-            tracing::info!(
-                provider.name = provider,
-                delivery.id = delivery,
-                event.id,
-                event.r#type,
-                attempt = attempt.number,
-                "applied"
-            );
-            self.tally.count(Metric::EventsApplied);
-            return Disposition::Done;
-        };
-        if let Some(state) = failure.leaves() {
-            // If this fails too, the lease runs out and the next attempt claims the event then.
-            if let Err(error) = self.claims.release(&claim, state, &failure.diagnosis().detail).await {
-                tracing::warn!(%error, "the claim stays until its lease ends");
-            }
-        }
-        let disposition = attempt.failed(failure.diagnosis());
-        if matches!(disposition, Disposition::DeadLetter(_)) {
-            self.tally.dead_letter(failure.reason());
-        }
-        disposition
     }
 }

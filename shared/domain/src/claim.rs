@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!            claim (fence+1)                    complete (fence matches)
-//!  absent ───────────────────▶ claimed ──────────────────────────────▶ done
-//!                              ▲  │  release (fence matches)
+//!  absent ───────────────────▶ claimed ─────────────────────────┬────▶ done
+//!                              ▲  │                             └────▶ unmatched
+//!                              │  │  release (fence matches)
 //!           claim (fence+1)    │  ├──────────────▶ retry ─┐
 //!                              │  ├──────────────▶ dead  ─┤   claimable again: a redrive is a retry
 //!                              │  └─ lease over ──────────┤
@@ -28,6 +29,8 @@ pub enum State {
     Done,
     /// Given up: the message is in the dead-letter queue. A redrive claims it again.
     Dead,
+    /// Finished, and genuine, but no integration has its account: published once, without a user, and nothing was applied.
+    Unmatched,
 }
 
 /// What is known of one event's processing.
@@ -63,6 +66,14 @@ pub enum Verdict {
 }
 
 impl State {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Claimed, Self::Retry, Self::Done, Self::Dead, Self::Unmatched];
+
+    /// The state that is stored under this name, if there is one.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
     /// As stored.
     pub const fn name(self) -> &'static str {
         match self {
@@ -70,6 +81,7 @@ impl State {
             Self::Retry => "retry",
             Self::Done => "done",
             Self::Dead => "dead",
+            Self::Unmatched => "unmatched",
         }
     }
 }
@@ -78,7 +90,7 @@ impl IdempotencyRecord {
     /// What a newcomer at `now` may do. The store's condition expression says the same; a test holds the two together.
     pub fn verdict(&self, now: Timestamp) -> Verdict {
         match self.state {
-            State::Done => Verdict::Finished,
+            State::Done | State::Unmatched => Verdict::Finished,
             State::Claimed if self.lease_until > now => Verdict::Busy(self.lease_until),
             State::Claimed | State::Retry | State::Dead => Verdict::Claim,
         }
@@ -90,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_done_and_live_claims_stop_a_newcomer() {
+    fn only_finished_and_live_claims_stop_a_newcomer() {
         let now = Timestamp::from_second(1000).unwrap();
         let record = |state, lease: i64| IdempotencyRecord {
             state,
@@ -105,7 +117,9 @@ mod tests {
         let live = Timestamp::from_second(1001).unwrap();
         assert_eq!(record(State::Claimed, 1001).verdict(now), Verdict::Busy(live));
         assert_eq!(record(State::Claimed, 1000).verdict(now), Verdict::Claim);
-        assert_eq!(record(State::Done, 0).verdict(now), Verdict::Finished);
+        for state in [State::Done, State::Unmatched] {
+            assert_eq!(record(state, 0).verdict(now), Verdict::Finished);
+        }
         for state in [State::Retry, State::Dead] {
             assert_eq!(record(state, 2000).verdict(now), Verdict::Claim);
         }

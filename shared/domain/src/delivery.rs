@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::{
     json::{self, NotJson},
     proof::{Material, Proof},
+    reason::Reason,
     signature::Scheme,
 };
 
@@ -80,14 +81,14 @@ impl<'a> UnverifiedDelivery<'a> {
 }
 
 impl Rejection {
-    /// A stable name for logs and metrics.
-    pub const fn name(self) -> &'static str {
+    /// The same among all reasons, for operators.
+    pub const fn reason(self) -> Reason {
         match self {
-            Self::NoSecret => "no_secret",
-            Self::Missing => "missing",
-            Self::Malformed => "malformed",
-            Self::Stale => "stale",
-            Self::Mismatch => "mismatch",
+            Self::NoSecret => Reason::NoSecret,
+            Self::Missing => Reason::Missing,
+            Self::Malformed => Reason::Malformed,
+            Self::Stale => Reason::Stale,
+            Self::Mismatch => Reason::Mismatch,
         }
     }
 }

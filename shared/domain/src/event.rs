@@ -96,9 +96,39 @@ pub fn key(provider: &str, scope: &str, event_id: &str) -> String {
     format!("{provider}#{scope}#{event_id}")
 }
 
+/// What no id has, so that no event's key looks like one of the two below.
+const APART: char = '!';
+
+/// The key of the record of a delivery that is no event: `provider#scope#!delivery`.
+pub fn key_of_delivery(provider: &str, scope: &str, delivery_id: &str) -> String {
+    key(provider, scope, &format!("{APART}{delivery_id}"))
+}
+
+/// The key of the record of another payload under a used event id: the event's key and the beginning of the payload's hash.
+pub fn key_of_fork(key: &str, hash: &str) -> String {
+    format!("{key}{APART}{}", hash.get(..16).unwrap_or(hash))
+}
+
+/// Provider, scope and event id of a key; no event id if the delivery is no event. `None` for what is no such key.
+pub fn parts(key: &str) -> Option<(&str, &str, Option<&str>)> {
+    let mut parts = key.splitn(3, '#');
+    let (provider, scope, rest) = (parts.next()?, parts.next()?, parts.next()?);
+    let id = rest.split_once(APART).map_or(rest, |(id, _)| id);
+    Some((provider, scope, Some(id).filter(|id| !id.is_empty())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_tells_what_it_is_of() {
+        let event = key("stripe", "acct_1", "evt_1");
+        assert_eq!(parts(&event), Some(("stripe", "acct_1", Some("evt_1"))));
+        assert_eq!(parts(&key_of_fork(&event, "0123456789abcdef0123")), Some(("stripe", "acct_1", Some("evt_1"))));
+        assert_eq!(parts(&key_of_delivery("slack", "-", "19a-x=")), Some(("slack", "-", None)));
+        assert_eq!(parts("session#x"), None);
+    }
 
     #[test]
     fn ids_that_could_forge_a_key_are_refused() {

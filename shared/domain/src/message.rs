@@ -42,7 +42,7 @@ pub struct WebhookMessage<'a> {
     /// The account that events of this endpoint belong to when they don't name one.
     #[serde(borrow)]
     pub account: Option<Cow<'a, str>>,
-    /// Names this delivery in logs: the request's id.
+    /// Names this delivery wherever it is told of: see [`delivery_id`].
     #[serde(borrow)]
     pub delivery_id: Cow<'a, str>,
     /// When it was received.
@@ -50,6 +50,12 @@ pub struct WebhookMessage<'a> {
     /// The body.
     #[serde(borrow)]
     pub body: Body<'a>,
+}
+
+/// The id of a delivery: when it was received, in hexadecimal milliseconds since 1970, and the id of its request. The time is
+/// part of it so that the record of a delivery can be found by its id alone, in an index on time.
+pub fn delivery_id(received_at: Timestamp, request_id: &str) -> String {
+    format!("{:x}-{request_id}", received_at.as_millisecond())
 }
 
 /// A delivery's body, unparsed.
@@ -108,13 +114,22 @@ pub struct SyncMessage {
     pub cause: Cause,
     /// When it was asked for: what was read in full since then is not read again.
     pub asked_at: Timestamp,
+    /// The webhook delivery that reported the change, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_id: Option<String>,
 }
 
 impl SyncMessage {
     /// The message that asks for a sync of an integration.
     pub fn new(key: &IntegrationKey, r#type: SyncType, cause: Cause, asked_at: Timestamp) -> Self {
         let (user_id, integration) = (key.user_id.clone(), key.account());
-        Self { v: Version, user_id, integration, r#type, cause, asked_at }
+        Self { v: Version, user_id, integration, r#type, cause, asked_at, delivery_id: None }
+    }
+
+    /// The message that asks for a sync of what a webhook delivery reported.
+    pub fn reported(key: &IntegrationKey, delivery_id: &str, asked_at: Timestamp) -> Self {
+        let delivery_id = Some(delivery_id.to_owned());
+        Self { delivery_id, ..Self::new(key, SyncType::Incremental, Cause::Changed, asked_at) }
     }
 }
 
@@ -168,6 +183,8 @@ pub enum Schedule {
     Watches,
     /// Credentials that expire soon.
     Refresh,
+    /// What SQS itself moved to the dead-letter queue of webhooks.
+    DeadLetters,
 }
 
 /// The rest of a sweep that did not fit into one invocation, on its way back to `sync-scheduler`.

@@ -55,6 +55,20 @@ pub enum Reason {
     AddressForbidden,
     /// There is no credential: the integration is disconnected.
     NotConnected,
+    /// No webhook secret is configured, so a delivery can't be verified.
+    NoSecret,
+    /// A delivery lacks its proof: a signature, a token.
+    Missing,
+    /// The proof of a delivery has not the documented form.
+    Malformed,
+    /// A delivery was signed too long ago.
+    Stale,
+    /// The proof of a delivery fits no secret in force.
+    Mismatch,
+    /// This version reads no webhooks of the provider.
+    NotTaken,
+    /// The body of a delivery can't be read as JSON.
+    NotJson,
     /// The message is not of a version or shape that this version reads.
     MessageUnreadable,
     /// The message names a provider that this version does not have.
@@ -63,7 +77,7 @@ pub enum Reason {
     NotAnEvent,
     /// Another payload came under the same event id before; the first is kept.
     Forked,
-    /// A record is larger than an item of the table may be.
+    /// A record is larger than an item of the table may be, or a delivery larger than a message of a queue.
     TooLarge,
     /// The event bus does not take the event.
     Unpublishable,
@@ -117,7 +131,7 @@ impl Diagnosis {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 44] = [
         Self::Unavailable,
         Self::Throttled,
         Self::Conflict,
@@ -141,6 +155,13 @@ impl Reason {
         Self::Unreadable,
         Self::AddressForbidden,
         Self::NotConnected,
+        Self::NoSecret,
+        Self::Missing,
+        Self::Malformed,
+        Self::Stale,
+        Self::Mismatch,
+        Self::NotTaken,
+        Self::NotJson,
         Self::MessageUnreadable,
         Self::UnknownProvider,
         Self::NotAnEvent,
@@ -183,6 +204,13 @@ impl Reason {
             Self::Unreadable => "unreadable",
             Self::AddressForbidden => "address_forbidden",
             Self::NotConnected => "not_connected",
+            Self::NoSecret => "no_secret",
+            Self::Missing => "missing",
+            Self::Malformed => "malformed",
+            Self::Stale => "stale",
+            Self::Mismatch => "mismatch",
+            Self::NotTaken => "not_taken",
+            Self::NotJson => "not_json",
             Self::MessageUnreadable => "message_unreadable",
             Self::UnknownProvider => "unknown_provider",
             Self::NotAnEvent => "not_an_event",
@@ -214,8 +242,15 @@ impl Reason {
             Self::NotFound | Self::Gone | Self::Rejected => Kind::ProviderRejected,
             Self::ProviderBusy | Self::ProviderConflict | Self::LeaseHeld | Self::Forked => Kind::Conflict,
             Self::ProviderDown | Self::Unreachable | Self::Unreadable => Kind::ProviderDown,
-            Self::AddressForbidden | Self::NotAnEvent | Self::MessageUnreadable => Kind::InvalidRequest,
-            Self::UnknownProvider => Kind::NotFound,
+            Self::AddressForbidden
+            | Self::Missing
+            | Self::Malformed
+            | Self::Stale
+            | Self::Mismatch
+            | Self::NotJson
+            | Self::NotAnEvent
+            | Self::MessageUnreadable => Kind::InvalidRequest,
+            Self::UnknownProvider | Self::NotTaken => Kind::NotFound,
             Self::NotConnected => Kind::NotConnected,
             Self::Unavailable
             | Self::Throttled
@@ -233,6 +268,7 @@ impl Reason {
             | Self::Superseded
             | Self::Panicked
             | Self::TimedOut
+            | Self::NoSecret
             | Self::ReceivesExhausted => Kind::Internal,
         }
     }
@@ -263,6 +299,13 @@ impl Reason {
             | Self::Rejected
             | Self::AddressForbidden
             | Self::NotConnected
+            | Self::NoSecret
+            | Self::Missing
+            | Self::Malformed
+            | Self::Stale
+            | Self::Mismatch
+            | Self::NotTaken
+            | Self::NotJson
             | Self::MessageUnreadable
             | Self::UnknownProvider
             | Self::NotAnEvent
@@ -297,6 +340,13 @@ impl Reason {
             | Self::Unreadable
             | Self::AddressForbidden
             | Self::NotConnected
+            | Self::NoSecret
+            | Self::Missing
+            | Self::Malformed
+            | Self::Stale
+            | Self::Mismatch
+            | Self::NotTaken
+            | Self::NotJson
             | Self::MessageUnreadable
             | Self::UnknownProvider
             | Self::NotAnEvent

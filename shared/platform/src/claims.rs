@@ -1,5 +1,7 @@
 //! The idempotency records. See [`domain::claim`] for the states; every write here is one of its arrows.
 
+mod given_up;
+
 use std::time::Duration;
 
 use aws_sdk_dynamodb::{
@@ -10,11 +12,12 @@ use aws_sdk_dynamodb::{
         transact_write_items::TransactWriteItemsError,
         update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     },
-    types::{ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
+    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
 use domain::{ClaimState as State, Diagnosis, IdempotencyRecord, Reason};
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::given_up::{Entry, GivenUp};
 use crate::{
     aws::{Aws, AwsError, client},
     deliveries::partition,
@@ -46,17 +49,17 @@ pub struct Claim {
     fence: u64,
     /// Whether an earlier claimant already committed the effect.
     pub applied: bool,
-    /// The hash of the first body seen under this event id.
-    pub body_hash: String,
 }
 
-/// What is told of an event beside its claim.
+/// What is told of an event beside its claim. Of all deliveries of it the first one's is stored.
 #[derive(Debug, Clone, Copy)]
 pub struct About<'a> {
-    /// The provider.
+    /// The provider under which it is listed.
     pub provider: &'a str,
-    /// The provider's type.
-    pub r#type: &'a str,
+    /// The provider's type; none if it is no event.
+    pub r#type: Option<&'a str>,
+    /// The delivery.
+    pub delivery_id: &'a str,
     /// When this delivery of it came.
     pub received_at: Timestamp,
 }
@@ -66,7 +69,7 @@ pub struct About<'a> {
 pub enum Claiming {
     /// It is ours.
     Won(Claim),
-    /// Somebody else's, or done: [`IdempotencyRecord::verdict`] says which.
+    /// Another attempt's, or finished: [`IdempotencyRecord::verdict`] says which. Or the record is of another body.
     Lost(IdempotencyRecord),
 }
 
@@ -123,7 +126,7 @@ impl Claims {
     }
 
     /// Claims an event for the attempt `owner`. Repeating the call under the same owner finds the claim again, so a lost
-    /// reply does not lock the event.
+    /// reply does not lock the event. Another body under the same key never gets the claim.
     pub async fn claim(&self, key: &str, body_hash: &str, owner: &str, now: Timestamp) -> Result<Claiming, AwsError> {
         self.claim_with(self.claiming(key), "", (key, body_hash, owner), now).await
     }
@@ -137,16 +140,7 @@ impl Claims {
         about: About<'_>,
         now: Timestamp,
     ) -> Result<Claiming, AwsError> {
-        const LISTED: &str = ", #type = if_not_exists(#type, :type), #day = if_not_exists(#day, :day), \
-                              received_at = if_not_exists(received_at, :received_at)";
-        let received_at = about.received_at.as_millisecond();
-        let call = self
-            .claiming(key)
-            .expression_attribute_names("#type", "type")
-            .expression_attribute_names("#day", "day")
-            .expression_attribute_values(":type", s(about.r#type))
-            .expression_attribute_values(":day", s(partition(about.provider, key, about.received_at)))
-            .expression_attribute_values(":received_at", n(received_at));
+        let call = listed(self.claiming(key), about);
         self.claim_with(call, LISTED, (key, body_hash, owner), now).await
     }
 
@@ -169,10 +163,10 @@ impl Claims {
                  fence = if_not_exists(fence, :zero) + :one, attempts = if_not_exists(attempts, :zero) + :one, \
                  effects = if_not_exists(effects, :zero), body_hash = if_not_exists(body_hash, :body_hash){more}"
             ))
-            // The same as `IdempotencyRecord::verdict`, or our own claim.
+            // The same as `IdempotencyRecord::verdict`, or our own claim; and the same body.
             .condition_expression(
-                "attribute_not_exists(#key) OR #state IN (:retry, :dead) \
-                 OR (#state = :claimed AND (lease_until <= :now OR #owner = :owner))",
+                "attribute_not_exists(#key) OR (body_hash = :body_hash AND (#state IN (:retry, :dead) \
+                 OR (#state = :claimed AND (lease_until <= :now OR #owner = :owner))))",
             )
             .expression_attribute_names("#key", "key")
             .expression_attribute_names("#state", "state")
@@ -192,8 +186,8 @@ impl Claims {
         match call.send().await {
             Ok(output) => {
                 let record = read(output.attributes().ok_or_else(|| malformed("key"))?)?;
-                let (applied, body_hash) = (record.effects > 0, record.body_hash);
-                Ok(Claiming::Won(Claim { key: key.to_owned(), fence: record.fence, applied, body_hash }))
+                let applied = record.effects > 0;
+                Ok(Claiming::Won(Claim { key: key.to_owned(), fence: record.fence, applied }))
             }
             Err(error) => match old_item(&error) {
                 Some(item) => Ok(Claiming::Lost(read(item)?)),
@@ -256,17 +250,27 @@ impl Claims {
 
     /// Ends a claim: the event is done.
     pub async fn complete(&self, claim: &Claim) -> Result<(), ClaimError> {
-        self.end(claim, State::Done, None).await
+        self.end(claim, State::Done, &[]).await
+    }
+
+    /// Ends a claim: the event is genuine, and no integration has its account.
+    pub async fn unmatched(&self, claim: &Claim) -> Result<(), ClaimError> {
+        self.end(claim, State::Unmatched, &[]).await
     }
 
     /// Ends a claim on a request: it is done, and this was answered.
     pub async fn answered(&self, claim: &Claim, answer: &str) -> Result<(), ClaimError> {
-        self.end(claim, State::Done, Some(("answer", answer))).await
+        self.end(claim, State::Done, &[("answer", answer)]).await
     }
 
-    /// Ends a claim: the attempt failed for this reason.
+    /// Ends a claim on a request: the attempt failed for this reason.
     pub async fn release(&self, claim: &Claim, state: State, reason: &str) -> Result<(), ClaimError> {
-        self.end(claim, state, Some(("last_error", reason))).await
+        self.end(claim, state, &[("last_error", reason)]).await
+    }
+
+    /// Ends a claim on an event: the attempt failed.
+    pub async fn failed(&self, claim: &Claim, state: State, why: &Diagnosis) -> Result<(), ClaimError> {
+        self.end(claim, state, &[("reason", why.reason.name()), ("last_error", &why.detail)]).await
     }
 
     /// Whether this is the first use of something that may be used once until `expires_at`.
@@ -295,12 +299,12 @@ impl Claims {
         output.item().map(read).transpose()
     }
 
-    /// Sets the state, and one more attribute.
-    async fn end(&self, claim: &Claim, state: State, more: Option<(&str, &str)>) -> Result<(), ClaimError> {
-        let update = match more {
-            Some((name, _)) => format!("SET #state = :state, {name} = :more"),
-            None => "SET #state = :state REMOVE last_error".to_owned(),
-        };
+    /// Sets the state and these attributes. What an earlier attempt failed for is forgotten.
+    async fn end(&self, claim: &Claim, state: State, more: &[(&str, &str)]) -> Result<(), ClaimError> {
+        let set: String = more.iter().map(|(name, _)| format!(", {name} = :{name}")).collect();
+        let failed = more.iter().any(|(name, _)| *name == "last_error");
+        let forget = if failed { "" } else { " REMOVE last_error, reason" };
+        let update = format!("SET #state = :state{set}{forget}");
         let call = self
             .client
             .update_item()
@@ -315,7 +319,7 @@ impl Claims {
             (":claimed".to_owned(), s(State::Claimed.name())),
             (":fence".to_owned(), n(claim.fence)),
         ]);
-        values.extend(more.map(|(_, value)| (":more".to_owned(), s(value))));
+        values.extend(more.iter().map(|(name, value)| (format!(":{name}"), s(*value))));
         match call.set_expression_attribute_values(Some(values)).send().await {
             Ok(_) => Ok(()),
             Err(error)
@@ -343,14 +347,24 @@ impl Claims {
     }
 }
 
+/// What lists a record among the deliveries; see [`crate::deliveries`].
+const LISTED: &str = ", #type = if_not_exists(#type, :type), #day = if_not_exists(#day, :day), \
+                      received_at = if_not_exists(received_at, :received_at), \
+                      delivery_id = if_not_exists(delivery_id, :delivery_id)";
+
+/// The names and values of [`LISTED`].
+fn listed(call: UpdateItemFluentBuilder, about: About<'_>) -> UpdateItemFluentBuilder {
+    let day = partition(about.provider, about.delivery_id, about.received_at);
+    call.expression_attribute_names("#type", "type")
+        .expression_attribute_names("#day", "day")
+        .expression_attribute_values(":type", about.r#type.map_or(AttributeValue::Null(true), s))
+        .expression_attribute_values(":day", s(day))
+        .expression_attribute_values(":received_at", n(about.received_at.as_millisecond()))
+        .expression_attribute_values(":delivery_id", s(about.delivery_id))
+}
+
 fn read(item: &Item) -> Result<IdempotencyRecord, AwsError> {
-    let state = match text(item, "state")? {
-        "claimed" => State::Claimed,
-        "retry" => State::Retry,
-        "done" => State::Done,
-        "dead" => State::Dead,
-        _ => return Err(malformed("state")),
-    };
+    let state = State::parse(text(item, "state")?).ok_or_else(|| malformed("state"))?;
     Ok(IdempotencyRecord {
         state,
         fence: number(item, "fence")?,

@@ -1,24 +1,37 @@
-//! What became of deliveries: the idempotency records of a day, newest first, for whoever runs this.
+//! What became of deliveries: the idempotency records, newest first, for administrators.
 //!
-//! The index is sharded like the others: one partition of DynamoDB takes a bounded rate of writes.
+//! *Invariant:* every outcome of a delivery that was accepted is a record in the index `by_day`, with its reason. An event is one
+//! record, and its repeats are its attempts; a delivery that is no event, and another payload under a used event id, are records
+//! of their own.
+//!
+//! The index is sharded like the others, because one partition of DynamoDB takes a bounded rate of writes. Provider, time and
+//! shard follow from a delivery's id, so that a record can be found by the id of its first delivery without an index on it.
 
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{Client, types::KeysAndAttributes};
-use domain::disposition::spread;
+use domain::{ClaimState, disposition::spread, event};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
 use crate::{
     aws::{Aws, AwsError, client},
+    claims::RETENTION,
+    clock,
     due::SHARDS,
     item::{Item, malformed, number, s, text},
 };
 
 /// Queries at a time.
-const CONCURRENCY: usize = 8;
-/// What DynamoDB takes in one call.
+const CONCURRENCY: usize = 16;
+/// The provider under which is listed what names none of the registry's.
+pub const UNKNOWN: &str = "-";
+/// How far back a list goes that names no beginning: a day costs 40 queries.
+pub const USUAL: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How far the clocks of two functions may differ.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// Records that are looked at together: what DynamoDB reads in one call.
 const MAX_BATCH: usize = 100;
 /// How often what it left unread is asked for.
 const MAX_ROUNDS: u32 = 5;
@@ -32,24 +45,28 @@ pub struct Deliveries {
     table: String,
 }
 
-/// An event, and what became of its deliveries.
+/// An event, or a delivery that is none, and what became of it.
 #[derive(Debug, Serialize)]
 pub struct Delivery {
-    /// The provider.
+    /// The id of the first delivery of it: see [`domain::message::delivery_id`].
+    pub id: String,
+    /// The provider; `-` if a message names none.
     pub provider: String,
-    /// The account, or the integration whose own endpoint was called; `-` if nobody knows.
+    /// The account, or the integration whose own endpoint was called; `-` if neither is known.
     pub account: String,
-    /// The provider's id of the event.
-    pub event_id: String,
+    /// The provider's id of the event; none if it is no event.
+    pub event_id: Option<String>,
     /// The provider's type.
-    pub r#type: String,
-    /// `claimed`, `retry`, `done` or `dead`.
-    pub state: String,
+    pub r#type: Option<String>,
+    /// See [`ClaimState`].
+    pub state: ClaimState,
     /// How often processing was started.
     pub attempts: u64,
     /// How often its effect was committed.
     pub effects: u64,
-    /// Why the last attempt failed, if it did.
+    /// Why the last attempt failed, if it did: the name of a [`domain::Reason`].
+    pub reason: Option<String>,
+    /// The same in a sentence.
     pub last_error: Option<String>,
     /// When its first delivery came.
     pub received_at: Timestamp,
@@ -60,7 +77,7 @@ pub struct Delivery {
 pub struct Part {
     /// Newest first.
     pub deliveries: Vec<Delivery>,
-    /// What to go on after; none at the end of the day.
+    /// What to go on after; none at the end of the list.
     pub next: Option<String>,
 }
 
@@ -68,33 +85,52 @@ pub struct Part {
 #[derive(Debug, Clone, Copy)]
 pub struct Listed<'a> {
     /// Of these providers.
-    pub providers: &'a [&'static str],
-    /// Of this day, as `2026-11-25`, UTC.
-    pub day: &'a str,
+    pub providers: &'a [&'a str],
     /// In this state; in any, if none.
-    pub state: Option<&'a str>,
+    pub state: Option<ClaimState>,
+    /// Received at this time or later; if none, [`USUAL`] before the end.
+    pub since: Option<Timestamp>,
+    /// Received before this time; if none, until now.
+    pub until: Option<Timestamp>,
     /// After this place.
     pub after: Option<&'a Place>,
     /// At most this many.
     pub limit: usize,
+    /// When the answer must be ready; what was not looked at by then follows in the next part.
+    pub deadline: Timestamp,
 }
 
-/// Where an event is listed.
-pub(crate) fn partition(provider: &str, key: &str, received_at: Timestamp) -> String {
-    shard(provider, &received_at.strftime("%F").to_string(), spread(key) % SHARDS)
+/// Where a record is listed.
+pub(crate) fn partition(provider: &str, delivery_id: &str, received_at: Timestamp) -> String {
+    shard(provider, day(received_at.as_millisecond()), spread(delivery_id) % SHARDS)
 }
 
-fn shard(provider: &str, day: &str, shard: u32) -> String {
+fn shard(provider: &str, day: Date, shard: u32) -> String {
     format!("{provider}#{day}#{shard}")
 }
 
-/// A place in the list: the newest time first, then the key.
+/// The day of a time in milliseconds, UTC. A time out of range belongs to the last or first day there is.
+fn day(milliseconds: i64) -> Date {
+    let edge = if milliseconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Timestamp::from_millisecond(milliseconds).unwrap_or(edge).to_zoned(TimeZone::UTC).date()
+}
+
+/// When a day begins, in milliseconds since 1970.
+fn beginning(day: Date) -> i64 {
+    day.to_zoned(TimeZone::UTC).map_or(i64::MIN, |zoned| zoned.timestamp().as_millisecond())
+}
+
+/// A place in the list: the newest time first, in milliseconds since 1970, then the key.
 pub type Place = (i64, String);
 
 /// The place of a [`Part::next`].
 pub fn place(next: &str) -> Option<Place> {
     let (at, key) = next.split_once(':')?;
     Some((at.parse().ok()?, key.to_owned()))
+}
+
+fn next(place: Option<&Place>) -> Option<String> {
+    place.map(|(at, key)| format!("{at}:{key}"))
 }
 
 impl Deliveries {
@@ -105,46 +141,94 @@ impl Deliveries {
 
     /// Lists deliveries. A part may be shorter than asked for, even empty, and still have a next.
     pub async fn list(&self, listed: Listed<'_>) -> Result<Part, AwsError> {
-        let partitions = listed
-            .providers
-            .iter()
-            .flat_map(|provider| (0..SHARDS).map(move |number| shard(provider, listed.day, number)));
-        let partitions: Vec<_> = partitions.collect();
-        let queries = partitions.into_iter().map(|partition| self.query(partition, listed.after, listed.limit));
+        let now = clock::now();
+        let until = listed.until.unwrap_or(now + SKEW).min(now + SKEW);
+        // A record begins to expire when it is written, which is later than its delivery is received.
+        let kept = now - RETENTION - SKEW;
+        let since = listed.since.unwrap_or_else(|| until.checked_sub(USUAL).unwrap_or(kept)).max(kept).as_millisecond();
+        let until = until.as_millisecond() - 1;
+        let mut after = listed.after.cloned();
+        let mut deliveries = Vec::new();
+        let mut last: Option<Place> = None;
+        let mut today = day(after.as_ref().map_or(until, |(at, _)| until.min(*at)));
+        while today >= day(since) {
+            let latest = after.as_ref().map_or(until, |(at, _)| until.min(*at));
+            let mut places = self.places(&listed, today, (since, latest), after.as_ref()).await?;
+            let more = places.len() > MAX_BATCH;
+            places.truncate(MAX_BATCH);
+            let mut items = self.read(&places).await?;
+            for place in &places {
+                let Some(delivery) = items.remove(&place.1).map(|item| delivery(&item)).transpose()? else { continue };
+                if listed.state.is_some_and(|state| delivery.state != state) {
+                    continue;
+                }
+                if deliveries.len() == listed.limit {
+                    return Ok(Part { deliveries, next: next(last.as_ref()) });
+                }
+                deliveries.push(delivery);
+                last = Some(place.clone());
+            }
+            after = places.pop().or(after);
+            if !more {
+                // Nothing of this day is left.
+                after = Some((beginning(today), String::new()));
+                let Ok(yesterday) = today.checked_sub(1.day()) else { break };
+                today = yesterday;
+            }
+            let full = more && deliveries.len() == listed.limit;
+            if full || (clock::now() >= listed.deadline && today >= day(since)) {
+                return Ok(Part { deliveries, next: next(after.as_ref()) });
+            }
+        }
+        Ok(Part { deliveries, next: None })
+    }
+
+    /// The newest places of a day that are left after `after`; more than [`MAX_BATCH`] if there are more.
+    async fn places(
+        &self,
+        listed: &Listed<'_>,
+        day: Date,
+        times: (i64, i64),
+        after: Option<&Place>,
+    ) -> Result<Vec<Place>, AwsError> {
+        let of = |provider: &'_ str| (0..SHARDS).map(move |number| shard(provider, day, number)).collect::<Vec<_>>();
+        let partitions: Vec<_> = listed.providers.iter().flat_map(|provider| of(provider)).collect();
+        let queries = partitions.into_iter().map(|partition| self.query(partition, times, after));
         let found: Vec<Vec<Place>> = stream::iter(queries).buffer_unordered(CONCURRENCY).try_collect().await?;
         let mut places: Vec<_> = found.into_iter().flatten().collect();
         places.sort_unstable_by(|one, other| other.cmp(one));
-        let more = places.len() > listed.limit;
-        places.truncate(listed.limit);
-        let next = places.last().filter(|_| more).map(|(at, key)| format!("{at}:{key}"));
-        let mut items = self.read(&places).await?;
-        let in_order = places.iter().filter_map(|(_, key)| items.remove(key));
-        let deliveries = in_order.map(|item| delivery(&item)).collect::<Result<Vec<_>, _>>()?;
-        let wanted = |delivery: &Delivery| listed.state.is_none_or(|state| delivery.state == state);
-        Ok(Part { deliveries: deliveries.into_iter().filter(wanted).collect(), next })
+        Ok(places)
     }
 
-    /// The newest places of a partition after this one, more than `limit`, so that it shows if there are more. Those of one
-    /// millisecond are in no order, so they come all.
-    async fn query(&self, partition: String, after: Option<&Place>, limit: usize) -> Result<Vec<Place>, AwsError> {
-        let latest = after.map_or(i64::MAX, |(at, _)| *at);
+    /// The newest places of a partition within `times`, after this one, more than [`MAX_BATCH`], so that it shows if there are
+    /// more. Those of one millisecond are in no order, so they come all.
+    async fn query(
+        &self,
+        partition: String,
+        (since, latest): (i64, i64),
+        after: Option<&Place>,
+    ) -> Result<Vec<Place>, AwsError> {
+        let mut places = Vec::<Place>::new();
+        if latest < since {
+            return Ok(places);
+        }
         let call = self
             .client
             .query()
             .table_name(&self.table)
             .index_name("by_day")
-            .key_condition_expression("#day = :day AND received_at <= :latest")
+            .key_condition_expression("#day = :day AND received_at BETWEEN :since AND :latest")
             .expression_attribute_names("#day", "day")
             .expression_attribute_values(":day", s(partition))
+            .expression_attribute_values(":since", crate::item::n(since))
             .expression_attribute_values(":latest", crate::item::n(latest))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX).saturating_add(2))
+            .limit(i32::try_from(MAX_BATCH).unwrap_or(i32::MAX).saturating_add(2))
             .scan_index_forward(false);
         let mut pages = call.into_paginator().items().send();
-        let mut places = Vec::<Place>::new();
         while let Some(item) = pages.next().await {
             let item = item.map_err(|error| AwsError::new("dynamodb:Query", error))?;
             let place = (number(&item, "received_at")?, text(&item, "key")?.to_owned());
-            if places.len() > limit && places.last().is_some_and(|last| place.0 < last.0) {
+            if places.len() > MAX_BATCH && places.last().is_some_and(|last| place.0 < last.0) {
                 break;
             }
             if after.is_none_or(|after| place < *after) {
@@ -179,17 +263,20 @@ impl Deliveries {
 }
 
 fn delivery(item: &Item) -> Result<Delivery, AwsError> {
-    let mut parts = text(item, "key")?.splitn(3, '#').map(str::to_owned);
-    let mut part = || parts.next().ok_or_else(|| malformed("key"));
+    let key = text(item, "key")?;
+    let (provider, account, event_id) = event::parts(key).ok_or_else(|| malformed("key"))?;
+    let stored = |name| text(item, name).ok().map(str::to_owned);
     Ok(Delivery {
-        provider: part()?,
-        account: part()?,
-        event_id: part()?,
-        r#type: text(item, "type")?.to_owned(),
-        state: text(item, "state")?.to_owned(),
+        id: text(item, "delivery_id")?.to_owned(),
+        provider: provider.to_owned(),
+        account: account.to_owned(),
+        event_id: event_id.map(str::to_owned),
+        r#type: stored("type"),
+        state: ClaimState::parse(text(item, "state")?).ok_or_else(|| malformed("state"))?,
         attempts: number(item, "attempts")?,
         effects: number(item, "effects")?,
-        last_error: text(item, "last_error").ok().map(str::to_owned),
+        reason: stored("reason"),
+        last_error: stored("last_error"),
         received_at: Timestamp::from_millisecond(number(item, "received_at")?).map_err(|_| malformed("received_at"))?,
     })
 }

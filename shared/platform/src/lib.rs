@@ -21,6 +21,7 @@ pub mod deliveries;
 pub mod dispatch;
 pub mod due;
 pub mod envelope;
+pub mod erasures;
 pub mod gathering;
 pub mod health;
 pub mod http;

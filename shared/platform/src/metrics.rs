@@ -37,6 +37,8 @@ pub enum Metric {
     CallPaced,
     /// Events that were applied.
     EventsApplied,
+    /// Genuine events of accounts that no integration has.
+    EventsUnmatched,
     /// Deliveries of events that were applied already.
     EventsRepeated,
     /// Messages that were given up, by reason.
@@ -51,13 +53,14 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::OperatorFailures,
         Self::Calls,
         Self::CallFailures,
         Self::CallsLimited,
         Self::CallsHeldBack,
         Self::EventsApplied,
+        Self::EventsUnmatched,
         Self::EventsRepeated,
         Self::EventsDeadLettered,
         Self::DeliveriesRefused,
@@ -74,6 +77,7 @@ impl Metric {
             Self::CallsLimited => "CallsLimited",
             Self::CallsHeldBack => "CallsHeldBack",
             Self::EventsApplied => "EventsApplied",
+            Self::EventsUnmatched => "EventsUnmatched",
             Self::EventsRepeated => "EventsRepeated",
             Self::EventsDeadLettered => "EventsDeadLettered",
             Self::OperatorFailures => "OperatorFailures",
@@ -92,6 +96,7 @@ impl Metric {
             | Self::CallsLimited
             | Self::CallsHeldBack
             | Self::EventsApplied
+            | Self::EventsUnmatched
             | Self::EventsRepeated
             | Self::EventsDeadLettered
             | Self::OperatorFailures

@@ -5,6 +5,7 @@
 
 mod batch;
 mod consumer;
+mod dead_letters;
 
 use std::time::Duration;
 
@@ -15,10 +16,16 @@ use aws_sdk_sqs::{
 use sha2::{Digest as _, Sha256};
 
 pub use self::{
-    batch::{Batch, BatchResponse},
+    batch::{Batch, BatchResponse, Trigger},
     consumer::{Attempt, Consumer, Handler, deadline},
+    dead_letters::{DeadLetter, Reviewed},
 };
 use crate::aws::{Aws, AwsError, client};
+
+/// The attributes of a dead letter that tell why it is one, and of which delivery it is.
+const REASON: &str = "Reason";
+const DETAIL: &str = "Detail";
+const DELIVERY_ID: &str = "DeliveryId";
 
 /// The longest message that is sent, in bytes: SQS's limit of 1 MiB less what the loop may have to add as attributes.
 pub const MAX_MESSAGE: usize = 1024 * 1024 - 2 * 1024;

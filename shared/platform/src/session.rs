@@ -184,6 +184,15 @@ impl Sessions {
         sign(key, &claims.sub, claims.role.as_deref(), expires_at).ok_or_else(Problem::internal)
     }
 
+    /// Names for `text` that only a holder of the session keys can link to it: a hash under each key in force, the current one
+    /// first. `purpose` keeps the names of one use apart from those of another.
+    ///
+    /// A name lasts as long as its key: once a former key is removed, what was named under it is no longer found.
+    pub async fn pseudonyms(&self, purpose: &str, text: &str) -> Result<Vec<String>, Problem> {
+        let keys = self.keys.get("session", Freshness::Cached, clock::now()).await.map_err(|error| internal(&error))?;
+        keys.pseudonyms(purpose, text).ok_or_else(Problem::internal)
+    }
+
     /// What a token of ours says, and what the forms of its session carry. That follows from the token under the key that
     /// signed it, so there is nothing to store, and it stays the same while keys are replaced.
     ///
@@ -238,6 +247,12 @@ impl Keys {
     fn verify(&self, token: &str, now: Timestamp) -> Option<(Claims, &SecretSlice<u8>)> {
         let signed = |key| Some((verify_hmac::<Claims>(token, SecretSlice::expose_secret(key))?, key));
         self.0.iter().find_map(signed).filter(|(claims, _)| claims.valid(now))
+    }
+}
+
+impl Keys {
+    fn pseudonyms(&self, purpose: &str, text: &str) -> Option<Vec<String>> {
+        self.0.iter().map(|key| mac(key, &[purpose, "\n", text]).map(hex::encode)).collect()
     }
 }
 
@@ -323,6 +338,18 @@ mod tests {
             assert!(keys().verify(token, at(NOW)).is_none(), "{token}");
         }
         assert!(keys().verify(&mint(&key(1), "", None, at(NOW + 60)).unwrap(), at(NOW)).is_none());
+    }
+
+    #[test]
+    fn a_pseudonym_is_found_after_a_rotation_and_differs_between_keys_purposes_and_texts() {
+        let names = |keys: Keys, purpose, text| keys.pseudonyms(purpose, text).unwrap();
+        let before = names(keys(), "erasure", "ada");
+        let rotated = Keys::of(StoredKeys { key: key(3), previous: vec![key(1), key(2)] }).unwrap();
+        assert_eq!(names(rotated, "erasure", "ada")[1..], before);
+        let mut all = [before, names(keys(), "erasure", "bob"), names(keys(), "other", "ada")].concat();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 6);
     }
 
     #[test]

@@ -36,6 +36,11 @@ pub fn init_with(crates: &[&'static str]) {
     let level: LevelFilter = level.unwrap_or(LevelFilter::INFO);
     let ours = OURS.iter().chain(crates).map(|name| (*name, level));
     let targets = Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(ours);
-    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(true).with_target(false);
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .with_target(false);
     tracing_subscriber::registry().with(lines.with_filter(targets)).init();
 }

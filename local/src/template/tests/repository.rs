@@ -102,6 +102,7 @@ fn schedules_carry_json() {
         .map(|schedule| (schedule.name.as_str(), schedule.expression.as_str(), schedule.input.to_string()))
         .collect();
     let expected = [
+        ("intertie-dead-letters", "rate(4 minutes)", r#"{"schedule":"dead_letters"}"#),
         ("intertie-full", "cron(0 0 ? * SUN *)", r#"{"schedule":"full"}"#),
         ("intertie-incremental", "rate(15 minutes)", r#"{"schedule":"incremental"}"#),
         ("intertie-refresh", "rate(5 minutes)", r#"{"schedule":"refresh"}"#),

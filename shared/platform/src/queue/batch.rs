@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use domain::message::Schedule;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -16,6 +17,36 @@ pub(super) const DEFERRED_SINCE: &str = "DeferredSince";
 pub struct Batch {
     #[serde(rename = "Records")]
     pub(super) records: Vec<Received>,
+}
+
+/// What starts a function that has a queue and schedules.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Event")]
+pub enum Trigger {
+    /// A schedule of template.yaml.
+    Schedule(Schedule),
+    /// Messages.
+    Batch(Batch),
+}
+
+/// Both forms at once: an untagged enum would copy every body.
+#[derive(Deserialize)]
+struct Event {
+    #[serde(rename = "Records")]
+    records: Option<Vec<Received>>,
+    schedule: Option<Schedule>,
+}
+
+impl TryFrom<Event> for Trigger {
+    type Error = &'static str;
+
+    fn try_from(event: Event) -> Result<Self, Self::Error> {
+        match (event.records, event.schedule) {
+            (Some(records), None) => Ok(Self::Batch(Batch { records })),
+            (None, Some(schedule)) => Ok(Self::Schedule(schedule)),
+            (None, None) | (Some(_), Some(_)) => Err("the event is neither messages of a queue nor a schedule"),
+        }
+    }
 }
 
 /// One message as received.

@@ -10,10 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Context, LambdaEvent};
 use serde::Deserialize;
 use serde_json::error::Category;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span, field::Empty};
 
 use super::{
-    Queue,
+    DELIVERY_ID, DETAIL, Queue, REASON,
     batch::{Batch, BatchResponse, DEFERRED_SINCE, Failure, HOPS, Received},
 };
 use crate::{aws::AwsError, clock, metrics};
@@ -71,6 +71,18 @@ pub trait Handler: Sync {
 
     /// Handles one message. The loop turns a panic or a timeout into a retry.
     fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> impl Future<Output = Disposition> + Send;
+
+    /// What becomes of a message that can't be read, for this reason: it is dead-lettered, unless the function has to record it
+    /// first.
+    fn unreadable(&self, why: Diagnosis, _attempt: &Attempt) -> impl Future<Output = Disposition> + Send {
+        std::future::ready(Disposition::DeadLetter(why))
+    }
+
+    /// The delivery that led to a message, if one did: it is named in every line of the log about the message, and in its dead
+    /// letter.
+    fn delivery_id<'m>(_message: &'m Self::Message<'_>) -> Option<&'m str> {
+        None
+    }
 }
 
 /// The loop over a batch.
@@ -102,7 +114,13 @@ impl Consumer {
         let request_id = context.request_id.as_str();
         let failures = stream::iter(batch.records)
             .map(|received| async move {
-                let span = tracing::info_span!("message", message.id = received.message_id);
+                // Filled in when the message is read.
+                let span = tracing::info_span!(
+                    "message",
+                    message.id = received.message_id,
+                    delivery.id = Empty,
+                    event.id = Empty
+                );
                 let gone = self.one(handler, &received, request_id, deadline).instrument(span).await;
                 (!gone).then_some(Failure { id: received.message_id })
             })
@@ -128,29 +146,40 @@ impl Consumer {
             at: now,
             deadline: now + left,
         };
+        let mut delivery = None;
         let disposition = match serde_json::from_str(&received.body) {
             // The parser's own words could quote the message.
-            Err(error) => Disposition::dead_letter(
-                Reason::MessageUnreadable,
-                format!("{} at line {}, column {}", category(&error), error.line(), error.column()),
-            ),
+            Err(error) => {
+                let detail = format!("{} at line {}, column {}", category(&error), error.line(), error.column());
+                let recorded = handler.unreadable(Diagnosis::new(Reason::MessageUnreadable, detail), &attempt);
+                tokio::time::timeout(left, recorded).await.unwrap_or_else(|_elapsed| attempt.failed(out_of_time()))
+            }
             Ok(message) => {
+                delivery = H::delivery_id(&message).map(str::to_owned);
+                if let Some(id) = &delivery {
+                    Span::current().record("delivery.id", id);
+                }
                 let work = AssertUnwindSafe(handler.handle(message, &attempt)).catch_unwind();
                 match tokio::time::timeout(left, work).await {
                     Ok(Ok(disposition)) => disposition,
                     Ok(Err(_panic)) => attempt.failed(Diagnosis::new(Reason::Panicked, "the work on it panicked")),
-                    Err(_elapsed) => {
-                        attempt.failed(Diagnosis::new(Reason::TimedOut, "the invocation's time ended before the work"))
-                    }
+                    Err(_elapsed) => attempt.failed(out_of_time()),
                 }
             }
         };
         let left = remaining(deadline, clock::now()).saturating_sub(LAST);
-        let settled = tokio::time::timeout(left, self.settle(received, &attempt, disposition)).await;
+        let settled =
+            tokio::time::timeout(left, self.settle(received, &attempt, disposition, delivery.as_deref())).await;
         settled.unwrap_or(false)
     }
 
-    async fn settle(&self, received: &Received, attempt: &Attempt, disposition: Disposition) -> bool {
+    async fn settle(
+        &self,
+        received: &Received,
+        attempt: &Attempt,
+        disposition: Disposition,
+        delivery: Option<&str>,
+    ) -> bool {
         let disposition = self.aged(received, attempt, disposition);
         if let Some(why) = disposition.diagnosis() {
             report(attempt, &disposition, why);
@@ -159,7 +188,7 @@ impl Consumer {
             Disposition::Done => return true,
             Disposition::Retry(after, _) => self.hide(received, after).await.map(|()| false),
             Disposition::Defer(deferral) => self.defer(received, attempt, &deferral).await.map(|()| true),
-            Disposition::DeadLetter(why) => self.bury(received, attempt.number, &why).await.map(|()| true),
+            Disposition::DeadLetter(why) => self.bury(received, attempt.number, &why, delivery).await.map(|()| true),
         };
         settled.unwrap_or_else(|error| {
             let Diagnosis { reason, detail } = error.diagnosis();
@@ -201,13 +230,21 @@ impl Consumer {
         self.queue.pass_on(&received.body, received.attributes.group.as_deref(), deferral.after, &attributes).await
     }
 
-    async fn bury(&self, received: &Received, attempt: u32, why: &Diagnosis) -> Result<(), AwsError> {
-        let attributes = [
-            ("Reason", "String", why.reason.name()),
-            ("Detail", "String", &*printable(&why.detail)),
-            ("Attempt", "Number", &*attempt.to_string()),
+    async fn bury(
+        &self,
+        received: &Received,
+        attempt: u32,
+        why: &Diagnosis,
+        delivery: Option<&str>,
+    ) -> Result<(), AwsError> {
+        let (detail, attempt, delivery) = (printable(&why.detail), attempt.to_string(), delivery.map(printable));
+        let mut attributes = vec![
+            (REASON, "String", why.reason.name()),
+            (DETAIL, "String", &*detail),
+            ("Attempt", "Number", &*attempt),
             ("MessageId", "String", &*received.message_id),
         ];
+        attributes.extend(delivery.as_deref().map(|id| (DELIVERY_ID, "String", id)));
         self.dead_letters
             .pass_on(&received.body, received.attributes.group.as_deref(), Duration::ZERO, &attributes)
             .await
@@ -238,6 +275,10 @@ pub fn deadline(context: &Context, now: Timestamp) -> Timestamp {
 
 fn remaining(deadline: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(deadline.duration_since(now)).unwrap_or_default()
+}
+
+fn out_of_time() -> Diagnosis {
+    Diagnosis::new(Reason::TimedOut, "the invocation's time ended before the work")
 }
 
 fn category(error: &serde_json::Error) -> &'static str {

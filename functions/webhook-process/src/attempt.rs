@@ -1,0 +1,122 @@
+//! An attempt at one message: what it tells, its claim, and how it ends.
+//!
+//! *Invariant:* a message is given up only after its record says so, so that every dead letter is in the list of deliveries.
+
+use domain::{
+    ClaimState, Diagnosis, Disposition,
+    event::{key_of_delivery, key_of_fork},
+    message::{WebhookMessage, delivery_id},
+};
+use platform::{
+    claims::{About, Claim, Claiming, Entry},
+    deliveries::UNKNOWN,
+    metrics::Metric,
+    queue::{Attempt, Handler},
+};
+use tracing::Span;
+
+use crate::{
+    Process, Work,
+    failure::{Failure, forked, lost},
+    scope::Scope,
+    told::Told,
+};
+
+impl Handler for Process {
+    type Message<'a> = WebhookMessage<'a>;
+
+    fn delivery_id<'m>(message: &'m Self::Message<'_>) -> Option<&'m str> {
+        Some(&message.delivery_id)
+    }
+
+    async fn unreadable(&self, why: Diagnosis, attempt: &Attempt) -> Disposition {
+        let id = delivery_id(attempt.at, &attempt.message_id);
+        let about = About { provider: UNKNOWN, r#type: None, delivery_id: &id, received_at: attempt.at };
+        let key = key_of_delivery(UNKNOWN, UNKNOWN, &attempt.message_id);
+        self.give_up(Entry { key: &key, body_hash: "", about }, why, attempt).await
+    }
+
+    async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
+        let seat = self.gathering.seat();
+        let told = Told::read(self.registry, &message);
+        let (provider, event) = match &told.event {
+            Ok((provider, event)) => (provider, event),
+            Err(why) => {
+                drop(seat);
+                return self.give_up(told.entry(), why.clone(), attempt).await;
+            }
+        };
+        Span::current().record("event.id", &event.id);
+        let lane = self.lane().await;
+        let claim = match self.claims.claim_event(&told.key, &told.hash, &attempt.id, told.about(), attempt.at).await {
+            Ok(Claiming::Won(claim)) => claim,
+            Ok(Claiming::Lost(record)) if record.body_hash != told.hash => {
+                drop(seat);
+                let key = key_of_fork(&told.key, &told.hash);
+                return self.give_up(Entry { key: &key, ..told.entry() }, forked(), attempt).await;
+            }
+            Ok(Claiming::Lost(record)) => {
+                let disposition = lost(&record, attempt);
+                if disposition == Disposition::Done {
+                    self.tally.count(Metric::EventsRepeated);
+                }
+                return disposition;
+            }
+            Err(error) => return attempt.failed(error.diagnosis()),
+        };
+        let spec = provider.spec();
+        let scope = Scope::of(&message, event);
+        let work = Work { claim: &claim, spec, event, scope, delivery_id: &message.delivery_id };
+        match self.process(&work, (seat, lane)).await {
+            Ok(ended) => {
+                let (counted, words) = match ended {
+                    Ended::Applied => (Metric::EventsApplied, "applied"),
+                    Ended::Unmatched => (Metric::EventsUnmatched, "unmatched"),
+                };
+                tracing::info!(provider.name = spec.id, event.r#type, attempt = attempt.number, "{words}");
+                self.tally.count(counted);
+                Disposition::Done
+            }
+            Err(failure) => self.failed(&claim, &failure, attempt).await,
+        }
+    }
+}
+
+/// How the work on an event ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Its effect is committed.
+    Applied,
+    /// No integration has its account.
+    Unmatched,
+}
+
+impl Process {
+    /// Records that an attempt failed: what becomes of its message.
+    async fn failed(&self, claim: &Claim, failure: &Failure, attempt: &Attempt) -> Disposition {
+        let why = failure.diagnosis();
+        let Some(state) = failure.leaves() else { return attempt.failed(why) };
+        match (state, self.claims.failed(claim, state, &why).await) {
+            (ClaimState::Dead, Ok(())) => {
+                self.tally.dead_letter(why.reason);
+                Disposition::DeadLetter(why)
+            }
+            (ClaimState::Dead, Err(error)) => attempt.failed(error.diagnosis()),
+            // If that could not be recorded, the claim stays until its lease ends, and the next attempt waits for it.
+            (ClaimState::Claimed | ClaimState::Retry | ClaimState::Done | ClaimState::Unmatched, _) => {
+                attempt.failed(why)
+            }
+        }
+    }
+
+    /// Records that a message without a claim is given up, and gives it up.
+    async fn give_up(&self, entry: Entry<'_>, why: Diagnosis, attempt: &Attempt) -> Disposition {
+        match self.claims.give_up(entry, &why, attempt.at).await {
+            Ok(()) => {
+                self.tally.dead_letter(why.reason);
+                Disposition::DeadLetter(why)
+            }
+            Err(error) => attempt.failed(error.diagnosis()),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What SQS itself moved to the dead-letter queue: no code of ours saw it go, so a schedule looks for it.
+//!
+//! *Invariant:* a message stays where it is, and its record says `dead` only if no attempt holds the event and no other outcome
+//! stands. What an attempt gave up was recorded by that attempt, before the message moved.
+
+use domain::{
+    Diagnosis, Reason,
+    event::{key_of_delivery, key_of_fork},
+    message::{WebhookMessage, delivery_id},
+    reason::Class,
+};
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
+use platform::{
+    AwsError,
+    claims::{About, Entry, GivenUp},
+    clock,
+    deliveries::UNKNOWN,
+    queue::{DeadLetter, Reviewed},
+};
+
+use crate::{Process, told::Told};
+
+/// Messages that one run looks at.
+const MOST: usize = 1_000;
+
+impl Process {
+    /// Looks through the dead-letter queue.
+    pub(crate) async fn review(&self, deadline: Timestamp) -> Result<Reviewed, AwsError> {
+        let look = async |letters: Vec<DeadLetter>| {
+            try_join_all(letters.iter().map(|letter| self.moved_away(letter))).await.map(|_| ())
+        };
+        let reviewed = self.dead_letters.review(MOST, deadline, look).await?;
+        tracing::info!(messages = reviewed.messages, all = reviewed.all, "dead letters reviewed");
+        Ok(reviewed)
+    }
+
+    async fn moved_away(&self, letter: &DeadLetter) -> Result<(), AwsError> {
+        let why = match &letter.why {
+            Some(why) if why.reason.class() == Class::Hopeless => return Ok(()),
+            // Deferred for so long that the queue loop gave it up, which the attempt did not know.
+            Some(why) => why.clone(),
+            None => Diagnosis::new(
+                Reason::ReceivesExhausted,
+                "the message was received as often as the queue allows, and no attempt at it ended",
+            ),
+        };
+        let now = clock::now();
+        let Ok(message) = serde_json::from_str::<WebhookMessage<'_>>(&letter.body) else {
+            let id = delivery_id(now, &letter.message_id);
+            let about = About { provider: UNKNOWN, r#type: None, delivery_id: &id, received_at: now };
+            let key = key_of_delivery(UNKNOWN, UNKNOWN, &letter.message_id);
+            return self.ended(Entry { key: &key, body_hash: "", about }, None, &why, now).await.map(|_| ());
+        };
+        let told = Told::read(self.registry, &message);
+        let event = told.event.as_ref().ok().map(|(_, event)| event.id.as_str());
+        if self.ended(told.entry(), event, &why, now).await? == GivenUp::Forked {
+            let fork = key_of_fork(&told.key, &told.hash);
+            self.ended(Entry { key: &fork, ..told.entry() }, event, &why, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn ended(
+        &self,
+        entry: Entry<'_>,
+        event: Option<&str>,
+        why: &Diagnosis,
+        now: Timestamp,
+    ) -> Result<GivenUp, AwsError> {
+        let given_up = self.claims.moved_away(entry, why, now).await?;
+        if given_up == GivenUp::Recorded {
+            self.tally.dead_letter(why.reason);
+            // The queue loop told of what it gave up itself.
+            if why.reason == Reason::ReceivesExhausted {
+                let (delivery, reason) = (entry.about.delivery_id, why.reason.name());
+                tracing::error!(delivery.id = delivery, event.id = event, reason, detail = why.detail, "dead-lettered");
+            }
+        }
+        Ok(given_up)
+    }
+}

@@ -1,0 +1,81 @@
+//! What a message tells: an event, or something that is none.
+
+use domain::{
+    Diagnosis, Event, Reason,
+    event::{is_id, key, key_of_delivery},
+    message::{Body, WebhookMessage},
+};
+use platform::{
+    claims::{About, Entry},
+    deliveries::UNKNOWN,
+};
+use providers::{Provider, Registry};
+use sha2::{Digest as _, Sha256};
+
+use crate::scope::Scope;
+
+/// What a message tells, and the record of it.
+pub(crate) struct Told<'m> {
+    /// The event and its provider, or why the message is given up.
+    pub(crate) event: Result<(&'static dyn Provider, Event<'m>), Diagnosis>,
+    /// The key of its record.
+    pub(crate) key: String,
+    /// The hash of what was told.
+    pub(crate) hash: String,
+    listed_under: &'static str,
+    message: &'m WebhookMessage<'m>,
+}
+
+impl<'m> Told<'m> {
+    /// Reads a message.
+    pub(crate) fn read(registry: Registry, message: &'m WebhookMessage<'m>) -> Self {
+        let Body::Json(body) = &message.body;
+        let scope = [&message.integration_id, &message.account].into_iter().flatten().find(|it| is_id(it));
+        let scope = scope.map_or(UNKNOWN, |scope| scope);
+        let none = |named: &str, listed_under, why| Self {
+            event: Err(why),
+            key: key_of_delivery(named, scope, &message.delivery_id),
+            hash: hash(body.get()),
+            listed_under,
+            message,
+        };
+        let Some(provider) = registry.find(&message.provider) else {
+            let why = Diagnosis::new(Reason::UnknownProvider, format!("there is no provider {:?}", message.provider));
+            let named = if is_id(&message.provider) { &*message.provider } else { UNKNOWN };
+            return none(named, UNKNOWN, why);
+        };
+        let id = provider.spec().id;
+        match provider.event(body, message.received_at) {
+            Err(error) => none(id, id, Diagnosis::new(Reason::NotAnEvent, error.to_string())),
+            Ok(mut event) => {
+                if message.integration_id.is_some() {
+                    // Nor do the application's handlers hear of another.
+                    event.account = message.account.as_deref().map(str::to_owned);
+                }
+                let key = key(id, Scope::of(message, &event).key(), &event.id);
+                // Of the payload alone: the rest of a body may differ between deliveries of one event.
+                let hash = hash(event.data.get());
+                Self { event: Ok((provider, event)), key, hash, listed_under: id, message }
+            }
+        }
+    }
+
+    /// Its record.
+    pub(crate) fn entry(&self) -> Entry<'_> {
+        Entry { key: &self.key, body_hash: &self.hash, about: self.about() }
+    }
+
+    /// What is stored of it beside its claim.
+    pub(crate) fn about(&self) -> About<'_> {
+        About {
+            provider: self.listed_under,
+            r#type: self.event.as_ref().ok().map(|(_, event)| event.r#type.as_str()),
+            delivery_id: &self.message.delivery_id,
+            received_at: self.message.received_at,
+        }
+    }
+}
+
+fn hash(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
+}

@@ -1,0 +1,103 @@
+//! What SQS itself moves to the dead-letter queue is listed within minutes, stays there, and is processed after a redrive.
+
+use std::time::Duration;
+
+use http::Method;
+use local::{
+    aws::{
+        Service,
+        faults::{Effect, Fault},
+    },
+    stack::Stack,
+    web::Web,
+};
+use serde_json::{Value, json};
+use tests::{Guest, PATIENCE, SHORT_CLAIMS, customer_event, deliver, depth, logs, published, seen, stack};
+
+/// Fires the schedule that looks through the dead letters: how many it looked at.
+async fn review(stack: &Stack) -> u64 {
+    let timer = stack.timers.iter().find(|timer| timer.schedule.name.ends_with("-dead-letters")).unwrap();
+    let answer: Value = serde_json::from_str(&timer.fire().await.unwrap()).unwrap();
+    answer["reviewed"].as_u64().unwrap()
+}
+
+/// Lets every attempt at an event die at its claim, until SQS has moved its message away.
+async fn exhaust(guest: &Guest<'_>, web: &Web, event: &str, effect: Effect) {
+    let (stack, before) = (guest.stack, depth(guest.stack, "webhooks-dead"));
+    let strike = Fault {
+        function: Some("webhook-process".into()),
+        service: Some(Service::Dynamodb),
+        operation: Some("UpdateItem".into()),
+        times: 2,
+        ..Fault::new(effect)
+    };
+    stack.gateway.faults.arm(vec![strike]);
+    assert_eq!(deliver(web, stack, &customer_event(event, "cus_1", 1)).await, Some(200));
+    let sqs = &stack.embedded.as_ref().unwrap().sqs;
+    for attempt in 1..=2 {
+        let struck = async || (stack.gateway.faults.armed()[0].seen >= attempt).then_some(());
+        stack.until(PATIENCE, struck).await.unwrap_or_else(|waited| panic!("{event}: {waited}"));
+        // The message comes back at once and not after its timeout.
+        sqs.advance(Duration::from_secs(20));
+    }
+    let moved = async || (depth(stack, "webhooks-dead") == before + 1).then_some(());
+    stack.until(PATIENCE, moved).await.unwrap_or_else(|waited| panic!("{event}: {waited}"));
+    stack.gateway.faults.arm(Vec::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_sqs_moved_is_listed_stays_and_is_processed_after_a_redrive() {
+    let mut parameters = SHORT_CLAIMS.to_vec();
+    parameters.retain(|(name, _)| *name != "MaxReceiveCount");
+    parameters.push(("MaxReceiveCount", "2"));
+    let stack = stack(&parameters).await;
+    let admin = Guest::new(&stack, "admin").await;
+    let web = Web::new();
+    exhaust(&admin, &web, "evt_unseen", Effect::KillBefore).await;
+    assert_eq!(seen(&stack, "evt_unseen").await, None, "no attempt came so far");
+    exhaust(&admin, &web, "evt_claimed", Effect::KillAfter).await;
+    assert_eq!(seen(&stack, "evt_claimed").await.unwrap().state, "claimed");
+    // What an attempt gives up tells its reason by itself.
+    assert_eq!(deliver(&web, &stack, r#"{"no":"event"}"#).await, Some(200));
+    admin.settled("webhooks").await;
+
+    // A claim is believed until its lease ends.
+    let listed = async || {
+        assert_eq!(review(&stack).await, 3);
+        let (status, body) = admin.api(Method::GET, "/deliveries?state=dead", &Value::Null).await;
+        assert_eq!(status, 200, "{body}");
+        let all = body["deliveries"].as_array().unwrap().clone();
+        (all.len() == 3).then_some(all)
+    };
+    let dead = stack.until(PATIENCE, listed).await.unwrap();
+    for (event, attempts) in [("evt_unseen", 0), ("evt_claimed", 2)] {
+        let delivery = dead.iter().find(|it| it["event_id"] == event).unwrap();
+        let told = (&delivery["reason"], &delivery["attempts"], &delivery["effects"]);
+        assert_eq!(told, (&json!("receives_exhausted"), &json!(attempts), &json!(0)), "{delivery}");
+    }
+    assert_eq!(review(&stack).await, 3, "the messages are there for the next one");
+    let told = || logs(&stack).matches("receives_exhausted").count();
+    // A line and a metric for each, once.
+    stack.until(PATIENCE, async || (told() >= 3).then_some(())).await.unwrap();
+    let lines = logs(&stack);
+    let lines = lines.lines().filter(|line| line.contains("receives_exhausted") && line.contains("\"level\"")).count();
+    assert_eq!(lines, 2);
+
+    // The cause is repaired; the two that SQS moved go back where they came from.
+    let sqs = &stack.embedded.as_ref().unwrap().sqs;
+    let name = |queue: &str| format!("{}-{queue}", stack.prefix());
+    let task = stack.clients.sqs.start_message_move_task().source_arn(sqs.queue_arn(&name("webhooks-dead")));
+    task.destination_arn(sqs.queue_arn(&name("webhooks"))).send().await.unwrap();
+    for event in ["evt_unseen", "evt_claimed"] {
+        let done = async || seen(&stack, event).await.filter(|seen| seen.state == "done");
+        let done = stack.until(PATIENCE, done).await.unwrap_or_else(|waited| panic!("{event}: {waited}"));
+        assert_eq!(done.effects, 1, "{event}");
+        assert_eq!(published(&stack).iter().filter(|detail| detail["id"] == event).count(), 1, "{event}");
+    }
+    admin.settled("webhooks").await;
+    assert_eq!(review(&stack).await, 1, "what is no event is given up again");
+    let (_, body) = admin.api(Method::GET, "/deliveries?state=done", &Value::Null).await;
+    let done = body["deliveries"].as_array().unwrap();
+    assert!(done.len() == 2 && done.iter().all(|it| it["reason"].is_null() && it["last_error"].is_null()), "{body}");
+    stack.shutdown().await;
+}
