@@ -5,6 +5,7 @@
 
 mod outcome;
 mod run;
+mod stop;
 mod watches;
 
 use std::{
@@ -27,15 +28,16 @@ use platform::{
     Aws, AwsError,
     access::{Access, AccessConfig},
     aws::AwsInitError,
-    calls::CallError,
     clock,
     config::Env,
     queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue},
-    records::{Records, UpsertError},
+    records::Records,
     sync_queue::SyncQueue,
-    syncs::{Lease, LeaseError, Leasing, Overview, Syncs},
+    syncs::{Lease, Leasing, Overview, Syncs},
 };
 use providers::{Provider, Registry};
+
+use crate::stop::Stop;
 
 /// When an integration is due again: before the schedule's next round, 15 minutes after this one.
 const INTERVAL: SignedDuration = SignedDuration::from_mins(13);
@@ -82,61 +84,6 @@ pub struct SyncWorker {
     syncs: Syncs,
     queue: SyncQueue,
     api_url: String,
-}
-
-/// Why a sync stopped before its end.
-#[derive(Debug, thiserror::Error)]
-enum Stop {
-    /// The time is up; the rest goes to another invocation.
-    #[error("the time is up")]
-    Time,
-    /// Somebody else holds the lease, or the integration was disconnected.
-    #[error("the lease was taken over")]
-    Lost,
-    /// The provider.
-    #[error("the provider: {0}")]
-    Failed(Failure),
-    /// The integration has no credential.
-    #[error("there is no credential")]
-    NotConnected,
-    /// A record is too large.
-    #[error("{0}")]
-    TooLarge(String),
-    /// The stored credential can never be opened again.
-    #[error("the stored credential can't be opened")]
-    Corrupt(#[source] AwsError),
-    /// AWS.
-    #[error(transparent)]
-    Aws(#[from] AwsError),
-}
-
-impl From<CallError> for Stop {
-    fn from(error: CallError) -> Self {
-        match error {
-            CallError::Failed(failure, _) => Self::Failed(failure),
-            CallError::NotConnected => Self::NotConnected,
-            CallError::Corrupt(error) => Self::Corrupt(error),
-            CallError::Aws(error) => Self::Aws(error),
-        }
-    }
-}
-
-impl From<LeaseError> for Stop {
-    fn from(error: LeaseError) -> Self {
-        match error {
-            LeaseError::Lost => Self::Lost,
-            LeaseError::Aws(error) => Self::Aws(error),
-        }
-    }
-}
-
-impl From<UpsertError> for Stop {
-    fn from(error: UpsertError) -> Self {
-        match error {
-            UpsertError::TooLarge { .. } => Self::TooLarge(error.to_string()),
-            UpsertError::Aws(error) => Self::Aws(error),
-        }
-    }
 }
 
 /// What a sync works on.

@@ -1,0 +1,59 @@
+//! Why a sync stopped before its end: each reason has its own consequence for the message, and its own sentence for the user.
+
+use domain::Failure;
+use platform::{AwsError, calls::CallError, records::UpsertError, syncs::LeaseError};
+
+/// Why a sync stopped before its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    /// The time is up; the rest goes to another invocation.
+    #[error("the time is up")]
+    Time,
+    /// Somebody else holds the lease, or the integration was disconnected.
+    #[error("the lease was taken over")]
+    Lost,
+    /// The provider.
+    #[error("the provider: {0}")]
+    Failed(Failure),
+    /// The integration has no credential.
+    #[error("there is no credential")]
+    NotConnected,
+    /// A record is too large.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The stored credential can never be opened again.
+    #[error("the stored credential can't be opened")]
+    Corrupt(#[source] AwsError),
+    /// AWS.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+}
+
+impl From<CallError> for Stop {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Failed(failure, _) => Self::Failed(failure),
+            CallError::NotConnected => Self::NotConnected,
+            CallError::Corrupt(error) => Self::Corrupt(error),
+            CallError::Aws(error) => Self::Aws(error),
+        }
+    }
+}
+
+impl From<LeaseError> for Stop {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::Lost => Self::Lost,
+            LeaseError::Aws(error) => Self::Aws(error),
+        }
+    }
+}
+
+impl From<UpsertError> for Stop {
+    fn from(error: UpsertError) -> Self {
+        match error {
+            UpsertError::TooLarge { .. } => Self::TooLarge(error.to_string()),
+            UpsertError::Aws(error) => Self::Aws(error),
+        }
+    }
+}
