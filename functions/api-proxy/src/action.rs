@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use domain::{ClaimState, Failure, Integration, IntegrationKey, Problem, Request, call::Repeat, error::Kind};
+use domain::{
+    ClaimState, Diagnosis, Failure, Integration, IntegrationKey, Problem, Request, call::Repeat, error::Kind,
+};
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use platform::{
@@ -107,13 +109,16 @@ impl ApiProxy {
             Repeat::Never => self.claims.complete(claim).await,
         };
         if let Err(error) = kept {
-            tracing::warn!(%error, "an answer is not kept; under the same key the action would run again");
+            let Diagnosis { reason, detail } = error.diagnosis();
+            let reason = reason.name();
+            tracing::warn!(reason, detail, "an answer is not kept; under the same key the action would run again");
         }
     }
 
     async fn give_back(&self, claim: &Claim, reason: &str) {
         if let Err(error) = self.claims.release(claim, ClaimState::Retry, reason).await {
-            tracing::warn!(%error, "the claim stays until its lease ends");
+            let Diagnosis { reason, detail } = error.diagnosis();
+            tracing::warn!(reason = reason.name(), detail, "the claim stays until its lease ends");
         }
     }
 

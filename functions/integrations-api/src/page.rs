@@ -2,7 +2,7 @@
 
 use askama::Template;
 use domain::{
-    Problem, Proof,
+    Diagnosis, Problem, Proof, Reason,
     error::Kind,
     status::{Connection, Status, Stream},
 };
@@ -13,7 +13,7 @@ use lambda_http::{
 };
 use platform::{
     clock,
-    http::{Call, html_with_forms, see_other, set_cookie},
+    http::{Call, failed, html_with_forms, see_other, set_cookie},
     session::LOOPBACK_COOKIE,
 };
 use providers::{Auth, Provider};
@@ -83,8 +83,7 @@ impl IntegrationsApi {
         let csrf = caller.csrf.as_ref().map_or("", |csrf| csrf.expose_secret());
         let page = StatusPage { cards, notice: self.notice(call), csrf, now };
         let page = page.render().map_err(|error| {
-            tracing::error!(%error, "status page");
-            Problem::internal()
+            failed(&Diagnosis::new(Reason::Bug, format!("the status page can't be rendered: {error}")))
         })?;
         Ok(html_with_forms(page))
     }

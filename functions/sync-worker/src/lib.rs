@@ -296,7 +296,6 @@ impl SyncWorker {
         stop: Stop,
         attempt: &Attempt,
     ) -> Result<Disposition, AwsError> {
-        tracing::warn!(service = work.provider.spec().id, integration.id = work.id, %stop, "stopped");
         // Who lost the lease has none to give back; after a failure of AWS the caller sees to it.
         if !matches!(stop, Stop::Lost | Stop::Aws(_)) {
             self.syncs.abandon(&work.lease).await?;
@@ -385,13 +384,16 @@ impl Handler for SyncWorker {
     }
 
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
+        let key = IntegrationKey::parse(&message.user_id, &message.integration);
+        if let Some(key) = &key {
+            tracing::Span::current().record("integration.id", key.id());
+        }
         // On the heap: it holds a whole run.
         match Box::pin(self.sync(&message, attempt)).await {
             Ok(disposition) => disposition,
             Err(error) => {
                 // A deferred message is another one: it would find the lease of this one, and believe that a sync runs. The
                 // same message takes its own lease over.
-                let key = IntegrationKey::parse(&message.user_id, &message.integration);
                 let free = match key {
                     Some(key) => self.syncs.give_up(&key.id(), &attempt.message_id).await.is_ok(),
                     None => true,

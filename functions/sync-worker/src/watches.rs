@@ -1,6 +1,9 @@
 //! Watches: one per thing that the provider can report about, renewed before it ends, with an overlap.
 
-use domain::proof::{ChannelOwner, ChannelToken};
+use domain::{
+    Diagnosis,
+    proof::{ChannelOwner, ChannelToken},
+};
 use jiff::{SignedDuration, Timestamp};
 use platform::{clock, random, secrets::Freshness, syncs::Overview};
 use providers::{Watch, WatchPlan, Watching};
@@ -32,7 +35,8 @@ impl SyncWorker {
                     if let Some(request) = old.and_then(|old| work.provider.unwatch(&old)).filter(|_| watching.channels)
                         && let Err(error) = self.call(work, &request).await
                     {
-                        tracing::warn!(service = work.provider.spec().id, %error, "an old watch could not be stopped");
+                        let Diagnosis { reason, detail } = error.diagnosis(work.provider.spec().name);
+                        tracing::warn!(reason = reason.name(), detail, "an old watch could not be stopped");
                     }
                 }
                 // One that does not answer for one does not for the others; the data must not wait for it.
@@ -73,7 +77,8 @@ impl SyncWorker {
         let started = match self.call(work, &request).await {
             Ok(reply) => work.provider.watch_started(&plan, &reply).ok(),
             Err(error) => {
-                tracing::warn!(service = spec.id, %error, "not watched");
+                let Diagnosis { reason, detail } = error.diagnosis(spec.name);
+                tracing::warn!(reason = reason.name(), detail, "not watched");
                 None
             }
         };

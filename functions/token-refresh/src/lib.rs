@@ -154,6 +154,7 @@ impl Handler for TokenRefresh {
     type Message<'a> = RefreshMessage;
 
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
+        tracing::Span::current().record("integration.id", &message.integration_id);
         let why = match self.refresh(&message, attempt).await {
             // Disconnected since: nothing to refresh, and nothing may be revived.
             Ok(()) | Err(TokenError::Absent) => return Disposition::Done,
@@ -163,7 +164,7 @@ impl Handler for TokenRefresh {
             Err(TokenError::Aws(error)) => error.diagnosis(),
         };
         let Diagnosis { reason, detail } = why;
-        tracing::warn!(integration.id = message.integration_id, reason = reason.name(), detail, "not refreshed");
+        tracing::warn!(reason = reason.name(), detail, "not refreshed");
         metrics::operator_failure(reason);
         Disposition::Done
     }

@@ -34,7 +34,9 @@ impl Story<'_> {
             // All four are connected; nothing else is due so soon.
             let expected = if full { 4 } else { 0 };
             let count = sent.get("sent").or_else(|| sent.get("reviewed"));
-            expect(count == Some(&expected.into()), || format!("{} answered {answer}, not {expected}", timer.schedule.name))?;
+            expect(count == Some(&expected.into()), || {
+                format!("{} answered {answer}, not {expected}", timer.schedule.name)
+            })?;
             answers.push(format!("{} {expected}", timer.schedule.name));
         }
         expect(!answers.is_empty(), || "template.yaml declares no schedule".into())?;

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::{
-    Failure, IntegrationKey, Reply, Request,
+    Diagnosis, Failure, IntegrationKey, Reason, Reply, Request,
     call::{Api, Callee, Repeat},
 };
 use http::Method;
@@ -55,6 +55,17 @@ pub enum CallError {
     /// AWS failed.
     #[error(transparent)]
     Aws(#[from] AwsError),
+}
+
+impl CallError {
+    /// Its reason and its sentence; `name` is the provider's.
+    pub fn diagnosis(&self, name: &str) -> Diagnosis {
+        match self {
+            Self::Failed(failure, _) => failure.diagnosis(name),
+            Self::NotConnected => Diagnosis::new(Reason::NotConnected, self.to_string()),
+            Self::Corrupt(error) | Self::Aws(error) => error.diagnosis(),
+        }
+    }
 }
 
 impl From<TokenError> for CallError {

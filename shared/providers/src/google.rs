@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 /// Google's grant. Scopes differ by provider: the usual ones, and those that may be asked for besides
-/// (<https://developers.google.com/identity/protocols/oauth2/scopes>, read 2026-11).
+/// (<https://developers.google.com/identity/protocols/oauth2/scopes>, listed in 2026-11 from public client libraries and not
+/// compared with that page yet).
 pub(crate) const fn oauth(scopes: &'static [&'static str], further_scopes: &'static [&'static str]) -> OAuth {
     OAuth {
         authorize: "https://accounts.google.com/o/oauth2/v2/auth",

@@ -119,7 +119,8 @@ impl Consumer {
                     "message",
                     message.id = received.message_id,
                     delivery.id = Empty,
-                    event.id = Empty
+                    event.id = Empty,
+                    integration.id = Empty
                 );
                 let gone = self.one(handler, &received, request_id, deadline).instrument(span).await;
                 (!gone).then_some(Failure { id: received.message_id })

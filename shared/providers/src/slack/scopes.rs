@@ -1,6 +1,7 @@
 //! The scopes of a bot token that may be asked for besides the usual ones.
 //!
-//! <https://docs.slack.dev/reference/scopes>, read 2026-11. Scopes of user tokens are asked for in another parameter, and are
+//! <https://docs.slack.dev/reference/scopes>, listed in 2026-11 from public client
+//! libraries and not compared with that page yet. Scopes of user tokens are asked for in another parameter, and are
 //! not here.
 
 /// All of them.
