@@ -44,6 +44,7 @@ fn of_template(path: &Path, overrides: &[(String, String)]) -> Result<Vec<String
         values.get(setting.parameter).filter(|_| !refused.contains(&setting.parameter)).cloned()
     });
     problems.extend(of_values.iter().map(ToString::to_string));
+    problems.extend(values.iter().filter(|(name, _)| !refused.contains(&name.as_str())).filter_map(fraction));
     problems.extend(unknown_limits(values.get("RateLimits").map_or("", String::as_str)));
     Ok(problems)
 }
@@ -60,6 +61,12 @@ fn name(problem: &ParameterProblem) -> Option<&str> {
         ParameterProblem::Value { name, .. } => Some(name),
         ParameterProblem::Unknown { .. } | ParameterProblem::Missing { .. } | ParameterProblem::Rule { .. } => None,
     }
+}
+
+/// CloudFormation's numbers may have fractions, and the functions' seconds may not.
+fn fraction((name, value): (&String, &String)) -> Option<String> {
+    let whole = !name.ends_with("Seconds") || value.parse::<u64>().is_ok();
+    (!whole).then(|| format!("{name} is `{value}` and must be a whole number of seconds"))
 }
 
 fn unknown_limits(rates: &str) -> Option<String> {

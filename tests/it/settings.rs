@@ -230,6 +230,14 @@ fn the_templates_forms_take_what_is_good_and_refuse_what_is_not() {
 }
 
 #[test]
+fn seconds_are_whole() {
+    let problems = told(&[("ClaimLeaseSeconds", "40.5"), ("SessionSeconds", "3600.5")]);
+    let words = |name: &str, value: &str| format!("{name} is `{value}` and must be a whole number of seconds");
+    assert_eq!(problems, [words("ClaimLeaseSeconds", "40.5"), words("SessionSeconds", "3600.5")]);
+    assert!(!refused("CLAIM_LEASE_SECONDS", "40.5").is_empty());
+}
+
+#[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let problems = told(&[
         ("Nope", "1"),

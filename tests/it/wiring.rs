@@ -77,6 +77,26 @@ fn a_message_stays_hidden_for_six_timeouts_and_failures_are_reported_one_by_one(
 }
 
 #[test]
+fn a_function_is_told_its_own_timeout_and_the_visibility_of_its_own_queue() {
+    let template = deployed();
+    for (binary, timeout, visibility) in [
+        ("api-proxy", "PROXY_TIMEOUT_SECONDS", None),
+        ("webhook-process", "PROCESS_TIMEOUT_SECONDS", Some("WEBHOOKS_VISIBILITY_SECONDS")),
+        ("sync-worker", "SYNC_TIMEOUT_SECONDS", Some("SYNCS_VISIBILITY_SECONDS")),
+        ("sync-scheduler", "SCHEDULE_TIMEOUT_SECONDS", Some("SCHEDULES_VISIBILITY_SECONDS")),
+        ("token-refresh", "REFRESH_TIMEOUT_SECONDS", Some("REFRESHES_VISIBILITY_SECONDS")),
+    ] {
+        let function = template.functions.iter().find(|function| function.binary == binary).unwrap();
+        assert_eq!(function.environment[timeout], function.timeout.as_secs().to_string(), "{binary}");
+        if let Some(visibility) = visibility {
+            let arn = &function.mappings[0].queue_arn;
+            let queue = template.queues.iter().find(|queue| queue.arn == *arn).unwrap();
+            assert_eq!(function.environment[visibility], queue.attributes["VisibilityTimeout"], "{binary}");
+        }
+    }
+}
+
+#[test]
 fn a_claim_or_lease_outlives_the_attempt_that_holds_it() {
     let template = deployed();
     let function = |binary: &str| template.functions.iter().find(|function| function.binary == binary).unwrap();
