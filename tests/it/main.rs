@@ -5,6 +5,7 @@
 mod bus;
 mod claims;
 mod credentials;
+mod dead_letters;
 mod dependencies;
 mod dispatch;
 mod gathering;
