@@ -301,7 +301,10 @@ impl Claims {
 
     /// Sets the state and these attributes. What an earlier attempt failed for is forgotten.
     async fn end(&self, claim: &Claim, state: State, more: &[(&str, &str)]) -> Result<(), ClaimError> {
-        let set: String = more.iter().map(|(name, _)| format!(", {name} = :{name}")).collect();
+        let mut set = String::new();
+        for (name, _) in more {
+            set.extend([", ", name, " = :", name]);
+        }
         let failed = more.iter().any(|(name, _)| *name == "last_error");
         let forget = if failed { "" } else { " REMOVE last_error, reason" };
         let update = format!("SET #state = :state{set}{forget}");
