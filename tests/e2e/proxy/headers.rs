@@ -107,7 +107,7 @@ async fn a_header_passes_or_changes_nothing_or_refuses_the_call_by_its_name() {
                 assert_eq!(arrived["headers"][name].as_str().map(str::len), Some(64), "to {provider}: {status} {body}");
             }
             Row::Passed => {
-                assert_eq!(arrived["headers"][name], value.as_str(), "{name} to {provider}: {status} {body}")
+                assert_eq!(arrived["headers"][name], value.as_str(), "{name} to {provider}: {status} {body}");
             }
             Row::Harmless => {
                 assert!(!arrived.is_null(), "{name} to {provider}: {status} {body}");
