@@ -73,7 +73,11 @@ async fn what_sqs_moved_is_listed_stays_and_is_processed_after_a_redrive() {
     // An attempt that finds the claim of a dead one held is none.
     for (event, attempts) in [("evt_unseen", 0..=0), ("evt_claimed", 1..=2)] {
         let delivery = dead.iter().find(|it| it["event_id"] == event).unwrap();
-        assert_eq!((&delivery["reason"], &delivery["effects"]), (&json!("receives_exhausted"), &json!(0)), "{delivery}");
+        assert_eq!(
+            (&delivery["reason"], &delivery["effects"]),
+            (&json!("receives_exhausted"), &json!(0)),
+            "{delivery}"
+        );
         assert!(attempts.contains(&delivery["attempts"].as_u64().unwrap()), "{delivery}");
     }
     assert_eq!(review(&stack).await, 3, "the messages are there for the next one");
