@@ -5,7 +5,7 @@ use futures_util::{StreamExt as _, future::join, stream};
 use http::Method;
 use local::look::Item;
 use serde_json::{Value, json};
-use tests::{FAST, Guest, PATIENCE, stack};
+use tests::{FAST, Guest, PATIENCE, logs, stack};
 
 const TOKEN: &str = "POST /api/oauth.v2.access";
 
@@ -14,10 +14,21 @@ async fn call(guest: &Guest<'_>, path: &str) -> (u16, Value) {
     guest.api(Method::GET, path, &Value::Null).await
 }
 
-/// The same, asked again while this stack itself is too slow: fifty processes that start at once on a busy machine wait longer for
-/// AWS than a request may.
+/// The same, asked again if AWS did not answer the stack in time: fifty processes that start at once on a busy machine wait longer
+/// for it than a request may. Any other failure of the stack fails the test.
 async fn answered(guest: &Guest<'_>, path: &str) -> (u16, Value) {
-    let answer = async || Some(call(guest, path).await).filter(|(status, _)| *status != 500);
+    let answer = async || {
+        let (status, body) = call(guest, path).await;
+        if status != 500 {
+            return Some((status, body));
+        }
+        let id = body["error"]["request_id"].as_str().expect("the id of the request");
+        let line = || logs(guest.stack).lines().find(|it| it.contains(id) && it.contains("reason")).map(str::to_owned);
+        let line =
+            guest.stack.until(PATIENCE, async || line()).await.expect("the log says why, under the request's id");
+        assert!(line.contains(r#""reason":"unavailable""#), "{line}");
+        None
+    };
     guest.stack.until(PATIENCE, answer).await.expect("an answer in the end")
 }
 

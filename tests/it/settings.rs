@@ -185,12 +185,18 @@ fn the_templates_forms_take_what_is_good_and_refuse_what_is_not() {
         (
             "PublicUrl",
             vec!["", "https://a.example", "https://a.example:8443", "http://localhost:3000", "http://127.0.0.1:1"],
-            vec!["a.example", "https://a.example/", "https://A.example", "http://a.example", "https://a.example:0"],
+            vec![
+                "a.example",
+                "https://a.example/",
+                "https://A.example",
+                "https://a.example:443",
+                "https://a.example:65536",
+            ],
         ),
         (
             "AllowedOrigins",
             vec!["", "https://a.example", "http://localhost:4600"],
-            vec!["*", "localhost:4600", "https://a.example/x", "https://a.example,https://b.example"],
+            vec!["*", "localhost:4600", "https://a.example/x", "https://a.example:443", "http://localhost:80"],
         ),
         (
             "UrlRewrites",

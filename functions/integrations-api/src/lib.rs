@@ -150,7 +150,9 @@ impl IntegrationsApi {
             Some(_) => return Err(Problem::field("type", "It must be \"full\" or \"incremental\".")),
         };
         let account = Call::either("account", call.query("account"), input.text("account")?)?;
-        let integration = usable(self.one(call, &caller, account).await?, spec.name)?;
+        let integration = self.one(call, &caller, account).await?;
+        // The worker finds out whether a credential that could not be opened opens again.
+        let integration = if integration.unreadable { integration } else { usable(integration, spec.name)? };
         let sent = self.sync_queue.ask(&integration.key, kind, clock::now(), Duration::ZERO).await;
         sent.map_err(|error| internal(&error))?;
         if input.form {

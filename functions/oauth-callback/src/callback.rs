@@ -14,6 +14,7 @@ use platform::{
     clock,
     dispatch::Failed,
     http::{Call, found, internal},
+    metrics,
     secrets::App,
     states::Transaction,
 };
@@ -21,7 +22,7 @@ use providers::Provider;
 use serde_json::Value;
 
 use crate::{
-    Answer, OauthCallback, SETTINGS,
+    Answer, AppError, OauthCallback, SETTINGS,
     connect::{cookie, is_allowed},
     store::{Grant, StoreError},
     with_query,
@@ -50,6 +51,10 @@ impl OauthCallback {
             Err(failed) => {
                 let Diagnosis { reason, detail } = failed.diagnosis(spec.name);
                 tracing::warn!(service = spec.id, reason = reason.name(), detail, "not connected");
+                // What a browser brings back proves nothing about the app, so it rings no alarm.
+                if !matches!(failed, Unfinished::Exchange(_)) {
+                    metrics::operator_failure(reason);
+                }
                 found(&with_query(to, "error", "connect_failed"))
             }
         })
@@ -115,7 +120,7 @@ enum Unfinished {
     /// What the browser brings is not what the provider documents.
     Invalid(&'static str),
     /// The app is not set up.
-    App(Problem),
+    App(AppError),
     /// The code could not be exchanged for tokens.
     Exchange(Failure),
     /// The grant could not be stored.
@@ -128,7 +133,8 @@ impl Unfinished {
         match self {
             Self::Refused => Diagnosis::new(Reason::Rejected, "the user refused"),
             Self::Invalid(what) => Diagnosis::new(Reason::Unreadable, *what),
-            Self::App(problem) => Diagnosis::new(Reason::Misconfigured, problem.message.clone()),
+            Self::App(error @ AppError::NotSetUp) => Diagnosis::new(Reason::Misconfigured, error.to_string()),
+            Self::App(AppError::Aws(error)) => error.diagnosis(),
             Self::Exchange(failure) | Self::Store(StoreError::Provider(failure)) => failure.diagnosis(name),
             Self::Store(error @ StoreError::NoAccount) => Diagnosis::new(Reason::Unreadable, error.to_string()),
             Self::Store(StoreError::Aws(error)) => error.diagnosis(),

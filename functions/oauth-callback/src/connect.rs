@@ -33,7 +33,7 @@ impl OauthCallback {
                 "Send the key as \"api_key\" in a POST to this address.",
             ));
         };
-        let app = self.app(spec).await?;
+        let app = self.app(spec).await.map_err(|error| error.problem(spec))?;
         let scopes = scopes(call, spec.name, oauth)?;
         let return_to = return_to(call, &self.front)?;
         let state = random_handle()?;

@@ -114,14 +114,35 @@ impl OauthCallback {
     }
 
     /// The app of a provider; a person is told if nobody has set it up.
-    async fn app(&self, spec: &Spec) -> Result<std::sync::Arc<App>, Problem> {
-        let app = self.access.calls.tokens.apps.get(spec.secret, Freshness::Cached, clock::now()).await;
-        let app = app.map_err(|error| platform::http::internal(&error))?;
-        if app.client_id.is_empty() || app.client_secret.expose_secret().is_empty() {
-            let next = format!("Add client_id and client_secret to the secret of {} in Secrets Manager.", spec.name);
-            return Err(Problem::new(Kind::Internal, format!("{} is not set up here yet.", spec.name), next));
+    async fn app(&self, spec: &Spec) -> Result<std::sync::Arc<App>, AppError> {
+        let app = self.access.calls.tokens.apps.get(spec.secret, Freshness::Cached, clock::now()).await?;
+        let set_up = !app.client_id.is_empty() && !app.client_secret.expose_secret().is_empty();
+        if set_up { Ok(app) } else { Err(AppError::NotSetUp) }
+    }
+}
+
+/// Why there is no app to connect with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AppError {
+    /// The secret has no client id or no client secret.
+    #[error("the secret has no client_id or no client_secret")]
+    NotSetUp,
+    /// The secret can't be read.
+    #[error(transparent)]
+    Aws(#[from] platform::AwsError),
+}
+
+impl AppError {
+    /// For the person who connects.
+    fn problem(&self, spec: &Spec) -> Problem {
+        match self {
+            Self::NotSetUp => {
+                let next =
+                    format!("Add client_id and client_secret to the secret of {} in Secrets Manager.", spec.name);
+                Problem::new(Kind::Internal, format!("{} is not set up here yet.", spec.name), next)
+            }
+            Self::Aws(error) => platform::http::internal(error),
         }
-        Ok(app)
     }
 }
 

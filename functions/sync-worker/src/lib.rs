@@ -20,6 +20,7 @@ use domain::{
     error::Kind,
     integration::State,
     message::{Cause, SyncMessage, SyncType},
+    reason::Class,
     sync::LogEntry,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -96,17 +97,14 @@ struct Work<'a> {
     /// See [`SyncMessage::asked_at`].
     asked_at: Timestamp,
     /// Whether this attempt wrote a page.
-    progress: AtomicBool,
+    progress: &'a AtomicBool,
     /// When the schedule syncs the integration next, whatever becomes of this attempt.
     due_at: Timestamp,
 }
 
 impl Work<'_> {
     /// How a wait for the provider counts.
-    fn aging(&self, failure: &Failure) -> Aging {
-        if self.progress.load(Ordering::Relaxed) {
-            return Aging::Restarts;
-        }
+    fn aging(failure: &Failure) -> Aging {
         if failure.kind() == Kind::RateLimited { Aging::Pauses } else { Aging::Grows }
     }
 
@@ -150,7 +148,12 @@ impl SyncWorker {
         Ok(response)
     }
 
-    async fn sync(&self, message: &SyncMessage, attempt: &Attempt) -> Result<Disposition, AwsError> {
+    async fn sync(
+        &self,
+        message: &SyncMessage,
+        attempt: &Attempt,
+        progress: &AtomicBool,
+    ) -> Result<Disposition, AwsError> {
         let found = self.access.integrations.get(&message.user_id, &message.integration).await?;
         if matches!(message.r#type, SyncType::Erase | SyncType::Forget) {
             return self.erase(found, message, attempt).await;
@@ -164,6 +167,10 @@ impl SyncWorker {
         };
         // Disconnected since it was asked for.
         if !self.access.is_usable(&integration, provider.spec().callee().credential).await? {
+            if integration.unreadable && attempt.number > 1 {
+                // An earlier attempt at this message set the integration aside, and its dead letter may not have been sent.
+                return Ok(Disposition::dead_letter(Reason::Corrupt, "the stored credential can't be opened"));
+            }
             tracing::info!(sync.r#type = ?message.r#type, "nothing to do");
             return Ok(Disposition::Done);
         }
@@ -179,7 +186,7 @@ impl SyncWorker {
             lease,
             attempt,
             asked_at: message.asked_at,
-            progress: AtomicBool::new(false),
+            progress,
             due_at: clock::now() + INTERVAL,
         };
         self.work(&work, message.r#type, attempt).await
@@ -311,7 +318,7 @@ impl SyncWorker {
             }
             Stop::Corrupt(error) => {
                 // A message that is not settled comes back, and finds the integration set aside: first this, then the dead letter.
-                self.access.set_aside(work.provider.spec().name, work.key).await?;
+                self.access.set_aside(&work.provider.spec().callee(), work.key).await?;
                 Disposition::DeadLetter(error.diagnosis())
             }
             Stop::Failed(Failure::GrantEnded) => {
@@ -327,12 +334,12 @@ impl SyncWorker {
                 }
                 Disposition::Defer(Deferral {
                     after: wait,
-                    aging: work.aging(&failure),
+                    aging: Work::aging(&failure),
                     why: failure.diagnosis(work.provider.spec().name),
                 })
             }
             Stop::Failed(failure) => attempt.failed(failure.diagnosis(work.provider.spec().name)),
-            Stop::TooLarge(detail) => Disposition::dead_letter(Reason::TooLarge, detail),
+            Stop::TooLarge(error) => Disposition::dead_letter(Reason::TooLarge, error.to_string()),
         })
     }
 
@@ -376,6 +383,13 @@ impl SyncWorker {
     }
 }
 
+impl SyncWorker {
+    /// When this message's own lease, which could not be given back, has ended.
+    fn after_the_lease(&self, why: Diagnosis) -> Disposition {
+        Disposition::Defer(Deferral { after: self.syncs.lease_time(), why, aging: Aging::Grows })
+    }
+}
+
 impl Handler for SyncWorker {
     type Message<'a> = SyncMessage;
 
@@ -389,7 +403,8 @@ impl Handler for SyncWorker {
             tracing::Span::current().record("integration.id", key.id());
         }
         // On the heap: it holds a whole run.
-        match Box::pin(self.sync(&message, attempt)).await {
+        let progress = AtomicBool::new(false);
+        let disposition = match Box::pin(self.sync(&message, attempt, &progress)).await {
             Ok(disposition) => disposition,
             Err(error) => {
                 // A deferred message is another one: it would find the lease of this one, and believe that a sync runs. The
@@ -398,8 +413,23 @@ impl Handler for SyncWorker {
                     Some(key) => self.syncs.give_up(&key.id(), &attempt.message_id).await.is_ok(),
                     None => true,
                 };
-                if free { attempt.failed(error.diagnosis()) } else { attempt.retry(error.diagnosis()) }
+                match (error.reason().class(), free) {
+                    (Class::Passing | Class::Operators, false) => self.after_the_lease(error.diagnosis()),
+                    (Class::Passing | Class::Operators | Class::Counted | Class::Hopeless, _) => {
+                        attempt.failed(error.diagnosis())
+                    }
+                }
             }
+        };
+        match disposition {
+            // A page was written: the age of the message begins anew.
+            Disposition::Defer(deferral) if progress.load(Ordering::Relaxed) => {
+                Disposition::Defer(Deferral { aging: Aging::Restarts, ..deferral })
+            }
+            other @ (Disposition::Done
+            | Disposition::Retry(..)
+            | Disposition::Defer(_)
+            | Disposition::DeadLetter(_)) => other,
         }
     }
 }

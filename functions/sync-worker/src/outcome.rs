@@ -85,7 +85,9 @@ impl Work<'_> {
     fn next_try(&self, stop: &Stop, now: Timestamp) -> Option<Timestamp> {
         match stop {
             Stop::Time | Stop::Lost | Stop::Corrupt(_) | Stop::Failed(Failure::GrantEnded) => None,
-            Stop::Failed(failure) if failure.is_transient() => now.checked_add(wait(failure, self.attempt)).ok(),
+            Stop::Failed(failure) if failure.is_transient() || failure.reason().class() == Class::Operators => {
+                now.checked_add(wait(failure, self.attempt)).ok()
+            }
             Stop::Aws(error) if error.reason().class() != Class::Hopeless => {
                 now.checked_add(backoff(self.attempt.hops + 1, &self.attempt.message_id)).ok()
             }

@@ -13,14 +13,14 @@ pub(crate) enum Stop {
     #[error("the lease was taken over")]
     Lost,
     /// The provider.
-    #[error("the provider: {0}")]
-    Failed(Failure),
+    #[error("the provider failed")]
+    Failed(#[source] Failure),
     /// The integration has no credential.
     #[error("there is no credential")]
     NotConnected,
     /// A record is too large.
-    #[error("{0}")]
-    TooLarge(String),
+    #[error("a record is too large")]
+    TooLarge(#[source] UpsertError),
     /// The stored credential can never be opened again.
     #[error("the stored credential can't be opened")]
     Corrupt(#[source] AwsError),
@@ -52,7 +52,7 @@ impl From<LeaseError> for Stop {
 impl From<UpsertError> for Stop {
     fn from(error: UpsertError) -> Self {
         match error {
-            UpsertError::TooLarge { .. } => Self::TooLarge(error.to_string()),
+            UpsertError::TooLarge { .. } => Self::TooLarge(error),
             UpsertError::Aws(error) => Self::Aws(error),
         }
     }

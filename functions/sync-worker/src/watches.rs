@@ -5,7 +5,7 @@ use domain::{
     proof::{ChannelOwner, ChannelToken},
 };
 use jiff::{SignedDuration, Timestamp};
-use platform::{clock, random, secrets::Freshness, syncs::Overview};
+use platform::{calls::CallError, clock, random, secrets::Freshness, syncs::Overview};
 use providers::{Watch, WatchPlan, Watching};
 
 use crate::{Stop, SyncWorker, Work};
@@ -76,7 +76,11 @@ impl SyncWorker {
         let Some(request) = work.provider.watch(&plan) else { return Ok(None) };
         let started = match self.call(work, &request).await {
             Ok(reply) => work.provider.watch_started(&plan, &reply).ok(),
-            Err(error) => {
+            // Not the provider's word: nothing else of this sync would work either.
+            Err(error @ (CallError::Aws(_) | CallError::Corrupt(_) | CallError::NotConnected)) => {
+                return Err(error.into());
+            }
+            Err(error @ CallError::Failed(..)) => {
                 let Diagnosis { reason, detail } = error.diagnosis(spec.name);
                 tracing::warn!(reason = reason.name(), detail, "not watched");
                 None

@@ -8,6 +8,7 @@ use domain::{
     Diagnosis, Disposition, Failure,
     integration::State,
     message::{RefreshMessage, Schedule, Version},
+    reason::Class,
 };
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
@@ -17,6 +18,7 @@ use platform::{
     aws::AwsInitError,
     clock,
     config::Env,
+    credentials::Credential,
     due::{Due, SHARDS},
     metrics,
     queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, deadline, group},
@@ -158,7 +160,10 @@ impl Handler for TokenRefresh {
         let why = match self.refresh(&message, attempt).await {
             // Disconnected since: nothing to refresh, and nothing may be revived.
             Ok(()) | Err(TokenError::Absent) => return Disposition::Done,
-            Err(TokenError::Corrupt(error)) => return self.set_aside(&message, attempt, &error).await,
+            Err(TokenError::Corrupt(error)) => return self.set_aside(&message, attempt, &error, true).await,
+            Err(TokenError::Aws(error)) if error.reason().class() == Class::Hopeless => {
+                return self.set_aside(&message, attempt, &error, false).await;
+            }
             // The sweep finds it again when it is due, so nothing is deferred here.
             Err(TokenError::Failed(failure)) => failure.diagnosis("the provider"),
             Err(TokenError::Aws(error)) => error.diagnosis(),
@@ -171,16 +176,24 @@ impl Handler for TokenRefresh {
 }
 
 impl TokenRefresh {
-    /// A credential that can't be opened is never due again, and its user is asked to connect again.
-    async fn set_aside(&self, message: &RefreshMessage, attempt: &Attempt, error: &AwsError) -> Disposition {
+    /// A credential that can't be refreshed for good is never due again. If it is `unreadable`, and the one that calls are made
+    /// with, its user is asked to connect again.
+    async fn set_aside(
+        &self,
+        message: &RefreshMessage,
+        attempt: &Attempt,
+        error: &AwsError,
+        unreadable: bool,
+    ) -> Disposition {
         let set_aside = async {
             let credentials = &self.access.calls.tokens.credentials;
             let owner = credentials.set_aside(&message.integration_id, &message.credential).await?;
-            if let Some(owner) = owner {
-                let name = self.registry.find(&owner.provider).map_or("the provider", |it| it.spec().name);
-                self.access.set_aside(name, &owner).await?;
+            let Some(owner) = owner.filter(|_| unreadable) else { return Ok(()) };
+            let callee = self.registry.find(&owner.provider).map(|provider| provider.spec().callee());
+            match callee.filter(|callee| callee.credential == message.credential) {
+                Some(callee) => self.access.set_aside(&callee, &owner).await,
+                None => Ok(()),
             }
-            Ok::<_, AwsError>(())
         };
         match set_aside.await {
             Ok(()) => attempt.failed(error.diagnosis()),
@@ -193,7 +206,7 @@ impl TokenRefresh {
     async fn refresh(&self, message: &RefreshMessage, attempt: &Attempt) -> Result<(), TokenError> {
         let tokens = &self.access.calls.tokens;
         let found = tokens.credentials.get(&message.integration_id, &message.credential, attempt.at).await?;
-        let owner = found.ok_or(TokenError::Absent)?.owner;
+        let Credential { owner, version, .. } = found.ok_or(TokenError::Absent)?;
         let integration = self.access.integrations.get(&owner.user_id, &owner.account()).await?;
         if integration.is_none_or(|it| it.state == State::Disconnected) {
             // Left by whoever died between storing it and its integration, or between ending the one and the other. A moment's
@@ -211,8 +224,12 @@ impl TokenRefresh {
         {
             self.access.ended(callee.name, &owner, attempt.at).await?;
         }
-        refreshed?;
-        tracing::info!(service = callee.id, integration.id = message.integration_id, "refreshed");
+        let moved = refreshed?.version != version;
+        tracing::info!(
+            service = callee.id,
+            "{}",
+            if moved { "refreshed" } else { "not refreshed: not due yet, or still valid" }
+        );
         Ok(())
     }
 }

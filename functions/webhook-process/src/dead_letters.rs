@@ -28,16 +28,29 @@ impl Process {
     /// Looks through the dead-letter queue.
     pub(crate) async fn review(&self, deadline: Timestamp) -> Result<Reviewed, AwsError> {
         let look = async |letters: Vec<DeadLetter>| {
-            try_join_all(letters.iter().map(|letter| self.moved_away(letter))).await.map(|_| ())
+            try_join_all(letters.iter().map(|letter| self.look_at(letter))).await.map(|_| ())
         };
         let reviewed = self.dead_letters.review(MOST, deadline, look).await?;
         tracing::info!(messages = reviewed.messages, all = reviewed.all, "dead letters reviewed");
         Ok(reviewed)
     }
 
+    /// One that can't be recorded for good keeps no other from it.
+    async fn look_at(&self, letter: &DeadLetter) -> Result<(), AwsError> {
+        match self.moved_away(letter).await {
+            Err(error) if error.reason().class() == Class::Hopeless => {
+                let (reason, detail) = (error.reason().name(), error.diagnosis().detail);
+                tracing::error!(message.id = letter.message_id, reason, detail, "a dead letter is not recorded");
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
     async fn moved_away(&self, letter: &DeadLetter) -> Result<(), AwsError> {
         let why = match &letter.why {
-            Some(why) if why.reason.class() == Class::Hopeless => return Ok(()),
+            // A failure of this stack may have kept the attempt from recording it.
+            Some(why) if why.reason.class() == Class::Hopeless && !why.reason.alarms() => return Ok(()),
             // Deferred for so long that the queue loop gave it up, which the attempt did not know.
             Some(why) => why.clone(),
             None => Diagnosis::new(

@@ -97,7 +97,7 @@ pub(crate) fn forked() -> Diagnosis {
 pub(crate) fn lost(record: &IdempotencyRecord, attempt: &Attempt) -> Disposition {
     match record.verdict(attempt.at) {
         Verdict::Finished => {
-            tracing::info!("already applied");
+            tracing::info!("already finished");
             Disposition::Done
         }
         Verdict::Busy(until) => {

@@ -112,6 +112,9 @@ pub enum Class {
     Hopeless,
 }
 
+/// The longest sentence of a [`Diagnosis`], in characters: it is stored in items and attributes of messages.
+pub const MAX_DETAIL: usize = 1000;
+
 /// A reason, and the sentence that explains this case of it to an operator. It holds no secret and no personal data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
@@ -123,9 +126,13 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// A diagnosis.
+    /// The sentence is cut after [`MAX_DETAIL`] characters: it may quote what an application's handler or a service says.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
+        let mut detail = detail.into();
+        if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL) {
+            detail.truncate(end);
+        }
+        Self { reason, detail }
     }
 }
 

@@ -22,7 +22,16 @@ pub enum NotASecret {
     Long,
 }
 
-/// The secret that `text` holds, without the white space around it.
+/// The signing secret that `text` holds, without the white space around it. Senders such as GitHub let a person choose it, so
+/// it may have spaces inside: GitHub's own example is `It's a Secret to Everybody`
+/// (<https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>, read 2026-11).
+pub fn read_chosen(text: &str) -> Result<&str, NotASecret> {
+    let secret = text.trim();
+    let without_spaces = secret.replace(' ', "");
+    read(&without_spaces).map(|_| secret)
+}
+
+/// The key or secret that a provider issued and `text` holds, without the white space around it.
 pub fn read(text: &str) -> Result<&str, NotASecret> {
     let secret = text.trim();
     if secret.is_empty() {
@@ -59,5 +68,9 @@ mod tests {
             assert_eq!(read(text), expected, "{text:?}");
         }
         assert_eq!(read(&"x".repeat(MAX + 1)), Err(NotASecret::Long));
+        assert_eq!(read_chosen(" It's a Secret to Everybody\n"), Ok("It's a Secret to Everybody"));
+        for text in ["", " ", "a\nb", "a\u{a0}b"] {
+            assert!(read_chosen(text).is_err(), "{text:?}");
+        }
     }
 }

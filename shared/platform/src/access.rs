@@ -121,7 +121,7 @@ impl Access {
         let outcome = self.calls.call(callee, owner, request, holder, deadline).await;
         match &outcome {
             Err(CallError::Failed(Failure::GrantEnded, _)) => self.ended(callee.name, owner, began_at).await?,
-            Err(CallError::Corrupt(_)) => self.set_aside(callee.name, owner).await?,
+            Err(CallError::Corrupt(_)) => self.set_aside(callee, owner).await?,
             Ok(_) | Err(CallError::Failed(..) | CallError::NotConnected | CallError::Aws(_)) => {}
         }
         outcome
@@ -129,16 +129,17 @@ impl Access {
 
     /// The stored credential of an integration can't be opened: only connecting again, or a repair of the table, helps, so
     /// nothing is due any more and the user is asked to connect again.
-    pub async fn set_aside(&self, name: &str, owner: &IntegrationKey) -> Result<(), AwsError> {
+    pub async fn set_aside(&self, callee: &Callee, owner: &IntegrationKey) -> Result<(), AwsError> {
+        self.calls.tokens.credentials.set_aside(&owner.id(), callee.credential).await?;
         let found = self.integrations.get(&owner.user_id, &owner.account()).await?;
         let Some(integration) = found.filter(|it| it.state == State::Connected) else { return Ok(()) };
-        let Problem { message, next_action, .. } = Problem::credential_unreadable(name);
+        let Problem { message, next_action, .. } = Problem::credential_unreadable(callee.name);
         let sentence = format!("{message} {next_action}");
         let kind = "integration.reconnect_required";
         let id = format!("{}:{kind}:{}", owner.id(), integration.connected_at.as_millisecond());
         let data = serde_json::json!({ "message": sentence });
         self.bus.announce(kind, &id, owner, clock::now(), &data).await?;
-        self.integrations.set_aside(owner, &sentence).await?;
+        self.integrations.set_aside(&integration, &sentence).await?;
         Ok(())
     }
 
@@ -154,6 +155,8 @@ impl Access {
         match self.calls.tokens.credentials.get(&integration.key.id(), credential, now).await {
             Ok(Some(_)) => self.integrations.restore(&integration.key, now).await,
             Ok(None) => Ok(false),
+            // Set aside for a data key that others than this process found damaged.
+            Err(AwsError::DataKey { .. }) => Ok(false),
             Err(error) if error.reason() == Reason::Corrupt => Ok(false),
             Err(error) => Err(error),
         }

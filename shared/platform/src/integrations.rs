@@ -91,14 +91,16 @@ impl Integrations {
 
     /// Takes an integration out of use because its stored credential can't be opened, with this sentence for its user. Whether it
     /// was in use.
-    pub async fn set_aside(&self, key: &IntegrationKey, problem: &str) -> Result<bool, AwsError> {
+    pub async fn set_aside(&self, integration: &Integration, problem: &str) -> Result<bool, AwsError> {
         let call = self
-            .update(key)
+            .update(&integration.key)
             .update_expression(
                 "SET #state = :required, problem = :problem, unreadable = :true \
                  REMOVE account, due_shard, due_at, watch_shard, watch_due_at",
             )
-            .condition_expression("#state = :connected")
+            // One that was connected again meanwhile has another credential.
+            .condition_expression("#state = :connected AND connected_at = :connected_at")
+            .expression_attribute_values(":connected_at", s(integration.connected_at.to_string()))
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":required", s(state_name(State::ReconnectRequired)))
             .expression_attribute_values(":connected", s(state_name(State::Connected)))

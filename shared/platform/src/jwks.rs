@@ -42,9 +42,9 @@ impl JwksError {
     /// Why, for operators: a wrong address is theirs to repair, an issuer that is down passes.
     pub fn diagnosis(&self) -> Diagnosis {
         let reason = match self {
-            Self::Unreached(SendError::Forbidden) | Self::Client(_) => Reason::Misconfigured,
+            Self::Unreached(SendError::Forbidden) | Self::Client(_) | Self::Status(400..=499) => Reason::Misconfigured,
             Self::Unreached(SendError::NotSent | SendError::Closed | SendError::Late) => Reason::Unreachable,
-            Self::Status(400..=499) | Self::NotKeys(_) | Self::Unreached(SendError::TooLong) => Reason::Unreadable,
+            Self::NotKeys(_) | Self::Unreached(SendError::TooLong) => Reason::Unreadable,
             Self::Status(_) => Reason::ProviderDown,
         };
         Diagnosis::new(reason, self.to_string())

@@ -30,7 +30,7 @@ const MAX_DATA: usize = 390_000;
 #[derive(Debug, thiserror::Error)]
 pub enum UpsertError {
     /// It does not fit into an item.
-    #[error("the record {key} has {bytes} bytes of data; at most {MAX_DATA} can be stored")]
+    #[error("a record of {} has {bytes} bytes of data; at most {MAX_DATA} can be stored", stream(.key))]
     TooLarge {
         /// Of the record.
         key: String,
@@ -40,6 +40,11 @@ pub enum UpsertError {
     /// The write can't be made.
     #[error(transparent)]
     Aws(#[from] AwsError),
+}
+
+/// The stream of a record's key. The rest of a key can be personal, such as a calendar's address.
+fn stream(key: &str) -> &str {
+    key.split('#').next().unwrap_or_default()
 }
 
 /// The table.

@@ -116,7 +116,7 @@ impl Stored for App {
         };
         let optional = |field, text: Option<String>| text.map(|text| read(field, &text)).transpose();
         let webhook_secrets =
-            form.webhook_secrets.iter().map(|text| secret::read(text.expose_secret()).map(Into::into));
+            form.webhook_secrets.iter().map(|text| secret::read_chosen(text.expose_secret()).map(Into::into));
         Ok(Self {
             client_id: read("client_id", &form.client_id)?,
             client_secret: read("client_secret", form.client_secret.expose_secret())?.into(),
@@ -208,7 +208,7 @@ mod tests {
         assert!(empty.client_id.is_empty() && empty.webhook_secrets.is_empty());
         for (text, words) in [
             (r#"{"webhook_secrets":["quoted",""]}"#, "\"webhook_secrets\" is empty"),
-            (r#"{"webhook_secrets":["quo ted"]}"#, "\"webhook_secrets\" has white space inside"),
+            (r#"{"webhook_secrets":["quo\nted"]}"#, "\"webhook_secrets\" has white space inside"),
             (r#"{"client_secret":"quo\nted"}"#, "\"client_secret\" has white space inside"),
             (r#"{"client_id":"quoted\u200b"}"#, "\"client_id\" has a character that no secret has"),
             (r#"{"webhook_secrets":"quoted"}"#, "not of the documented form (line 1"),

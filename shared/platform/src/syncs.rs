@@ -83,6 +83,11 @@ pub struct Overview {
 }
 
 impl Syncs {
+    /// How long a lease lasts.
+    pub fn lease_time(&self) -> Duration {
+        self.lease
+    }
+
     /// The table of this name; leases end after `lease` unless they are prolonged.
     pub fn new(aws: &Aws, table: impl Into<String>, lease: Duration) -> Self {
         Self { client: client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB"), table: table.into(), lease }

@@ -84,18 +84,21 @@ impl WebhookSecrets {
         let earlier = match self.item(&id).await? {
             Some(item) => match self.open(&item, now).await {
                 Ok(own) => own.secrets.into_iter().next(),
-                // What passes is asked for again: the earlier secret is still to verify for a day.
-                Err(error) if error.reason().class() == Class::Passing => return Err(error),
-                // Under a key that is gone, say: all the more reason to replace it.
-                Err(error) => {
-                    tracing::warn!(
-                        integration.id = id,
-                        reason = error.reason().name(),
-                        detail = error.diagnosis().detail,
-                        "the earlier webhook secret can't be opened"
-                    );
-                    None
-                }
+                Err(error) => match error.reason().class() {
+                    // Asked again later: the earlier secret is still to verify for a day.
+                    Class::Passing | Class::Operators | Class::Counted => return Err(error),
+                    // It can never be opened: all the more reason to replace it.
+                    Class::Hopeless => {
+                        let (reason, detail) = (error.reason().name(), error.diagnosis().detail);
+                        tracing::warn!(
+                            integration.id = id,
+                            reason,
+                            detail,
+                            "the earlier webhook secret can't be opened"
+                        );
+                        None
+                    }
+                },
             },
             None => None,
         };

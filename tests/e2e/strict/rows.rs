@@ -131,7 +131,14 @@ fn integrations_api() -> Vec<Row> {
             "/deliveries",
             "/deliveries",
             Value::Null,
-            vec![Query("provider", "nope"), Query("state", "nope"), Query("after", "nope"), Query("limit", "ten")],
+            vec![
+                Query("provider", "nope"),
+                Query("state", "nope"),
+                Query("after", "nope"),
+                Query("limit", "ten"),
+                Query("since", "today"),
+                Query("until", "7"),
+            ],
         ),
         strict(
             "POST",

@@ -17,6 +17,7 @@ use lambda_http::{
 use lambda_runtime::{Context, LambdaEvent};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
+use tracing::Instrument as _;
 
 use super::{
     payload::{MAX_PAYLOAD, payload},
@@ -72,7 +73,9 @@ where
         html: wants_html(request.headers()),
         request_id,
     };
-    let handled = AssertUnwindSafe(async { handle(request).await }).catch_unwind();
+    // Every line of the log that is about the request carries the id that its caller may report.
+    let span = tracing::info_span!("request", request.id = caller.request_id);
+    let handled = AssertUnwindSafe(async { handle(request).await }.instrument(span)).catch_unwind();
     let encoded = match tokio::time::timeout(left, handled).await {
         Ok(Ok(Ok(response))) => payload(response),
         Ok(Err(_)) => {

@@ -1,6 +1,6 @@
 //! What Lambda hands to a function for a queue, and what it takes back.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use domain::message::Schedule;
 use jiff::Timestamp;
@@ -93,9 +93,13 @@ impl Received {
     }
 
     /// Since when it waits without progress: since its first deferral that counted, or since it was sent.
-    pub(super) fn waiting_since(&self, now: Timestamp) -> Timestamp {
-        let since = self.attribute(DEFERRED_SINCE).or_else(|| self.attributes.sent_at.parse().ok());
-        since.and_then(|since| Timestamp::from_millisecond(since).ok()).unwrap_or(now).min(now)
+    /// A message that was redriven after it waited for longer than `longest` begins anew.
+    pub(super) fn waiting_since(&self, now: Timestamp, longest: Duration) -> Timestamp {
+        let time = |since| Timestamp::from_millisecond(since).ok();
+        let sent_at = self.attributes.sent_at.parse().ok().and_then(time).unwrap_or(now);
+        let since = self.attribute(DEFERRED_SINCE).and_then(time).unwrap_or(sent_at);
+        let before = Duration::try_from(sent_at.duration_since(since)).unwrap_or_default();
+        if before > longest { sent_at } else { since }.min(now)
     }
 
     fn attribute<T: FromStr>(&self, name: &str) -> Option<T> {

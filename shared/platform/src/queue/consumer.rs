@@ -205,7 +205,7 @@ impl Consumer {
     /// A message that was deferred for too long without progress is given up.
     fn aged(&self, received: &Received, attempt: &Attempt, disposition: Disposition) -> Disposition {
         if let Disposition::Defer(Deferral { aging: Aging::Grows, why, .. }) = &disposition
-            && remaining(attempt.at, received.waiting_since(attempt.at)) > self.deferred_for
+            && remaining(attempt.at, received.waiting_since(attempt.at, self.deferred_for)) > self.deferred_for
         {
             return Disposition::DeadLetter(why.clone());
         }
@@ -217,7 +217,7 @@ impl Consumer {
     }
 
     async fn defer(&self, received: &Received, attempt: &Attempt, deferral: &Deferral) -> Result<(), AwsError> {
-        let since = received.waiting_since(attempt.at);
+        let since = received.waiting_since(attempt.at, self.deferred_for);
         let since = match deferral.aging {
             Aging::Grows => since,
             // The wait moves the beginning along.
