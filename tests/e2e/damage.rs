@@ -1,5 +1,7 @@
 //! What is damaged, and what an operator must repair: told apart, told at once, and repaired without a trace.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use aws_sdk_sqs::types::Message;
 use http::Method;
@@ -66,6 +68,8 @@ async fn an_altered_ciphertext_is_dead_lettered_once_and_a_redrive_after_the_rep
     assert_eq!(ada.look.announced("integration.reconnect_required", &id).unwrap(), 1);
 
     // Neither the schedules nor calls make another one.
+    let credential = ada.look.credentials(&id).await.unwrap().remove(0);
+    assert!(!credential.contains_key("due_at") && !credential.contains_key("due_shard"), "no refresh is due");
     for name in ["-incremental", "-full", "-watches", "-refresh"] {
         stack.timers.iter().find(|timer| timer.schedule.name.ends_with(name)).unwrap().fire().await.unwrap();
     }
@@ -111,6 +115,39 @@ async fn a_denied_key_rings_an_alarm_at_once_defers_the_work_and_needs_no_hand_a
     let status = ada.status("slack").await;
     assert_eq!((&status["state"], &status["error"]), (&json!("connected"), &Value::Null), "{status}");
     assert_ne!(status["last_sync"], before, "the work resumed by itself");
+    assert_eq!(depth(&stack, "syncs-dead"), 0);
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_tables_dead_letters_no_sync_however_often_it_is_tried() {
+    let stack = stack(&[("MaxReceiveCount", "2")]).await;
+    let ada = Guest::new(&stack, "ada").await;
+    ada.connect_and_sync("slack").await;
+    let before = ada.status("slack").await["last_sync"].clone();
+    let sqs = &stack.embedded.as_ref().unwrap().sqs;
+    let outage = Fault {
+        function: Some("sync-worker".into()),
+        service: Some(Service::Dynamodb),
+        times: u64::MAX,
+        ..Fault::new(Effect::Refuse)
+    };
+    stack.gateway.faults.arm(vec![outage]);
+    sync(&ada).await;
+    let mut struck = 0;
+    for attempt in 1..=4 {
+        let tried = async || Some(stack.gateway.faults.armed()[0].seen).filter(|seen| *seen > struck);
+        struck = stack.until(PATIENCE, tried).await.unwrap_or_else(|waited| panic!("attempt {attempt}: {waited}"));
+        // Beyond the lease that could not be given back. An attempt that is still at it ends first.
+        let deferred = async || (tests::delayed(&stack, "syncs") == 1).then_some(());
+        stack.until(PATIENCE, deferred).await.unwrap_or_else(|waited| panic!("attempt {attempt}: {waited}"));
+        struck = stack.gateway.faults.armed()[0].seen.max(struck);
+        sqs.advance(Duration::from_secs(900));
+    }
+    assert_eq!(depth(&stack, "syncs-dead"), 0);
+    stack.gateway.faults.arm(Vec::new());
+    ada.settled("syncs").await;
+    assert_ne!(ada.status("slack").await["last_sync"], before, "the sync that was asked for ran");
     assert_eq!(depth(&stack, "syncs-dead"), 0);
     stack.shutdown().await;
 }

@@ -102,6 +102,9 @@ impl Bench {
 
 fn record(message: &Message) -> Value {
     let attributes = message.attributes().unwrap().iter().map(|(name, value)| (name.as_str().to_owned(), json!(value)));
+    // A test can't wait for hours: what is sent now says when it was sent.
+    let sent = message.message_attributes().and_then(|all| all.get("Sent")?.string_value());
+    let attributes = attributes.chain(sent.map(|sent| ("SentTimestamp".to_owned(), json!(sent))));
     let custom = message.message_attributes().into_iter().flatten();
     let custom = custom.map(|(name, value)| (name.clone(), json!({ "stringValue": value.string_value() })));
     json!({
@@ -196,15 +199,24 @@ async fn deferring_ends_by_age_and_a_wait_for_a_limit_or_progress_does_not_age()
     let bench = Bench::start().await;
     let hours_ago = |hours| (platform::clock::now() - Duration::from_hours(hours)).as_millisecond();
     let (old, recent) = (hours_ago(7), hours_ago(5));
-    for (id, what, since) in
-        [(1, "defer", old), (2, "defer", recent), (3, "wait for a limit", old), (4, "make progress", old)]
-    {
-        let since = MessageAttributeValue::builder().data_type("Number").string_value(since.to_string()).build();
+    let now = hours_ago(0);
+    for (id, what, since, sent) in [
+        (1, "defer", old, recent),
+        (2, "defer", recent, recent),
+        (3, "wait for a limit", old, recent),
+        (4, "make progress", old, recent),
+        // Redriven long after it was given up: it begins anew.
+        (5, "defer", old, now),
+    ] {
+        let number =
+            |at: i64| MessageAttributeValue::builder().data_type("Number").string_value(at.to_string()).build();
+        let (since, sent) = (number(since), number(sent));
         let call = bench.ground.clients.sqs.send_message().queue_url(bench.ground.queue_url("webhooks"));
         let call = call.message_body(order(id, what)).message_group_id("tenant");
-        call.message_attributes("DeferredSince", since.unwrap()).send().await.unwrap();
+        let call = call.message_attributes("DeferredSince", since.unwrap());
+        call.message_attributes("Sent", sent.unwrap()).send().await.unwrap();
     }
-    assert_eq!(bench.round(&Obedient::default(), PLENTY).await, (4, 0));
+    assert_eq!(bench.round(&Obedient::default(), PLENTY).await, (5, 0));
     let dead = bench.receive("webhooks-dead").await;
     assert_eq!(dead.iter().map(|it| it.body().unwrap()).collect::<Vec<_>>(), [order(1, "defer")]);
     assert_eq!(dead[0].message_attributes().unwrap()["Reason"].string_value(), Some("unavailable"));
@@ -217,6 +229,7 @@ async fn deferring_ends_by_age_and_a_wait_for_a_limit_or_progress_does_not_age()
     assert_eq!(since(&order(2, "defer")), recent);
     assert_eq!(since(&order(3, "wait for a limit")), old + 7_000);
     assert!(since(&order(4, "make progress")) > hours_ago(1));
+    assert_eq!(since(&order(5, "defer")), now);
 }
 
 #[tokio::test]

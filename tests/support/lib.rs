@@ -290,6 +290,13 @@ pub async fn seen(stack: &Stack, event_id: &str) -> Option<Seen> {
     Some(Seen { state, attempts: number("attempts"), effects: number("effects") })
 }
 
+/// Messages of a queue that are not to be received yet, by its name without prefix.
+pub fn delayed(stack: &Stack, queue: &str) -> usize {
+    let embedded = stack.embedded.as_ref().expect("tests use the embedded AWS");
+    let name = format!("{}-{queue}", stack.prefix());
+    embedded.sqs.depths().into_iter().find(|depth| depth.name == name).expect("the queue exists").delayed
+}
+
 /// Messages in a queue, by its name without prefix: waiting, worked on, delayed.
 pub fn depth(stack: &Stack, queue: &str) -> usize {
     let embedded = stack.embedded.as_ref().expect("tests use the embedded AWS");
