@@ -142,7 +142,7 @@ async fn an_outage_of_the_tables_dead_letters_no_sync_however_often_it_is_tried(
         let deferred = async || (tests::delayed(&stack, "syncs") == 1).then_some(());
         stack.until(PATIENCE, deferred).await.unwrap_or_else(|waited| panic!("attempt {attempt}: {waited}"));
         struck = stack.gateway.faults.armed()[0].seen.max(struck);
-        sqs.advance(Duration::from_secs(900));
+        sqs.advance(Duration::from_mins(15));
     }
     assert_eq!(depth(&stack, "syncs-dead"), 0);
     stack.gateway.faults.arm(Vec::new());

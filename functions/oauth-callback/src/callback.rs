@@ -134,10 +134,9 @@ impl Unfinished {
             Self::Refused => Diagnosis::new(Reason::Rejected, "the user refused"),
             Self::Invalid(what) => Diagnosis::new(Reason::Unreadable, *what),
             Self::App(error @ AppError::NotSetUp) => Diagnosis::new(Reason::Misconfigured, error.to_string()),
-            Self::App(AppError::Aws(error)) => error.diagnosis(),
             Self::Exchange(failure) | Self::Store(StoreError::Provider(failure)) => failure.diagnosis(name),
             Self::Store(error @ StoreError::NoAccount) => Diagnosis::new(Reason::Unreadable, error.to_string()),
-            Self::Store(StoreError::Aws(error)) => error.diagnosis(),
+            Self::App(AppError::Aws(error)) | Self::Store(StoreError::Aws(error)) => error.diagnosis(),
         }
     }
 }

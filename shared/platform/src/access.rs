@@ -154,9 +154,8 @@ impl Access {
         let now = clock::now();
         match self.calls.tokens.credentials.get(&integration.key.id(), credential, now).await {
             Ok(Some(_)) => self.integrations.restore(&integration.key, now).await,
-            Ok(None) => Ok(false),
             // Set aside for a data key that others than this process found damaged.
-            Err(AwsError::DataKey { .. }) => Ok(false),
+            Ok(None) | Err(AwsError::DataKey { .. }) => Ok(false),
             Err(error) if error.reason() == Reason::Corrupt => Ok(false),
             Err(error) => Err(error),
         }
