@@ -314,7 +314,7 @@ impl Stack {
     }
 
     /// Waits for what `check` looks for. It looks again whenever a function or a poller had an answer from AWS, and every
-    /// every 200 ms for what comes without a call: a line of a log, the end of a process.
+    /// 200 ms for what comes without a call: a line of a log, the end of a process.
     pub async fn until<T>(&self, limit: Duration, mut check: impl AsyncFnMut() -> Option<T>) -> Result<T, Waited> {
         let mut activity = self.gateway.activity();
         let found = async {
