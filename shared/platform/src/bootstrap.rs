@@ -71,7 +71,7 @@ async fn report_start(report: &Diagnostic) -> Result<(), Box<dyn Error + Send + 
 /// Handles events with `handle` until the environment ends.
 pub async fn serve<A, R, E, F>(handle: impl Fn(LambdaEvent<A>) -> F) -> Result<(), StartError>
 where
-    A: for<'de> Deserialize<'de>,
+    A: FromEvent,
     R: Serialize,
     E: Error,
     F: Future<Output = Result<R, E>>,
@@ -92,15 +92,26 @@ where
     ended.map_err(|error| StartError::new("RuntimeError", error.to_string()))
 }
 
+/// What a function is started by.
+pub trait FromEvent: Sized {
+    /// Reads an event from its JSON, or says why it can't be read, without quoting it.
+    fn from_event(text: &str) -> Result<Self, String>;
+}
+
+impl<A: for<'de> Deserialize<'de>> FromEvent for A {
+    fn from_event(text: &str) -> Result<Self, String> {
+        // The parser's own words could quote the event.
+        let place = |error: serde_json::Error| format!("line {}, column {}", error.line(), error.column());
+        serde_json::from_str(text).map_err(|error| format!("the event can't be read at {}", place(error)))
+    }
+}
+
 /// An event that may be of another shape: the runtime's own answer to that names a private type of the runtime.
 struct Event<A>(Result<A, String>);
 
-impl<'de, A: for<'a> Deserialize<'a>> Deserialize<'de> for Event<A> {
+impl<'de, A: FromEvent> Deserialize<'de> for Event<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <&RawValue>::deserialize(deserializer)?.get();
-        // The parser's own words could quote the event.
-        let place = |error: serde_json::Error| format!("line {}, column {}", error.line(), error.column());
-        Ok(Self(serde_json::from_str(text).map_err(|error| format!("the event can't be read at {}", place(error)))))
+        Ok(Self(A::from_event(<&RawValue>::deserialize(deserializer)?.get())))
     }
 }
 

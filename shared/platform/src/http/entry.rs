@@ -15,16 +15,15 @@ use lambda_http::{
     Body, Request, RequestExt as _, Response, aws_lambda_events::apigw::ApiGatewayV2httpRequest, request::LambdaRequest,
 };
 use lambda_runtime::{Context, LambdaEvent};
-use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::{
     payload::{MAX_PAYLOAD, payload},
     refusal, text, wants_html,
 };
 use crate::{
-    bootstrap::{StartError, serve},
+    bootstrap::{FromEvent, StartError, serve},
     clock, queue,
 };
 
@@ -73,8 +72,10 @@ where
         html: wants_html(request.headers()),
         request_id,
     };
-    // Every line of the log that is about the request carries the id that its caller may report.
-    let span = tracing::info_span!("request", request.id = caller.request_id);
+    // Every line of the log that is about the request carries the id that its caller may report. Lines about a delivery have the
+    // delivery's id, of which it is a part; a span would cost more there than the line.
+    let span =
+        if caller.webhook { Span::none() } else { tracing::info_span!("request", request.id = caller.request_id) };
     let handled = AssertUnwindSafe(async { handle(request).await }.instrument(span)).catch_unwind();
     let encoded = match tokio::time::timeout(left, handled).await {
         Ok(Ok(Ok(response))) => payload(response),
@@ -141,9 +142,8 @@ fn no_content() -> Response<Body> {
 /// An event of the HTTP API; none if it can't be read as one.
 struct Event(Option<ApiGatewayV2httpRequest>);
 
-impl<'de> Deserialize<'de> for Event {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <&RawValue>::deserialize(deserializer)?.get();
+impl FromEvent for Event {
+    fn from_event(text: &str) -> Result<Self, String> {
         Ok(Self(serde_json::from_str(text).ok().or_else(|| with_any_headers(text))))
     }
 }

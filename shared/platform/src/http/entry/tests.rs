@@ -1,7 +1,7 @@
 use super::*;
 
 fn convert(event: &str) -> Request {
-    let Event(event) = serde_json::from_str(event).unwrap();
+    let Event(event) = FromEvent::from_event(event).unwrap();
     LambdaRequest::ApiGatewayV2(harmless(event.unwrap())).into()
 }
 
@@ -55,7 +55,7 @@ async fn answered<F>(event: &str, milliseconds: u64, work: impl Fn(Request) -> F
 where
     F: Future<Output = Result<Response<Body>, Infallible>>,
 {
-    let Event(event) = serde_json::from_str(event).unwrap();
+    let Event(event) = FromEvent::from_event(event).unwrap();
     let mut context = Context::default();
     context.deadline = u64::try_from(clock::now().as_millisecond()).unwrap() + milliseconds;
     let answer = answer(work, event, context).await.unwrap();
