@@ -1,7 +1,7 @@
 //! Which headers go through the proxy.
 //!
 //! *Invariant:* a header of a request is passed on, is known to change nothing in what the call means, or refuses the request by
-//! its name; nothing is dropped because nobody thought of it. Of an answer only known headers come back.
+//! its name; no header is dropped by omission. Of an answer only known headers come back.
 
 use domain::{Problem, call::Api, error::Field};
 use lambda_http::http::{HeaderMap, HeaderName, HeaderValue, header};

@@ -146,7 +146,7 @@ fn failing(stream: &Stream, now: Timestamp) -> Option<Failing<'_>> {
     Some(Failing { stream: name, error, next_try: stream.next_try.map(|at| soon(at, now)) })
 }
 
-/// When something is tried again, in the words of people: times of the clock are of nobody's time zone.
+/// When something is tried again, as a span: a time of the clock would be of another time zone than the reader's.
 fn soon(at: Timestamp, now: Timestamp) -> String {
     match at.duration_since(now).as_mins() {
         ..1 => "in a moment".to_owned(),

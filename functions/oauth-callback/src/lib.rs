@@ -133,7 +133,7 @@ pub(crate) enum AppError {
 }
 
 impl AppError {
-    /// For the person who connects.
+    /// The answer to the browser that connects.
     fn problem(&self, spec: &Spec) -> Problem {
         match self {
             Self::NotSetUp => {

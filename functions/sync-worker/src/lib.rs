@@ -3,6 +3,7 @@
 //! *Invariant:* every page is written before its position, and the position only under the lease, so a crash repeats one page
 //! at most and nothing of an integration that was disconnected comes back.
 
+mod erase;
 mod outcome;
 mod run;
 mod stop;
@@ -15,10 +16,9 @@ use std::{
 };
 
 use domain::{
-    Aging, Deferral, Diagnosis, Disposition, Failure, Integration, IntegrationKey, Reason,
+    Aging, Deferral, Diagnosis, Disposition, Failure, IntegrationKey, Reason,
     disposition::backoff,
     error::Kind,
-    integration::State,
     message::{Cause, SyncMessage, SyncType},
     reason::Class,
     sync::LogEntry,
@@ -343,47 +343,6 @@ impl SyncWorker {
         })
     }
 
-    /// Deletes what was synced, of providers that are not there any more, too.
-    async fn erase(
-        &self,
-        found: Option<Integration>,
-        message: &SyncMessage,
-        attempt: &Attempt,
-    ) -> Result<Disposition, AwsError> {
-        let Some(key) = IntegrationKey::parse(&message.user_id, &message.integration) else {
-            return Ok(Disposition::dead_letter(Reason::MessageUnreadable, "it names no integration"));
-        };
-        let id = key.id();
-        // Connected again since: what is there now is another grant's.
-        if found.as_ref().is_some_and(|it| it.state == State::Connected || it.connected_at > message.asked_at) {
-            tracing::info!(integration.id = id, "nothing to erase");
-            // An earlier attempt may have died under its lease, and the new grant's sync waits for that.
-            self.syncs.give_up(&id, &attempt.message_id).await?;
-            return Ok(Disposition::Done);
-        }
-        let lease = match self.syncs.lease(&id, &attempt.message_id, message.r#type, attempt.at).await? {
-            Leasing::Won(lease) => lease,
-            Leasing::Busy(_, until) => return Ok(in_turn(until, attempt)),
-        };
-        let done = self.records.erase(&id, || is_over(attempt)).await?;
-        self.syncs.erase(&id).await?;
-        if done && message.r#type == SyncType::Forget {
-            // Last: as long as it is there, somebody can ask again for the rest.
-            self.access.integrations.forget(&key).await?;
-        }
-        // The fence stays, and expires by itself.
-        self.syncs.abandon(&lease).await?;
-        tracing::info!(integration.id = id, ?message.r#type, done, "erased");
-        Ok(if done {
-            Disposition::Done
-        } else {
-            let why = Diagnosis::new(Reason::TimedOut, "more records are to be deleted than one invocation can delete");
-            Disposition::Defer(Deferral { after: Duration::from_secs(1), why, aging: Aging::Restarts })
-        })
-    }
-}
-
-impl SyncWorker {
     /// When this message's own lease, which could not be given back, has ended.
     fn after_the_lease(&self, why: Diagnosis) -> Disposition {
         Disposition::Defer(Deferral { after: self.syncs.lease_time(), why, aging: Aging::Grows })

@@ -9,10 +9,10 @@ pub(crate) enum Stop {
     /// The time is up; the rest goes to another invocation.
     #[error("the time is up")]
     Time,
-    /// Somebody else holds the lease, or the integration was disconnected.
+    /// Another message holds the lease, or the integration was disconnected: nothing more may be written.
     #[error("the lease was taken over")]
     Lost,
-    /// The provider.
+    /// A call to the provider failed, or its answer can't be read.
     #[error("the provider failed")]
     Failed(#[source] Failure),
     /// The integration has no credential.

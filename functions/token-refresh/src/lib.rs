@@ -195,14 +195,11 @@ impl TokenRefresh {
                 None => Ok(()),
             }
         };
-        match set_aside.await {
-            Ok(()) => attempt.failed(error.diagnosis()),
-            Err(error) => attempt.failed(error.diagnosis()),
-        }
+        // What keeps it from being set aside decides whether the message comes back.
+        let failed = set_aside.await.err();
+        attempt.failed(failed.as_ref().unwrap_or(error).diagnosis())
     }
-}
 
-impl TokenRefresh {
     async fn refresh(&self, message: &RefreshMessage, attempt: &Attempt) -> Result<(), TokenError> {
         let tokens = &self.access.calls.tokens;
         let found = tokens.credentials.get(&message.integration_id, &message.credential, attempt.at).await?;

@@ -1,6 +1,6 @@
 //! The erasures of users that were asked for.
 //!
-//! *Invariant:* an item says when an erasure began, and of whom only to a holder of the session key: its name is a keyed hash
+//! *Invariant:* an item says when an erasure began; which user it is about can be told only with the session key: its name is a keyed hash
 //! of the user id (see [`crate::session::Sessions::pseudonyms`]), so that the record of an erasure keeps no personal data. The
 //! items share the table of OAuth transactions, which expires its items and which only `oauth-callback` reads.
 

@@ -2,7 +2,7 @@
 //!
 //! *Invariant:* nothing a caller sends makes the conversion panic, and every answer is one that Lambda passes on: a panic, an
 //! answer beyond Lambda's limit and a deadline about to pass are the contract's error. The crate behind the conversion unwraps
-//! what a gateway other than ours, or a caller who invokes the function directly, can make fail.
+//! what a gateway other than ours, or a caller that invokes the function directly, can make fail.
 
 use std::{convert::Infallible, future::Future, panic::AssertUnwindSafe, time::Duration};
 

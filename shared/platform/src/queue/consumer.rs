@@ -4,7 +4,7 @@
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
-use domain::{Aging, Deferral, Diagnosis, Disposition, Reason, disposition::backoff, reason::Class};
+use domain::{Aging, Deferral, Diagnosis, Disposition, Reason, disposition::backoff};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Context, LambdaEvent};
@@ -47,16 +47,6 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Later again, and the attempt counts, unless it is hopeless.
-    pub fn retry(&self, why: Diagnosis) -> Disposition {
-        match why.reason.class() {
-            Class::Hopeless => Disposition::DeadLetter(why),
-            Class::Passing | Class::Operators | Class::Counted => {
-                Disposition::Retry(backoff(self.number, &self.message_id), why)
-            }
-        }
-    }
-
     /// What becomes of a message whose work failed so.
     pub fn failed(&self, why: Diagnosis) -> Disposition {
         let defer = backoff(self.hops + 1, &self.message_id);

@@ -1,0 +1,53 @@
+//! The end of an integration's records: erased under the lease of its syncs, and with the last message the integration itself.
+
+use std::time::Duration;
+
+use domain::{
+    Aging, Deferral, Diagnosis, Disposition, Integration, IntegrationKey, Reason,
+    integration::State,
+    message::{SyncMessage, SyncType},
+};
+use platform::{AwsError, queue::Attempt, syncs::Leasing};
+
+use crate::{SyncWorker, in_turn, is_over};
+
+impl SyncWorker {
+    /// Deletes what was synced, of providers that are not there any more, too.
+    pub(crate) async fn erase(
+        &self,
+        found: Option<Integration>,
+        message: &SyncMessage,
+        attempt: &Attempt,
+    ) -> Result<Disposition, AwsError> {
+        let Some(key) = IntegrationKey::parse(&message.user_id, &message.integration) else {
+            return Ok(Disposition::dead_letter(Reason::MessageUnreadable, "it names no integration"));
+        };
+        let id = key.id();
+        // Connected again since: what is there now is another grant's.
+        if found.as_ref().is_some_and(|it| it.state == State::Connected || it.connected_at > message.asked_at) {
+            tracing::info!(integration.id = id, "nothing to erase");
+            // An earlier attempt may have died under its lease, and the new grant's sync waits for that.
+            self.syncs.give_up(&id, &attempt.message_id).await?;
+            return Ok(Disposition::Done);
+        }
+        let lease = match self.syncs.lease(&id, &attempt.message_id, message.r#type, attempt.at).await? {
+            Leasing::Won(lease) => lease,
+            Leasing::Busy(_, until) => return Ok(in_turn(until, attempt)),
+        };
+        let done = self.records.erase(&id, || is_over(attempt)).await?;
+        self.syncs.erase(&id).await?;
+        if done && message.r#type == SyncType::Forget {
+            // Last: as long as it is there, somebody can ask again for the rest.
+            self.access.integrations.forget(&key).await?;
+        }
+        // The fence stays, and expires by itself.
+        self.syncs.abandon(&lease).await?;
+        tracing::info!(integration.id = id, ?message.r#type, done, "erased");
+        Ok(if done {
+            Disposition::Done
+        } else {
+            let why = Diagnosis::new(Reason::TimedOut, "more records are to be deleted than one invocation can delete");
+            Disposition::Defer(Deferral { after: Duration::from_secs(1), why, aging: Aging::Restarts })
+        })
+    }
+}
