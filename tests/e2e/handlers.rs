@@ -52,7 +52,9 @@ async fn an_applications_handlers_hear_of_their_events_and_one_that_cannot_be_ta
         event(&format!("evt_{number}"), "payment_intent.succeeded", &object)
     };
     let mut bodies: Vec<_> = (0..8).map(|number| payment(number, json!(2_000))).collect();
-    bodies.push(payment(8, json!("4242424242424242")));
+    // As long as that, because log lines are full of ids: four digits stand in one of them every so often.
+    let quoted = "4242424242424242";
+    bodies.push(payment(8, json!(quoted)));
     let subscription =
         json!({ "id": "sub_1", "object": "subscription", "status": "canceled", "ended_at": 1_795_000_000 });
     bodies.push(event("evt_9", "customer.subscription.deleted", &subscription));
@@ -72,7 +74,7 @@ async fn an_applications_handlers_hear_of_their_events_and_one_that_cannot_be_ta
         ((lines("payment succeeded"), lines("subscription ended")) == (8, 1)).then_some(text)
     };
     let text = stack.until(PATIENCE, logged).await.expect("both examples write to the log");
-    assert!(!text.contains("4242"), "a reason quotes the payload");
+    assert!(!text.contains(quoted), "a reason quotes the payload");
     assert!(published(&stack).iter().all(|detail| detail["id"] != "evt_8"));
     assert_eq!(published(&stack).len(), 9);
     stack.shutdown().await;
