@@ -1,7 +1,7 @@
 //! Gmail's messages as our records: <https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages>,
 //! read 2026-11. Bodies and attachments are not read.
 
-use domain::{Change, Request, event::is_id};
+use domain::{Change, Request, event::is_id, record::MAX_VERSION};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -21,7 +21,7 @@ const HEADERS: &[(&str, &str)] = &[("From", "from"), ("To", "to"), ("Subject", "
 const GONE: &[&str] = &["SPAM", "TRASH"];
 
 /// The call for a message, with what it becomes if there is no such message: gone, by what was known at `history_id`.
-pub(super) fn detail(id: &str, history_id: i64, asked_at: Timestamp) -> (Request, Change) {
+pub(super) fn detail(id: &str, history_id: i128, asked_at: Timestamp) -> (Request, Change) {
     let request = SPEC
         .get("/users/me/messages/{id}", id)
         .query([("format", "metadata")])
@@ -30,7 +30,7 @@ pub(super) fn detail(id: &str, history_id: i64, asked_at: Timestamp) -> (Request
 }
 
 /// A message that is gone since `history_id`.
-pub(super) fn tombstone(id: &str, history_id: i64, asked_at: Timestamp) -> Change {
+pub(super) fn tombstone(id: &str, history_id: i128, asked_at: Timestamp) -> Change {
     Change {
         stream: "messages".to_owned(),
         id: id.to_owned(),
@@ -45,7 +45,7 @@ pub(super) fn tombstone(id: &str, history_id: i64, asked_at: Timestamp) -> Chang
 /// `None` if it lacks its id or place.
 pub(super) fn message(message: &Value, asked_at: Timestamp) -> Option<Change> {
     let id = message.get("id")?.as_str().filter(|id| is_id(id))?;
-    let version = message.get("historyId")?.as_str()?.parse().ok()?;
+    let version = place(message.get("historyId")?.as_str()?)?;
     let labels = message.get("labelIds").and_then(Value::as_array);
     if labels.is_some_and(|labels| labels.iter().any(|label| GONE.iter().any(|gone| label == gone))) {
         return Some(tombstone(id, version, asked_at));
@@ -56,6 +56,12 @@ pub(super) fn message(message: &Value, asked_at: Timestamp) -> Option<Change> {
     data.extend(headers(message));
     let data = data.into();
     Some(Change { deleted: false, data, ..tombstone(id, version, asked_at) })
+}
+
+/// A place in the history: an unsigned 64-bit integer, as decimal text. Longer ones are read as far as a store takes them.
+pub(super) fn place(history_id: &str) -> Option<i128> {
+    let digits = history_id.bytes().all(|byte| byte.is_ascii_digit());
+    history_id.parse().ok().filter(|place| digits && *place <= MAX_VERSION)
 }
 
 fn headers(message: &Value) -> Map<String, Value> {
@@ -102,6 +108,15 @@ mod tests {
     }
 
     #[test]
+    fn a_place_of_64_bits_or_more_is_exact() {
+        for (history_id, version) in [("18446744073709551615", u64::MAX.into()), (&"9".repeat(38), MAX_VERSION)] {
+            let mut sample = sample(&["INBOX"]);
+            sample["historyId"] = history_id.into();
+            assert_eq!(message(&sample, AT).unwrap().version, version);
+        }
+    }
+
+    #[test]
     fn what_is_in_the_trash_is_gone_as_it_is_for_gmails_own_list() {
         let change = message(&sample(&["TRASH"]), AT).unwrap();
         assert_eq!(change, tombstone("18c2f1a", 9_876_543, AT));
@@ -114,6 +129,9 @@ mod tests {
             json!({"id": "a"}),
             json!({"id": "a#b", "historyId": "1"}),
             json!({"id": "a", "historyId": "x"}),
+            json!({"id": "a", "historyId": "-1"}),
+            json!({"id": "a", "historyId": "+1"}),
+            json!({"id": "a", "historyId": "9".repeat(39)}),
         ] {
             assert!(message(&broken, AT).is_none(), "{broken}");
         }

@@ -122,7 +122,7 @@ pub(super) fn lost(position: &Value) -> Lost {
     if read(position).is_ok_and(|position| position.since.is_some()) { Lost::Cursor } else { Lost::Run }
 }
 
-fn listed(position: Position, known: i64, list: List, asked_at: Timestamp) -> Result<Page, Unreadable> {
+fn listed(position: Position, known: i128, list: List, asked_at: Timestamp) -> Result<Page, Unreadable> {
     if list.messages.is_none() && list.result_size_estimate.is_none() {
         return Err(Unreadable("a list without its items"));
     }
@@ -172,8 +172,8 @@ fn read(position: &Value) -> Result<Position, Unreadable> {
     Ok(position.ok_or(Unreadable("no position of a run"))?.unwrap_or_default())
 }
 
-fn number(history_id: &str) -> Result<i64, Unreadable> {
-    history_id.parse().map_err(|_| Unreadable("a place in the history that is no number"))
+fn number(history_id: &str) -> Result<i128, Unreadable> {
+    normalise::place(history_id).ok_or(Unreadable("a place in the history that is no number"))
 }
 
 fn checked(id: &str) -> Result<&str, Unreadable> {
@@ -195,7 +195,7 @@ mod tests {
         request(position).unwrap().url.strip_prefix(BASE).unwrap().to_owned()
     }
 
-    fn named(details: &[(Request, domain::Change)]) -> Vec<(&str, i64)> {
+    fn named(details: &[(Request, domain::Change)]) -> Vec<(&str, i128)> {
         details.iter().map(|(_, gone)| (gone.id.as_str(), gone.version)).collect()
     }
 
@@ -243,6 +243,22 @@ mod tests {
     }
 
     #[test]
+    fn a_place_in_the_history_of_64_bits_orders_messages_and_is_handed_on_as_it_is() {
+        let [before, since] = ["18446744073709551614", "18446744073709551615"];
+        let list = json!({"history_id": before});
+        let page = turn(&list, &json!({"messages": [{"id": "m1"}], "resultSizeEstimate": 1})).unwrap();
+        let listed = named(&page.details)[0].1;
+        let Next::Done(cursor) = page.next else { panic!("a page follows") };
+        assert_eq!(cursor, list);
+        let start = begin(Some(&cursor)).unwrap();
+        assert!(url(&start).starts_with("/users/me/history?startHistoryId=18446744073709551614&"));
+        let deleted = json!({"id": since, "messagesDeleted": [{"message": {"id": "m1"}}]});
+        let page = turn(&start, &json!({"history": [deleted], "historyId": since})).unwrap();
+        assert!(page.changes[0].version > listed);
+        assert_eq!(page.next, Next::Done(json!({"history_id": since})));
+    }
+
+    #[test]
     fn a_history_that_is_not_found_is_too_old_and_anything_else_is_a_failure() {
         assert_eq!(lost(&begin(Some(&json!({"history_id": "100"}))).unwrap()), Lost::Cursor);
         assert_eq!(lost(&begin(None).unwrap()), Lost::Run);
@@ -265,6 +281,6 @@ mod tests {
         let history = json!({"since": "100"});
         assert!(turn(&history, &json!({})).is_err());
         assert!(turn(&history, &json!({"historyId": "101", "history": [{"messagesAdded": []}]})).is_err());
-        assert!(turn(&Value::Null, &json!({"historyId": "18446744073709551615"})).is_err());
+        assert!(turn(&Value::Null, &json!({"historyId": "1".repeat(39)})).is_err());
     }
 }

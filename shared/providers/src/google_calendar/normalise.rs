@@ -53,7 +53,7 @@ pub(super) fn change(calendar: &str, id: &str, event: &Value, asked_at: Timestam
     (record::key("events", &id).len() <= MAX_KEY).then(|| Change {
         stream: "events".to_owned(),
         id,
-        version: updated.as_millisecond(),
+        version: updated.as_millisecond().into(),
         updated_at: updated,
         deleted: event.get("status").is_some_and(|status| status == "cancelled"),
         data: fields(calendar, event).into(),
@@ -80,7 +80,7 @@ mod tests {
         });
         let change = change("ada@example.com", id(&event).unwrap(), &event, AT).unwrap();
         assert_eq!(change.key(), "events#ada@example.com/4eahs9ghkhrvkld72hogu9ph3e");
-        assert_eq!(change.version, "2026-05-27T15:58:09.123Z".parse::<Timestamp>().unwrap().as_millisecond());
+        assert_eq!(change.version, "2026-05-27T15:58:09.123Z".parse::<Timestamp>().unwrap().as_millisecond().into());
         assert_eq!(
             change.data,
             json!({

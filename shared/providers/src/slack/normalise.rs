@@ -47,7 +47,7 @@ pub(super) fn object(stream: &str, object: &Value, at: Timestamp) -> Option<Chan
     Some(Change {
         stream: stream.to_owned(),
         id: id.to_owned(),
-        version: at.as_millisecond(),
+        version: at.as_millisecond().into(),
         updated_at: updated.and_then(Result::ok).unwrap_or(at),
         deleted: false,
         data: pick(object, fields).into(),
@@ -59,7 +59,7 @@ pub(super) fn deleted_channel(id: &str, at: Timestamp) -> Option<Change> {
     is_id(id).then(|| Change {
         stream: "channels".to_owned(),
         id: id.to_owned(),
-        version: at.as_millisecond(),
+        version: at.as_millisecond().into(),
         updated_at: at,
         deleted: true,
         data: Value::Null,

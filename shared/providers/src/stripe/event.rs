@@ -81,7 +81,7 @@ fn change(event_type: &str, at: Timestamp, data: &RawValue) -> Result<Option<Cha
     Ok(Some(Change {
         stream: normalised.stream.to_owned(),
         id: normalised.id,
-        version: at.as_second() * 4 + rank(event_type),
+        version: i128::from(at.as_second() * 4 + rank(event_type)),
         updated_at: at,
         deleted: event_type.ends_with(".deleted"),
         data: normalised.data,

@@ -93,7 +93,7 @@ struct Position {
 #[derive(Default, Clone, Serialize, Deserialize)]
 struct Edge {
     second: i64,
-    objects: BTreeMap<String, i64>,
+    objects: BTreeMap<String, i128>,
 }
 
 impl Edge {
@@ -202,7 +202,7 @@ fn of_object(item: &RawValue, asked_at: Timestamp) -> Result<Change, Unreadable>
     Ok(Change {
         stream: object.stream.to_owned(),
         id: object.id,
-        version: asked_at.as_second() * 4 - 1,
+        version: i128::from(asked_at.as_second() * 4 - 1),
         updated_at: asked_at,
         deleted: false,
         data: object.data,
