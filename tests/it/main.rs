@@ -11,6 +11,7 @@ mod dispatch;
 mod gathering;
 mod health;
 mod integrations;
+mod lost_replies;
 mod pace;
 mod queue;
 mod records;

@@ -1,8 +1,8 @@
-//! OAuth transactions: taken once, in time, by whom they were begun.
+//! OAuth transactions: taken once, in time, by the browser that began them; what succeeded leads it to the same place for a while.
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use platform::states::{States, Transaction};
+use platform::states::{Presented, Stand, States, Transaction};
 use tests::Ground;
 
 fn now() -> Timestamp {
@@ -19,33 +19,63 @@ fn transaction() -> Transaction {
     }
 }
 
+const PRESENTED: Presented<'_> = Presented { state: "state", browser: "browser", provider: "slack" };
+
+async fn begun(ground: &Ground) -> States {
+    let states = States::new(&ground.aws, "intertie-oauth-states");
+    assert!(states.begin("state", "browser", &transaction(), now()).await.unwrap());
+    states
+}
+
 #[tokio::test]
 async fn of_ten_at_once_exactly_one_takes_a_transaction_and_nobody_after_them() {
     let ground = Ground::start().await;
-    let states = States::new(&ground.aws, "intertie-oauth-states");
-    states.begin("state", "browser", &transaction(), now()).await.unwrap();
-    let all = join_all((0..10).map(|_| states.take("state", "browser", "slack", now()))).await;
-    let won: Vec<_> = all.into_iter().filter_map(Result::unwrap).collect();
-    assert_eq!(won, [transaction()]);
-    assert_eq!(states.take("state", "browser", "slack", now()).await.unwrap(), None);
+    let states = begun(&ground).await;
+    let all = join_all((0..10).map(|_| states.take(PRESENTED, now()))).await;
+    let (won, lost): (Vec<_>, Vec<_>) = all.into_iter().map(Result::unwrap).partition(|it| *it != Stand::Exchanging);
+    assert_eq!((won, lost.len()), (vec![Stand::Taken(transaction())], 9));
+    assert_eq!(states.take(PRESENTED, now()).await.unwrap(), Stand::Exchanging);
 }
 
 #[tokio::test]
 async fn another_browser_provider_state_or_time_takes_nothing_and_uses_nothing_up() {
     let ground = Ground::start().await;
-    let states = States::new(&ground.aws, "intertie-oauth-states");
-    states.begin("state", "browser", &transaction(), now()).await.unwrap();
-    assert!(states.begin("state", "other", &transaction(), now()).await.is_err(), "a state is begun once");
+    let states = begun(&ground).await;
+    assert!(!states.begin("state", "other", &transaction(), now()).await.unwrap(), "a state is begun once");
     let ten_minutes = now() + SignedDuration::from_mins(10);
-    for (state, browser, provider, at) in [
-        ("other", "browser", "slack", now()),
-        ("state", "other", "slack", now()),
-        ("state", "", "slack", now()),
-        ("state", "browser", "gmail", now()),
-        ("state", "browser", "slack", ten_minutes),
-    ] {
-        assert_eq!(states.take(state, browser, provider, at).await.unwrap(), None, "{state} {browser} {provider} {at}");
+    let others = [
+        (Presented { state: "other", ..PRESENTED }, now()),
+        (Presented { browser: "other", ..PRESENTED }, now()),
+        (Presented { browser: "", ..PRESENTED }, now()),
+        (Presented { provider: "gmail", ..PRESENTED }, now()),
+        (PRESENTED, ten_minutes),
+    ];
+    for (presented, at) in others {
+        assert_eq!(states.take(presented, at).await.unwrap(), Stand::Unknown, "{presented:?} {at}");
     }
     let just = ten_minutes - SignedDuration::from_secs(1);
-    assert_eq!(states.take("state", "browser", "slack", just).await.unwrap(), Some(transaction()));
+    assert_eq!(states.take(PRESENTED, just).await.unwrap(), Stand::Taken(transaction()));
+    for (presented, _) in &others[..4] {
+        assert_eq!(states.take(*presented, just).await.unwrap(), Stand::Unknown, "{presented:?} while it is exchanged");
+    }
+}
+
+#[tokio::test]
+async fn what_succeeded_leads_its_own_browser_to_the_same_place_for_sixty_seconds_and_what_failed_nowhere() {
+    let ground = Ground::start().await;
+    let states = begun(&ground).await;
+    states.take(PRESENTED, now()).await.unwrap();
+    states.succeed("state", now()).await.unwrap();
+    let same = Stand::Succeeded("/settings".into());
+    assert_eq!(states.take(PRESENTED, now() + SignedDuration::from_secs(59)).await.unwrap(), same);
+    assert_eq!(states.take(PRESENTED, now() + SignedDuration::from_secs(60)).await.unwrap(), Stand::Unknown);
+    for presented in [Presented { browser: "other", ..PRESENTED }, Presented { provider: "gmail", ..PRESENTED }] {
+        assert_eq!(states.take(presented, now()).await.unwrap(), Stand::Unknown, "{presented:?}");
+    }
+
+    let ground = Ground::start().await;
+    let states = begun(&ground).await;
+    states.take(PRESENTED, now()).await.unwrap();
+    states.fail("state").await.unwrap();
+    assert_eq!(states.take(PRESENTED, now()).await.unwrap(), Stand::Unknown);
 }

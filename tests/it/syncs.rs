@@ -74,7 +74,12 @@ async fn whoever_lost_the_lease_writes_nothing_any_more() {
     assert!(busy(&syncs, "three", later(63)).await.is_some(), "a late holder gave a new one's lease back");
     assert_eq!(syncs.break_lease(ID, later(63)).await.unwrap(), Some(later(62 + 60)), "until when it was held");
     assert!(lost(syncs.save(&current, "events", &state(json!("old")), later(64)).await), "after a disconnect");
-    assert_eq!(syncs.break_lease(ID, later(64)).await.unwrap(), None);
+    assert_eq!(
+        syncs.break_lease(ID, later(64)).await.unwrap(),
+        Some(later(62 + 60)),
+        "also to one that goes on with it"
+    );
+    assert_eq!(syncs.break_lease("int_2", later(64)).await.unwrap(), None, "it never was");
     let overview = syncs.overview(ID, later(64)).await.unwrap();
     assert_eq!(overview.streams["events"], state(json!("new")));
     assert!(overview.watches.is_empty() && !overview.in_progress);

@@ -7,6 +7,7 @@ mod guest;
 use std::{
     ops::Deref,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,8 +15,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{Integration, IntegrationKey};
 use jiff::Timestamp;
 use local::{
-    aws::{Clients, clients::DEVELOPER_KEY, sqs::Sqs},
+    aws::{
+        Clients, Gateway,
+        clients::DEVELOPER_KEY,
+        faults::{Effect, Fault},
+        sqs::Sqs,
+    },
     bootstraps::{self, Bootstraps, Profile},
+    lambda::AccessKeys,
     sandbox::Apps,
     sign::sign,
     stack::{ACCOUNT, Cloud, LOCAL_ACCOUNT, Options, Place, REGION, Stack},
@@ -163,6 +170,9 @@ pub struct Ground {
     /// The queues.
     pub sqs: Sqs,
     events: PathBuf,
+    url: String,
+    gateway: Arc<Gateway>,
+    access_keys: AccessKeys,
 }
 
 impl Ground {
@@ -180,7 +190,24 @@ impl Ground {
         .await
         .expect("AWS starts");
         let aws = Aws::at(&cloud.url, REGION, DEVELOPER_KEY, Patience::QUEUE);
-        Self { aws, clients: cloud.clients, sqs: cloud.embedded.expect("the embedded one").sqs, events }
+        Self {
+            aws,
+            clients: cloud.clients,
+            sqs: cloud.embedded.expect("the embedded one").sqs,
+            events,
+            url: cloud.url,
+            gateway: cloud.gateway,
+            access_keys: cloud.access_keys,
+        }
+    }
+
+    /// The same AWS, but each call's first reply is lost, so that the SDK makes the call again.
+    pub fn aws_losing_replies(&self) -> Aws {
+        const NAME: &str = "loses-replies";
+        self.access_keys.register(NAME, NAME);
+        let fault = Fault { function: Some(NAME.into()), times: u64::MAX, every: 2, ..Fault::new(Effect::DropReply) };
+        self.gateway.faults.arm(vec![fault]);
+        Aws::at(&self.url, REGION, NAME, Patience::QUEUE)
     }
 
     /// The details of the events on the bus.

@@ -10,26 +10,31 @@ use domain::{
     error::Kind,
     grant::{Issued, OAuth, verifier},
 };
+use lambda_http::{Body, Response};
 use platform::{
-    clock,
+    AwsError, clock,
     dispatch::Failed,
-    http::{Call, found, internal},
+    http::{Call, found, internal, set_cookie},
     metrics,
     secrets::App,
-    states::Transaction,
+    states::{Presented, Stand, Transaction},
 };
 use providers::Provider;
 use serde_json::Value;
 
 use crate::{
     Answer, AppError, OauthCallback, SETTINGS,
-    connect::{cookie, is_allowed},
+    connect::{LIFE, cookie, is_allowed},
     store::{Grant, StoreError},
     with_query,
 };
 
 /// How long the exchange may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a callback waits for another one of the same browser and state: an exchange with all that follows.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The pause between two looks at what the other one has come to.
+const LOOK: Duration = Duration::from_millis(200);
 /// The longest code that is taken, in bytes.
 const MAX_CODE: usize = 4096;
 
@@ -40,14 +45,31 @@ impl OauthCallback {
         let (state, browser) =
             (single(call, "state").ok_or_else(invalid)?, call.cookie(cookie(call)).ok_or_else(invalid)?);
         let oauth = spec.auth.oauth().ok_or_else(invalid)?;
-        let taken = self.states.take(state, browser, spec.id, clock::now()).await.map_err(|error| internal(&error))?;
-        let transaction = taken.ok_or_else(invalid)?;
+        let presented = Presented { state, browser, provider: spec.id };
+        let transaction = match self.taken(call, presented).await.map_err(|error| internal(&error))? {
+            Stand::Taken(transaction) => transaction,
+            Stand::Succeeded(return_to) => return Ok(self.back(&return_to, "success", spec.id)),
+            Stand::Exchanging | Stand::Unknown => return Err(invalid()),
+        };
         let outcome = self.finish(call, provider, oauth, state, &transaction).await;
-        // The allowed origins can have changed since the grant was begun.
-        let to = Some(&*transaction.return_to).filter(|to| is_allowed(to, &self.front)).unwrap_or(SETTINGS);
+        let ended = match outcome {
+            Ok(()) => self.states.succeed(state, clock::now()).await,
+            Err(_) => self.states.fail(state).await,
+        };
+        if let Err(error) = ended {
+            // The state can't be taken again all the same: only a second opening of the link is not led on.
+            let Diagnosis { reason, detail } = error.diagnosis();
+            tracing::warn!(service = spec.id, reason = reason.name(), detail, "the transaction's end is not recorded");
+        }
+        let to = &transaction.return_to;
         Ok(match outcome {
-            Ok(()) => found(&with_query(to, "success", spec.id)),
-            Err(Unfinished::Refused) => found(&with_query(to, "error", "access_denied")),
+            Ok(()) => {
+                let mut response = self.back(to, "success", spec.id);
+                // A second opening of the link needs it as long as the state can be presented again.
+                set_cookie(&mut response, call, cookie(call), browser, LIFE);
+                response
+            }
+            Err(Unfinished::Refused) => self.back(to, "error", "access_denied"),
             Err(failed) => {
                 let Diagnosis { reason, detail } = failed.diagnosis(spec.name);
                 tracing::warn!(service = spec.id, reason = reason.name(), detail, "not connected");
@@ -55,9 +77,26 @@ impl OauthCallback {
                 if !matches!(failed, Unfinished::Exchange(_)) {
                     metrics::operator_failure(reason);
                 }
-                found(&with_query(to, "error", "connect_failed"))
+                self.back(to, "error", "connect_failed")
             }
         })
+    }
+
+    /// Takes the transaction. While another callback of the same browser has it, waits for what that one comes to.
+    async fn taken(&self, call: &Call<'_>, presented: Presented<'_>) -> Result<Stand, AwsError> {
+        let until = call.deadline().min(clock::now() + PATIENCE);
+        let mut stand = self.states.take(presented, clock::now()).await?;
+        while stand == Stand::Exchanging && clock::now() + LOOK < until {
+            tokio::time::sleep(LOOK).await;
+            stand = self.states.stand(presented, clock::now()).await?;
+        }
+        Ok(stand)
+    }
+
+    /// Leads the user back. The allowed origins can have changed since the grant was begun.
+    fn back(&self, return_to: &str, name: &str, value: &str) -> Response<Body> {
+        let to = Some(return_to).filter(|to| is_allowed(to, &self.front)).unwrap_or(SETTINGS);
+        found(&with_query(to, name, value))
     }
 
     async fn finish(

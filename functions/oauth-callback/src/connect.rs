@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use domain::{
-    Problem,
+    Diagnosis, Problem, Reason,
     error::Kind,
     grant::{OAuth, is_own_path, verifier},
 };
 use platform::{
     clock,
-    http::{Call, Front, clipped, found, internal, set_cookie},
+    http::{Call, Front, clipped, failed, found, internal, set_cookie},
     random::is_handle,
     states::Transaction,
 };
@@ -18,7 +18,7 @@ use providers::Provider;
 use crate::{Answer, OauthCallback, SETTINGS, random_handle};
 
 /// How long the cookie lives: as long as the transaction.
-const LIFE: Duration = Duration::from_mins(10);
+pub(crate) const LIFE: Duration = Duration::from_mins(10);
 
 impl OauthCallback {
     /// Sends the user to the provider.
@@ -50,7 +50,9 @@ impl OauthCallback {
             scopes: scopes.join(" "),
         };
         let begun = self.states.begin(&state, &browser, &transaction, clock::now()).await;
-        begun.map_err(|error| internal(&error))?;
+        if !begun.map_err(|error| internal(&error))? {
+            return Err(failed(&Diagnosis::new(Reason::Bug, "a random state was drawn twice")));
+        }
         let verifier = verifier(&state, &app.client_secret);
         let url = oauth.authorize_url(&app.client_id, &transaction.redirect_uri, &scopes, &state, &verifier);
         let mut response = found(&self.access.dispatch().outbound.rewritten(url));

@@ -105,6 +105,9 @@ impl OauthCallback {
         let unknown = || Problem::unknown_provider(&self.registry.ids());
         let provider = self.registry.find(call.parameter("provider")).ok_or_else(unknown)?;
         match (call.request.method().as_str(), call.path()) {
+            ("GET", "/auth/{provider}/callback" | "/connect/{provider}") if call.is_prefetch() => {
+                Err(Problem::prefetch())
+            }
             ("GET", "/auth/{provider}/callback") => self.callback(call, provider).await,
             ("GET", "/connect/{provider}") => self.connect(call, provider).await,
             ("POST", "/connect/{provider}") => self.connect_by_key(call, provider).await,

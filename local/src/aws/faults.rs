@@ -26,6 +26,9 @@ pub struct Fault {
     /// How many matching calls it strikes from there.
     #[serde(default = "one")]
     pub times: u64,
+    /// It strikes every so manieth of them: 2 strikes each call of a caller that repeats what failed, and lets the repeat pass.
+    #[serde(default = "one")]
+    pub every: u64,
     /// What happens to them.
     pub effect: Effect,
 }
@@ -49,8 +52,8 @@ pub enum NeverStrikes {
         /// The known ones.
         known: String,
     },
-    /// `at` and `times` count from 1.
-    #[error("\"at\" and \"times\" count from 1")]
+    /// `at`, `times` and `every` count from 1.
+    #[error("\"at\", \"times\" and \"every\" count from 1")]
     Zero,
 }
 
@@ -116,8 +119,7 @@ impl Faults {
         let mut effect = None;
         for armed in lock(&self.0).iter_mut().filter(|armed| armed.fault.matches(call)) {
             armed.seen += 1;
-            let due = armed.fault.at <= armed.seen && armed.seen - armed.fault.at < armed.fault.times;
-            if due && effect.is_none() {
+            if armed.is_due() && effect.is_none() {
                 effect = Some(armed.fault.effect);
             }
         }
@@ -125,10 +127,19 @@ impl Faults {
     }
 }
 
+impl Armed {
+    /// Whether the latest call that it has seen is one that it strikes.
+    fn is_due(&self) -> bool {
+        let Fault { at, times, every, .. } = self.fault;
+        let since = self.seen.checked_sub(at);
+        since.is_some_and(|since| since.is_multiple_of(every) && since / every < times)
+    }
+}
+
 impl Fault {
     /// Strikes the first call it matches; narrow it with struct update syntax.
     pub fn new(effect: Effect) -> Self {
-        Self { function: None, service: None, operation: None, at: 1, times: 1, effect }
+        Self { function: None, service: None, operation: None, at: 1, times: 1, every: 1, effect }
     }
 
     /// Whether there is anything that it can strike, among these functions.
@@ -142,7 +153,7 @@ impl Fault {
         if let Some(name) = self.operation.as_deref().filter(|name| !operations.contains(name)) {
             return Err(NeverStrikes::Operation { name: name.to_owned(), known: operations.join(", ") });
         }
-        if self.at == 0 || self.times == 0 { Err(NeverStrikes::Zero) } else { Ok(()) }
+        if self.at == 0 || self.times == 0 || self.every == 0 { Err(NeverStrikes::Zero) } else { Ok(()) }
     }
 
     fn matches(&self, call: Call<'_>) -> bool {
@@ -182,6 +193,7 @@ mod tests {
             (r#"{"operation":"Updateitem","effect":"refuse"}"#, "Updateitem"),
             (r#"{"service":"sqs","operation":"UpdateItem","effect":"refuse"}"#, "UpdateItem"),
             (r#"{"at":0,"effect":"refuse"}"#, "at"),
+            (r#"{"every":0,"effect":"refuse"}"#, "every"),
         ] {
             let error = fault(bad).unwrap().check(&functions).unwrap_err().to_string();
             assert!(error.contains(name), "{bad}: {error}");
@@ -207,5 +219,8 @@ mod tests {
         assert_eq!(struck, [false, true, true, false, false]);
         assert_eq!(faults.strike(call("PutItem")), None);
         assert_eq!(faults.armed()[0].seen, 5);
+        faults.arm(vec![Fault { at: 2, times: 2, every: 3, ..Fault::new(Effect::Throttle) }]);
+        let struck: Vec<_> = (1..=9).filter(|_| faults.strike(call("UpdateItem")).is_some()).collect();
+        assert_eq!(struck, [2, 5]);
     }
 }

@@ -64,7 +64,8 @@ impl AccessKeys {
         lock(&self.0).get(access_key).cloned()
     }
 
-    pub(crate) fn register(&self, access_key: &str, function: &str) {
+    /// Lets `function` sign with `access_key` from now on.
+    pub fn register(&self, access_key: &str, function: &str) {
         lock(&self.0).insert(access_key.to_owned(), function.to_owned());
     }
 }

@@ -124,6 +124,12 @@ impl Problem {
         Self { fields, ..Self::new(Kind::InvalidRequest, "The request has a mistake.", next_action) }
     }
 
+    /// A browser fetches ahead what its user may open later, and that would have an effect. A refusal makes it fetch again when
+    /// the user does. Not 503, with which servers often say this: it would look like an outage.
+    pub fn prefetch() -> Self {
+        Self::new(Kind::Conflict, "This address is not fetched ahead of time.", "Open it.")
+    }
+
     /// Nobody is signed in.
     pub fn unauthenticated() -> Self {
         Self::new(Kind::Unauthenticated, "You are not signed in, or your session has ended.", "Sign in again.")
@@ -176,6 +182,7 @@ mod tests {
     #[test]
     fn no_sentence_shows_a_status_code_or_leaves_the_next_step_open() {
         let all = [
+            Problem::prefetch(),
             Problem::unauthenticated(),
             Problem::forbidden(),
             Problem::unknown_provider(&["stripe"]),

@@ -8,7 +8,6 @@ use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
     operation::{
-        put_item::PutItemError,
         transact_write_items::TransactWriteItemsError,
         update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     },
@@ -21,7 +20,7 @@ pub use self::given_up::{Entry, GivenUp};
 use crate::{
     aws::{Aws, AwsError, client},
     deliveries::partition,
-    item::{Item, malformed, n, number, s, text},
+    item::{Item, create, malformed, n, number, s, text},
 };
 
 /// How long a record is kept: longer than a message can live in the queue and its dead-letter queue (14 days each) and a
@@ -275,21 +274,9 @@ impl Claims {
 
     /// Whether this is the first use of something that may be used once until `expires_at`.
     pub async fn first_use(&self, key: &str, expires_at: Timestamp) -> Result<bool, AwsError> {
-        let call = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .item("key", s(key))
-            .item("expires_at", n((expires_at + SignedDuration::from_hours(1)).as_second()))
-            .condition_expression("attribute_not_exists(#key)")
-            .expression_attribute_names("#key", "key");
-        match call.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => {
-                Ok(false)
-            }
-            Err(error) => Err(AwsError::new("dynamodb:PutItem", error)),
-        }
+        let call = self.client.put_item().table_name(&self.table).item("key", s(key));
+        let call = call.item("expires_at", n((expires_at + SignedDuration::from_hours(1)).as_second()));
+        create(call, "key").await
     }
 
     /// The record of an event, read consistently.

@@ -135,10 +135,7 @@ impl Credentials {
             .expression_attribute_values(":zero", n(0))
             .expression_attribute_values(":one", n(1));
         match conditional(call).await? {
-            Some(output) => {
-                let item = output.attributes().ok_or_else(|| malformed("version"))?;
-                Ok(Leasing::Won(Box::new(self.read(item, now).await?)))
-            }
+            Some(item) => Ok(Leasing::Won(Box::new(self.read(&item, now).await?))),
             None => Ok(Leasing::Lost),
         }
     }
@@ -199,7 +196,7 @@ impl Credentials {
         }
         let call = call
             .update_expression(format!("{set} REMOVE {}", removed.join(", ")))
-            .condition_expression("version = :version AND fence = :fence")
+            .condition_expression("version = :version AND fence = :fence AND attribute_exists(holder)")
             .expression_attribute_values(":version", n(held.version))
             .expression_attribute_values(":fence", n(held.fence))
             .expression_attribute_values(":zero", n(0))
@@ -212,8 +209,7 @@ impl Credentials {
     pub async fn set_aside(&self, integration_id: &str, name: &str) -> Result<Option<IntegrationKey>, AwsError> {
         let call = self.update(integration_id, name).update_expression("REMOVE due_at, due_shard");
         let call = call.condition_expression("attribute_exists(version)").return_values(ReturnValue::AllNew);
-        let found = conditional(call).await?;
-        Ok(found.and_then(|output| output.attributes().and_then(|item| owner(item).ok())))
+        Ok(conditional(call).await?.and_then(|item| owner(&item).ok()))
     }
 
     /// All credentials of an integration that can be opened, for revoking them; and whether there are others, which can never be

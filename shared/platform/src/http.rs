@@ -214,6 +214,17 @@ impl<'r> Call<'r> {
         session::cookies(self.request.headers()).find(|(cookie, _)| *cookie == name).map(|(_, value)| value)
     }
 
+    /// Whether a browser fetches this ahead of time, and nobody has opened it
+    /// (<https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Sec-Purpose>, read 2026-11; older names besides).
+    pub fn is_prefetch(&self) -> bool {
+        let ahead = |name| {
+            let purpose = self.request.headers().get(name).and_then(|purpose| purpose.to_str().ok());
+            let purpose = purpose.and_then(|purpose| purpose.split([';', ',']).next()).unwrap_or_default().trim();
+            purpose.eq_ignore_ascii_case("prefetch") || purpose.eq_ignore_ascii_case("preview")
+        };
+        ["sec-purpose", "purpose", "x-purpose", "x-moz"].into_iter().any(ahead)
+    }
+
     /// When the answer must be ready: shortly before the function's end or API Gateway's patience, whichever is earlier.
     pub fn deadline(&self) -> Timestamp {
         let now = clock::now();

@@ -5,7 +5,7 @@
 
 use aws_sdk_dynamodb::{
     Client,
-    operation::{delete_item::DeleteItemError, put_item::PutItemError, update_item::builders::UpdateItemFluentBuilder},
+    operation::{delete_item::DeleteItemError, update_item::builders::UpdateItemFluentBuilder},
     types::AttributeValue,
 };
 use domain::{
@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use crate::{
     aws::{Aws, AwsError, client},
     due::shard,
-    item::{Item, conditional, malformed, n, s, text, time},
+    item::{Item, conditional, create, malformed, n, s, text, time},
 };
 
 /// The table.
@@ -48,14 +48,7 @@ impl Integrations {
         let reserved = Integration { state: State::Disconnected, ..integration.clone() };
         let item = write(&reserved, integration.connected_at);
         let call = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        let sent = call.condition_expression("attribute_not_exists(user_id)").send().await;
-        match sent {
-            Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => {
-                Ok(())
-            }
-            Err(error) => Err(AwsError::new("dynamodb:PutItem", error)),
-        }
+        create(call, "user_id").await.map(|_| ())
     }
 
     /// Takes an integration out of use, for this reason. Whether it was in use.

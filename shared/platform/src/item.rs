@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
-    operation::update_item::{UpdateItemError, UpdateItemOutput, builders::UpdateItemFluentBuilder},
-    types::AttributeValue,
+    operation::{
+        put_item::{PutItemError, builders::PutItemFluentBuilder},
+        update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    },
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure::AllOld},
 };
 use jiff::Timestamp;
 
@@ -12,15 +15,60 @@ use crate::aws::AwsError;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// Makes a conditional write. `None` if its condition did not hold.
-pub(crate) async fn conditional(call: UpdateItemFluentBuilder) -> Result<Option<UpdateItemOutput>, AwsError> {
-    match call.send().await {
-        Ok(output) => Ok(Some(output)),
-        Err(error) if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {
-            Ok(None)
-        }
-        Err(error) => Err(AwsError::new("dynamodb:UpdateItem", error)),
+/// The attribute in which a conditional write recognises its own effect.
+const WRITE_ID: &str = "write_id";
+
+/// Makes a conditional update: the item as it is afterwards, if the call asks for `ALL_NEW`. `None` if the condition did not hold.
+///
+/// The SDK repeats a call whose reply was lost, and the repeat may meet what the first one wrote. So each call leaves a random
+/// number in the item; a repeat that finds it there knows that the call was carried out.
+pub(crate) async fn conditional(call: UpdateItemFluentBuilder) -> Result<Option<Item>, AwsError> {
+    Ok(conditional_or_stored(call).await?.ok())
+}
+
+/// The same. If the condition did not hold, the error is the item that is stored; empty if there is none.
+pub(crate) async fn conditional_or_stored(call: UpdateItemFluentBuilder) -> Result<Result<Item, Item>, AwsError> {
+    let id = write_id();
+    let update = call.get_update_expression().as_deref().unwrap_or_default();
+    let update = match update.strip_prefix("SET ") {
+        Some(rest) => format!("SET {WRITE_ID} = :{WRITE_ID}, {rest}"),
+        None => format!("SET {WRITE_ID} = :{WRITE_ID} {update}"),
+    };
+    let call = call.update_expression(update).expression_attribute_values(format!(":{WRITE_ID}"), id.clone());
+    match call.return_values_on_condition_check_failure(AllOld).send().await {
+        Ok(output) => Ok(Ok(output.attributes.unwrap_or_default())),
+        Err(error) => match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
+                let stored = refusal.item().cloned().unwrap_or_default();
+                Ok(if stored.get(WRITE_ID) == Some(&id) { Ok(stored) } else { Err(stored) })
+            }
+            _ => Err(AwsError::new("dynamodb:UpdateItem", error)),
+        },
     }
+}
+
+/// Puts an item unless there is one of the same key, whose attribute is `key`. Whether this call did: as in [`conditional`],
+/// a repeat recognises it.
+pub(crate) async fn create(call: PutItemFluentBuilder, key: &str) -> Result<bool, AwsError> {
+    let id = write_id();
+    let call = call
+        .item(WRITE_ID, id.clone())
+        .condition_expression("attribute_not_exists(#key)")
+        .expression_attribute_names("#key", key)
+        .return_values_on_condition_check_failure(AllOld);
+    match call.send().await {
+        Ok(_) => Ok(true),
+        Err(error) => match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(refusal)) => {
+                Ok(refusal.item().is_some_and(|item| item.get(WRITE_ID) == Some(&id)))
+            }
+            _ => Err(AwsError::new("dynamodb:PutItem", error)),
+        },
+    }
+}
+
+fn write_id() -> AttributeValue {
+    s(format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)))
 }
 
 pub(crate) fn s(text: impl Into<String>) -> AttributeValue {

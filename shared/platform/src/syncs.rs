@@ -216,22 +216,27 @@ impl Syncs {
     }
 
     /// Takes the lease of an integration that is being ended from its holder: what the holder still writes about its run is
-    /// refused. Until when it was held, for the holder may be in the middle of a page. The item, which has the fence, expires
-    /// by itself unless a sync leases the integration again.
+    /// refused. Until when it was last held so, for the holder may be in the middle of a page. The item, which has the fence,
+    /// expires by itself unless a sync leases the integration again.
     pub async fn break_lease(&self, integration_id: &str, now: Timestamp) -> Result<Option<Timestamp>, AwsError> {
-        let call = self
-            .update(integration_id, LEASE)
-            .update_expression(
-                "SET fence = if_not_exists(fence, :zero) + :one, expires_at = :expires_at \
-                 REMOVE lease_until, holder, #type, again",
-            )
-            .expression_attribute_names("#type", "type")
-            .expression_attribute_values(":zero", n(0))
-            .expression_attribute_values(":one", n(1))
-            .expression_attribute_values(":expires_at", expiry(now))
-            .return_values(ReturnValue::AllOld);
-        let output = call.send().await.map_err(|error| AwsError::new("dynamodb:UpdateItem", error))?;
-        Ok(output.attributes().and_then(|item| millis(item, "lease_until").ok()))
+        let update = |more: &str| {
+            self.update(integration_id, LEASE)
+                .update_expression(format!(
+                    "SET fence = if_not_exists(fence, :zero) + :one, expires_at = :expires_at{more} \
+                     REMOVE lease_until, holder, #type, again"
+                ))
+                .expression_attribute_names("#type", "type")
+                .expression_attribute_values(":zero", n(0))
+                .expression_attribute_values(":one", n(1))
+                .expression_attribute_values(":expires_at", expiry(now))
+                .return_values(ReturnValue::AllNew)
+        };
+        let broken = update(", held_until = lease_until").condition_expression("attribute_exists(lease_until)");
+        if let Some(item) = conditional(broken).await? {
+            return Ok(millis(&item, "held_until").ok());
+        }
+        let output = update("").send().await.map_err(|error| AwsError::new("dynamodb:UpdateItem", error))?;
+        Ok(output.attributes().and_then(|item| millis(item, "held_until").ok()))
     }
 
     /// Stores where a stream stands, and prolongs the lease.

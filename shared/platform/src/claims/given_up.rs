@@ -3,17 +3,14 @@
 //!
 //! *Invariant:* a record that says `dead` never blocks a claim, so a redrive after the repair is processed as usual.
 
-use aws_sdk_dynamodb::{
-    operation::update_item::builders::UpdateItemFluentBuilder,
-    types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
-};
+use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::ReturnValue};
 use domain::{ClaimState as State, Diagnosis};
 use jiff::Timestamp;
 
-use super::{About, Claims, LISTED, RETENTION, listed, old_item};
+use super::{About, Claims, LISTED, RETENTION, listed};
 use crate::{
     aws::AwsError,
-    item::{n, s, text},
+    item::{conditional_or_stored, n, s, text},
 };
 
 /// What a record is of.
@@ -57,15 +54,11 @@ impl Claims {
             )
             .expression_attribute_names("#key", "key")
             .expression_attribute_values(":claimed", s(State::Claimed.name()))
-            .expression_attribute_values(":retry", s(State::Retry.name()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match call.send().await {
+            .expression_attribute_values(":retry", s(State::Retry.name()));
+        match conditional_or_stored(call).await? {
             Ok(_) => Ok(GivenUp::Recorded),
-            Err(error) => match old_item(&error) {
-                Some(item) if text(item, "body_hash")? == entry.body_hash => Ok(GivenUp::Stands),
-                Some(_) => Ok(GivenUp::Forked),
-                None => Err(AwsError::new("dynamodb:UpdateItem", error)),
-            },
+            Err(stored) if text(&stored, "body_hash")? == entry.body_hash => Ok(GivenUp::Stands),
+            Err(_) => Ok(GivenUp::Forked),
         }
     }
 

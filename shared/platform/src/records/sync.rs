@@ -1,6 +1,9 @@
 //! What syncs do with records: write pages, and delete what a full run did not see.
 
-use aws_sdk_dynamodb::types::{AttributeValue, Update};
+use aws_sdk_dynamodb::{
+    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    types::{AttributeValue, Update},
+};
 use domain::Change;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
@@ -78,18 +81,28 @@ impl Records {
         }
     }
 
-    /// Whether it was written.
+    /// Whether it was written. A repeat by the SDK, after a lost reply, says no, and no harm is done: what is stored is the same.
     async fn put(&self, update: Update) -> Result<bool, AwsError> {
-        let call = self
-            .client
+        match self.call(update).send().await {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(AwsError::new("dynamodb:UpdateItem", error)),
+        }
+    }
+
+    fn call(&self, update: Update) -> UpdateItemFluentBuilder {
+        self.client
             .update_item()
             .table_name(update.table_name)
             .set_key(Some(update.key))
             .update_expression(update.update_expression)
             .set_condition_expression(update.condition_expression)
             .set_expression_attribute_names(update.expression_attribute_names)
-            .set_expression_attribute_values(update.expression_attribute_values);
-        Ok(conditional(call).await?.is_some())
+            .set_expression_attribute_values(update.expression_attribute_values)
     }
 
     async fn confirm(&self, integration_id: &str, record: &str, seen_at: Timestamp) -> Result<bool, AwsError> {
@@ -114,7 +127,8 @@ impl Records {
             .expression_attribute_values(":updated_at", s(since.to_string()))
             .expression_attribute_values(":true", AttributeValue::Bool(true))
             .expression_attribute_values(":false", false_value());
-        self.put(update.build().map_err(|error| AwsError::unwritable("bury", error))?).await
+        let call = self.call(update.build().map_err(|error| AwsError::unwritable("bury", error))?);
+        Ok(conditional(call).await?.is_some())
     }
 }
 

@@ -1,0 +1,160 @@
+//! The reply to each call is lost once, so the SDK makes the call again: every conditional write recognises what it did, and
+//! says the same as if the reply had come.
+
+use std::time::Duration;
+
+use domain::{
+    Change, Diagnosis, Integration, IntegrationKey, Reason, grant::Issued, integration::State, message::SyncType,
+};
+use jiff::{SignedDuration, Timestamp};
+use platform::{
+    claims::{About, Applied, Claiming, Claims, Entry, GivenUp},
+    credentials::{Credentials, Leasing},
+    envelope::Vault,
+    integrations::Integrations,
+    records::Records,
+    states::{Presented, Stand, States, Transaction},
+    syncs::{self, Syncs},
+};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use tests::{Ground, integration};
+
+fn later(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+}
+
+fn key() -> IntegrationKey {
+    integration("ada").key
+}
+
+#[tokio::test]
+async fn a_state_is_begun_taken_and_ended_though_each_reply_is_lost_once() {
+    let ground = Ground::start().await;
+    let states = States::new(&ground.aws_losing_replies(), "intertie-oauth-states");
+    let text = |text: &str| text.to_owned();
+    let transaction = Transaction {
+        user_id: text("ada"),
+        provider: text("slack"),
+        return_to: text("/settings"),
+        redirect_uri: text("https://a/cb"),
+        scopes: text("a b"),
+    };
+    let presented = Presented { state: "state", browser: "browser", provider: "slack" };
+    assert!(states.begin("state", "browser", &transaction, later(0)).await.unwrap());
+    assert!(!states.begin("state", "browser", &transaction, later(0)).await.unwrap(), "another call is no repeat");
+    assert_eq!(states.take(presented, later(1)).await.unwrap(), Stand::Taken(transaction));
+    assert_eq!(states.take(presented, later(1)).await.unwrap(), Stand::Exchanging, "another call is no repeat");
+    states.succeed("state", later(2)).await.unwrap();
+    assert_eq!(states.take(presented, later(3)).await.unwrap(), Stand::Succeeded(text("/settings")));
+    states.fail("state").await.unwrap();
+    assert_eq!(states.take(presented, later(3)).await.unwrap(), Stand::Unknown);
+}
+
+#[tokio::test]
+async fn an_integration_says_truly_whether_a_call_ended_or_restored_it_though_each_reply_is_lost_once() {
+    let ground = Ground::start().await;
+    let integrations = Integrations::new(&ground.aws_losing_replies(), "intertie-integrations");
+    let connected = |second| Integration { connected_at: later(second), ..integration("ada") };
+    let stored = async || integrations.get("ada", &key().account()).await.unwrap().map(|it| it.state);
+    integrations.reserve(&connected(0)).await.unwrap();
+    assert_eq!(stored().await, Some(State::Disconnected));
+    integrations.put(&connected(1), later(9)).await.unwrap();
+    assert!(
+        integrations.sync_due(&key(), later(9)).await.unwrap()
+            && integrations.watch_due(&key(), later(9)).await.unwrap()
+    );
+    assert!(integrations.set_aside(&connected(1), "words").await.unwrap());
+    assert!(!integrations.set_aside(&connected(1), "words").await.unwrap(), "another call is no repeat");
+    assert!(integrations.restore(&key(), later(9)).await.unwrap());
+    assert!(!integrations.restore(&key(), later(9)).await.unwrap());
+    assert!(integrations.end(&key(), State::ReconnectRequired, Some("words"), later(2)).await.unwrap());
+    assert!(!integrations.end(&key(), State::ReconnectRequired, Some("words"), later(2)).await.unwrap());
+    assert!(integrations.end(&key(), State::Disconnected, None, later(2)).await.unwrap());
+    assert!(!integrations.end(&key(), State::Disconnected, None, later(2)).await.unwrap());
+    integrations.forget(&key()).await.unwrap();
+    assert_eq!(stored().await, None);
+}
+
+#[tokio::test]
+async fn a_credential_is_stored_leased_rotated_and_deleted_though_each_reply_is_lost_once() {
+    const MARGIN: Duration = Duration::from_mins(15);
+    let ground = Ground::start().await;
+    let aws = ground.aws_losing_replies();
+    let vault = Vault::new(&aws, "alias/intertie", "intertie");
+    let all = Credentials::new(&aws, "intertie-credentials", vault, Duration::from_secs(30));
+    let issued = |access: &str| Issued {
+        name: "user",
+        access: access.into(),
+        refresh: Some(format!("refresh of {access}").into()),
+        life: Some(Duration::from_hours(1)),
+        scopes: None,
+    };
+    let id = key().id();
+    let read = async || all.get(&id, "user", later(0)).await.unwrap();
+    all.put(&key(), &[issued("a1")], MARGIN, later(0)).await.unwrap();
+    let Leasing::Won(held) = all.lease(&id, "user", read().await.unwrap().version, "one", later(1)).await.unwrap()
+    else {
+        panic!("it is free")
+    };
+    let rotated = all.rotate(&held, &issued("a2"), MARGIN, later(2)).await.unwrap();
+    assert_eq!(rotated.map(|it| it.access.expose_secret().to_owned()), Some("a2".into()));
+    let Leasing::Won(held) = all.lease(&id, "user", held.version + 1, "one", later(3)).await.unwrap() else {
+        panic!("it is free")
+    };
+    all.release(&held, Some(later(9)), false).await.unwrap();
+    assert_eq!(read().await.unwrap().failures, 1, "one release is one failure");
+    assert_eq!(all.set_aside(&id, "user").await.unwrap(), Some(key()));
+    all.delete(&id, later(9)).await.unwrap();
+    assert!(read().await.is_none());
+}
+
+#[tokio::test]
+async fn an_event_is_claimed_applied_and_ended_though_each_reply_is_lost_once() {
+    let ground = Ground::start().await;
+    let aws = ground.aws_losing_replies();
+    let claims = Claims::new(&aws, "intertie-idempotency", Duration::from_secs(30));
+    let records = Records::new(&aws, "intertie-records");
+    assert!(claims.first_use("session#1", later(60)).await.unwrap());
+    assert!(!claims.first_use("session#1", later(60)).await.unwrap(), "another call is no repeat");
+    let Claiming::Won(claim) = claims.claim("stripe#a#evt_1", "hash", "one", later(0)).await.unwrap() else {
+        panic!("it is free")
+    };
+    let change = Change {
+        stream: "customers".into(),
+        id: "cus_1".into(),
+        version: 1.into(),
+        updated_at: later(0),
+        deleted: false,
+        data: json!({}),
+    };
+    let write = records.tell("int_1", &change, later(0)).unwrap();
+    assert!(matches!(claims.apply(&claim, vec![write]).await.unwrap(), Applied::Committed));
+    claims.complete(&claim).await.unwrap();
+    assert_eq!(claims.get("stripe#a#evt_1").await.unwrap().map(|it| it.effects), Some(1));
+
+    records.put_page("int_1", &[change], later(5)).await.unwrap();
+    assert_eq!(records.sweep("int_1", "customers", later(9)).await.unwrap(), 1);
+
+    let about = About { provider: "stripe", r#type: None, delivery_id: "d", received_at: later(0) };
+    let entry = Entry { key: "stripe#a#evt_2", body_hash: "hash", about };
+    let why = Diagnosis::new(Reason::Rejected, "moved");
+    assert_eq!(claims.moved_away(entry, &why, later(9)).await.unwrap(), GivenUp::Recorded);
+}
+
+#[tokio::test]
+async fn a_sync_is_leased_marked_and_given_back_though_each_reply_is_lost_once() {
+    let ground = Ground::start().await;
+    let syncs = Syncs::new(&ground.aws_losing_replies(), "intertie-syncs", Duration::from_mins(1));
+    let syncs::Leasing::Won(lease) = syncs.lease("int_1", "one", SyncType::Full, later(0)).await.unwrap() else {
+        panic!("it is free")
+    };
+    assert!(syncs.run_again("int_1", SyncType::Incremental, later(1)).await.unwrap());
+    assert_eq!(syncs.release(&lease).await.unwrap(), Some(SyncType::Incremental));
+    assert_eq!(syncs.release(&lease).await.unwrap(), None);
+    assert!(!syncs.run_again("int_1", SyncType::Full, later(1) + SignedDuration::from_secs(1)).await.unwrap());
+    let syncs::Leasing::Won(_) = syncs.lease("int_1", "two", SyncType::Full, later(2)).await.unwrap() else {
+        panic!("it is free")
+    };
+    assert_eq!(syncs.break_lease("int_1", later(3)).await.unwrap(), Some(later(62)), "until when it was held");
+}
