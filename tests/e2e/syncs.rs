@@ -2,6 +2,7 @@
 
 mod crashes;
 mod outcomes;
+mod sent;
 
 use std::collections::BTreeSet;
 

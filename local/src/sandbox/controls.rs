@@ -29,6 +29,7 @@ const TYPES: &[(&str, &str, Is)] = &[
     ("data", "an object", Value::is_object),
     ("event", "an object", Value::is_object),
     ("floor", "a number", Value::is_u64),
+    ("history_id", "a text", Value::is_string),
     ("key", "a text", Value::is_string),
     ("kind", "a text", Value::is_string),
     ("labelIds", "a list", Value::is_array),

@@ -16,7 +16,7 @@
 //! | `GET`, `POST`, `DELETE` of `KIND`, `KIND/ID` | a user's changes; webhooks follow, unless `"silent": true` |
 //! | `POST send` | sends a webhook now and tells its answer; see each vendor's `control` |
 //! | `POST keys` (Stripe) | `{"key","state"}`, state `good`, `expired`, `revoked` |
-//! | `POST expire_sync_tokens`, `history_floor` (Google) | `{}`, `{"account"?,"floor"?}` |
+//! | `POST expire_sync_tokens`, `history_floor`, `history_id` (Google) | `{}`, `{"account"?,"floor"?}`, `{"account"?,"history_id"}` |
 //!
 //! Calls, parameters and fields that the controls do not have are refused by name; `controls` and each vendor's `CONTROLS`
 //! list them.

@@ -1,5 +1,6 @@
 //! Gmail's own controls: mail arrives, is labelled, is deleted; history is forgotten; any notification can
-//! be sent.
+//! be sent. The history goes on at an id that is given, unless that is smaller: an unsigned 64-bit integer in decimal text, as
+//! in Gmail's own JSON.
 //!
 //! `POST send`: `{"account"?,"claims"?,"data"?,"message_id"?}`: fields in place of the usual ones; null leaves one out.
 
@@ -27,6 +28,7 @@ pub(in crate::sandbox) const CONTROLS: &[Control] = &[
     Control("POST", "messages/*", &[&["account", "silent", "labelIds"]]),
     Control("DELETE", "messages/*", &[&["account", "silent"]]),
     Control("POST", "history_floor", &[&["account", "floor"]]),
+    Control("POST", "history_id", &[&["account", "history_id"]]),
     Control("POST", "send", &[&["account", "claims", "data", "message_id"]]),
 ];
 
@@ -56,6 +58,11 @@ impl Gmail {
             ("POST", ["history_floor"]) => {
                 mailbox.floor = body["floor"].as_u64().unwrap_or(mailbox.history_id);
                 (None, json!({ "floor": mailbox.floor }))
+            }
+            ("POST", ["history_id"]) => {
+                let id = body["history_id"].as_str().and_then(|id| id.parse::<u64>().ok());
+                mailbox.history_id = id.unwrap_or_default().max(mailbox.history_id);
+                (None, json!({ "history_id": mailbox.history_id.to_string() }))
             }
             ("POST", ["send"]) => return Some(Outcome::Send(self.signer.notification(&self.boxes[place], body))),
             _ => return None,

@@ -50,6 +50,11 @@ impl Calendar {
                 caller.needs(READ_LIST)?;
                 self.calendars(caller, &call.query)
             }
+            ("GET", ["users", "me", "calendarList", id]) => {
+                caller.needs(READ_LIST)?;
+                let shelf = self.shelf(caller, id)?;
+                Ok(Reply::json(StatusCode::OK, &self.shelves[shelf].object("calendar#calendarListEntry")))
+            }
             ("GET", ["calendars", id]) => {
                 caller.needs(READ_CALENDAR)?;
                 let shelf = self.shelf(caller, id)?;

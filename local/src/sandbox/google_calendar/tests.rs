@@ -179,7 +179,12 @@ async fn the_list_names_both_calendars_and_primary_is_the_account() {
     assert_eq!(json!([first["items"][0]["id"], first["items"][0]["primary"]]), json!(["ada@example.com", true]));
     assert_eq!(second["items"][0]["id"], "team@group.calendar.google.com");
     assert!(second["nextPageToken"].is_null());
-    assert_eq!(stage.get(&stage.google("/calendar/v3/calendars/primary"), &token).await.1["id"], "ada@example.com");
+    for (path, kind) in
+        [("calendars/primary", "calendar#calendar"), ("users/me/calendarList/primary", "calendar#calendarListEntry")]
+    {
+        let calendar = stage.get(&stage.google(&format!("/calendar/v3/{path}")), &token).await.1;
+        assert_eq!(json!([calendar["kind"], calendar["id"]]), json!([kind, "ada@example.com"]));
+    }
     assert_eq!(stage.get(&stage.google("/calendar/v3/calendars/grace@example.com"), &token).await.0, 404);
 }
 

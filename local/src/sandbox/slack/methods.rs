@@ -92,6 +92,13 @@ impl Arguments {
         Some(number.or_else(|| value.as_str()?.parse().ok()).ok_or(()))
     }
 
+    /// A list: JSON in a JSON body, and in a form, where it is a text. An error is any other value.
+    fn list(&self, name: &str) -> Option<Result<Value, ()>> {
+        let value = self.0.get(name)?;
+        let value = value.as_str().map_or_else(|| value.clone(), |text| serde_json::from_str(text).unwrap_or_default());
+        Some(if value.is_array() { Ok(value) } else { Err(()) })
+    }
+
     fn flag(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|value| value == true || value == "true" || value == "1")
     }
@@ -207,21 +214,28 @@ fn post(slack: &mut Slack, caller: &Caller, arguments: &Arguments) -> Reply {
     if flags.iter().any(|name| arguments.0.get(*name).is_some_and(|flag| !is_flag(flag))) {
         return error("invalid_arguments");
     }
-    let mut reply = Map::new();
+    let mut fields = Map::new();
+    for (name, code) in [("blocks", "invalid_blocks_format"), ("attachments", "invalid_arguments")] {
+        match arguments.list(name) {
+            Some(Err(())) => return error(code),
+            Some(Ok(list)) => _ = fields.insert(name.to_owned(), list),
+            None => {}
+        }
+    }
     if let Some(thread) = arguments.0.get("thread_ts") {
         let Some(thread) = thread.as_str().filter(|ts| ts.contains('.')) else { return invalid_thread(thread) };
         let is_there = |message: &&Value| message["channel"] == channel["id"] && message["ts"] == thread;
         let Some(parent) = workspace.messages.iter().find(is_there) else { return error("thread_not_found") };
         // A reply's own time stands for the thread that it is in.
         let root = if parent["thread_ts"].is_null() { &parent["ts"] } else { &parent["thread_ts"] };
-        reply.insert("thread_ts".to_owned(), root.clone());
+        fields.insert("thread_ts".to_owned(), root.clone());
         if arguments.flag("reply_broadcast") {
-            reply.insert("subtype".to_owned(), "thread_broadcast".into());
+            fields.insert("subtype".to_owned(), "thread_broadcast".into());
         }
     }
     let (id, text) = (channel["id"].clone(), arguments.text("text").unwrap_or_default().to_owned());
     let author = if caller.kind == "bot" { workspace.bot() } else { workspace.installer().to_owned() };
-    let message = slack.say(caller.team, &id, &author, &text, &reply);
+    let message = slack.say(caller.team, &id, &author, &text, &fields);
     ok(json!({ "channel": id, "ts": message["ts"], "message": message }))
 }
 

@@ -195,6 +195,11 @@ async fn a_posted_message_is_there_and_comes_back_as_an_event() {
     let (_, unknown) = stage.form(&url, &token, &[("channel", "C0NOWHERE"), ("text", "Hello")]).await;
     assert_eq!(unknown["error"], "channel_not_found");
 
+    let rich = [("channel", "C0GENERAL01"), ("text", "Hello"), ("blocks", r#"[{"type":"divider"}]"#)];
+    assert_eq!(stage.form(&url, &token, &rich).await.1["message"]["blocks"], json!([{ "type": "divider" }]));
+    let broken = [rich[0], rich[1], ("blocks", "[{")];
+    assert_eq!(stage.form(&url, &token, &broken).await.1["error"], "invalid_blocks_format");
+
     let reply =
         |thread: Value| json!({ "channel": "C0GENERAL01", "text": "Hi", "thread_ts": thread, "reply_broadcast": true });
     let (_, replied) = stage.json(Method::POST, &url, &token, &reply(posted["ts"].clone())).await;

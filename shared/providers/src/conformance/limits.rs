@@ -26,8 +26,8 @@ pub(super) const INPUTS: &[(&str, &str, &str)] = &[
 type Taken = (&'static str, &'static str, bool, &'static [(&'static str, u32)]);
 
 const TAKEN: &[Taken] = &[
-    ("slack", "GET /conversations.list?cursor=x", false, &[("tier2", 1)]),
-    ("slack", "GET /users.list", false, &[("tier2", 1)]),
+    ("slack", "POST /conversations.list", false, &[("tier2", 1)]),
+    ("slack", "POST /users.list", false, &[("tier2", 1)]),
     ("slack", "POST /auth.revoke", false, &[("tier3", 1)]),
     ("slack", "GET /conversations.history?channel=C1", false, &[("tier3", 1)]),
     ("slack", "GET /auth.test", false, &[("auth_test", 1)]),

@@ -4,7 +4,7 @@ use domain::{Problem, Reply, Request, call::Unreadable};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{SPEC, normalise, pages};
+use super::{method, normalise, pages};
 use crate::{Fields, Step, action::gather, stream::pick};
 
 /// The most pages that are listed: 15,000 channels. Somebody waits, and Slack takes no more of them in that time.
@@ -35,7 +35,7 @@ pub(super) fn step(name: &str, gathered: &mut Value, reply: &Reply) -> Result<St
     }
 }
 
-/// <https://docs.slack.dev/reference/methods/chat.postMessage>, read 2026-11. JSON, because the lists in it are.
+/// <https://docs.slack.dev/reference/methods/chat.postMessage>, read 2026-11.
 ///
 /// Slack ignores `reply_broadcast` outside a thread, so it is refused there: the caller believes that there is a thread.
 fn post_message(input: &Value) -> Result<Request, Problem> {
@@ -59,7 +59,7 @@ fn post_message(input: &Value) -> Result<Request, Problem> {
         fields.fail("reply_broadcast", "Only a reply can be shown to the whole channel: it needs \"thread_ts\".");
     }
     fields.check()?;
-    Ok(SPEC.post("/chat.postMessage", "").json(&body.into()))
+    Ok(method::call("/chat.postMessage", &body.into()))
 }
 
 /// Seconds and microseconds, which name a message within its channel.
@@ -95,20 +95,20 @@ mod tests {
         Reply { status: 200, body: body.to_string().into(), ..Reply::default() }
     }
 
+    fn body(request: Request) -> String {
+        String::from_utf8(request.body.unwrap().1).unwrap()
+    }
+
     #[test]
-    fn a_message_goes_out_as_json_once_and_comes_back_as_channel_and_time() {
+    fn a_message_goes_out_once_as_a_form_and_comes_back_as_channel_and_time() {
         let input = json!({"channel": "C1", "text": "Grüße", "blocks": [{"type": "divider"}], "attachments": null});
         let request = first("post_message", &input).unwrap();
         assert_eq!(
             (request.url.as_str(), request.repeat),
             ("https://slack.com/api/chat.postMessage", domain::call::Repeat::Never)
         );
-        let (kind, body) = request.body.unwrap();
-        assert_eq!(kind, "application/json; charset=utf-8");
-        assert_eq!(
-            serde_json::from_slice::<Value>(&body).unwrap(),
-            json!({"channel": "C1", "text": "Grüße", "blocks": [{"type": "divider"}]})
-        );
+        let form = "blocks=%5B%7B%22type%22%3A%22divider%22%7D%5D&channel=C1&text=Gr%C3%BC%C3%9Fe";
+        assert_eq!(body(request), form);
         let answer = json!({"ok": true, "channel": "C123ABC456", "ts": "1503435956.000247", "message": {"text": "x"}});
         let done = step("post_message", &mut Value::Null, &reply(&answer)).unwrap();
         assert!(
@@ -120,8 +120,9 @@ mod tests {
     fn a_reply_goes_to_its_thread_with_the_flags_as_given() {
         let input = json!({"channel": "C1", "text": "x", "thread_ts": "1503435956.000247", "reply_broadcast": true,
             "unfurl_links": false, "unfurl_media": true});
-        let request = first("post_message", &input).unwrap();
-        assert_eq!(serde_json::from_slice::<Value>(&request.body.unwrap().1).unwrap(), input);
+        let form = "channel=C1&reply_broadcast=true&text=x&thread_ts=1503435956.000247&unfurl_links=false\
+                    &unfurl_media=true";
+        assert_eq!(body(first("post_message", &input).unwrap()), form);
     }
 
     #[test]
@@ -150,7 +151,7 @@ mod tests {
     #[test]
     fn a_message_that_slack_refuses_inside_a_success_is_a_failure() {
         let refused = reply(&json!({"ok": false, "error": "channel_not_found"}));
-        let failure = SPEC.api.meaning(&refused, jiff::Timestamp::UNIX_EPOCH).unwrap_err();
+        let failure = super::super::SPEC.api.meaning(&refused, jiff::Timestamp::UNIX_EPOCH).unwrap_err();
         assert!(
             matches!(&failure, Failure::Rejected { words: Some(_), code } if code == "channel_not_found"),
             "{failure:?}"
@@ -167,7 +168,7 @@ mod tests {
             )
         };
         let Ok(Step::Call(request)) = step("list_channels", &mut gathered, &page("C1", "n")) else { panic!("no call") };
-        assert!(request.url.ends_with("&cursor=n"), "{}", request.url);
+        assert_eq!(body(*request), "cursor=n&limit=1000&types=public_channel%2Cprivate_channel");
         let Ok(Step::Done(result)) = step("list_channels", &mut gathered, &page("C2", "")) else { panic!("not done") };
         assert_eq!(
             result,

@@ -5,6 +5,7 @@ mod errors;
 mod event;
 mod form;
 mod limits;
+mod method;
 mod normalise;
 mod pages;
 mod scopes;

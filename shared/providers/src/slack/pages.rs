@@ -5,15 +5,15 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{SPEC, normalise};
+use super::{method, normalise};
 use crate::{
     Next, Page,
     stream::{following, place},
 };
 
 /// Slack recommends no more than 200 on a page, and takes 1,000.
-pub(super) const RECOMMENDED: &str = "200";
-pub(super) const MOST: &str = "1000";
+pub(super) const RECOMMENDED: u16 = 200;
+pub(super) const MOST: u16 = 1000;
 
 #[derive(Deserialize)]
 struct Position {
@@ -33,14 +33,18 @@ struct Metadata {
 }
 
 /// The call for the page that is marked `cursor`, of `limit` objects.
-pub(super) fn request(stream: &str, cursor: Option<&str>, limit: &str) -> Result<Request, Unreadable> {
-    let request = match stream {
+pub(super) fn request(stream: &str, cursor: Option<&str>, limit: u16) -> Result<Request, Unreadable> {
+    let (path, arguments) = match stream {
         // Archived channels stay: they are one flag away from being back.
-        "channels" => SPEC.get("/conversations.list", "").query([("types", "public_channel,private_channel")]),
-        "users" => SPEC.get("/users.list", ""),
+        "channels" => {
+            let types = "public_channel,private_channel";
+            ("/conversations.list", json!({ "types": types, "limit": limit, "cursor": cursor }))
+        }
+        "users" => ("/users.list", json!({ "limit": limit, "cursor": cursor })),
         _ => return Err(Unreadable("no such stream")),
     };
-    Ok(request.query([("limit", limit)]).query(cursor.map(|cursor| ("cursor", cursor))))
+    // A list changes nothing.
+    Ok(method::call(path, &arguments).safe())
 }
 
 /// The objects of a page, and the mark of the next.
@@ -68,9 +72,12 @@ pub(super) fn page(stream: &str, position: &Value, reply: &Reply, asked_at: Time
 
 #[cfg(test)]
 mod tests {
-    use domain::Failure;
+    use domain::{Failure, call::Repeat};
 
-    use super::{super::Slack, *};
+    use super::{
+        super::{SPEC, Slack},
+        *,
+    };
     use crate::{Lost, Provider as _};
 
     const AT: Timestamp = Timestamp::constant(1_795_428_000, 0);
@@ -105,9 +112,12 @@ mod tests {
         assert_eq!(page.next, Next::Page(json!({"cursor": "dGVhbTpDMDYxRkE1UEI="})));
         let next = request("channels", Some("dGVhbTpDMDYxRkE1UEI="), RECOMMENDED).unwrap();
         assert_eq!(
-            next.url,
-            "https://slack.com/api/conversations.list?types=public_channel%2Cprivate_channel&limit=200\
-             &cursor=dGVhbTpDMDYxRkE1UEI%3D"
+            (next.method.as_str(), next.url.as_str(), next.repeat),
+            ("POST", "https://slack.com/api/conversations.list", Repeat::Safe)
+        );
+        assert_eq!(
+            String::from_utf8(next.body.unwrap().1).unwrap(),
+            "cursor=dGVhbTpDMDYxRkE1UEI%3D&limit=200&types=public_channel%2Cprivate_channel"
         );
     }
 
