@@ -95,7 +95,7 @@ async fn a_reply_in_slack_stays_in_its_thread() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_users_of_one_stripe_account_may_use_the_same_idempotency_key() {
+async fn two_users_of_one_stripe_account_and_two_actions_of_one_user_may_use_the_same_idempotency_key() {
     let stack = stack(FAST).await;
     let web = Web::new();
     let mut created = Vec::new();
@@ -114,6 +114,11 @@ async fn two_users_of_one_stripe_account_may_use_the_same_idempotency_key() {
             assert_eq!(answer.status(), 200, "{user}: {body}");
             created.push(body["subscription_id"].as_str().unwrap().to_owned());
         }
+        let input = json!({ "subscription": created.last() });
+        let url = format!("{}/actions/stripe/cancel_subscription", stack.url);
+        let answer = web.call(Method::POST, &url, &headers, input.to_string()).await.unwrap();
+        let body: Value = serde_json::from_slice(answer.body()).unwrap();
+        assert_eq!((answer.status().as_u16(), &body["cancel_at_period_end"]), (200, &json!(true)), "{user}: {body}");
     }
     assert_eq!((&created[0], &created[2]), (&created[1], &created[3]), "the same user's is done once");
     assert_ne!(created[0], created[2], "another user's is another one");

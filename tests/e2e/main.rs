@@ -15,6 +15,7 @@ mod errors;
 mod followed;
 mod front;
 mod handlers;
+mod handshakes;
 mod own_endpoint;
 mod pace;
 mod pages;

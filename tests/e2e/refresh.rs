@@ -88,6 +88,31 @@ async fn fifty_processes_that_need_one_expired_token_make_one_refresh_twenty_tim
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_found_due_before_its_margin_is_refreshed_once_and_not_found_again() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    let id = ada.connect_and_sync("slack").await;
+    let sweep = async || {
+        let timer = stack.timers.iter().find(|timer| timer.schedule.name.ends_with("-refresh")).unwrap();
+        let answer = timer.fire().await.unwrap();
+        ada.settled("refreshes").await;
+        answer
+    };
+    // Slack's margin is two hours: the spread makes a token due up to half an hour before that.
+    ada.look.age(&id, 2 * 3600 + 600).await.unwrap();
+    let mut sent = Vec::new();
+    for _ in 0..3 {
+        sent.push(sweep().await);
+    }
+    assert_eq!(sent, [r#"{"sent":1}"#, r#"{"sent":0}"#, r#"{"sent":0}"#], "what the sweeps found");
+    assert_eq!(ada.refreshes("slack").await, (1, false));
+    let told = async || logs(&stack).contains(r#""message":"refreshed""#).then_some(());
+    stack.until(PATIENCE, told).await.expect("the log says that it was refreshed");
+    assert_works(&ada, "afterwards").await;
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_credential_whose_integration_never_was_or_is_over_is_not_kept_alive_for_ever() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;

@@ -3,11 +3,12 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use domain::route::ROUTES;
-use local::template::{AttributeType, Template};
+use local::template::{AttributeType, Queue, Template};
 use platform::{
-    claims::RETENTION,
+    claims,
     config::names,
     metrics::{Metric, NAMESPACE},
+    queue::RETENTION,
 };
 use serde_json::Value;
 use tests::template;
@@ -117,7 +118,7 @@ fn every_queue_has_a_dead_letter_queue_that_keeps_longer_and_takes_messages_of_a
         assert_eq!(queue.attributes["MaximumMessageSize"], "1048576", "{}", queue.name);
         assert_eq!(queue.attributes["SqsManagedSseEnabled"], "true", "{}", queue.name);
         match queue.name.strip_suffix("-dead") {
-            Some(_) => assert_eq!(queue.attributes["MessageRetentionPeriod"], "1209600", "{}", queue.name),
+            Some(_) => assert_eq!(kept(queue), RETENTION, "{}", queue.name),
             None => {
                 let redrive: Value = serde_json::from_str(&queue.attributes["RedrivePolicy"]).unwrap();
                 let target = redrive["deadLetterTargetArn"].as_str().unwrap();
@@ -127,17 +128,27 @@ fn every_queue_has_a_dead_letter_queue_that_keeps_longer_and_takes_messages_of_a
     }
 }
 
+/// How long a queue keeps a message.
+fn kept(queue: &Queue) -> Duration {
+    Duration::from_secs(queue.attributes["MessageRetentionPeriod"].parse().unwrap())
+}
+
 #[test]
-fn an_event_is_remembered_for_longer_than_its_message_can_live() {
+fn a_message_that_nothing_sends_again_is_kept_as_long_as_a_dead_letter_and_remembered_for_longer_than_both() {
     let template = deployed();
     let kept = |name: &str| {
-        let queue = template.queues.iter().find(|queue| queue.name == format!("intertie-{name}")).unwrap();
-        Duration::from_secs(queue.attributes["MessageRetentionPeriod"].parse().unwrap())
+        kept(template.queues.iter().find(|queue| queue.name == format!("intertie-{name}")).expect("the queue exists"))
     };
-    assert_eq!(kept("webhooks"), Duration::from_hours(14 * 24));
-    // A redrive gives a message a new life in its queue.
-    let most = kept("webhooks") + kept("webhooks-dead");
-    assert!(RETENTION > most, "{RETENTION:?} is not longer than {most:?}");
+    for name in ["webhooks", "webhooks-dead", "syncs", "syncs-dead", "refreshes-dead", "schedules-dead"] {
+        assert_eq!(kept(name), RETENTION, "{name}");
+    }
+    // What each sweep sends again needs to outlive some sweeps only.
+    for name in ["refreshes", "schedules"] {
+        assert!((Duration::from_hours(24)..=RETENTION).contains(&kept(name)), "{name}");
+    }
+    // A provider may repeat what is in the queue or among the dead letters.
+    let repeated_for = claims::RETENTION.checked_sub(kept("webhooks") + kept("webhooks-dead")).unwrap();
+    assert!(repeated_for >= Duration::from_hours(7 * 24), "{repeated_for:?}");
 }
 
 #[test]

@@ -177,7 +177,7 @@ struct Act<'a> {
 
 /// The key that a provider with native idempotency keys is given. Two integrations can be of one account there, and two
 /// actions can come under one key of the caller: each has its own key at the provider, the same at every repetition.
-pub(crate) fn provider_key(integration: &IntegrationKey, action: &str, key: &str) -> String {
+fn provider_key(integration: &IntegrationKey, action: &str, key: &str) -> String {
     let id = integration.id();
     hex::encode(Sha256::digest(format!("{id}\n{action}\n{key}")))
 }

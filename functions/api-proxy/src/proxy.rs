@@ -20,7 +20,7 @@ use providers::{Provider, Spec};
 
 use crate::{
     Answer, ApiProxy,
-    action::{idempotency_key, provider_key},
+    action::idempotency_key,
     headers,
     links::Ways,
     problem,
@@ -34,12 +34,9 @@ impl ApiProxy {
     pub(crate) async fn pass(&self, call: &Call<'_>, provider: &dyn Provider) -> Answer {
         let spec = provider.spec();
         let caller = self.front.program(call).await?;
-        let mut request = rewrite(call, spec)?;
+        let request = rewrite(call, spec)?;
         let account = call.request.headers().get("intertie-account").and_then(|value| value.to_str().ok());
         let integration = self.integration(&caller.user_id, spec, account).await?;
-        for (_, key) in request.headers.iter_mut().filter(|(name, _)| name == "idempotency-key") {
-            *key = provider_key(&integration.key, "proxy", key);
-        }
         let sent = self.access.call(&spec.callee(), &integration.key, &request, call.request_id, call.deadline()).await;
         let reply = match sent {
             Ok(reply) => reply,

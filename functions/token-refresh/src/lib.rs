@@ -9,6 +9,7 @@ use domain::{
     integration::State,
     message::{RefreshMessage, Schedule, Version},
     reason::Class,
+    refresh::is_due,
 };
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
@@ -211,7 +212,9 @@ impl TokenRefresh {
             tokens.credentials.delete(&message.integration_id, attempt.at - ORPHAN).await?;
             return Err(TokenError::Absent);
         }
-        let Some(provider) = self.registry.find(&owner.provider) else { return Err(TokenError::Absent) };
+        let Some(provider) = self.registry.find(&owner.provider) else {
+            return self.never_due(message, "the provider is not there any more").await;
+        };
         let callee = provider.spec().callee();
         let wanted = Wanted { owner: &owner, credential: &message.credential, callee: &callee };
         let refreshed = tokens.valid(wanted, Refresh::Due, &attempt.id, attempt.deadline).await;
@@ -221,12 +224,20 @@ impl TokenRefresh {
         {
             self.access.ended(callee.name, &owner, attempt.at).await?;
         }
-        let moved = refreshed?.version != version;
-        tracing::info!(
-            service = callee.id,
-            "{}",
-            if moved { "refreshed" } else { "not refreshed: not due yet, or still valid" }
-        );
+        let left = refreshed?;
+        if is_due(left.due_at, clock::now()) {
+            return self.never_due(message, "the provider refreshes no such token").await;
+        }
+        // Another message, or a call, may have been faster.
+        let told = if left.version == version { "no refresh: the token is not due any more" } else { "refreshed" };
+        tracing::info!(service = callee.id, "{told}");
+        Ok(())
+    }
+
+    /// Takes a credential that nothing can refresh out of the index, where each sweep would find it again.
+    async fn never_due(&self, message: &RefreshMessage, why: &str) -> Result<(), TokenError> {
+        self.access.calls.tokens.credentials.set_aside(&message.integration_id, &message.credential).await?;
+        tracing::warn!(credential = message.credential, why, "never refreshed again");
         Ok(())
     }
 }

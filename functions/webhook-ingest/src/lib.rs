@@ -83,8 +83,10 @@ enum Taken {
     Queued,
     /// The queue has it, and the provider shows the answer to a person, so there is none.
     Shown,
-    /// The provider only asked if we are here.
-    Challenged(String),
+    /// The provider documents it as no event, such as a question whether the address is ours; this is the answer.
+    Handshake(String),
+    /// It only checks that the address answers, and proves nothing.
+    Probe,
 }
 
 /// Whose secret a delivery was verified with.
@@ -157,11 +159,17 @@ impl Ingest {
         let name = provider.spec().id;
         Ok(match outcome {
             Ok(taken) => {
-                tracing::info!(provider.name = name, delivery.id = id, "{}", taken.name());
+                match taken {
+                    // Strangers can send it: one count is all that they cause.
+                    Taken::Probe => self.count(Metric::DeliveriesProbed, ("service", name)),
+                    Taken::Queued | Taken::Shown | Taken::Handshake(_) => {
+                        tracing::info!(provider.name = name, delivery.id = id, "{}", taken.name());
+                    }
+                }
                 match taken {
                     Taken::Queued => text(StatusCode::OK, "Received"),
-                    Taken::Shown => text(StatusCode::OK, ""),
-                    Taken::Challenged(challenge) => text(StatusCode::OK, challenge),
+                    Taken::Shown | Taken::Probe => text(StatusCode::OK, ""),
+                    Taken::Handshake(answer) => text(StatusCode::OK, answer),
                 }
             }
             Err(refusal) => {
@@ -189,6 +197,9 @@ impl Ingest {
     ) -> Result<Taken, Refusal> {
         let proof = provider.spec().webhook.as_ref().ok_or(Refusal::NotTaken)?;
         let unverified = UnverifiedDelivery { headers: call.request.headers(), body: call.request.body() };
+        if provider.spec().probe.is_some_and(|probe| unverified.is_probe(&probe)) {
+            return Ok(Taken::Probe);
+        }
         let id = call.parameter("integration_id");
         let (delivery, source) = if id.is_empty() {
             self.verify(unverified, proof, provider, now).await?
@@ -205,8 +216,8 @@ impl Ingest {
         // Forms are what a person did in the provider's own windows.
         let done = if delivery.is_form() { Taken::Shown } else { Taken::Queued };
         let body = delivery.json().map_err(|_| Refusal::NotJson)?;
-        if let Some(challenge) = provider.challenge(body.text()) {
-            return Ok(Taken::Challenged(challenge));
+        if let Some(answer) = provider.handshake(body.text()) {
+            return Ok(Taken::Handshake(answer));
         }
         let account = provider.account(body.text());
         let envelope = Envelope {
@@ -311,7 +322,8 @@ impl Taken {
     const fn name(&self) -> &'static str {
         match self {
             Self::Queued | Self::Shown => "accepted",
-            Self::Challenged(_) => "answered a challenge",
+            Self::Handshake(_) => "answered a handshake",
+            Self::Probe => "answered a probe",
         }
     }
 }

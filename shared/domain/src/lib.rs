@@ -19,6 +19,7 @@ pub mod proof;
 pub mod rate;
 pub mod reason;
 pub mod record;
+pub mod refresh;
 pub mod route;
 pub mod secret;
 pub mod signature;
@@ -28,7 +29,7 @@ pub mod sync;
 
 pub use call::{Failure, Reply, Request};
 pub use claim::{IdempotencyRecord, State as ClaimState, Verdict};
-pub use delivery::{Rejection, UnverifiedDelivery, VerifiedDelivery, VerifiedJson};
+pub use delivery::{Probe, Rejection, UnverifiedDelivery, VerifiedDelivery, VerifiedJson};
 pub use disposition::{Aging, Deferral, Disposition};
 pub use error::{Kind, Problem};
 pub use event::{Effect, Event, NotAnEvent};

@@ -21,11 +21,15 @@ use crate::{
     aws::{Aws, AwsError, client},
     deliveries::partition,
     item::{Item, create, malformed, n, number, s, text},
+    queue,
 };
 
-/// How long a record is kept: longer than a message can live in the queue and its dead-letter queue (14 days each) and a
-/// provider repeats a delivery (Stripe: 3 days).
-pub const RETENTION: Duration = Duration::from_hours(35 * 24);
+/// For how long a provider may repeat a delivery: Pub/Sub keeps a message for 7 days by default
+/// (<https://cloud.google.com/pubsub/docs/subscription-properties>), Stripe repeats one for 3 days; read 2026-11.
+const REPEATED_FOR: Duration = Duration::from_hours(7 * 24);
+/// How long a record is kept: while a message can live in its queue, and then in the dead-letter queue, and the provider can
+/// repeat the delivery.
+pub const RETENTION: Duration = queue::RETENTION.saturating_mul(2).saturating_add(REPEATED_FOR);
 /// DynamoDB takes 100 items in a transaction; one is the claim's.
 const WRITES: usize = 99;
 /// How often a transaction that met another one is repeated.

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::{
     primitives::Blob,
     types::{AttributeValue, ReturnValue},
 };
-use domain::{IntegrationKey, Reason, grant::Issued};
+use domain::{IntegrationKey, Reason, grant::Issued, refresh::due_at};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
@@ -21,9 +21,6 @@ use crate::{
     envelope::{DataKey, Owner, Vault},
     item::{Item, conditional, malformed, n, number, s, text},
 };
-
-/// A refresh token that is never used dies with some providers; one without a known end is used this often.
-const KEEP_ALIVE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// The table, and the keys that open what is in it.
 #[derive(Debug)]
@@ -49,6 +46,8 @@ pub struct Credential {
     pub refresh: Option<SecretString>,
     /// When the access token ends; none if it does not, or nobody knows.
     pub expires_at: Option<Timestamp>,
+    /// When a sweep finds it; none if it can't be refreshed.
+    pub due_at: Option<Timestamp>,
     /// How often in a row refreshing failed.
     pub failures: u32,
     /// Since when a refresh is under way whose end is not known.
@@ -98,7 +97,9 @@ impl Credentials {
         let version = now.as_millisecond();
         for issued in issued {
             let mut item = sealed(owner, issued, None, version, &key)?;
-            item.extend(due(&id, issued, issued.refresh.is_some(), margin, now));
+            // Without a refresh token it is never due.
+            let due_at = issued.refresh.as_ref().map(|_| due_at(&id, issued.life, margin, now));
+            item.extend(times(&id, issued.life.map(|life| now + life), due_at));
             let names =
                 [("user_id", s(&owner.user_id)), ("integration", s(owner.account())), ("granted_at", n(version))];
             item.extend(names.map(|(name, value)| (name.to_owned(), value)));
@@ -152,7 +153,10 @@ impl Credentials {
         let id = old.owner.id();
         let version = old.version + 1;
         let mut values = sealed(&old.owner, issued, old.refresh.as_ref(), version, &old.key)?;
-        values.extend(due(&id, issued, issued.refresh.is_some() || old.refresh.is_some(), margin, now));
+        let refresh = issued.refresh.clone().or_else(|| old.refresh.clone());
+        let due_at = refresh.as_ref().map(|_| due_at(&id, issued.life, margin, now));
+        let expires_at = issued.life.map(|life| now + life);
+        values.extend(times(&id, expires_at, due_at));
         values.retain(|name, _| name != "integration_id" && name != "credential");
         let removed = ["holder", "lease_until", "refreshing_since", "failures", "expires_at", "due_shard", "due_at"];
         let mut call = self.update(&id, &old.name);
@@ -173,8 +177,9 @@ impl Credentials {
         Ok(Some(Credential {
             version,
             access: issued.access.clone(),
-            refresh: issued.refresh.clone().or_else(|| old.refresh.clone()),
-            expires_at: issued.life.map(|life| now + life),
+            refresh,
+            expires_at,
+            due_at,
             failures: 0,
             refreshing_since: None,
             ..old.clone()
@@ -302,6 +307,7 @@ impl Credentials {
             access: open("access")?,
             refresh: item.contains_key("refresh").then(|| open("refresh")).transpose()?,
             expires_at: millis(item, "expires_at"),
+            due_at: number(item, "due_at").ok().and_then(|at| Timestamp::from_second(at).ok()),
             failures: number(item, "failures").unwrap_or(0),
             refreshing_since: millis(item, "refreshing_since"),
             fence: number(item, "fence").unwrap_or(0),
@@ -339,38 +345,18 @@ fn sealed(
     Ok(item)
 }
 
-/// When a token is due: `margin` before its end, or half of a life that is shorter than two margins, and up to a quarter of that
-/// earlier.
-fn due(
-    id: &str,
-    issued: &Issued,
-    refreshable: bool,
-    margin: Duration,
-    now: Timestamp,
-) -> Vec<(String, AttributeValue)> {
+/// The attributes of a token's end, and of the index by which a sweep finds it.
+fn times(id: &str, expires_at: Option<Timestamp>, due_at: Option<Timestamp>) -> Vec<(String, AttributeValue)> {
     let mut item = Vec::new();
     let mut set = |name: &str, value| item.push((name.to_owned(), value));
-    if let Some(life) = issued.life {
-        set("expires_at", n((now + life).as_millisecond()));
+    if let Some(at) = expires_at {
+        set("expires_at", n(at.as_millisecond()));
     }
-    let at = match issued.life {
-        // Nothing to refresh it with: never due.
-        _ if !refreshable => return item,
-        // What was connected together is not refreshed together.
-        Some(life) => {
-            let early = margin.min(life / 2);
-            now + life.saturating_sub(early + early * spread(id) / 1024)
-        }
-        None => now + KEEP_ALIVE,
-    };
-    set("due_shard", n(shard(id)));
-    set("due_at", n(at.as_second()));
+    if let Some(at) = due_at {
+        set("due_shard", n(shard(id)));
+        set("due_at", n(at.as_second()));
+    }
     item
-}
-
-/// A number below 256 that differs between integrations: of an id, which is a hash, the last byte.
-fn spread(id: &str) -> u32 {
-    id.get(id.len().saturating_sub(2)..).and_then(|byte| u32::from_str_radix(byte, 16).ok()).unwrap_or_default()
 }
 
 fn context<'a>(owner: &'a IntegrationKey, id: &'a str) -> Owner<'a> {

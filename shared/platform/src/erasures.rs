@@ -5,16 +5,14 @@
 //! items share the table of OAuth transactions, which expires its items and which only `oauth-callback` reads.
 
 use aws_sdk_dynamodb::Client;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::{
     aws::{Aws, AwsError, client},
+    claims,
     item::{n, number, s, time},
 };
 
-/// How long an erasure is known after it was last asked for: as long as the idempotency records that may still name what the
-/// user's events were about.
-const RETENTION: SignedDuration = SignedDuration::from_hours(35 * 24);
 /// Sets these items apart from transactions, whose keys are hexadecimal.
 const PREFIX: &str = "erasure#";
 
@@ -31,7 +29,8 @@ impl Erasures {
         Self { client: client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB"), table: table.into() }
     }
 
-    /// Records that the erasure of the user with this pseudonym begins at `now`, in place of an earlier one.
+    /// Records that the erasure of the user with this pseudonym begins at `now`, in place of an earlier one. It is known as long as
+    /// idempotency records are, which may still name what the user's events were about.
     pub async fn begin(&self, pseudonym: &str, now: Timestamp) -> Result<(), AwsError> {
         let call = self
             .client
@@ -39,7 +38,7 @@ impl Erasures {
             .table_name(&self.table)
             .item("state_hash", s(format!("{PREFIX}{pseudonym}")))
             .item("begun_at", s(now.to_string()))
-            .item("expires_at", n((now + RETENTION).as_second()));
+            .item("expires_at", n((now + claims::RETENTION).as_second()));
         call.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", error))?;
         Ok(())
     }

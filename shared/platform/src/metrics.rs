@@ -47,13 +47,15 @@ pub enum Metric {
     OperatorFailures,
     /// Deliveries that were refused, by reason.
     DeliveriesRefused,
+    /// Checks of an address by which a provider tells of no event, and which prove nothing.
+    DeliveriesProbed,
     /// Deliveries that the provider sent again because we were too slow for it, or failed.
     DeliveriesRetried,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::OperatorFailures,
         Self::Calls,
         Self::CallFailures,
@@ -64,6 +66,7 @@ impl Metric {
         Self::EventsRepeated,
         Self::EventsDeadLettered,
         Self::DeliveriesRefused,
+        Self::DeliveriesProbed,
         Self::DeliveriesRetried,
         Self::CallDuration,
         Self::CallPaced,
@@ -82,6 +85,7 @@ impl Metric {
             Self::EventsDeadLettered => "EventsDeadLettered",
             Self::OperatorFailures => "OperatorFailures",
             Self::DeliveriesRefused => "DeliveriesRefused",
+            Self::DeliveriesProbed => "DeliveriesProbed",
             Self::DeliveriesRetried => "DeliveriesRetried",
             Self::CallDuration => "CallDuration",
             Self::CallPaced => "CallPaced",
@@ -101,6 +105,7 @@ impl Metric {
             | Self::EventsDeadLettered
             | Self::OperatorFailures
             | Self::DeliveriesRefused
+            | Self::DeliveriesProbed
             | Self::DeliveriesRetried => "Count",
         }
     }

@@ -16,6 +16,7 @@ use domain::{
     call::Callee,
     disposition::backoff,
     grant::{ClientAuth, Issued, OAuth, Token},
+    refresh::is_due,
 };
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
@@ -70,7 +71,7 @@ pub struct Wanted<'a> {
 pub enum Refresh {
     /// When it ends within a minute.
     Soon,
-    /// When it ends within its provider's margin, or a sweep found it due.
+    /// When it is due: the definition by which a sweep finds it.
     Due,
     /// When it still has this version, which was refused.
     Refused(i64),
@@ -121,7 +122,7 @@ impl Tokens {
                 Refresh::Soon | Refresh::Due | Refresh::Refused(_) => Ok(found),
             };
         };
-        if !needed(&found, refresh, oauth) {
+        if !needed(&found, refresh) {
             return Ok(found);
         }
         let flight = self.flight(wanted);
@@ -138,7 +139,7 @@ impl Tokens {
             }
             // Somebody else is at it, or was: their token is as good.
             let found = self.read(wanted).await?;
-            if !needed(&found, refresh, oauth) {
+            if !needed(&found, refresh) {
                 return Ok(found);
             }
             version = found.version;
@@ -323,18 +324,21 @@ impl Credential {
     }
 }
 
-fn needed(found: &Credential, refresh: Refresh, oauth: &OAuth) -> bool {
+fn needed(found: &Credential, refresh: Refresh) -> bool {
     match refresh {
         Refresh::Soon => found.ends_soon(),
-        // A token without an end is due because it is long unused.
-        Refresh::Due => found.expires_at.is_none() || found.ends_within(oauth.margin),
+        Refresh::Due => is_due(found.due_at, clock::now()),
         Refresh::Refused(version) => found.version == version,
     }
 }
 
-/// A token that could not be refreshed is good until its end, unless it was refused.
+/// For a call, a token that could not be refreshed is good until its end, unless it was refused. A sweep has no use for it, and
+/// tells why it was not refreshed.
 fn usable(found: Credential, refresh: Refresh) -> Option<Credential> {
-    let refused = matches!(refresh, Refresh::Refused(version) if version == found.version);
-    let ended = found.ends_within(Duration::ZERO);
-    (!refused && !ended).then_some(found)
+    let usable = match refresh {
+        Refresh::Soon => true,
+        Refresh::Due => false,
+        Refresh::Refused(version) => version != found.version,
+    };
+    (usable && !found.ends_within(Duration::ZERO)).then_some(found)
 }

@@ -334,7 +334,7 @@ fn every_code_means_one_thing_and_its_words_are_sentences() {
 fn questions_and_accounts_in_strange_bodies_are_none() {
     for provider in REGISTRY.iter() {
         for body in ["", "null", "[]", "{}", "{\"team_id\":1,\"account\":{},\"message\":[]}", &"[".repeat(100_000)] {
-            assert_eq!((provider.challenge(body), provider.account(body)), (None, None), "{}", provider.spec().id);
+            assert_eq!((provider.handshake(body), provider.account(body)), (None, None), "{}", provider.spec().id);
         }
     }
 }

@@ -48,8 +48,9 @@ pub trait Provider: Sync {
         None
     }
 
-    /// What a delivery must be answered with, if it is only a question whether we are here.
-    fn challenge(&self, _body: &str) -> Option<String> {
+    /// The text that answers a verified delivery which the provider documents as no event, such as a question whether the
+    /// address is ours. Nothing of it is queued.
+    fn handshake(&self, _body: &str) -> Option<String> {
         None
     }
 

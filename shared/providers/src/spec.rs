@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::{
+    Probe,
     call::{Api, Callee},
     grant::OAuth,
     proof::Proof,
@@ -27,6 +28,8 @@ pub struct Spec {
     pub webhook: Option<Proof>,
     /// Whether it sends forms too, as Slack does for slash commands. A form of any other provider is refused.
     pub forms: bool,
+    /// The form, signed or not, by which it checks that an address answers.
+    pub probe: Option<Probe>,
     /// A header with which it says that it delivers again what we did not acknowledge in time.
     pub retry_header: Option<&'static str>,
     /// What is kept in sync.

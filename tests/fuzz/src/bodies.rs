@@ -102,8 +102,8 @@ fn compare(text: &str, raw: &RawValue) {
     let whole: &RawValue = serde_json::from_str(text).unwrap();
     for provider in providers::REGISTRY.iter() {
         assert_eq!(provider.account(text), provider.account(raw.get()));
-        let challenge = provider.challenge(text);
-        assert_eq!(challenge, provider.challenge(raw.get()));
+        let challenge = provider.handshake(text);
+        assert_eq!(challenge, provider.handshake(raw.get()));
         let harmless = |text: &String| text.len() <= 256 && text.bytes().all(|b| b.is_ascii_graphic() && b != b'<');
         assert!(challenge.as_ref().is_none_or(harmless), "{challenge:?} is given back");
         assert_eq!(read(provider, whole), read(provider, raw));

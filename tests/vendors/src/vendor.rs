@@ -60,6 +60,7 @@ const fn sender(id: &'static str, name: &'static str, scheme: Scheme) -> Spec {
         api: Api::new("https://vendor.example"),
         webhook: Some(Proof::Signature(scheme)),
         forms: false,
+        probe: None,
         retry_header: None,
         streams: &[],
         watching: None,

@@ -1,6 +1,6 @@
 //! Slack's own controls: channels, users, messages change; any webhook can be sent.
 //!
-//! `POST send`: `{"kind":"url_verification"|"event"|"slash"|"interactive","event":{…}?}`; `event` replaces usual fields, and
+//! `POST send`: `{"kind":"url_verification"|"ssl_check"|"signed_ssl_check"|"event"|"slash"|"interactive","event":{…}?}`; `event` replaces usual fields, and
 //! its `envelope` those around an event, e.g. `{"event_id":"Ev1"}`.
 
 use http::{Method, StatusCode};
@@ -81,6 +81,11 @@ const USER: &[&str] = &[
     "profile",
 ];
 
+const FORM: &str = "application/x-www-form-urlencoded";
+/// Slack's check of an address's certificate, which it sends without a signature:
+/// <https://github.com/slackapi/bolt-js/issues/1397>, read 2026-11.
+const SSL_CHECK: &[(&str, &str)] = &[("ssl_check", "1"), ("token", "deprecated-verification-token")];
+
 impl Slack {
     pub(super) fn control(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {
         let team = body["team"].as_str().unwrap_or("T0SANDBOX").to_owned();
@@ -145,6 +150,10 @@ impl Slack {
                 self.json(&order)
             }
             Some("event") => self.json(&self.envelope(team, extra)),
+            Some("ssl_check") => {
+                Delivery { headers: Box::new(|_, _| vec![("content-type", FORM.to_owned())]), ..self.form(SSL_CHECK) }
+            }
+            Some("signed_ssl_check") => self.form(SSL_CHECK),
             Some("slash") => self.slash(team, extra),
             Some("interactive") => {
                 let mut payload = json!({
@@ -160,7 +169,7 @@ impl Slack {
                 self.form(&[("payload", &payload.to_string())])
             }
             _ => {
-                let words = "kind is one of url_verification, event, slash, interactive";
+                let words = "kind is one of url_verification, ssl_check, signed_ssl_check, event, slash, interactive";
                 return Outcome::Done(refusal(StatusCode::BAD_REQUEST, words));
             }
         };
@@ -183,7 +192,7 @@ impl Slack {
     }
 
     fn form(&self, pairs: &[(&str, &str)]) -> Delivery {
-        self.signed("application/x-www-form-urlencoded", form::encode(pairs.iter().copied()))
+        self.signed(FORM, form::encode(pairs.iter().copied()))
     }
 }
 

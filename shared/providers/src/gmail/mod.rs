@@ -64,6 +64,7 @@ const SPEC: Spec = Spec {
         jwks: "https://www.googleapis.com/oauth2/v3/certs",
     })),
     forms: false,
+    probe: None,
     retry_header: None,
     streams: &[Stream { name: "messages", incremental: true }],
     // Google asks to renew daily; a watch lives for at most seven days.

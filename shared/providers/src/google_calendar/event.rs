@@ -21,6 +21,11 @@ struct Push {
     message_number: String,
 }
 
+/// Whether a message is the first of its channel, which only says that the channel exists and can be ignored.
+pub(super) fn is_first(body: &str) -> bool {
+    serde_json::from_str::<Push>(body).is_ok_and(|push| push.state == "sync")
+}
+
 pub(super) fn read(body: &RawValue, received_at: Timestamp) -> Result<Event<'_>, NotAnEvent> {
     let push: Push = serde_json::from_str(body.get())?;
     // The resource's id names what is watched; only channel and number name the message.
@@ -32,8 +37,6 @@ pub(super) fn read(body: &RawValue, received_at: Timestamp) -> Result<Event<'_>,
     if push.state.is_empty() || r#type.len() > MAX_TYPE {
         return Err(NotAnEvent::Type);
     }
-    // The first message of a channel only says that the channel exists.
-    let effect = if push.state == "sync" { Effect::Records(Vec::new()) } else { Effect::Sync };
     Ok(Event {
         id,
         r#type,
@@ -41,7 +44,7 @@ pub(super) fn read(body: &RawValue, received_at: Timestamp) -> Result<Event<'_>,
         account: Some(push.account),
         integration_id: Some(push.integration_id),
         data: Cow::Borrowed(body),
-        effect,
+        effect: Effect::Sync,
     })
 }
 
@@ -76,9 +79,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_message_of_a_channel_changes_nothing() {
-        assert_eq!(read_text(&push("sync", "1")).unwrap().effect, Effect::Records(vec![]));
-        assert_eq!(read_text(&push("not_exists", "2")).unwrap().effect, Effect::Sync);
+    fn the_first_message_of_a_channel_is_no_event_and_every_other_one_is() {
+        assert!(is_first(&push("sync", "1")));
+        for state in ["exists", "not_exists"] {
+            assert!(!is_first(&push(state, "2")));
+            assert_eq!(read_text(&push(state, "2")).unwrap().effect, Effect::Sync);
+        }
     }
 
     #[test]

@@ -71,6 +71,7 @@ const SPEC: Spec = Spec {
         ],
     })),
     forms: false,
+    probe: None,
     retry_header: None,
     streams: &[Stream { name: "events", incremental: true }],
     watching: Some(Watching { stream: "events", life: Duration::from_hours(7 * 24), channels: true }),
@@ -89,6 +90,10 @@ impl Provider for GoogleCalendar {
             account: Option<Cow<'a, str>>,
         }
         serde_json::from_str::<Head<'_>>(body).ok()?.account
+    }
+
+    fn handshake(&self, body: &str) -> Option<String> {
+        event::is_first(body).then(String::new)
     }
 
     fn event<'a>(&self, body: &'a RawValue, received_at: Timestamp) -> Result<Event<'a>, NotAnEvent> {

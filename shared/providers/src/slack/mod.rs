@@ -13,7 +13,7 @@ mod scopes;
 use std::{borrow::Cow, time::Duration};
 
 use domain::{
-    Event, NotAnEvent, Problem, Reply, Request,
+    Event, NotAnEvent, Probe, Problem, Reply, Request,
     call::{Api, Flag, Unreadable},
     grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
     proof::Proof,
@@ -89,6 +89,9 @@ const SPEC: Spec = Spec {
     })),
     // Slash commands and interactivity.
     forms: true,
+    // https://docs.slack.dev/interactivity/implementing-slash-commands, read 2026-11. The check of an address's certificate has no
+    // signature (https://github.com/slackapi/bolt-js/issues/1397); every other form has a command or a payload.
+    probe: Some(Probe { field: "ssl_check", value: "1", never_with: &["command", "payload"] }),
     retry_header: Some("x-slack-retry-num"),
     streams: &[Stream { name: "channels", incremental: false }, Stream { name: "users", incremental: false }],
     watching: None,
@@ -104,7 +107,7 @@ impl Provider for Slack {
         event::account(body).map(Cow::Owned)
     }
 
-    fn challenge(&self, body: &str) -> Option<String> {
+    fn handshake(&self, body: &str) -> Option<String> {
         event::challenge(body)
     }
 

@@ -66,6 +66,7 @@ const SPEC: Spec = Spec {
         time: Some(Time::Entry("t=")),
     })),
     forms: false,
+    probe: None,
     retry_header: None,
     streams: &[
         Stream { name: "customers", incremental: true },

@@ -43,6 +43,7 @@ const SPEC: Spec = Spec {
     api: Api { codes: &["/error"], ..Api::new("https://notebook.example") },
     webhook: None,
     forms: false,
+    probe: None,
     retry_header: None,
     streams: &[],
     watching: None,
