@@ -22,6 +22,8 @@ mod pages;
 mod proxy;
 mod refresh;
 mod refresh_crashes;
+mod revocation;
+mod siblings;
 mod strict;
 mod syncs;
 mod ties;

@@ -121,10 +121,10 @@ async fn slow_calls_that_add_up_end_in_an_answer_in_time_and_the_next_delivery_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_be_no_webhook_secret_is_named() {
+async fn white_space_around_what_is_pasted_goes_and_what_can_be_no_secret_is_named() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
-    for secret in ["with a space", "line\nbreak", &"x".repeat(2_000), "ünïcode"] {
+    for secret in ["line\nbreak", "tab\tinside", " \r\n", &"x".repeat(2_000), "ünïcode"] {
         let input = json!({ "api_key": "rk_test_sandbox", "webhook_secret": secret });
         let (status, body) = ada.api(Method::POST, "/connect/stripe", &input).await;
         assert_eq!((status, &body["error"]["fields"][0]["field"]), (422, &json!("webhook_secret")), "{body}");
@@ -132,5 +132,16 @@ async fn what_can_be_no_webhook_secret_is_named() {
     assert_eq!(ada.holdings().await, (0, 0));
     let bytes = ada.look.bytes("webhook-secrets").await.unwrap();
     assert!(bytes.is_empty());
+    let (status, body) = ada.api(Method::POST, "/connect/stripe", &json!({ "api_key": "rk_test\n_sandbox" })).await;
+    assert_eq!((status, &body["error"]["fields"][0]["field"]), (422, &json!("api_key")), "{body}");
+    assert!(body["error"]["fields"][0]["message"].as_str().unwrap().contains("white space inside"), "{body}");
+
+    // A person may choose a signing secret with spaces.
+    let input = json!({ "api_key": "\trk_test_sandbox \r\n", "webhook_secret": " It's a Secret to Everybody\r\n" });
+    let (status, body) = ada.api(Method::POST, "/connect/stripe", &input).await;
+    assert_eq!(status, 201, "{body}");
+    let event = customer_event("evt_pasted", "cus_own", 1_795_500_000);
+    let id = body["integration_id"].as_str().unwrap();
+    assert_eq!(deliver(&ada, id, "It's a Secret to Everybody", &event).await, 200);
     stack.shutdown().await;
 }

@@ -4,26 +4,20 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use domain::{
-    Failure, Integration, IntegrationKey, Request,
-    grant::{OAuth, RevokedBy},
-    integration::State,
-    message::SyncType,
-};
+use domain::{Integration, IntegrationKey, Request, integration::State, message::SyncType};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use platform::{
     AwsError, clock,
     credentials::Credential,
-    dispatch::{At, Failed, Outgoing},
+    dispatch::{At, Outgoing},
     http::{Call, Input, internal, json, see_other},
     integrations::select,
     outbound::Authorization,
-    secrets::Freshness,
+    revocation::{Revoked, TIMEOUT},
 };
-use providers::{Provider, Spec, Watch};
-use secrecy::ExposeSecret as _;
+use providers::{Provider, Watch};
 use serde::Serialize;
 
 use crate::{Answer, OauthCallback, SETTINGS, with_query};
@@ -32,23 +26,6 @@ use crate::{Answer, OauthCallback, SETTINGS, with_query};
 const IN_FLIGHT: Duration = Duration::from_secs(90);
 /// Watches that are stopped at a time.
 const CONCURRENCY: usize = 8;
-/// How long the provider may take per call, and for all watches.
-const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What became of the grant at the provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Revoked {
-    /// It is over.
-    Yes,
-    /// The provider could not be told; its user can end it there.
-    Failed,
-    /// Another integration of the account still needs it.
-    StillNeeded,
-    /// There was nothing to give back.
-    Nothing,
-}
-
 /// What becomes of an integration's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
@@ -95,16 +72,14 @@ impl OauthCallback {
         let (spec, key, id) = (provider.spec(), &integration.key, integration.key.id());
         let now = clock::now();
         let ended = self.access.integrations.end(key, State::Disconnected, None, now).await?;
-        let (credentials, unreadable) = self.access.calls.tokens.credentials.all(&id, now).await?;
+        let opened = self.access.calls.tokens.credentials.all(&id, now).await?;
         let watches = self.syncs.overview(&id, now).await?.watches;
         let busy_until = self.syncs.break_lease(&id, now).await?;
-        // Whoever dies here leaves the tokens for the next attempt to give back. A provider that does not answer keeps them no
-        // longer than this.
-        self.stop_watches(provider, key, &credentials, &watches).await;
-        let mut revoked = self.revoke(spec, key, &credentials).await?;
-        if unreadable && spec.auth.oauth().is_some() && matches!(revoked, Revoked::Yes | Revoked::Nothing) {
-            revoked = Revoked::Failed;
-        }
+        // A process that dies here, or that AWS fails, leaves the tokens for the next attempt to revoke. A provider that does not
+        // answer keeps them no longer than this.
+        self.stop_watches(provider, key, &opened.credentials, &watches).await;
+        let sharing: Vec<_> = self.registry.sharing(spec).map(|other| other.id).collect();
+        let revoked = self.access.revoke(&spec.callee(), &sharing, key, &opened).await?;
         self.clear(key, then, busy_until, now).await?;
         // Also when an earlier disconnect broke off before it told: under the same id, so that it counts once.
         if ended || integration.state == State::Disconnected {
@@ -177,75 +152,6 @@ impl OauthCallback {
         };
         if tokio::time::timeout(TIMEOUT, all).await.is_err() {
             tracing::warn!(service = callee.id, "watches are left");
-        }
-    }
-
-    async fn revoke(
-        &self,
-        spec: &'static Spec,
-        key: &IntegrationKey,
-        credentials: &[Credential],
-    ) -> Result<Revoked, AwsError> {
-        let Some((oauth, revoke)) = spec.auth.oauth().and_then(|oauth| Some((oauth, oauth.revoke?))) else {
-            return Ok(Revoked::Nothing);
-        };
-        if revoke.whole_account && self.is_needed(spec, key).await? {
-            return Ok(Revoked::StillNeeded);
-        }
-        let mut revoked = Revoked::Nothing;
-        for credential in credentials {
-            let told = self.give_back(spec, oauth, revoke.url, revoke.token, credential).await;
-            revoked = match (told, revoked) {
-                (true, Revoked::Nothing | Revoked::Yes) => Revoked::Yes,
-                (true | false, _) => Revoked::Failed,
-            };
-        }
-        Ok(revoked)
-    }
-
-    /// Whether the account has another integration in use, of any user, that the same grant carries.
-    async fn is_needed(&self, spec: &'static Spec, key: &IntegrationKey) -> Result<bool, AwsError> {
-        for provider in std::iter::once(spec).chain(self.registry.sharing(spec)) {
-            for other in self.access.integrations.of_account(provider.id, &key.account_id).await? {
-                // The index may be behind the table, which knows.
-                let found = self.access.integrations.get(&other.user_id, &other.account()).await?;
-                if other != *key && found.is_some_and(|it| it.state == State::Connected) {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
-    }
-
-    /// Whether the provider took it back.
-    async fn give_back(
-        &self,
-        spec: &'static Spec,
-        oauth: &'static OAuth,
-        url: &'static str,
-        how: RevokedBy,
-        credential: &Credential,
-    ) -> bool {
-        let (tokens, callee) = (&self.access.calls.tokens, spec.callee());
-        // What is given back twice is given back.
-        let request = Request::post("oauth revoke", url).safe();
-        let deadline = clock::now() + TIMEOUT;
-        match how {
-            RevokedBy::Bearer => {
-                let account = Some(credential.owner.account_id.as_str());
-                let authorization = Authorization::Bearer(&credential.access);
-                let call =
-                    Outgoing { callee: &callee, request: &request, authorization, account, at: At::Api, deadline };
-                // What is over is given back.
-                let gone = |failed: &Failed| failed.0 == Failure::GrantEnded;
-                tokens.dispatch.send(call).await.as_ref().map_or_else(gone, |_| true)
-            }
-            RevokedBy::Form => {
-                let Ok(app) = tokens.apps.get(spec.secret, Freshness::Cached, clock::now()).await else { return false };
-                let token = credential.refresh.as_ref().unwrap_or(&credential.access).expose_secret();
-                let sent = tokens.app_call(&callee, oauth, &app, request, &[("token", token)], deadline).await;
-                sent.is_ok_and(|reply| reply.is_success())
-            }
         }
     }
 }

@@ -9,13 +9,11 @@ use lambda_http::http::StatusCode;
 use platform::{
     clock,
     http::{Call, internal, json},
+    revocation::Revoked,
 };
 use serde::Serialize;
 
-use crate::{
-    Answer, OauthCallback,
-    disconnect::{Revoked, Then},
-};
+use crate::{Answer, OauthCallback, disconnect::Then};
 
 /// Left of the time when the next grant is not begun any more: what a provider may take to be told, and some.
 const MARGIN: SignedDuration = SignedDuration::from_secs(16);
@@ -60,25 +58,38 @@ impl OauthCallback {
         let current = pseudonyms.first().ok_or_else(Problem::internal)?;
         self.erasures.begin(current, clock::now()).await.map_err(|error| internal(&error))?;
         let found = self.access.integrations.of_user(user_id, None).await.map_err(|error| internal(&error))?;
-        let mut integrations = Vec::new();
-        // One after the other: what an account granted to several is given back with the last of them.
-        for integration in &found {
-            if clock::now() + MARGIN >= call.deadline() && !integrations.is_empty() {
-                let message = "Not everything could be ended in the time there is.";
-                return Err(Problem::new(Kind::ProviderDown, message, "Ask again for the rest."));
+        let (mut integrations, mut left) = (Vec::new(), Vec::new());
+        let mut failed: Option<Problem> = None;
+        // One after the other: what an account granted to several is revoked with the last of them.
+        for (number, integration) in found.iter().enumerate() {
+            if clock::now() + MARGIN >= call.deadline() && number > 0 {
+                let unfinished = || Problem::new(Kind::ProviderDown, "The time was over.", "Ask again for the rest.");
+                failed.get_or_insert_with(unfinished);
+                left.extend(found.iter().skip(number));
+                break;
             }
             // A provider that is not there any more can't be told.
             let revoked = match self.registry.find(&integration.key.provider) {
                 Some(provider) => self.end(provider, integration, Then::Forget).await,
                 None => self.forget(integration).await.map(|()| Revoked::Nothing),
             };
-            integrations.push(Ended {
-                provider: integration.key.provider.clone(),
-                integration_id: integration.key.id(),
-                revoked: Some(revoked.map_err(|error| internal(&error))?),
-            });
+            match revoked {
+                Ok(revoked) => integrations.push(Ended {
+                    provider: integration.key.provider.clone(),
+                    integration_id: integration.key.id(),
+                    revoked: Some(revoked),
+                }),
+                // It keeps nothing of the others.
+                Err(error) => {
+                    failed.get_or_insert(internal(&error));
+                    left.push(integration);
+                }
+            }
         }
-        tracing::info!(count = integrations.len(), "a user is being erased");
+        tracing::info!(count = integrations.len(), left = left.len(), "a user is being erased");
+        if let Some(problem) = failed {
+            return Err(unfinished(&left, problem));
+        }
         let state = if integrations.is_empty() { State::Erased } else { State::Erasing };
         Ok(json(StatusCode::ACCEPTED, &Erasure { user_id, state, integrations }))
     }
@@ -104,6 +115,13 @@ impl OauthCallback {
         self.front.program(call).await?.admin()?;
         Ok(call.parameter("user_id"))
     }
+}
+
+/// What keeps an erasure from its end, with what is left of it.
+fn unfinished(left: &[&Integration], problem: Problem) -> Problem {
+    let left: Vec<_> = left.iter().map(|it| format!("{} ({})", it.key.provider, it.key.id())).collect();
+    let message = format!("Not everything could be ended. Left are: {}.", left.join(", "));
+    Problem { message, next_action: "Ask again for the rest.".to_owned(), ..problem }
 }
 
 /// What the record of an erasure and the integrations that are left say of a user; none if there is neither.

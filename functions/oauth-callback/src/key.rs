@@ -1,6 +1,6 @@
 //! Connecting with a key that the user pastes.
 
-use domain::{Failure, Problem, Proof, grant::Issued, secret, status::Status};
+use domain::{Failure, Problem, Proof, grant::Issued, secret::{self, NotASecret}, status::Status};
 use lambda_http::http::StatusCode;
 use platform::{
     clock,
@@ -29,9 +29,9 @@ impl OauthCallback {
         let input = Input::of(call)?;
         let known =
             |key: &&str| api_key.prefixes.is_empty() || api_key.prefixes.iter().any(|prefix| key.starts_with(prefix));
-        let key = pasted(&input, "api_key")?.filter(known);
+        let key = pasted(&input, "api_key", secret::read)?.filter(known);
         let key = key.ok_or_else(|| Problem::field("api_key", api_key.hint))?;
-        if pasted(&input, "api_secret")?.is_some() {
+        if pasted(&input, "api_secret", secret::read)?.is_some() {
             let message = format!("{} is connected with the key alone; leave \"api_secret\" out.", spec.name);
             return Err(Problem::field("api_secret", message));
         }
@@ -60,7 +60,7 @@ impl OauthCallback {
 
 /// The secret of the integration's own endpoint, if one is given.
 fn webhook_secret(input: &Input, spec: &Spec) -> Result<Option<SecretString>, Problem> {
-    let Some(secret) = pasted(input, "webhook_secret")? else { return Ok(None) };
+    let Some(secret) = pasted(input, "webhook_secret", secret::read_chosen)? else { return Ok(None) };
     if matches!(spec.webhook, Some(Proof::Signature(_))) {
         return Ok(Some(secret.into()));
     }
@@ -68,8 +68,12 @@ fn webhook_secret(input: &Input, spec: &Spec) -> Result<Option<SecretString>, Pr
     Err(Problem::field("webhook_secret", message))
 }
 
-/// A secret as people paste it, without the white space around it; none if it is left out.
-fn pasted<'i>(input: &'i Input, name: &'static str) -> Result<Option<&'i str>, Problem> {
-    let read = input.text(name)?.map(secret::read).transpose();
+/// A secret as people paste it, as `read` finds it; none if it is left out.
+fn pasted<'i>(
+    input: &'i Input,
+    name: &'static str,
+    read: fn(&str) -> Result<&str, NotASecret>,
+) -> Result<Option<&'i str>, Problem> {
+    let read = input.text(name)?.map(read).transpose();
     read.map_err(|error| Problem::field(name, format!("\"{name}\" {error}.")))
 }

@@ -110,10 +110,11 @@ impl SyncScheduler {
         }
     }
 
-    /// Sends what is due, shard by shard; the shards that don't fit into the time left go to a new invocation.
+    /// Sends what is due, shard by shard; the shards that don't fit into the time left go to a new invocation. A shard that fails
+    /// stops no other.
     async fn sweep(&self, from: ScheduleMessage, deadline: Timestamp) -> Result<usize, AwsError> {
         let Some(kind) = sync_type(from.schedule) else { return Ok(0) };
-        let mut sent = 0;
+        let (mut sent, mut failed) = (0, Ok(()));
         for shard in from.shard..SHARDS {
             let now = clock::now();
             if shard > from.shard && now + MARGIN >= deadline {
@@ -121,22 +122,30 @@ impl SyncScheduler {
                 self.schedules.send(body(&rest)?, None).await?;
                 break;
             }
-            let due = match kind {
-                SyncType::Incremental => self.due.shard(shard, Some(now)).await?,
-                SyncType::Watches => self.watches.shard(shard, Some(now)).await?,
-                // All that are in use, due or not.
-                SyncType::Full | SyncType::Erase | SyncType::Forget => self.due.shard(shard, None).await?,
-            };
-            let message = |[user_id, integration]: [String; 2]| {
-                let key = IntegrationKey::parse(&user_id, &integration)?;
-                Some(SyncMessage::new(&key, kind, Cause::Asked, now))
-            };
-            let messages: Vec<_> = due.keys.into_iter().filter_map(message).collect();
-            sent += messages.len();
-            self.syncs.send_all(&messages).await?;
+            match self.shard(kind, shard, now).await {
+                Ok(count) => sent += count,
+                Err(error) => failed = failed.and(Err(error)),
+            }
         }
         tracing::info!(schedule = ?from.schedule, from.shard, from.hop, sent, "swept");
-        Ok(sent)
+        failed.map(|()| sent)
+    }
+
+    /// Sends what is due in one shard.
+    async fn shard(&self, kind: SyncType, shard: u32, now: Timestamp) -> Result<usize, AwsError> {
+        let due = match kind {
+            SyncType::Incremental => self.due.shard(shard, Some(now)).await?,
+            SyncType::Watches => self.watches.shard(shard, Some(now)).await?,
+            // All that are in use, due or not.
+            SyncType::Full | SyncType::Erase | SyncType::Forget => self.due.shard(shard, None).await?,
+        };
+        let message = |[user_id, integration]: [String; 2]| {
+            let key = IntegrationKey::parse(&user_id, &integration)?;
+            Some(SyncMessage::new(&key, kind, Cause::Asked, now))
+        };
+        let messages: Vec<_> = due.keys.into_iter().filter_map(message).collect();
+        self.syncs.send_all(&messages).await?;
+        Ok(messages.len())
     }
 }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use domain::{
-    Diagnosis, Disposition, Failure,
+    Diagnosis, Disposition, Failure, IntegrationKey,
     integration::State,
     message::{RefreshMessage, Schedule, Version},
     reason::Class,
@@ -23,6 +23,7 @@ use platform::{
     due::{Due, SHARDS},
     metrics,
     queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, deadline, group},
+    revocation::Revoked,
     tokens::{Refresh, TokenError, Wanted},
 };
 use providers::Registry;
@@ -32,7 +33,7 @@ use serde::{Deserialize, Serialize};
 const SWEEP: i64 = 300;
 /// Left of the invocation's time when a sweep ends.
 const MARGIN: Duration = Duration::from_secs(5);
-/// A credential without an integration in use is deleted when its grant is this old.
+/// A credential without an integration in use is revoked and deleted when its grant is this old.
 const ORPHAN: Duration = Duration::from_mins(15);
 /// Refreshes of a batch at a time.
 const CONCURRENCY: usize = 4;
@@ -127,9 +128,9 @@ impl TokenRefresh {
     }
 
     /// Sends what is due, shard by shard, as far as the time goes. What is left is due at the next sweep, which begins with
-    /// another shard.
+    /// another shard. A shard that fails stops no other.
     async fn sweep(&self, deadline: Timestamp) -> Result<usize, AwsError> {
-        let mut sent = 0;
+        let (mut sent, mut failed) = (0, Ok(()));
         let began_at = clock::now();
         let first = u32::try_from(began_at.as_second() / SWEEP).unwrap_or_default();
         for shard in (0..SHARDS).map(|step| (first % SHARDS + step) % SHARDS) {
@@ -138,18 +139,27 @@ impl TokenRefresh {
                 tracing::warn!(sent, "the rest waits for the next sweep");
                 break;
             }
-            let due = self.due.shard(shard, Some(now)).await?;
-            let messages = due.keys.into_iter().map(|[integration_id, credential]| {
-                let tenant = group(&integration_id);
-                let message = RefreshMessage { v: Version, integration_id, credential };
-                let body = serde_json::to_string(&message);
-                Ok((body.map_err(|error| AwsError::unwritable("message", error))?, tenant))
-            });
-            let messages = messages.collect::<Result<Vec<_>, AwsError>>()?;
-            sent += messages.len();
-            self.refreshes.send_all(messages).await?;
+            match self.shard(shard, now).await {
+                Ok(count) => sent += count,
+                Err(error) => failed = failed.and(Err(error)),
+            }
         }
-        Ok(sent)
+        failed.map(|()| sent)
+    }
+
+    /// Sends what is due in one shard.
+    async fn shard(&self, shard: u32, now: Timestamp) -> Result<usize, AwsError> {
+        let due = self.due.shard(shard, Some(now)).await?;
+        let messages = due.keys.into_iter().map(|[integration_id, credential]| {
+            let tenant = group(&integration_id);
+            let message = RefreshMessage { v: Version, integration_id, credential };
+            let body = serde_json::to_string(&message);
+            Ok((body.map_err(|error| AwsError::unwritable("message", error))?, tenant))
+        });
+        let messages = messages.collect::<Result<Vec<_>, AwsError>>()?;
+        let count = messages.len();
+        self.refreshes.send_all(messages).await?;
+        Ok(count)
     }
 }
 
@@ -207,9 +217,7 @@ impl TokenRefresh {
         let Credential { owner, version, .. } = found.ok_or(TokenError::Absent)?;
         let integration = self.access.integrations.get(&owner.user_id, &owner.account()).await?;
         if integration.is_none_or(|it| it.state == State::Disconnected) {
-            // Left by whoever died between storing it and its integration, or between ending the one and the other. A moment's
-            // grace, for who is in the middle of it.
-            tokens.credentials.delete(&message.integration_id, attempt.at - ORPHAN).await?;
+            self.abandoned(&owner, attempt.at).await?;
             return Err(TokenError::Absent);
         }
         let Some(provider) = self.registry.find(&owner.provider) else {
@@ -231,6 +239,28 @@ impl TokenRefresh {
         // Another message, or a call, may have been faster.
         let told = if left.version == version { "no refresh: the token is not due any more" } else { "refreshed" };
         tracing::info!(service = callee.id, "{told}");
+        Ok(())
+    }
+
+    /// Revokes and deletes the credentials of an integration that is not in use: what a process left that died between storing them
+    /// and the integration, or between ending the one and the others, or that AWS failed there. A newer grant stays, as another
+    /// process may be in the middle of storing it.
+    async fn abandoned(&self, owner: &IntegrationKey, now: Timestamp) -> Result<(), AwsError> {
+        let (credentials, id, before) = (&self.access.calls.tokens.credentials, owner.id(), now - ORPHAN);
+        let mut opened = credentials.all(&id, now).await?;
+        opened.credentials.retain(|it| it.granted_at <= before);
+        if opened.credentials.is_empty() && !opened.unreadable {
+            return Ok(());
+        }
+        let revoked = match self.registry.find(&owner.provider) {
+            Some(provider) => {
+                let sharing: Vec<_> = self.registry.sharing(provider.spec()).map(|other| other.id).collect();
+                self.access.revoke(&provider.spec().callee(), &sharing, owner, &opened).await?
+            }
+            None => Revoked::Nothing,
+        };
+        credentials.delete(&id, before).await?;
+        tracing::info!(integration.id = id, ?revoked, "deleted: no integration in use has it");
         Ok(())
     }
 

@@ -254,9 +254,13 @@ impl Process {
             Effect::Records(_) => {}
             Effect::Sync => self.sync(integrations, delivery_id).await?,
             Effect::GrantEnded => {
+                // One that fails for now stops no other.
+                let mut failed = Ok(());
                 for key in integrations {
-                    access::ended(&self.integrations, &self.bus, spec.name, key, event.occurred_at).await?;
+                    let ended = access::ended(&self.integrations, &self.bus, spec.name, key, event.occurred_at).await;
+                    failed = failed.and(ended);
                 }
+                failed?;
             }
         }
         Ok(())

@@ -40,6 +40,8 @@ pub struct Credential {
     pub owner: IntegrationKey,
     /// Moves with every change.
     pub version: i64,
+    /// When its user granted it.
+    pub granted_at: Timestamp,
     /// The access token, or the key.
     pub access: SecretString,
     /// The refresh token.
@@ -54,6 +56,15 @@ pub struct Credential {
     pub refreshing_since: Option<Timestamp>,
     key: DataKey,
     fence: i64,
+}
+
+/// The credentials of an integration.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// Those that can be opened.
+    pub credentials: Vec<Credential>,
+    /// Whether there are others, which can never be opened.
+    pub unreadable: bool,
 }
 
 /// What trying to lease a credential led to.
@@ -217,18 +228,18 @@ impl Credentials {
         Ok(conditional(call).await?.and_then(|item| owner(&item).ok()))
     }
 
-    /// All credentials of an integration that can be opened, for revoking them; and whether there are others, which can never be
-    /// opened. A failure that passes, or that an operator repairs, is an error: asking again revokes what it hides.
-    pub async fn all(&self, integration_id: &str, now: Timestamp) -> Result<(Vec<Credential>, bool), AwsError> {
-        let (mut all, mut unreadable) = (Vec::new(), false);
+    /// All credentials of an integration, for revoking them. A failure that passes, or that an operator repairs, is an error: asking
+    /// again revokes what it hides.
+    pub async fn all(&self, integration_id: &str, now: Timestamp) -> Result<Opened, AwsError> {
+        let mut opened = Opened::default();
         for item in self.items(integration_id).await? {
             match self.read(&item, now).await {
-                Ok(credential) => all.push(credential),
-                Err(error) if error.reason() == Reason::Corrupt => unreadable = true,
+                Ok(credential) => opened.credentials.push(credential),
+                Err(error) if error.reason() == Reason::Corrupt => opened.unreadable = true,
                 Err(error) => return Err(error),
             }
         }
-        Ok((all, unreadable))
+        Ok(opened)
     }
 
     /// Deletes all credentials of an integration. Those of a newer grant than `before` stay.
@@ -304,6 +315,7 @@ impl Credentials {
         Ok(Credential {
             name: name.to_owned(),
             version,
+            granted_at: millis(item, "granted_at").ok_or_else(|| malformed("granted_at"))?,
             access: open("access")?,
             refresh: item.contains_key("refresh").then(|| open("refresh")).transpose()?,
             expires_at: millis(item, "expires_at"),

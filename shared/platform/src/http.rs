@@ -14,6 +14,7 @@ use askama::Template;
 use domain::{
     Diagnosis, Problem,
     error::Kind,
+    reason::Class,
     route::{self, CSRF, Route},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -271,11 +272,16 @@ pub fn internal(error: &AwsError) -> Problem {
 }
 
 /// Something on our side failed: one line of the log tells why, an alarm if an operator must repair it, and the caller hears
-/// only that.
+/// only that, and when to try again.
 pub fn failed(why: &Diagnosis) -> Problem {
     tracing::error!(reason = why.reason.name(), detail = why.detail, "answered with an internal error");
     metrics::operator_failure(why.reason);
-    Problem::internal()
+    let wait = match why.reason.class() {
+        Class::Passing => Some(SignedDuration::from_secs(10)),
+        Class::Operators => Some(SignedDuration::from_mins(5)),
+        Class::Counted | Class::Hopeless => None,
+    };
+    Problem { retry_at: wait.map(|wait| clock::now() + wait), ..Problem::internal() }
 }
 
 /// An answer of JSON.

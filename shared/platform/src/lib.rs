@@ -34,6 +34,7 @@ pub mod pace;
 pub mod queue;
 pub mod random;
 pub mod records;
+pub mod revocation;
 pub mod secrets;
 pub mod session;
 pub mod settings;

@@ -191,6 +191,10 @@ fn meaning(code: &str, message: &str, status: Option<u16>) -> fn(Call) -> AwsErr
         | "Throttling"
         | "ThrottledException"
         | "RequestThrottled"
+        | "RequestThrottledException"
+        | "SlowDown"
+        | "BandwidthLimitExceeded"
+        | "PriorRequestNotComplete"
         | "RequestLimitExceeded"
         | "TooManyRequestsException"
         | "ProvisionedThroughputExceededException"
@@ -239,7 +243,12 @@ fn meaning(code: &str, message: &str, status: Option<u16>) -> fn(Call) -> AwsErr
             AwsError::Throttled
         }
         "TransactionCanceledException" => AwsError::Conflict,
-        "InternalFailure"
+        // Also what the SDK calls transient, and a request that a frozen sandbox sent too late.
+        "RequestTimeout"
+        | "RequestTimeoutException"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed"
+        | "InternalFailure"
         | "InternalException"
         | "InternalServerError"
         | "ServiceUnavailable"
@@ -250,6 +259,7 @@ fn meaning(code: &str, message: &str, status: Option<u16>) -> fn(Call) -> AwsErr
         | "InternalServiceError" => AwsError::Unavailable,
         _ => match status {
             Some(429) => AwsError::Throttled,
+            Some(408) => AwsError::Unavailable,
             Some(401 | 403) => AwsError::Denied,
             Some(400..=499) => AwsError::Refused,
             // An entry of a batch has no status of its own.
@@ -304,6 +314,13 @@ mod tests {
             ("InternalServerError", "", 500, Reason::Unavailable),
             ("SomethingNew", "", 503, Reason::Unavailable),
             ("ThrottlingException", "", 400, Reason::Throttled),
+            ("RequestThrottledException", "", 400, Reason::Throttled),
+            ("SlowDown", "", 400, Reason::Throttled),
+            ("RequestTimeout", "", 400, Reason::Unavailable),
+            ("RequestTimeoutException", "", 400, Reason::Unavailable),
+            ("RequestExpired", "", 400, Reason::Unavailable),
+            ("RequestTimeTooSkewed", "", 403, Reason::Unavailable),
+            ("", "", 408, Reason::Unavailable),
             ("ProvisionedThroughputExceededException", "", 400, Reason::Throttled),
             ("TransactionCanceledException", "[None, TransactionConflict]", 400, Reason::Conflict),
             ("TransactionCanceledException", "[None, ThrottlingError]", 400, Reason::Throttled),
