@@ -120,8 +120,9 @@ async fn a_new_grant_takes_the_place_of_all_of_the_old_one_and_an_older_one_of_n
     let both = [issued("bot", "b1", None), issued("user", "u1", None)];
     all.put(&owner(), &both, MARGIN, later(0)).await.unwrap();
     all.put(&owner(), &[issued("bot", "b2", None)], MARGIN, later(60)).await.unwrap();
-    let names =
-        async || all.all(&owner().id(), later(60)).await.unwrap().credentials.into_iter().map(|it| it.name).collect::<Vec<_>>();
+    let names = async || {
+        all.all(&owner().id(), later(60)).await.unwrap().credentials.into_iter().map(|it| it.name).collect::<Vec<_>>()
+    };
     assert_eq!(names().await, ["bot"]);
     assert!(all.put(&owner(), &[issued("bot", "b0", None)], MARGIN, later(30)).await.is_err(), "an older grant");
     let found = all.get(&owner().id(), "bot", later(60)).await.unwrap().unwrap();

@@ -18,13 +18,7 @@ use platform::{
 };
 use providers::{Provider, Spec};
 
-use crate::{
-    Answer, ApiProxy,
-    action::idempotency_key,
-    headers,
-    links::Ways,
-    problem,
-};
+use crate::{Answer, ApiProxy, action::idempotency_key, headers, links::Ways, problem};
 
 /// What a body is that says nothing about itself: RFC 9110 §8.3.
 const BYTES: &str = "application/octet-stream";

@@ -1,6 +1,11 @@
 //! Connecting with a key that the user pastes.
 
-use domain::{Failure, Problem, Proof, grant::Issued, secret::{self, NotASecret}, status::Status};
+use domain::{
+    Failure, Problem, Proof,
+    grant::Issued,
+    secret::{self, NotASecret},
+    status::Status,
+};
 use lambda_http::http::StatusCode;
 use platform::{
     clock,
