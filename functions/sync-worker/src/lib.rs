@@ -189,7 +189,8 @@ impl SyncWorker {
             progress,
             due_at: clock::now() + INTERVAL,
         };
-        self.work(&work, message.r#type, attempt).await
+        // On the heap: it holds a whole run.
+        Box::pin(self.work(&work, message.r#type, attempt)).await
     }
 
     /// Another message holds the lease. A running sync is told to run again if what it reads may be too old; an erasure is
