@@ -3,6 +3,7 @@
 
 mod answers;
 mod lost_replies;
+mod reconnect;
 mod replay;
 mod strangers;
 

@@ -5,6 +5,7 @@ mod connect;
 mod disconnect;
 mod erase;
 mod key;
+mod renewal;
 mod store;
 
 use std::{convert::Infallible, time::Duration};

@@ -14,7 +14,7 @@ use platform::{
 use providers::{Place, Provider, Spec};
 use serde_json::{Value, json};
 
-use crate::OauthCallback;
+use crate::{OauthCallback, renewal};
 
 /// When the schedule takes over from the first sync.
 const FIRST_DUE: SignedDuration = SignedDuration::from_mins(15);
@@ -56,9 +56,12 @@ impl OauthCallback {
         let told = grant.issued.first().and_then(|issued| issued.scopes.clone());
         let granted = told.unwrap_or_else(|| grant.requested.clone());
         let missing = grant.requested.into_iter().filter(|scope| !granted.contains(scope)).collect();
-        let integration = Integration { granted, missing, ..Integration::connected(key, account_name, now) };
+        let earlier = self.access.integrations.get(&key.user_id, &key.account()).await?;
+        let issued = self.renewable(grant.issued, earlier.as_ref(), now).await?;
+        let problem = renewal::problem(spec, &issued, now);
+        let integration = Integration { granted, missing, problem, ..Integration::connected(key, account_name, now) };
         self.access.integrations.reserve(&integration).await?;
-        self.access.calls.tokens.credentials.put(&integration.key, &grant.issued, margin, now).await?;
+        self.access.calls.tokens.credentials.put(&integration.key, &issued, margin, now).await?;
         self.access.integrations.put(&integration, now + FIRST_DUE).await?;
         // It is connected now, whatever the rest comes to: a sync that is not sent is made by the schedule.
         if let Err(error) = self.tell(&integration).await {

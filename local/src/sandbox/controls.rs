@@ -18,6 +18,7 @@ pub(super) const GRANTS: &[Control] = &[
     Control("POST", "grants/revoke", &[&["account"]]),
     Control("POST", "tokens/expire", &[&["account"]]),
     Control("POST", "tokens/life", &[&["seconds"]]),
+    Control("POST", "tokens/renewable", &[&["renewable"]]),
 ];
 
 type Is = fn(&Value) -> bool;
@@ -33,6 +34,7 @@ const TYPES: &[(&str, &str, Is)] = &[
     ("key", "a text", Value::is_string),
     ("kind", "a text", Value::is_string),
     ("labelIds", "a list", Value::is_array),
+    ("renewable", "true or false", Value::is_boolean),
     ("seconds", "a number", Value::is_i64),
     ("silent", "true or false", Value::is_boolean),
     ("team", "a text", Value::is_string),

@@ -13,6 +13,7 @@
 //! | `GET calls`, `deliveries`; `DELETE` | what was called; the webhooks sent, by attempt |
 //! | `GET grants`, `secrets` | what users allowed; every code, token and key ever issued |
 //! | `POST grants/revoke`, `tokens/expire`, `tokens/life` | `{"account"?}`, `{"account"?}`, `{"seconds"}` |
+//! | `POST tokens/renewable` | `{"renewable"}`: whether codes bring refresh tokens from now on |
 //! | `GET`, `POST`, `DELETE` of `KIND`, `KIND/ID` | a user's changes; webhooks follow, unless `"silent": true` |
 //! | `POST send` | sends a webhook now and tells its answer; see each vendor's `control` |
 //! | `POST keys` (Stripe) | `{"key","state"}`, state `good`, `expired`, `revoked` |

@@ -111,6 +111,8 @@ pub(super) struct Grants {
     rules: Rules,
     /// Seconds tokens live that are issued from now on.
     life: i64,
+    /// Whether codes bring refresh tokens from now on, where the grant is offline.
+    renewable: bool,
     codes: HashMap<String, Code>,
     given: Vec<Grant>,
     /// The grant, and until when.
@@ -123,7 +125,7 @@ impl Grants {
     pub(super) fn new(rules: Rules) -> Self {
         let life = rules.life;
         let (codes, given, access, refresh) = Default::default();
-        Self { rules, life, codes, given, access, refresh }
+        Self { rules, life, renewable: true, codes, given, access, refresh }
     }
 
     /// A code for what the user allowed.
@@ -166,7 +168,7 @@ impl Grants {
         offline: bool,
         now: Timestamp,
     ) -> Tokens {
-        let account = account.to_owned();
+        let (account, offline) = (account.to_owned(), offline && self.renewable);
         self.given.push(Grant { account, kind, scopes, revoked: false, offline, refreshes: 0, reused: false });
         self.issue(self.given.len() - 1, offline, now)
     }
@@ -270,6 +272,10 @@ impl Grants {
             ("POST", ["tokens", "life"]) => {
                 self.life = body["seconds"].as_i64().unwrap_or(self.rules.life);
                 json!({ "seconds": self.life })
+            }
+            ("POST", ["tokens", "renewable"]) => {
+                self.renewable = body["renewable"].as_bool().unwrap_or(true);
+                json!({ "renewable": self.renewable })
             }
             _ => return None,
         };

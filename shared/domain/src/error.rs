@@ -163,10 +163,22 @@ impl Problem {
         Self::new(Kind::ReconnectRequired, message, format!("Connect {name} again."))
     }
 
+    /// The provider's access ends at `at` for good, because it gave nothing to renew it with.
+    pub fn access_ends(name: &str, at: Timestamp, now: Timestamp) -> Self {
+        let message = format!("{name} gave us access that can't be renewed: it ends {}.", point_in_time(at, now));
+        Self::new(Kind::ReconnectRequired, message, format!("Connect {name} again."))
+    }
+
     /// Our fault; the details are in the log under the request's id.
     pub fn internal() -> Self {
         Self::new(Kind::Internal, "Something went wrong on our side.", "Try again; if it stays, report the request id.")
     }
+}
+
+/// When something is, for a person: `at 14:05 UTC`, with the day unless it is today.
+pub(crate) fn point_in_time(at: Timestamp, now: Timestamp) -> String {
+    let today = at.strftime("%F").to_string() == now.strftime("%F").to_string();
+    at.strftime(if today { "at %H:%M UTC" } else { "on %-d %B at %H:%M UTC" }).to_string()
 }
 
 impl Serialize for Kind {

@@ -32,7 +32,7 @@ pub struct Integration {
     pub granted: Vec<String>,
     /// What was asked for and not granted.
     pub missing: Vec<String>,
-    /// Why it can't be used any more, as a sentence for its user.
+    /// Why it can't be used any more, or until when it can be, as a sentence for its user.
     pub problem: Option<String>,
     /// Whether it is out of use because its stored credential could not be opened. The grant may still be good: a later read
     /// that opens the credential puts the integration back in use.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    error::{Kind, Problem},
+    error::{Kind, Problem, point_in_time},
     reason::{Diagnosis, Reason},
 };
 
@@ -175,15 +175,13 @@ impl Failure {
         let retry_at = self.retry_after().and_then(|wait| now.checked_add(wait).ok());
         let (message, next_action) = match self {
             Self::RateLimited(_) | Self::Paced(_) => {
-                let at = retry_at.unwrap_or(now);
-                let today = at.strftime("%F").to_string() == now.strftime("%F").to_string();
-                let at = at.strftime(if today { "at %H:%M" } else { "on %-d %B at %H:%M" });
+                let at = point_in_time(retry_at.unwrap_or(now), now);
                 let why = if self.reason() == Reason::ThrottledLocally {
                     format!("We keep to the limits of {name}.")
                 } else {
                     format!("{name} asked us to slow down.")
                 };
-                (format!("{why} We continue {at} UTC."), "Wait until then.".to_owned())
+                (format!("{why} We continue {at}."), "Wait until then.".to_owned())
             }
             Self::Busy => {
                 (format!("{name} is still at work on the same thing."), "Wait a moment and try again.".to_owned())
