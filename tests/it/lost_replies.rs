@@ -134,7 +134,7 @@ async fn an_event_is_claimed_applied_and_ended_though_each_reply_is_lost_once() 
     assert_eq!(claims.get("stripe#a#evt_1").await.unwrap().map(|it| it.effects), Some(1));
 
     records.put_page("int_1", &[change], later(5)).await.unwrap();
-    assert_eq!(records.sweep("int_1", "customers", later(9)).await.unwrap(), 1);
+    assert_eq!(records.sweep("int_1", "customers", later(9), 7).await.unwrap(), 1);
 
     let about = About { provider: "stripe", r#type: None, delivery_id: "d", received_at: later(0) };
     let entry = Entry { key: "stripe#a#evt_2", body_hash: "hash", about };

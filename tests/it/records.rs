@@ -107,23 +107,27 @@ async fn a_full_run_deletes_what_it_did_not_see_and_nothing_that_is_newer_or_was
     put(&[change("old", 4, false), change("same", 5, false), change("dead", 4, false)], 21).await;
     put(&[change("late", 9, false)], 22).await;
     put(&[change("late", 9, false)], 22).await;
-    assert_eq!(records.sweep("int_1", "customers", at(20)).await.unwrap(), 1);
+    assert_eq!(records.sweep("int_1", "customers", at(20), 7).await.unwrap(), 1);
     let expected = [
         row("dead", 5, true),
-        row("gone", 5, true),
+        row("gone", 7, true),
         row("late", 9, false),
         row("old", 5, false),
         row("same", 5, false),
         row("other", 1, false),
     ];
     assert_eq!(here().await, expected);
-    assert_eq!(records.sweep("int_1", "customers", at(20)).await.unwrap(), 0, "again");
-    // What the provider said is gone comes back with a newer state only; what a run did not see comes back as it was.
+    assert_eq!(records.sweep("int_1", "customers", at(20), 7).await.unwrap(), 0, "again");
+    // What the provider said is gone comes back with a newer state only; what a run did not see, with one as new as the run.
     put(&[change("dead", 5, false)], 30).await;
-    assert_eq!(here().await, expected);
-    put(&[change("gone", 5, false)], 30).await;
-    assert_eq!(here().await[1], row("gone", 5, false));
+    commit(&ground, "int_1", &[change("gone", 6, false)]).await;
+    assert_eq!(here().await, expected, "an event of before the run revives nothing");
+    put(&[change("gone", 7, false)], 30).await;
+    assert_eq!(here().await[1], row("gone", 7, false));
     assert_eq!(records.count("int_1", "customers").await.unwrap(), 4);
+    // In one tick of the clock an event can have the larger version.
+    assert_eq!(records.sweep("int_1", "customers", at(31), 4).await.unwrap(), 4);
+    assert_eq!(here().await[1], row("gone", 7, true));
     assert!(records.erase("int_1", || false).await.unwrap());
     assert!(here().await.is_empty());
 }

@@ -169,6 +169,10 @@ pub struct Ground {
     pub clients: Clients,
     /// The queues.
     pub sqs: Sqs,
+    /// The apps whose secrets are stored.
+    pub apps: Apps,
+    /// The template in force.
+    pub template: Arc<Template>,
     events: PathBuf,
     url: String,
     gateway: Arc<Gateway>,
@@ -182,10 +186,11 @@ impl Ground {
         std::fs::create_dir_all(&directory).expect("a folder");
         let template = bootstraps::root().join("template.yaml");
         let events = directory.join("events.jsonl");
+        let apps = Apps::local();
         let cloud = Cloud::start(
             &template,
-            Place { overrides: &[], own: &[], aws_endpoint: None, events: &events, api_url: "http://api" },
-            &Apps::local(),
+            Place { overrides: &[], own: &[], aws_endpoint: None, events: &events, api_url: "http://localhost:1" },
+            &apps,
         )
         .await
         .expect("AWS starts");
@@ -194,6 +199,8 @@ impl Ground {
             aws,
             clients: cloud.clients,
             sqs: cloud.embedded.expect("the embedded one").sqs,
+            apps,
+            template: cloud.template,
             events,
             url: cloud.url,
             gateway: cloud.gateway,

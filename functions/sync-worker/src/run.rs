@@ -131,7 +131,8 @@ impl SyncWorker {
                 }
                 Next::Done(cursor) => {
                     if run.full {
-                        entry.swept += self.records.sweep(&work.id, stream.name, run.started_at).await?;
+                        let version = stream.clock.listed(run.started_at);
+                        entry.swept += self.records.sweep(&work.id, stream.name, run.started_at, version).await?;
                     }
                     state.run = Some(run);
                     state.finish(cursor, clock::now());

@@ -28,6 +28,7 @@ const TYPES: &[(&str, &str, Is)] = &[
     ("account", "a text", Value::is_string),
     ("claims", "an object", Value::is_object),
     ("data", "an object", Value::is_object),
+    ("destination", "a text", Value::is_string),
     ("event", "an object", Value::is_object),
     ("floor", "a number", Value::is_u64),
     ("history_id", "a text", Value::is_string),
@@ -38,6 +39,7 @@ const TYPES: &[(&str, &str, Is)] = &[
     ("seconds", "a number", Value::is_i64),
     ("silent", "true or false", Value::is_boolean),
     ("team", "a text", Value::is_string),
+    ("whole", "true or false", Value::is_boolean),
 ];
 
 /// Why an order is not carried out: the status and a sentence.

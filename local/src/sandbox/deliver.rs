@@ -72,6 +72,8 @@ struct Sender {
     base: Base,
     web: Web,
     sent: Arc<Mutex<Vec<Sent>>>,
+    /// What waits to be fetched in place of being sent.
+    held: Arc<Mutex<Option<Vec<Delivery>>>>,
 }
 
 /// One attempt.
@@ -95,13 +97,16 @@ pub(super) fn hmac(secret: &SecretString, text: &str) -> String {
 impl Outbox {
     /// An outbox and what empties it.
     pub(super) fn new(base: Base) -> (Self, Courier) {
-        let sender = Sender { base, web: Web::new(), sent: Arc::default() };
+        let sender = Sender { base, web: Web::new(), sent: Arc::default(), held: Arc::default() };
         let (queue, waiting) = unbounded_channel();
         (Self { queue, sender: sender.clone() }, Courier { queue: waiting, sender })
     }
 
     /// Sends in the background, and again if refused.
     pub(super) fn send(&self, delivery: Delivery) {
+        if let Some(held) = &mut *lock(&self.sender.held) {
+            return held.push(delivery);
+        }
         // Refused only while the sandbox stops.
         let _ = self.queue.send(delivery);
     }
@@ -114,6 +119,27 @@ impl Outbox {
             }
             None => json!({ "status": null, "body": null }),
         }
+    }
+
+    /// From now on deliveries wait to be taken, or are sent again.
+    pub(super) fn hold(&self, hold: bool) {
+        *lock(&self.sender.held) = hold.then(Vec::new);
+    }
+
+    /// Takes the deliveries that wait, in their order, as they would be sent now.
+    pub(super) fn take(&self) -> Value {
+        let held = lock(&self.sender.held).as_mut().map(std::mem::take).unwrap_or_default();
+        let shown = held.iter().map(|delivery| {
+            let headers = (delivery.headers)(1, now());
+            let headers: Value =
+                headers.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
+            let path = match &delivery.to {
+                To::App(path) => (*path).to_owned(),
+                To::Address(url) => url.clone(),
+            };
+            json!({ "to": path, "headers": headers, "body": String::from_utf8_lossy(&delivery.body) })
+        });
+        shown.collect()
     }
 
     /// All attempts so far.

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `POST faults`, `limit`, `between_pages`; `DELETE` | see `admin`: calls fail, are too many; a change between two pages |
 //! | `GET calls`, `deliveries`; `DELETE` | what was called; the webhooks sent, by attempt |
+//! | `POST deliveries/hold`, `deliveries/take` | `{"hold"}`: webhooks wait in place of being sent; takes those that wait |
 //! | `GET grants`, `secrets` | what users allowed; every code, token and key ever issued |
 //! | `POST grants/revoke`, `tokens/expire`, `tokens/life` | `{"account"?}`, `{"account"?}`, `{"seconds"}` |
 //! | `POST tokens/renewable` | `{"renewable"}`: whether codes bring refresh tokens from now on |
@@ -18,6 +19,7 @@
 //! | `POST send` | sends a webhook now and tells its answer; see each vendor's `control` |
 //! | `POST keys` (Stripe) | `{"key","state"}`, state `good`, `expired`, `revoked` |
 //! | `POST expire_sync_tokens`, `history_floor`, `history_id` (Google) | `{}`, `{"account"?,"floor"?}`, `{"account"?,"history_id"}` |
+//! | `POST events/CALENDAR/ID/restore`, `…/move`, `stubs` (Google) | `{}`, `{"destination"}`, `{"whole"}`: see Calendar's `control` |
 //!
 //! Calls, parameters and fields that the controls do not have are refused by name; `controls` and each vendor's `CONTROLS`
 //! list them.
@@ -30,6 +32,7 @@ mod call;
 mod consent;
 mod controls;
 mod deliver;
+mod fields;
 mod form;
 mod gmail;
 mod google;

@@ -60,6 +60,13 @@ impl From<Value> for Outcome {
     }
 }
 
+/// Whether deliveries are held.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hold {
+    hold: bool,
+}
+
 /// The connection ends here, without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the sandbox closed the connection")]
@@ -180,6 +187,16 @@ impl<V: Vendor> Server<V> {
                 });
                 return Some(refused.unwrap_or_else(|| add(&mut board.between, body)));
             }
+            ("POST", ["deliveries", "hold"]) => {
+                return Some(match serde_json::from_value::<Hold>(body.clone()) {
+                    Ok(Hold { hold }) => {
+                        self.outbox.hold(hold);
+                        Reply::empty(StatusCode::NO_CONTENT)
+                    }
+                    Err(error) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
+                });
+            }
+            ("POST", ["deliveries", "take"]) => return Some(Reply::json(StatusCode::OK, &self.outbox.take())),
             ("DELETE", ["faults"]) => board.faults.clear(),
             ("DELETE", ["limit"]) => board.limits.clear(),
             ("DELETE", ["between_pages"]) => board.between.clear(),

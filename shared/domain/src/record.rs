@@ -1,7 +1,8 @@
 //! Synced objects of a provider, kept current by syncs and webhooks.
 //!
 //! *Invariant:* no stale write wins. A record is replaced only by a [`Change`] of a newer version, or of the same version
-//! unless that would revive a deleted one; deletion leaves a tombstone, so that a late update finds it.
+//! unless that would revive a deleted one; deletion leaves a tombstone, so that a late update finds it. One [`Clock`] makes
+//! all versions of a stream, whether a list or an event tells the state.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -14,15 +15,57 @@ pub struct Change {
     pub stream: String,
     /// The provider's id of the object.
     pub id: String,
-    /// Orders the states of one object: larger is later. What it counts is the provider's affair (a time, a revision). Wide
-    /// enough for a vendor's unsigned 64-bit counter.
+    /// Orders the states of one object: larger is later. Made by the stream's [`Clock`].
     pub version: i128,
     /// When the object took this state.
     pub updated_at: Timestamp,
     /// Whether the object is gone.
     pub deleted: bool,
-    /// The documented fields.
+    /// The documented fields. Null if the object is gone, unless the provider lists it as cancelled for ever.
     pub data: Value,
+}
+
+/// How exactly the events of a stream say when they happened. It makes the versions of the stream's states, in microseconds of
+/// Unix time.
+///
+/// The states that a list tells are ordered by the time at which the list was asked for, never by a time in the object:
+/// providers leave that time out, and go back to an old one when an object is restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// To the microsecond; or no event carries a state.
+    Microseconds,
+    /// To the second.
+    Seconds,
+}
+
+impl Clock {
+    /// The version of a state that a list tells which was asked for at `at`. It is later than every event of an earlier tick,
+    /// and earlier than those of the same tick, which may have happened after the list was read.
+    pub fn listed(self, at: Timestamp) -> i128 {
+        i128::from(match self {
+            Self::Microseconds => at.as_microsecond(),
+            Self::Seconds => at.as_second() * 1_000_000 - 1,
+        })
+    }
+
+    /// The version of a state that an event of `at` tells. `rank` orders the events of one tick, as far as their types do.
+    pub fn told(self, at: Timestamp, rank: Rank) -> i128 {
+        i128::from(match self {
+            Self::Microseconds => at.as_microsecond(),
+            Self::Seconds => at.as_second() * 1_000_000 + rank as i64,
+        })
+    }
+}
+
+/// The place of an event among those of one object in one tick of its clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// Before all others: the object is new.
+    First = 0,
+    /// Between them.
+    Between = 1,
+    /// After all others: no state follows.
+    Last = 2,
 }
 
 /// One object as the application reads it.
@@ -56,9 +99,6 @@ impl Change {
     }
 }
 
-/// The largest version that a store takes: DynamoDB keeps numbers of 38 digits exactly.
-pub const MAX_VERSION: i128 = 10_i128.pow(38) - 1;
-
 fn decimal<S: Serializer>(version: &i128, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(version)
 }
@@ -84,11 +124,22 @@ mod tests {
 
     #[test]
     fn a_version_of_any_size_is_exact_in_json() {
-        for version in [7, u64::MAX.into(), MAX_VERSION] {
+        for version in [7, 1 << 53, u64::MAX.into()] {
             let Change { stream, id, version, updated_at, deleted, data } = change(version, false);
             let shown = serde_json::to_value(Record { id, stream, version, updated_at, deleted, data }).unwrap();
             assert_eq!(shown["version"], version.to_string());
         }
+    }
+
+    #[test]
+    fn what_a_list_tells_is_later_than_the_events_before_its_second_and_earlier_than_those_of_it() {
+        let at = |millis| Timestamp::from_millisecond(millis).unwrap();
+        let listed = Clock::Seconds.listed(at(10_900));
+        assert!(Clock::Seconds.told(at(9_999), Rank::Last) < listed);
+        assert!(listed < Clock::Seconds.told(at(10_000), Rank::First));
+        let ranks = [Rank::First, Rank::Between, Rank::Last].map(|rank| Clock::Seconds.told(at(10_000), rank));
+        assert!(ranks.is_sorted_by(|a, b| a < b), "{ranks:?}");
+        assert!(Clock::Microseconds.told(at(10_899), Rank::Last) < Clock::Microseconds.listed(at(10_900)));
     }
 
     proptest! {

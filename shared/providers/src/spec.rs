@@ -7,6 +7,7 @@ use domain::{
     call::{Api, Callee},
     grant::OAuth,
     proof::Proof,
+    record::Clock,
 };
 
 /// What data says of a provider.
@@ -87,6 +88,11 @@ pub struct Stream {
     pub name: &'static str,
     /// Whether a run can continue from the last one's cursor. If not, every run is a full one.
     pub incremental: bool,
+    /// What makes the versions of its records.
+    pub clock: Clock,
+    /// The types of the events that end an object. Any other event of the stream tells a state of one that is there, whatever
+    /// the provider calls it.
+    pub ends: &'static [&'static str],
 }
 
 /// Watches: channels that a provider reports changes to.
@@ -101,6 +107,11 @@ pub struct Watching {
 }
 
 impl Spec {
+    /// The stream of this name.
+    pub fn stream(&self, name: &str) -> Option<&'static Stream> {
+        self.streams.iter().find(|stream| stream.name == name)
+    }
+
     /// What calling its API takes.
     pub fn callee(&'static self) -> Callee {
         let credential = match &self.auth {

@@ -66,10 +66,20 @@ pub(crate) fn place<T: DeserializeOwned>(value: &Value) -> Option<T> {
     T::deserialize(value).ok()
 }
 
-/// The fields of a record: our name for each, and the JSON pointer to it in the provider's object. Absent ones are left out.
+/// The fields of a record: our name for each, and the JSON pointer to it in the provider's object. Absent ones are left out, and
+/// so are nulls: whether a field without a value is sent depends on the provider's API version.
 pub(crate) fn pick(object: &Value, fields: &[(&str, &str)]) -> Map<String, Value> {
-    let field = |(name, pointer): &(&str, &str)| Some(((*name).to_owned(), object.pointer(pointer)?.clone()));
+    let field = |(name, pointer): &(&str, &str)| {
+        let value = object.pointer(pointer).filter(|value| !value.is_null())?;
+        Some(((*name).to_owned(), value.clone()))
+    };
     fields.iter().filter_map(field).collect()
+}
+
+/// The same of each object in the list at `pointer`. `None` if there is no list.
+pub(crate) fn pick_each(object: &Value, pointer: &str, fields: &[(&str, &str)]) -> Option<Value> {
+    let list = object.pointer(pointer)?.as_array()?;
+    Some(list.iter().map(|one| Value::from(pick(one, fields))).collect())
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //! be sent. The history goes on at an id that is given, unless that is smaller: an unsigned 64-bit integer in decimal text, as
 //! in Gmail's own JSON.
 //!
+//! `POST messages`: `raw` is the message as it was sent, for its parts; the headers are those of the other fields.
+//!
 //! `POST send`: `{"account"?,"claims"?,"data"?,"message_id"?}`: fields in place of the usual ones; null leaves one out.
 
 use http::{Method, StatusCode};
@@ -23,7 +25,10 @@ pub(in crate::sandbox) const CONTROLS: &[Control] = &[
     Control(
         "POST",
         "messages",
-        &[&["account", "silent", "id", "threadId", "from", "to", "subject", "body", "labelIds"]],
+        &[
+            &["account", "silent", "id", "threadId", "from", "to", "subject", "body", "labelIds"],
+            &["cc", "bcc", "replyTo", "inReplyTo", "references", "raw"],
+        ],
     ),
     Control("POST", "messages/*", &[&["account", "silent", "labelIds"]]),
     Control("DELETE", "messages/*", &[&["account", "silent"]]),

@@ -75,13 +75,23 @@ impl Mailbox {
     pub(super) fn compose(&self, mail: &Value, at: Timestamp) -> Message {
         let text = |name: &str, default: &str| mail[name].as_str().unwrap_or(default).to_owned();
         let id = text("id", &random(16));
-        let headers = vec![
+        let mut headers = vec![
             ("From".to_owned(), text("from", "Grace Hopper <grace@example.com>")),
             ("To".to_owned(), text("to", self.account)),
             ("Subject".to_owned(), text("subject", "Hello")),
             ("Date".to_owned(), at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()),
             ("Message-ID".to_owned(), format!("<{id}@mail.gmail.com>")),
         ];
+        let further = [
+            ("Cc", "cc"),
+            ("Bcc", "bcc"),
+            ("Reply-To", "replyTo"),
+            ("In-Reply-To", "inReplyTo"),
+            ("References", "references"),
+        ];
+        for (name, field) in further {
+            headers.extend(mail[field].as_str().map(|value| (name.to_owned(), value.to_owned())));
+        }
         let labels = mail["labelIds"]
             .as_array()
             .map(|labels| labels.iter().filter_map(Value::as_str).map(str::to_owned).collect());
@@ -91,7 +101,7 @@ impl Mailbox {
             labels: labels.unwrap_or_else(|| vec!["INBOX".to_owned(), "UNREAD".to_owned()]),
             headers,
             body: text("body", "Hello."),
-            raw: None,
+            raw: mail["raw"].as_str().map(|raw| raw.as_bytes().to_vec()),
             at,
             history_id: 0,
         }

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::sandbox::{
     call::Reply,
+    fields,
     form::Form,
     google::Refusal,
     opaque::{open, seal},
@@ -22,6 +23,10 @@ impl Mailbox {
         let limit = limit(query.get("maxResults"), 100)?;
         let labels: Vec<_> = query.all("labelIds").collect();
         let mut found: Vec<_> = self.messages.iter().rev().collect();
+        let everything = query.get("includeSpamTrash") == Some("true");
+        let hidden =
+            |message: &&Message| message.labels.iter().any(|label| ["SPAM", "TRASH"].contains(&label.as_str()));
+        found.retain(|message| everything || !hidden(message));
         found.retain(|message| labels.iter().all(|label| message.labels.iter().any(|own| own == label)));
         if let Some(token) = query.get("pageToken") {
             // The page begins with this time and id, whether or not that message still exists.
@@ -65,7 +70,14 @@ impl Mailbox {
             None | Some("full") => answer["payload"] = message.payload(),
             Some(_) => return Err(Refusal::bad("invalidArgument", "Invalid value at 'format'")),
         }
-        Ok(Reply::json(StatusCode::OK, &answer))
+        match query.get("fields") {
+            None => Ok(Reply::json(StatusCode::OK, &answer)),
+            Some(mask) => {
+                let shown = fields::select(&answer, mask);
+                let refusal = || Refusal::bad("invalidParameter", &format!("Invalid field selection {mask}"));
+                Ok(Reply::json(StatusCode::OK, &shown.ok_or_else(refusal)?))
+            }
+        }
     }
 }
 

@@ -1,4 +1,7 @@
 //! Calendar's own controls: events change as in its web page, sync tokens expire.
+//!
+//! `POST events/CALENDAR/ID/restore` takes an event out of the trash, with its old `updated`; `POST events/CALENDAR/ID/move`
+//! `{"destination"}` moves it to another calendar; `POST stubs` `{"whole"}`: whether lists show all of a cancelled event.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -22,6 +25,9 @@ pub(in crate::sandbox) const CONTROLS: &[Control] = &[
     Control("POST", "events/*", &[OURS, &["id"], EVENT]),
     Control("POST", "events/*/*", &[OURS, EVENT]),
     Control("DELETE", "events/*/*", &[OURS]),
+    Control("POST", "events/*/*/restore", &[OURS]),
+    Control("POST", "events/*/*/move", &[OURS, &["destination"]]),
+    Control("POST", "stubs", &[&["whole"]]),
 ];
 
 const OURS: &[&str] = &["account", "silent"];
@@ -73,13 +79,20 @@ impl Calendar {
                 self.generation += 1;
                 json!({ "generation": self.generation })
             }
+            ("POST", ["stubs"]) => {
+                self.whole_stubs = body["whole"] == true;
+                json!({ "whole": self.whole_stubs })
+            }
             ("GET", ["channels"]) => self.open_channels(),
             (method, ["events", calendar, event @ ..]) => {
                 let account = body["account"].as_str().unwrap_or(ACCOUNTS[0]);
-                let id = if *calendar == "primary" { account } else { calendar };
-                let Some(shelf) = self.shelves.iter().position(|shelf| shelf.id == id) else {
-                    return Some(Outcome::Done(refusal(StatusCode::NOT_FOUND, "there is no such calendar")));
+                let place = |id: &str| {
+                    let id = if id == "primary" { account } else { id };
+                    self.shelves.iter().position(|shelf| shelf.id == id)
                 };
+                let missing = |what| Some(Outcome::Done(refusal(StatusCode::NOT_FOUND, what)));
+                let Some(shelf) = place(calendar) else { return missing("there is no such calendar") };
+                let destination = body["destination"].as_str().and_then(place);
                 let loud = body["silent"] != true;
                 match (method, event) {
                     ("GET", []) => self.shelves[shelf].events.iter().map(|entry| entry.object.clone()).collect(),
@@ -88,6 +101,15 @@ impl Calendar {
                         self.write(shelf, &id, &complete(body), loud)
                     }
                     ("POST", [event]) => self.write(shelf, event, body, loud),
+                    ("POST", [event, "restore"]) => match self.restore(shelf, event, loud) {
+                        Some(event) => event,
+                        None => return missing("there is no such event in the trash"),
+                    },
+                    ("POST", [event, "move"]) => {
+                        let moved = destination.and_then(|to| self.transfer(shelf, event, to, loud));
+                        let Some(event) = moved else { return missing("there is no such event or destination") };
+                        event
+                    }
                     ("DELETE", [event]) => self.write(shelf, event, &json!({ "status": "cancelled" }), loud),
                     _ => return None,
                 }

@@ -81,11 +81,12 @@ impl Calendar {
         }
         let order = if incremental { Order::Change } else { order };
         let deleted = incremental || query.get("showDeleted") == Some("true");
+        let single = query.get("singleEvents") == Some("true");
         let range = Range::of(query)?;
         let mut found: Vec<(String, &Entry)> = shelf
             .events
             .iter()
-            .filter(|entry| deleted || entry.object["status"] != "cancelled")
+            .filter(|entry| deleted || entry.object["status"] != "cancelled" || (!single && !entry.is_deleted(shelf)))
             .filter(|entry| !incremental || entry.change > cursor.since)
             .filter(|entry| incremental || range.holds(&entry.object, query))
             .map(|entry| (order.key(entry), entry))
@@ -99,7 +100,7 @@ impl Calendar {
             "kind": "calendar#events", "etag": format!("\"p{}\"", self.changes), "summary": shelf.summary,
             "description": "", "updated": super::store::stamp(now()), "timeZone": "Europe/London",
             "accessRole": "owner", "defaultReminders": [],
-            "items": found.iter().map(|(_, entry)| shown(&entry.object)).collect::<Vec<_>>(),
+            "items": found.iter().map(|(_, entry)| self.shown(&entry.object)).collect::<Vec<_>>(),
         });
         if more {
             let after = found.last().map(|(key, _)| key.clone());
@@ -108,6 +109,17 @@ impl Calendar {
             answer["nextSyncToken"] = seal(&json!(Cursor { after: None, ..cursor })).into();
         }
         Ok(Reply::json(StatusCode::OK, &answer).more(more))
+    }
+
+    /// Of a cancelled event only the id is certain, of a cancelled instance also which one it was:
+    /// <https://developers.google.com/workspace/calendar/api/v3/reference/events#status>, read 2026-11.
+    fn shown(&self, event: &Value) -> Value {
+        if event["status"] != "cancelled" || self.whole_stubs {
+            return event.clone();
+        }
+        let kept = ["kind", "etag", "id", "status", "recurringEventId", "originalStartTime"];
+        let kept = kept.iter().filter(|name| !event[**name].is_null());
+        kept.map(|name| ((*name).to_owned(), event[*name].clone())).collect()
     }
 
     fn cursor(&self, shelf: &Shelf, token: &str) -> Option<Cursor> {
@@ -209,15 +221,6 @@ fn time(at: &Value) -> Option<i64> {
     let text = at["dateTime"].as_str().map(str::to_owned);
     let text = text.or_else(|| Some(format!("{}T00:00:00Z", at["date"].as_str()?)))?;
     Some(text.parse::<Timestamp>().ok()?.as_second())
-}
-
-/// Of a deleted event only this is left.
-fn shown(event: &Value) -> Value {
-    if event["status"] != "cancelled" {
-        return event.clone();
-    }
-    let kept = ["kind", "etag", "id", "status", "updated"];
-    kept.iter().map(|name| ((*name).to_owned(), event[*name].clone())).collect()
 }
 
 /// `maxResults`; more than the most is the most.

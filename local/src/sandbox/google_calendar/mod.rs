@@ -34,13 +34,15 @@ pub(super) struct Calendar {
     changes: u64,
     /// Sync tokens of an earlier one have expired.
     generation: u64,
+    /// Whether lists show cancelled events with all that is known of them, as on the organiser's own calendar.
+    whole_stubs: bool,
     outbox: Outbox,
 }
 
 impl Calendar {
     pub(super) fn new(outbox: Outbox) -> Self {
         let (shelves, changes) = store::seed();
-        Self { shelves, channels: Vec::new(), changes, generation: 1, outbox }
+        Self { shelves, channels: Vec::new(), changes, generation: 1, whole_stubs: false, outbox }
     }
 
     /// Answers a call; `path` is what follows `/calendar/v3`.

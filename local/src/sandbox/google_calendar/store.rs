@@ -20,6 +20,17 @@ pub(super) struct Entry {
     /// The latest.
     pub(super) change: u64,
     pub(super) object: Value,
+    /// What it was before it was cancelled.
+    pub(super) before: Option<Value>,
+}
+
+impl Entry {
+    /// Whether it is deleted. A cancelled instance of an event that goes on is not: lists tell of it without being asked.
+    pub(super) fn is_deleted(&self, shelf: &Shelf) -> bool {
+        let of = self.object["recurringEventId"].as_str();
+        let goes_on = of.and_then(|id| shelf.event(id)).is_some_and(|event| event.object["status"] != "cancelled");
+        self.object["status"] == "cancelled" && !goes_on
+    }
 }
 
 impl Shelf {
@@ -69,12 +80,24 @@ impl Shelf {
         match place {
             Some(place) => {
                 let entry = &mut self.events[place];
+                let ends = object["status"] == "cancelled" && entry.object["status"] != "cancelled";
                 entry.change = change;
-                entry.object = object.clone();
+                let before = std::mem::replace(&mut entry.object, object.clone());
+                if ends {
+                    entry.before = Some(before);
+                }
             }
-            None => self.events.push(Entry { born: change, change, object: object.clone() }),
+            None => self.events.push(Entry { born: change, change, object: object.clone(), before: None }),
         }
         object
+    }
+
+    /// A cancelled event is again what it was, its old `updated` included. `None` if it was never cancelled.
+    pub(super) fn restore(&mut self, id: &str, change: u64) -> Option<Value> {
+        let entry = self.events.iter_mut().find(|entry| entry.object["id"] == id)?;
+        entry.object = entry.before.take()?;
+        entry.change = change;
+        Some(entry.object.clone())
     }
 }
 

@@ -43,6 +43,25 @@ impl Calendar {
         Ok(Reply::empty(StatusCode::NO_CONTENT))
     }
 
+    /// Takes a cancelled event out of the trash.
+    pub(super) fn restore(&mut self, shelf: usize, id: &str, loud: bool) -> Option<Value> {
+        self.changes += 1;
+        let event = self.shelves[shelf].restore(id, self.changes)?;
+        if loud {
+            self.push(shelf);
+        }
+        Some(event)
+    }
+
+    /// `events.move`: the event has the same id in the other calendar, and is cancelled in this one.
+    pub(super) fn transfer(&mut self, shelf: usize, id: &str, to: usize, loud: bool) -> Option<Value> {
+        let event = self.shelves[shelf].event(id).filter(|event| event.object["status"] != "cancelled")?;
+        let mut fields = event.object.clone();
+        fields["organizer"] = json!({ "email": self.shelves[to].id, "self": true });
+        self.write(shelf, id, &json!({ "status": "cancelled" }), loud);
+        Some(self.write(to, id, &fields, loud))
+    }
+
     /// Stores an event's state; `loud` changes are pushed.
     pub(super) fn write(&mut self, shelf: usize, id: &str, fields: &Value, loud: bool) -> Value {
         self.changes += 1;

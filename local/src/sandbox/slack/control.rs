@@ -49,6 +49,8 @@ const CHANNEL: &[&str] = &[
     "is_general",
     "is_shared",
     "is_org_shared",
+    "is_ext_shared",
+    "context_team_id",
     "is_member",
     "created",
     "updated",
@@ -199,6 +201,7 @@ impl Slack {
 /// Creates a channel or changes one; with the event that tells of it.
 fn change_channel(workspace: &mut workspace::Workspace, id: Option<&str>, body: &Value) -> (Value, Option<Value>) {
     let id = id.or_else(|| body["id"].as_str());
+    let bot = workspace.bot();
     let Some(channel) = workspace.channels.iter_mut().find(|channel| id.is_some_and(|id| channel["id"] == id)) else {
         let mut channel = workspace::channel(body);
         if let Some(id) = id {
@@ -216,10 +219,19 @@ fn change_channel(workspace: &mut workspace::Workspace, id: Option<&str>, body: 
     let short = json!({ "id": channel["id"], "name": channel["name"], "created": channel["created"] });
     let event = if channel["name"] != before["name"] {
         channel["name_normalized"] = channel["name"].clone();
+        let mut names = channel["previous_names"].as_array().cloned().unwrap_or_default();
+        names.insert(0, before["name"].clone());
+        channel["previous_names"] = names.into();
         Some(json!({ "type": "channel_rename", "channel": short }))
     } else if channel["is_archived"] != before["is_archived"] {
         let kind = if channel["is_archived"] == true { "channel_archive" } else { "channel_unarchive" };
         Some(json!({ "type": kind, "channel": channel["id"], "user": "U0ADA000001" }))
+    } else if channel["is_member"] != before["is_member"] {
+        let (joined, left) =
+            ("member_joined_channel", if channel["is_private"] == true { "group_left" } else { "channel_left" });
+        let kind = if channel["is_member"] == true { joined } else { left };
+        let user = if kind == joined { bot.into() } else { Value::Null };
+        Some(json!({ "type": kind, "channel": channel["id"], "user": user }))
     } else {
         None
     };
@@ -232,6 +244,7 @@ fn change_user(workspace: &mut workspace::Workspace, id: Option<&str>, body: &Va
     match workspace.users.iter_mut().find(|user| id.is_some_and(|id| user["id"] == id)) {
         Some(user) => {
             merge(user, body);
+            user["updated"] = crate::lambda::now().as_second().into();
             (user.clone(), "user_change")
         }
         None => {

@@ -145,7 +145,9 @@ fn channels(slack: &mut Slack, caller: &Caller, arguments: &Arguments) -> Reply 
     let without_archived = arguments.flag("exclude_archived");
     let shown = workspace.channels.iter().filter(|channel| {
         let kind = if channel["is_private"] == true { "private_channel" } else { "public_channel" };
-        types.contains(&kind) && !(without_archived && channel["is_archived"] == true)
+        // Private channels are listed for their members only.
+        let visible = channel["is_private"] != true || channel["is_member"] == true;
+        visible && types.contains(&kind) && !(without_archived && channel["is_archived"] == true)
     });
     page("channels", "team", shown.cloned().collect(), arguments, 100)
 }

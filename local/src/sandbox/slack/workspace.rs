@@ -72,7 +72,7 @@ pub(super) fn channel(fields: &Value) -> Value {
         "is_shared": false, "is_org_shared": false, "is_member": true, "created": now.as_second(),
         "updated": now.as_millisecond(), "creator": "U0ADA000001", "unlinked": 0, "topic": topic.clone(),
         "purpose": topic,
-        "previous_names": [], "num_members": 3,
+        "previous_names": [], "num_members": 3, "is_ext_shared": false, "context_team_id": "T0SANDBOX",
     });
     merge(&mut channel, fields);
     channel
@@ -86,8 +86,9 @@ pub(super) fn user(team: &str, fields: &Value) -> Value {
     let mut user = json!({
         "id": format!("U{}", capitals(10)), "team_id": team, "name": name, "real_name": real_name, "deleted": false,
         "tz": "Europe/London", "tz_label": "Greenwich Mean Time", "tz_offset": 0, "is_admin": false, "is_owner": false,
+        "is_primary_owner": false, "is_restricted": false, "is_ultra_restricted": false,
         "is_bot": false, "is_app_user": false, "updated": now().as_second(),
-        "profile": { "real_name": real_name, "display_name": name, "email": email, "team": team },
+        "profile": { "title": "", "image_192": format!("https://avatars.example/{name}-192.png"), "real_name": real_name, "display_name": name, "email": email, "team": team },
     });
     merge(&mut user, fields);
     user

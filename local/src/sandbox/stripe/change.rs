@@ -88,7 +88,9 @@ impl Stripe {
 /// A subscription at its end.
 pub(super) fn canceled(subscription: Value) -> Value {
     let now = now().as_second();
-    with(subscription, &json!({ "status": "canceled", "canceled_at": now, "ended_at": now }))
+    let details = json!({ "comment": null, "feedback": null, "reason": "cancellation_requested" });
+    let fields = json!({ "status": "canceled", "canceled_at": now, "ended_at": now, "cancellation_details": details });
+    with(subscription, &fields)
 }
 
 impl Request<'_> {

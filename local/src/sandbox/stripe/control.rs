@@ -69,6 +69,7 @@ const SUBSCRIPTION: &[&str] = &[
     "ended_at",
     "items",
     "latest_invoice",
+    "pause_collection",
     "start_date",
     "status",
     "trial_end",
@@ -80,6 +81,7 @@ const PAYMENT: &[&str] = &[
     "amount_capturable",
     "amount_received",
     "canceled_at",
+    "cancellation_reason",
     "capture_method",
     "client_secret",
     "confirmation_method",
@@ -158,7 +160,9 @@ impl Stripe {
             ("customers", None) => "customer.created".to_owned(),
             ("customers", Some(_)) => "customer.updated".to_owned(),
             ("subscriptions", None) => "customer.subscription.created".to_owned(),
-            ("subscriptions", Some(_)) if after["status"] == "canceled" => "customer.subscription.deleted".to_owned(),
+            ("subscriptions", Some(before)) if after["status"] == "canceled" && before["status"] != "canceled" => {
+                "customer.subscription.deleted".to_owned()
+            }
             ("subscriptions", Some(_)) => "customer.subscription.updated".to_owned(),
             (_, None) => "payment_intent.created".to_owned(),
             (_, Some(before)) if before["status"] == after["status"] => {

@@ -114,6 +114,7 @@ pub(super) fn customer(fields: &Value) -> Value {
         "currency": null, "default_source": null, "delinquent": false, "description": null, "discount": null,
         "email": null, "invoice_prefix": random(8).to_uppercase(), "livemode": false, "metadata": {}, "name": null,
         "phone": null, "preferred_locales": [], "shipping": null, "tax_exempt": "none",
+        "invoice_settings": { "custom_fields": null, "default_payment_method": null, "footer": null },
     });
     with(object, fields)
 }
@@ -124,6 +125,8 @@ pub(super) fn subscription(fields: &Value) -> Value {
     let id = fields["id"].as_str().map_or_else(|| format!("sub_1{}", random(23)), str::to_owned);
     let price = json!({
         "id": "price_sandbox", "object": "price", "currency": "eur", "unit_amount": 2000, "type": "recurring",
+        "product": "prod_sandbox", "unit_amount_decimal": "2000",
+        "recurring": { "interval": "month", "interval_count": 1, "usage_type": "licensed" },
     });
     let item = json!({
         "id": format!("si_{}", random(14)), "object": "subscription_item", "created": now, "price": price,
@@ -139,6 +142,9 @@ pub(super) fn subscription(fields: &Value) -> Value {
             "url": format!("/v1/subscription_items?subscription={id}"),
         },
         "latest_invoice": null, "livemode": false, "metadata": {}, "start_date": now, "status": "active",
+        "billing_cycle_anchor": now, "cancellation_details": { "comment": null, "feedback": null, "reason": null },
+        "default_payment_method": null, "description": null, "pause_collection": null, "trial_end": null,
+        "trial_start": null,
     });
     with(object, fields)
 }
@@ -150,7 +156,9 @@ pub(super) fn payment_intent(fields: &Value) -> Value {
         "id": id, "object": "payment_intent", "amount": 2000, "amount_received": 0, "capture_method": "automatic",
         "client_secret": format!("{id}_secret_{}", random(25)), "confirmation_method": "automatic",
         "created": now().as_second(), "currency": "eur", "customer": null, "description": null, "livemode": false,
-        "metadata": {}, "payment_method_types": ["card"], "status": "requires_payment_method",
+        "metadata": {}, "payment_method_types": ["card"], "status": "requires_payment_method", "amount_capturable": 0,
+        "canceled_at": null, "cancellation_reason": null, "last_payment_error": null, "latest_charge": null,
+        "payment_method": null, "receipt_email": null,
     });
     with(object, fields)
 }

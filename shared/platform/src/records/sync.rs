@@ -37,8 +37,15 @@ impl Records {
         stream::iter(changes.iter().map(put)).buffer_unordered(CONCURRENCY).try_collect().await
     }
 
-    /// Deletes the records of a stream that nobody has seen since `since`: a full run that began then would have. How many.
-    pub async fn sweep(&self, integration_id: &str, stream: &str, since: Timestamp) -> Result<u64, AwsError> {
+    /// Deletes the records of a stream that were not seen since `since`: a full run that began then would have seen them. `version`
+    /// is what a list of that time is versioned by, so that a late event of an earlier time revives none. How many.
+    pub async fn sweep(
+        &self,
+        integration_id: &str,
+        stream: &str,
+        since: Timestamp,
+        version: i128,
+    ) -> Result<u64, AwsError> {
         let mut swept = 0;
         let mut after = None;
         loop {
@@ -51,7 +58,7 @@ impl Records {
                 .expression_attribute_values(":false", false_value())
                 .set_exclusive_start_key(after);
             let output = call.send().await.map_err(|error| AwsError::new("dynamodb:Query", error))?;
-            let bury = async |item: &Item| self.bury(integration_id, text(item, "record")?, since).await;
+            let bury = async |item: &Item| self.bury(integration_id, text(item, "record")?, since, version).await;
             let buried: Vec<_> =
                 stream::iter(output.items().iter().map(bury)).buffer_unordered(CONCURRENCY).try_collect().await?;
             swept += buried.into_iter().map(u64::from).sum::<u64>();
@@ -116,19 +123,36 @@ impl Records {
         self.put(update.build().map_err(|error| AwsError::unwritable("confirm", error))?).await
     }
 
-    /// Leaves a tombstone, marked as swept: the provider did not say that it is gone, so the same version revives it.
-    async fn bury(&self, integration_id: &str, record: &str, since: Timestamp) -> Result<bool, AwsError> {
-        let update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(item_key(integration_id, record)))
-            .update_expression("SET deleted = :true, swept = :true, updated_at = :updated_at")
-            .condition_expression("seen_at < :since AND deleted = :false")
-            .expression_attribute_values(":since", n(since.as_millisecond()))
-            .expression_attribute_values(":updated_at", s(since.to_string()))
-            .expression_attribute_values(":true", AttributeValue::Bool(true))
-            .expression_attribute_values(":false", false_value());
-        let call = self.call(update.build().map_err(|error| AwsError::unwritable("bury", error))?);
-        Ok(conditional(call).await?.is_some())
+    /// Leaves a tombstone, marked as swept: the provider did not say that it is gone, so a state of the same version revives it.
+    async fn bury(
+        &self,
+        integration_id: &str,
+        record: &str,
+        since: Timestamp,
+        version: i128,
+    ) -> Result<bool, AwsError> {
+        // Within one tick of the stream's clock what is stored can have the larger version, and keeps it.
+        for (set, and) in [(", version = :version", "version < :version"), ("", "version >= :version")] {
+            let update = Update::builder()
+                .table_name(&self.table)
+                .set_key(Some(item_key(integration_id, record)))
+                .update_expression(format!(
+                    "SET deleted = :true, swept = :true, updated_at = :updated_at, #data = :null{set}"
+                ))
+                .condition_expression(format!("seen_at < :since AND deleted = :false AND {and}"))
+                .expression_attribute_names("#data", "data")
+                .expression_attribute_values(":since", n(since.as_millisecond()))
+                .expression_attribute_values(":updated_at", s(since.to_string()))
+                .expression_attribute_values(":null", s("null"))
+                .expression_attribute_values(":version", n(version))
+                .expression_attribute_values(":true", AttributeValue::Bool(true))
+                .expression_attribute_values(":false", false_value());
+            let call = self.call(update.build().map_err(|error| AwsError::unwritable("bury", error))?);
+            if conditional(call).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

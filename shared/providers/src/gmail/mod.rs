@@ -66,7 +66,7 @@ const SPEC: Spec = Spec {
     forms: false,
     probe: None,
     retry_header: None,
-    streams: &[Stream { name: "messages", incremental: true }],
+    streams: &[Stream { name: "messages", incremental: true, clock: normalise::CLOCK, ends: &[] }],
     // Google asks to renew daily; a watch lives for at most seven days.
     watching: Some(Watching { stream: "messages", life: Duration::from_hours(24), channels: false }),
     actions: &["send_email"],

@@ -73,7 +73,7 @@ const SPEC: Spec = Spec {
     forms: false,
     probe: None,
     retry_header: None,
-    streams: &[Stream { name: "events", incremental: true }],
+    streams: &[Stream { name: "events", incremental: true, clock: normalise::CLOCK, ends: &[] }],
     watching: Some(Watching { stream: "events", life: Duration::from_hours(7 * 24), channels: true }),
     actions: &["list_events"],
 };

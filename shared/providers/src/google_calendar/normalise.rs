@@ -2,40 +2,90 @@
 
 use domain::{
     Change,
-    record::{self, MAX_KEY},
+    record::{self, Clock, MAX_KEY},
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::stream::pick;
+use crate::stream::{pick, pick_each};
+
+/// Pushes carry no event: only lists tell states.
+pub(super) const CLOCK: Clock = Clock::Microseconds;
+
+type Fields = &'static [(&'static str, &'static str)];
 
 /// The documented fields of `events`, besides those that are built.
-const EVENT: &[(&str, &str)] = &[
-    ("summary", "/summary"),
+const EVENT: Fields = &[
+    ("attendees_omitted", "/attendeesOmitted"),
+    ("created", "/created"),
     ("description", "/description"),
-    ("location", "/location"),
-    ("status", "/status"),
+    ("end_time_unspecified", "/endTimeUnspecified"),
+    ("event_type", "/eventType"),
     ("html_link", "/htmlLink"),
-    ("organizer", "/organizer/email"),
+    ("ical_uid", "/iCalUID"),
+    ("location", "/location"),
     ("recurrence", "/recurrence"),
     ("recurring_event_id", "/recurringEventId"),
+    ("sequence", "/sequence"),
+    ("status", "/status"),
+    ("summary", "/summary"),
+    ("transparency", "/transparency"),
     ("updated", "/updated"),
+    ("visibility", "/visibility"),
 ];
+/// What is certain of a cancelled instance of an event that goes on.
+const CANCELLED: Fields = &[("recurring_event_id", "/recurringEventId"), ("status", "/status")];
 /// A day, or a time with its zone.
-const TIME: &[(&str, &str)] = &[("date", "/date"), ("date_time", "/dateTime"), ("time_zone", "/timeZone")];
-const ATTENDEE: &[(&str, &str)] = &[("email", "/email"), ("response_status", "/responseStatus")];
+const TIME: Fields = &[("date", "/date"), ("date_time", "/dateTime"), ("time_zone", "/timeZone")];
+const TIMES: Fields = &[("start", "start"), ("end", "end"), ("original_start", "originalStartTime")];
+const PERSON: Fields = &[("display_name", "/displayName"), ("email", "/email"), ("self", "/self")];
+const ATTENDEE: Fields = &[
+    ("additional_guests", "/additionalGuests"),
+    ("comment", "/comment"),
+    ("display_name", "/displayName"),
+    ("email", "/email"),
+    ("optional", "/optional"),
+    ("organizer", "/organizer"),
+    ("resource", "/resource"),
+    ("response_status", "/responseStatus"),
+    ("self", "/self"),
+];
+const WORKING_LOCATION: Fields =
+    &[("label", "/customLocation/label"), ("label", "/officeLocation/label"), ("type", "/type")];
+/// Objects within an event: our name, Google's, and the fields.
+const PARTS: &[(&str, &str, Fields)] = &[
+    ("creator", "creator", PERSON),
+    ("organizer", "organizer", PERSON),
+    ("working_location", "workingLocationProperties", WORKING_LOCATION),
+];
 
 /// The documented fields of an event.
 pub(super) fn fields(calendar: &str, event: &Value) -> Map<String, Value> {
     let mut fields = pick(event, EVENT);
     fields.insert("calendar".to_owned(), calendar.into());
-    for end in ["start", "end"] {
-        fields.extend(event.get(end).map(|time| (end.to_owned(), pick(time, TIME).into())));
+    times(&mut fields, event, TIMES);
+    for (ours, theirs, part) in PARTS {
+        let part = event.get(*theirs).map(|it| pick(it, part)).filter(|it| !it.is_empty());
+        fields.extend(part.map(|it| ((*ours).to_owned(), it.into())));
     }
-    let attendees = event.get("attendees").and_then(Value::as_array);
-    let attendees = attendees.map(|all| all.iter().map(|one| Value::from(pick(one, ATTENDEE))).collect());
-    fields.extend(attendees.map(|all: Vec<_>| ("attendees".to_owned(), all.into())));
+    fields.extend(pick_each(event, "/attendees", ATTENDEE).map(|all| ("attendees".to_owned(), all)));
+    fields.extend(conference_link(event).map(|link| ("conference_link".to_owned(), link.clone())));
     fields
+}
+
+fn times(fields: &mut Map<String, Value>, event: &Value, names: Fields) {
+    for (ours, theirs) in names {
+        let time = event.get(*theirs).map(|time| pick(time, TIME)).filter(|time| !time.is_empty());
+        fields.extend(time.map(|time| ((*ours).to_owned(), time.into())));
+    }
+}
+
+/// Where to join by video: of any conference solution, Google's own included.
+fn conference_link(event: &Value) -> Option<&Value> {
+    let entries = event.pointer("/conferenceData/entryPoints").and_then(Value::as_array);
+    let video = |entry: &&Value| entry.get("entryPointType").is_some_and(|kind| kind == "video");
+    let uri = entries.and_then(|all| all.iter().find(video)).and_then(|entry| entry.get("uri"));
+    uri.or_else(|| event.get("hangoutLink")).filter(|link| link.is_string())
 }
 
 /// The id of an event within its calendar.
@@ -43,69 +93,37 @@ pub(super) fn id(event: &Value) -> Option<&str> {
     event.get("id")?.as_str().filter(|id| !id.is_empty())
 }
 
-/// An event as it was at `asked_at`. `None` if its key would be longer than a store takes: Google allows ids of 1,024 characters.
+/// An event as a list that was asked for at `asked_at` tells it. `None` if its key would be longer than a store takes: Google allows
+/// ids of 1,024 characters.
 ///
-/// What is cancelled comes without most fields, sometimes without the time of the change.
+/// The time of the change orders no states: what is cancelled comes without it, and what is restored with its old one.
 pub(super) fn change(calendar: &str, id: &str, event: &Value, asked_at: Timestamp) -> Option<Change> {
     let updated = event.get("updated").and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok());
-    let updated = updated.unwrap_or(asked_at);
+    let deleted = event.get("status").is_some_and(|status| status == "cancelled");
+    let data = if deleted { cancelled(calendar, event) } else { fields(calendar, event).into() };
     let id = format!("{calendar}/{id}");
     (record::key("events", &id).len() <= MAX_KEY).then(|| Change {
         stream: "events".to_owned(),
         id,
-        version: updated.as_millisecond().into(),
-        updated_at: updated,
-        deleted: event.get("status").is_some_and(|status| status == "cancelled"),
-        data: fields(calendar, event).into(),
+        version: CLOCK.listed(asked_at),
+        updated_at: updated.unwrap_or(asked_at),
+        deleted,
+        data,
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    const AT: Timestamp = Timestamp::constant(1_795_428_000, 0);
-
-    #[test]
-    fn an_event_is_named_by_calendar_and_id_and_versioned_by_its_update() {
-        let event = json!({
-            "kind": "calendar#event", "etag": "\"3181161784712000\"", "id": "4eahs9ghkhrvkld72hogu9ph3e", "status": "confirmed",
-            "htmlLink": "https://www.google.com/calendar/event?eid=x", "created": "2026-05-23T22:23:21.000Z",
-            "updated": "2026-05-27T15:58:09.123Z", "summary": "Vorführung", "location": "München",
-            "organizer": {"email": "ada@example.com", "self": true}, "recurrence": ["RRULE:FREQ=WEEKLY"],
-            "start": {"dateTime": "2026-06-03T09:00:00+02:00", "timeZone": "Europe/Berlin"}, "end": {"date": "2026-06-04"},
-            "attendees": [{"email": "bob@example.com", "responseStatus": "needsAction", "displayName": "Bob"}]
-        });
-        let change = change("ada@example.com", id(&event).unwrap(), &event, AT).unwrap();
-        assert_eq!(change.key(), "events#ada@example.com/4eahs9ghkhrvkld72hogu9ph3e");
-        assert_eq!(change.version, "2026-05-27T15:58:09.123Z".parse::<Timestamp>().unwrap().as_millisecond().into());
-        assert_eq!(
-            change.data,
-            json!({
-                "calendar": "ada@example.com", "summary": "Vorführung", "location": "München", "status": "confirmed",
-                "html_link": "https://www.google.com/calendar/event?eid=x", "organizer": "ada@example.com",
-                "start": {"date_time": "2026-06-03T09:00:00+02:00", "time_zone": "Europe/Berlin"},
-                "end": {"date": "2026-06-04"}, "recurrence": ["RRULE:FREQ=WEEKLY"], "updated": "2026-05-27T15:58:09.123Z",
-                "attendees": [{"email": "bob@example.com", "response_status": "needsAction"}]
-            })
-        );
+/// A cancelled instance tells which one it was: full lists tell of it, too, as long as its event goes on. Of an event that is
+/// deleted only the id is certain.
+fn cancelled(calendar: &str, event: &Value) -> Value {
+    let mut fields = pick(event, CANCELLED);
+    if !fields.contains_key("recurring_event_id") {
+        return Value::Null;
     }
-
-    #[test]
-    fn a_cancelled_instance_without_its_time_is_a_tombstone_of_now() {
-        let event =
-            json!({"id": "e_20260603", "status": "cancelled", "recurringEventId": "e", "originalStartTime": {}});
-        let change = change("c", "e_20260603", &event, AT).unwrap();
-        assert_eq!((change.deleted, change.version, change.updated_at), (true, 1_795_428_000_000, AT));
-    }
-
-    #[test]
-    fn an_id_too_long_for_a_key_is_left_out() {
-        let calendar = "c".repeat(100);
-        let room = MAX_KEY - "events#".len() - calendar.len() - 1;
-        assert!(change(&calendar, &"e".repeat(room), &json!({}), AT).is_some());
-        assert!(change(&calendar, &"e".repeat(room + 1), &json!({}), AT).is_none());
-    }
+    fields.insert("calendar".to_owned(), calendar.into());
+    times(&mut fields, event, &[("original_start", "originalStartTime")]);
+    fields.into()
 }
+
+#[cfg(test)]
+#[path = "normalise_tests.rs"]
+mod tests;

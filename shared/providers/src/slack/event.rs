@@ -14,7 +14,7 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 
-use super::{form, normalise};
+use super::{SPEC, form, normalise};
 
 /// Events that tell only a part of what changed in a channel.
 const PARTIAL: &[&str] = &[
@@ -23,7 +23,9 @@ const PARTIAL: &[&str] = &[
     "channel_id_changed",
     "channel_left",
     "channel_rename",
+    "channel_shared",
     "channel_unarchive",
+    "channel_unshared",
     "group_archive",
     "group_left",
     "group_rename",
@@ -51,6 +53,10 @@ struct Delivery<'a> {
 #[derive(Deserialize)]
 struct Authorization {
     team_id: Option<String>,
+    /// The app's own user there, if `is_bot`.
+    user_id: Option<String>,
+    #[serde(default)]
+    is_bot: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -68,8 +74,16 @@ impl Delivery<'_> {
     /// The workspace that the app is installed in. In channels that are shared with other workspaces `team_id` can be one of
     /// those.
     fn team(&self) -> Option<&str> {
-        let installed = self.authorizations.as_deref().unwrap_or_default().first();
-        installed.and_then(|it| it.team_id.as_deref()).or(self.team_id.as_deref())
+        self.installed().and_then(|it| it.team_id.as_deref()).or(self.team_id.as_deref())
+    }
+
+    /// The app's own user.
+    fn bot(&self) -> Option<&str> {
+        self.installed().filter(|it| it.is_bot == Some(true))?.user_id.as_deref()
+    }
+
+    fn installed(&self) -> Option<&Authorization> {
+        self.authorizations.as_deref().unwrap_or_default().first()
     }
 }
 
@@ -118,7 +132,7 @@ fn callback<'a>(delivery: &Delivery<'a>) -> Result<Event<'a>, NotAnEvent> {
     let data = delivery.event.ok_or(NotAnEvent::Type)?;
     let inner: Inner = serde_json::from_str(data.get())?;
     let occurred_at = delivery.event_time.and_then(|time| Timestamp::from_second(time).ok()).ok_or(NotAnEvent::Time)?;
-    let effect = effect(&inner, occurred_at)?;
+    let effect = effect(&inner, delivery.bot(), occurred_at)?;
     Ok(Event {
         id: delivery.event_id.clone().ok_or(NotAnEvent::Id)?,
         r#type: match inner.subtype {
@@ -147,18 +161,22 @@ fn missed(delivery: &Delivery<'_>) -> Result<Event<'static>, NotAnEvent> {
     })
 }
 
-fn effect(inner: &Inner, occurred_at: Timestamp) -> Result<Effect, NotAnEvent> {
+fn effect(inner: &Inner, bot: Option<&str>, occurred_at: Timestamp) -> Result<Effect, NotAnEvent> {
     let at = inner.event_ts.as_deref().and_then(time).unwrap_or(occurred_at);
     let records = |change: Option<Change>| change.map(|change| Effect::Records(vec![change])).ok_or(NotAnEvent::Id);
+    let ends = |stream: &str| SPEC.stream(stream).is_some_and(|it| it.ends.contains(&inner.r#type.as_str()));
     match inner.r#type.as_str() {
-        "channel_deleted" | "group_deleted" => {
+        _ if ends("channels") => {
             records(inner.channel.as_ref().and_then(Value::as_str).and_then(|id| normalise::deleted_channel(id, at)))
         }
         // These two carry the whole user.
-        "team_join" | "user_change" => {
-            records(inner.user.as_ref().and_then(|user| normalise::object("users", user, at)))
-        }
+        "team_join" | "user_change" => records(inner.user.as_ref().and_then(|user| normalise::told("users", user, at))),
         kind if PARTIAL.contains(&kind) => Ok(Effect::Sync),
+        // A private channel is listed while the app is in it. The comings and goings of others change a number only.
+        "member_joined_channel" | "member_left_channel" => {
+            let user = inner.user.as_ref().and_then(Value::as_str);
+            Ok(if user.is_some() && user == bot { Effect::Sync } else { Effect::Records(Vec::new()) })
+        }
         "app_uninstalled" => Ok(Effect::GrantEnded),
         // Without tokens of users the rest still works, without the bot's nothing does.
         "tokens_revoked" => {
@@ -169,11 +187,11 @@ fn effect(inner: &Inner, occurred_at: Timestamp) -> Result<Effect, NotAnEvent> {
     }
 }
 
-/// The time of a Slack timestamp, which is seconds and six more digits, to the millisecond.
+/// The time of a Slack timestamp, which is seconds and six more digits.
 fn time(ts: &str) -> Option<Timestamp> {
     let (seconds, rest) = ts.split_once('.')?;
-    let (seconds, millis): (i64, i64) = (seconds.parse().ok()?, rest.get(..3)?.parse().ok()?);
-    Timestamp::from_millisecond(seconds.checked_mul(1000)?.checked_add(millis)?).ok()
+    let (seconds, micros): (i64, i64) = (seconds.parse().ok()?, rest.get(..6)?.parse().ok()?);
+    Timestamp::from_microsecond(seconds.checked_mul(1_000_000)?.checked_add(micros)?).ok()
 }
 
 #[cfg(test)]

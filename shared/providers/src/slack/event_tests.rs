@@ -9,7 +9,7 @@ const RECEIVED: Timestamp = Timestamp::constant(1_795_428_000, 0);
 fn callback_of(event: &Value) -> String {
     json!({
         "token": "XXYYZZ", "team_id": "TXXXXXXXX", "api_app_id": "AXXXXXXXXX", "event": event, "type": "event_callback",
-        "event_id": "EvXXXXXXXX", "event_time": 1_234_567_890, "authorizations": [{"team_id": "T061EG9R6", "is_bot": true}]
+        "event_id": "EvXXXXXXXX", "event_time": 1_234_567_890, "authorizations": [{"team_id": "T061EG9R6", "user_id": "UBOT", "is_bot": true}]
     })
     .to_string()
 }
@@ -44,11 +44,11 @@ fn only_the_loss_of_the_bots_token_ends_the_grant() {
 }
 
 #[test]
-fn a_deleted_channel_is_a_tombstone_at_the_events_millisecond() {
+fn a_deleted_channel_is_a_tombstone_at_the_events_microsecond() {
     let effect =
         effect_of(&json!({"type": "channel_deleted", "channel": "C024BE91L", "event_ts": "1360782804.083113"}));
     let Effect::Records(changes) = effect else { panic!("{effect:?}") };
-    assert_eq!((changes[0].key().as_str(), changes[0].version), ("channels#C024BE91L", 1_360_782_804_083));
+    assert_eq!((changes[0].key().as_str(), changes[0].version), ("channels#C024BE91L", 1_360_782_804_083_113));
     assert!(changes[0].deleted);
 }
 
@@ -66,6 +66,15 @@ fn a_changed_user_is_a_record_and_a_part_of_a_channel_asks_for_a_sync() {
     let missed = r#"{"token":"t","type":"app_rate_limited","team_id":"T1","minute_rate_limited":1518467820}"#;
     let event = read_text(missed).unwrap();
     assert_eq!((event.id.as_str(), event.effect), ("app_rate_limited.1518467820", Effect::Sync));
+}
+
+#[test]
+fn a_channel_that_the_app_joins_or_leaves_asks_for_a_sync_and_other_members_do_not() {
+    for kind in ["member_joined_channel", "member_left_channel"] {
+        let moved =
+            |user: &str| effect_of(&json!({"type": kind, "user": user, "channel": "G1", "event_ts": "1.000001"}));
+        assert_eq!((moved("UBOT"), moved("U1")), (Effect::Sync, Effect::Records(vec![])), "{kind}");
+    }
 }
 
 #[test]

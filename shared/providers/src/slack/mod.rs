@@ -93,7 +93,16 @@ const SPEC: Spec = Spec {
     // signature (https://github.com/slackapi/bolt-js/issues/1397); every other form has a command or a payload.
     probe: Some(Probe { field: "ssl_check", value: "1", never_with: &["command", "payload"] }),
     retry_header: Some("x-slack-retry-num"),
-    streams: &[Stream { name: "channels", incremental: false }, Stream { name: "users", incremental: false }],
+    // https://docs.slack.dev/reference/events/channel_deleted and …/group_deleted, read 2026-11. Users are never deleted.
+    streams: &[
+        Stream {
+            name: "channels",
+            incremental: false,
+            clock: normalise::CLOCK,
+            ends: &["channel_deleted", "group_deleted"],
+        },
+        Stream { name: "users", incremental: false, clock: normalise::CLOCK, ends: &[] },
+    ],
     watching: None,
     actions: &["post_message", "list_channels"],
 };

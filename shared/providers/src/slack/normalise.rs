@@ -4,39 +4,64 @@
 //! <https://docs.slack.dev/reference/objects/user-object>, read 2026-11. A user's e-mail address takes a scope of its own,
 //! which is not asked for, so it is left out.
 
-use domain::{Change, event::is_id};
+use domain::{
+    Change,
+    event::is_id,
+    record::{Clock, Rank},
+};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::stream::pick;
 
+/// `event_ts` has six digits after the point.
+pub(super) const CLOCK: Clock = Clock::Microseconds;
+
 /// The documented fields of `channels`.
 pub(super) const CHANNEL: &[(&str, &str)] = &[
-    ("name", "/name"),
-    ("is_private", "/is_private"),
-    ("is_archived", "/is_archived"),
-    ("is_member", "/is_member"),
-    ("num_members", "/num_members"),
-    ("topic", "/topic/value"),
-    ("purpose", "/purpose/value"),
+    ("context_team_id", "/context_team_id"),
     ("created", "/created"),
+    ("creator", "/creator"),
+    ("is_archived", "/is_archived"),
+    ("is_ext_shared", "/is_ext_shared"),
+    ("is_general", "/is_general"),
+    ("is_member", "/is_member"),
+    ("is_org_shared", "/is_org_shared"),
+    ("is_private", "/is_private"),
+    ("is_shared", "/is_shared"),
+    ("name", "/name"),
+    ("num_members", "/num_members"),
+    ("previous_names", "/previous_names"),
+    ("purpose", "/purpose/value"),
+    ("topic", "/topic/value"),
 ];
 
 /// The documented fields of `users`. What Slack calls deleted can be undone and still has messages, so it is a field.
 const USER: &[(&str, &str)] = &[
+    ("avatar", "/profile/image_192"),
+    ("deactivated", "/deleted"),
+    ("display_name", "/profile/display_name"),
+    ("is_admin", "/is_admin"),
+    ("is_app_user", "/is_app_user"),
+    ("is_bot", "/is_bot"),
+    ("is_owner", "/is_owner"),
+    ("is_primary_owner", "/is_primary_owner"),
+    ("is_restricted", "/is_restricted"),
+    ("is_ultra_restricted", "/is_ultra_restricted"),
     ("name", "/name"),
     ("real_name", "/real_name"),
-    ("display_name", "/profile/display_name"),
-    ("is_bot", "/is_bot"),
-    ("is_admin", "/is_admin"),
-    ("deactivated", "/deleted"),
+    ("team_id", "/team_id"),
+    ("title", "/profile/title"),
     ("tz", "/tz"),
 ];
 
-/// An object of `stream` as it was at `at`. `None` if it has no usable id.
-///
-/// Objects carry no revision: the time at which they had this state orders them.
-pub(super) fn object(stream: &str, object: &Value, at: Timestamp) -> Option<Change> {
+/// An object of `stream` as a list that was asked for at `at` tells it. `None` if it has no usable id.
+pub(super) fn listed(stream: &str, object: &Value, at: Timestamp) -> Option<Change> {
+    Some(Change { version: CLOCK.listed(at), ..told(stream, object, at)? })
+}
+
+/// An object of `stream` as an event of `at` tells it. `None` if it has no usable id.
+pub(super) fn told(stream: &str, object: &Value, at: Timestamp) -> Option<Change> {
     let id = object.get("id")?.as_str().filter(|id| is_id(id))?;
     let updated = object.get("updated").and_then(Value::as_i64);
     // Channels tell milliseconds, users seconds.
@@ -47,7 +72,7 @@ pub(super) fn object(stream: &str, object: &Value, at: Timestamp) -> Option<Chan
     Some(Change {
         stream: stream.to_owned(),
         id: id.to_owned(),
-        version: at.as_millisecond().into(),
+        version: CLOCK.told(at, Rank::Between),
         updated_at: updated.and_then(Result::ok).unwrap_or(at),
         deleted: false,
         data: pick(object, fields).into(),
@@ -59,7 +84,7 @@ pub(super) fn deleted_channel(id: &str, at: Timestamp) -> Option<Change> {
     is_id(id).then(|| Change {
         stream: "channels".to_owned(),
         id: id.to_owned(),
-        version: at.as_millisecond().into(),
+        version: CLOCK.told(at, Rank::Between),
         updated_at: at,
         deleted: true,
         data: Value::Null,

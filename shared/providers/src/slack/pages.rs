@@ -62,7 +62,7 @@ pub(super) fn cursor(position: &Value) -> Option<String> {
 
 pub(super) fn page(stream: &str, position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {
     let (objects, next) = read(stream, reply)?;
-    let changes = objects.iter().map(|object| normalise::object(stream, object, asked_at)).collect::<Option<Vec<_>>>();
+    let changes = objects.iter().map(|object| normalise::listed(stream, object, asked_at)).collect::<Option<Vec<_>>>();
     let next = match following(next, cursor(position).as_deref())? {
         Some(cursor) => Next::Page(json!({ "cursor": cursor })),
         None => Next::Done(Value::Null),
@@ -93,6 +93,8 @@ mod tests {
             "channels": [{
                 "id": "C012AB3CD", "name": "general", "is_channel": true, "is_private": false, "created": 1_449_252_889,
                 "creator": "U012A3CDE", "is_archived": true, "is_member": true, "updated": 1_678_229_664_302_i64,
+                "is_general": false, "is_shared": true, "is_ext_shared": true, "is_org_shared": false,
+                "context_team_id": "T061EG9R6", "previous_names": ["all-hands"], "parent_conversation": null,
                 "topic": {"value": "Company-wide announcements", "creator": "", "last_set": 0},
                 "purpose": {"value": "For everybody", "creator": "", "last_set": 0}, "num_members": 4
             }],
@@ -100,12 +102,14 @@ mod tests {
         });
         let page = read_page("channels", &Value::Null, &body).unwrap();
         let [change] = &page.changes[..] else { panic!("{page:?}") };
-        assert_eq!((change.key().as_str(), change.version), ("channels#C012AB3CD", 1_795_428_000_000));
+        assert_eq!((change.key().as_str(), change.version), ("channels#C012AB3CD", 1_795_428_000_000_000));
         assert_eq!((change.updated_at.as_millisecond(), change.deleted), (1_678_229_664_302, false));
         assert_eq!(
             change.data,
             json!({
                 "name": "general", "is_private": false, "is_archived": true, "is_member": true, "num_members": 4,
+                "is_general": false, "is_shared": true, "is_ext_shared": true, "is_org_shared": false,
+                "context_team_id": "T061EG9R6", "previous_names": ["all-hands"], "creator": "U012A3CDE",
                 "topic": "Company-wide announcements", "purpose": "For everybody", "created": 1_449_252_889
             })
         );

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use domain::{
     Change, Effect, Event, NotAnEvent,
     event::{MAX_TYPE, is_id},
+    record::Rank,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
-use super::normalise;
+use super::{SPEC, normalise};
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -78,22 +79,24 @@ fn change(event_type: &str, at: Timestamp, data: &RawValue) -> Result<Option<Cha
     if !is_id(&normalised.id) {
         return Err(NotAnEvent::Id);
     }
+    let deleted = SPEC.stream(normalised.stream).is_some_and(|stream| stream.ends.contains(&event_type));
     Ok(Some(Change {
         stream: normalised.stream.to_owned(),
         id: normalised.id,
-        version: i128::from(at.as_second() * 4 + rank(event_type)),
+        version: normalise::CLOCK.told(at, rank(event_type)),
         updated_at: at,
-        deleted: event_type.ends_with(".deleted"),
-        data: normalised.data,
+        deleted,
+        data: if deleted { Value::Null } else { normalised.data },
     }))
 }
 
-/// The order of event types within one second.
-fn rank(event_type: &str) -> i64 {
-    match event_type.rsplit('.').next() {
-        Some("created") => 0,
-        Some("succeeded" | "canceled" | "deleted") => 2,
-        _ => 1,
+/// The order of event types within one second. A canceled subscription can still be updated, so its end is in no order with
+/// its updates.
+fn rank(event_type: &str) -> Rank {
+    match event_type {
+        "customer.created" | "customer.subscription.created" | "payment_intent.created" => Rank::First,
+        "customer.deleted" | "payment_intent.canceled" | "payment_intent.succeeded" => Rank::Last,
+        _ => Rank::Between,
     }
 }
 
@@ -113,22 +116,29 @@ mod tests {
         let [change] = event.changes() else { panic!("{:?}", event.effect) };
         assert_eq!(
             (change.key().as_str(), change.version, change.deleted),
-            ("customers#cus_123", 1_533_204_620 * 4, false)
+            ("customers#cus_123", 1_533_204_620_000_000, false)
         );
         assert_eq!(change.data["email"], "test@stripe.com");
     }
 
     #[test]
-    fn a_deleted_object_becomes_a_tombstone() {
-        let text = r#"{"id":"evt_1","type":"customer.subscription.deleted","created":10,
-            "data":{"object":{"id":"sub_1","object":"subscription","status":"canceled"}}}"#;
-        let event = read_text(text).unwrap();
-        assert_eq!(event.changes()[0].key(), "subscriptions#sub_1");
-        assert!(event.changes()[0].deleted);
+    fn a_deleted_customer_is_a_tombstone_and_a_canceled_subscription_a_state() {
+        let told = |event_type: &str, object: &str| {
+            let text = format!(r#"{{"id":"e","type":"{event_type}","created":10,"data":{{"object":{object}}}}}"#);
+            read_text(&text).unwrap().changes()[0].clone()
+        };
+        let gone = told("customer.deleted", r#"{"id":"cus_1","object":"customer","email":"a@example.com"}"#);
+        assert_eq!((gone.key().as_str(), gone.deleted, &gone.data), ("customers#cus_1", true, &Value::Null));
+        let object = r#"{"id":"sub_1","object":"subscription","status":"canceled","ended_at":9}"#;
+        let canceled = told("customer.subscription.deleted", object);
+        assert_eq!((canceled.key().as_str(), canceled.deleted), ("subscriptions#sub_1", false));
+        assert_eq!((&canceled.data["status"], &canceled.data["ended_at"]), (&"canceled".into(), &9.into()));
+        let updated = told("customer.subscription.updated", object);
+        assert_eq!(canceled.version, updated.version, "only Stripe can say which of the two is the later");
     }
 
     #[test]
-    fn within_one_second_a_creation_is_first_and_an_end_is_last() {
+    fn within_one_second_a_creation_is_first_and_what_nothing_follows_is_last() {
         let version = |event_type: &str| {
             let object = r#"{"id":"pi_1","object":"payment_intent"}"#;
             let text = format!(r#"{{"id":"e","type":"{event_type}","created":10,"data":{{"object":{object}}}}}"#);

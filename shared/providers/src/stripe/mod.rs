@@ -68,10 +68,12 @@ const SPEC: Spec = Spec {
     forms: false,
     probe: None,
     retry_header: None,
+    // https://docs.stripe.com/api/events/types, read 2026-11. `customer.subscription.deleted` says that a subscription is
+    // canceled: it is still there, and listed. Payments have no event of an end.
     streams: &[
-        Stream { name: "customers", incremental: true },
-        Stream { name: "subscriptions", incremental: true },
-        Stream { name: "payment_intents", incremental: true },
+        Stream { name: "customers", incremental: true, clock: normalise::CLOCK, ends: &["customer.deleted"] },
+        Stream { name: "subscriptions", incremental: true, clock: normalise::CLOCK, ends: &[] },
+        Stream { name: "payment_intents", incremental: true, clock: normalise::CLOCK, ends: &[] },
     ],
     watching: None,
     actions: &["create_subscription", "cancel_subscription"],

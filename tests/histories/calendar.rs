@@ -1,0 +1,86 @@
+//! Events of two calendars.
+
+use fastrand::Rng;
+use http::Method;
+use serde_json::json;
+
+use crate::{
+    course::{Course, Order, Truth},
+    slack::object,
+    world::World,
+};
+
+pub(crate) struct Calendar {
+    created: usize,
+}
+
+/// The calendars of the account, and what the sandbox calls them.
+const CALENDARS: [&str; 2] = ["ada@example.com", "team@group.calendar.google.com"];
+
+impl Course for Calendar {
+    const PROVIDER: &'static str = "google-calendar";
+    const ACCOUNT: &'static str = "ada@example.com";
+    const CARRIES: bool = false;
+    const SECONDS: bool = false;
+
+    fn new() -> Self {
+        Self { created: 0 }
+    }
+
+    async fn grant(world: &World<'_>) -> (&'static str, String) {
+        let scope = "https://www.googleapis.com/auth/calendar.readonly";
+        ("user", world.consent("/o/oauth2/v2/auth", "/token", scope).await)
+    }
+
+    fn order(&mut self, rng: &mut Rng) -> Order {
+        let (from, to) = if rng.bool() { (CALENDARS[0], CALENDARS[1]) } else { (CALENDARS[1], CALENDARS[0]) };
+        let (events, word) = (format!("events/{from}"), format!("w{}", rng.u16(..)));
+        if self.created == 0 || rng.u8(..4) == 0 {
+            self.created += 1;
+            let id = format!("event{:04}", self.created - 1);
+            let when = json!({ "dateTime": "2026-12-01T09:00:00Z", "timeZone": "UTC" });
+            return match rng.u8(..4) {
+                // An instance of the event before, which may be cancelled or be gone itself.
+                0 if self.created > 1 => {
+                    let status = if rng.bool() { "cancelled" } else { "confirmed" };
+                    let of = format!("event{:04}", self.created - 2);
+                    let fields = json!({
+                        "id": id, "recurringEventId": of, "originalStartTime": when, "status": status, "summary": word,
+                    });
+                    Order::post(events, fields)
+                }
+                _ => Order::post(events, json!({ "id": id, "summary": word, "start": when, "end": when })),
+            };
+        }
+        let event = format!("{events}/event{:04}", rng.usize(..self.created));
+        match rng.u8(..11) {
+            0 | 1 => Order::delete(event),
+            2 | 3 => Order::post(format!("{event}/restore"), json!({})),
+            4 => Order::post(format!("{event}/move"), json!({ "destination": to })),
+            5 => Order::post("stubs", json!({ "whole": rng.bool() })),
+            6 => Order::post("expire_sync_tokens", json!({})),
+            7 => Order::post(event, json!({ "transparency": "transparent", "eventType": "workingLocation" })),
+            8 => Order::post(event, json!({ "start": { "date": "2026-12-24" }, "end": { "date": "2026-12-25" } })),
+            _ => Order::post(event, json!({ "summary": word })),
+        }
+    }
+
+    async fn truth(&self, world: &World<'_>) -> Truth {
+        let mut truth = Truth::new();
+        for calendar in CALENDARS {
+            let path = format!("events/{calendar}");
+            let all = world.admin(Method::GET, &path, &json!({})).await.unwrap();
+            for event in all.as_array().unwrap().iter().filter(|event| event["status"] != "cancelled") {
+                let mut fields = object(json!({
+                    "summary": event["summary"], "transparency": event["transparency"], "event_type": event["eventType"],
+                    "calendar": calendar, "recurring_event_id": event["recurringEventId"],
+                }));
+                if let Some(date) = event["start"].get("date") {
+                    fields.insert("start".to_owned(), json!({ "date": date }));
+                }
+                truth.insert(format!("events#{calendar}/{}", event["id"].as_str().unwrap()), fields);
+            }
+        }
+        truth
+    }
+}

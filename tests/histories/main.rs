@@ -1,0 +1,73 @@
+//! Random histories of each provider: events, incremental syncs and full syncs make the same records, and these are the
+//! provider's truth.
+//!
+//! The functions are the real ones, in this process, against the embedded AWS and the sandbox over sockets. What the truth is says
+//! the sandbox's admin interface; which fields tell it, each provider's file here, and none of the product's code.
+//!
+//! A history is made by its seed alone. `HISTORY_SEED=N` begins with this one, `HISTORY_COUNT=N` runs so many (100) for each
+//! provider, one after the other, with their seeds counted up. A failure prints both, and what happened.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
+
+mod calendar;
+mod course;
+mod gmail;
+mod slack;
+mod stripe;
+mod world;
+
+use std::time::Instant;
+
+use course::{Course, run};
+use tests::Ground;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn slacks_histories_end_in_its_truth_whatever_is_lost_repeated_or_late() {
+    all::<slack::Slack>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn stripes_histories_end_in_its_truth_whatever_is_lost_repeated_or_late() {
+    all::<stripe::Stripe>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn calendars_histories_end_in_its_truth_whatever_is_lost_repeated_or_late() {
+    all::<calendar::Calendar>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn gmails_histories_end_in_its_truth_whatever_is_lost_repeated_or_late() {
+    all::<gmail::Gmail>().await;
+}
+
+/// Runs the histories of a provider.
+async fn all<C: Course>() {
+    let (first, count) =
+        (setting("HISTORY_SEED").unwrap_or_else(|| fastrand::u64(..1 << 32)), setting("HISTORY_COUNT"));
+    let (count, began) = (count.unwrap_or(100), Instant::now());
+    println!("{}: HISTORY_SEED={first} HISTORY_COUNT={count}", C::PROVIDER);
+    let mut ground = Ground::start().await;
+    for (done, seed) in (first..first + count).enumerate() {
+        // The tables of many histories would be searched ever more slowly.
+        if done > 0 && done % 200 == 0 {
+            ground = Ground::start().await;
+            println!("{}: {done} after {:?}", C::PROVIDER, began.elapsed());
+        }
+        let mut steps = Vec::new();
+        if let Err(wrong) = run::<C>(&ground, seed, &mut steps).await {
+            panic!(
+                "{}: history {} of {count}: {wrong}\nrepeat it by HISTORY_SEED={seed} HISTORY_COUNT=1\n{}",
+                C::PROVIDER,
+                done + 1,
+                steps.join("\n")
+            );
+        }
+    }
+    println!("{}: {count} histories in {:?}, no failure", C::PROVIDER, began.elapsed());
+}
+
+#[expect(clippy::disallowed_methods, reason = "the caller of the tests chooses")]
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
