@@ -156,7 +156,8 @@ async fn deliver<C: Course>(
     steps: &mut Vec<String>,
 ) {
     if !C::CARRIES {
-        if !std::mem::take(pending).is_empty() && !(lossy && rng.bool()) {
+        let lost = lossy && rng.bool();
+        if !std::mem::take(pending).is_empty() && !lost {
             steps.push("push".to_owned());
             world.push().await;
         }

@@ -42,6 +42,7 @@ async fn gmails_histories_end_in_its_truth_whatever_is_lost_repeated_or_late() {
 }
 
 /// Runs the histories of a provider.
+#[expect(clippy::print_stdout, reason = "the seed, which repeats the run")]
 async fn all<C: Course>() {
     let (first, count) =
         (setting("HISTORY_SEED").unwrap_or_else(|| fastrand::u64(..1 << 32)), setting("HISTORY_COUNT"));

@@ -1,6 +1,6 @@
 //! One user with one integration at a sandbox of their own: what happens there, and what becomes of it here.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use domain::{
@@ -72,10 +72,9 @@ impl<'g> World<'g> {
         let world = Self { ground, sandbox, web, worker, process, records, provider, key, messages: 0 };
         let (name, access) = C::grant(&world).await;
         let vault = Vault::new(&ground.aws, "alias/intertie", "intertie");
-        let credentials =
-            Credentials::new(&ground.aws, "intertie-credentials", vault, SignedDuration::from_secs(30).unsigned_abs());
+        let credentials = Credentials::new(&ground.aws, "intertie-credentials", vault, Duration::from_secs(30));
         let issued = Issued { name, access: access.into(), refresh: None, life: None, scopes: None };
-        credentials.put(&world.key, &[issued], std::time::Duration::from_secs(60), clock::now()).await.unwrap();
+        credentials.put(&world.key, &[issued], Duration::from_mins(1), clock::now()).await.unwrap();
         let integration = Integration::connected(world.key.clone(), "Test", clock::now());
         world.integrations().put(&integration, clock::now()).await.unwrap();
         world.admin(Method::POST, "deliveries/hold", &json!({ "hold": true })).await;
@@ -136,7 +135,12 @@ impl<'g> World<'g> {
         path: &str,
         pairs: &[(&str, &str)],
     ) -> http::Response<impl AsRef<[u8]> + std::ops::Deref<Target = [u8]>> {
-        let coded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+        let coded = |text: &str| {
+            text.bytes().fold(String::new(), |mut coded, byte| {
+                write!(coded, "%{byte:02X}").unwrap();
+                coded
+            })
+        };
         let body: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={}", coded(value))).collect();
         let headers = [("content-type", "application/x-www-form-urlencoded")];
         self.web.call(Method::POST, &format!("{}{path}", self.vendor()), &headers, body.join("&")).await.unwrap()
@@ -235,7 +239,7 @@ impl<'g> World<'g> {
                     break;
                 }
                 if depth.visible == 0 {
-                    self.ground.sqs.advance(std::time::Duration::from_secs(900));
+                    self.ground.sqs.advance(Duration::from_mins(15));
                 }
                 let call = sqs.receive_message().queue_url(&url).max_number_of_messages(10);
                 let received = call.message_system_attribute_names(MessageSystemAttributeName::All).send().await;

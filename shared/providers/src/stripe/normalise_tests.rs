@@ -9,7 +9,7 @@ fn data(of: &Value) -> Value {
     object(&raw).unwrap().unwrap().data
 }
 
-fn subscription_of(item: Value, further: &Value) -> Value {
+fn subscription_of(item: &Value, further: &Value) -> Value {
     let mut object = json!({
         "id": "sub_1", "object": "subscription", "status": "active", "customer": "cus_1", "currency": "eur",
         "cancel_at": null, "cancel_at_period_end": false, "canceled_at": null, "trial_start": 5, "trial_end": 9,
@@ -49,18 +49,18 @@ fn a_subscription_says_what_is_bought_how_often_and_until_when_in_the_shape_of_a
         }]
     });
     let period = json!({"current_period_start": 100, "current_period_end": 200});
-    assert_eq!(data(&subscription_of(item_with(&period), &json!({}))), expected, "since 2025-03-31.basil");
-    assert_eq!(data(&subscription_of(item_with(&json!({})), &period)), expected, "before");
+    assert_eq!(data(&subscription_of(&item_with(&period), &json!({}))), expected, "since 2025-03-31.basil");
+    assert_eq!(data(&subscription_of(&item_with(&json!({})), &period)), expected, "before");
     let mut plan = json!({"id": "si_1", "quantity": 3, "plan": {
         "id": "price_1", "currency": "eur", "product": "prod_1", "amount": 1250, "amount_decimal": "1250", "interval": "month",
         "interval_count": 1
     }});
-    assert_eq!(data(&subscription_of(plan.clone(), &period)), expected, "with a plan");
+    assert_eq!(data(&subscription_of(&plan, &period)), expected, "with a plan");
     plan["plan"]["product"] = json!({"id": "prod_1", "object": "product"});
     let whole = json!({
         "current_period_start": 100, "current_period_end": 200, "customer": {"id": "cus_1", "object": "customer"}
     });
-    assert_eq!(data(&subscription_of(plan, &whole)), expected, "with whole objects in place of ids");
+    assert_eq!(data(&subscription_of(&plan, &whole)), expected, "with whole objects in place of ids");
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_canceled_subscription_says_when_and_why_and_the_first_period_to_end_is_the_
         "status": "canceled", "cancel_at": 200, "canceled_at": 150, "ended_at": 200,
         "cancellation_details": {"comment": null, "feedback": "too_expensive", "reason": "cancellation_requested"}
     });
-    let mut object = subscription_of(item_with(&json!({"current_period_end": 300})), &cancellation);
+    let mut object = subscription_of(&item_with(&json!({"current_period_end": 300})), &cancellation);
     object["items"]["has_more"] = true.into();
     object["items"]["data"].as_array_mut().unwrap().push(item_with(&json!({"current_period_end": 200})));
     let data = data(&object);
