@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::IntegrationKey;
 use serde_json::Value;
 
 use crate::{
@@ -65,13 +66,13 @@ impl<'s> Look<'s> {
         Ok(bytes)
     }
 
-    /// The state of an integration.
-    pub async fn integration(&self, user: &str, provider: &str, account: &str) -> Result<Option<String>, Failed> {
-        let key = format!("{provider}#{account}");
-        let call = self.stack.clients.dynamodb.get_item().table_name(self.stack.table("integrations"));
-        let call = call.key("user_id", AttributeValue::S(user.to_owned())).key("integration", AttributeValue::S(key));
-        let output = call.consistent_read(true).send().await.map_err(Failed::from)?;
-        Ok(output.item.and_then(|item| item.get("state")?.as_s().ok().cloned()))
+    /// The state of an integration, by its public id.
+    pub async fn integration(&self, integration_id: &str) -> Result<Option<String>, Failed> {
+        let is_it = |item: &Item| {
+            let key = IntegrationKey::parse(item.get("user_id")?.as_s().ok()?, item.get("integration")?.as_s().ok()?)?;
+            (key.id() == integration_id).then(|| item.get("state")?.as_s().ok().cloned())?
+        };
+        Ok(self.items("integrations").await?.iter().find_map(is_it))
     }
 
     /// The first credential of an integration.

@@ -16,6 +16,7 @@ mod followed;
 mod front;
 mod handlers;
 mod handshakes;
+mod identity;
 mod own_endpoint;
 mod pace;
 mod pages;

@@ -67,7 +67,8 @@ impl<'g> World<'g> {
         let config = load_from(variables("webhook-process"), webhook_process::Config::read).unwrap();
         let process = Process::new(&ground.aws, &config, providers::REGISTRY, []).unwrap();
         let (provider, account_id) = (C::PROVIDER, C::ACCOUNT.to_owned());
-        let key = IntegrationKey { user_id: format!("user-{seed}"), provider: provider.to_owned(), account_id };
+        let key =
+            IntegrationKey { user_id: format!("user-{seed}"), provider: provider.to_owned(), account_id, mode: None };
         let (web, records) = (Web::new(), Records::new(&ground.aws, "intertie-records"));
         let world = Self { ground, sandbox, web, worker, process, records, provider, key, messages: 0 };
         let (name, access) = C::grant(&world).await;

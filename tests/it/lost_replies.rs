@@ -66,8 +66,8 @@ async fn an_integration_says_truly_whether_a_call_ended_or_restored_it_though_ea
     );
     assert!(integrations.set_aside(&connected(1), "words").await.unwrap());
     assert!(!integrations.set_aside(&connected(1), "words").await.unwrap(), "another call is no repeat");
-    assert!(integrations.restore(&key(), later(9)).await.unwrap());
-    assert!(!integrations.restore(&key(), later(9)).await.unwrap());
+    assert!(integrations.restore(&connected(1), later(9)).await.unwrap());
+    assert!(!integrations.restore(&connected(1), later(9)).await.unwrap());
     assert!(integrations.end(&key(), State::ReconnectRequired, Some("words"), later(2)).await.unwrap());
     assert!(!integrations.end(&key(), State::ReconnectRequired, Some("words"), later(2)).await.unwrap());
     assert!(integrations.end(&key(), State::Disconnected, None, later(2)).await.unwrap());

@@ -157,7 +157,8 @@ pub async fn stack_of(options: Options) -> Running {
 
 /// A connected Stripe integration of a user.
 pub fn integration(user_id: &str) -> Integration {
-    let key = IntegrationKey { user_id: user_id.into(), provider: "stripe".into(), account_id: LOCAL_ACCOUNT.into() };
+    let (user_id, provider, account_id) = (user_id.into(), "stripe".into(), LOCAL_ACCOUNT.into());
+    let key = IntegrationKey { user_id, provider, account_id, mode: None };
     Integration::connected(key, "Shop", Timestamp::UNIX_EPOCH)
 }
 

@@ -200,6 +200,7 @@ mod tests {
             user_id: user.to_owned(),
             provider: "stripe".to_owned(),
             account_id: "acct_1".to_owned(),
+            mode: None,
         };
         let (ada, bob) = (integration("ada"), integration("bob"));
         let key = provider_key(&ada, "create_subscription", "order-1");

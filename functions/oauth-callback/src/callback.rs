@@ -123,7 +123,8 @@ impl OauthCallback {
         let app = self.app(provider.spec()).await.map_err(Unfinished::App)?;
         let (issued, answer) = self.exchange(&provider.spec().callee(), oauth, &app, code, state, transaction).await?;
         let requested = transaction.scopes.split(' ').map(str::to_owned).collect();
-        let grant = Grant { provider, user_id: &transaction.user_id, issued, answer, requested };
+        let (user_id, client_id) = (&*transaction.user_id, &*app.client_id);
+        let grant = Grant { provider, user_id, issued, answer, client_id, requested };
         self.store(grant).await.map_err(Unfinished::Store).map(|_| ())
     }
 
@@ -175,6 +176,7 @@ impl Unfinished {
             Self::App(error @ AppError::NotSetUp) => Diagnosis::new(Reason::Misconfigured, error.to_string()),
             Self::Exchange(failure) | Self::Store(StoreError::Provider(failure)) => failure.diagnosis(name),
             Self::Store(error @ StoreError::NoAccount) => Diagnosis::new(Reason::Unreadable, error.to_string()),
+            Self::Store(error @ StoreError::NoService(_)) => Diagnosis::new(Reason::Rejected, error.to_string()),
             Self::App(AppError::Aws(error)) | Self::Store(StoreError::Aws(error)) => error.diagnosis(),
         }
     }

@@ -142,7 +142,8 @@ mod tests {
     use super::*;
 
     fn connected_at(second: i64) -> Integration {
-        let key = IntegrationKey { user_id: "ada".into(), provider: "slack".into(), account_id: second.to_string() };
+        let (user_id, provider, account_id) = ("ada".into(), "slack".into(), second.to_string());
+        let key = IntegrationKey { user_id, provider, account_id, mode: None };
         Integration::connected(key, "Team", at(second))
     }
 

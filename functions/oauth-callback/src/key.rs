@@ -43,10 +43,17 @@ impl OauthCallback {
         let webhook_secret = webhook_secret(&input, spec)?;
         let access = SecretString::from(key);
         let issued = vec![Issued { name: api_key.name, access, refresh: None, life: None, scopes: None }];
-        let grant = Grant { provider, user_id: &caller.user_id, issued, answer: Value::Null, requested: Vec::new() };
+        let grant = Grant {
+            provider,
+            user_id: &caller.user_id,
+            issued,
+            answer: Value::Null,
+            client_id: "",
+            requested: Vec::new(),
+        };
         let integration = self.store(grant).await.map_err(|error| match error {
             StoreError::Aws(error) => internal(&error),
-            StoreError::NoAccount => Failure::Unreadable.problem(spec.name, clock::now()),
+            StoreError::NoAccount | StoreError::NoService(_) => Failure::Unreadable.problem(spec.name, clock::now()),
             StoreError::Provider(Failure::TokenRefused | Failure::GrantEnded) => {
                 Problem::field("api_key", format!("{} does not accept this key.", spec.name))
             }

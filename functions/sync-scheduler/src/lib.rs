@@ -141,7 +141,7 @@ impl SyncScheduler {
         };
         let message = |[user_id, integration]: [String; 2]| {
             let key = IntegrationKey::parse(&user_id, &integration)?;
-            Some(SyncMessage::new(&key, kind, Cause::Asked, now))
+            Some(SyncMessage::new(&key, kind, Cause::Due, now))
         };
         let messages: Vec<_> = due.keys.into_iter().filter_map(message).collect();
         self.syncs.send_all(&messages).await?;

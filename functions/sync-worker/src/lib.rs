@@ -4,6 +4,7 @@
 //! at most and nothing of an integration that was disconnected comes back.
 
 mod erase;
+mod name;
 mod outcome;
 mod run;
 mod stop;
@@ -189,6 +190,8 @@ impl SyncWorker {
             progress,
             due_at: clock::now() + INTERVAL,
         };
+        // On the heap: it holds a whole call.
+        Box::pin(self.name(&work, &integration, message)).await?;
         // On the heap: it holds a whole run.
         Box::pin(self.work(&work, message.r#type, attempt)).await
     }
@@ -213,7 +216,7 @@ impl SyncWorker {
         }
         match (message.r#type, message.cause) {
             (SyncType::Erase | SyncType::Forget | SyncType::Watches, _) => Ok(in_turn(until, attempt)),
-            (SyncType::Full | SyncType::Incremental, Cause::Asked) if covers => Ok(Disposition::Done),
+            (SyncType::Full | SyncType::Incremental, Cause::Asked | Cause::Due) if covers => Ok(Disposition::Done),
             (kind @ (SyncType::Full | SyncType::Incremental), _) => {
                 let told = self.syncs.run_again(id, kind, clock::now()).await?;
                 // They had just finished: it is our turn.

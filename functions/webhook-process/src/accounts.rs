@@ -1,30 +1,30 @@
-//! Whose the accounts of a batch are: asked once, however many events of it are theirs.
+//! The integrations that the events of a batch are for: looked up once for each account, however many events name it.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use domain::IntegrationKey;
+use domain::{IntegrationKey, Lookup};
 use platform::AwsError;
 use tokio::sync::OnceCell;
 
-/// The integrations of accounts, by `provider#account`.
+/// The integrations that were found, by provider and what they were looked up by.
 #[derive(Debug, Default)]
-pub(crate) struct Accounts(Mutex<HashMap<String, Found>>);
+pub(crate) struct Accounts(Mutex<HashMap<(&'static str, Lookup), Found>>);
 
 type Found = Arc<OnceCell<Vec<IntegrationKey>>>;
 
 impl Accounts {
-    /// The integrations of an account: what `read` finds, or what another message of the batch found.
+    /// The integrations of a lookup: what `read` finds, or what another message of the batch found.
     pub(crate) async fn get(
         &self,
-        account: String,
+        of: (&'static str, Lookup),
         read: impl Future<Output = Result<Vec<IntegrationKey>, AwsError>>,
     ) -> Result<Vec<IntegrationKey>, AwsError> {
         let found = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(all.entry(account).or_default())
+            Arc::clone(all.entry(of).or_default())
         };
         // Whoever fails leaves it to the next.
         found.get_or_try_init(|| read).await.cloned()

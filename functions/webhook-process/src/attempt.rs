@@ -18,7 +18,6 @@ use tracing::Span;
 use crate::{
     Process, Work,
     failure::{Failure, forked, lost},
-    scope::Scope,
     told::Told,
 };
 
@@ -39,8 +38,8 @@ impl Handler for Process {
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
         let seat = self.gathering.seat();
         let told = Told::read(self.registry, &message);
-        let (provider, event) = match &told.event {
-            Ok((provider, event)) => (provider, event),
+        let (provider, event, recipient) = match &told.event {
+            Ok((provider, event, recipient)) => (provider, event, recipient),
             Err(why) => {
                 drop(seat);
                 return self.give_up(told.entry(), why.clone(), attempt).await;
@@ -65,8 +64,7 @@ impl Handler for Process {
             Err(error) => return attempt.failed(error.diagnosis()),
         };
         let spec = provider.spec();
-        let scope = Scope::of(&message, event);
-        let work = Work { claim: &claim, spec, event, scope, delivery_id: &message.delivery_id };
+        let work = Work { claim: &claim, spec, event, recipient, delivery_id: &message.delivery_id };
         match self.process(&work, (seat, lane)).await {
             Ok(ended) => {
                 let (counted, words) = match ended {

@@ -8,12 +8,11 @@ mod attempt;
 mod dead_letters;
 mod failure;
 mod handlers;
-mod scope;
 mod told;
 
 use std::{pin::pin, task::Poll, time::Duration};
 
-use domain::{Effect, Event, IntegrationKey, message::SyncMessage};
+use domain::{Effect, Event, IntegrationKey, Recipient, message::SyncMessage};
 use futures_util::poll;
 use lambda_runtime::LambdaEvent;
 use platform::{
@@ -34,7 +33,7 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use self::handlers::{EventHandler, HandlerError, HandlerFuture, HandlerInput, HandlersError};
-use self::{accounts::Accounts, attempt::Ended, failure::Failure, handlers::Handlers, scope::Scope};
+use self::{accounts::Accounts, attempt::Ended, failure::Failure, handlers::Handlers};
 
 /// Messages of a batch at a time: all of them, so that one call can put their events on the bus.
 const CONCURRENCY: usize = 10;
@@ -101,7 +100,7 @@ struct Work<'a> {
     claim: &'a Claim,
     spec: &'static Spec,
     event: &'a Event<'a>,
-    scope: Scope<'a>,
+    recipient: &'a Recipient,
     delivery_id: &'a str,
 }
 
@@ -178,12 +177,9 @@ impl Process {
         work: &Work<'_>,
         (mut seat, lane): (Seat<'_>, Option<SemaphorePermit<'_>>),
     ) -> Result<Ended, Failure> {
-        let Work { claim, spec, event, scope, delivery_id } = work;
+        let Work { claim, spec, event, recipient, delivery_id } = work;
         let provider = spec.id;
-        let mut integrations = self.integrations(provider, scope).await?;
-        if let Some(id) = &event.integration_id {
-            integrations.retain(|integration| integration.id() == *id);
-        }
+        let integrations = self.integrations(provider, recipient).await?;
         if integrations.len() >= MAX_ENTRIES {
             // So many take their time, and a call to the bus of their own.
             seat.leave();
@@ -273,15 +269,15 @@ impl Process {
         self.syncs.send_all(&integrations.iter().map(message).collect::<Vec<_>>()).await
     }
 
-    async fn integrations(&self, provider: &str, scope: &Scope<'_>) -> Result<Vec<IntegrationKey>, AwsError> {
-        let found = match scope {
-            Scope::Nobody => return Ok(Vec::new()),
-            Scope::Account(account) | Scope::Integration { account, .. } => {
-                let read = self.integrations.of_account(provider, account);
-                self.accounts.get(domain::integration::account(provider, account), read).await?
-            }
-        };
-        let only = if let Scope::Integration { id, .. } = scope { Some(*id) } else { None };
-        Ok(found.iter().filter(|integration| only.is_none_or(|id| integration.id() == id)).cloned().collect())
+    async fn integrations(
+        &self,
+        provider: &'static str,
+        recipient: &Recipient,
+    ) -> Result<Vec<IntegrationKey>, AwsError> {
+        let Some(lookup) = &recipient.lookup else { return Ok(Vec::new()) };
+        let read = self.integrations.find(provider, lookup);
+        let mut found = self.accounts.get((provider, lookup.clone()), read).await?;
+        found.retain(|integration| recipient.includes(integration));
+        Ok(found)
     }
 }

@@ -1,7 +1,7 @@
 //! What a message tells: an event, or something that is none.
 
 use domain::{
-    Diagnosis, Event, Reason,
+    Diagnosis, Endpoint, Event, Owner, Reason, Recipient,
     event::{is_id, key, key_of_delivery},
     message::{Body, WebhookMessage},
 };
@@ -12,12 +12,10 @@ use platform::{
 use providers::{Provider, Registry};
 use sha2::{Digest as _, Sha256};
 
-use crate::scope::Scope;
-
 /// What a message tells, and the record of it.
 pub(crate) struct Told<'m> {
-    /// The event and its provider, or why the message is given up.
-    pub(crate) event: Result<(&'static dyn Provider, Event<'m>), Diagnosis>,
+    /// The event, its provider and its recipient, or why the message is given up.
+    pub(crate) event: Result<(&'static dyn Provider, Event<'m>, Recipient), Diagnosis>,
     /// The key of its record.
     pub(crate) key: String,
     /// The hash of what was told.
@@ -48,14 +46,16 @@ impl<'m> Told<'m> {
         match provider.event(body, message.received_at) {
             Err(error) => none(id, id, Diagnosis::new(Reason::NotAnEvent, error.to_string())),
             Ok(mut event) => {
-                if message.integration_id.is_some() {
-                    // Nor do the application's handlers hear of another.
-                    event.account = message.account.as_deref().map(str::to_owned);
+                let endpoint = message.endpoint();
+                let recipient = Recipient::of(&event, endpoint);
+                if let Endpoint::Integration { account: Some(account), .. } = endpoint {
+                    // Nor do the application's handlers hear of another account.
+                    event.owner = Owner::Account(account.to_owned());
                 }
-                let key = key(id, Scope::of(message, &event).key(), &event.id);
+                let key = key(id, recipient.scope(endpoint), &event.id);
                 // Of the payload alone: the rest of a body may differ between deliveries of one event.
                 let hash = hash(event.data.get());
-                Self { event: Ok((provider, event)), key, hash, listed_under: id, message }
+                Self { event: Ok((provider, event, recipient)), key, hash, listed_under: id, message }
             }
         }
     }
@@ -69,7 +69,7 @@ impl<'m> Told<'m> {
     pub(crate) fn about(&self) -> About<'_> {
         About {
             provider: self.listed_under,
-            r#type: self.event.as_ref().ok().map(|(_, event)| event.r#type.as_str()),
+            r#type: self.event.as_ref().ok().map(|(_, event, _)| event.r#type.as_str()),
             delivery_id: &self.message.delivery_id,
             received_at: self.message.received_at,
         }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use http::StatusCode;
 
-use super::{call::Reply, form::Form};
+use super::{call::Reply, form::Form, google::is_identity};
 
 /// What the page shows.
 pub(super) struct Consent<'c> {
@@ -40,7 +40,9 @@ impl Consent<'_> {
         }
         let mut scopes = String::new();
         for scope in self.scopes.iter().map(|scope| escape(scope)) {
-            let _ = if self.choice {
+            let _ = if self.choice && is_identity(&scope) {
+                writeln!(scopes, "<input type=\"hidden\" name=\"scope\" value=\"{scope}\"><li>{scope}</li>")
+            } else if self.choice {
                 let input = format!("<input type=\"checkbox\" name=\"scope\" value=\"{scope}\" checked>");
                 writeln!(scopes, "<label>{input} {scope}</label><br>")
             } else {

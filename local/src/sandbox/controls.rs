@@ -26,6 +26,8 @@ type Is = fn(&Value) -> bool;
 /// What a value must be, for names that mean the same in all calls.
 const TYPES: &[(&str, &str, Is)] = &[
     ("account", "a text", Value::is_string),
+    ("address", "a text", Value::is_string),
+    ("calendar", "true or false", Value::is_boolean),
     ("claims", "an object", Value::is_object),
     ("data", "an object", Value::is_object),
     ("destination", "a text", Value::is_string),
@@ -35,6 +37,7 @@ const TYPES: &[(&str, &str, Is)] = &[
     ("key", "a text", Value::is_string),
     ("kind", "a text", Value::is_string),
     ("labelIds", "a list", Value::is_array),
+    ("mail", "true or false", Value::is_boolean),
     ("renewable", "true or false", Value::is_boolean),
     ("seconds", "a number", Value::is_i64),
     ("silent", "true or false", Value::is_boolean),

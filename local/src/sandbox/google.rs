@@ -2,6 +2,8 @@
 //!
 //! <https://developers.google.com/identity/protocols/oauth2/web-server>.
 
+mod person;
+
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -16,18 +18,19 @@ use super::{
     google_calendar::{self, Calendar},
     oauth::{Allowed, BadClient, BadCode, BadToken, Grants, Rules, authenticate},
     opaque::random,
-    server::{Outcome, Vendor},
+    server::{Outcome, Vendor, refusal},
 };
 use crate::lambda::now;
 
-/// The accounts there are; the first is the one with something in it.
-pub(super) const ACCOUNTS: [&str; 2] = ["ada@example.com", "grace@example.com"];
+pub(super) use self::person::{ACCOUNTS, is_identity};
+use self::person::{Person, canonical};
 
 /// See the module.
 pub(super) struct Google {
     app: App,
     grants: Grants,
     signer: Signer,
+    people: [Person; 2],
     calendar: Calendar,
     gmail: Gmail,
 }
@@ -59,7 +62,14 @@ impl Google {
     pub(super) fn new(app: App, push: Push, outbox: Outbox) -> Result<Self, std::io::Error> {
         let signer = Signer::new(push)?;
         let gmail = Gmail::new(signer.clone(), outbox.clone());
-        Ok(Self { app, grants: Grants::new(RULES), signer, calendar: Calendar::new(outbox), gmail })
+        Ok(Self {
+            app,
+            grants: Grants::new(RULES),
+            signer,
+            people: person::people(),
+            calendar: Calendar::new(outbox),
+            gmail,
+        })
     }
 
     fn ask(&self, call: &Call) -> Reply {
@@ -67,7 +77,7 @@ impl Google {
             Ok(asked) => asked,
             Err(reply) => return *reply,
         };
-        let accounts = ACCOUNTS.iter().map(|account| (*account, (*account).to_owned())).collect();
+        let accounts = self.people.iter().map(|person| (person.address.as_str(), person.address.clone())).collect();
         let app = &self.app.client_id;
         let consent =
             Consent { vendor: "Google", action: &call.path, app, accounts, scopes: &asked.scopes, choice: true };
@@ -85,7 +95,10 @@ impl Google {
         if form.get("decision") != Some("allow") {
             return Reply::redirect(&link(&url, &[("error", "access_denied"), ("state", state)]));
         }
-        let Some(account) = form.get("account").filter(|account| ACCOUNTS.contains(account)) else {
+        let chosen = form.get("account").unwrap_or_default();
+        let by_address = self.people.iter().find(|person| person.address == chosen);
+        let person = by_address.or_else(|| self.people.iter().find(|person| person.account == chosen));
+        let Some(account) = person.map(|person| person.account) else {
             return refuse("Google", StatusCode::BAD_REQUEST, "Choose an account");
         };
         account.clone_into(&mut asked.account);
@@ -142,7 +155,7 @@ impl Google {
             return Err(refuse(bad, "Error 400: invalid_request. Only S256 is supported here."));
         }
         let offline = form.get("access_type") == Some("offline");
-        let scopes = scopes.into_iter().map(str::to_owned).collect();
+        let scopes = scopes.into_iter().map(canonical).collect();
         let account = String::new();
         Ok(Allowed { account, scopes, user_scopes: Vec::new(), redirect_uri, challenge, offline })
     }
@@ -179,6 +192,8 @@ impl Google {
         match self.grants.redeem(form, now) {
             Ok(allowed) => {
                 let scope = allowed.scopes.join(" ");
+                let person = self.people.iter().find(|person| person.account == allowed.account);
+                let id_token = person.and_then(|it| it.id_token(&self.app.client_id, &allowed.scopes, &self.signer));
                 let tokens = self.grants.grant(&allowed.account, "", allowed.scopes, allowed.offline, now);
                 let mut answer = json!({
                     "access_token": tokens.access, "expires_in": tokens.expires_in, "scope": scope,
@@ -186,6 +201,9 @@ impl Google {
                 });
                 if let Some(refresh) = tokens.refresh {
                     answer["refresh_token"] = refresh.into();
+                }
+                if let Some(id_token) = id_token {
+                    answer["id_token"] = id_token.into();
                 }
                 fresh(&answer)
             }
@@ -228,6 +246,21 @@ impl Google {
         }
     }
 
+    /// Changes an account, here and where its address shows.
+    fn change(&mut self, order: &Value) -> Outcome {
+        let account = order["account"].as_str().unwrap_or(ACCOUNTS[0]);
+        let Some(person) = self.people.iter_mut().find(|person| person.account == account) else {
+            return Outcome::Done(refusal(StatusCode::NOT_FOUND, "there is no such account"));
+        };
+        match person.change(order) {
+            Ok(done) => {
+                self.gmail.rename(person.account, &person.address);
+                done.into()
+            }
+            Err((status, words)) => Outcome::Done(refusal(status, &words)),
+        }
+    }
+
     fn api(&mut self, call: &Call) -> Result<Reply, Refusal> {
         let segments = call.segments();
         let path: Vec<_> = segments.iter().map(String::as_str).collect();
@@ -239,12 +272,20 @@ impl Google {
                          https://developers.google.com/identity/sign-in/web/devconsole-project.";
             Refusal { status: StatusCode::UNAUTHORIZED, reason: "authError", message: words.to_owned() }
         })?;
+        let person =
+            self.people.iter().find(|person| person.account == caller.account).ok_or_else(Refusal::not_found)?;
+        let own = |user: &str| user == "me" || user == person.address;
         match path.as_slice() {
-            ["calendar", "v3", path @ ..] => self.calendar.answer(&caller, path, call),
-            ["gmail", "v1", "users", user, path @ ..] if *user == "me" || *user == caller.account => {
+            ["calendar", "v3", path @ ..] => {
+                person.has("calendar")?;
+                self.calendar.answer(&caller, path, call)
+            }
+            ["gmail", "v1", "users", user, path @ ..] if own(user) => {
+                person.has("gmail")?;
                 self.gmail.answer(&caller, path, call)
             }
-            ["upload", "gmail", "v1", "users", user, path @ ..] if *user == "me" || *user == caller.account => {
+            ["upload", "gmail", "v1", "users", user, path @ ..] if own(user) => {
+                person.has("gmail")?;
                 self.gmail.upload(&caller, path, call)
             }
             ["gmail", "v1", "users", ..] | ["upload", "gmail", "v1", "users", ..] => {
@@ -282,10 +323,13 @@ impl Vendor for Google {
     }
 
     fn controls() -> impl Iterator<Item = &'static Control> {
-        GRANTS.iter().chain(google_calendar::CONTROLS).chain(gmail::CONTROLS)
+        GRANTS.iter().chain(person::CONTROLS).chain(google_calendar::CONTROLS).chain(gmail::CONTROLS)
     }
 
     fn administer(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {
+        if (method, path) == (&Method::POST, &["account"][..]) {
+            return Some(self.change(body));
+        }
         let tokens = self.grants.administer(method, path, body).map(Outcome::Done);
         tokens.or_else(|| self.calendar.control(method, path, body)).or_else(|| self.gmail.control(method, path, body))
     }
@@ -320,6 +364,7 @@ impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
         let code = refusal.status.as_u16();
         let status = match code {
+            400 if refusal.reason == "failedPrecondition" => "FAILED_PRECONDITION",
             400 => "INVALID_ARGUMENT",
             401 => "UNAUTHENTICATED",
             403 => "PERMISSION_DENIED",

@@ -20,6 +20,7 @@
 //! | `POST keys` (Stripe) | `{"key","state"}`, state `good`, `expired`, `revoked` |
 //! | `POST expire_sync_tokens`, `history_floor`, `history_id` (Google) | `{}`, `{"account"?,"floor"?}`, `{"account"?,"history_id"}` |
 //! | `POST events/CALENDAR/ID/restore`, `…/move`, `stubs` (Google) | `{}`, `{"destination"}`, `{"whole"}`: see Calendar's `control` |
+//! | `POST account` (Google) | `{"account"?,"address"?,"mail"?,"calendar"?}`: another address; a service it has or not |
 //!
 //! Calls, parameters and fields that the controls do not have are refused by name; `controls` and each vendor's `CONTROLS`
 //! list them.

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Outcome, Story, USER, expect};
+use super::{Outcome, Story, expect};
 use crate::{browser::query, report::Failed};
 
 /// The key that the sandbox knows.
@@ -72,7 +72,7 @@ impl Story<'_> {
     async fn connected(&self, provider: &str) -> Result<Value, Failed> {
         let found = self.status_of(provider).await?;
         expect(found["connected"] == true, || format!("the status says {found}"))?;
-        let in_table = self.look.integration(USER, provider, &text(&found["account"]["id"])).await?;
+        let in_table = self.look.integration(&text(&found["integration_id"])).await?;
         expect(in_table.as_deref() == Some("connected"), || format!("the table says {in_table:?}"))?;
         let id = text(&found["integration_id"]);
         let announced = self.look.announced("integration.connected", &id)?;

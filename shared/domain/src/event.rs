@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use crate::record::Change;
+use crate::{integration::Mode, recipient::Owner, record::Change};
 
 /// An event in the provider's own terms, with what it changes here.
 #[derive(Debug, Clone)]
@@ -16,12 +16,12 @@ pub struct Event<'a> {
     pub r#type: String,
     /// When it happened.
     pub occurred_at: Timestamp,
-    /// The provider-side account it belongs to, if it says so.
-    pub account: Option<String>,
+    /// Whose it is, as far as it says so.
+    pub owner: Owner,
+    /// The mode it happened in, where the provider's accounts have modes.
+    pub mode: Option<Mode>,
     /// The payload for the application: a part of the body, or made from it where a part of the body is not for everybody.
     pub data: Cow<'a, RawValue>,
-    /// The integration it belongs to, if it says so.
-    pub integration_id: Option<String>,
     /// What it does here.
     pub effect: Effect,
 }

@@ -27,6 +27,8 @@ pub struct OAuth {
     pub scopes: &'static [&'static str],
     /// What the provider has besides, and a caller may ask for too.
     pub further_scopes: &'static [&'static str],
+    /// Other names that a scope can be asked for by, each with the one that the provider's answers have.
+    pub aliases: &'static [(&'static str, &'static str)],
     /// What scopes allow, as it follows "the app may not": for people, when one was not granted.
     pub allows: &'static [(&'static str, &'static str)],
     /// What stands between scopes, in requests and answers.
@@ -144,6 +146,7 @@ impl OAuth {
 
     /// The scope of this name, if the provider has it.
     pub fn scope(&self, name: &str) -> Option<&'static str> {
+        let name = self.aliases.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, scope)| scope);
         self.scopes.iter().chain(self.further_scopes).copied().find(|scope| *scope == name)
     }
 
@@ -285,6 +288,7 @@ mod tests {
         client_auth: ClientAuth::Form,
         scopes: &["channels:read"],
         further_scopes: &[],
+        aliases: &[],
         allows: &[("channels:read", "see the channels")],
         scope_separator: ",",
         pkce: true,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::value::RawValue;
 
-use crate::{delivery::VerifiedJson, integration::IntegrationKey, json};
+use crate::{delivery::VerifiedJson, integration::IntegrationKey, json, recipient::Endpoint};
 
 /// The version of an envelope: (de)serialises as the number `V` and as nothing else.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,6 +50,17 @@ pub struct WebhookMessage<'a> {
     /// The body.
     #[serde(borrow)]
     pub body: Body<'a>,
+}
+
+impl WebhookMessage<'_> {
+    /// Where the delivery was received.
+    pub fn endpoint(&self) -> Endpoint<'_> {
+        let account = self.account.as_deref();
+        match self.integration_id.as_deref() {
+            Some(id) => Endpoint::Integration { id, account },
+            None => Endpoint::App { account },
+        }
+    }
 }
 
 /// The id of a delivery: when it was received, in hexadecimal milliseconds since 1970, and the id of its request. The time is
@@ -153,9 +164,11 @@ pub enum SyncType {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// Somebody asked, or it was time: a sync that runs already will do.
+    /// A caller asked: a sync that runs already will do.
     #[default]
     Asked,
+    /// The schedule's time came: likewise.
+    Due,
     /// Something changed at the provider: a sync that runs already may have passed it.
     Changed,
 }

@@ -153,7 +153,7 @@ impl Access {
         }
         let now = clock::now();
         match self.calls.tokens.credentials.get(&integration.key.id(), credential, now).await {
-            Ok(Some(_)) => self.integrations.restore(&integration.key, now).await,
+            Ok(Some(_)) => self.integrations.restore(integration, now).await,
             // Set aside for a data key that others than this process found damaged.
             Ok(None) | Err(AwsError::DataKey { .. }) => Ok(false),
             Err(error) if error.reason() == Reason::Corrupt => Ok(false),

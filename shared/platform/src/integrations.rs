@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use domain::{
-    Integration, IntegrationKey, Problem,
+    Integration, IntegrationKey, Lookup, Problem,
     error::Kind,
     integration::{State, account},
 };
@@ -65,7 +65,7 @@ impl Integrations {
         let mut call = self
             .update(key)
             .update_expression(format!(
-                "SET #state = :state{set} account, due_shard, due_at, watch_shard, watch_due_at"
+                "SET #state = :state{set} account, address, due_shard, due_at, watch_shard, watch_due_at"
             ))
             // Ending what the user ended already would make it look like the provider's doing.
             .condition_expression(
@@ -89,7 +89,7 @@ impl Integrations {
             .update(&integration.key)
             .update_expression(
                 "SET #state = :required, problem = :problem, unreadable = :true \
-                 REMOVE account, due_shard, due_at, watch_shard, watch_due_at",
+                 REMOVE account, address, due_shard, due_at, watch_shard, watch_due_at",
             )
             // One that was connected again meanwhile has another credential.
             .condition_expression("#state = :connected AND connected_at = :connected_at")
@@ -103,21 +103,49 @@ impl Integrations {
     }
 
     /// Puts an integration that was set aside back in use: its credential opens again. Whether it was set aside.
-    pub async fn restore(&self, key: &IntegrationKey, due_at: Timestamp) -> Result<bool, AwsError> {
-        let call = self
+    pub async fn restore(&self, integration: &Integration, due_at: Timestamp) -> Result<bool, AwsError> {
+        let key = &integration.key;
+        let address = address(integration);
+        let set = if address.is_some() { ", address = :address" } else { "" };
+        let mut call = self
             .update(key)
-            .update_expression(
-                "SET #state = :connected, account = :account, due_shard = :shard, due_at = :at REMOVE problem, unreadable",
-            )
+            .update_expression(format!(
+                "SET #state = :connected, account = :account, due_shard = :shard, due_at = :at{set} \
+                 REMOVE problem, unreadable"
+            ))
             .condition_expression("#state = :required AND unreadable = :true")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":required", s(state_name(State::ReconnectRequired)))
             .expression_attribute_values(":connected", s(state_name(State::Connected)))
-            .expression_attribute_values(":account", s(key.account()))
+            .expression_attribute_values(":account", s(account(&key.provider, &key.account_id)))
             .expression_attribute_values(":shard", n(shard(&key.id())))
             .expression_attribute_values(":at", n(due_at.as_second()))
             .expression_attribute_values(":true", AttributeValue::Bool(true));
+        if let Some(address) = address {
+            call = call.expression_attribute_values(":address", s(address));
+        }
         Ok(conditional(call).await?.is_some())
+    }
+
+    /// Stores the name and the address that an account has now, unless the integration was ended or connected again meanwhile.
+    pub async fn rename(&self, integration: &Integration) -> Result<(), AwsError> {
+        let address = address(integration);
+        let set = if address.is_some() { ", account_address = :account_address, address = :address" } else { "" };
+        let mut call = self
+            .update(&integration.key)
+            .update_expression(format!("SET account_name = :name, named_at = :named_at{set}"))
+            .condition_expression("#state = :connected AND connected_at = :connected_at")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":connected", s(state_name(State::Connected)))
+            .expression_attribute_values(":connected_at", s(integration.connected_at.to_string()))
+            .expression_attribute_values(":name", s(&integration.account_name))
+            .expression_attribute_values(":named_at", s(integration.named_at.to_string()));
+        if let (Some(own), Some(address)) = (&integration.address, address) {
+            call = call
+                .expression_attribute_values(":account_address", s(own))
+                .expression_attribute_values(":address", s(address));
+        }
+        conditional(call).await.map(|_| ())
     }
 
     /// Deletes an integration that is not in use.
@@ -189,15 +217,22 @@ impl Integrations {
         items.map_err(|error| AwsError::new("dynamodb:Query", error))?.iter().map(read).collect()
     }
 
-    /// The usable integrations of a provider's account, of all users.
+    /// The usable integrations of a provider's account, of all users and modes.
     pub async fn of_account(&self, provider: &str, account_id: &str) -> Result<Vec<IntegrationKey>, AwsError> {
-        let call = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name("by_account")
-            .key_condition_expression("account = :account")
-            .expression_attribute_values(":account", s(account(provider, account_id)));
+        self.indexed("by_account", "account = :key", &account(provider, account_id)).await
+    }
+
+    /// The usable integrations that an event of a provider can be for, of all users and modes.
+    pub async fn find(&self, provider: &str, lookup: &Lookup) -> Result<Vec<IntegrationKey>, AwsError> {
+        match lookup {
+            Lookup::Account(id) => self.of_account(provider, id).await,
+            Lookup::Address(address) => self.indexed("by_address", "address = :key", &account(provider, address)).await,
+        }
+    }
+
+    async fn indexed(&self, index: &str, condition: &str, value: &str) -> Result<Vec<IntegrationKey>, AwsError> {
+        let call = self.client.query().table_name(&self.table).index_name(index);
+        let call = call.key_condition_expression(condition).expression_attribute_values(":key", s(value));
         let items = call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
         items.map_err(|error| AwsError::new("dynamodb:Query", error))?.iter().map(key).collect()
     }
@@ -240,24 +275,31 @@ pub fn usable(integration: Integration, name: &str) -> Result<Integration, Probl
 }
 
 fn write(integration: &Integration, due_at: Timestamp) -> Item {
-    let account = integration.key.account();
     let list = |all: &[String]| AttributeValue::L(all.iter().map(s).collect());
     let mut item: Vec<(&str, AttributeValue)> = vec![
         ("user_id", s(&integration.key.user_id)),
-        ("integration", s(&account)),
+        ("integration", s(integration.key.account())),
         ("account_name", s(&integration.account_name)),
+        ("named_at", s(integration.named_at.to_string())),
         ("state", s(state_name(integration.state))),
         ("connected_at", s(integration.connected_at.to_string())),
         ("granted", list(&integration.granted)),
         ("missing", list(&integration.missing)),
     ];
     item.extend(integration.problem.as_ref().map(|problem| ("problem", s(problem))));
+    item.extend(integration.address.as_ref().map(|address| ("account_address", s(address))));
     if integration.state == State::Connected {
-        item.push(("account", s(account)));
+        item.push(("account", s(account(&integration.key.provider, &integration.key.account_id))));
+        item.extend(address(integration).map(|address| ("address", s(address))));
         item.push(("due_shard", n(shard(&integration.key.id()))));
         item.push(("due_at", n(due_at.as_second())));
     }
     item.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Under which address events find an integration, `provider#address`, if they name its account by one.
+fn address(integration: &Integration) -> Option<String> {
+    integration.address.as_ref().map(|address| account(&integration.key.provider, address))
 }
 
 fn read(item: &Item) -> Result<Integration, AwsError> {
@@ -270,6 +312,8 @@ fn read(item: &Item) -> Result<Integration, AwsError> {
     Ok(Integration {
         key: key(item)?,
         account_name: text(item, "account_name")?.to_owned(),
+        address: text(item, "account_address").ok().map(str::to_owned),
+        named_at: time(item, "named_at")?,
         state: states.into_iter().find(|it| state_name(*it) == state).ok_or_else(|| malformed("state"))?,
         connected_at: time(item, "connected_at")?,
         granted: list("granted"),

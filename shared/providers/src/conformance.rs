@@ -302,6 +302,9 @@ fn what_is_declared_can_be_asked_for() {
         if let Place::Get(path) = spec.identity.place {
             assert!(path.starts_with('/'), "{}", spec.id);
         }
+        if let Some(service) = &spec.identity.service {
+            assert!(service.path.starts_with('/') && service.name.starts_with('/'), "{}", spec.id);
+        }
         if let Some(oauth) = spec.auth.oauth() {
             for scope in oauth.scopes {
                 assert_ne!(oauth.allowed_by(scope), *scope, "{}: {scope} has no words", spec.id);

@@ -11,6 +11,18 @@ use domain::{
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::{Identity, Place};
+
+/// Asks for an ID token. Google never changes the `sub` in it, unlike the address, and gives it to no other account:
+/// <https://developers.google.com/identity/openid-connect/openid-connect#an-id-tokens-payload>, read 2026-11.
+pub(crate) const OPENID: &str = "openid";
+/// Asks for the address in it, under the name that Google's answers have for this scope.
+pub(crate) const EMAIL: &str = "https://www.googleapis.com/auth/userinfo.email";
+
+/// Whose account a grant is. The ID token costs no call and needs no permission of a service.
+pub(crate) const IDENTITY: Identity =
+    Identity { place: Place::IdToken, id: "/sub", name: &["/email"], service: None, addressed: false };
+
 /// Google's grant. Scopes differ by provider: the usual ones, and those that may be asked for besides
 /// (<https://developers.google.com/identity/protocols/oauth2/scopes>, listed in 2026-11 from public client libraries and not
 /// compared with that page yet).
@@ -21,7 +33,10 @@ pub(crate) const fn oauth(scopes: &'static [&'static str], further_scopes: &'sta
         client_auth: ClientAuth::Form,
         scopes,
         further_scopes,
+        aliases: &[("email", EMAIL), ("profile", "https://www.googleapis.com/auth/userinfo.profile")],
         allows: &[
+            (OPENID, "know which account it is"),
+            (EMAIL, "see the address of the account"),
             ("https://www.googleapis.com/auth/calendar.readonly", "see the calendars"),
             ("https://www.googleapis.com/auth/gmail.readonly", "read the mail"),
             ("https://www.googleapis.com/auth/gmail.send", "send mail"),

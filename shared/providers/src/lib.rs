@@ -22,7 +22,7 @@ use serde_json::{Value, value::RawValue};
 
 pub use self::{
     action::{Fields, Step, so_far},
-    spec::{ApiKey, Auth, Identity, Place, Spec, Stream, Watching},
+    spec::{ApiKey, Auth, Identity, Place, Service, Spec, Stream, Watching},
     stream::{Lost, Next, Page},
     watch::{Watch, WatchPlan},
 };

@@ -61,24 +61,44 @@ pub struct ApiKey {
     pub prefixes: &'static [&'static str],
 }
 
-/// Whose account a new grant is: pointers into an answer.
+/// Whose account a new grant is: pointers into answers.
 #[derive(Debug)]
 pub struct Identity {
-    /// Into which answer.
+    /// The answer that names the account, which no permission of a service may be needed for.
     pub place: Place,
-    /// The account's id.
+    /// The account's id: what the provider never changes, and never gives to another account.
     pub id: &'static str,
     /// The account's name; where several are given, the first that is there.
     pub name: &'static [&'static str],
+    /// The call that asks the service itself about the account, if the account can exist without the service.
+    pub service: Option<Service>,
+    /// Whether the name is an address by which the provider's events name the account.
+    pub addressed: bool,
 }
 
-/// Which answer tells the account.
+/// Which answer names the account.
 #[derive(Debug)]
 pub enum Place {
     /// The one that brought the tokens.
     Grant,
+    /// The ID token in the one that brought the tokens ([`domain::id_token`]).
+    IdToken,
     /// That of a `GET` of this path, relative to the API's base.
     Get(&'static str),
+}
+
+/// A cheap call that tells whether an account has the service, and what the account is called there now.
+///
+/// Only the refusal that says that there is no such service ends a connect. Any other leaves the name to the identity's answer:
+/// the user may not have granted what the call needs.
+#[derive(Debug)]
+pub struct Service {
+    /// The path of the `GET`, relative to the API's base.
+    pub path: &'static str,
+    /// The account's name in its answer.
+    pub name: &'static str,
+    /// The provider's codes that say that the account does not have the service.
+    pub absent: &'static [&'static str],
 }
 
 /// One kind of objects that is kept in sync.

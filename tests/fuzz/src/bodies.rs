@@ -4,7 +4,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
-    Effect, Event, NotAnEvent, Proof, Scheme, UnverifiedDelivery,
+    Effect, Event, NotAnEvent, Owner, Proof, Scheme, UnverifiedDelivery,
     event::{MAX_TYPE, is_id},
     json::NotJson,
     message::{Body, Envelope, Version, WebhookMessage},
@@ -75,10 +75,10 @@ fn depth(value: &Value) -> usize {
 }
 
 /// What a provider makes of a body, in a form to compare.
-type Said = (String, String, Option<String>, Effect);
+type Said = (String, String, Owner, Effect);
 
 fn said(event: &Event<'_>) -> Said {
-    (event.id.clone(), event.r#type.clone(), event.account.clone(), event.effect.clone())
+    (event.id.clone(), event.r#type.clone(), event.owner.clone(), event.effect.clone())
 }
 
 fn read(provider: &dyn Provider, body: &RawValue) -> Option<Said> {
@@ -90,7 +90,11 @@ fn read(provider: &dyn Provider, body: &RawValue) -> Option<Said> {
         }
     };
     assert!(is_id(&event.id), "{:?} can forge a key", event.id);
-    assert!(event.account.as_deref().is_none_or(is_id), "{:?} can forge a key", event.account);
+    let named = match &event.owner {
+        Owner::Unnamed => None,
+        Owner::Account(id) | Owner::About(id) | Owner::Address(id) | Owner::Integration { account: id, .. } => Some(id),
+    };
+    assert!(named.is_none_or(|id| is_id(id)), "{:?} can forge a key", event.owner);
     assert!((1..=MAX_TYPE).contains(&event.r#type.len()), "{:?} is no type for the bus", event.r#type);
     assert!(event.changes().iter().all(|change| is_id(&change.id)), "{:?}", event.changes());
     serde_json::from_str::<&RawValue>(event.data.get()).unwrap();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use domain::{
-    Effect, Event, NotAnEvent,
+    Effect, Event, NotAnEvent, Owner,
     call::Api,
     proof::Proof,
     signature::{Encoding, Key, Part, Scheme, Time},
@@ -56,7 +56,7 @@ const fn sender(id: &'static str, name: &'static str, scheme: Scheme) -> Spec {
         name,
         secret: id,
         auth: Auth::ApiKey(ApiKey { name: "key", hint: "", prefixes: &[] }),
-        identity: Identity { place: Place::Grant, id: "", name: &[] },
+        identity: Identity { place: Place::Grant, id: "", name: &[], service: None, addressed: false },
         api: Api::new("https://vendor.example"),
         webhook: Some(Proof::Signature(scheme)),
         forms: false,
@@ -79,8 +79,8 @@ impl Provider for Vendor {
             id: hex::encode(Sha256::digest(body.get())),
             r#type: "delivered".to_owned(),
             occurred_at: received_at,
-            account: None,
-            integration_id: None,
+            owner: Owner::Unnamed,
+            mode: None,
             data: Cow::Borrowed(body),
             effect: Effect::Records(Vec::new()),
         })

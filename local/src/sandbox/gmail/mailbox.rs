@@ -11,7 +11,9 @@ const FIRST: u64 = 7000;
 
 /// A mailbox.
 pub(super) struct Mailbox {
+    /// The address that it had first.
     pub(super) account: &'static str,
+    pub(super) address: String,
     /// In the order of arrival.
     pub(super) messages: Vec<Message>,
     pub(super) history: Vec<Change>,
@@ -51,7 +53,7 @@ pub(super) struct Change {
 impl Mailbox {
     pub(super) fn empty(account: &'static str) -> Self {
         let (messages, history) = Default::default();
-        Self { account, messages, history, history_id: FIRST, floor: FIRST, watch: None }
+        Self { account, address: account.to_owned(), messages, history, history_id: FIRST, floor: FIRST, watch: None }
     }
 
     /// Six messages, an hour apart.
@@ -77,7 +79,7 @@ impl Mailbox {
         let id = text("id", &random(16));
         let mut headers = vec![
             ("From".to_owned(), text("from", "Grace Hopper <grace@example.com>")),
-            ("To".to_owned(), text("to", self.account)),
+            ("To".to_owned(), text("to", &self.address)),
             ("Subject".to_owned(), text("subject", "Hello")),
             ("Date".to_owned(), at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()),
             ("Message-ID".to_owned(), format!("<{id}@mail.gmail.com>")),

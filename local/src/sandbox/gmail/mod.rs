@@ -64,7 +64,7 @@ impl Gmail {
                 Ok(Reply::json(
                     StatusCode::OK,
                     &json!({
-                        "emailAddress": mailbox.account, "historyId": mailbox.history_id.to_string(),
+                        "emailAddress": mailbox.address, "historyId": mailbox.history_id.to_string(),
                         "messagesTotal": messages,
                         "threadsTotal": threads,
                     }),
@@ -122,6 +122,13 @@ impl Gmail {
         let sent = self.boxes[place].send(draft)?;
         self.notify(place, &["SENT".to_owned()]);
         Ok(Reply::json(StatusCode::OK, &sent))
+    }
+
+    /// An account has another address now: notifications name it.
+    pub(super) fn rename(&mut self, account: &str, address: &str) {
+        if let Some(place) = self.place(account) {
+            address.clone_into(&mut self.boxes[place].address);
+        }
     }
 
     fn place(&self, account: &str) -> Option<usize> {

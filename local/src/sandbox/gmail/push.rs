@@ -62,7 +62,7 @@ impl Signer {
 
     /// A notification. `order` may replace what it says: `claims` of its token, `data`, `message_id`.
     pub(super) fn notification(&self, mailbox: &Mailbox, order: &Value) -> Delivery {
-        let mut data = json!({ "emailAddress": mailbox.account, "historyId": mailbox.history_id });
+        let mut data = json!({ "emailAddress": mailbox.address, "historyId": mailbox.history_id });
         replace(&mut data, &order["data"]);
         let id = order["message_id"].as_str().map_or_else(|| format!("{}", now().as_nanosecond()), str::to_owned);
         let time = now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
@@ -94,9 +94,14 @@ impl Signer {
             "iss": "https://accounts.google.com", "sub": "113774264463038321964", "jti": random(16),
         });
         replace(&mut all, claims);
+        self.jwt(&all)
+    }
+
+    /// A JWT of these claims, likewise.
+    pub(in crate::sandbox) fn jwt(&self, claims: &Value) -> String {
         let header = json!({ "alg": "RS256", "kid": KEY_ID, "typ": "JWT" });
         let signed =
-            format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(all.to_string()));
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
         let mut signature = vec![0; self.key.public().modulus_len()];
         match self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature) {
             Ok(()) => format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)),

@@ -101,7 +101,7 @@ impl Mailbox {
         let at = now();
         let mut raw = Vec::new();
         for (name, value) in [
-            ("From", format!("<{}>", self.account)),
+            ("From", format!("<{}>", self.address)),
             ("Date", at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()),
             ("Message-ID", format!("<{id}@mail.gmail.com>")),
         ] {

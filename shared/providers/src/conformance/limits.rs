@@ -127,6 +127,7 @@ fn calls(provider: &dyn Provider) -> Vec<Request> {
     if let Place::Get(path) = spec.identity.place {
         calls.push(spec.get(path, ""));
     }
+    calls.extend(spec.identity.service.iter().map(|service| spec.get(service.path, "")));
     for action in spec.actions {
         let input = INPUTS.iter().find(|(id, name, _)| (*id, *name) == (spec.id, *action));
         let (_, _, input) = input.unwrap_or_else(|| panic!("{} {action} has no input here", spec.id));

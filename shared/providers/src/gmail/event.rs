@@ -10,7 +10,7 @@ use base64::{
     alphabet::URL_SAFE,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use domain::{Effect, Event, NotAnEvent, event::is_id};
+use domain::{Effect, Event, NotAnEvent, Owner, event::is_id};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -52,7 +52,7 @@ impl Wrapped {
 }
 
 impl Notice {
-    /// Accounts are kept in lower case.
+    /// Addresses are kept in lower case.
     fn account(&self) -> String {
         self.email_address.to_lowercase()
     }
@@ -74,8 +74,8 @@ pub(super) fn read(body: &RawValue, received_at: Timestamp) -> Result<Event<'sta
         occurred_at: message.publish_time.and_then(|time| time.parse().ok()).unwrap_or(received_at),
         id: message.message_id,
         r#type: "mailbox.changed".to_owned(),
-        account: Some(account),
-        integration_id: None,
+        owner: Owner::Address(account),
+        mode: None,
         data: Cow::Owned(to_raw_value(&notice)?),
         effect: Effect::Sync,
     })
@@ -106,7 +106,7 @@ mod tests {
     fn the_documented_push_asks_for_a_sync_of_the_mailbox() {
         let event = read_text(&push(DATA)).unwrap();
         assert_eq!((event.id.as_str(), event.r#type.as_str()), ("2070443601311540", "mailbox.changed"));
-        assert_eq!((event.account.as_deref(), &event.effect), (Some("user@example.com"), &Effect::Sync));
+        assert_eq!((&event.owner, &event.effect), (&Owner::Address("user@example.com".to_owned()), &Effect::Sync));
         assert_eq!(event.occurred_at.to_string(), "2026-02-26T19:13:55.749Z");
         assert_eq!(event.data.get(), r#"{"emailAddress":"user@example.com","historyId":"1234567890"}"#);
     }

@@ -18,7 +18,7 @@ use domain::{
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
-use crate::{Auth, Identity, Lost, Page, Place, Provider, Spec, Step, Stream, Watch, WatchPlan, Watching, google};
+use crate::{Auth, Identity, Lost, Page, Provider, Service, Spec, Step, Stream, Watch, WatchPlan, Watching, google};
 
 /// See the module.
 #[derive(Debug)]
@@ -26,10 +26,6 @@ pub(crate) struct Gmail;
 
 /// Scopes that may be asked for besides the usual ones.
 const FURTHER_SCOPES: &[&str] = &[
-    "openid",
-    "email",
-    "profile",
-    "https://www.googleapis.com/auth/userinfo.email",
     "https://www.googleapis.com/auth/userinfo.profile",
     "https://mail.google.com/",
     "https://www.googleapis.com/auth/gmail.addons.current.action.compose",
@@ -50,10 +46,25 @@ const SPEC: Spec = Spec {
     name: "Gmail",
     secret: "google",
     auth: Auth::OAuth(google::oauth(
-        &["https://www.googleapis.com/auth/gmail.readonly", "https://www.googleapis.com/auth/gmail.send"],
+        &[
+            google::OPENID,
+            google::EMAIL,
+            "https://www.googleapis.com/auth/gmail.readonly",
+            "https://www.googleapis.com/auth/gmail.send",
+        ],
         FURTHER_SCOPES,
     )),
-    identity: Identity { place: Place::Get("/users/me/profile"), id: "/emailAddress", name: &["/emailAddress"] },
+    identity: Identity {
+        // "Mail service not enabled": https://developers.google.com/workspace/gmail/api/guides/handle-errors, read 2026-11.
+        service: Some(Service {
+            path: "/users/me/profile",
+            name: "/emailAddress",
+            absent: &["failedPrecondition", "FAILED_PRECONDITION"],
+        }),
+        // https://developers.google.com/workspace/gmail/api/guides/push, read 2026-11.
+        addressed: true,
+        ..google::IDENTITY
+    },
     api: Api {
         uploads: Some("https://gmail.googleapis.com/upload/gmail/v1"),
         ..google::api("https://gmail.googleapis.com/gmail/v1", limits::LIMITS)

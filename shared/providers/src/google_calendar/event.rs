@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use domain::{
-    Effect, Event, NotAnEvent,
+    Effect, Event, NotAnEvent, Owner,
     event::{MAX_TYPE, is_id},
 };
 use jiff::Timestamp;
@@ -41,8 +41,8 @@ pub(super) fn read(body: &RawValue, received_at: Timestamp) -> Result<Event<'_>,
         id,
         r#type,
         occurred_at: received_at,
-        account: Some(push.account),
-        integration_id: Some(push.integration_id),
+        owner: Owner::Integration { id: push.integration_id, account: push.account },
+        mode: None,
         data: Cow::Borrowed(body),
         effect: Effect::Sync,
     })
@@ -56,7 +56,7 @@ mod tests {
 
     fn push(state: &str, number: &str) -> String {
         json!({
-            "integration_id": "int_1", "account": "ada@example.com", "channel_id": "4ba78bf0-6a47-11e2-bcfd-0800200c9a66",
+            "integration_id": "int_1", "account": "10769150350006150715113082367", "channel_id": "4ba78bf0-6a47-11e2-bcfd-0800200c9a66",
             "resource_id": "ret08u3rv24htgh289g", "state": state, "message_number": number
         })
         .to_string()
@@ -73,8 +73,8 @@ mod tests {
         assert_eq!(event.id, "4ba78bf0-6a47-11e2-bcfd-0800200c9a66.10");
         assert_eq!((event.r#type.as_str(), &event.effect), ("calendar.exists", &Effect::Sync));
         assert_eq!(
-            (event.account.as_deref(), event.integration_id.as_deref()),
-            (Some("ada@example.com"), Some("int_1"))
+            event.owner,
+            Owner::Integration { id: "int_1".to_owned(), account: "10769150350006150715113082367".to_owned() }
         );
     }
 

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use crate::{Auth, Identity, Lost, Page, Place, Provider, Spec, Step, Stream, Watch, WatchPlan, Watching, google};
+use crate::{Auth, Identity, Lost, Page, Provider, Service, Spec, Step, Stream, Watch, WatchPlan, Watching, google};
 
 /// See the module.
 #[derive(Debug)]
@@ -26,10 +26,6 @@ pub(crate) struct GoogleCalendar;
 
 /// Scopes that may be asked for besides the usual one.
 const FURTHER_SCOPES: &[&str] = &[
-    "openid",
-    "email",
-    "profile",
-    "https://www.googleapis.com/auth/userinfo.email",
     "https://www.googleapis.com/auth/userinfo.profile",
     "https://www.googleapis.com/auth/calendar",
     "https://www.googleapis.com/auth/calendar.acls",
@@ -56,9 +52,15 @@ const SPEC: Spec = Spec {
     id: "google-calendar",
     name: "Google Calendar",
     secret: "google",
-    auth: Auth::OAuth(google::oauth(&["https://www.googleapis.com/auth/calendar.readonly"], FURTHER_SCOPES)),
-    // The primary calendar's id is the account's address.
-    identity: Identity { place: Place::Get("/calendars/primary"), id: "/id", name: &["/id"] },
+    auth: Auth::OAuth(google::oauth(
+        &[google::OPENID, google::EMAIL, "https://www.googleapis.com/auth/calendar.readonly"],
+        FURTHER_SCOPES,
+    )),
+    identity: Identity {
+        // The primary calendar's id is the account's address.
+        service: Some(Service { path: "/users/me/calendarList/primary", name: "/id", absent: &["notACalendarUser"] }),
+        ..google::IDENTITY
+    },
     api: google::api("https://www.googleapis.com/calendar/v3", limits::LIMITS),
     // https://developers.google.com/workspace/calendar/api/guides/push, read 2026-11: no signature, an empty body.
     webhook: Some(Proof::ChannelToken(ChannelToken {

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use domain::{
-    Change, Effect, Event, NotAnEvent,
+    Change, Effect, Event, NotAnEvent, Owner,
     event::{MAX_TYPE, is_id},
 };
 use jiff::Timestamp;
@@ -39,6 +39,9 @@ const MAX_CHALLENGE: usize = 256;
 struct Delivery<'a> {
     r#type: Option<String>,
     team_id: Option<String>,
+    context_team_id: Option<String>,
+    enterprise_id: Option<String>,
+    context_enterprise_id: Option<String>,
     authorizations: Option<Vec<Authorization>>,
     #[serde(borrow)]
     event: Option<&'a RawValue>,
@@ -49,10 +52,11 @@ struct Delivery<'a> {
     payload: Option<String>,
 }
 
-/// An installation of the app that sees the event.
+/// An installation of the app that sees the event: in a workspace, or in a whole organisation.
 #[derive(Deserialize)]
 struct Authorization {
     team_id: Option<String>,
+    enterprise_id: Option<String>,
     /// The app's own user there, if `is_bot`.
     user_id: Option<String>,
     #[serde(default)]
@@ -74,16 +78,17 @@ impl Delivery<'_> {
     /// The workspace that the app is installed in. In channels that are shared with other workspaces `team_id` can be one of
     /// those.
     fn team(&self) -> Option<&str> {
-        self.installed().and_then(|it| it.team_id.as_deref()).or(self.team_id.as_deref())
+        let installed = self.authorizations.as_deref().unwrap_or_default();
+        let teams = installed.iter().map(|it| &it.team_id).chain([&self.context_team_id, &self.team_id]);
+        let organisations = installed.iter().map(|it| &it.enterprise_id);
+        let organisations = organisations.chain([&self.context_enterprise_id, &self.enterprise_id]);
+        form::installed(teams.chain(organisations).map(Option::as_deref))
     }
 
     /// The app's own user.
     fn bot(&self) -> Option<&str> {
-        self.installed().filter(|it| it.is_bot == Some(true))?.user_id.as_deref()
-    }
-
-    fn installed(&self) -> Option<&Authorization> {
-        self.authorizations.as_deref().unwrap_or_default().first()
+        let installed = self.authorizations.as_deref().unwrap_or_default().first();
+        installed.filter(|it| it.is_bot == Some(true))?.user_id.as_deref()
     }
 }
 
@@ -117,9 +122,13 @@ pub(super) fn read(body: &RawValue, received_at: Timestamp) -> Result<Event<'_>,
         (_, None, Some(_)) => form::command(body, received_at)?,
         (_, None, None) => return Err(NotAnEvent::Type),
     };
-    event.account = event.account.or_else(|| delivery.team().map(str::to_owned));
-    let account_is_id = event.account.as_deref().is_none_or(is_id);
-    if !is_id(&event.id) || !account_is_id {
+    let team = match &delivery.payload {
+        Some(payload) => form::account(payload),
+        None => delivery.team().map(str::to_owned),
+    };
+    event.owner = team.map_or(Owner::Unnamed, Owner::Account);
+    let owner_is_id = matches!(&event.owner, Owner::Account(team) if !is_id(team));
+    if !is_id(&event.id) || owner_is_id {
         return Err(NotAnEvent::Id);
     }
     if !(1..=MAX_TYPE).contains(&event.r#type.len()) {
@@ -140,8 +149,8 @@ fn callback<'a>(delivery: &Delivery<'a>) -> Result<Event<'a>, NotAnEvent> {
             None => inner.r#type,
         },
         occurred_at,
-        account: None,
-        integration_id: None,
+        owner: Owner::Unnamed,
+        mode: None,
         data: Cow::Borrowed(data),
         effect,
     })
@@ -154,8 +163,8 @@ fn missed(delivery: &Delivery<'_>) -> Result<Event<'static>, NotAnEvent> {
         id: format!("app_rate_limited.{minute}"),
         r#type: "app_rate_limited".to_owned(),
         occurred_at: Timestamp::from_second(minute).map_err(|_| NotAnEvent::Time)?,
-        account: None,
-        integration_id: None,
+        owner: Owner::Unnamed,
+        mode: None,
         data: Cow::Owned(to_raw_value(&serde_json::json!({ "minute_rate_limited": minute }))?),
         effect: Effect::Sync,
     })

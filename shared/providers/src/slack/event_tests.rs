@@ -18,6 +18,10 @@ fn read_text(text: &str) -> Result<Event<'_>, NotAnEvent> {
     read(serde_json::from_str(text).unwrap(), RECEIVED)
 }
 
+fn team(id: &str) -> Owner {
+    Owner::Account(id.to_owned())
+}
+
 fn effect_of(event: &Value) -> Effect {
     read_text(&callback_of(event)).unwrap().effect
 }
@@ -28,7 +32,7 @@ fn an_event_is_its_inner_part_for_the_workspace_that_installed_the_app() {
         callback_of(&json!({"type": "message", "subtype": "message_deleted", "channel": "C1", "event_ts": "1.0"}));
     let event = read_text(&text).unwrap();
     assert_eq!((event.id.as_str(), event.r#type.as_str()), ("EvXXXXXXXX", "message.message_deleted"));
-    assert_eq!((event.account.as_deref(), event.occurred_at.as_second()), (Some("T061EG9R6"), 1_234_567_890));
+    assert_eq!((&event.owner, event.occurred_at.as_second()), (&team("T061EG9R6"), 1_234_567_890));
     assert_eq!(event.effect, Effect::Records(vec![]));
     assert!(!event.data.get().contains("XXYYZZ"), "the verification token is not published");
     assert_eq!(account(&text).as_deref(), Some("T061EG9R6"));
@@ -87,7 +91,7 @@ fn a_slash_command_arrives_as_the_fields_of_a_form_and_loses_its_token() {
     })
     .to_string();
     let event = read_text(&fields).unwrap();
-    assert_eq!((event.r#type.as_str(), event.account.as_deref()), ("slash_command", Some("T0001")));
+    assert_eq!((event.r#type.as_str(), &event.owner), ("slash_command", &team("T0001")));
     assert_eq!((event.id.as_str(), event.occurred_at), ("13345224609.738474920.8088930838d88f008e0", RECEIVED));
     assert!(event.data.get().contains("94070") && !event.data.get().contains("gIkuvaNzQIHg97ATvDxqgjtO"));
 }
@@ -100,7 +104,7 @@ fn an_interaction_is_json_in_a_field_and_is_named_by_trigger_or_view() {
         "user": {"id": "U1", "team_id": "TXXXXXXXX"}, "trigger_id": "944799105734.773906753841.38b5894552bdd4a780554ee59d1f3638"
     }));
     let event = read_text(&shortcut).unwrap();
-    assert_eq!((event.r#type.as_str(), event.account.as_deref()), ("interactive.shortcut", Some("TXXXXXXXX")));
+    assert_eq!((event.r#type.as_str(), &event.owner), ("interactive.shortcut", &team("TXXXXXXXX")));
     assert_eq!(event.id, "944799105734.773906753841.38b5894552bdd4a780554ee59d1f3638");
     assert!(!event.data.get().contains("SECRET"));
     assert_eq!(account(&shortcut).as_deref(), Some("TXXXXXXXX"));
@@ -109,7 +113,7 @@ fn an_interaction_is_json_in_a_field_and_is_named_by_trigger_or_view() {
         "view": {"id": "VNHU13V36", "hash": "156772938.1827394"}
     }));
     let event = read_text(&closed).unwrap();
-    assert_eq!((event.id.as_str(), event.account.as_deref()), ("VNHU13V36.156772938.1827394", Some("T2")));
+    assert_eq!((event.id.as_str(), &event.owner), ("VNHU13V36.156772938.1827394", &team("T2")));
 }
 
 #[test]
@@ -141,5 +145,78 @@ fn what_is_no_event_is_refused() {
         json!({"payload": format!("{}{}", "[".repeat(1000), "]".repeat(1000))}).to_string(),
     ] {
         assert!(read_text(&text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn every_shape_that_names_a_workspace_leads_to_it() {
+    let outer = |more: Value| {
+        let mut delivery: Value = serde_json::from_str(&callback_of(&json!({"type": "app_mention"}))).unwrap();
+        for (name, value) in more.as_object().unwrap() {
+            delivery[name] = value.clone();
+        }
+        delivery.to_string()
+    };
+    let form = |mut payload: Value| {
+        payload["type"] = "block_actions".into();
+        payload["trigger_id"] = "1.2.3".into();
+        json!({ "payload": payload.to_string() }).to_string()
+    };
+    let command = |more: Value| {
+        let mut fields = json!({ "command": "/x", "trigger_id": "1.2.3" });
+        fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        fields.to_string()
+    };
+    let none = Value::Null;
+    for (what, text, expected) in [
+        ("its installation", outer(json!({})), Some("T061EG9R6")),
+        (
+            "the context, where the installation is an organisation's",
+            outer(json!({
+                "authorizations": [{"enterprise_id": "E1", "team_id": null, "is_enterprise_install": true}],
+                "context_team_id": "T2", "context_enterprise_id": "E1"
+            })),
+            Some("T2"),
+        ),
+        (
+            "a workspace of an organisation that installed the app",
+            outer(
+                json!({"authorizations": [{"enterprise_id": "E1", "team_id": "T423567", "is_enterprise_install": true}]}),
+            ),
+            Some("T423567"),
+        ),
+        ("an older event", outer(json!({"authorizations": none})), Some("TXXXXXXXX")),
+        ("an empty list", outer(json!({"authorizations": [], "context_team_id": none})), Some("TXXXXXXXX")),
+        (
+            "an organisation alone",
+            outer(json!({"authorizations": [], "team_id": none, "enterprise_id": "E1"})),
+            Some("E1"),
+        ),
+        ("nothing", outer(json!({"authorizations": none, "team_id": none})), None),
+        (
+            "a command",
+            command(json!({"team_id": "T1", "enterprise_id": "E1", "is_enterprise_install": "true"})),
+            Some("T1"),
+        ),
+        ("an organisation's command", command(json!({"team_id": "", "enterprise_id": "E1"})), Some("E1")),
+        ("an interaction", form(json!({"team": {"id": "T1"}, "user": {"id": "U1", "team_id": "E1"}})), Some("T1")),
+        (
+            "a view",
+            form(json!({"team": {"id": "T9"}, "view": {"team_id": "T9", "app_installed_team_id": "T1"}})),
+            Some("T1"),
+        ),
+        (
+            "a view of an organisation",
+            form(json!({
+                "team": none, "enterprise": {"id": "E1"}, "user": {"id": "U1", "team_id": "E1"},
+                "view": {"team_id": "T3", "app_installed_team_id": "E1"}
+            })),
+            Some("T3"),
+        ),
+        ("an organisation's shortcut", form(json!({"team": none, "enterprise": {"id": "E1"}})), Some("E1")),
+    ] {
+        let event = read_text(&text).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(event.owner, expected.map_or(Owner::Unnamed, team), "{what}");
+        assert_eq!(account(&text).as_deref(), expected, "{what}");
     }
 }

@@ -7,15 +7,37 @@
 
 use std::borrow::Cow;
 
-use domain::{Effect, Event, NotAnEvent};
+use domain::{Effect, Event, NotAnEvent, Owner};
 use jiff::Timestamp;
 use serde_json::{
     Map, Value,
     value::{RawValue, to_raw_value},
 };
 
+/// Where an interaction names the workspace that the app is installed in, the surest place first. `team` is null where a whole
+/// organisation installed it.
+const TEAMS: &[&str] = &[
+    "/view/app_installed_team_id",
+    "/team/id",
+    "/user/team_id",
+    "/view/team_id",
+    "/enterprise/id",
+    "/team/enterprise_id",
+    "/user/enterprise_id",
+];
+
+/// The workspace that an interaction's payload names.
 pub(super) fn account(payload: &str) -> Option<String> {
-    team(&serde_json::from_str(payload).ok()?)
+    let payload: Value = serde_json::from_str(payload).ok()?;
+    installed(TEAMS.iter().map(|place| text(&payload, place))).map(str::to_owned)
+}
+
+/// The first of these ids that is a workspace's, or else an organisation's. A place of a workspace's id can hold that of its
+/// organisation, which begins with an E: `user.team_id`, in an Enterprise organisation.
+pub(super) fn installed<'a>(ids: impl Iterator<Item = Option<&'a str>> + Clone) -> Option<&'a str> {
+    let mut ids = ids.flatten().filter(|id| !id.is_empty());
+    let mut all = ids.clone();
+    ids.find(|id| !id.starts_with('E')).or_else(|| all.next())
 }
 
 /// A slash command: `body` holds the form's fields.
@@ -29,10 +51,9 @@ pub(super) fn command(body: &RawValue, received_at: Timestamp) -> Result<Event<'
 pub(super) fn interaction(payload: &str, received_at: Timestamp) -> Result<Event<'static>, NotAnEvent> {
     let payload: Value = serde_json::from_str(payload)?;
     let kind = format!("interactive.{}", text(&payload, "/type").ok_or(NotAnEvent::Type)?);
-    let account = team(&payload);
     let id = id(&payload).ok_or(NotAnEvent::Id)?;
     let Value::Object(fields) = payload else { return Err(NotAnEvent::Type) };
-    Ok(Event { account, ..event(id, kind, fields, received_at)? })
+    event(id, kind, fields, received_at)
 }
 
 fn event(
@@ -46,8 +67,8 @@ fn event(
         id,
         r#type,
         occurred_at: received_at,
-        account: None,
-        integration_id: None,
+        owner: Owner::Unnamed,
+        mode: None,
         data: Cow::Owned(to_raw_value(&fields)?),
         effect: Effect::Records(Vec::new()),
     })
@@ -58,12 +79,6 @@ fn id(payload: &Value) -> Option<String> {
     let pair = |a, b| Some(format!("{}.{}", text(payload, a)?, text(payload, b)?));
     let trigger = text(payload, "/trigger_id").map(str::to_owned);
     trigger.or_else(|| pair("/view/id", "/view/hash")).or_else(|| pair("/user/id", "/action_ts"))
-}
-
-/// The workspace that the app is installed in. Where a whole organisation installed it, `team` can be null.
-fn team(payload: &Value) -> Option<String> {
-    let places = ["/view/app_installed_team_id", "/team/id", "/user/team_id"];
-    places.iter().find_map(|place| text(payload, place)).map(str::to_owned)
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {

@@ -42,6 +42,7 @@ const SPEC: Spec = Spec {
         // A list that asks for private channels too is refused without groups:read.
         scopes: &["channels:read", "groups:read", "chat:write", "users:read"],
         further_scopes: scopes::FURTHER,
+        aliases: &[],
         allows: &[
             ("channels:read", "see the channels"),
             ("groups:read", "see the private channels that it is in"),
@@ -67,7 +68,7 @@ const SPEC: Spec = Spec {
             whole_account: true,
         }),
     }),
-    identity: Identity { place: Place::Grant, id: "/team/id", name: &["/team/name"] },
+    identity: Identity { place: Place::Grant, id: "/team/id", name: &["/team/name"], service: None, addressed: false },
     api: Api {
         failed: Some(FAILED),
         codes: &["/error"],

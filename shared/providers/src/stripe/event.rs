@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use domain::{
-    Change, Effect, Event, NotAnEvent,
+    Change, Effect, Event, Mode, NotAnEvent, Owner,
     event::{MAX_TYPE, is_id},
     record::Rank,
 };
@@ -18,7 +18,11 @@ struct Envelope<'a> {
     id: String,
     r#type: String,
     created: Created,
+    livemode: Option<bool>,
+    /// The connected account of a platform that it happened at.
     account: Option<String>,
+    /// Likewise, in thin events: the account, or the way to it, `acct_…/acct_…`.
+    context: Option<String>,
     /// Thin events have none.
     #[serde(borrow)]
     data: Option<&'a RawValue>,
@@ -37,8 +41,8 @@ enum Created {
 
 pub(super) fn read(body: &RawValue) -> Result<Event<'_>, NotAnEvent> {
     let envelope: Envelope<'_> = serde_json::from_str(body.get())?;
-    let account_is_id = envelope.account.as_deref().is_none_or(is_id);
-    if !is_id(&envelope.id) || !account_is_id {
+    let owner = owner(&envelope);
+    if !is_id(&envelope.id) || matches!(&owner, Owner::Account(account) if !is_id(account)) {
         return Err(NotAnEvent::Id);
     }
     if !(1..=MAX_TYPE).contains(&envelope.r#type.len()) {
@@ -52,16 +56,71 @@ pub(super) fn read(body: &RawValue) -> Result<Event<'_>, NotAnEvent> {
         Some(data) => change(&envelope.r#type, occurred_at, data)?.into_iter().collect(),
         None => Vec::new(),
     };
+    // What a pushed thin event is about; whatever it brings besides is in the data of a fetched one.
     let data = envelope.data.or(envelope.related_object).unwrap_or(RawValue::NULL);
     Ok(Event {
         id: envelope.id,
         r#type: envelope.r#type,
         occurred_at,
-        account: envelope.account,
-        integration_id: None,
+        owner,
+        mode: envelope.livemode.map(|live| if live { Mode::Live } else { Mode::Test }),
         data: Cow::Borrowed(data),
         effect: Effect::Records(changes),
     })
+}
+
+/// The account that a delivery names, without reading the rest of it.
+pub(super) fn account(body: &str) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Head<'a> {
+        #[serde(borrow)]
+        account: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        context: Option<Cow<'a, str>>,
+    }
+    let Head { account, context } = serde_json::from_str(body).ok()?;
+    account.or_else(|| Some(named_last(&context?).to_owned().into()))
+}
+
+/// The account at the end of a context.
+fn named_last(context: &str) -> &str {
+    context.rsplit('/').next().unwrap_or(context)
+}
+
+/// Whose it is: <https://docs.stripe.com/connect/webhooks>, <https://docs.stripe.com/context>,
+/// <https://docs.stripe.com/api/v2/core/events/object>, read 2026-11.
+fn owner(envelope: &Envelope<'_>) -> Owner {
+    let named = envelope.account.as_deref().or_else(|| envelope.context.as_deref().map(named_last));
+    match named.filter(|account| !account.is_empty()) {
+        Some(account) => Owner::Account(account.to_owned()),
+        None => about(envelope).map_or(Owner::Unnamed, Owner::About),
+    }
+}
+
+/// The account that it is about: itself, or what belongs to it.
+fn about(envelope: &Envelope<'_>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Related {
+        id: Option<String>,
+        url: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Data {
+        object: Object,
+    }
+    #[derive(Deserialize)]
+    struct Object {
+        id: Option<String>,
+        object: Option<String>,
+    }
+    let is_account = |id: &str| id.starts_with("acct_") && is_id(id);
+    if let Some(related) = envelope.related_object {
+        let Related { id, url } = serde_json::from_str(related.get()).ok()?;
+        let of_url = || url?.split('/').find(|part| is_account(part)).map(str::to_owned);
+        return id.filter(|id| is_account(id)).or_else(of_url);
+    }
+    let Data { object } = serde_json::from_str(envelope.data?.get()).ok()?;
+    object.id.filter(|id| object.object.as_deref() == Some("account") && is_account(id))
 }
 
 /// The record that an event of one of our streams brings up to date.
@@ -72,9 +131,10 @@ fn change(event_type: &str, at: Timestamp, data: &RawValue) -> Result<Option<Cha
     #[derive(Deserialize)]
     struct Data<'a> {
         #[serde(borrow)]
-        object: &'a RawValue,
+        object: Option<&'a RawValue>,
     }
-    let object = serde_json::from_str::<Data<'_>>(data.get())?.object;
+    // What a thin event has here, once it is fetched, is no object.
+    let Some(object) = serde_json::from_str::<Data<'_>>(data.get())?.object else { return Ok(None) };
     let Some(normalised) = normalise::object(object)? else { return Ok(None) };
     if !is_id(&normalised.id) {
         return Err(NotAnEvent::Id);
@@ -112,7 +172,7 @@ mod tests {
     fn the_official_sample_changes_one_customer() {
         let event = read_text(include_str!("../../../../events/stripe-signature-vector.json")).unwrap();
         assert_eq!((event.id.as_str(), event.r#type.as_str()), ("evt_123", "customer.created"));
-        assert_eq!(event.account.as_deref(), Some("acct_123"));
+        assert_eq!((&event.owner, event.mode), (&Owner::Account("acct_123".to_owned()), Some(Mode::Test)));
         let [change] = event.changes() else { panic!("{:?}", event.effect) };
         assert_eq!(
             (change.key().as_str(), change.version, change.deleted),

@@ -16,7 +16,6 @@ use domain::{
     signature::{Encoding, Key, Part, Scheme, Time},
 };
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
 use crate::{ApiKey, Auth, Identity, Lost, Page, Place, Provider, Spec, Step, Stream};
@@ -38,6 +37,8 @@ const SPEC: Spec = Spec {
         place: Place::Get("/v1/account"),
         id: "/id",
         name: &["/settings/dashboard/display_name", "/business_profile/name", "/email"],
+        service: None,
+        addressed: false,
     },
     api: Api {
         idempotent: true,
@@ -85,12 +86,7 @@ impl Provider for Stripe {
     }
 
     fn account<'a>(&self, body: &'a str) -> Option<Cow<'a, str>> {
-        #[derive(Deserialize)]
-        struct Head<'a> {
-            #[serde(borrow)]
-            account: Option<Cow<'a, str>>,
-        }
-        serde_json::from_str::<Head<'_>>(body).ok()?.account
+        event::account(body)
     }
 
     fn event<'a>(&self, body: &'a RawValue, _received_at: Timestamp) -> Result<Event<'a>, NotAnEvent> {

@@ -61,7 +61,8 @@ async fn main() {
     let url = access.dispatch().outbound.rewritten(API.base.to_owned());
     provider::serve(url.trim_start_matches("http://"));
 
-    let owner = IntegrationKey { user_id: "u".into(), provider: "provider".into(), account_id: "A1".into() };
+    let owner =
+        IntegrationKey { user_id: "u".into(), provider: "provider".into(), account_id: "A1".into(), mode: None };
     let access_token = SecretString::from(TOKEN);
     let issued = Issued { name: "key", access: access_token, refresh: None, life: None, scopes: None };
     access.calls.tokens.credentials.put(&owner, &[issued], Duration::ZERO, clock::now()).await.unwrap();

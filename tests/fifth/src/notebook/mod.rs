@@ -26,6 +26,7 @@ const SPEC: Spec = Spec {
         pkce: true,
         // OpenID Connect Core 1.0 §11: offline_access is granted only with consent.
         further_scopes: &[],
+        aliases: &[],
         authorize_params: &[("prompt", "consent")],
         issuer: Some("https://notebook.example"),
         tokens: &[Token { name: "user", at: "", required: true }],
@@ -39,7 +40,13 @@ const SPEC: Spec = Spec {
             whole_account: false,
         }),
     }),
-    identity: Identity { place: Place::Get("/me"), id: "/sub", name: &["/name", "/email"] },
+    identity: Identity {
+        place: Place::Get("/me"),
+        id: "/sub",
+        name: &["/name", "/email"],
+        service: None,
+        addressed: false,
+    },
     api: Api { codes: &["/error"], ..Api::new("https://notebook.example") },
     webhook: None,
     forms: false,

@@ -1,0 +1,54 @@
+//! The account's name, read again: a name can change, and pushes may name the account by it.
+
+use domain::{
+    Diagnosis, Integration,
+    message::{Cause, SyncMessage, SyncType},
+};
+use jiff::SignedDuration;
+use platform::{AwsError, calls::CallError, clock};
+use serde_json::Value;
+
+use crate::{SyncWorker, Work};
+
+/// How old a name may become before a scheduled sync reads it again.
+const KEEP: SignedDuration = SignedDuration::from_hours(24);
+
+impl SyncWorker {
+    /// Asks the service for the name before a sync, if it is due, and stores it. A provider that does not tell it stops no sync.
+    pub(crate) async fn name(
+        &self,
+        work: &Work<'_>,
+        integration: &Integration,
+        message: &SyncMessage,
+    ) -> Result<(), AwsError> {
+        let Some(service) = work.provider.spec().identity.service.as_ref().filter(|_| is_due(integration, message))
+        else {
+            return Ok(());
+        };
+        let name = match self.call(work, &work.provider.spec().get(service.path, "")).await {
+            Ok(reply) => {
+                let answer = reply.json::<Value>().unwrap_or_default();
+                answer.pointer(service.name).and_then(Value::as_str).map(str::to_owned)
+            }
+            Err(CallError::Aws(error)) => return Err(error),
+            Err(error @ (CallError::Failed(..) | CallError::Corrupt(_) | CallError::NotConnected)) => {
+                let Diagnosis { reason, detail } = error.diagnosis(work.provider.spec().name);
+                tracing::info!(reason = reason.name(), detail, "the account's name was not read");
+                None
+            }
+        };
+        let name = name.filter(|name| !name.is_empty()).unwrap_or_else(|| integration.account_name.clone());
+        let address = integration.address.is_some().then(|| name.to_lowercase());
+        let named = Integration { account_name: name, address, named_at: clock::now(), ..integration.clone() };
+        self.access.integrations.rename(&named).await
+    }
+}
+
+/// A person or a program that asks for a sync gets the name of now; the schedule reads it once a day. A push that arrived named the
+/// account as it is known here.
+fn is_due(integration: &Integration, message: &SyncMessage) -> bool {
+    let reads = matches!(message.r#type, SyncType::Full | SyncType::Incremental);
+    // Connecting has just read it.
+    let asked = message.cause == Cause::Asked && message.asked_at > integration.connected_at;
+    reads && (asked || clock::now().duration_since(integration.named_at) >= KEEP)
+}
