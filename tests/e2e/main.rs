@@ -9,6 +9,7 @@ mod command;
 mod crashes;
 mod damage;
 mod dead_letters;
+mod degraded;
 mod deliveries;
 mod door;
 mod errors;

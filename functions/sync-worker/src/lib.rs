@@ -7,6 +7,7 @@ mod erase;
 mod name;
 mod outcome;
 mod run;
+mod spell;
 mod stop;
 mod watches;
 
@@ -17,7 +18,7 @@ use std::{
 };
 
 use domain::{
-    Aging, Deferral, Diagnosis, Disposition, Failure, IntegrationKey, Reason,
+    Aging, Deferral, Diagnosis, Disposition, Failure, Integration, IntegrationKey, Reason,
     disposition::backoff,
     error::Kind,
     message::{Cause, SyncMessage, SyncType},
@@ -91,6 +92,7 @@ pub struct SyncWorker {
 /// What a sync works on.
 struct Work<'a> {
     provider: &'static dyn Provider,
+    integration: &'a Integration,
     key: &'a IntegrationKey,
     id: String,
     lease: Lease,
@@ -182,6 +184,7 @@ impl SyncWorker {
         };
         let work = Work {
             provider,
+            integration: &integration,
             key: &integration.key,
             id,
             lease,
@@ -258,6 +261,7 @@ impl SyncWorker {
         // On the heap: it holds all pages.
         let outcome = Box::pin(self.read(work, overview, &mut entry)).await;
         entry.finished_at = clock::now();
+        self.report(work, &outcome, &entry).await;
         // Of a sync that only goes on later, or elsewhere, there is nothing to tell.
         let told = outcome.as_ref().map_or_else(|stop| work.failure(stop).is_some(), |()| true);
         if told && let Err(error) = self.syncs.log(&work.id, &entry).await {

@@ -5,11 +5,14 @@
 use std::time::Duration;
 
 use domain::{
-    Diagnosis, Disposition, Failure, IntegrationKey,
+    Diagnosis, Disposition, Failure, Integration, IntegrationKey,
+    call::Callee,
     integration::State,
     message::{RefreshMessage, Schedule, Version},
     reason::Class,
     refresh::is_due,
+    spell::Task,
+    sync::SyncFailure,
 };
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
@@ -216,10 +219,10 @@ impl TokenRefresh {
         let found = tokens.credentials.get(&message.integration_id, &message.credential, attempt.at).await?;
         let Credential { owner, version, .. } = found.ok_or(TokenError::Absent)?;
         let integration = self.access.integrations.get(&owner.user_id, &owner.account()).await?;
-        if integration.is_none_or(|it| it.state == State::Disconnected) {
+        let Some(integration) = integration.filter(|it| it.state != State::Disconnected) else {
             self.abandoned(&owner, attempt.at).await?;
             return Err(TokenError::Absent);
-        }
+        };
         let Some(provider) = self.registry.find(&owner.provider) else {
             return self.never_due(message, "the provider is not there any more").await;
         };
@@ -227,10 +230,15 @@ impl TokenRefresh {
         let wanted = Wanted { owner: &owner, credential: &message.credential, callee: &callee };
         let refreshed = tokens.valid(wanted, Refresh::Due, &attempt.id, attempt.deadline).await;
         // Without tokens of users, say, the rest still works.
-        if let Err(TokenError::Failed(Failure::GrantEnded)) = refreshed
-            && message.credential == callee.credential
-        {
-            self.access.ended(callee.name, &owner, attempt.at).await?;
+        if message.credential == callee.credential {
+            match &refreshed {
+                Err(TokenError::Failed(Failure::GrantEnded)) => {
+                    self.access.ended(callee.name, &owner, attempt.at).await?;
+                }
+                Err(TokenError::Failed(failure)) => self.failing(&callee, &integration, failure).await?,
+                Ok(_) => self.access.report(&callee, &integration, Task::Refreshes, &Ok(())).await?,
+                Err(TokenError::Absent | TokenError::Corrupt(_) | TokenError::Aws(_)) => {}
+            }
         }
         let left = refreshed?;
         if is_due(left.due_at, clock::now()) {
@@ -240,6 +248,16 @@ impl TokenRefresh {
         let told = if left.version == version { "no refresh: the token is not due any more" } else { "refreshed" };
         tracing::info!(service = callee.id, "{told}");
         Ok(())
+    }
+
+    /// Records that a refresh failed, and when it is tried again. That another process holds the lease is no failure.
+    async fn failing(&self, callee: &Callee, integration: &Integration, failure: &Failure) -> Result<(), TokenError> {
+        let (now, id) = (clock::now(), integration.key.id());
+        let found = self.access.calls.tokens.credentials.get(&id, callee.credential, now).await?;
+        let Some(found) = found.filter(|it| it.failures > 0) else { return Ok(()) };
+        let message = failure.problem(callee.name, now).message;
+        let outcome = Err(SyncFailure { message, next_try: found.due_at });
+        Ok(self.access.report(callee, integration, Task::Refreshes, &outcome).await?)
     }
 
     /// Revokes and deletes the credentials of an integration that is not in use: what a process left that died between storing them

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::spell::Spells;
+
 /// What identifies an integration: the user, the provider, and the account there with its mode.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IntegrationKey {
@@ -67,6 +69,8 @@ pub struct Integration {
     /// Whether it is out of use because its stored credential could not be opened. The grant may still be good: a later read
     /// that opens the credential puts the integration back in use.
     pub unreadable: bool,
+    /// When its syncs or refreshes failed.
+    pub spells: Spells,
 }
 
 impl Integration {
@@ -83,6 +87,7 @@ impl Integration {
             missing: Vec::new(),
             problem: None,
             unreadable: false,
+            spells: Spells::default(),
         }
     }
 }

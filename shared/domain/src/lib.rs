@@ -25,6 +25,7 @@ pub mod refresh;
 pub mod route;
 pub mod secret;
 pub mod signature;
+pub mod spell;
 pub mod status;
 pub mod stream;
 pub mod sync;

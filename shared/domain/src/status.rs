@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::integration::{Integration, State};
+use crate::{
+    integration::{Integration, State},
+    spell::Spell,
+};
 
 /// The status of one provider for one user, as the contract's JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,6 +29,8 @@ pub struct Status {
     pub sync_in_progress: bool,
     /// What is wrong, as a sentence.
     pub error: Option<String>,
+    /// Since when syncs or refreshes fail; none while they work.
+    pub degraded: Option<Degraded>,
     /// What the user granted.
     pub scopes: Scopes,
     /// The kinds of records kept.
@@ -39,6 +44,17 @@ pub struct Account {
     pub id: String,
     /// The name for people.
     pub name: String,
+}
+
+/// A spell in which syncs or refreshes fail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Degraded {
+    /// When it began.
+    pub since: Timestamp,
+    /// What failed first, as a sentence.
+    pub message: String,
+    /// When the next attempt was to come after that.
+    pub next_try: Option<Timestamp>,
 }
 
 /// The state in one word.
@@ -90,7 +106,14 @@ impl Status {
             Some(State::ReconnectRequired) => Connection::ReconnectRequired,
             Some(State::Disconnected) => Connection::Disconnected,
         };
+        let current = integration.and_then(|it| it.spells.current.clone()).filter(|_| state == Connection::Connected);
+        let degraded = current.map(|Spell { since, failure, .. }| Degraded {
+            since,
+            message: failure.message,
+            next_try: failure.next_try,
+        });
         Self {
+            degraded,
             provider,
             name,
             integration_id: integration.map(|it| it.key.id()),

@@ -12,6 +12,7 @@ use domain::{
     Integration, IntegrationKey, Lookup, Problem,
     error::Kind,
     integration::{State, account},
+    spell::Spells,
 };
 
 use jiff::Timestamp;
@@ -190,6 +191,23 @@ impl Integrations {
         Ok(conditional(call).await?.is_some())
     }
 
+    /// Stores the spells of an integration in place of those that were read. Whether nobody else had stored others, and it is the
+    /// same grant.
+    pub async fn set_spells(&self, read: &Integration, spells: &Spells) -> Result<bool, AwsError> {
+        let json = |spells| serde_json::to_string(spells).map_err(|error| AwsError::unwritable("spells", error));
+        let before = if read.spells == Spells::default() { "attribute_not_exists(spells)" } else { "spells = :before" };
+        let mut call = self
+            .update(&read.key)
+            .update_expression("SET spells = :spells")
+            .condition_expression(format!("{before} AND connected_at = :connected_at"))
+            .expression_attribute_values(":connected_at", s(read.connected_at.to_string()))
+            .expression_attribute_values(":spells", s(json(spells)?));
+        if read.spells != Spells::default() {
+            call = call.expression_attribute_values(":before", s(json(&read.spells)?));
+        }
+        Ok(conditional(call).await?.is_some())
+    }
+
     fn update(&self, key: &IntegrationKey) -> UpdateItemFluentBuilder {
         let call = self.client.update_item().table_name(&self.table);
         call.key("user_id", s(&key.user_id)).key("integration", s(key.account()))
@@ -320,6 +338,8 @@ fn read(item: &Item) -> Result<Integration, AwsError> {
         missing: list("missing"),
         problem: text(item, "problem").ok().map(str::to_owned),
         unreadable: item.contains_key("unreadable"),
+        // What can't be read is begun anew.
+        spells: text(item, "spells").ok().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
     })
 }
 

@@ -38,6 +38,7 @@ pub mod revocation;
 pub mod secrets;
 pub mod session;
 pub mod settings;
+pub mod spells;
 pub mod states;
 pub mod sync_queue;
 pub mod syncs;
