@@ -11,7 +11,7 @@ use crate::{LONGEST_DELAY, Stop, SyncWorker, Work};
 impl SyncWorker {
     /// Records how a round ended. If that fails, the next round's outcome tells what this one should have told.
     pub(crate) async fn report<T>(&self, work: &Work<'_>, outcome: &Result<T, Stop>, entry: &LogEntry) {
-        let Some(ended) = work.ended(outcome.as_ref().err(), entry) else { return };
+        let Some(ended) = ended(outcome.as_ref().err(), entry) else { return };
         let callee = work.provider.spec().callee();
         if let Err(error) = self.access.report(&callee, work.integration, Task::Syncs, &ended).await {
             let why = error.diagnosis();
@@ -20,23 +20,21 @@ impl SyncWorker {
     }
 }
 
-impl Work<'_> {
-    /// How a round ended; none if it goes on, or is over for a reason of which another event tells.
-    fn ended(&self, stop: Option<&Stop>, entry: &LogEntry) -> Option<Result<(), SyncFailure>> {
-        if entry.last_sync.is_some_and(|at| at >= entry.started_at) {
-            return Some(Ok(()));
-        }
-        // A wait for a limit that the message itself outlasts is none.
-        let paused = match stop {
-            Some(Stop::Failed(failure)) => {
-                let soon = failure.wait().is_none_or(|wait| wait <= LONGEST_DELAY);
-                failure.kind() == Kind::RateLimited && soon
-            }
-            Some(Stop::Time | Stop::Lost) => true,
-            Some(Stop::NotConnected | Stop::TooLarge(_) | Stop::Corrupt(_) | Stop::Aws(_)) | None => false,
-        };
-        // Of what is not tried again by itself, `integration.reconnect_required` tells.
-        let failure = entry.outcome.as_ref().err().filter(|failure| !paused && failure.next_try.is_some());
-        failure.cloned().map(Err)
+/// How a round ended; none if it goes on, or is over for a reason of which another event tells.
+fn ended(stop: Option<&Stop>, entry: &LogEntry) -> Option<Result<(), SyncFailure>> {
+    if entry.last_sync.is_some_and(|at| at >= entry.started_at) {
+        return Some(Ok(()));
     }
+    // A wait for a limit that the message itself outlasts is none.
+    let paused = match stop {
+        Some(Stop::Failed(failure)) => {
+            let soon = failure.wait().is_none_or(|wait| wait <= LONGEST_DELAY);
+            failure.kind() == Kind::RateLimited && soon
+        }
+        Some(Stop::Time | Stop::Lost) => true,
+        Some(Stop::NotConnected | Stop::TooLarge(_) | Stop::Corrupt(_) | Stop::Aws(_)) | None => false,
+    };
+    // Of what is not tried again by itself, `integration.reconnect_required` tells.
+    let failure = entry.outcome.as_ref().err().filter(|failure| !paused && failure.next_try.is_some());
+    failure.cloned().map(Err)
 }
