@@ -64,8 +64,13 @@ impl Browser {
         let set = response.headers().get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
         for cookie in set {
             let pair = cookie.split(';').next().and_then(|pair| pair.split_once('='));
-            if let Some((name, value)) = pair {
-                lock(&self.cookies).entry(host.clone()).or_default().insert(name.to_owned(), value.to_owned());
+            let Some((name, value)) = pair else { continue };
+            let mut cookies = lock(&self.cookies);
+            let jar = cookies.entry(host.clone()).or_default();
+            if cookie.contains("; Max-Age=0;") {
+                jar.remove(name);
+            } else {
+                jar.insert(name.to_owned(), value.to_owned());
             }
         }
         let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());

@@ -23,7 +23,7 @@ use platform::{
     config::Env,
     deliveries::Deliveries,
     health::Health,
-    http::{Call, Front, FrontConfig, Input, internal, json, see_other},
+    http::{Call, Front, FrontConfig, Input, Notice, SETTINGS, internal, json},
     integrations::{Integrations, select, usable},
     records::Records,
     session::Caller,
@@ -32,9 +32,6 @@ use platform::{
 };
 use providers::{Provider, Registry};
 use serde::Serialize;
-
-/// The page.
-const SETTINGS: &str = "/settings/integrations";
 
 /// What template.yaml sets.
 #[derive(Debug)]
@@ -103,7 +100,7 @@ impl IntegrationsApi {
     /// Answers one request.
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
-        Ok(self.answer(&call).await.unwrap_or_else(|problem| refuse(&call, &problem)))
+        Ok(self.answer(&call).await.unwrap_or_else(|problem| self.refuse(&call, &problem)))
     }
 
     async fn answer(&self, call: &Call<'_>) -> Answer {
@@ -156,7 +153,7 @@ impl IntegrationsApi {
         let sent = self.sync_queue.ask(&integration.key, kind, clock::now(), Duration::ZERO).await;
         sent.map_err(|error| internal(&error))?;
         if input.form {
-            return Ok(see_other(&format!("{SETTINGS}?syncing={}", spec.id)));
+            return Ok(Notice::good(format!("{} is being synced.", spec.name)).back(call, SETTINGS));
         }
         let asked = Asked { accepted: true, integration_id: integration.key.id(), r#type: kind };
         Ok(json(StatusCode::ACCEPTED, &asked))
@@ -200,6 +197,17 @@ impl IntegrationsApi {
         Ok(json(StatusCode::OK, &Services { services }))
     }
 
+    /// A 405 must say what is allowed: RFC 9110 §15.5.6.
+    fn refuse(&self, call: &Call<'_>, problem: &Problem) -> Response<Body> {
+        let mut response = self.front.refuse(call, problem);
+        if problem.kind == Kind::MethodNotAllowed
+            && let Ok(methods) = route::methods(call.request.raw_http_path()).join(", ").parse()
+        {
+            response.headers_mut().insert(header::ALLOW, methods);
+        }
+        response
+    }
+
     fn known(&self, call: &Call<'_>) -> Result<&'static dyn Provider, Problem> {
         let found = self.registry.find(call.parameter("provider"));
         found.ok_or_else(|| Problem::unknown_provider(&self.registry.ids()))
@@ -216,15 +224,4 @@ fn unrouted(call: &Call<'_>) -> Problem {
             format!("Use {}.", methods.join(" or ")),
         ),
     }
-}
-
-/// A 405 must say what is allowed: RFC 9110 §15.5.6.
-fn refuse(call: &Call<'_>, problem: &Problem) -> Response<Body> {
-    let mut response = call.refuse(problem);
-    if problem.kind == Kind::MethodNotAllowed
-        && let Ok(methods) = route::methods(call.request.raw_http_path()).join(", ").parse()
-    {
-        response.headers_mut().insert(header::ALLOW, methods);
-    }
-    response
 }

@@ -3,6 +3,7 @@
 use askama::Template;
 use domain::{
     Diagnosis, Problem, Proof, Reason,
+    call::form,
     error::Kind,
     status::{Connection, Status, Stream},
 };
@@ -13,19 +14,22 @@ use lambda_http::{
 };
 use platform::{
     clock,
-    http::{Call, failed, html_with_forms, see_other, set_cookie},
+    http::{Call, Notice, SETTINGS, failed, html_with_forms, see_other, set_cookie},
     session::LOOPBACK_COOKIE,
 };
 use providers::{Auth, Provider};
 use secrecy::ExposeSecret as _;
 
-use crate::{Answer, IntegrationsApi, SETTINGS};
+use crate::{Answer, IntegrationsApi};
 
 #[derive(Template)]
 #[template(path = "status.html")]
 struct StatusPage<'a> {
     cards: Vec<Card<'a>>,
-    notice: Option<Notice>,
+    /// What just happened.
+    notice: Option<&'a Notice>,
+    /// Where the application is.
+    application: Option<&'a str>,
     csrf: &'a str,
     now: Timestamp,
 }
@@ -45,6 +49,29 @@ struct Card<'a> {
     failing: Vec<Failing<'a>>,
     /// Where webhooks of this integration alone go, if it can have a secret of its own.
     endpoint: Option<String>,
+    /// Where the same account is connected again: with what was not allowed, or after the access ended.
+    reconnect: String,
+    /// Whether the way to connect another account stands here.
+    another: bool,
+    /// The field of the form with the key that has to be corrected, and why.
+    wrong: Option<(&'a str, &'a str)>,
+}
+
+impl Card<'_> {
+    /// The account's name for people; empty without an account.
+    fn account(&self) -> &str {
+        self.status.account.as_ref().map_or("", |account| &account.name)
+    }
+
+    /// Whether one of its forms has this field.
+    fn has(&self, field: &str) -> bool {
+        field == "api_key" || (field == "webhook_secret" && self.endpoint.is_some())
+    }
+
+    /// Why this field was refused.
+    fn wrong(&self, field: &str) -> Option<&str> {
+        self.wrong.filter(|(name, _)| *name == field).map(|(_, words)| words)
+    }
 }
 
 /// A stream that was not read to its end.
@@ -52,12 +79,6 @@ struct Failing<'a> {
     stream: String,
     error: &'a str,
     next_try: Option<String>,
-}
-
-/// What just happened, after a redirect.
-struct Notice {
-    good: bool,
-    words: String,
 }
 
 const ASSETS: &[(&str, &str, &str)] = &[
@@ -79,13 +100,33 @@ impl IntegrationsApi {
         let providers: Vec<_> = self.registry.iter().collect();
         let statuses = self.of_caller(&caller, &providers).await?;
         let now = clock::now();
-        let cards = statuses.iter().map(|status| self.card(call, status, now)).collect();
+        let left = Notice::left(call);
+        let mut notice = left.as_ref();
+        let mut cards = Vec::with_capacity(statuses.len());
+        for (place, status) in statuses.iter().enumerate() {
+            let mut card = self.card(call, status, now);
+            let next = statuses.get(place + 1);
+            card.another = status.account.is_some() && next.is_none_or(|next| next.provider != status.provider);
+            let of_card = notice.filter(|it| card.by_key && it.provider.as_deref() == Some(status.provider));
+            // At the first card that has the field; it is not told twice.
+            if let Some(it) = of_card
+                && let Some(field) = it.field.as_deref().filter(|field| card.has(field))
+            {
+                card.wrong = Some((field, &it.words));
+                notice = None;
+            }
+            cards.push(card);
+        }
         let csrf = caller.csrf.as_ref().map_or("", |csrf| csrf.expose_secret());
-        let page = StatusPage { cards, notice: self.notice(call), csrf, now };
+        let page = StatusPage { cards, notice, application: self.front.application(), csrf, now };
         let page = page.render().map_err(|error| {
             failed(&Diagnosis::new(Reason::Bug, format!("the status page can't be rendered: {error}")))
         })?;
-        Ok(html_with_forms(page))
+        let mut response = html_with_forms(page);
+        if left.is_some() {
+            Notice::told(&mut response, call);
+        }
+        Ok(response)
     }
 
     fn card<'a>(&self, call: &Call<'_>, status: &'a Status, now: Timestamp) -> Card<'a> {
@@ -104,27 +145,10 @@ impl IntegrationsApi {
         let failing: Vec<_> = status.streams.iter().filter_map(|stream| failing(stream, now)).collect();
         let error = status.error.as_deref().filter(|error| failing.iter().all(|it| it.error != *error));
         let missing = status.scopes.missing.iter().map(words).collect();
-        Card { status, by_key, hint, missing, error, failing, endpoint }
-    }
-
-    /// Only our own words: the address is anybody's.
-    fn notice(&self, call: &Call<'_>) -> Option<Notice> {
-        let name = |parameter| Some(self.registry.find(call.query(parameter)?)?.spec().name);
-        let good = |words| Some(Notice { good: true, words });
-        if let Some(name) = name("success") {
-            return good(format!("{name} is connected. The first sync is on its way."));
-        }
-        if let Some(name) = name("disconnected") {
-            return good(format!("{name} is disconnected."));
-        }
-        if let Some(name) = name("syncing") {
-            return good(format!("{name} is being synced."));
-        }
-        let words = match call.query("error")? {
-            "access_denied" => "Nothing was connected: access was not allowed.",
-            _ => "Connecting did not work. Nothing was stored; please try again.",
-        };
-        Some(Notice { good: false, words: words.to_owned() })
+        let account = status.account.as_ref().map(|account| ("account", account.id.as_str()));
+        let query = account.map(|pair| format!("?{}", form([pair]))).unwrap_or_default();
+        let reconnect = format!("/connect/{}{query}", status.provider);
+        Card { status, by_key, hint, missing, error, failing, endpoint, reconnect, another: false, wrong: None }
     }
 }
 

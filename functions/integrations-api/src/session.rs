@@ -5,11 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::http::header;
 use platform::{
     clock,
-    http::{Call, Input, internal, see_other, set_cookie},
+    http::{Call, Input, SETTINGS, internal, see_other, set_cookie},
     session::{COOKIE, LOOPBACK_COOKIE},
 };
 
-use crate::{Answer, IntegrationsApi, SETTINGS};
+use crate::{Answer, IntegrationsApi};
 
 /// The longest life of a posted token: it passed through a page.
 const MAX_LIFE: SignedDuration = SignedDuration::from_secs(60);

@@ -14,7 +14,7 @@ use lambda_http::{Body, Response};
 use platform::{
     AwsError, clock,
     dispatch::Failed,
-    http::{Call, found, internal, set_cookie},
+    http::{Call, Notice, found, internal, set_cookie},
     metrics,
     secrets::App,
     states::{Presented, Stand, Transaction},
@@ -25,6 +25,7 @@ use serde_json::Value;
 use crate::{
     Answer, AppError, OauthCallback, SETTINGS,
     connect::{LIFE, cookie, is_allowed},
+    connected,
     store::{Grant, StoreError},
     with_query,
 };
@@ -48,7 +49,9 @@ impl OauthCallback {
         let presented = Presented { state, browser, provider: spec.id };
         let transaction = match self.taken(call, presented).await.map_err(|error| internal(&error))? {
             Stand::Taken(transaction) => transaction,
-            Stand::Succeeded(return_to) => return Ok(self.back(&return_to, "success", spec.id)),
+            Stand::Succeeded(return_to) => {
+                return Ok(self.back(call, &return_to, ("success", spec.id), &connected(spec.name)));
+            }
             Stand::Exchanging | Stand::Unknown => return Err(invalid()),
         };
         let outcome = self.finish(call, provider, oauth, state, &transaction).await;
@@ -64,12 +67,15 @@ impl OauthCallback {
         let to = &transaction.return_to;
         Ok(match outcome {
             Ok(()) => {
-                let mut response = self.back(to, "success", spec.id);
+                let mut response = self.back(call, to, ("success", spec.id), &connected(spec.name));
                 // A second opening of the link needs it as long as the state can be presented again.
                 set_cookie(&mut response, call, cookie(call), browser, LIFE);
                 response
             }
-            Err(Unfinished::Refused) => self.back(to, "error", "access_denied"),
+            Err(Unfinished::Refused) => {
+                let notice = Notice::bad("Nothing was connected: access was not allowed.");
+                self.back(call, to, ("error", "access_denied"), &notice)
+            }
             Err(failed) => {
                 let Diagnosis { reason, detail } = failed.diagnosis(spec.name);
                 tracing::warn!(service = spec.id, reason = reason.name(), detail, "not connected");
@@ -77,7 +83,8 @@ impl OauthCallback {
                 if !matches!(failed, Unfinished::Exchange(_)) {
                     metrics::operator_failure(reason);
                 }
-                self.back(to, "error", "connect_failed")
+                let notice = Notice::bad("Connecting did not work. Nothing was stored; please try again.");
+                self.back(call, to, ("error", "connect_failed"), &notice)
             }
         })
     }
@@ -93,10 +100,13 @@ impl OauthCallback {
         Ok(stand)
     }
 
-    /// Leads the user back. The allowed origins can have changed since the grant was begun.
-    fn back(&self, return_to: &str, name: &str, value: &str) -> Response<Body> {
+    /// Leads the user back. The query tells the application what became of it, the notice our own page. The allowed origins
+    /// can have changed since the grant was begun.
+    fn back(&self, call: &Call<'_>, return_to: &str, outcome: (&str, &str), notice: &Notice) -> Response<Body> {
         let to = Some(return_to).filter(|to| is_allowed(to, &self.front)).unwrap_or(SETTINGS);
-        found(&with_query(to, name, value))
+        let mut response = found(&with_query(to, outcome.0, outcome.1));
+        notice.leave(&mut response, call);
+        response
     }
 
     async fn finish(

@@ -12,7 +12,7 @@ use platform::{
     AwsError, clock,
     credentials::Credential,
     dispatch::{At, Outgoing},
-    http::{Call, Input, internal, json, see_other},
+    http::{Call, Input, Notice, internal, json},
     integrations::select,
     outbound::Authorization,
     revocation::{Revoked, TIMEOUT},
@@ -20,7 +20,7 @@ use platform::{
 use providers::{Provider, Watch};
 use serde::Serialize;
 
-use crate::{Answer, OauthCallback, SETTINGS, with_query};
+use crate::{Answer, OauthCallback, SETTINGS};
 
 /// What was begun before an integration was ended writes no longer than this.
 const IN_FLIGHT: Duration = Duration::from_secs(90);
@@ -57,7 +57,7 @@ impl OauthCallback {
         let then = if keep_records { Then::Keep } else { Then::Erase };
         let revoked = self.end(provider, &integration, then).await.map_err(|error| internal(&error))?;
         if input.form {
-            return Ok(see_other(&with_query(SETTINGS, "disconnected", spec.id)));
+            return Ok(notice(revoked, spec.name).back(call, SETTINGS));
         }
         let answer = Ended { disconnected: true, integration_id: integration.key.id(), revoked };
         Ok(json(StatusCode::OK, &answer))
@@ -153,5 +153,20 @@ impl OauthCallback {
         if tokio::time::timeout(TIMEOUT, all).await.is_err() {
             tracing::warn!(service = callee.id, "watches are left");
         }
+    }
+}
+
+/// What the page tells of a disconnect; `name` is the provider's.
+fn notice(revoked: Revoked, name: &str) -> Notice {
+    match revoked {
+        Revoked::Yes | Revoked::Nothing => Notice::good(format!("{name} is disconnected.")),
+        Revoked::StillNeeded => Notice::good(format!(
+            "{name} is disconnected here. The access stays allowed at {name}, because another connection of the same account \
+             uses it."
+        )),
+        Revoked::Failed => Notice::bad(format!(
+            "{name} is disconnected here, but {name} did not confirm that our access has ended. Remove the app in the settings \
+             of your account at {name}."
+        )),
     }
 }

@@ -9,16 +9,15 @@ use domain::{
 use lambda_http::http::StatusCode;
 use platform::{
     clock,
-    http::{Call, Input, internal, json, see_other},
+    http::{Call, Input, internal, json},
 };
 use providers::{Auth, Provider, Spec};
 use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::{
-    Answer, OauthCallback, SETTINGS,
+    Answer, OauthCallback, SETTINGS, connected,
     store::{Grant, StoreError},
-    with_query,
 };
 
 impl OauthCallback {
@@ -64,7 +63,7 @@ impl OauthCallback {
             stored.map_err(|error| internal(&error))?;
         }
         if input.form {
-            return Ok(see_other(&with_query(SETTINGS, "success", spec.id)));
+            return Ok(connected(spec.name).back(call, SETTINGS));
         }
         Ok(json(StatusCode::CREATED, &Status::new(spec.id, spec.name, Some(&integration))))
     }

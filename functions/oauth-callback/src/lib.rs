@@ -19,7 +19,7 @@ use platform::{
     clock,
     config::Env,
     erasures::Erasures,
-    http::{Call, Front, FrontConfig},
+    http::{Call, Front, FrontConfig, Notice, SETTINGS},
     secrets::{App, Freshness},
     states::States,
     sync_queue::SyncQueue,
@@ -29,8 +29,6 @@ use platform::{
 use providers::{Registry, Spec};
 use secrecy::ExposeSecret as _;
 
-/// The page that people come from, and back to.
-const SETTINGS: &str = "/settings/integrations";
 /// What template.yaml sets.
 #[derive(Debug)]
 pub struct Config {
@@ -92,7 +90,7 @@ impl OauthCallback {
     /// Answers one request.
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
-        let answer = self.answer(&call).await.unwrap_or_else(|problem| call.refuse(&problem));
+        let answer = self.answer(&call).await.unwrap_or_else(|problem| self.front.refuse(&call, &problem));
         self.access.flush().await;
         Ok(answer)
     }
@@ -148,6 +146,11 @@ impl AppError {
             Self::Aws(error) => platform::http::internal(error),
         }
     }
+}
+
+/// What the page tells once a provider is connected; `name` is the provider's.
+fn connected(name: &str) -> Notice {
+    Notice::good(format!("{name} is connected. The first sync is on its way."))
 }
 
 /// Where a person goes after a grant: `to` with this in its query.

@@ -2,6 +2,7 @@
 
 mod entry;
 mod input;
+mod notice;
 mod payload;
 
 use std::time::Duration;
@@ -37,6 +38,7 @@ use crate::{
 pub use self::{
     entry::run,
     input::{Input, clipped},
+    notice::{Notice, SETTINGS},
     payload::{MAX_PAYLOAD, payload_size},
 };
 
@@ -67,6 +69,9 @@ struct Named<'a> {
 #[template(path = "problem.html")]
 struct ProblemPage<'a> {
     problem: &'a Problem,
+    request_id: &'a str,
+    /// The application, if its address is known.
+    application: Option<&'a str>,
 }
 
 /// What functions behind the HTTP API share: sessions, and whose pages they trust.
@@ -147,6 +152,18 @@ impl Front {
         let caller = self.accept(call, Accept::Bearer).await?;
         call.check()?;
         Ok(caller)
+    }
+
+    /// The application's own address, where a page leads back to.
+    pub fn application(&self) -> Option<&str> {
+        self.allowed_origins.first().map(String::as_str)
+    }
+
+    /// The answer to a problem: JSON for a program; for a browser a page, or the settings page again if one of its forms was
+    /// refused.
+    pub fn refuse(&self, call: &Call<'_>, problem: &Problem) -> Response<Body> {
+        let form = notice::refused(call, problem);
+        form.unwrap_or_else(|| refusal(problem, call.by_browser(), call.request_id, self.application()))
     }
 
     async fn accept(&self, call: &Call<'_>, accept: Accept) -> Result<Caller, Problem> {
@@ -241,15 +258,15 @@ impl<'r> Call<'r> {
 
     /// The answer to a problem: a page for a browser, JSON for a program.
     pub fn refuse(&self, problem: &Problem) -> Response<Body> {
-        refusal(problem, wants_html(self.request.headers()), self.request_id)
+        refusal(problem, self.by_browser(), self.request_id, None)
     }
 }
 
 /// The answer to a problem in the contract's form. `Retry-After` says the same as `retry_at`, for clients that wait by it.
-fn refusal(problem: &Problem, page: bool, request_id: &str) -> Response<Body> {
+fn refusal(problem: &Problem, page: bool, request_id: &str, application: Option<&str>) -> Response<Body> {
     let status = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = if page {
-        let page = ProblemPage { problem }.render();
+        let page = ProblemPage { problem, request_id, application }.render();
         html(status, page.unwrap_or_else(|_| problem.message.clone()))
     } else {
         json(status, &ProblemBody { error: Named { problem, request_id } })
@@ -371,10 +388,10 @@ mod tests {
         let retry_at = Some(clock::now() + SignedDuration::from_mins(1));
         let problem = Problem { retry_at, ..Problem::internal() };
         for page in [true, false] {
-            let response = refusal(&problem, page, "r-1");
+            let response = refusal(&problem, page, "r-1", None);
             let wait: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
             assert!((58..=60).contains(&wait), "{wait}");
         }
-        assert!(!refusal(&Problem::internal(), false, "r-1").headers().contains_key("retry-after"));
+        assert!(!refusal(&Problem::internal(), false, "r-1", None).headers().contains_key("retry-after"));
     }
 }

@@ -67,6 +67,8 @@ async fn delivery(ada: &Guest<'_>, event: &str, path: &str, own: Option<&str>) {
 async fn page(ada: &Guest<'_>) {
     // What the deliveries before this led to would show on one of the pages only.
     settled(ada).await;
+    // Nor what just happened, which is told once.
+    ada.get("/settings/integrations").await;
     let [plain, with] = ["", "?surprise=1&utm_source=mail"].map(|query| format!("/settings/integrations{query}"));
     let (plain, with) = (ada.get(&plain).await, ada.get(&with).await);
     assert_eq!((plain.status, with.status), (200, 200), "{}", with.body);

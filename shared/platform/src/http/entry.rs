@@ -58,7 +58,7 @@ where
     let (request_id, now) = (context.request_id.clone(), clock::now());
     let Some(event) = event else {
         let problem = Problem::new(Kind::MalformedRequest, "The request can't be read.", "Send an HTTP request.");
-        return payload(refusal(&problem, false, &request_id));
+        return payload(refusal(&problem, false, &request_id, None));
     };
     let request_id = event.request_context.request_id.clone().unwrap_or(request_id);
     let left = left(&context, now);
@@ -111,7 +111,7 @@ impl Caller {
         if self.webhook {
             return text(StatusCode::INTERNAL_SERVER_ERROR, "Please send this again later");
         }
-        refusal(problem, self.html, &self.request_id)
+        refusal(problem, self.html, &self.request_id, None)
     }
 }
 
