@@ -41,7 +41,7 @@ fn change(version: i64) -> Change {
     Change {
         stream: "customers".into(),
         id: "cus_1".into(),
-        version: version.into(),
+        version,
         updated_at: now(),
         deleted: false,
         data: json!({ "version": version }),

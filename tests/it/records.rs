@@ -13,7 +13,7 @@ fn change(id: &str, version: i64, deleted: bool) -> Change {
     Change {
         stream: "customers".into(),
         id: id.into(),
-        version: version.into(),
+        version,
         updated_at: Timestamp::from_second(version).unwrap(),
         deleted,
         data: json!({ "version": version }),

@@ -44,7 +44,7 @@ impl Records {
         integration_id: &str,
         stream: &str,
         since: Timestamp,
-        version: i128,
+        version: i64,
     ) -> Result<u64, AwsError> {
         let mut swept = 0;
         let mut after = None;
@@ -124,13 +124,7 @@ impl Records {
     }
 
     /// Leaves a tombstone, marked as swept: the provider did not say that it is gone, so a state of the same version revives it.
-    async fn bury(
-        &self,
-        integration_id: &str,
-        record: &str,
-        since: Timestamp,
-        version: i128,
-    ) -> Result<bool, AwsError> {
+    async fn bury(&self, integration_id: &str, record: &str, since: Timestamp, version: i64) -> Result<bool, AwsError> {
         // Within one tick of the stream's clock what is stored can have the larger version, and keeps it.
         for (set, and) in [(", version = :version", "version < :version"), ("", "version >= :version")] {
             let update = Update::builder()

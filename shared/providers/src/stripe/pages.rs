@@ -93,7 +93,7 @@ struct Position {
 #[derive(Default, Clone, Serialize, Deserialize)]
 struct Edge {
     second: i64,
-    objects: BTreeMap<String, i128>,
+    objects: BTreeMap<String, i64>,
 }
 
 impl Edge {
