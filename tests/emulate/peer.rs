@@ -43,7 +43,6 @@ impl Peer {
             ("https://oauth2.googleapis.com/token", format!("{google}/oauth2/token")),
             ("https://oauth2.googleapis.com/revoke", format!("{google}/oauth2/revoke")),
             ("https://www.googleapis.com/calendar/v3", format!("{google}/calendar/v3")),
-            ("https://www.googleapis.com/calendar/v3/calendars/primary", format!("{beside}/primary")),
             ("https://gmail.googleapis.com", google.clone()),
             ("https://gmail.googleapis.com/gmail/v1/users/me/profile", format!("{beside}/profile")),
         ];

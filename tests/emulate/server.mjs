@@ -71,17 +71,10 @@ const google = { ...await createEmulator({ service: 'google', port, seed: { goog
 const beside = createServer(async ({ method, url, headers: { authorization } }, response) => {
   const ask = async (path) => (await fetch(google.url + path, { headers: { authorization } })).json();
   const answer = (status, body) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-  switch (`${method} ${url}`) {
-    case 'GET /profile': {
-      const { email } = await ask('/oauth2/v2/userinfo');
-      const { historyId } = await ask('/gmail/v1/users/me/history?startHistoryId=0&maxResults=1');
-      return answer(200, { emailAddress: email, historyId });
-    }
-    case 'GET /primary':
-      return answer(200, (await ask('/calendar/v3/users/me/calendarList')).items.find(({ primary }) => primary));
-    default:
-      return answer(404, { error: { code: 404, message: `no ${method} ${url}` } });
-  }
+  if (`${method} ${url}` !== 'GET /profile') return answer(404, { error: { code: 404, message: `no ${method} ${url}` } });
+  const { email } = await ask('/oauth2/v2/userinfo');
+  const { historyId } = await ask('/gmail/v1/users/me/history?startHistoryId=0&maxResults=1');
+  answer(200, { emailAddress: email, historyId });
 });
 await listening(beside);
 
