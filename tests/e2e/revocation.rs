@@ -160,6 +160,19 @@ async fn a_token_that_a_failed_disconnect_left_is_revoked_by_a_sweep_and_an_expi
     assert!(all_revoked(&ada, "slack").await, "nobody asked again");
     assert_eq!(ada.holdings().await, (1, 0));
 
+    // A key that no provider revokes is never due, but for this.
+    let id = ada.connect_stripe(json!({})).await;
+    ada.settled("syncs").await;
+    trouble.begin(&stack).await;
+    assert_eq!(ada.api(Method::POST, "/integrations/stripe/disconnect", &json!({})).await.0, 500);
+    trouble.end(&stack).await;
+    assert!(ada.look.credential(&id).await.unwrap().due, "the sweep will find it");
+    ada.look.age(&id, 3_600).await.unwrap();
+    ada.look.age_grant(&id, -3_600).await.unwrap();
+    stack.timers.iter().find(|timer| timer.schedule.name.ends_with("-refresh")).unwrap().fire().await.unwrap();
+    ada.settled("refreshes").await;
+    assert_eq!(ada.holdings().await, (2, 0));
+
     let id = ada.connect_and_sync("slack").await;
     ada.look.age(&id, -10).await.unwrap();
     ada.admin("slack", Method::POST, "tokens/expire", &json!({})).await;

@@ -15,7 +15,7 @@ use platform::{
     http::{Call, Input, Notice, internal, json},
     integrations::select,
     outbound::Authorization,
-    revocation::{Revoked, TIMEOUT},
+    revocation::{GRACE, Revoked, TIMEOUT},
 };
 use providers::{Provider, Watch};
 use serde::Serialize;
@@ -72,7 +72,10 @@ impl OauthCallback {
         let (spec, key, id) = (provider.spec(), &integration.key, integration.key.id());
         let now = clock::now();
         let ended = self.access.integrations.end(key, State::Disconnected, None, now).await?;
-        let opened = self.access.calls.tokens.credentials.all(&id, now).await?;
+        // If this breaks off and nobody asks again, the sweep finds them.
+        let credentials = &self.access.calls.tokens.credentials;
+        credentials.leave(&id, now, now + GRACE).await?;
+        let opened = credentials.all(&id, now).await?;
         let watches = self.syncs.overview(&id, now).await?.watches;
         let busy_until = self.syncs.break_lease(&id, now).await?;
         // A process that dies here, or that AWS fails, leaves the tokens for the next attempt to revoke. A provider that does not

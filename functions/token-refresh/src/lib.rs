@@ -26,7 +26,7 @@ use platform::{
     due::{Due, SHARDS},
     metrics,
     queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, deadline, group},
-    revocation::Revoked,
+    revocation::{GRACE, Revoked},
     tokens::{Refresh, TokenError, Wanted},
 };
 use providers::Registry;
@@ -36,8 +36,6 @@ use serde::{Deserialize, Serialize};
 const SWEEP: i64 = 300;
 /// Left of the invocation's time when a sweep ends.
 const MARGIN: Duration = Duration::from_secs(5);
-/// A credential without an integration in use is revoked and deleted when its grant is this old.
-const ORPHAN: Duration = Duration::from_mins(15);
 /// Refreshes of a batch at a time.
 const CONCURRENCY: usize = 4;
 
@@ -264,7 +262,7 @@ impl TokenRefresh {
     /// and the integration, or between ending the one and the others, or that AWS failed there. A newer grant stays, as another
     /// process may be in the middle of storing it.
     async fn abandoned(&self, owner: &IntegrationKey, now: Timestamp) -> Result<(), AwsError> {
-        let (credentials, id, before) = (&self.access.calls.tokens.credentials, owner.id(), now - ORPHAN);
+        let (credentials, id, before) = (&self.access.calls.tokens.credentials, owner.id(), now - GRACE);
         let mut opened = credentials.all(&id, now).await?;
         opened.credentials.retain(|it| it.granted_at <= before);
         if opened.credentials.is_empty() && !opened.unreadable {

@@ -3,7 +3,9 @@
 //! *Invariant:* a credential is replaced only by a write that is conditional on the version it replaces, so a late writer
 //! never overwrites a newer token, and one that was deleted is not revived.
 
-use std::{collections::HashMap, time::Duration};
+mod stored;
+
+use std::time::Duration;
 
 use aws_sdk_dynamodb::{
     Client,
@@ -15,10 +17,11 @@ use domain::{IntegrationKey, Reason, grant::Issued, refresh::due_at};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
+use self::stored::{aad, bytes, context, millis, owner, sealed, times};
 use crate::{
     aws::{Aws, AwsError, client},
     due::shard,
-    envelope::{DataKey, Owner, Vault},
+    envelope::{DataKey, Vault},
     item::{Item, conditional, malformed, n, number, s, text},
 };
 
@@ -242,6 +245,22 @@ impl Credentials {
         Ok(opened)
     }
 
+    /// Has the sweep find all credentials of an integration that is being ended, those too that are never refreshed. Those of a newer
+    /// grant than `before` stay.
+    pub async fn leave(&self, integration_id: &str, before: Timestamp, due_at: Timestamp) -> Result<(), AwsError> {
+        for item in self.items(integration_id).await? {
+            let call = self
+                .update(integration_id, text(&item, "credential")?)
+                .update_expression("SET due_shard = :shard, due_at = :due")
+                .condition_expression("granted_at <= :before")
+                .expression_attribute_values(":shard", n(shard(integration_id)))
+                .expression_attribute_values(":due", n(due_at.as_second()))
+                .expression_attribute_values(":before", n(before.as_millisecond()));
+            conditional(call).await?;
+        }
+        Ok(())
+    }
+
     /// Deletes all credentials of an integration. Those of a newer grant than `before` stay.
     pub async fn delete(&self, integration_id: &str, before: Timestamp) -> Result<(), AwsError> {
         for item in self.items(integration_id).await? {
@@ -327,66 +346,4 @@ impl Credentials {
             key,
         })
     }
-}
-
-/// The attributes of a credential of this version.
-fn sealed(
-    owner: &IntegrationKey,
-    issued: &Issued,
-    old_refresh: Option<&SecretString>,
-    version: i64,
-    key: &DataKey,
-) -> Result<Item, AwsError> {
-    let id = owner.id();
-    let seal = |field, secret| {
-        let sealed = key.seal(&aad(&id, issued.name, field, version), secret)?;
-        Ok::<_, AwsError>(AttributeValue::B(Blob::new(sealed)))
-    };
-    let mut item: HashMap<_, _> = [
-        ("integration_id", s(&id)),
-        ("credential", s(issued.name)),
-        ("version", n(version)),
-        ("access", seal("access", &issued.access)?),
-        ("data_key", AttributeValue::B(Blob::new(key.wrapped.clone()))),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into();
-    if let Some(refresh) = issued.refresh.as_ref().or(old_refresh) {
-        item.insert("refresh".to_owned(), seal("refresh", refresh)?);
-    }
-    Ok(item)
-}
-
-/// The attributes of a token's end, and of the index by which a sweep finds it.
-fn times(id: &str, expires_at: Option<Timestamp>, due_at: Option<Timestamp>) -> Vec<(String, AttributeValue)> {
-    let mut item = Vec::new();
-    let mut set = |name: &str, value| item.push((name.to_owned(), value));
-    if let Some(at) = expires_at {
-        set("expires_at", n(at.as_millisecond()));
-    }
-    if let Some(at) = due_at {
-        set("due_shard", n(shard(id)));
-        set("due_at", n(at.as_second()));
-    }
-    item
-}
-
-fn context<'a>(owner: &'a IntegrationKey, id: &'a str) -> Owner<'a> {
-    Owner { purpose: "credential", user_id: &owner.user_id, integration_id: id }
-}
-
-fn aad(integration_id: &str, name: &str, field: &str, version: i64) -> String {
-    format!("credentials|{integration_id}|{name}|{field}|{version}")
-}
-
-fn owner(item: &Item) -> Result<IntegrationKey, AwsError> {
-    IntegrationKey::parse(text(item, "user_id")?, text(item, "integration")?).ok_or_else(|| malformed("integration"))
-}
-
-fn bytes<'i>(item: &'i Item, name: &str) -> Result<&'i [u8], AwsError> {
-    item.get(name).and_then(|value| value.as_b().ok()).map(AsRef::as_ref).ok_or_else(|| malformed(name))
-}
-
-fn millis(item: &Item, name: &str) -> Option<Timestamp> {
-    Timestamp::from_millisecond(number(item, name).ok()?).ok()
 }

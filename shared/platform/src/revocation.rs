@@ -25,6 +25,9 @@ use crate::{
     secrets::Freshness,
 };
 
+/// How long a credential may be without an integration in use before the sweep revokes and deletes it: longer than a process takes to
+/// store a grant, or to end one.
+pub const GRACE: Duration = Duration::from_mins(15);
 /// How long the provider may take per token.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 
