@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::{
     Change, Diagnosis, Integration, IntegrationKey, Reason, grant::Issued, integration::State, message::SyncType,
+    stream::Sweep,
 };
 use jiff::{SignedDuration, Timestamp};
 use platform::{
@@ -134,7 +135,8 @@ async fn an_event_is_claimed_applied_and_ended_though_each_reply_is_lost_once() 
     assert_eq!(claims.get("stripe#a#evt_1").await.unwrap().map(|it| it.effects), Some(1));
 
     records.put_page("int_1", &[change], later(5)).await.unwrap();
-    assert_eq!(records.sweep("int_1", "customers", later(9), 7).await.unwrap(), 1);
+    let sweep = Sweep { since: later(9), of: None, except: vec![] };
+    assert_eq!(records.sweep("int_1", "customers", &sweep, 7).await.unwrap(), 1);
 
     let about = About { provider: "stripe", r#type: None, delivery_id: "d", received_at: later(0) };
     let entry = Entry { key: "stripe#a#evt_2", body_hash: "hash", about };

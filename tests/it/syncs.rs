@@ -37,7 +37,7 @@ async fn busy(syncs: &Syncs, holder: &str, at: Timestamp) -> Option<(SyncType, T
 }
 
 fn state(position: Value) -> StreamState {
-    let run = Run { r#type: SyncType::Full, full: true, started_at: later(0), position, changes: 1, pages: 1 };
+    let run = Run::new(SyncType::Full, true, later(0), position);
     StreamState { run: Some(run), ..StreamState::default() }
 }
 

@@ -4,7 +4,8 @@ use domain::{
     Integration, Problem,
     error::Kind,
     integration::State,
-    status::{Scopes, Status, Stream},
+    status::{Scopes, Status, Stream, Watching},
+    stream::PassedOver,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lambda_http::http::StatusCode;
@@ -12,8 +13,9 @@ use platform::{
     AwsError, clock,
     http::{internal, json},
     session::Caller,
+    syncs::Overview,
 };
-use providers::Provider;
+use providers::{Provider, Watched};
 use serde::Serialize;
 
 use crate::{Answer, IntegrationsApi};
@@ -78,6 +80,7 @@ impl IntegrationsApi {
         let overview = self.syncs.overview(&id, clock::now()).await?;
         status.sync_in_progress = overview.in_progress;
         status.last_sync = overview.last.as_ref().and_then(|entry| entry.last_sync);
+        status.watching = watching(provider, &overview).filter(|_| status.connected);
         // What failed under an earlier grant says nothing of this one.
         let entry = overview.last.filter(|entry| entry.finished_at >= integration.connected_at);
         if status.error.is_none() {
@@ -87,16 +90,29 @@ impl IntegrationsApi {
         for stream in spec.streams {
             let state = overview.streams.get(stream.name);
             let failure = entry.as_ref().and_then(|entry| entry.streams.get(stream.name));
+            // What was read without some of its members is told, too.
+            let passed = state.map(|state| &state.passed).filter(|_| entry.is_some() && failure.is_none());
+            let without = passed.and_then(PassedOver::sentence);
+            let next_try = failure.map_or_else(|| passed.and_then(PassedOver::next_try), |failure| failure.next_try);
             status.streams.push(Stream {
                 name: stream.name,
                 records: self.records.count(&id, stream.name).await?,
                 last_full_sync: state.and_then(|state| state.last_full_sync),
                 last_incremental_sync: state.and_then(|state| state.last_incremental_sync),
-                error: failure.map(|failure| failure.message.clone()),
+                error: failure.map(|failure| failure.message.clone()).or(without),
                 // Nothing is tried without a grant.
-                next_try: failure.and_then(|failure| failure.next_try).filter(|_| status.connected),
+                next_try: next_try.filter(|_| status.connected),
             });
         }
         Ok(status)
     }
+}
+
+/// How much of what the provider could report is watched; `None` before the first sync, and where it reports nothing that way.
+fn watching(provider: &dyn Provider, overview: &Overview) -> Option<Watching> {
+    let watching = provider.spec().watching.as_ref()?;
+    let all = provider.watched(overview.streams.get(watching.stream)?.cursor.as_ref()?);
+    let now = clock::now();
+    let known = |resource: &&String| Watched::read(overview.watches.get(*resource).map(String::as_str)).is_active(now);
+    Some(Watching { active: all.iter().filter(known).count(), of: all.len() })
 }

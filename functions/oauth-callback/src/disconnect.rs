@@ -17,7 +17,7 @@ use platform::{
     outbound::Authorization,
     revocation::{GRACE, Revoked, TIMEOUT},
 };
-use providers::{Provider, Watch};
+use providers::{Provider, Watched};
 use serde::Serialize;
 
 use crate::{Answer, OauthCallback, SETTINGS};
@@ -143,7 +143,7 @@ impl OauthCallback {
             let call = Outgoing { callee: &callee, request: &request, authorization, account, at: At::Api, deadline };
             self.access.dispatch().send(call).await
         };
-        let watches = watches.values().filter_map(|text| serde_json::from_str::<Watch>(text).ok());
+        let watches = watches.values().filter_map(|text| Watched::read(Some(text)).watch);
         let requests: Vec<_> = watches.filter_map(|watch| provider.unwatch(&watch)).map(stop).collect();
         let mut answers = stream::iter(requests).buffer_unordered(CONCURRENCY);
         let all = async {

@@ -196,7 +196,7 @@ impl SyncWorker {
         // On the heap: it holds a whole call.
         Box::pin(self.name(&work, &integration, message)).await?;
         // On the heap: it holds a whole run.
-        Box::pin(self.work(&work, message.r#type, attempt)).await
+        Box::pin(self.work(&work, message, attempt)).await
     }
 
     /// Another message holds the lease. A running sync is told to run again if what it reads may be too old; an erasure is
@@ -228,18 +228,20 @@ impl SyncWorker {
         }
     }
 
-    async fn work(&self, work: &Work<'_>, mut kind: SyncType, attempt: &Attempt) -> Result<Disposition, AwsError> {
+    async fn work(&self, work: &Work<'_>, message: &SyncMessage, attempt: &Attempt) -> Result<Disposition, AwsError> {
+        // What is refused for longer is tried before its time only where a user or a program asks for it, and once.
+        let (mut kind, mut forced) = (message.r#type, message.cause == Cause::Asked);
         // From now on the schedule finds it when it is due again, whatever becomes of this attempt.
         if kind != SyncType::Watches && !self.access.integrations.sync_due(work.key, work.due_at).await? {
             self.syncs.abandon(&work.lease).await?;
             return Ok(Disposition::Done);
         }
         loop {
-            let stop = match self.round(work, kind).await {
+            let stop = match self.round(work, kind, forced).await {
                 Ok(()) => match self.syncs.release(&work.lease).await {
                     Ok(None) => return Ok(Disposition::Done),
                     Ok(Some(again)) => {
-                        kind = again;
+                        (kind, forced) = (again, false);
                         continue;
                     }
                     Err(error) => error.into(),
@@ -251,27 +253,32 @@ impl SyncWorker {
     }
 
     /// One round over all streams, and what a person and the application hear of it.
-    async fn round(&self, work: &Work<'_>, kind: SyncType) -> Result<(), Stop> {
+    async fn round(&self, work: &Work<'_>, kind: SyncType, forced: bool) -> Result<(), Stop> {
         let started_at = clock::now();
         let overview = self.syncs.overview(&work.id, started_at).await?;
         if kind == SyncType::Watches {
-            return self.watch(work, &overview).await;
+            return Box::pin(self.watch(work, &overview, false)).await;
         }
         let mut entry = LogEntry::begin(kind, started_at, overview.last.as_ref());
         // On the heap: it holds all pages.
-        let outcome = Box::pin(self.read(work, overview, &mut entry)).await;
+        let outcome = Box::pin(self.read(work, overview, forced, &mut entry)).await;
         entry.finished_at = clock::now();
         self.report(work, &outcome, &entry).await;
         // Of a sync that only goes on later, or elsewhere, there is nothing to tell.
-        let told = outcome.as_ref().map_or_else(|stop| work.failure(stop).is_some(), |()| true);
+        let told = outcome.as_ref().map_or_else(|stop| work.failure(stop).is_some(), |_| true);
         if told && let Err(error) = self.syncs.log(&work.id, &entry).await {
             // What stopped the sync matters more than that it can't be told.
             outcome?;
             return Err(error.into());
         }
-        outcome?;
+        let read = outcome?;
+        if !read {
+            tracing::info!(service = work.provider.spec().id, integration.id = work.id, sync.r#type = ?kind, "nothing read");
+            return Ok(());
+        }
         // What the first full run found can be watched only now.
-        self.watch(work, &self.syncs.overview(&work.id, clock::now()).await?).await?;
+        let overview = self.syncs.overview(&work.id, clock::now()).await?;
+        Box::pin(self.watch(work, &overview, kind == SyncType::Full)).await?;
         let id = format!("{}:sync:{}", work.id, started_at.as_millisecond());
         let data = serde_json::json!({
             "sync_type": kind, "changes": entry.changes, "deleted": entry.swept, "started_at": started_at,
@@ -288,10 +295,16 @@ impl SyncWorker {
         Ok(())
     }
 
-    /// Renews the watches and reads every stream. The entry says what failed.
-    async fn read(&self, work: &Work<'_>, overview: Overview, entry: &mut LogEntry) -> Result<(), Stop> {
-        let outcome = match self.watch(work, &overview).await {
-            Ok(()) => self.streams(work, overview.streams, entry).await,
+    /// Renews the watches and reads every stream. The entry says what failed. Whether a stream was read.
+    async fn read(
+        &self,
+        work: &Work<'_>,
+        overview: Overview,
+        forced: bool,
+        entry: &mut LogEntry,
+    ) -> Result<bool, Stop> {
+        let outcome = match Box::pin(self.watch(work, &overview, false)).await {
+            Ok(()) => self.streams(work, overview.streams, forced, entry).await,
             Err(stop) => Err(stop),
         };
         if let Err(stop) = &outcome
@@ -347,7 +360,6 @@ impl SyncWorker {
                 })
             }
             Stop::Failed(failure) => attempt.failed(failure.diagnosis(work.provider.spec().name)),
-            Stop::TooLarge(error) => Disposition::dead_letter(Reason::TooLarge, error.to_string()),
         })
     }
 

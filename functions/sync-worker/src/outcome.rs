@@ -2,68 +2,41 @@
 
 use std::time::Duration;
 
-use domain::{Failure, Problem, disposition::backoff, reason::Class, sync::SyncFailure};
+use domain::{Failure, Problem, backoff::Backoff, disposition::backoff, reason::Class, sync::SyncFailure};
 use jiff::Timestamp;
-use platform::{clock, queue::Attempt, records::UpsertError};
+use platform::{clock, queue::Attempt};
 use providers::Stream;
 
 use crate::{Stop, Work};
 
-/// Why a stream was not read to its end, and the object that it is about.
-#[derive(Debug)]
-pub(crate) struct Broken {
-    pub(crate) stop: Stop,
-    pub(crate) object: Option<String>,
-}
-
-impl<E: Into<Stop>> From<E> for Broken {
-    fn from(error: E) -> Self {
-        Self { stop: error.into(), object: None }
-    }
-}
-
-impl Broken {
-    /// A record that can't be written is the object.
-    pub(crate) fn of_record(error: UpsertError) -> Self {
-        let named = match &error {
-            UpsertError::TooLarge { key, .. } => key.split_once('#').map(|(stream, id)| object(stream, id)),
-            UpsertError::Aws(_) => None,
-        };
-        Self::from(error).about(named)
-    }
-
-    /// The same, about this object, unless a smaller one is known.
-    pub(crate) fn about(self, object: Option<String>) -> Self {
-        Self { object: self.object.or(object), ..self }
-    }
-}
-
-/// What to call one object of a stream: "the payment intent", and its id.
-pub(crate) fn object(stream: &str, id: &str) -> String {
+/// What to call one object of a stream: "payment intent".
+pub(crate) fn object(stream: &str) -> String {
     let kind = stream.replace('_', " ");
-    format!("the {} {id}", kind.strip_suffix('s').unwrap_or(&kind))
+    kind.strip_suffix('s').unwrap_or(&kind).to_owned()
 }
 
 impl Work<'_> {
     /// What to tell of a stop; none if nothing failed: the sync goes on, or belongs to another worker.
     pub(crate) fn failure(&self, stop: &Stop) -> Option<SyncFailure> {
-        self.told(stop, None)
+        self.told(stop, None, None)
     }
 
-    /// The same of a stream that was not read to its end.
-    pub(crate) fn stream_failure(&self, stream: &Stream, broken: &Broken) -> Option<SyncFailure> {
-        let whole = || stream.name.replace('_', " ");
-        let object = match &broken.stop {
-            // Not the object's doing.
+    /// The same of a stream that was not read to its end, and is refused until `backoff` is over.
+    pub(crate) fn stream_failure(
+        &self,
+        stream: &Stream,
+        stop: &Stop,
+        backoff: Option<&Backoff>,
+    ) -> Option<SyncFailure> {
+        let whole = match stop {
+            // Not the stream's doing.
             Stop::Aws(_) | Stop::Corrupt(_) | Stop::NotConnected => None,
-            Stop::Failed(_) | Stop::TooLarge(_) | Stop::Time | Stop::Lost => {
-                Some(broken.object.clone().unwrap_or_else(whole))
-            }
+            Stop::Failed(_) | Stop::Time | Stop::Lost => Some(stream.name.replace('_', " ")),
         };
-        self.told(&broken.stop, object.as_deref())
+        self.told(stop, whole.as_deref(), backoff)
     }
 
-    fn told(&self, stop: &Stop, object: Option<&str>) -> Option<SyncFailure> {
+    fn told(&self, stop: &Stop, object: Option<&str>, backoff: Option<&Backoff>) -> Option<SyncFailure> {
         let (name, now) = (self.provider.spec().name, clock::now());
         let message = match stop {
             // That a limit is kept is no failure.
@@ -74,11 +47,13 @@ impl Work<'_> {
                 let Problem { message, next_action, .. } = Problem::credential_unreadable(name);
                 format!("{message} {next_action}")
             }
-            Stop::TooLarge(_) => "Something is too large to be kept here.".to_owned(),
             Stop::Aws(_) => "Something went wrong on our side, and the sync did not come to its end.".to_owned(),
         };
         let about = object.map(|object| format!(" It concerns {object}.")).unwrap_or_default();
-        Some(SyncFailure { message: message + &about, next_try: self.next_try(stop, now) })
+        Some(SyncFailure {
+            message: message + &about,
+            next_try: backoff.map_or_else(|| self.next_try(stop, now), |it| it.next_try),
+        })
     }
 
     /// When a sync that stopped so is tried again: when its message comes back, or else by the schedule.
@@ -91,7 +66,7 @@ impl Work<'_> {
             Stop::Aws(error) if error.reason().class() != Class::Hopeless => {
                 now.checked_add(backoff(self.attempt.hops + 1, &self.attempt.message_id)).ok()
             }
-            Stop::Aws(_) | Stop::Failed(_) | Stop::TooLarge(_) | Stop::NotConnected => Some(self.due_at),
+            Stop::Aws(_) | Stop::Failed(_) | Stop::NotConnected => Some(self.due_at),
         }
     }
 }

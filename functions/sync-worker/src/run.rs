@@ -1,170 +1,227 @@
-//! A run over a stream: pages in, records out, the position after each, the cursor at the end.
+//! A run over a stream: performs the actions that [`Machine`] decides on, and tells it what they came to.
 
 use std::{collections::HashMap, sync::atomic::Ordering};
 
 use domain::{
     Change, Failure, Request,
-    message::SyncType,
-    stream::{Run, StreamState},
-    sync::LogEntry,
+    call::Bearing,
+    stream::{About, Action, Asked, Course, End, Machine, Outcome, PageRead, StreamState},
+    sync::{LogEntry, SyncFailure},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use platform::{calls::CallError, clock};
-use providers::{Lost, Next, Page, Stream};
+use providers::{Page, Provider, Stream};
+use serde_json::Value;
 
-use crate::{
-    Stop, SyncWorker, Work,
-    outcome::{Broken, object},
-};
+use crate::{Stop, SyncWorker, Work, outcome::object};
 
-/// More pages than any stream has: ten million objects.
-const MAX_PAGES: u32 = 100_000;
 /// Calls for single objects of a page at a time.
 const CONCURRENCY: usize = 4;
 
+/// A stream of a provider, as a run sees it.
+struct Of<'a> {
+    provider: &'static dyn Provider,
+    stream: &'a str,
+}
+
+impl Course for Of<'_> {
+    fn begin(&self, cursor: &Value, now: Timestamp) -> Option<Value> {
+        self.provider.begin(self.stream, Some(cursor), now)
+    }
+
+    fn restart(&self, before: Option<&Value>, now: Timestamp) -> Value {
+        self.provider.restart(self.stream, before, now)
+    }
+
+    fn about(&self, position: &Value) -> About {
+        self.provider.about(self.stream, position)
+    }
+}
+
+/// A page, or why it can't be had.
+type Asking = Result<(PageRead, Vec<Change>), Failure>;
+/// An object, or its kind, its id and why it can't be had.
+type Object = Result<Change, (String, String, Failure)>;
+
 impl SyncWorker {
-    /// Runs over every stream. The entry says which failed, and that the sync ended if no failure broke it off.
+    /// Runs over every stream. The entry says which failed, and that the sync ended if a stream was read. Whether one was.
     pub(crate) async fn streams(
         &self,
         work: &Work<'_>,
         mut states: HashMap<String, StreamState>,
+        forced: bool,
         entry: &mut LogEntry,
-    ) -> Result<(), Stop> {
-        let (mut first, mut ended) = (Ok(()), false);
+    ) -> Result<bool, Stop> {
+        let (mut first, mut read, mut pauses) = (Ok(()), false, Vec::new());
         for stream in work.provider.spec().streams {
-            let mut state = states.remove(stream.name).unwrap_or_default();
-            let Err(broken) = self.stream(work, stream, &mut state, entry).await else {
-                entry.streams.remove(stream.name);
-                ended = true;
-                continue;
-            };
-            if let Some(failure) = work.stream_failure(stream, &broken) {
-                entry.fail(Some(stream.name), failure);
-            }
-            match broken.stop {
-                // What was not granted stops no other stream; the user is told.
-                Stop::Failed(Failure::ScopeMissing) => {}
-                // Nor does what this stream alone can't have.
-                stop @ (Stop::Failed(Failure::Unreadable | Failure::NotFound | Failure::Rejected { .. })
-                | Stop::TooLarge(_)) => first = first.and(Err(stop)),
-                stop @ (Stop::Time
-                | Stop::Lost
-                | Stop::NotConnected
-                | Stop::Failed(_)
-                | Stop::Corrupt(_)
-                | Stop::Aws(_)) => {
+            let state = states.remove(stream.name).unwrap_or_default();
+            let (state, end) = match self.stream(work, stream, state, forced, entry).await {
+                Ok(ended) => ended,
+                Err(stop) => {
+                    if let Some(failure) = work.stream_failure(stream, &stop, None) {
+                        entry.fail(Some(stream.name), failure);
+                    }
                     return Err(stop);
+                }
+            };
+            let backoff = state.backoff.as_ref();
+            pauses.push(backoff.and_then(|it| it.next_try));
+            match end {
+                End::Read => {
+                    entry.streams.remove(stream.name);
+                    read = true;
+                }
+                End::Waiting => {
+                    let told = entry.streams.get(stream.name).cloned();
+                    entry.fail(Some(stream.name), told.unwrap_or_else(|| nothing_read(&state)));
+                }
+                End::NothingRead => entry.fail(Some(stream.name), nothing_read(&state)),
+                End::Failed(failure) => {
+                    let is_news = backoff.is_some_and(|it| it.failures == 1) && !failure.is_users_to_change();
+                    let (is_refusal, unreadable) = (failure.is_refusal(), failure == Failure::Unreadable);
+                    let stop = Stop::Failed(failure);
+                    if let Some(failure) = work.stream_failure(stream, &stop, backoff) {
+                        entry.fail(Some(stream.name), failure);
+                    }
+                    match (is_refusal, unreadable || is_news) {
+                        // What this stream alone can't have stops no other stream.
+                        (_, true) => first = first.and(Err(stop)),
+                        // The user is told. An operator hears of it once, if it is not for the user to change.
+                        (true, false) => {}
+                        (false, false) => return Err(stop),
+                    }
                 }
             }
         }
-        if ended {
+        if read {
             entry.last_sync = Some(clock::now());
+        } else if let Some(earliest) =
+            pauses.into_iter().collect::<Option<Vec<_>>>().and_then(|it| it.into_iter().min())
+        {
+            // Every stream is refused: the schedule need not ask before that.
+            self.access.integrations.sync_due(work.key, earliest).await?;
         }
-        first
+        first.map(|()| read)
     }
 
     async fn stream(
         &self,
         work: &Work<'_>,
         stream: &Stream,
-        state: &mut StreamState,
+        state: StreamState,
+        forced: bool,
         entry: &mut LogEntry,
-    ) -> Result<(), Broken> {
-        let kind = entry.r#type;
-        // Read whole since it was asked for, before this sync broke off at another stream.
-        if kind == SyncType::Full && state.run.is_none() && state.full_since.is_some_and(|since| since >= work.asked_at)
-        {
-            return Ok(());
-        }
-        // A run that broke off goes on, unless more is wanted now than it would see.
-        let goes_on = state.run.as_ref().is_some_and(|run| run.full || kind != SyncType::Full);
-        if !goes_on {
-            state.run = Some(begin(work, stream, state, kind, clock::now()));
-            self.syncs.save(&work.lease, stream.name, state, clock::now()).await?;
-        }
-        let mut begun = false;
-        while let Some(mut run) = state.run.clone() {
-            // At least one page each time, however short it is: a run that never gets on would go on for ever.
-            if begun && work.out_of_time() {
-                return Err(Stop::Time.into());
-            }
-            begun = true;
-            let asked_at = clock::now();
-            let page = match self.page(work, stream.name, &run, asked_at).await {
-                // Only a full run finds out what changed. One that is full already can't be helped that way, or it would
-                // never end.
-                Err(Broken { stop: Stop::Failed(failure), object }) => match lost(work, stream.name, &run, &failure) {
-                    Lost::Cursor if !run.full => {
-                        state.run = Some(begin_full(work, stream.name, run.r#type, asked_at));
-                        self.syncs.save(&work.lease, stream.name, state, asked_at).await?;
-                        continue;
+    ) -> Result<(StreamState, End), Stop> {
+        let of = Of { provider: work.provider, stream: stream.name };
+        let asked = Asked { kind: entry.r#type, at: work.asked_at, forced };
+        let mut run = Machine::start(&of, stream.incremental, state, asked, clock::now());
+        let (mut begun, mut written, mut asked_at, mut changes) = (false, false, clock::now(), Vec::new());
+        loop {
+            let outcome = match run.action() {
+                Action::Ask => {
+                    // At least one page each time, however short it is: a run that never gets on would go on for ever.
+                    if begun && work.out_of_time() {
+                        return Err(Stop::Time);
                     }
-                    Lost::Part(next) => Page::new(Vec::new(), next),
-                    Lost::Cursor | Lost::Run => {
-                        // A page that will never come, or that nobody can read, must not be where the next run begins.
-                        if !failure.is_transient() || failure == Failure::Unreadable {
-                            state.run = None;
-                            self.syncs.save(&work.lease, stream.name, state, clock::now()).await?;
+                    begun = true;
+                    asked_at = clock::now();
+                    match self.ask(work, stream.name, run.state(), asked_at).await? {
+                        Ok((page, found)) => {
+                            changes = found;
+                            Outcome::Read(page)
                         }
-                        let part = object.or_else(|| work.provider.part(stream.name, &run.position));
-                        return Err(Broken::from(Stop::Failed(failure)).about(part));
+                        Err(failure) => Outcome::Refused(failure),
                     }
-                },
-                page => page?,
+                }
+                Action::Write => {
+                    let too_large = self.records.put_page(&work.id, &changes, asked_at).await?;
+                    entry.changes += u64::try_from(changes.len() - too_large.len()).unwrap_or(u64::MAX);
+                    written = true;
+                    Outcome::Written(too_large.into_iter().map(|id| (object(stream.name), id)).collect())
+                }
+                Action::Sweep(sweep) => {
+                    let version = stream.clock.listed(sweep.since);
+                    entry.swept += self.records.sweep(&work.id, stream.name, &sweep, version).await?;
+                    Outcome::Swept
+                }
+                Action::Save => {
+                    self.syncs.save(&work.lease, stream.name, run.state(), clock::now()).await?;
+                    if std::mem::take(&mut written) {
+                        work.progress.store(true, Ordering::Relaxed);
+                    }
+                    Outcome::Saved
+                }
+                Action::End(end) => return Ok((run.state().clone(), end)),
             };
-            self.records.put_page(&work.id, &page.changes, asked_at).await.map_err(Broken::of_record)?;
-            let count = u64::try_from(page.changes.len()).unwrap_or(u64::MAX);
-            run.changes += count;
-            run.pages += 1;
-            entry.changes += count;
-            match page.next {
-                // A mark that leads to itself, or on for ever.
-                Next::Page(position) if position == run.position || run.pages > MAX_PAGES => {
-                    state.run = None;
-                    self.syncs.save(&work.lease, stream.name, state, clock::now()).await?;
-                    return Err(Stop::Failed(Failure::Unreadable).into());
-                }
-                Next::Page(position) => {
-                    run.position = position;
-                    state.run = Some(run);
-                }
-                Next::Done(cursor) => {
-                    if run.full {
-                        let version = stream.clock.listed(run.started_at);
-                        entry.swept += self.records.sweep(&work.id, stream.name, run.started_at, version).await?;
-                    }
-                    state.run = Some(run);
-                    state.finish(cursor, clock::now());
-                }
-            }
-            self.syncs.save(&work.lease, stream.name, state, clock::now()).await?;
-            work.progress.store(true, Ordering::Relaxed);
+            run = run.after(outcome, clock::now());
         }
-        Ok(())
     }
 
     /// Asks for a page and for the objects that it only names.
-    async fn page(&self, work: &Work<'_>, stream: &str, run: &Run, asked_at: Timestamp) -> Result<Page, Broken> {
-        let unreadable = |_| Stop::Failed(Failure::Unreadable);
-        let request = work.provider.page_request(stream, &run.position).map_err(unreadable)?;
-        let reply = self.call(work, &request).await?;
-        let mut page = work.provider.page(stream, &run.position, &reply, asked_at).map_err(unreadable)?;
-        let details = std::mem::take(&mut page.details);
-        let detail = async |(request, gone): (Request, Change)| {
-            let about = |broken: Broken| broken.about(Some(object(stream, &gone.id)));
-            match self.call(work, &request).await {
-                Ok(reply) => {
-                    work.provider.detail(stream, &reply, asked_at).map_err(unreadable).map_err(|it| about(it.into()))
-                }
-                Err(CallError::Failed(Failure::NotFound | Failure::Gone, _)) => Ok(gone),
-                Err(error) => Err(about(error.into())),
-            }
+    async fn ask(
+        &self,
+        work: &Work<'_>,
+        stream: &str,
+        state: &StreamState,
+        asked_at: Timestamp,
+    ) -> Result<Asking, Stop> {
+        let Some(run) = &state.run else { return Ok(Err(Failure::Unreadable)) };
+        let (provider, position) = (work.provider, &run.position);
+        let Ok(request) = provider.page_request(stream, position) else { return Ok(Err(Failure::Unreadable)) };
+        let reply = match self.call(work, &request).await {
+            Ok(reply) => reply,
+            Err(CallError::Failed(failure, _)) => return Ok(Err(failure)),
+            Err(error) => return Err(error.into()),
         };
-        let found: Vec<_> =
-            stream::iter(details.into_iter().map(detail)).buffer_unordered(CONCURRENCY).try_collect().await?;
-        page.changes.extend(found);
-        Ok(page)
+        let Ok(page) = provider.page(stream, position, &reply, asked_at) else { return Ok(Err(Failure::Unreadable)) };
+        let Page { mut changes, mut details, next, whole } = page;
+        let again = run.again.iter().filter(|id| !details.iter().any(|(_, gone)| gone.id == **id));
+        let again: Vec<_> = again.filter_map(|id| provider.again(stream, id, asked_at)).collect();
+        details.extend(again);
+        let found = stream::iter(details.into_iter().map(|detail| self.object(work, stream, detail, asked_at)));
+        let found: Result<Vec<Object>, CallError> = found.buffer_unordered(CONCURRENCY).try_collect().await;
+        let found = match found {
+            Ok(found) => found,
+            Err(CallError::Failed(failure, _)) => return Ok(Err(failure)),
+            Err(error) => return Err(error.into()),
+        };
+        let (mut objects, mut refused) = (0, Vec::new());
+        for object in found {
+            match object {
+                Ok(change) => {
+                    objects += 1;
+                    changes.push(change);
+                }
+                Err(refusal) => refused.push(refusal),
+            }
+        }
+        let mended = state.passed.among(changes.iter().map(|change| change.id.as_str()));
+        let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
+        Ok(Ok((PageRead { changes: count, next, whole, objects, refused, mended }, changes)))
+    }
+
+    /// Asks for an object. An error is about more than this object.
+    async fn object(
+        &self,
+        work: &Work<'_>,
+        stream: &str,
+        (request, gone): (Request, Change),
+        asked_at: Timestamp,
+    ) -> Result<Object, CallError> {
+        let failure = match self.call(work, &request).await {
+            Ok(reply) => match work.provider.detail(stream, &reply, asked_at) {
+                Ok(change) => return Ok(Ok(change)),
+                Err(_) => Failure::Unreadable,
+            },
+            Err(CallError::Failed(failure, reply)) => match failure.bearing() {
+                Bearing::Missing => return Ok(Ok(gone)),
+                Bearing::Lasting | Bearing::Passing => failure,
+                Bearing::None => return Err(CallError::Failed(failure, reply)),
+            },
+            Err(error) => return Err(error),
+        };
+        Ok(Err((object(stream), gone.id, failure)))
     }
 
     pub(crate) async fn call(&self, work: &Work<'_>, request: &Request) -> Result<domain::Reply, CallError> {
@@ -173,37 +230,8 @@ impl SyncWorker {
     }
 }
 
-/// The run that is asked for: a full one if the stream knows no other, or has no cursor to begin after.
-fn begin(work: &Work<'_>, stream: &Stream, state: &StreamState, kind: SyncType, now: Timestamp) -> Run {
-    let cursor = state.cursor.as_ref().filter(|_| stream.incremental && kind == SyncType::Incremental);
-    let position = cursor.and_then(|cursor| work.provider.begin(stream.name, Some(cursor), now));
-    match position {
-        Some(position) => Run { r#type: kind, full: false, started_at: now, position, changes: 0, pages: 0 },
-        None => begin_full(work, stream.name, kind, now),
-    }
-}
-
-fn begin_full(work: &Work<'_>, stream: &str, kind: SyncType, now: Timestamp) -> Run {
-    let position = work.provider.begin(stream, None, now).unwrap_or_default();
-    Run { r#type: kind, full: true, started_at: now, position, changes: 0, pages: 0 }
-}
-
-fn lost(work: &Work<'_>, stream: &str, run: &Run, failure: &Failure) -> Lost {
-    match failure {
-        Failure::Gone => Lost::Cursor,
-        Failure::NotFound => work.provider.lost(stream, &run.position),
-        Failure::RateLimited(_)
-        | Failure::Paced(_)
-        | Failure::Busy
-        | Failure::Unreached
-        | Failure::TokenRefused
-        | Failure::GrantEnded
-        | Failure::ScopeMissing
-        | Failure::Conflict
-        | Failure::Rejected { .. }
-        | Failure::Down(_)
-        | Failure::Unreadable
-        | Failure::AppRefused { .. }
-        | Failure::Forbidden => Lost::Run,
-    }
+/// What is told of a stream of which nothing can be read.
+fn nothing_read(state: &StreamState) -> SyncFailure {
+    let message = state.passed.sentence().unwrap_or_else(|| "Nothing of this can be read.".to_owned());
+    SyncFailure { message, next_try: state.backoff.as_ref().and_then(|it| it.next_try) }
 }

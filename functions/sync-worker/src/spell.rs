@@ -32,7 +32,7 @@ fn ended(stop: Option<&Stop>, entry: &LogEntry) -> Option<Result<(), SyncFailure
             failure.kind() == Kind::RateLimited && soon
         }
         Some(Stop::Time | Stop::Lost) => true,
-        Some(Stop::NotConnected | Stop::TooLarge(_) | Stop::Corrupt(_) | Stop::Aws(_)) | None => false,
+        Some(Stop::NotConnected | Stop::Corrupt(_) | Stop::Aws(_)) | None => false,
     };
     // Of what is not tried again by itself, `integration.reconnect_required` tells.
     let failure = entry.outcome.as_ref().err().filter(|failure| !paused && failure.next_try.is_some());

@@ -1,7 +1,7 @@
 //! Why a sync stopped before its end: each reason has its own consequence for the message, and its own sentence for the user.
 
 use domain::Failure;
-use platform::{AwsError, calls::CallError, records::UpsertError, syncs::LeaseError};
+use platform::{AwsError, calls::CallError, syncs::LeaseError};
 
 /// Why a sync stopped before its end.
 #[derive(Debug, thiserror::Error)]
@@ -18,9 +18,6 @@ pub(crate) enum Stop {
     /// The integration has no credential.
     #[error("there is no credential")]
     NotConnected,
-    /// A record is too large.
-    #[error("a record is too large")]
-    TooLarge(#[source] UpsertError),
     /// The stored credential can never be opened again.
     #[error("the stored credential can't be opened")]
     Corrupt(#[source] AwsError),
@@ -45,15 +42,6 @@ impl From<LeaseError> for Stop {
         match error {
             LeaseError::Lost => Self::Lost,
             LeaseError::Aws(error) => Self::Aws(error),
-        }
-    }
-}
-
-impl From<UpsertError> for Stop {
-    fn from(error: UpsertError) -> Self {
-        match error {
-            UpsertError::TooLarge { .. } => Self::TooLarge(error),
-            UpsertError::Aws(error) => Self::Aws(error),
         }
     }
 }

@@ -1,53 +1,99 @@
 //! Watches: one per thing that the provider can report about, renewed before it ends, with an overlap.
+//!
+//! *Invariant:* a refusal to watch one thing keeps nothing else from being watched, and is not asked for again at every sync.
 
 use domain::{
-    Diagnosis,
+    Diagnosis, Failure,
+    backoff::{Backoff, Pace},
+    call::Bearing,
     proof::{ChannelOwner, ChannelToken},
 };
 use jiff::{SignedDuration, Timestamp};
 use platform::{calls::CallError, clock, random, secrets::Freshness, syncs::Overview};
-use providers::{Watch, WatchPlan, Watching};
+use providers::{Watch, WatchPlan, Watched, Watching};
 
 use crate::{Stop, SyncWorker, Work};
 
-/// After a watch could not be started, it is tried again then.
+/// The soonest that the schedule is asked to start a watch that could not be started.
 const RETRY: SignedDuration = SignedDuration::from_hours(1);
+/// So many faults of the provider in a row end a round: the data must not wait for it.
+const MAX_FAULTS: u32 = 3;
+
+/// What starting a watch came to.
+enum Started {
+    Watch(Watch),
+    Refused(Failure),
+    /// The app can't watch anything for now; the log says why.
+    Impossible,
+}
 
 impl SyncWorker {
-    /// Starts what is not watched and renews what ends soon. A provider that refuses stops no sync: polling goes on.
-    pub(crate) async fn watch(&self, work: &Work<'_>, overview: &Overview) -> Result<(), Stop> {
+    /// Starts what is not watched and renews what ends soon. A provider that refuses stops no sync: polling goes on. A full sync
+    /// also tries again what was refused for good.
+    pub(crate) async fn watch(&self, work: &Work<'_>, overview: &Overview, full: bool) -> Result<(), Stop> {
         let Some(watching) = &work.provider.spec().watching else { return Ok(()) };
         let cursor = overview.streams.get(watching.stream).and_then(|state| state.cursor.as_ref());
         let Some(cursor) = cursor else { return Ok(()) };
         let now = clock::now();
-        let mut next = now + watching.life;
-        for resource in work.provider.watched(cursor) {
-            let old = overview.watches.get(&resource).and_then(|text| serde_json::from_str::<Watch>(text).ok());
-            let due = old.as_ref().map(|watch| renewal(watch, watching));
-            if let Some(due) = due.filter(|due| *due > now) {
-                next = next.min(due);
+        let (mut next, mut faults) = (now + watching.life, 0);
+        for resource in work.provider.watched(cursor).into_iter().take(watching.most) {
+            let known = Watched::read(overview.watches.get(&resource).map(String::as_str));
+            let due = known.watch.as_ref().map(|watch| renewal(watch, watching)).filter(|due| *due > now);
+            let pause = known.refused.as_ref().filter(|it| !it.is_due(now, full)).map(|it| it.next_try);
+            if let Some(later) = due.map(Some).or(pause) {
+                next = next.min(later.unwrap_or(next));
                 continue;
             }
-            match self.start(work, watching, &resource, now).await? {
-                Some(watch) => {
+            let failure = match self.start(work, watching, &resource, now).await? {
+                Started::Watch(watch) => {
+                    faults = 0;
                     next = next.min(renewal(&watch, watching));
-                    // Only now, so that there is no gap. If it can't be stopped it ends by itself.
-                    if let Some(request) = old.and_then(|old| work.provider.unwatch(&old)).filter(|_| watching.channels)
-                        && let Err(error) = self.call(work, &request).await
-                    {
-                        let Diagnosis { reason, detail } = error.diagnosis(work.provider.spec().name);
-                        tracing::warn!(reason = reason.name(), detail, "an old watch could not be stopped");
-                    }
+                    self.save(work, &resource, &Watched { watch: Some(watch), refused: None }).await?;
+                    self.stop(work, watching, known.watch).await;
+                    continue;
                 }
-                // One that does not answer for one does not for the others; the data must not wait for it.
-                None => {
+                Started::Refused(failure) => failure,
+                Started::Impossible => {
                     next = next.min(now + RETRY);
                     break;
                 }
+            };
+            let pace = match failure.bearing() {
+                Bearing::Lasting | Bearing::Missing => Some(Pace::FullSyncs),
+                Bearing::Passing => Some(Pace::Minutes),
+                Bearing::None => (!failure.is_transient()).then_some(Pace::Hours),
+            };
+            let refused = pace.map(|pace| Backoff::after(known.refused.as_ref(), pace, now));
+            let again = refused.as_ref().map_or(Some(now), |it| it.next_try);
+            next = next.min(again.map_or(next, |at| at.max(now + RETRY)));
+            if refused.is_some() {
+                // A watch that still runs goes on reporting until it ends.
+                self.save(work, &resource, &Watched { watch: known.watch, refused }).await?;
+            }
+            faults += u32::from(pace == Some(Pace::Minutes));
+            // What is refused without regard to what is to be watched is refused for the others, too.
+            if failure.bearing() == Bearing::None || faults == MAX_FAULTS {
+                break;
             }
         }
         self.access.integrations.watch_due(work.key, next).await?;
         Ok(())
+    }
+
+    async fn save(&self, work: &Work<'_>, resource: &str, watched: &Watched) -> Result<(), Stop> {
+        let text = serde_json::to_string(watched).unwrap_or_default();
+        Ok(self.syncs.save_watch(&work.lease, resource, &text, clock::now()).await?)
+    }
+
+    /// Stops a watch that another one has replaced: only then, so that there is no gap. If it can't be stopped it ends by itself.
+    async fn stop(&self, work: &Work<'_>, watching: &Watching, old: Option<Watch>) {
+        let Some(request) = old.and_then(|old| work.provider.unwatch(&old)).filter(|_| watching.channels) else {
+            return;
+        };
+        if let Err(error) = self.call(work, &request).await {
+            let Diagnosis { reason, detail } = error.diagnosis(work.provider.spec().name);
+            tracing::warn!(reason = reason.name(), detail, "an old watch could not be stopped");
+        }
     }
 
     async fn start(
@@ -56,14 +102,14 @@ impl SyncWorker {
         watching: &Watching,
         resource: &str,
         now: Timestamp,
-    ) -> Result<Option<Watch>, Stop> {
+    ) -> Result<Started, Stop> {
         let spec = work.provider.spec();
         let app = self.access.calls.tokens.apps.get(spec.secret, Freshness::Cached, now).await?;
         let owner = ChannelOwner { integration_id: work.id.clone(), account: work.key.account_id.clone() };
-        let Some(channel_id) = random::handle() else { return Ok(None) };
+        let Some(channel_id) = random::handle() else { return Ok(Started::Impossible) };
         let Some(token) = ChannelToken::mint(&app.webhook_secrets, &channel_id, &owner) else {
             tracing::warn!(service = spec.id, "not watched: the app has no webhook secret");
-            return Ok(None);
+            return Ok(Started::Impossible);
         };
         let plan = WatchPlan {
             resource,
@@ -73,24 +119,32 @@ impl SyncWorker {
             topic: app.pubsub_topic.as_deref().filter(|topic| !topic.is_empty()),
             expires_at: now + watching.life,
         };
-        let Some(request) = work.provider.watch(&plan) else { return Ok(None) };
-        let started = match self.call(work, &request).await {
-            Ok(reply) => work.provider.watch_started(&plan, &reply).ok(),
+        let Some(request) = work.provider.watch(&plan) else { return Ok(Started::Impossible) };
+        let mut answer = self.call(work, &request).await;
+        if let Err(CallError::Failed(_, Some(refusal))) = &answer
+            && let Some(remedy) = work.provider.watch_remedy(refusal)
+        {
+            // Once: a remedy that does not help is none.
+            tracing::info!(service = spec.id, remedy = %remedy.endpoint, "not watched; trying the remedy that the refusal names");
+            answer = match self.call(work, &remedy).await {
+                Ok(_) | Err(CallError::Failed(..)) => self.call(work, &request).await,
+                Err(error) => Err(error),
+            };
+        }
+        let failure = match answer {
+            Ok(reply) => match work.provider.watch_started(&plan, &reply) {
+                Ok(watch) => return Ok(Started::Watch(watch)),
+                Err(_) => Failure::Unreadable,
+            },
             // Not the provider's word: nothing else of this sync would work either.
             Err(error @ (CallError::Aws(_) | CallError::Corrupt(_) | CallError::NotConnected)) => {
                 return Err(error.into());
             }
-            Err(error @ CallError::Failed(..)) => {
-                let Diagnosis { reason, detail } = error.diagnosis(spec.name);
-                tracing::warn!(reason = reason.name(), detail, "not watched");
-                None
-            }
+            Err(CallError::Failed(failure, _)) => failure,
         };
-        if let Some(watch) = &started {
-            let text = serde_json::to_string(watch).unwrap_or_default();
-            self.syncs.save_watch(&work.lease, resource, &text, clock::now()).await?;
-        }
-        Ok(started)
+        let Diagnosis { reason, detail } = failure.diagnosis(spec.name);
+        tracing::warn!(reason = reason.name(), detail, "not watched");
+        Ok(Started::Refused(failure))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::grant::OAuth;
 
 pub use self::{
     api::{Api, Class, Flag, Left},
-    failure::Failure,
+    failure::{Bearing, Failure},
     retry::retry_after,
 };
 

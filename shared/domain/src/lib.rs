@@ -3,6 +3,7 @@
 //! *Invariant:* everything here is a pure function of its arguments; time and secrets are passed in.
 
 pub mod address;
+pub mod backoff;
 pub mod call;
 pub mod claim;
 pub mod delivery;

@@ -167,7 +167,7 @@ pub enum Cause {
     /// A caller asked: a sync that runs already will do.
     #[default]
     Asked,
-    /// The schedule's time came: likewise.
+    /// The schedule's time came: likewise, and a stream that is refused is not asked for before its pause is over.
     Due,
     /// Something changed at the provider: a sync that runs already may have passed it.
     Changed,

@@ -35,6 +35,17 @@ pub struct Status {
     pub scopes: Scopes,
     /// The kinds of records kept.
     pub streams: Vec<Stream>,
+    /// How much of what the provider could report is watched; none where nothing is.
+    pub watching: Option<Watching>,
+}
+
+/// How much is watched: the rest is synced by schedule alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Watching {
+    /// Those that the provider reports changes of.
+    pub active: usize,
+    /// All.
+    pub of: usize,
 }
 
 /// The provider-side identity.
@@ -125,6 +136,7 @@ impl Status {
             error: None,
             scopes: Scopes::default(),
             streams: Vec::new(),
+            watching: None,
         }
     }
 }

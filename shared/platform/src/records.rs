@@ -205,10 +205,15 @@ impl Records {
     }
 
     fn of_stream(&self, integration_id: &str, stream: &str) -> QueryFluentBuilder {
+        self.under(integration_id, &record::key(stream, ""))
+    }
+
+    /// The records whose keys begin so.
+    fn under(&self, integration_id: &str, prefix: &str) -> QueryFluentBuilder {
         self.of_integration(integration_id)
-            .key_condition_expression("integration_id = :integration_id AND begins_with(#record, :stream)")
+            .key_condition_expression("integration_id = :integration_id AND begins_with(#record, :prefix)")
             .expression_attribute_names("#record", "record")
-            .expression_attribute_values(":stream", s(record::key(stream, "")))
+            .expression_attribute_values(":prefix", s(prefix))
     }
 
     fn of_integration(&self, integration_id: &str) -> QueryFluentBuilder {

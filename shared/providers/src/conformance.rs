@@ -138,7 +138,7 @@ fn explore(provider: &dyn Provider, stream: &str) -> usize {
                 );
             }
         }
-        provider.lost(stream, &position);
+        provider.about(stream, &position);
     }
     seen.len()
 }
@@ -214,7 +214,8 @@ fn positions_and_cursors_of_another_shape_never_panic() {
         for position in &strange {
             drop(provider.page_request(stream.name, position));
             drop(provider.begin(stream.name, Some(position), NOW));
-            provider.lost(stream.name, position);
+            provider.about(stream.name, position);
+            drop(provider.again(stream.name, "x", NOW));
             provider.watched(position);
             for answer in nonsense().iter().chain(&leading("x")) {
                 drop(provider.page(stream.name, position, answer, NOW));

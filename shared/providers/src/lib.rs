@@ -23,8 +23,8 @@ use serde_json::{Value, value::RawValue};
 pub use self::{
     action::{Fields, Step, so_far},
     spec::{ApiKey, Auth, Identity, Place, Service, Spec, Stream, Watching},
-    stream::{Lost, Next, Page},
-    watch::{Watch, WatchPlan},
+    stream::{About, Next, Page, Whole},
+    watch::{Watch, WatchPlan, Watched},
 };
 
 /// All providers, in the order people see them.
@@ -80,13 +80,19 @@ pub trait Provider: Sync {
         Err(Unreadable("a stream without details"))
     }
 
-    /// What it means that the provider finds nothing at `position` (404).
-    fn lost(&self, _stream: &str, _position: &Value) -> Lost {
-        Lost::Run
+    /// Where a full run over a stream begins. `before` is the last cursor: parts that can't be read keep theirs.
+    fn restart(&self, stream: &str, _before: Option<&Value>, now: Timestamp) -> Value {
+        self.begin(stream, None, now).unwrap_or_default()
     }
 
-    /// Which part of a stream is at `position`, as its user would name it, for a stream that is read in parts.
-    fn part(&self, _stream: &str, _position: &Value) -> Option<String> {
+    /// What the call at `position` is about, in case it is refused.
+    fn about(&self, _stream: &str, _position: &Value) -> About {
+        About::NOTHING
+    }
+
+    /// The call for one object of a stream that an earlier run could not read, with what it becomes if the provider has it no
+    /// more; as in [`Page::details`]. `None` if pages bring it by themselves.
+    fn again(&self, _stream: &str, _id: &str, _asked_at: Timestamp) -> Option<(Request, domain::Change)> {
         None
     }
 
@@ -103,6 +109,11 @@ pub trait Provider: Sync {
     /// Reads what starting a watch was answered with.
     fn watch_started(&self, _plan: &WatchPlan<'_>, _reply: &Reply) -> Result<Watch, Unreadable> {
         Err(Unreadable("a provider without watches"))
+    }
+
+    /// The call that a refusal to start a watch names as its remedy.
+    fn watch_remedy(&self, _refusal: &Reply) -> Option<Request> {
+        None
     }
 
     /// The call that stops a watch.

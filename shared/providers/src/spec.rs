@@ -122,6 +122,8 @@ pub struct Watching {
     pub stream: &'static str,
     /// The life to ask for.
     pub life: Duration,
+    /// The most things of one account that are watched. The others are synced by schedule alone.
+    pub most: usize,
     /// Whether each watch is a channel of its own, so that an old one must be stopped when a new one runs.
     pub channels: bool,
 }

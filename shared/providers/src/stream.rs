@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+pub use domain::stream::{About, Next, Whole};
 use domain::{Change, Request, call::Unreadable};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -15,26 +16,8 @@ pub struct Page {
     pub details: Vec<(Request, Change)>,
     /// What follows.
     pub next: Next,
-}
-
-/// What follows a page. Positions and cursors are of the provider's own shape.
-#[derive(Debug, PartialEq)]
-pub enum Next {
-    /// The page at this position.
-    Page(Value),
-    /// Nothing; the next incremental run begins after this cursor.
-    Done(Value),
-}
-
-/// What it means that a provider finds nothing at a position.
-#[derive(Debug, PartialEq)]
-pub enum Lost {
-    /// The run has failed, as with any other refusal.
-    Run,
-    /// The cursor is of no use any more: a full run must follow.
-    Cursor,
-    /// A part of the stream went away meanwhile; the run goes on with this.
-    Part(Next),
+    /// The part of the stream of which this is the last page, where it was read from its beginning and not after a cursor.
+    pub whole: Option<Whole>,
 }
 
 impl Page {
@@ -47,7 +30,7 @@ impl Page {
                 newest.insert(key, change);
             }
         }
-        Self { changes: newest.into_values().collect(), details: Vec::new(), next }
+        Self { changes: newest.into_values().collect(), details: Vec::new(), next, whole: None }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Watches: channels that a provider reports changes to.
 
+use domain::backoff::Backoff;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,4 +33,25 @@ pub struct Watch {
     pub expires_at: Timestamp,
     /// What stopping it takes: the provider's own.
     pub handle: Value,
+}
+
+/// What is known of watching one thing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Watched {
+    /// The latest watch that was started.
+    pub watch: Option<Watch>,
+    /// Set while another one can't be started.
+    pub refused: Option<Backoff>,
+}
+
+impl Watched {
+    /// Reads the stored form; what can't be read says nothing.
+    pub fn read(stored: Option<&str>) -> Self {
+        stored.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
+
+    /// Whether changes are reported at `now`.
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.expires_at > now)
+    }
 }

@@ -91,7 +91,7 @@ fn run(provider: &dyn Provider, stream: &str, cursor: Option<&Value>, replies: &
     let mut position = provider.begin(stream, cursor, NOW)?;
     for reply in replies.iter().cycle().take(2 * replies.len() + 2) {
         check(provider, &provider.page_request(stream, &position).unwrap());
-        let _ = provider.lost(stream, &position);
+        let _ = provider.about(stream, &position);
         let page = provider.page(stream, &position, reply, NOW).ok()?;
         for (request, change) in &page.details {
             check(provider, request);

@@ -68,6 +68,19 @@ pub enum Failure {
     Forbidden,
 }
 
+/// What a failure says about the one thing that a call was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bearing {
+    /// Nothing: it is about the caller, a limit, the connection or the call itself, and other calls would fail as well.
+    None,
+    /// It can't be had for now.
+    Passing,
+    /// It can't be had, and only a change of it, or of its permissions, helps.
+    Lasting,
+    /// It is not there.
+    Missing,
+}
+
 /// What is decided by the variant of a failure.
 struct Classified {
     reason: Reason,
@@ -78,6 +91,7 @@ struct Classified {
     outcome_unknown: bool,
     providers_fault: bool,
     is_final: bool,
+    bearing: Bearing,
 }
 
 impl Failure {
@@ -112,6 +126,21 @@ impl Failure {
         self.classified().is_final
     }
 
+    /// What it says about the one thing that the call was for.
+    pub const fn bearing(&self) -> Bearing {
+        self.classified().bearing
+    }
+
+    /// Whether the same call is refused until somebody changes something at the provider: who may see what, or the thing itself.
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::ScopeMissing) || matches!(self.bearing(), Bearing::Lasting | Bearing::Missing)
+    }
+
+    /// Whether only the user, or an administrator of the account, can change that.
+    pub const fn is_users_to_change(&self) -> bool {
+        matches!(self, Self::ScopeMissing | Self::Rejected { words: Some(_), .. })
+    }
+
     /// How long to wait at least, if the provider or a limit said so.
     pub const fn wait(&self) -> Option<Duration> {
         self.classified().wait
@@ -133,6 +162,7 @@ impl Failure {
             outcome_unknown: false,
             providers_fault: false,
             is_final: false,
+            bearing: Bearing::None,
         };
         /// It passes.
         const PASSING: Classified =
@@ -146,14 +176,19 @@ impl Failure {
                 providers_fault: false,
                 ..PASSING
             },
-            Self::Down(wait) => {
-                Classified { reason: Reason::ProviderDown, wait: *wait, outcome_unknown: true, ..PASSING }
-            }
+            Self::Down(wait) => Classified {
+                reason: Reason::ProviderDown,
+                wait: *wait,
+                outcome_unknown: true,
+                bearing: Bearing::Passing,
+                ..PASSING
+            },
             Self::Unreached => Classified { reason: Reason::Unreachable, ..PASSING },
             Self::Unreadable => Classified {
                 reason: Reason::Unreadable,
                 usual_wait: Some(Duration::from_mins(5)),
                 outcome_unknown: true,
+                bearing: Bearing::Passing,
                 ..PASSING
             },
             Self::TokenRefused => Classified { reason: Reason::TokenRefused, is_final: true, ..LASTING },
@@ -162,10 +197,10 @@ impl Failure {
             }
             Self::Forbidden => Classified { reason: Reason::AddressForbidden, is_final: true, ..LASTING },
             Self::ScopeMissing => Classified { reason: Reason::ScopeMissing, ..LASTING },
-            Self::NotFound => Classified { reason: Reason::NotFound, ..LASTING },
-            Self::Gone => Classified { reason: Reason::Gone, ..LASTING },
-            Self::Conflict => Classified { reason: Reason::ProviderConflict, ..LASTING },
-            Self::Rejected { .. } => Classified { reason: Reason::Rejected, ..LASTING },
+            Self::NotFound => Classified { reason: Reason::NotFound, bearing: Bearing::Missing, ..LASTING },
+            Self::Gone => Classified { reason: Reason::Gone, bearing: Bearing::Missing, ..LASTING },
+            Self::Conflict => Classified { reason: Reason::ProviderConflict, bearing: Bearing::Lasting, ..LASTING },
+            Self::Rejected { .. } => Classified { reason: Reason::Rejected, bearing: Bearing::Lasting, ..LASTING },
             Self::AppRefused { .. } => Classified { reason: Reason::AppRefused, is_final: true, ..LASTING },
         }
     }

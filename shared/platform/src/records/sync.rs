@@ -4,7 +4,10 @@ use aws_sdk_dynamodb::{
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     types::{AttributeValue, Update},
 };
-use domain::Change;
+use domain::{
+    Change, record,
+    stream::{Extent, Sweep},
+};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 
@@ -20,37 +23,50 @@ const CONCURRENCY: usize = 16;
 impl Records {
     /// Brings the objects of a page up to date, each unless a newer state is stored. Repeating it changes nothing.
     ///
-    /// A state that is refused as old still says that the object exists: a full run must not delete it.
+    /// A state that is refused as old still says that the object exists: a full run must not delete it. Returns the ids of the
+    /// objects that are too large; the others are written.
     pub async fn put_page(
         &self,
         integration_id: &str,
         changes: &[Change],
         seen_at: Timestamp,
-    ) -> Result<(), UpsertError> {
+    ) -> Result<Vec<String>, AwsError> {
         let put = async |change: &Change| {
-            let write = self.upsert(integration_id, change, seen_at)?;
+            let write = match self.upsert(integration_id, change, seen_at) {
+                Ok(write) => write,
+                Err(UpsertError::TooLarge { .. }) => return Ok(Some(change.id.clone())),
+                Err(UpsertError::Aws(error)) => return Err(error),
+            };
             if !self.put(write.0).await? && !change.deleted {
                 self.confirm(integration_id, &change.key(), seen_at).await?;
             }
-            Ok::<_, UpsertError>(())
+            Ok(None)
         };
-        stream::iter(changes.iter().map(put)).buffer_unordered(CONCURRENCY).try_collect().await
+        let too_large = stream::iter(changes.iter().map(put)).buffer_unordered(CONCURRENCY);
+        too_large.try_filter_map(|id| std::future::ready(Ok(id))).try_collect().await
     }
 
-    /// Deletes the records of a stream that were not seen since `since`: a full run that began then would have seen them. `version`
-    /// is what a list of that time is versioned by, so that a late event of an earlier time revives none. How many.
+    /// Deletes the records of a stream that a sync did not see. `version` is what a list of [`Sweep::since`] is versioned by, so
+    /// that a late event of an earlier time revives none. How many.
     pub async fn sweep(
         &self,
         integration_id: &str,
         stream: &str,
-        since: Timestamp,
+        sweep: &Sweep,
         version: i64,
     ) -> Result<u64, AwsError> {
+        let Sweep { since, of, except } = sweep;
+        let since = *since;
+        let prefix = record::key(stream, of.as_ref().map_or("", Extent::id));
+        let is_swept = |item: &&Item| {
+            let id = text(item, "record").ok().and_then(|key| key.split_once('#')).map_or("", |(_, id)| id);
+            of.as_ref().is_none_or(|of| of.holds(id)) && !except.iter().any(|extent| extent.holds(id))
+        };
         let mut swept = 0;
         let mut after = None;
         loop {
             let call = self
-                .of_stream(integration_id, stream)
+                .under(integration_id, &prefix)
                 .filter_expression("seen_at < :since AND deleted = :false")
                 .projection_expression("#record")
                 .consistent_read(true)
@@ -59,8 +75,10 @@ impl Records {
                 .set_exclusive_start_key(after);
             let output = call.send().await.map_err(|error| AwsError::new("dynamodb:Query", error))?;
             let bury = async |item: &Item| self.bury(integration_id, text(item, "record")?, since, version).await;
-            let buried: Vec<_> =
-                stream::iter(output.items().iter().map(bury)).buffer_unordered(CONCURRENCY).try_collect().await?;
+            let buried: Vec<_> = stream::iter(output.items().iter().filter(is_swept).map(bury))
+                .buffer_unordered(CONCURRENCY)
+                .try_collect()
+                .await?;
             swept += buried.into_iter().map(u64::from).sum::<u64>();
             after = output.last_evaluated_key;
             if after.is_none() {

@@ -18,7 +18,7 @@ use domain::{
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
-use crate::{Auth, Identity, Lost, Page, Provider, Service, Spec, Step, Stream, Watch, WatchPlan, Watching, google};
+use crate::{About, Auth, Identity, Page, Provider, Service, Spec, Step, Stream, Watch, WatchPlan, Watching, google};
 
 /// See the module.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ const SPEC: Spec = Spec {
     retry_header: None,
     streams: &[Stream { name: "messages", incremental: true, clock: normalise::CLOCK, ends: &[] }],
     // Google asks to renew daily; a watch lives for at most seven days.
-    watching: Some(Watching { stream: "messages", life: Duration::from_hours(24), channels: false }),
+    watching: Some(Watching { stream: "messages", life: Duration::from_hours(24), most: 1, channels: false }),
     actions: &["send_email"],
 };
 
@@ -112,8 +112,12 @@ impl Provider for Gmail {
         normalise::message(&reply.json()?, asked_at).ok_or(Unreadable("a message without id or place"))
     }
 
-    fn lost(&self, _stream: &str, position: &Value) -> Lost {
-        pages::lost(position)
+    fn about(&self, _stream: &str, position: &Value) -> About {
+        pages::about(position)
+    }
+
+    fn again(&self, _stream: &str, id: &str, asked_at: Timestamp) -> Option<(Request, Change)> {
+        pages::again(id, asked_at)
     }
 
     fn watched(&self, _cursor: &Value) -> Vec<String> {
@@ -126,6 +130,10 @@ impl Provider for Gmail {
 
     fn watch_started(&self, plan: &WatchPlan<'_>, reply: &Reply) -> Result<Watch, Unreadable> {
         watch::started(plan, reply)
+    }
+
+    fn watch_remedy(&self, refusal: &Reply) -> Option<Request> {
+        watch::remedy(refusal)
     }
 
     fn unwatch(&self, _watch: &Watch) -> Option<Request> {

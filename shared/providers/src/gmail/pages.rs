@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Reply, Request, call::Unreadable, event::is_id};
+use domain::{Change, Reply, Request, call::Unreadable, event::is_id};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{SPEC, normalise};
 use crate::{
-    Lost, Next, Page,
+    About, Next, Page,
     stream::{following, place},
 };
 
@@ -68,14 +68,14 @@ struct Changes {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Entry {
-    messages_added: Vec<About>,
-    labels_added: Vec<About>,
-    labels_removed: Vec<About>,
-    messages_deleted: Vec<About>,
+    messages_added: Vec<Mentioned>,
+    labels_added: Vec<Mentioned>,
+    labels_removed: Vec<Mentioned>,
+    messages_deleted: Vec<Mentioned>,
 }
 
 #[derive(Deserialize)]
-struct About {
+struct Mentioned {
     message: Named,
 }
 
@@ -114,8 +114,13 @@ pub(super) fn page(position: &Value, reply: &Reply, asked_at: Timestamp) -> Resu
 }
 
 /// Histories are kept for about a week, sometimes for hours. What is older is not found.
-pub(super) fn lost(position: &Value) -> Lost {
-    if read(position).is_ok_and(|position| position.since.is_some()) { Lost::Cursor } else { Lost::Run }
+pub(super) fn about(position: &Value) -> About {
+    About::list(read(position).is_ok_and(|position| position.since.is_some() || position.page.is_some()))
+}
+
+/// The call for a message that could not be read.
+pub(super) fn again(id: &str, asked_at: Timestamp) -> Option<(Request, Change)> {
+    Some(normalise::detail(checked(id).ok()?, asked_at))
 }
 
 fn listed(position: Position, list: List, asked_at: Timestamp) -> Result<Page, Unreadable> {
@@ -126,7 +131,7 @@ fn listed(position: Position, list: List, asked_at: Timestamp) -> Result<Page, U
     for Named { id } in list.messages.unwrap_or_default() {
         details.push(normalise::detail(checked(&id)?, asked_at));
     }
-    Ok(Page { changes: Vec::new(), details, next: position.next(list.next_page_token)? })
+    Ok(Page { changes: Vec::new(), details, next: position.next(list.next_page_token)?, whole: None })
 }
 
 fn changed(mut position: Position, history: Changes, asked_at: Timestamp) -> Result<Page, Unreadable> {
@@ -150,7 +155,7 @@ fn changed(mut position: Position, history: Changes, asked_at: Timestamp) -> Res
             details.push(normalise::detail(&id, asked_at));
         }
     }
-    Ok(Page { changes, details, next: position.next(history.next_page_token)? })
+    Ok(Page { changes, details, next: position.next(history.next_page_token)?, whole: None })
 }
 
 impl Position {
@@ -192,7 +197,7 @@ mod tests {
         request(position).unwrap().url.strip_prefix(BASE).unwrap().to_owned()
     }
 
-    fn named(details: &[(Request, domain::Change)]) -> Vec<&str> {
+    fn named(details: &[(Request, Change)]) -> Vec<&str> {
         details.iter().map(|(_, gone)| gone.id.as_str()).collect()
     }
 
@@ -257,10 +262,10 @@ mod tests {
     }
 
     #[test]
-    fn a_history_that_is_not_found_is_too_old_and_anything_else_is_a_failure() {
-        assert_eq!(lost(&begin(Some(&json!({"history_id": "100"}))).unwrap()), Lost::Cursor);
-        assert_eq!(lost(&begin(None).unwrap()), Lost::Run);
-        assert_eq!(lost(&json!({"history_id": "100"})), Lost::Run);
+    fn a_history_carries_its_place_and_the_beginning_of_a_full_run_carries_nothing() {
+        assert_eq!(about(&begin(Some(&json!({"history_id": "100"}))).unwrap()), About::list(true));
+        assert_eq!(about(&begin(None).unwrap()), About::NOTHING);
+        assert_eq!(about(&json!({"history_id": "100"})), About::NOTHING);
     }
 
     #[test]

@@ -30,6 +30,14 @@ pub(super) fn started(plan: &WatchPlan<'_>, reply: &Reply) -> Result<Watch, Unre
     })
 }
 
+/// Gmail takes one watch of a mailbox per developer, and its refusal of another names `stop` as the remedy. It has no reason of
+/// its own: seen in public reports, read 2026-11.
+pub(super) fn remedy(refusal: &Reply) -> Option<Request> {
+    let body: Value = refusal.json().ok()?;
+    let message = body.pointer("/error/message")?.as_str()?;
+    (refusal.status == 400 && message.contains("call /stop")).then(stop)
+}
+
 pub(super) fn stop() -> Request {
     // The body must be empty, and its length be told.
     SPEC.post("/users/me/stop", "").header("content-length", "0").safe()
@@ -62,5 +70,16 @@ mod tests {
         assert_eq!(ends(r#"{"historyId":"1234567890","expiration":"1431990098200"}"#), Ok(1_431_990_098));
         assert_eq!(ends(r#"{"historyId":"1","expiration":"1796032800000"}"#), Ok(1_795_428_000));
         assert!(ends("{}").is_err());
+    }
+
+    #[test]
+    fn the_remedy_that_a_refusal_names_is_to_stop() {
+        let refusal = |status, message: &str| {
+            let body = json!({ "error": { "code": 400, "message": message } }).to_string();
+            remedy(&Reply { status, body: body.into(), ..Reply::default() })
+        };
+        let words = "Only one user push notification client allowed per developer (call /stop then try again)";
+        assert_eq!(refusal(400, words).unwrap().url, "https://gmail.googleapis.com/gmail/v1/users/me/stop");
+        assert!(refusal(400, "Invalid topicName").is_none() && refusal(500, words).is_none());
     }
 }

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use crate::{Auth, Identity, Lost, Page, Provider, Service, Spec, Step, Stream, Watch, WatchPlan, Watching, google};
+use crate::{About, Auth, Identity, Page, Provider, Service, Spec, Step, Stream, Watch, WatchPlan, Watching, google};
 
 /// See the module.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ const SPEC: Spec = Spec {
     probe: None,
     retry_header: None,
     streams: &[Stream { name: "events", incremental: true, clock: normalise::CLOCK, ends: &[] }],
-    watching: Some(Watching { stream: "events", life: Duration::from_hours(7 * 24), channels: true }),
+    watching: Some(Watching { stream: "events", life: Duration::from_hours(7 * 24), most: 50, channels: true }),
     actions: &["list_events"],
 };
 
@@ -114,12 +114,12 @@ impl Provider for GoogleCalendar {
         pages::page(position, reply, asked_at)
     }
 
-    fn lost(&self, _stream: &str, position: &Value) -> Lost {
-        pages::lost(position)
+    fn restart(&self, _stream: &str, before: Option<&Value>, _now: Timestamp) -> Value {
+        pages::restart(before)
     }
 
-    fn part(&self, _stream: &str, position: &Value) -> Option<String> {
-        pages::part(position)
+    fn about(&self, _stream: &str, position: &Value) -> About {
+        pages::about(position)
     }
 
     fn watched(&self, cursor: &Value) -> Vec<String> {

@@ -9,21 +9,26 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Change, Reply, Request, call::Unreadable};
+use domain::{
+    Change, Reply, Request,
+    call::Unreadable,
+    stream::{Carries, Extent, Member},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{SPEC, normalise};
 use crate::{
-    Lost, Next, Page,
+    About, Next, Page, Whole,
     stream::{following, place},
 };
 
 /// The most calendars of one account that are read, so that a position stays small enough to be stored.
 const MAX_CALENDARS: usize = 500;
-/// The most calendars of one account that are watched. The others are synced by schedule alone.
-const MAX_WATCHED: usize = 50;
+
+/// The longest name of a calendar that a position keeps, in characters.
+const MAX_NAME: usize = 60;
 
 /// The sync token of each calendar.
 type Tokens = BTreeMap<String, String>;
@@ -33,18 +38,31 @@ struct Cursor {
     calendars: Tokens,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Position {
-    /// The tokens of the last run.
+    /// The tokens of the last run. A calendar that can't be read now keeps its one, so that nothing of it is missed later.
     known: Tokens,
     /// The tokens of this one, of the calendars that are read.
     reached: Tokens,
+    /// Whether all calendars are read from their beginning.
+    full: bool,
     /// Whether all calendars are listed.
     listed: bool,
     /// The calendars to read, the next one first.
-    left: Vec<String>,
+    left: Vec<Left>,
     /// The page of the list, or of the next calendar.
     page: Option<String>,
+    /// Whether the next calendar is read from its beginning, because its token or a page of it was refused.
+    afresh: bool,
+    /// When the first page of the next calendar was asked for, if it is read from its beginning.
+    since: Option<Timestamp>,
+}
+
+/// A calendar that is still to be read.
+#[derive(Clone, Serialize, Deserialize)]
+struct Left {
+    id: String,
+    name: String,
 }
 
 /// A page of calendars or of events.
@@ -74,12 +92,21 @@ impl List {
 }
 
 pub(super) fn begin(cursor: Option<&Value>) -> Option<Value> {
-    let Cursor { calendars } = cursor.map_or_else(|| Some(Cursor::default()), place)?;
+    let Some(cursor) = cursor else { return Some(restart(None)) };
+    let Cursor { calendars } = place(cursor)?;
     Some(json!(Position { known: calendars, ..Position::default() }))
 }
 
+pub(super) fn restart(before: Option<&Value>) -> Value {
+    let Cursor { calendars } = before.and_then(place).unwrap_or_default();
+    json!(Position { known: calendars, full: true, ..Position::default() })
+}
+
 pub(super) fn watched(cursor: &Value) -> Vec<String> {
-    place::<Cursor>(cursor).unwrap_or_default().calendars.into_keys().take(MAX_WATCHED).collect()
+    let mut all: Vec<_> = place::<Cursor>(cursor).unwrap_or_default().calendars.into_keys().collect();
+    // People's own first: the others end so, those of rooms, holidays and groups.
+    all.sort_by_key(|id| id.ends_with("calendar.google.com"));
+    all
 }
 
 pub(super) fn request(position: &Value) -> Result<Request, Unreadable> {
@@ -89,8 +116,8 @@ pub(super) fn request(position: &Value) -> Result<Request, Unreadable> {
         None => SPEC.get("/users/me/calendarList", "").query([("maxResults", "250"), ("minAccessRole", "reader")]),
         // The parameters must be the same with and without a token.
         Some(calendar) => {
-            let since = position.known.get(calendar).map(|token| ("syncToken", token.as_str()));
-            SPEC.get("/calendars/{id}/events", calendar).query([("maxResults", "250")]).query(since)
+            let since = position.token().map(|token| ("syncToken", token));
+            SPEC.get("/calendars/{id}/events", &calendar.id).query([("maxResults", "250")]).query(since)
         }
     };
     Ok(request.query(position.page.as_deref().map(|page| ("pageToken", page))))
@@ -105,48 +132,84 @@ pub(super) fn page(position: &Value, reply: &Reply, asked_at: Timestamp) -> Resu
     if !position.listed {
         for item in &items {
             let id = normalise::id(item).ok_or(Unreadable("a calendar without an id"))?;
-            if position.left.len() < MAX_CALENDARS && !position.left.iter().any(|known| known == id) {
-                position.left.push(id.to_owned());
+            if position.left.len() < MAX_CALENDARS && !position.left.iter().any(|known| known.id == id) {
+                position.left.push(Left { id: id.to_owned(), name: name(item, id) });
             }
         }
         position.listed = last;
         return Ok(Page::new(Vec::new(), position.next()));
     }
-    let calendar = position.left.first().cloned().ok_or(Unreadable("no position of a run"))?;
-    let changes = changes(&calendar, &items, asked_at)?;
+    let Left { id, .. } = position.left.first().cloned().ok_or(Unreadable("no position of a run"))?;
+    let changes = changes(&id, &items, asked_at)?;
+    if position.token().is_none() {
+        position.since.get_or_insert(asked_at);
+    }
+    let mut whole = None;
     if last {
-        position.left.remove(0);
-        // Without a token it is read in full the next time.
-        position.reached.extend(list.next_sync_token.map(|token| (calendar, token)));
+        whole = position.since.map(|since| Whole { extent: extent(&id), since });
+        // Without a token it is read from its beginning the next time.
+        position.reached.extend(list.next_sync_token.map(|token| (id, token)));
+        position.leave();
     }
-    Ok(Page::new(changes, position.next()))
+    Ok(Page { whole, ..Page::new(changes, position.next()) })
 }
 
-/// A calendar can be in the list and have no events to find: it went away meanwhile, or its owner closed it.
-pub(super) fn lost(position: &Value) -> Lost {
-    match read(position) {
-        Ok(mut position) if position.listed && !position.left.is_empty() => {
-            position.left.remove(0);
-            position.page = None;
-            Lost::Part(position.next())
-        }
-        _ => Lost::Run,
-    }
-}
-
-/// The calendar that is read at a position.
-pub(super) fn part(position: &Value) -> Option<String> {
-    let position = read(position).ok().filter(|position| position.listed)?;
-    position.left.first().map(|calendar| format!("the calendar {calendar}"))
+/// A calendar can be in the list and not be readable: its owner closed it, or took the right to read it away.
+pub(super) fn about(position: &Value) -> About {
+    let Ok(position) = read(position) else { return About::NOTHING };
+    let Some(Left { id, name }) = position.left.first().filter(|_| position.listed) else {
+        return About::list(position.page.is_some());
+    };
+    let mut without = position.clone();
+    without.leave();
+    let mut passed = without.clone();
+    passed.reached.extend(position.known.get_key_value(id).map(|(id, token)| (id.clone(), token.clone())));
+    let afresh = Position { afresh: true, page: None, since: None, ..position.clone() };
+    let carries = if !position.afresh && (position.token().is_some() || position.page.is_some()) {
+        Carries::MembersCursor(json!(afresh))
+    } else {
+        Carries::Nothing
+    };
+    let member = Member {
+        extent: extent(id),
+        kind: "calendar",
+        name: name.clone(),
+        passed: passed.next(),
+        gone: without.next(),
+    };
+    About { carries, member: Some(member) }
 }
 
 impl Position {
+    /// The token that the next calendar is asked with.
+    fn token(&self) -> Option<&str> {
+        let calendar = self.left.first().filter(|_| !self.full && !self.afresh)?;
+        self.known.get(&calendar.id).map(String::as_str)
+    }
+
+    /// Has done with the next calendar.
+    fn leave(&mut self) {
+        self.left.remove(0);
+        (self.page, self.since, self.afresh) = (None, None, false);
+    }
+
     fn next(self) -> Next {
         if self.listed && self.left.is_empty() {
             return Next::Done(json!({ "calendars": self.reached }));
         }
         Next::Page(json!(self))
     }
+}
+
+/// The records of a calendar.
+fn extent(calendar: &str) -> Extent {
+    Extent::Under(format!("{calendar}/"))
+}
+
+/// What the user calls a calendar.
+fn name(item: &Value, id: &str) -> String {
+    let text = |field: &str| item.get(field)?.as_str().filter(|text| !text.is_empty());
+    text("summaryOverride").or_else(|| text("summary")).unwrap_or(id).chars().take(MAX_NAME).collect()
 }
 
 fn read(position: &Value) -> Result<Position, Unreadable> {
@@ -221,13 +284,47 @@ mod tests {
     }
 
     #[test]
-    fn a_calendar_that_is_not_found_is_passed_over_and_a_list_that_is_not_found_fails() {
-        let list = begin(None).unwrap();
-        assert_eq!(lost(&list), Lost::Run);
-        let events = next(&list, &json!({"items": [{"id": "closed"}, {"id": "open"}]}));
-        let Lost::Part(Next::Page(events)) = lost(&events) else { panic!("the run ended") };
-        assert_eq!(url(&events), "/calendars/open/events?maxResults=250");
-        assert_eq!(lost(&events), Lost::Part(Next::Done(json!({"calendars": {}}))));
+    fn a_calendar_that_cannot_be_read_keeps_its_token_and_one_that_is_gone_does_not() {
+        let list = begin(Some(&json!({"calendars": {"closed": "t0", "open": "t1"}}))).unwrap();
+        assert_eq!(about(&list), About::NOTHING);
+        let items =
+            json!([{"id": "closed", "summary": "Team"}, {"id": "open", "summary": "x", "summaryOverride": "Mine"}]);
+        let events = next(&list, &json!({ "items": items }));
+        let About { carries: Carries::MembersCursor(afresh), member: Some(member) } = about(&events) else {
+            panic!("{:?}", about(&events))
+        };
+        assert_eq!((member.name.as_str(), &member.extent), ("Team", &Extent::Under("closed/".into())));
+        assert_eq!(url(&afresh), "/calendars/closed/events?maxResults=250", "the same call without the token");
+        assert_eq!(about(&afresh).carries, Carries::Nothing, "that is tried once");
+        let (Next::Page(passed), Next::Page(gone)) = (member.passed, member.gone) else { panic!("more to come") };
+        for (events, cursor) in [(passed, json!({"closed": "t0", "open": "t2"})), (gone, json!({"open": "t2"}))] {
+            assert_eq!(url(&events), "/calendars/open/events?maxResults=250&syncToken=t1");
+            assert_eq!(about(&events).member.unwrap().name, "Mine");
+            let page = turn(&events, &json!({"items": [], "nextSyncToken": "t2"})).unwrap();
+            assert_eq!((page.next, page.whole), (Next::Done(json!({ "calendars": cursor })), None));
+        }
+    }
+
+    #[test]
+    fn a_calendar_that_is_read_from_its_beginning_is_whole_since_its_first_page() {
+        let list = begin(Some(&json!({"calendars": {}}))).unwrap();
+        let events = next(&list, &json!({"items": [{"id": "new"}]}));
+        let second = next(&events, &json!({"items": [{"id": "e1"}], "nextPageToken": "p2"}));
+        let later = AT + std::time::Duration::from_secs(9);
+        let reply = Reply { status: 200, body: br#"{"items":[],"nextSyncToken":"t"}"#.to_vec(), ..Reply::default() };
+        let last = page(&second, &reply, later).unwrap();
+        assert_eq!(last.whole, Some(Whole { extent: Extent::Under("new/".into()), since: AT }));
+        let Carries::MembersCursor(afresh) = about(&second).carries else { panic!("a page's mark may be refused") };
+        assert_eq!(url(&afresh), "/calendars/new/events?maxResults=250");
+    }
+
+    #[test]
+    fn a_full_run_sends_no_token_and_keeps_those_of_calendars_that_cannot_be_read() {
+        let list = restart(Some(&json!({"calendars": {"a": "t0"}})));
+        let events = next(&list, &json!({"items": [{"id": "a"}]}));
+        assert_eq!(url(&events), "/calendars/a/events?maxResults=250");
+        let About { carries: Carries::Nothing, member: Some(member) } = about(&events) else { panic!("no member") };
+        assert_eq!(member.passed, Next::Done(json!({"calendars": {"a": "t0"}})));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use domain::{
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
-use crate::{Auth, Identity, Lost, Page, Place, Provider, Spec, Step, Stream};
+use crate::{About, Auth, Identity, Page, Place, Provider, Spec, Step, Stream};
 
 /// See the module.
 #[derive(Debug)]
@@ -133,9 +133,9 @@ impl Provider for Slack {
         pages::page(stream, position, reply, asked_at)
     }
 
-    /// Cursors are not kept for ever.
-    fn lost(&self, _stream: &str, position: &Value) -> Lost {
-        pages::cursor(position).map_or(Lost::Run, |_| Lost::Cursor)
+    /// Slack does not keep cursors for ever.
+    fn about(&self, _stream: &str, position: &Value) -> About {
+        About::list(pages::cursor(position).is_some())
     }
 
     fn action(&self, name: &str, input: &Value, _user_id: &str) -> Result<Request, Problem> {

@@ -78,7 +78,7 @@ mod tests {
         super::{SPEC, Slack},
         *,
     };
-    use crate::{Lost, Provider as _};
+    use crate::{About, Provider as _};
 
     const AT: Timestamp = Timestamp::constant(1_795_428_000, 0);
 
@@ -151,8 +151,8 @@ mod tests {
         let refused =
             Reply { status: 200, body: r#"{"ok":false,"error":"invalid_cursor"}"#.into(), ..Reply::default() };
         assert_eq!(SPEC.api.meaning(&refused, AT), Err(Failure::NotFound));
-        assert_eq!(Slack.lost("users", &json!({"cursor": "a"})), Lost::Cursor);
-        assert_eq!(Slack.lost("users", &Value::Null), Lost::Run);
+        assert_eq!(Slack.about("users", &json!({"cursor": "a"})), About::list(true));
+        assert_eq!(Slack.about("users", &Value::Null), About::NOTHING);
     }
 
     #[test]

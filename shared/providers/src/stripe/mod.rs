@@ -18,7 +18,7 @@ use domain::{
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
-use crate::{ApiKey, Auth, Identity, Lost, Page, Place, Provider, Spec, Step, Stream};
+use crate::{About, ApiKey, Auth, Identity, Page, Place, Provider, Spec, Step, Stream};
 
 /// See the module.
 #[derive(Debug)]
@@ -104,8 +104,8 @@ impl Provider for Stripe {
         pages::page(stream, position, reply, asked_at)
     }
 
-    fn lost(&self, _stream: &str, position: &Value) -> Lost {
-        pages::lost(position)
+    fn about(&self, _stream: &str, position: &Value) -> About {
+        pages::about(position)
     }
 
     fn action(&self, name: &str, input: &Value, user_id: &str) -> Result<Request, Problem> {

@@ -12,7 +12,7 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::{SPEC, event, normalise};
 use crate::{
-    Lost, Next, Page,
+    About, Next, Page,
     stream::{following, place},
 };
 
@@ -176,9 +176,9 @@ pub(super) fn page(stream: &str, position: &Value, reply: &Reply, asked_at: Time
     Ok(Page::new(changes, next))
 }
 
-/// An object that marked a page can be gone by the time of the next one.
-pub(super) fn lost(position: &Value) -> Lost {
-    if read(position).is_ok_and(|position| position.after.is_some()) { Lost::Cursor } else { Lost::Run }
+/// An object that marked a page can be gone by the time of the next one, and events are not kept for ever.
+pub(super) fn about(position: &Value) -> About {
+    About::list(read(position).is_ok_and(|position| position.after.is_some() || position.since.is_some()))
 }
 
 fn list(stream: &str) -> Result<&'static List, Unreadable> {
@@ -305,10 +305,10 @@ mod tests {
     #[test]
     fn a_page_after_an_object_that_is_gone_asks_for_a_full_run() {
         let first = begin(None, NOW).unwrap();
-        assert_eq!(lost(&first), Lost::Run);
+        assert_eq!(about(&first), About::NOTHING);
         let body = json!({"has_more": true, "data": [customer("cus_1", "A")]});
         let Next::Page(second) = read_page("customers", &first, &body).unwrap().next else { panic!("no page follows") };
-        assert_eq!(lost(&second), Lost::Cursor);
+        assert_eq!(about(&second), About::list(true));
     }
 
     #[test]
