@@ -1,8 +1,11 @@
 //! Whose an account is: what never changes identifies it, and what changes is a name.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use http::Method;
+use local::{browser::query, sign::sign, web::Web};
+use secrecy::SecretString;
 use serde_json::{Value, json};
-use tests::{FAST, Guest, PATIENCE, published, stack};
+use tests::{FAST, Guest, PATIENCE, bootstraps_with, deliver, logs, published, stack, stack_with};
 
 const ADA: &str = "ada@example.com";
 const SUB: &str = "100000000000000000001";
@@ -60,5 +63,213 @@ async fn an_address_that_changed_hands_leads_to_who_has_it_now() {
     let found = pushed(&ada, "grace@example.com", "m1").await;
     assert_eq!((&found["integration_id"], &found["user_id"]), (&json!(of_grace), &json!("grace")));
     assert_eq!(pushed(&ada, ADA, "m2").await["integration_id"], hers.as_str());
+    stack.shutdown().await;
+}
+
+const SHOP: &str = "acct_local";
+
+/// The same event on the bus, for each of whom it is.
+async fn heard(ada: &Guest<'_>, id: &str) -> Vec<Value> {
+    let some = async || Some(of_bus(ada, id)).filter(|all| !all.is_empty());
+    ada.stack.until(PATIENCE, some).await.unwrap_or_else(|waited| panic!("{id} is not on the bus: {waited}"));
+    ada.settled("webhooks").await;
+    of_bus(ada, id)
+}
+
+fn of_bus(ada: &Guest<'_>, id: &str) -> Vec<Value> {
+    published(ada.stack).into_iter().filter(|detail| detail["id"] == id).collect()
+}
+
+/// An event as Stripe's application endpoint delivers it.
+async fn told(ada: &Guest<'_>, event: Value) -> Vec<Value> {
+    let id = event["id"].as_str().unwrap().to_owned();
+    assert_eq!(deliver(&Web::new(), ada.stack, &event.to_string()).await, Some(200));
+    heard(ada, &id).await
+}
+
+fn payment(id: &str, live: bool) -> Value {
+    let object = json!({
+        "id": format!("pi_{id}"), "object": "payment_intent", "status": "succeeded", "amount_received": 2_000,
+        "currency": "eur", "livemode": live,
+    });
+    json!({
+        "id": id, "object": "event", "type": "payment_intent.succeeded", "created": 1_795_000_000, "livemode": live,
+        "account": SHOP, "data": { "object": object },
+    })
+}
+
+/// Delivers a body to an integration's own endpoint, signed with its secret.
+async fn deliver_own(ada: &Guest<'_>, id: &str, secret: &str, body: &str) {
+    let headers = sign("stripe", body.as_bytes(), &SecretString::from(secret), platform::clock::now()).unwrap();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let url = format!("{}/webhooks/stripe/{id}", ada.stack.url);
+    let taken = async || {
+        let answer = Web::new().call(Method::POST, &url, &headers, body.to_owned()).await.unwrap();
+        (answer.status() == 200).then_some(())
+    };
+    // The function may believe for some seconds that there is no secret.
+    ada.stack.until(PATIENCE, taken).await.unwrap();
+}
+
+async fn connect_key(ada: &Guest<'_>, key: &str) -> Value {
+    let (status, body) = ada.api(Method::POST, "/connect/stripe", &json!({ "api_key": key })).await;
+    assert_eq!(status, 201, "{body}");
+    body
+}
+
+async fn records(ada: &Guest<'_>, account: &str, stream: &str) -> (u16, Vec<String>) {
+    let path = format!("/integrations/stripe/records?stream={stream}&limit=1000&account={account}");
+    let (status, body) = ada.api(Method::GET, &path, &Value::Null).await;
+    let ids = body["records"].as_array().into_iter().flatten().map(|it| it["id"].as_str().unwrap().to_owned());
+    (status, ids.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_event_reaches_no_live_integration_no_record_and_no_handler() {
+    let stack = stack_with(bootstraps_with("webhook-handlers").await, FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    // The other user of the account, whom the tests' stack begins with, has it in test mode; she is gone.
+    let gone = stack.clients.dynamodb.delete_item().table_name(stack.table("integrations"));
+    let gone = gone.key("user_id", AttributeValue::S("user-1".into()));
+    gone.key("integration", AttributeValue::S(format!("stripe#{SHOP}#test"))).send().await.unwrap();
+    let live = connect_key(&ada, "rk_live_sandbox").await;
+    assert_eq!(live["account"], json!({ "id": SHOP, "mode": "live", "name": "Sandbox Shop" }));
+    ada.settled("syncs").await;
+
+    let [detail] = &told(&ada, payment("evt_test", false)).await[..] else { panic!("one, for nobody") };
+    assert_eq!((&detail["integration_id"], &detail["livemode"]), (&Value::Null, &json!(false)));
+    let [detail] = &told(&ada, payment("evt_live", true)).await[..] else { panic!("one, for her") };
+    assert_eq!((&detail["integration_id"], &detail["livemode"]), (&live["integration_id"], &json!(true)));
+    assert_eq!(records(&ada, SHOP, "payment_intents").await, (200, vec!["pi_evt_live".to_owned()]));
+    let handled = async || {
+        let text = logs(&stack);
+        let lines = || text.lines().filter(|line| line.contains("payment succeeded"));
+        (lines().count() > 0).then(|| lines().all(|line| line.contains("pi_evt_live")))
+    };
+    assert!(stack.until(PATIENCE, handled).await.unwrap(), "the handler heard of a test payment");
+
+    // Told at her own endpoint, it is no more hers.
+    let input = json!({ "api_key": "rk_live_sandbox", "webhook_secret": "whsec_ada" });
+    assert_eq!(ada.api(Method::POST, "/connect/stripe", &input).await.0, 201);
+    let id = live["integration_id"].as_str().unwrap();
+    for (event, mode, expected) in [("evt_own_test", false, Value::Null), ("evt_own_live", true, json!(id))] {
+        deliver_own(&ada, id, "whsec_ada", &payment(event, mode).to_string()).await;
+        assert_eq!(heard(&ada, event).await[0]["integration_id"], expected, "{event}");
+    }
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_key_over_a_live_one_is_a_second_integration_and_leaves_the_live_records_alone() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    ada.admin("stripe", Method::POST, "customers", &json!({ "id": "cus_live", "livemode": true })).await;
+    let live = connect_key(&ada, "rk_live_sandbox").await;
+    ada.settled("syncs").await;
+    assert_eq!(records(&ada, SHOP, "customers").await, (200, vec!["cus_live".to_owned()]));
+    let test = connect_key(&ada, "rk_test_sandbox").await;
+    ada.settled("syncs").await;
+    assert_ne!(live["integration_id"], test["integration_id"]);
+    assert_eq!(test["account"], json!({ "id": SHOP, "mode": "test", "name": "Sandbox Shop" }));
+
+    // The id alone says no longer which.
+    let (status, body) =
+        ada.api(Method::GET, &format!("/integrations/stripe/records?account={SHOP}"), &Value::Null).await;
+    let message = body["error"]["message"].as_str().unwrap_or_default();
+    assert_eq!((status, &body["error"]["kind"]), (409, &json!("conflict")));
+    assert!(message.contains("acct_local:live (Sandbox Shop)") && message.contains("acct_local:test"), "{message}");
+    assert_eq!(records(&ada, "acct_local:live", "customers").await, (200, vec!["cus_live".to_owned()]));
+    let (_, of_test) = records(&ada, "acct_local:test", "customers").await;
+    assert!(of_test.len() > 1 && !of_test.contains(&"cus_live".to_owned()), "{of_test:?}");
+    let header = [("intertie-account", "acct_local:live")];
+    let (status, _, body) = ada.call(Method::GET, "/proxy/stripe/v1/customers", &header, &[]).await;
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((status, &body["data"][0]["id"], &body["data"][0]["livemode"]), (200, &json!("cus_live"), &json!(true)));
+
+    // While one mode is connected, the id serves.
+    let end = format!("/integrations/stripe/disconnect?account={SHOP}:test");
+    assert_eq!(ada.api(Method::POST, &end, &json!({})).await.0, 200);
+    ada.settled("syncs").await;
+    assert_eq!(records(&ada, SHOP, "customers").await, (200, vec!["cus_live".to_owned()]));
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thin_event_is_of_the_account_in_its_context_and_needs_no_object() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    let id = ada.connect_stripe(json!({})).await;
+    ada.settled("syncs").await;
+    for (event, more, is_hers) in [
+        ("evt_context", json!({ "context": SHOP }), true),
+        ("evt_path", json!({ "context": format!("acct_platform/{SHOP}") }), true),
+        ("evt_other", json!({ "context": "acct_of_somebody" }), false),
+        ("evt_fetched", json!({ "context": SHOP, "data": { "reason": { "error_count": 1 } }, "changes": null }), true),
+        ("evt_live", json!({ "context": SHOP, "livemode": true }), false),
+    ] {
+        let mut order = json!({ "id": event, "object": "v2.core.event" });
+        order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ada.admin("stripe", Method::POST, "send", &json!({ "event": order })).await;
+        let told = heard(&ada, event).await;
+        assert_eq!(told.iter().any(|it| it["integration_id"] == id.as_str()), is_hers, "{event}: {told:?}");
+        assert_eq!(told[0]["type"], "v1.billing.meter.error_report_triggered");
+        if event != "evt_fetched" {
+            assert_eq!(told[0]["data"]["id"], "mtr_sandbox", "{event}");
+        }
+    }
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_named_by_its_id_or_by_a_name_that_only_one_has() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    ada.connect_account("gmail", ADA).await;
+    ada.connect_account("gmail", "grace@example.com").await;
+    ada.settled("syncs").await;
+    for (account, expected) in [
+        ("100000000000000000002", "grace@example.com"),
+        ("grace@example.com", "grace@example.com"),
+        ("GRACE@Example.com", "grace@example.com"),
+        (SUB, ADA),
+    ] {
+        let (_, body) = ada.api(Method::GET, &format!("/integrations/gmail?account={account}"), &Value::Null).await;
+        assert_eq!(body["integrations"][0]["account"]["name"], expected, "{account}: {body}");
+        let header = [("intertie-account", account)];
+        let (status, _, body) = ada.call(Method::GET, "/proxy/gmail/users/me/profile", &header, &[]).await;
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((status, &body["emailAddress"]), (200, &json!(expected)), "{account}");
+    }
+    let (status, body) = ada.api(Method::POST, "/integrations/gmail/sync", &json!({ "type": "full" })).await;
+    let message = body["error"]["message"].as_str().unwrap_or_default();
+    assert!(status == 409 && message.contains("100000000000000000001 (ada@example.com)"), "{status} {body}");
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_without_the_service_is_not_connected_and_one_without_its_permission_is_named_by_its_address() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    for (provider, service) in [("gmail", "mail"), ("google-calendar", "calendar")] {
+        google_account(&ada, json!({ service: false })).await;
+        let callback = ada.allow(&format!("/connect/{provider}")).await;
+        let back = ada.get(&callback).await.location.unwrap();
+        assert!(back.contains("?error="), "{provider}: {back}");
+        google_account(&ada, json!({ service: true })).await;
+    }
+    assert_eq!(ada.holdings().await, (0, 0));
+    // Only the address was allowed, not the calendar.
+    let begun = ada.get("/connect/google-calendar").await.location.unwrap();
+    let mut fields = query(&begun);
+    fields.retain(|(name, _)| name != "scope");
+    let chosen = [("scope", "openid"), ("scope", "email"), ("decision", "allow"), ("account", ADA)];
+    fields.extend(chosen.map(|(name, value)| (name.into(), value.into())));
+    let page = begun.split('?').next().unwrap();
+    let callback = ada.browser.post(page, &fields).await.unwrap().location.unwrap();
+    let back = ada.get(&callback).await.location.unwrap();
+    assert!(back.contains("?success=google-calendar"), "{back}");
+    let found = ada.status("google-calendar").await;
+    assert_eq!(found["account"], json!({ "id": SUB, "name": ADA }));
+    assert_eq!(found["scopes"]["missing"], json!(["https://www.googleapis.com/auth/calendar.readonly"]));
     stack.shutdown().await;
 }

@@ -13,6 +13,7 @@ fn details<'a>(ids: &'a [String], data: &'a RawValue) -> Vec<Detail<'a>> {
         provider: "stripe",
         r#type: "customer.updated",
         occurred_at: Timestamp::UNIX_EPOCH,
+        livemode: None,
         data: Payload::Whole(data),
     };
     ids.iter().map(detail).collect()

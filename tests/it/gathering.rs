@@ -22,6 +22,7 @@ fn detail(id: &str) -> Detail<'_> {
         provider: "stripe",
         r#type: "customer.updated",
         occurred_at: Timestamp::UNIX_EPOCH,
+        livemode: None,
         data: Payload::Whole(RawValue::NULL),
     }
 }

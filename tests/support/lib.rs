@@ -12,7 +12,7 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{Integration, IntegrationKey};
+use domain::{Integration, IntegrationKey, Mode};
 use jiff::Timestamp;
 use local::{
     aws::{
@@ -158,7 +158,7 @@ pub async fn stack_of(options: Options) -> Running {
 /// A connected Stripe integration of a user.
 pub fn integration(user_id: &str) -> Integration {
     let (user_id, provider, account_id) = (user_id.into(), "stripe".into(), LOCAL_ACCOUNT.into());
-    let key = IntegrationKey { user_id, provider, account_id, mode: None };
+    let key = IntegrationKey { user_id, provider, account_id, mode: Some(Mode::Test) };
     Integration::connected(key, "Shop", Timestamp::UNIX_EPOCH)
 }
 

@@ -9,7 +9,7 @@ mod proxy;
 
 use std::{convert::Infallible, time::Duration};
 
-use domain::{Diagnosis, Integration, Problem, error::Kind};
+use domain::{Diagnosis, Integration, Problem, account::select, error::Kind};
 use lambda_http::{Body, Request, Response};
 use platform::{
     Aws,
@@ -20,7 +20,7 @@ use platform::{
     clock,
     config::Env,
     http::{Call, Front, FrontConfig, internal},
-    integrations::{select, usable},
+    integrations::usable,
 };
 use providers::{Registry, Spec};
 

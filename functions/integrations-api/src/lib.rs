@@ -10,7 +10,7 @@ mod status;
 
 use std::{convert::Infallible, time::Duration};
 
-use domain::{Integration, Problem, error::Kind, message::SyncType, route};
+use domain::{Integration, Problem, account::select, error::Kind, message::SyncType, route};
 use jiff::Timestamp;
 use lambda_http::{
     Body, Request, RequestExt as _, Response,
@@ -24,7 +24,7 @@ use platform::{
     deliveries::Deliveries,
     health::Health,
     http::{Call, Front, FrontConfig, Input, Notice, SETTINGS, internal, json},
-    integrations::{Integrations, select, usable},
+    integrations::{Integrations, usable},
     records::Records,
     session::Caller,
     sync_queue::SyncQueue,
@@ -109,12 +109,15 @@ impl IntegrationsApi {
             ("GET", "/settings/integrations") => self.page(call).await,
             ("GET", "/settings/assets/{file}") => page::asset(call.parameter("file")),
             ("GET", "/integrations") => {
-                self.statuses(&self.front.caller(call).await?, &self.registry.iter().collect::<Vec<_>>(), None).await
+                self.statuses(&self.front.caller(call).await?, &self.registry.iter().collect::<Vec<_>>()).await
             }
             ("GET", "/integrations/{provider}") => {
                 let provider = self.known(call)?;
                 let caller = self.front.caller(call).await?;
-                self.statuses(&caller, &[provider], call.query("account")).await
+                match call.query("account") {
+                    Some(account) => self.status_of(provider, &self.one(call, &caller, Some(account)).await?).await,
+                    None => self.statuses(&caller, &[provider]).await,
+                }
             }
             ("GET", "/integrations/{provider}/records") => {
                 let caller = self.front.caller(call).await?;

@@ -2,7 +2,6 @@
 
 use domain::{
     Integration, Problem,
-    error::Kind,
     integration::State,
     status::{Scopes, Status, Stream, Watching},
     stream::PassedOver,
@@ -20,30 +19,24 @@ use serde::Serialize;
 
 use crate::{Answer, IntegrationsApi};
 
+#[derive(Serialize)]
+struct Statuses {
+    integrations: Vec<Status>,
+}
+
 /// Integrations read at a time.
 const CONCURRENCY: usize = 4;
 
 impl IntegrationsApi {
-    /// The status JSON; only of `account`, if it is given.
-    pub(crate) async fn statuses(
-        &self,
-        caller: &Caller,
-        providers: &[&'static dyn Provider],
-        account: Option<&str>,
-    ) -> Answer {
-        #[derive(Serialize)]
-        struct Statuses {
-            integrations: Vec<Status>,
-        }
-        let mut integrations = self.of_caller(caller, providers).await?;
-        if let Some(account) = account {
-            integrations.retain(|it| it.account.as_ref().is_some_and(|it| it.id == account));
-            if integrations.is_empty() {
-                let message = "There is no account of this id.";
-                return Err(Problem::new(Kind::NotFound, message, "Leave the account out to see which there are."));
-            }
-        }
-        Ok(json(StatusCode::OK, &Statuses { integrations }))
+    /// The status JSON of providers.
+    pub(crate) async fn statuses(&self, caller: &Caller, providers: &[&'static dyn Provider]) -> Answer {
+        Ok(json(StatusCode::OK, &Statuses { integrations: self.of_caller(caller, providers).await? }))
+    }
+
+    /// The status JSON of one integration.
+    pub(crate) async fn status_of(&self, provider: &dyn Provider, integration: &Integration) -> Answer {
+        let status = self.status(provider, Some(integration)).await.map_err(|error| internal(&error))?;
+        Ok(json(StatusCode::OK, &Statuses { integrations: vec![status] }))
     }
 
     /// One status per integration, and one per provider that has none.

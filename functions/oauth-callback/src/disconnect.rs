@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use domain::{Integration, IntegrationKey, Request, integration::State, message::SyncType};
+use domain::{Integration, IntegrationKey, Request, account::select, integration::State, message::SyncType};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
@@ -13,7 +13,6 @@ use platform::{
     credentials::Credential,
     dispatch::{At, Outgoing},
     http::{Call, Input, Notice, internal, json},
-    integrations::select,
     outbound::Authorization,
     revocation::{GRACE, Revoked, TIMEOUT},
 };

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use domain::{
-    Diagnosis, Failure, Integration, IntegrationKey, Request, event::is_id, grant::Issued, id_token, message::SyncType,
+    Diagnosis, Failure, Integration, IntegrationKey, Request, account, event::is_id, grant::Issued, id_token,
+    message::SyncType,
 };
 use jiff::{SignedDuration, Timestamp};
 use platform::{
@@ -12,6 +13,7 @@ use platform::{
     outbound::Authorization,
 };
 use providers::{Place, Provider, Service, Spec};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::{OauthCallback, renewal};
@@ -63,7 +65,8 @@ impl OauthCallback {
         let now = clock::now();
         let Account { id: account_id, name: account_name } = self.account(spec, &grant, now).await?;
         let (user_id, provider) = (grant.user_id.to_owned(), spec.id.to_owned());
-        let key = IntegrationKey { user_id, provider, account_id, mode: None };
+        let mode = grant.issued.first().and_then(|issued| spec.api.mode(issued.access.expose_secret()));
+        let key = IntegrationKey { user_id, provider, account_id, mode };
         let margin = spec.auth.oauth().map(|oauth| oauth.margin).unwrap_or_default();
         let told = grant.issued.first().and_then(|issued| issued.scopes.clone());
         let granted = told.unwrap_or_else(|| grant.requested.clone());
@@ -91,7 +94,7 @@ impl OauthCallback {
         self.sync_queue.ask(&integration.key, SyncType::Full, integration.connected_at, Duration::ZERO).await?;
         let (kind, at) = ("integration.connected", integration.connected_at);
         let id = format!("{}:{kind}:{}", integration.key.id(), at.as_millisecond());
-        let data = json!({ "account": { "id": integration.key.account_id, "name": integration.account_name } });
+        let data = json!({ "account": account::Account::of(integration) });
         self.access.bus.announce(kind, &id, &integration.key, at, &data).await
     }
 

@@ -19,7 +19,8 @@ pub struct HandlerInput<'a> {
     pub provider: &'static str,
     /// The event.
     pub event: &'a Event<'a>,
-    /// The integrations of the event's account; none if no user has connected it. A delivery to an integration's own
+    /// The integrations of the event's account in the event's mode; none if no user has connected it. An account that is connected
+    /// in the other mode alone calls no handler. A delivery to an integration's own
     /// endpoint has only that integration: its user holds the secret, so the delivery proves nothing about other users.
     pub integrations: &'a [IntegrationKey],
 }

@@ -12,7 +12,7 @@ mod told;
 
 use std::{pin::pin, task::Poll, time::Duration};
 
-use domain::{Effect, Event, IntegrationKey, Recipient, message::SyncMessage};
+use domain::{Effect, Event, IntegrationKey, Mode, Reached, Recipient, message::SyncMessage};
 use futures_util::poll;
 use lambda_runtime::LambdaEvent;
 use platform::{
@@ -179,7 +179,7 @@ impl Process {
     ) -> Result<Ended, Failure> {
         let Work { claim, spec, event, recipient, delivery_id } = work;
         let provider = spec.id;
-        let integrations = self.integrations(provider, recipient).await?;
+        let Reached { integrations, other_mode } = self.integrations(provider, recipient).await?;
         if integrations.len() >= MAX_ENTRIES {
             // So many take their time, and a call to the bus of their own.
             seat.leave();
@@ -203,7 +203,7 @@ impl Process {
         }
         drop(lane);
         let input = HandlerInput { provider, event, integrations: &integrations };
-        let mut handled = pin!(self.handlers.call(input));
+        let mut handled = pin!(async { if other_mode { Ok(()) } else { self.handlers.call(input).await } });
         match poll!(&mut handled) {
             Poll::Ready(outcome) => outcome?,
             Poll::Pending => {
@@ -219,6 +219,7 @@ impl Process {
             provider,
             r#type: &event.r#type,
             occurred_at: event.occurred_at,
+            livemode: event.mode.map(|mode| mode == Mode::Live),
             data: Payload::Whole(&event.data),
         };
         let details: Vec<_> = match &ids[..] {
@@ -269,15 +270,14 @@ impl Process {
         self.syncs.send_all(&integrations.iter().map(message).collect::<Vec<_>>()).await
     }
 
-    async fn integrations(
-        &self,
-        provider: &'static str,
-        recipient: &Recipient,
-    ) -> Result<Vec<IntegrationKey>, AwsError> {
-        let Some(lookup) = &recipient.lookup else { return Ok(Vec::new()) };
-        let read = self.integrations.find(provider, lookup);
-        let mut found = self.accounts.get((provider, lookup.clone()), read).await?;
-        found.retain(|integration| recipient.includes(integration));
-        Ok(found)
+    async fn integrations(&self, provider: &'static str, recipient: &Recipient) -> Result<Reached, AwsError> {
+        let found = match &recipient.lookup {
+            Some(lookup) => {
+                let read = self.integrations.find(provider, lookup);
+                self.accounts.get((provider, lookup.clone()), read).await?
+            }
+            None => Vec::new(),
+        };
+        Ok(recipient.among(found))
     }
 }

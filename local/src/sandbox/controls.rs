@@ -37,6 +37,7 @@ const TYPES: &[(&str, &str, Is)] = &[
     ("key", "a text", Value::is_string),
     ("kind", "a text", Value::is_string),
     ("labelIds", "a list", Value::is_array),
+    ("livemode", "true or false", Value::is_boolean),
     ("mail", "true or false", Value::is_boolean),
     ("renewable", "true or false", Value::is_boolean),
     ("seconds", "a number", Value::is_i64),

@@ -2,6 +2,7 @@
 //!
 //! *Invariant:* everything here is a pure function of its arguments; time and secrets are passed in.
 
+pub mod account;
 pub mod address;
 pub mod backoff;
 pub mod call;
@@ -40,6 +41,6 @@ pub use event::{Effect, Event, NotAnEvent};
 pub use integration::{Integration, IntegrationKey, Mode};
 pub use proof::Proof;
 pub use reason::{Diagnosis, Reason};
-pub use recipient::{Endpoint, Lookup, Owner, Recipient};
+pub use recipient::{Endpoint, Lookup, Owner, Reached, Recipient};
 pub use record::{Change, Record};
 pub use signature::Scheme;

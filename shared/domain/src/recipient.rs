@@ -58,6 +58,16 @@ pub struct Recipient {
     mode: Option<Mode>,
 }
 
+/// What a lookup found for an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// The integrations that the event is for.
+    pub integrations: Vec<IntegrationKey>,
+    /// Whether only its mode keeps the event from every integration. Then it is not for the application's handlers either: to
+    /// them a test payment would look like a real one.
+    pub other_mode: bool,
+}
+
 /// The key of an index that leads to integrations.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Lookup {
@@ -84,14 +94,15 @@ impl Recipient {
         Self { lookup, only: only.map(str::to_owned), mode: event.mode }
     }
 
-    /// Whether an integration that the lookup found is a recipient.
-    pub fn includes(&self, integration: &IntegrationKey) -> bool {
-        let is_meant = self.only.as_ref().is_none_or(|id| integration.id() == *id);
-        let same_mode = match (self.mode, integration.mode) {
+    /// The recipients among the integrations that the lookup found.
+    pub fn among(&self, mut found: Vec<IntegrationKey>) -> Reached {
+        found.retain(|integration| self.only.as_ref().is_none_or(|id| integration.id() == *id));
+        let before = found.len();
+        found.retain(|integration| match (self.mode, integration.mode) {
             (Some(event), Some(integration)) => event == integration,
             (None, _) | (_, None) => true,
-        };
-        is_meant && same_mode
+        });
+        Reached { other_mode: before > 0 && found.is_empty(), integrations: found }
     }
 
     /// Within what the event's id is unique: an integration hears of an event at its own endpoint, and the others of the account
@@ -146,6 +157,10 @@ mod tests {
         ]
     }
 
+    fn includes(recipient: &Recipient, integration: &IntegrationKey) -> bool {
+        !recipient.among(vec![integration.clone()]).integrations.is_empty()
+    }
+
     #[test]
     fn each_kind_of_owner_at_each_kind_of_endpoint_has_one_recipient() {
         let account = |id: &str| Some(Lookup::Account(id.to_owned()));
@@ -175,8 +190,8 @@ mod tests {
         let endpoint = Endpoint::Integration { id: &id, account: Some("acct_1") };
         for owner in owners() {
             let recipient = Recipient::of(&event(owner, None), endpoint);
-            assert!(recipient.includes(&mine));
-            assert!(!recipient.includes(&IntegrationKey { user_id: "eve".into(), ..mine.clone() }));
+            assert!(includes(&recipient, &mine));
+            assert!(!includes(&recipient, &IntegrationKey { user_id: "eve".into(), ..mine.clone() }));
             assert_eq!(recipient.scope(endpoint), id);
         }
     }
@@ -186,8 +201,8 @@ mod tests {
         let mine = integration("acct_2", None);
         let owner = Owner::Integration { id: mine.id(), account: "acct_2".to_owned() };
         let recipient = Recipient::of(&event(owner, None), APP);
-        assert!(recipient.includes(&mine));
-        assert!(!recipient.includes(&IntegrationKey { user_id: "eve".into(), ..mine.clone() }));
+        assert!(includes(&recipient, &mine));
+        assert!(!includes(&recipient, &IntegrationKey { user_id: "eve".into(), ..mine.clone() }));
         assert_eq!(recipient.scope(APP), "acct_2");
     }
 
@@ -203,7 +218,10 @@ mod tests {
                         let recipient = Recipient::of(&event(owner.clone(), told), endpoint);
                         let other = told.is_some() && kept.is_some() && told != kept;
                         let only = recipient.only.as_ref().is_some_and(|only| *only != id);
-                        assert_eq!(recipient.includes(&integration), !other && !only, "{owner:?} {told:?} {kept:?}");
+                        let reached = recipient.among(vec![integration.clone()]);
+                        let expected = (!other && !only, other && !only);
+                        let is = (!reached.integrations.is_empty(), reached.other_mode);
+                        assert_eq!(is, expected, "{owner:?} {told:?} {kept:?}");
                     }
                 }
             }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
+    account::Account,
     integration::{Integration, State},
     spell::Spell,
 };
@@ -46,15 +47,6 @@ pub struct Watching {
     pub active: usize,
     /// All.
     pub of: usize,
-}
-
-/// The provider-side identity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Account {
-    /// The provider's id.
-    pub id: String,
-    /// The name for people.
-    pub name: String,
 }
 
 /// A spell in which syncs or refreshes fail.
@@ -128,7 +120,7 @@ impl Status {
             provider,
             name,
             integration_id: integration.map(|it| it.key.id()),
-            account: integration.map(|it| Account { id: it.key.account_id.clone(), name: it.account_name.clone() }),
+            account: integration.map(Account::of),
             connected: state == Connection::Connected,
             state,
             last_sync: None,

@@ -51,6 +51,9 @@ pub struct Detail<'a> {
     pub r#type: &'a str,
     /// When it happened.
     pub occurred_at: Timestamp,
+    /// Whether it is real and no test, at a provider whose accounts have both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub livemode: Option<bool>,
     /// The payload, or `{"record": key}` if it does not fit.
     pub data: Payload<'a>,
 }

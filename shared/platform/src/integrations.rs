@@ -10,7 +10,6 @@ use aws_sdk_dynamodb::{
 };
 use domain::{
     Integration, IntegrationKey, Lookup, Problem,
-    error::Kind,
     integration::{State, account},
     spell::Spells,
 };
@@ -253,32 +252,6 @@ impl Integrations {
         let call = call.key_condition_expression(condition).expression_attribute_values(":key", s(value));
         let items = call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
         items.map_err(|error| AwsError::new("dynamodb:Query", error))?.iter().map(key).collect()
-    }
-}
-
-/// The one of a user's integrations of a provider that is meant: `account` selects, and is needed only among several.
-pub fn select(mut found: Vec<Integration>, name: &str, account: Option<&str>) -> Result<Integration, Problem> {
-    match (account, found.len()) {
-        (_, 0) => Err(Problem::not_connected(name)),
-        (Some(account), _) => found.into_iter().find(|it| it.key.account_id == account).ok_or_else(|| {
-            let message = format!("There is no {name} account of this id.");
-            Problem::new(Kind::NotFound, message, "Leave the account out to see which there are.")
-        }),
-        (None, 1) => Ok(found.remove(0)),
-        (None, _) => {
-            // Those that were ended are not in the way of the one that is in use.
-            let mut used = found.iter().filter(|it| it.state != State::Disconnected);
-            if let (Some(only), None) = (used.next(), used.next()) {
-                return Ok(only.clone());
-            }
-            let accounts: Vec<_> = found.iter().map(|it| it.key.account_id.as_str()).collect();
-            let message = format!("There are several {name} accounts: {}.", accounts.join(", "));
-            Err(Problem::new(
-                Kind::Conflict,
-                message,
-                "Choose one: with ?account=, or for the proxy with the header Intertie-Account.",
-            ))
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Stripe's own controls: objects change as from the Dashboard, keys are rolled, any event can be sent.
 //!
-//! `POST send`: `{"event":{…}}`, fields in place of the usual ones.
+//! `"livemode": true` in a body is for the objects of live mode. `POST send`: `{"event":{…}}`, fields in place of the usual ones;
+//! with the `object` `v2.core.event`, in place of a thin event's.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     Key, Stripe,
     change::canceled,
-    objects::{customer, event, payment_intent, subscription, with},
+    objects::{customer, event, payment_intent, subscription, thin_event, with},
 };
 use crate::sandbox::{
     controls::Control,
@@ -17,19 +18,19 @@ use crate::sandbox::{
 
 /// The calls, and the fields of their bodies: those of the objects are Stripe's.
 pub(super) const CONTROLS: &[Control] = &[
-    Control("GET", "customers", &[]),
-    Control("GET", "subscriptions", &[]),
-    Control("GET", "payment_intents", &[]),
-    Control("GET", "events", &[]),
+    Control("GET", "customers", &[LIVE]),
+    Control("GET", "subscriptions", &[LIVE]),
+    Control("GET", "payment_intents", &[LIVE]),
+    Control("GET", "events", &[LIVE]),
     Control("POST", "customers", &[SILENT, ANY, CUSTOMER]),
     Control("POST", "customers/*", &[SILENT, ANY, CUSTOMER]),
-    Control("DELETE", "customers/*", &[SILENT]),
+    Control("DELETE", "customers/*", &[SILENT, LIVE]),
     Control("POST", "subscriptions", &[SILENT, ANY, SUBSCRIPTION]),
     Control("POST", "subscriptions/*", &[SILENT, ANY, SUBSCRIPTION]),
-    Control("DELETE", "subscriptions/*", &[SILENT]),
+    Control("DELETE", "subscriptions/*", &[SILENT, LIVE]),
     Control("POST", "payment_intents", &[SILENT, ANY, PAYMENT]),
     Control("POST", "payment_intents/*", &[SILENT, ANY, PAYMENT]),
-    Control("DELETE", "payment_intents/*", &[SILENT]),
+    Control("DELETE", "payment_intents/*", &[SILENT, LIVE]),
     Control("POST", "send", &[&["event"]]),
     Control("POST", "keys", &[&["key", "state"]]),
     Control("POST", "tokens/expire", &[]),
@@ -39,6 +40,7 @@ pub(super) const CONTROLS: &[Control] = &[
 ];
 
 const SILENT: &[&str] = &["silent"];
+const LIVE: &[&str] = &["livemode"];
 /// What all objects have.
 const ANY: &[&str] = &["id", "object", "created", "currency", "description", "livemode", "metadata"];
 /// <https://docs.stripe.com/api/customers/object>
@@ -96,6 +98,7 @@ const PAYMENT: &[&str] = &[
 
 impl Stripe {
     pub(super) fn control(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {
+        self.enter(body["livemode"] == true);
         let done = match (method.as_str(), path) {
             ("GET", [kind @ ("customers" | "subscriptions" | "payment_intents" | "events")]) => {
                 json!(self.objects.of(kind))
@@ -107,7 +110,11 @@ impl Stripe {
                 return Some(self.remove(kind, id, body));
             }
             ("POST", ["send"]) => {
-                let event = with(event("ping", &json!({ "object": {} }), &Value::Null), &body["event"]);
+                let usual = match body["event"]["object"].as_str() {
+                    Some("v2.core.event") => thin_event(),
+                    Some(_) | None => event("ping", &json!({ "object": {} }), &Value::Null),
+                };
+                let event = with(usual, &body["event"]);
                 return Some(Outcome::Send(self.delivery(&event)));
             }
             ("POST", ["keys"]) => {

@@ -15,14 +15,16 @@ impl Stripe {
     }
 
     /// Likewise, and nobody is told; the event is in the list of events all the same.
-    pub(super) fn record(&mut self, kind: &str, object: Value, before: Option<&Value>, origin: &Value) -> Value {
+    pub(super) fn record(&mut self, kind: &str, mut object: Value, before: Option<&Value>, origin: &Value) -> Value {
+        object["livemode"] = self.live.into();
         let mut data = json!({ "object": object });
         if let Some(before) = before {
             let changed = before.as_object().into_iter().flatten().filter(|(name, value)| object[*name] != **value);
             let changed: Map<_, _> = changed.map(|(name, value)| (name.clone(), value.clone())).collect();
             data["previous_attributes"] = changed.into();
         }
-        let event = event(kind, &data, origin);
+        let mut event = event(kind, &data, origin);
+        event["livemode"] = self.live.into();
         let kind = match object["object"].as_str() {
             Some("customer") => "customers",
             Some("subscription") => "subscriptions",

@@ -33,7 +33,12 @@ pub(super) struct Stripe {
     app: App,
     /// Keys ever issued, and whether they are good.
     keys: BTreeMap<String, Key>,
+    /// Those of the mode of the present call.
     objects: Objects,
+    /// Those of the other one: nothing of one mode is in the other.
+    others: Objects,
+    /// Whether the present call is in live mode.
+    live: bool,
     /// By idempotency key: what was asked, and the answer.
     answered: BTreeMap<String, (String, Kept)>,
     outbox: Outbox,
@@ -67,13 +72,28 @@ type Answer = Result<Value, Refusal>;
 
 impl Stripe {
     pub(super) fn new(app: App, outbox: Outbox) -> Self {
-        let keys = [("sk_test_sandbox", Key::Good), ("rk_test_sandbox", Key::Good), ("sk_test_expired", Key::Expired)];
+        let keys = [
+            ("sk_test_sandbox", Key::Good),
+            ("rk_test_sandbox", Key::Good),
+            ("sk_live_sandbox", Key::Good),
+            ("rk_live_sandbox", Key::Good),
+            ("sk_test_expired", Key::Expired),
+        ];
         let keys = keys.map(|(key, state)| (key.to_owned(), state)).into();
-        Self { app, keys, objects: Objects::seed(), answered: BTreeMap::new(), outbox }
+        let (objects, others) = (Objects::seed(), Objects::default());
+        Self { app, keys, objects, others, live: false, answered: BTreeMap::new(), outbox }
+    }
+
+    /// Goes on in this mode: <https://docs.stripe.com/keys>.
+    fn enter(&mut self, live: bool) {
+        if live != self.live {
+            std::mem::swap(&mut self.objects, &mut self.others);
+            self.live = live;
+        }
     }
 
     /// <https://docs.stripe.com/api/authentication>
-    fn authenticate(&self, call: &Call) -> Result<(), Refusal> {
+    fn authenticate(&mut self, call: &Call) -> Result<(), Refusal> {
         let basic = call.basic();
         let key = basic.as_ref().map(|(user, _)| user.as_str()).or_else(|| call.bearer());
         let unauthorized = |error| Err(Refusal(StatusCode::UNAUTHORIZED, error));
@@ -83,7 +103,10 @@ impl Stripe {
             return unauthorized(json!({ "type": "invalid_request_error", "message": words }));
         };
         match self.keys.get(key) {
-            Some(Key::Good) => Ok(()),
+            Some(Key::Good) => {
+                self.enter(key.starts_with("sk_live_") || key.starts_with("rk_live_"));
+                Ok(())
+            }
             Some(Key::Expired) => unauthorized(json!({
                 "type": "invalid_request_error", "code": "api_key_expired",
                 "message": format!("Expired API Key provided: {}", masked(key)),
@@ -108,7 +131,7 @@ impl Stripe {
         let version = call.header("stripe-version").unwrap_or(VERSION);
         let request = Request { call, version, fields: form.nested().into() };
         let key = call.header("idempotency-key").filter(|_| call.method == Method::POST);
-        let Some(key) = key else { return self.route(&request).map(|answer| page(&answer)) };
+        let Some(key) = key else { return self.routed(&request).map(|answer| page(&answer)) };
         let asked = format!("{} {}", call.name(), String::from_utf8_lossy(&call.body));
         if let Some((before, kept)) = self.answered.get(key) {
             if *before != asked {
@@ -122,7 +145,7 @@ impl Stripe {
             let reply = Reply::json(kept.status, &kept.body);
             return Ok(reply.with("idempotency-key", key).with("idempotent-replayed", "true"));
         }
-        let kept = match self.route(&request) {
+        let kept = match self.routed(&request) {
             Ok(body) => Kept { status: StatusCode::OK, body },
             // What fails before it is begun is not kept.
             Err(refusal) if refusal.0 == StatusCode::BAD_REQUEST => return Err(refusal),
@@ -130,6 +153,15 @@ impl Stripe {
         };
         self.answered.insert(key.to_owned(), (asked, kept.clone()));
         Ok(Reply::json(kept.status, &kept.body).with("idempotency-key", key))
+    }
+
+    /// An answer in the mode of the key.
+    fn routed(&mut self, request: &Request<'_>) -> Answer {
+        let mut answer = self.route(request)?;
+        if let Some(livemode) = answer.get_mut("livemode") {
+            *livemode = self.live.into();
+        }
+        Ok(answer)
     }
 
     fn route(&mut self, request: &Request<'_>) -> Answer {

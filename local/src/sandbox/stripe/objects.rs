@@ -7,6 +7,7 @@ use super::{Refusal, VERSION};
 use crate::{lambda::now, sandbox::opaque::random};
 
 /// By kind, in the order of creation.
+#[derive(Default)]
 pub(super) struct Objects {
     customers: Vec<Value>,
     subscriptions: Vec<Value>,
@@ -168,6 +169,15 @@ pub(super) fn event(kind: &str, data: &Value, request: &Value) -> Value {
     json!({
         "id": format!("evt_1{}", random(23)), "object": "event", "api_version": VERSION, "created": now().as_second(),
         "data": data, "livemode": false, "pending_webhooks": 1, "request": request, "type": kind,
+    })
+}
+
+/// A thin event as it is pushed: <https://docs.stripe.com/api/v2/core/events/event-types>. It brings no object.
+pub(super) fn thin_event() -> Value {
+    json!({
+        "id": format!("evt_test_{}", random(24)), "object": "v2.core.event",
+        "type": "v1.billing.meter.error_report_triggered", "created": now().to_string(), "livemode": false,
+        "related_object": { "id": "mtr_sandbox", "type": "billing.meter", "url": "/v1/billing/meters/mtr_sandbox" },
     })
 }
 

@@ -10,7 +10,10 @@ use super::{
     Failure, Reply, Request,
     retry::{retry_after, until},
 };
-use crate::limit::{self, Bucket, Limit, Rates};
+use crate::{
+    integration::Mode,
+    limit::{self, Bucket, Limit, Rates},
+};
 
 /// A provider's API: where it is, what its answers mean, and how many calls it takes.
 #[derive(Debug, Clone, Copy)]
@@ -175,6 +178,12 @@ impl Api {
     /// What follows the base of this API in an address; none if the address is elsewhere.
     pub fn path<'u>(&self, url: &'u str) -> Option<&'u str> {
         url.strip_prefix(self.base).or_else(|| url.strip_prefix(self.uploads?))
+    }
+
+    /// The mode of an account that this credential is of; none where the provider has no credentials for tests.
+    pub fn mode(&self, credential: &str) -> Option<Mode> {
+        let mode = if self.is_test(credential) { Mode::Test } else { Mode::Live };
+        (!self.test_credentials.is_empty()).then_some(mode)
     }
 
     /// Whether a credential is one for testing.

@@ -162,7 +162,7 @@ fn rank(event_type: &str) -> Rank {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{account as account_of, *};
 
     fn read_text(text: &str) -> Result<Event<'_>, NotAnEvent> {
         read(serde_json::from_str(text).unwrap())
@@ -206,6 +206,57 @@ mod tests {
         };
         let order = ["payment_intent.created", "payment_intent.processing", "payment_intent.succeeded"].map(version);
         assert!(order.is_sorted_by(|a, b| a < b), "{order:?}");
+    }
+
+    #[test]
+    fn every_shape_that_names_an_account_leads_to_it() {
+        let account = |id: &str| Owner::Account(id.to_owned());
+        let about = |id: &str| Owner::About(id.to_owned());
+        for (what, more, expected) in [
+            ("a plain event", r#""data":{"object":{"id":"cus_1","object":"customer"}}"#, Owner::Unnamed),
+            ("a connected account's", r#""account":"acct_1","data":{"object":{"id":"cus_1"}}"#, account("acct_1")),
+            ("a context", r#""context":"acct_1""#, account("acct_1")),
+            ("the way to it", r#""context":"acct_platform/acct_1""#, account("acct_1")),
+            ("an organisation's", r#""context":"org_1/acct_platform/acct_1""#, account("acct_1")),
+            ("no context", r#""context":null,"related_object":null"#, Owner::Unnamed),
+            ("an empty context", r#""context":"""#, Owner::Unnamed),
+            (
+                "an account as it is pushed",
+                r#""related_object":{"id":"acct_1","type":"v2.core.account","url":"/v2/core/accounts/acct_1"}"#,
+                about("acct_1"),
+            ),
+            (
+                "a person of an account",
+                r#""related_object":{"id":"person_1","type":"v2.core.account_person",
+                    "url":"/v2/core/accounts/acct_1/persons/person_1"}"#,
+                about("acct_1"),
+            ),
+            (
+                "another object",
+                r#""related_object":{"id":"mtr_1","type":"billing.meter","url":"/v1/billing/meters/mtr_1"}"#,
+                Owner::Unnamed,
+            ),
+            ("an account's own", r#""data":{"object":{"id":"acct_1","object":"account"}}"#, about("acct_1")),
+            (
+                "the platform's, of a connected account",
+                r#""account":"acct_1","data":{"object":{"id":"acct_2","object":"account"}}"#,
+                account("acct_1"),
+            ),
+        ] {
+            let text = format!(r#"{{"id":"evt_1","type":"t","created":1,{more}}}"#);
+            assert_eq!(read_text(&text).unwrap_or_else(|error| panic!("{what}: {error}")).owner, expected, "{what}");
+        }
+        assert_eq!(account_of(r#"{"context":"acct_platform/acct_1"}"#).as_deref(), Some("acct_1"));
+        assert_eq!(account_of(r#"{"account":"acct_1","context":"acct_2"}"#).as_deref(), Some("acct_1"));
+    }
+
+    #[test]
+    fn a_fetched_thin_event_has_data_without_an_object() {
+        let text = r#"{"id":"evt_1","object":"v2.core.event","type":"v1.x","created":"2026-11-23T10:00:00.000Z",
+            "livemode":true,"context":"acct_1","changes":null,"data":{"developer_message_summary":"x"}}"#;
+        let event = read_text(text).unwrap();
+        assert_eq!((event.changes(), event.mode), (&[][..], Some(Mode::Live)));
+        assert_eq!(event.data.get(), r#"{"developer_message_summary":"x"}"#);
     }
 
     #[test]
