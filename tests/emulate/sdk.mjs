@@ -41,7 +41,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     to = order.to;
     say({});
   } else if (order.method) {
-    say(await client.apiCall(order.method, order.arguments));
+    say(await client.apiCall(order.method, order.arguments).catch(({ data }) => data));
   } else if (order.paginate) {
     const pages = [];
     for await (const page of client.paginate(order.paginate, order.arguments)) pages.push(page);

@@ -62,5 +62,12 @@ async fn the_product_sends_what_slacks_own_sdk_sends_for_the_same_call() {
     assert_eq!(pages.iter().flat_map(|page| ids(&page["channels"])).collect::<Vec<_>>(), ids(&listed["channels"]));
     let first = relayed(&node).await.iter().filter(|call| call["arguments"]["cursor"].is_null()).count();
     assert_eq!(first, 1, "the others have a cursor");
+
+    let (status, end) = ada.api(Method::POST, "/integrations/slack/disconnect", &json!({})).await;
+    assert!(status == 200 && end["revoked"] == "yes", "{status} {end}");
+    let ours = relayed(&node).await;
+    let answer = node.order(json!({ "token": token, "method": "auth.revoke" })).await;
+    assert_eq!(answer["error"], "token_revoked", "{answer}");
+    assert_eq!(relayed(&node).await, ours);
     stack.shutdown().await;
 }

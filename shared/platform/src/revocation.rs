@@ -112,7 +112,9 @@ impl Access {
         let Some(token) = oauth.tokens.iter().find(|token| token.name == credential.name) else { return Ok(false) };
         let Some(holder) = random::handle() else { return Ok(false) };
         let (callee, deadline) = (Callee { credential: token.name, ..*callee }, clock::now() + TIMEOUT);
-        match self.calls.call(&callee, &credential.owner, &request(url), &holder, deadline).await {
+        // The call has no arguments; a form without fields is what SDKs send then.
+        let request = request(url).form([]);
+        match self.calls.call(&callee, &credential.owner, &request, &holder, deadline).await {
             Ok(_) | Err(CallError::NotConnected | CallError::Failed(Failure::GrantEnded, _)) => Ok(true),
             Err(CallError::Failed(..) | CallError::Corrupt(_)) => Ok(false),
             Err(CallError::Aws(error)) => Err(error),
