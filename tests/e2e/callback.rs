@@ -3,8 +3,10 @@
 
 mod answers;
 mod lost_replies;
+mod reasons;
 mod reconnect;
 mod replay;
+mod second;
 mod strangers;
 
 use aws_sdk_dynamodb::types::AttributeValue;

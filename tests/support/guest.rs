@@ -81,13 +81,26 @@ impl<'s> Guest<'s> {
 
     /// The same for this account.
     pub async fn allow_for(&self, connect: &str, account: &str) -> String {
+        self.decide(connect, account, None).await
+    }
+
+    async fn decide(&self, connect: &str, account: &str, scopes: Option<&[&str]>) -> String {
         let begun = self.get(connect).await;
         let consent = begun.location.filter(|_| begun.status == 302).expect("connect leads to the provider");
         let mut fields = query(&consent);
         fields.extend([("decision", "allow"), ("account", account)].map(|(name, value)| (name.into(), value.into())));
+        if let Some(scopes) = scopes {
+            fields.retain(|(name, _)| name != "scope");
+            fields.extend(scopes.iter().map(|scope| ("scope".to_owned(), (*scope).to_owned())));
+        }
         let page = consent.split('?').next().unwrap_or_default();
         let allowed = self.browser.post(page, &fields).await.expect("a page");
         allowed.location.expect("consent leads back")
+    }
+
+    /// The same, with these permissions only; as a user who unticks the others does.
+    pub async fn allow_only(&self, connect: &str, account: &str, scopes: &[&str]) -> String {
+        self.decide(connect, account, Some(scopes)).await
     }
 
     /// Connects an account: the id of the integration.

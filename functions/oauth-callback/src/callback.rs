@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use domain::{
-    Diagnosis, Failure, Problem, Reason,
+    ConnectError, Diagnosis, Failure, Problem, Reason,
     call::Callee,
+    connect::Subject,
     error::Kind,
     grant::{Issued, OAuth, verifier},
 };
@@ -16,17 +17,18 @@ use platform::{
     dispatch::Failed,
     http::{Call, Notice, found, internal, set_cookie},
     metrics,
+    revocation::Revoked,
     secrets::App,
     states::{Presented, Stand, Transaction},
 };
-use providers::Provider;
+use providers::{Provider, Spec};
 use serde_json::Value;
 
 use crate::{
     Answer, AppError, OauthCallback, SETTINGS,
     connect::{LIFE, cookie, is_allowed},
     connected,
-    store::{Grant, StoreError},
+    store::{Grant, NotStored, StoreError},
     with_query,
 };
 
@@ -65,28 +67,29 @@ impl OauthCallback {
             tracing::warn!(service = spec.id, reason = reason.name(), detail, "the transaction's end is not recorded");
         }
         let to = &transaction.return_to;
-        Ok(match outcome {
+        let failed = match outcome {
             Ok(()) => {
                 let mut response = self.back(call, to, ("success", spec.id), &connected(spec.name));
                 // A second opening of the link needs it as long as the state can be presented again.
                 set_cookie(&mut response, call, cookie(call), browser, LIFE);
-                response
+                return Ok(response);
             }
-            Err(Unfinished::Refused) => {
-                let notice = Notice::bad("Nothing was connected: access was not allowed.");
-                self.back(call, to, ("error", "access_denied"), &notice)
-            }
-            Err(failed) => {
-                let Diagnosis { reason, detail } = failed.diagnosis(spec.name);
+            Err(failed) => failed,
+        };
+        let Diagnosis { reason, detail } = failed.diagnosis(spec.name);
+        let (error, revoked) = (failed.connect_error(), failed.revoked());
+        match failed {
+            Unfinished::Refused => {}
+            // What a browser brings back proves nothing about the app, so it rings no alarm.
+            Unfinished::Exchange(_) => {
                 tracing::warn!(service = spec.id, reason = reason.name(), detail, "not connected");
-                // What a browser brings back proves nothing about the app, so it rings no alarm.
-                if !matches!(failed, Unfinished::Exchange(_)) {
-                    metrics::operator_failure(reason);
-                }
-                let notice = Notice::bad("Connecting did not work. Nothing was stored; please try again.");
-                self.back(call, to, ("error", "connect_failed"), &notice)
             }
-        })
+            Unfinished::Invalid(..) | Unfinished::App(_) | Unfinished::Store(..) => {
+                tracing::warn!(service = spec.id, reason = reason.name(), detail, ?revoked, "not connected");
+                metrics::operator_failure(reason);
+            }
+        }
+        Ok(self.back(call, to, ("error", error.code()), &notice(error, revoked, spec)))
     }
 
     /// Takes the transaction. While another callback of the same browser has it, waits for what that one comes to.
@@ -120,6 +123,8 @@ impl OauthCallback {
         match call.queries("error")[..] {
             [] => {}
             ["access_denied"] => return Err(Unfinished::Refused),
+            // RFC 6749 §4.1.2.1: what would be 500 and 503 if a browser could be led on with them.
+            ["server_error" | "temporarily_unavailable"] => return Err(Unfinished::Exchange(Failure::Down(None))),
             _ => return Err(Unfinished::Invalid("the provider answered with an error")),
         }
         // RFC 9207: an answer of another issuer is not for this transaction. RFC 6749 §3.1: nothing is there twice.
@@ -134,8 +139,12 @@ impl OauthCallback {
         let (issued, answer) = self.exchange(&provider.spec().callee(), oauth, &app, code, state, transaction).await?;
         let requested = transaction.scopes.split(' ').map(str::to_owned).collect();
         let (user_id, client_id) = (&*transaction.user_id, &*app.client_id);
-        let grant = Grant { provider, user_id, issued, answer, client_id, requested };
-        self.store(grant).await.map_err(Unfinished::Store).map(|_| ())
+        let grant = Grant { provider, user_id, issued: issued.clone(), answer, client_id, requested };
+        let Err(NotStored { why, account_id }) = self.store(grant).await else { return Ok(()) };
+        let callee = provider.spec().callee();
+        let sharing: Vec<_> = self.registry.sharing(provider.spec()).map(|other| other.id).collect();
+        let revoked = self.access.revoke_issued(&callee, &sharing, user_id, account_id.as_deref(), &issued).await;
+        Err(Unfinished::Store(why, revoked))
     }
 
     async fn exchange(
@@ -173,23 +182,57 @@ enum Unfinished {
     App(AppError),
     /// The code could not be exchanged for tokens.
     Exchange(Failure),
-    /// The grant could not be stored.
-    Store(StoreError),
+    /// The grant could not be stored, and this became of it at the provider.
+    Store(StoreError, Revoked),
 }
 
 impl Unfinished {
+    /// Why, for the person who connects.
+    fn connect_error(&self) -> ConnectError {
+        match self {
+            Self::Refused => ConnectError::AccessDenied,
+            Self::Invalid(_) | Self::App(_) => ConnectError::ConnectFailed,
+            Self::Exchange(failure) => failure.into(),
+            Self::Store(why, _) => why.connect_error(),
+        }
+    }
+
+    /// What became of what was issued.
+    const fn revoked(&self) -> Revoked {
+        match self {
+            Self::Refused | Self::Invalid(_) | Self::App(_) | Self::Exchange(_) => Revoked::Nothing,
+            Self::Store(_, revoked) => *revoked,
+        }
+    }
+
     /// Why, for the log; `name` is the provider's.
     fn diagnosis(&self, name: &str) -> Diagnosis {
         match self {
             Self::Refused => Diagnosis::new(Reason::Rejected, "the user refused"),
             Self::Invalid(what) => Diagnosis::new(Reason::Unreadable, *what),
             Self::App(error @ AppError::NotSetUp) => Diagnosis::new(Reason::Misconfigured, error.to_string()),
-            Self::Exchange(failure) | Self::Store(StoreError::Provider(failure)) => failure.diagnosis(name),
-            Self::Store(error @ StoreError::NoAccount) => Diagnosis::new(Reason::Unreadable, error.to_string()),
-            Self::Store(error @ StoreError::NoService(_)) => Diagnosis::new(Reason::Rejected, error.to_string()),
-            Self::App(AppError::Aws(error)) | Self::Store(StoreError::Aws(error)) => error.diagnosis(),
+            Self::App(AppError::Aws(error)) => error.diagnosis(),
+            Self::Exchange(failure) => failure.diagnosis(name),
+            Self::Store(why, _) => why.diagnosis(name),
         }
     }
+}
+
+/// What the page tells of a connect that came to nothing, and of what is left of it at the provider.
+fn notice(error: ConnectError, revoked: Revoked, spec: &Spec) -> Notice {
+    let name = spec.name;
+    let allows = spec.auth.oauth().map(OAuth::useful).unwrap_or_default();
+    let Problem { message, next_action, .. } = error.problem(Subject { name, allows: &allows });
+    let left = match revoked {
+        Revoked::Yes | Revoked::Nothing => String::new(),
+        Revoked::StillNeeded => {
+            format!(" What you allowed stays allowed at {name}, because another connection uses it, or may.")
+        }
+        Revoked::Failed => format!(
+            " {name} did not confirm that our access has ended. Remove the app in the settings of your account at {name}."
+        ),
+    };
+    Notice::bad(format!("{message} {next_action}{left}"))
 }
 
 /// The value of a parameter that is there exactly once.

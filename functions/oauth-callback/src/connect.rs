@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use domain::{
     Diagnosis, Problem, Reason,
+    account::select,
     error::Kind,
+    event::is_id,
     grant::{OAuth, is_own_path, verifier},
 };
 use platform::{
@@ -13,7 +15,7 @@ use platform::{
     random::is_handle,
     states::Transaction,
 };
-use providers::Provider;
+use providers::{Provider, Spec};
 
 use crate::{Answer, OauthCallback, SETTINGS, random_handle};
 
@@ -36,6 +38,7 @@ impl OauthCallback {
         let app = self.app(spec).await.map_err(|error| error.problem(spec))?;
         let scopes = scopes(call, spec.name, oauth)?;
         let return_to = return_to(call, &self.front)?;
+        let account = self.hint(call, spec, &caller.user_id).await?;
         let state = random_handle()?;
         // Several transactions of one browser, in several tabs, share its cookie.
         let browser = match call.cookie(cookie(call)).filter(|cookie| is_handle(cookie)) {
@@ -43,7 +46,7 @@ impl OauthCallback {
             None => random_handle()?,
         };
         let transaction = Transaction {
-            user_id: caller.user_id,
+            user_id: caller.user_id.clone(),
             provider: spec.id.to_owned(),
             return_to,
             redirect_uri: format!("{}/auth/{}/callback", self.front.own_origin(call), spec.id),
@@ -54,10 +57,26 @@ impl OauthCallback {
             return Err(failed(&Diagnosis::new(Reason::Bug, "a random state was drawn twice")));
         }
         let verifier = verifier(&state, &app.client_secret);
-        let url = oauth.authorize_url(&app.client_id, &transaction.redirect_uri, &scopes, &state, &verifier);
+        let redirect_uri = &transaction.redirect_uri;
+        let url = oauth.authorize_url(&app.client_id, redirect_uri, &scopes, &state, &verifier, account.as_deref());
         let mut response = found(&self.access.dispatch().outbound.rewritten(url));
         set_cookie(&mut response, call, cookie(call), &browser, LIFE);
         Ok(response)
+    }
+}
+
+impl OauthCallback {
+    /// The account to preselect at the provider. The name of one that is connected stands for its id; what is neither is passed
+    /// on, for the provider may know it.
+    async fn hint(&self, call: &Call<'_>, spec: &Spec, user_id: &str) -> Result<Option<String>, Problem> {
+        let Some(account) = call.query("account") else { return Ok(None) };
+        let found = self.access.integrations.of_user(user_id, Some(spec.id)).await.map_err(|error| internal(&error))?;
+        let known = select(found, spec.name, Some(account)).map(|it| it.key.account_id);
+        let account = known.unwrap_or_else(|_| account.to_owned());
+        if is_id(&account) {
+            return Ok(Some(account));
+        }
+        Err(Problem::field("account", format!("There is no {} account of this id or name.", spec.name)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use domain::{
     Failure, Problem, Proof,
+    connect::Subject,
     grant::Issued,
     secret::{self, NotASecret},
     status::Status,
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 use crate::{
     Answer, OauthCallback, SETTINGS, connected,
-    store::{Grant, StoreError},
+    store::{Grant, NotStored, StoreError},
 };
 
 impl OauthCallback {
@@ -50,13 +51,17 @@ impl OauthCallback {
             client_id: "",
             requested: Vec::new(),
         };
-        let integration = self.store(grant).await.map_err(|error| match error {
+        let integration = self.store(grant).await.map_err(|NotStored { why, .. }| match why {
             StoreError::Aws(error) => internal(&error),
-            StoreError::NoAccount | StoreError::NoService(_) => Failure::Unreadable.problem(spec.name, clock::now()),
             StoreError::Provider(Failure::TokenRefused | Failure::GrantEnded) => {
                 Problem::field("api_key", format!("{} does not accept this key.", spec.name))
             }
+            // It says when to try again, too.
             StoreError::Provider(failure) => failure.problem(spec.name, clock::now()),
+            StoreError::NoAccount => Failure::Unreadable.problem(spec.name, clock::now()),
+            StoreError::Organisation | StoreError::NoScope | StoreError::NoService(_) => {
+                why.connect_error().problem(Subject { name: spec.name, allows: &[] })
+            }
         })?;
         if let Some(secret) = webhook_secret {
             let stored = self.webhook_secrets.put(&integration.key, &secret, clock::now()).await;

@@ -1,10 +1,10 @@
 //! A new grant becomes an integration: whose account it is, its tokens encrypted, its first sync sent.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use domain::{
-    Diagnosis, Failure, Integration, IntegrationKey, Request, account, event::is_id, grant::Issued, id_token,
-    message::SyncType,
+    ConnectError, Diagnosis, Failure, Integration, IntegrationKey, Reason, Request, account, event::is_id,
+    grant::Issued, id_token, message::SyncType,
 };
 use jiff::{SignedDuration, Timestamp};
 use platform::{
@@ -35,10 +35,10 @@ pub(crate) struct Grant<'a> {
     pub(crate) requested: Vec<String>,
 }
 
-/// The account that a grant is of.
-struct Account {
-    id: String,
-    name: String,
+/// Why a grant was not stored, and whose account it is of, as far as that is known.
+pub(crate) struct NotStored {
+    pub(crate) why: StoreError,
+    pub(crate) account_id: Option<String>,
 }
 
 /// Why a grant was not stored.
@@ -47,6 +47,12 @@ pub(crate) enum StoreError {
     /// The provider does not say whose account it is.
     #[error("the provider does not say whose account it is")]
     NoAccount,
+    /// The app was installed for a whole organisation.
+    #[error("the grant is of a whole organisation")]
+    Organisation,
+    /// The user allowed nothing that the app can use.
+    #[error("none of the permissions was given that the service needs")]
+    NoScope,
     /// The account has no such service: no mailbox, no calendar. The text is the provider's code.
     #[error("the account does not have this service ({0})")]
     NoService(String),
@@ -58,25 +64,77 @@ pub(crate) enum StoreError {
     Aws(#[from] AwsError),
 }
 
+impl StoreError {
+    /// Why, for the person who connects.
+    pub(crate) fn connect_error(&self) -> ConnectError {
+        match self {
+            Self::NoAccount | Self::Aws(_) => ConnectError::ConnectFailed,
+            Self::Organisation => ConnectError::OrganisationInstall,
+            Self::NoScope => ConnectError::ScopeMissing,
+            Self::NoService(_) => ConnectError::NoServiceForAccount,
+            Self::Provider(failure) => failure.into(),
+        }
+    }
+
+    /// Why, for the log; `name` is the provider's.
+    pub(crate) fn diagnosis(&self, name: &str) -> Diagnosis {
+        match self {
+            Self::NoAccount => Diagnosis::new(Reason::Unreadable, self.to_string()),
+            Self::Organisation | Self::NoService(_) => Diagnosis::new(Reason::Rejected, self.to_string()),
+            Self::NoScope => Diagnosis::new(Reason::ScopeMissing, self.to_string()),
+            Self::Provider(failure) => failure.diagnosis(name),
+            Self::Aws(error) => error.diagnosis(),
+        }
+    }
+}
+
 impl OauthCallback {
     /// Stores it. An account that was connected before keeps its integration.
-    pub(crate) async fn store(&self, grant: Grant<'_>) -> Result<Integration, StoreError> {
-        let spec = grant.provider.spec();
-        let now = clock::now();
-        let Account { id: account_id, name: account_name } = self.account(spec, &grant, now).await?;
-        let (user_id, provider) = (grant.user_id.to_owned(), spec.id.to_owned());
-        let mode = grant.issued.first().and_then(|issued| spec.api.mode(issued.access.expose_secret()));
-        let key = IntegrationKey { user_id, provider, account_id, mode };
-        let margin = spec.auth.oauth().map(|oauth| oauth.margin).unwrap_or_default();
+    pub(crate) async fn store(&self, grant: Grant<'_>) -> Result<Integration, NotStored> {
+        let (identity, now) = (&grant.provider.spec().identity, clock::now());
+        let of_nobody = |why| NotStored { why, account_id: None };
+        if let Some(organisation) = &identity.organisation
+            && grant.answer.pointer(organisation.flag) == Some(&Value::Bool(true))
+        {
+            let account_id = text(&grant.answer, organisation.id).map(str::to_owned);
+            return Err(NotStored { why: StoreError::Organisation, account_id });
+        }
+        let answer = self.identity(&grant, now).await.map_err(of_nobody)?;
+        let id = text(&answer, identity.id).filter(|id| is_id(id)).map(str::to_owned);
+        let id = id.ok_or_else(|| of_nobody(StoreError::NoAccount))?;
+        let name = identity.name.iter().find_map(|pointer| text(&answer, pointer)).unwrap_or(&id).to_owned();
+        let stored = self.store_as(&id, name, grant, now).await;
+        stored.map_err(|why| NotStored { why, account_id: Some(id) })
+    }
+
+    async fn store_as(
+        &self,
+        account_id: &str,
+        name: String,
+        grant: Grant<'_>,
+        now: Timestamp,
+    ) -> Result<Integration, StoreError> {
+        let (spec, oauth) = (grant.provider.spec(), grant.provider.spec().auth.oauth());
         let told = grant.issued.first().and_then(|issued| issued.scopes.clone());
         let granted = told.unwrap_or_else(|| grant.requested.clone());
+        if oauth.is_some_and(|oauth| !oauth.is_useful(&granted)) {
+            return Err(StoreError::NoScope);
+        }
+        let served = match &spec.identity.service {
+            Some(service) => self.service(service, &grant).await?,
+            None => None,
+        };
+        let name = served.unwrap_or(name);
         let missing = grant.requested.into_iter().filter(|scope| !granted.contains(scope)).collect();
+        let address = spec.identity.addressed.then(|| name.to_lowercase());
+        let (user_id, provider) = (grant.user_id.to_owned(), spec.id.to_owned());
+        let mode = grant.issued.first().and_then(|issued| spec.api.mode(issued.access.expose_secret()));
+        let key = IntegrationKey { user_id, provider, account_id: account_id.to_owned(), mode };
         let earlier = self.access.integrations.get(&key.user_id, &key.account()).await?;
         let issued = self.renewable(grant.issued, earlier.as_ref(), now).await?;
         let problem = renewal::problem(spec, &issued, now);
-        let address = spec.identity.addressed.then(|| account_name.to_lowercase());
-        let connected = Integration::connected(key, account_name, now);
-        let integration = Integration { granted, missing, problem, address, ..connected };
+        let integration = Integration { granted, missing, problem, address, ..Integration::connected(key, name, now) };
+        let margin = oauth.map(|oauth| oauth.margin).unwrap_or_default();
         self.access.integrations.reserve(&integration).await?;
         self.access.calls.tokens.credentials.put(&integration.key, &issued, margin, now).await?;
         self.access.integrations.put(&integration, now + FIRST_DUE).await?;
@@ -98,28 +156,14 @@ impl OauthCallback {
         self.access.bus.announce(kind, &id, &integration.key, at, &data).await
     }
 
-    /// Whose the grant is: its identity, and what the service says about it.
-    async fn account(&self, spec: &'static Spec, grant: &Grant<'_>, now: Timestamp) -> Result<Account, StoreError> {
-        let identity = &spec.identity;
-        let asked;
-        let answer = match identity.place {
-            Place::Grant => &grant.answer,
-            Place::IdToken => {
-                asked = self.id_token(spec, grant, now).ok_or(StoreError::NoAccount)?;
-                &asked
-            }
-            Place::Get(path) => {
-                asked = self.ask(spec, path, grant).await.map_err(StoreError::Provider)?;
-                &asked
-            }
-        };
-        let id = text(answer, identity.id).filter(|id| is_id(id)).ok_or(StoreError::NoAccount)?;
-        let served = match &identity.service {
-            Some(service) => self.service(spec, service, grant).await?,
-            None => None,
-        };
-        let named = || identity.name.iter().find_map(|pointer| text(answer, pointer)).unwrap_or(id).to_owned();
-        Ok(Account { id: id.to_owned(), name: served.unwrap_or_else(named) })
+    /// The answer that names the account.
+    async fn identity<'g>(&self, grant: &'g Grant<'_>, now: Timestamp) -> Result<Cow<'g, Value>, StoreError> {
+        let spec = grant.provider.spec();
+        match spec.identity.place {
+            Place::Grant => Ok(Cow::Borrowed(&grant.answer)),
+            Place::IdToken => self.id_token(spec, grant, now).map(Cow::Owned).ok_or(StoreError::NoAccount),
+            Place::Get(path) => self.ask(path, grant).await.map(Cow::Owned).map_err(StoreError::Provider),
+        }
     }
 
     /// The claims of the ID token. One that came from a server that stands in for the provider's has an issuer of its own.
@@ -130,13 +174,9 @@ impl OauthCallback {
     }
 
     /// The name of the account at the service, if the service tells it.
-    async fn service(
-        &self,
-        spec: &'static Spec,
-        service: &'static Service,
-        grant: &Grant<'_>,
-    ) -> Result<Option<String>, StoreError> {
-        match self.ask(spec, service.path, grant).await {
+    async fn service(&self, service: &'static Service, grant: &Grant<'_>) -> Result<Option<String>, StoreError> {
+        let spec = grant.provider.spec();
+        match self.ask(service.path, grant).await {
             Ok(answer) => Ok(text(&answer, service.name).map(str::to_owned)),
             Err(Failure::Rejected { code, .. }) if service.absent.contains(&&*code) => Err(StoreError::NoService(code)),
             Err(failure @ (Failure::TokenRefused | Failure::GrantEnded)) => Err(StoreError::Provider(failure)),
@@ -153,7 +193,8 @@ impl OauthCallback {
         }
     }
 
-    async fn ask(&self, spec: &'static Spec, path: &'static str, grant: &Grant<'_>) -> Result<Value, Failure> {
+    async fn ask(&self, path: &'static str, grant: &Grant<'_>) -> Result<Value, Failure> {
+        let spec = grant.provider.spec();
         let token = &grant.issued.first().ok_or(Failure::Unreadable)?.access;
         let request = Request::get(path, format!("{}{path}", spec.api.base));
         let callee = spec.callee();

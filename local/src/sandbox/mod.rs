@@ -25,6 +25,9 @@
 //! Calls, parameters and fields that the controls do not have are refused by name; `controls` and each vendor's `CONTROLS`
 //! list them.
 //!
+//! Who connects chooses on the consent page: an account, at Slack also the whole organisation (`account=E0SANDBOX`); at Google
+//! also which boxes stay ticked (one `scope` for each).
+//!
 //! Kinds: Slack `channels`, `users`, `messages`; Stripe `customers`, `subscriptions`, `payment_intents`; Google
 //! `events/CALENDAR`, `messages`. Slack sends events where the app is installed, with the scope that they want.
 

@@ -29,6 +29,12 @@ pub struct OAuth {
     pub further_scopes: &'static [&'static str],
     /// Other names that a scope can be asked for by, each with the one that the provider's answers have.
     pub aliases: &'static [(&'static str, &'static str)],
+    /// Those scopes that only say whose account it is: a grant of these alone is of no use.
+    pub identity_scopes: &'static [&'static str],
+    /// The parameter of the authorize address that preselects an account by its id
+    /// ([OpenID Connect Core 1.0 §3.1.2.1](https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest) calls it
+    /// `login_hint`), if the provider has one.
+    pub account_hint: Option<&'static str>,
     /// What scopes allow, as it follows "the app may not": for people, when one was not granted.
     pub allows: &'static [(&'static str, &'static str)],
     /// What stands between scopes, in requests and answers.
@@ -127,6 +133,7 @@ impl OAuth {
         scopes: &[String],
         state: &str,
         verifier: &str,
+        account: Option<&str>,
     ) -> String {
         let scope = scopes.join(self.scope_separator);
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
@@ -141,6 +148,7 @@ impl OAuth {
             pairs.extend([("code_challenge", challenge.as_str()), ("code_challenge_method", "S256")]);
         }
         pairs.extend(self.authorize_params);
+        pairs.extend(self.account_hint.zip(account));
         format!("{}?{}", self.authorize, form(pairs))
     }
 
@@ -148,6 +156,17 @@ impl OAuth {
     pub fn scope(&self, name: &str) -> Option<&'static str> {
         let name = self.aliases.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, scope)| scope);
         self.scopes.iter().chain(self.further_scopes).copied().find(|scope| *scope == name)
+    }
+
+    /// Whether these scopes allow anything beyond knowing whose account it is.
+    pub fn is_useful(&self, granted: &[String]) -> bool {
+        granted.iter().any(|scope| !self.identity_scopes.contains(&&**scope))
+    }
+
+    /// What the usual scopes allow, in words, without those of identity.
+    pub fn useful(&self) -> Vec<&'static str> {
+        let useful = self.scopes.iter().filter(|scope| !self.identity_scopes.contains(*scope));
+        useful.map(|scope| self.allowed_by(scope)).collect()
     }
 
     /// What a scope allows, in words; itself if there are none.
@@ -289,6 +308,8 @@ mod tests {
         scopes: &["channels:read"],
         further_scopes: &[],
         aliases: &[],
+        identity_scopes: &[],
+        account_hint: Some("team"),
         allows: &[("channels:read", "see the channels")],
         scope_separator: ",",
         pkce: true,
@@ -387,9 +408,12 @@ mod tests {
         assert_eq!(one.len(), 43, "RFC 7636 asks for 43 to 128");
         assert_ne!(one, verifier("s2", &"secret".into()));
         assert_ne!(one, verifier("s1", &"other".into()));
-        let url = OAUTH.authorize_url("id", "https://a/cb", &["x".into(), "y".into()], "s1", &one);
+        let url = OAUTH.authorize_url("id", "https://a/cb", &["x".into(), "y".into()], "s1", &one, Some("T1"));
         assert!(
-            url.contains("code_challenge_method=S256") && url.contains("scope=x%2Cy") && !url.contains(&one),
+            url.contains("code_challenge_method=S256")
+                && url.contains("&team=T1")
+                && url.contains("scope=x%2Cy")
+                && !url.contains(&one),
             "{url}"
         );
     }

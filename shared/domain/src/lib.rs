@@ -7,6 +7,7 @@ pub mod address;
 pub mod backoff;
 pub mod call;
 pub mod claim;
+pub mod connect;
 pub mod delivery;
 pub mod disposition;
 pub mod error;
@@ -34,6 +35,7 @@ pub mod sync;
 
 pub use call::{Failure, Reply, Request};
 pub use claim::{IdempotencyRecord, State as ClaimState, Verdict};
+pub use connect::ConnectError;
 pub use delivery::{Probe, Rejection, UnverifiedDelivery, VerifiedDelivery, VerifiedJson};
 pub use disposition::{Aging, Deferral, Disposition};
 pub use error::{Kind, Problem};

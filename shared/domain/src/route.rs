@@ -53,7 +53,7 @@ pub const CSRF: &str = "csrf";
 
 /// All routes but `$default`.
 pub const ROUTES: &[Route] = &[
-    route("GET", "/connect/{provider}", "oauth-callback", Names::Only(&["return_to", "scopes"]), NONE),
+    route("GET", "/connect/{provider}", "oauth-callback", Names::Only(&[ACCOUNT, "return_to", "scopes"]), NONE),
     route(
         "POST",
         "/connect/{provider}",

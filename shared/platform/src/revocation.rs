@@ -1,17 +1,19 @@
-//! The end of a grant at its provider, for disconnecting, erasing a user, and the sweep that finds what either left.
+//! The end of a grant at its provider, for disconnecting, erasing a user, the sweep that finds what either left, and a connect
+//! that failed after tokens were issued.
 //!
+//! *Invariant:* a grant that an integration in use depends on, or may depend on, is not revoked.
 //! *Invariant:* [`Access::revoke`] answers once the provider was asked about each token, or where asking can never succeed. A
 //! failure of AWS is an error instead: the caller deletes nothing then, and the next attempt revokes.
 
 use std::time::Duration;
 
 use domain::{
-    Failure, IntegrationKey, Reply, Request,
+    Diagnosis, Failure, IntegrationKey, Reply, Request,
     call::Callee,
-    grant::{OAuth, RevokedBy},
+    grant::{Issued, OAuth, RevokedBy},
     integration::State,
 };
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -21,6 +23,8 @@ use crate::{
     calls::CallError,
     clock,
     credentials::{Credential, Opened},
+    dispatch::{At, Failed, Outgoing},
+    outbound::Authorization,
     random,
     secrets::Freshness,
 };
@@ -39,7 +43,7 @@ pub enum Revoked {
     Yes,
     /// The provider could not be told; its user can end it there.
     Failed,
-    /// Another integration of the account still needs it.
+    /// Another integration of the account still needs it, or may.
     StillNeeded,
     /// There was nothing to revoke.
     Nothing,
@@ -67,14 +71,18 @@ impl Access {
         let Some((oauth, revoke)) = callee.oauth.and_then(|oauth| Some((oauth, oauth.revoke?))) else {
             return Ok(Revoked::Nothing);
         };
-        if revoke.whole_account && self.is_needed(callee.id, sharing, key).await? {
+        let family = Family { provider: callee.id, sharing };
+        if revoke.whole_account && self.is_needed(family, &key.user_id, &key.account_id, Some(key)).await? {
             return Ok(Revoked::StillNeeded);
         }
         let (mut revoked, mut failed) = (Revoked::Nothing, None);
         for credential in &opened.credentials {
             let told = match revoke.token {
                 RevokedBy::Bearer => self.revoke_as_bearer(callee, oauth, revoke.url, credential).await,
-                RevokedBy::Form => self.revoke_by_form(callee, oauth, revoke.url, credential).await,
+                RevokedBy::Form => {
+                    let token = credential.refresh.as_ref().unwrap_or(&credential.access);
+                    self.revoke_by_form(callee, oauth, revoke.url, token).await
+                }
             };
             match told {
                 Ok(told) => revoked = revoked.and(told),
@@ -87,18 +95,92 @@ impl Access {
         Ok(if opened.unreadable { revoked.and(false) } else { revoked })
     }
 
-    /// Whether the account has another integration in use, of any user, that the same grant carries.
-    async fn is_needed(&self, provider: &str, sharing: &[&str], key: &IntegrationKey) -> Result<bool, AwsError> {
-        for provider in std::iter::once(&provider).chain(sharing) {
-            for other in self.integrations.of_account(provider, &key.account_id).await? {
-                // The index may be behind the table, which knows.
-                let found = self.integrations.get(&other.user_id, &other.account()).await?;
-                if other != *key && found.is_some_and(|it| it.state == State::Connected) {
+    /// Revokes tokens that a provider has just issued and that no integration in use has. Of an account that is not known, an
+    /// integration of any user may be: its grant is left.
+    ///
+    /// A failure of AWS leaves it as well.
+    pub async fn revoke_issued(
+        &self,
+        callee: &Callee,
+        sharing: &[&str],
+        user_id: &str,
+        account_id: Option<&str>,
+        issued: &[Issued],
+    ) -> Revoked {
+        let Some((oauth, revoke)) = callee.oauth.and_then(|oauth| Some((oauth, oauth.revoke?))) else {
+            return Revoked::Nothing;
+        };
+        if revoke.whole_account {
+            let family = Family { provider: callee.id, sharing };
+            let needed = match account_id {
+                Some(account_id) => self.is_needed(family, user_id, account_id, None).await,
+                None => Ok(true),
+            };
+            match needed {
+                Ok(false) => {}
+                Ok(true) => return Revoked::StillNeeded,
+                Err(error) => {
+                    let Diagnosis { reason, detail } = error.diagnosis();
+                    tracing::warn!(
+                        service = callee.id,
+                        reason = reason.name(),
+                        detail,
+                        "what was issued is not revoked"
+                    );
+                    return Revoked::Failed;
+                }
+            }
+        }
+        let mut revoked = Revoked::Nothing;
+        for issued in issued {
+            let told = match revoke.token {
+                RevokedBy::Bearer => self.revoke_issued_as_bearer(callee, revoke.url, issued).await,
+                RevokedBy::Form => {
+                    let token = issued.refresh.as_ref().unwrap_or(&issued.access);
+                    self.revoke_by_form(callee, oauth, revoke.url, token).await.unwrap_or(false)
+                }
+            };
+            revoked = revoked.and(told);
+        }
+        revoked
+    }
+
+    /// Whether an account has an integration in use, of any user, that the same grant carries; beside the one that `ended`.
+    async fn is_needed(
+        &self,
+        family: Family<'_>,
+        user_id: &str,
+        account_id: &str,
+        ended: Option<&IntegrationKey>,
+    ) -> Result<bool, AwsError> {
+        for provider in std::iter::once(&family.provider).chain(family.sharing) {
+            let own = IntegrationKey {
+                user_id: user_id.to_owned(),
+                provider: (*provider).to_owned(),
+                account_id: account_id.to_owned(),
+                mode: None,
+            };
+            let all = self.integrations.of_account(provider, account_id).await?;
+            // The index may be behind the table, which knows: what the user has just connected is not in it yet.
+            for key in std::iter::once(own).chain(all).filter(|key| Some(key) != ended) {
+                let found = self.integrations.get(&key.user_id, &key.account()).await?;
+                if found.is_some_and(|it| it.state == State::Connected) {
                     return Ok(true);
                 }
             }
         }
         Ok(false)
+    }
+
+    /// Whether a token that nothing is stored of is over.
+    async fn revoke_issued_as_bearer(&self, callee: &Callee, url: &'static str, issued: &Issued) -> bool {
+        let (request, deadline) = (request(url), clock::now() + TIMEOUT);
+        let authorization = Authorization::Bearer(&issued.access);
+        let call = Outgoing { callee, request: &request, authorization, account: None, at: At::Api, deadline };
+        match self.dispatch().send(call).await {
+            Ok(_) | Err(Failed(Failure::TokenRefused | Failure::GrantEnded, _)) => true,
+            Err(Failed(..)) => false,
+        }
     }
 
     /// Whether the token is over. One that has expired is refreshed first: its grant lives.
@@ -127,15 +209,22 @@ impl Access {
         callee: &Callee,
         oauth: &'static OAuth,
         url: &'static str,
-        credential: &Credential,
+        token: &SecretString,
     ) -> Result<bool, AwsError> {
         let tokens = &self.calls.tokens;
         let app = tokens.apps.get(callee.app, Freshness::Cached, clock::now()).await?;
-        let token = credential.refresh.as_ref().unwrap_or(&credential.access).expose_secret();
-        let (pairs, deadline) = ([("token", token)], clock::now() + TIMEOUT);
+        let (pairs, deadline) = ([("token", token.expose_secret())], clock::now() + TIMEOUT);
         let sent = tokens.app_call(callee, oauth, &app, request(url), &pairs, deadline).await;
         Ok(sent.is_ok_and(|reply| reply.is_success() || is_over(&reply)))
     }
+}
+
+/// The providers whose grants end together.
+#[derive(Clone, Copy)]
+struct Family<'a> {
+    provider: &'a str,
+    /// The other ones of the same app.
+    sharing: &'a [&'a str],
 }
 
 /// A token that is revoked twice is revoked.

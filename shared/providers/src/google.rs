@@ -18,10 +18,18 @@ use crate::{Identity, Place};
 pub(crate) const OPENID: &str = "openid";
 /// Asks for the address in it, under the name that Google's answers have for this scope.
 pub(crate) const EMAIL: &str = "https://www.googleapis.com/auth/userinfo.email";
+/// Asks for the name in it.
+const PROFILE: &str = "https://www.googleapis.com/auth/userinfo.profile";
 
 /// Whose account a grant is. The ID token costs no call and needs no permission of a service.
-pub(crate) const IDENTITY: Identity =
-    Identity { place: Place::IdToken, id: "/sub", name: &["/email"], service: None, addressed: false };
+pub(crate) const IDENTITY: Identity = Identity {
+    place: Place::IdToken,
+    id: "/sub",
+    name: &["/email"],
+    service: None,
+    organisation: None,
+    addressed: false,
+};
 
 /// Google's grant. Scopes differ by provider: the usual ones, and those that may be asked for besides
 /// (<https://developers.google.com/identity/protocols/oauth2/scopes>, listed in 2026-11 from public client libraries and not
@@ -33,7 +41,10 @@ pub(crate) const fn oauth(scopes: &'static [&'static str], further_scopes: &'sta
         client_auth: ClientAuth::Form,
         scopes,
         further_scopes,
-        aliases: &[("email", EMAIL), ("profile", "https://www.googleapis.com/auth/userinfo.profile")],
+        aliases: &[("email", EMAIL), ("profile", PROFILE)],
+        identity_scopes: &[OPENID, EMAIL, PROFILE],
+        // The address or the `sub`.
+        account_hint: Some("login_hint"),
         allows: &[
             (OPENID, "know which account it is"),
             (EMAIL, "see the address of the account"),

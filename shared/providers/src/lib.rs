@@ -22,7 +22,7 @@ use serde_json::{Value, value::RawValue};
 
 pub use self::{
     action::{Fields, Step, so_far},
-    spec::{ApiKey, Auth, Identity, Place, Service, Spec, Stream, Watching},
+    spec::{ApiKey, Auth, Identity, Organisation, Place, Service, Spec, Stream, Watching},
     stream::{About, Next, Page, Whole},
     watch::{Watch, WatchPlan, Watched},
 };

@@ -43,6 +43,7 @@ pub struct Spec {
 
 /// How a provider gives access.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a constant of each provider, never moved")]
 pub enum Auth {
     /// By OAuth 2.0.
     OAuth(OAuth),
@@ -72,8 +73,19 @@ pub struct Identity {
     pub name: &'static [&'static str],
     /// The call that asks the service itself about the account, if the account can exist without the service.
     pub service: Option<Service>,
+    /// How a grant shows that it is of a whole organisation, which has many accounts, and not of one: it is refused.
+    pub organisation: Option<Organisation>,
     /// Whether the name is an address by which the provider's events name the account.
     pub addressed: bool,
+}
+
+/// A grant of a whole organisation: pointers into the answer that brought the tokens.
+#[derive(Debug)]
+pub struct Organisation {
+    /// What is `true` then.
+    pub flag: &'static str,
+    /// The organisation's id.
+    pub id: &'static str,
 }
 
 /// Which answer names the account.

@@ -32,12 +32,14 @@ async fn answers_of_the_browser(ada: &Guest<'_>) {
         ("a huge code", Box::new(|it| set(it, "code", &"c".repeat(5000)))),
         ("a code with a line break", Box::new(|it| set(it, "code", "c\r\nX-Evil: 1"))),
         ("a code with a NUL", Box::new(|it| set(it, "code", "c\0d"))),
-        ("another error", Box::new(|it| set(it, "error", "server_error"))),
+        ("another error", Box::new(|it| set(it, "error", "invalid_scope"))),
+        ("the provider is down", Box::new(|it| set(it, "error", "server_error"))),
         ("two errors", Box::new(move |it| add(&refused(it), "error", "<script>"))),
     ];
     for (what, change) in cases {
         let callback = ada.allow("/connect/google-calendar").await;
-        assert_leads(&ada.get(&change(&callback)).await, "?error=connect_failed", what);
+        let code = if what == "the provider is down" { "provider_down" } else { "connect_failed" };
+        assert_leads(&ada.get(&change(&callback)).await, &format!("?error={code}"), what);
         assert_invalid(&ada.get(&callback).await, what);
     }
 
@@ -81,7 +83,9 @@ async fn answers_of_the_token_endpoint(ada: &Guest<'_>) {
     ] {
         let callback = ada.allow("/connect/slack").await;
         ada.fault("slack", "POST /api/oauth.v2.access", 1, effect).await;
-        assert_leads(&ada.get(&callback).await, "?error=connect_failed", what);
+        let down = ["an outage", "no answer"].contains(&what);
+        let code = if down { "provider_down" } else { "connect_failed" };
+        assert_leads(&ada.get(&callback).await, &format!("?error={code}"), what);
         assert_eq!(ada.holdings().await, (0, 0), "{what}");
     }
     assert_eq!(ada.calls("slack", "/api/attacker").await, 0, "a redirect was followed");

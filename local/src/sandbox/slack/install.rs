@@ -5,7 +5,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{APP_ID, Slack, error, ok};
+use super::{APP_ID, ORGANISATION, Slack, error, ok};
 use crate::{
     lambda::now,
     sandbox::{
@@ -24,7 +24,9 @@ impl Slack {
             Err(reply) => return *reply,
         };
         let scopes = [asked.scopes, asked.user_scopes].concat();
-        let accounts = self.workspaces.iter().map(|workspace| (workspace.id, workspace.name.to_owned())).collect();
+        let workspaces = self.workspaces.iter().map(|workspace| (workspace.id, workspace.name.to_owned()));
+        let organisation = (ORGANISATION.0, format!("{} (all workspaces)", ORGANISATION.1));
+        let accounts = workspaces.chain([organisation]).collect();
         let app = &self.app.client_id;
         let consent = Consent { vendor: "Slack", action: &call.path, app, accounts, scopes: &scopes, choice: false };
         consent.page(&call.query)
@@ -42,10 +44,11 @@ impl Slack {
         if form.get("decision") != Some("allow") {
             return Reply::redirect(&link(&url, &[("error", "access_denied"), ("state", state)]));
         }
-        let Some(workspace) = form.get("account").and_then(|id| self.workspace(id)) else {
+        let chosen = form.get("account").unwrap_or_default();
+        if chosen != ORGANISATION.0 && self.workspace(chosen).is_none() {
             return refuse("Slack", StatusCode::BAD_REQUEST, "invalid_team_for_non_distributed_app");
-        };
-        workspace.id.clone_into(&mut asked.account);
+        }
+        chosen.clone_into(&mut asked.account);
         let code = self.grants.code(asked, now());
         Reply::redirect(&link(&url, &[("code", &code), ("state", state)]))
     }
@@ -106,6 +109,11 @@ impl Slack {
             }
             Err(BadCode::Unknown | BadCode::Expired) => return error("invalid_code"),
         };
+        if allowed.account == ORGANISATION.0 {
+            let scope = allowed.scopes.join(",");
+            let tokens = self.grants.grant(ORGANISATION.0, "bot", allowed.scopes, true, now);
+            return ok(of_organisation(&scope, &tokens));
+        }
         let Some(workspace) = self.workspaces.iter().find(|workspace| workspace.id == allowed.account) else {
             return error("team_access_not_granted");
         };
@@ -145,6 +153,17 @@ fn whole(team: &str, name: &str, user: &str) -> Value {
         "app_id": APP_ID, "team": { "id": team, "name": name }, "enterprise": null, "is_enterprise_install": false,
         "authed_user": { "id": user },
     })
+}
+
+/// <https://api.slack.com/enterprise/apps/reference>: `team` is null.
+fn of_organisation(scope: &str, tokens: &Tokens) -> Value {
+    let (id, name) = ORGANISATION;
+    let mut answer = json!({
+        "app_id": APP_ID, "team": null, "enterprise": { "id": id, "name": name }, "is_enterprise_install": true,
+        "authed_user": { "id": "W0ADA000001" }, "bot_user_id": "W0BOT0SANDBOX",
+    });
+    fill(&mut answer, "bot", scope, tokens);
+    answer
 }
 
 fn fill(into: &mut Value, kind: &str, scope: &str, tokens: &Tokens) {

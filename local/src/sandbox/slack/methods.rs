@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{Slack, error, ok};
+use super::{ORGANISATION, Slack, error, ok};
 use crate::{
     lambda::now,
     sandbox::{
@@ -51,7 +51,11 @@ impl Slack {
             Err(BadToken::Revoked) => return error("token_revoked"),
         };
         let provided = scopes.join(",");
-        let Some(team) = self.workspace(&team).map(|workspace| workspace.id) else { return error("account_inactive") };
+        // Of a token of the organisation, methods want to be told the workspace: <https://api.slack.com/enterprise/apps/changes-apis>.
+        let whole = (team == ORGANISATION.0).then_some(ORGANISATION.0);
+        let Some(team) = whole.or_else(|| self.workspace(&team).map(|workspace| workspace.id)) else {
+            return error("account_inactive");
+        };
         let caller = Caller { token: token.to_owned(), team, kind, scopes };
         let refusal = needed.and_then(|needed| caller.lacks(needed));
         refusal.unwrap_or_else(|| method(self, &caller, &arguments)).with("x-oauth-scopes", &provided)

@@ -26,6 +26,9 @@ use super::{
 /// The app's id, in events and token answers.
 const APP_ID: &str = "A0SANDBOX01";
 
+/// Id and name of the organisation that has the workspaces, and that an administrator can install the app for as a whole.
+const ORGANISATION: (&str, &str) = ("E0SANDBOX", "Starship");
+
 /// See the module.
 pub(super) struct Slack {
     app: App,

@@ -22,7 +22,7 @@ use domain::{
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
-use crate::{About, Auth, Identity, Page, Place, Provider, Spec, Step, Stream};
+use crate::{About, Auth, Identity, Organisation, Page, Place, Provider, Spec, Step, Stream};
 
 /// See the module.
 #[derive(Debug)]
@@ -43,6 +43,9 @@ const SPEC: Spec = Spec {
         scopes: &["channels:read", "groups:read", "chat:write", "users:read"],
         further_scopes: scopes::FURTHER,
         aliases: &[],
+        identity_scopes: &[],
+        // The workspace's id: https://docs.slack.dev/tools/node-slack-sdk/reference/oauth/interfaces/InstallURLOptions, read 2026-11.
+        account_hint: Some("team"),
         allows: &[
             ("channels:read", "see the channels"),
             ("groups:read", "see the private channels that it is in"),
@@ -68,7 +71,16 @@ const SPEC: Spec = Spec {
             whole_account: true,
         }),
     }),
-    identity: Identity { place: Place::Grant, id: "/team/id", name: &["/team/name"], service: None, addressed: false },
+    identity: Identity {
+        place: Place::Grant,
+        id: "/team/id",
+        name: &["/team/name"],
+        service: None,
+        // One token for all workspaces of the organisation, and `team` is null:
+        // https://api.slack.com/enterprise/apps/reference, read 2026-11.
+        organisation: Some(Organisation { flag: "/is_enterprise_install", id: "/enterprise/id" }),
+        addressed: false,
+    },
     api: Api {
         failed: Some(FAILED),
         codes: &["/error"],

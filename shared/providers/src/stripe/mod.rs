@@ -38,6 +38,7 @@ const SPEC: Spec = Spec {
         id: "/id",
         name: &["/settings/dashboard/display_name", "/business_profile/name", "/email"],
         service: None,
+        organisation: None,
         addressed: false,
     },
     api: Api {
