@@ -4,7 +4,10 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{Outcome, Story, expect};
-use crate::{browser::query, report::Failed};
+use crate::{
+    browser::{Browser, query},
+    report::Failed,
+};
 
 /// The key that the sandbox knows.
 pub(super) const STRIPE_KEY: &str = "rk_test_sandbox";
@@ -38,18 +41,26 @@ impl Story<'_> {
             && back.headers.get("referrer-policy").is_some_and(|it| it == "no-referrer");
         expect(safe, || "the callback may be cached or leak by Referer".into())?;
         let again = self.browser.get(&callback).await?;
-        expect(again.status == 400, || format!("the same callback again answered {}, not 400", again.status))?;
+        expect(again.location == back.location, || format!("the same callback again leads to {:?}", again.location))?;
+        let stranger = Browser::new().get(&callback).await?;
+        expect(stranger.status == 400, || format!("another browser's callback answered {}, not 400", stranger.status))?;
 
         let found = self.connected(provider).await?;
         let (account, integration_id) = (text(&found["account"]["id"]), text(&found["integration_id"]));
         let stored = self.look.credential(&integration_id).await?;
         expect(stored.encrypted, || "the tokens are not stored as ciphertext".into())?;
-        let states = self.look.items("oauth-states").await?.len();
-        expect(states == 0, || format!("{states} states are left, none is open"))?;
+        let states = self.look.items("oauth-states").await?;
+        let open = states
+            .iter()
+            .filter(|state| state.get("phase").and_then(|it| it.as_s().ok()).is_none_or(|it| it != "succeeded"))
+            .count();
+        expect(open == 0, || format!("{open} states can still be used"))?;
         let active = self.grants(provider).await?.iter().filter(|grant| grant["state"] == "active").count();
         expect(active > 0, || "the provider has no active grant".into())?;
         Ok((
-            format!("{account}; 6 requests of a browser, tokens stored encrypted, the state used up, a second try 400"),
+            format!(
+                "{account}; 6 requests of a browser, tokens stored encrypted, the state used up: the same browser is led back, another one 400"
+            ),
             (),
         ))
     }
