@@ -7,6 +7,7 @@ use fastrand::Rng;
 use http::Method;
 use serde_json::{Map, Value};
 use tests::Ground;
+use webhook_process::Process;
 
 use crate::world::{Stored, World};
 
@@ -66,9 +67,13 @@ impl Order {
 }
 
 /// Runs a history; `steps` tells what happened, if it went wrong.
-pub(crate) async fn run<C: Course>(ground: &Ground, seed: u64, steps: &mut Vec<String>) -> Result<(), String> {
+pub(crate) async fn run<C: Course>(
+    (ground, process): (&Ground, &Process),
+    seed: u64,
+    steps: &mut Vec<String>,
+) -> Result<(), String> {
     let mut rng = Rng::with_seed(seed);
-    let mut world = World::start::<C>(ground, seed).await;
+    let mut world = World::start::<C>(ground, process, seed).await;
     let mut course = C::new();
     let mut pending: Vec<String> = Vec::new();
     let mut sent: Vec<String> = Vec::new();
@@ -77,7 +82,7 @@ pub(crate) async fn run<C: Course>(ground: &Ground, seed: u64, steps: &mut Vec<S
     let mut untold = false;
     world.sync(SyncType::Full).await;
     world.taken().await;
-    for _ in 0..rng.usize(6..16) {
+    for _ in 0..rng.usize(5..14) {
         match rng.u8(..10) {
             0..=6 => {
                 let order = course.order(&mut rng);

@@ -49,14 +49,16 @@ async fn all<C: Course>() {
     let (count, began) = (count.unwrap_or(100), Instant::now());
     println!("{}: HISTORY_SEED={first} HISTORY_COUNT={count}", C::PROVIDER);
     let mut ground = Ground::start().await;
+    let mut process = world::process(&ground);
     for (done, seed) in (first..first + count).enumerate() {
         // The tables of many histories would be searched ever more slowly.
         if done > 0 && done % 200 == 0 {
             ground = Ground::start().await;
+            process = world::process(&ground);
             println!("{}: {done} after {:?}", C::PROVIDER, began.elapsed());
         }
         let mut steps = Vec::new();
-        if let Err(wrong) = run::<C>(&ground, seed, &mut steps).await {
+        if let Err(wrong) = run::<C>((&ground, &process), seed, &mut steps).await {
             panic!(
                 "{}: history {} of {count}: {wrong}\nrepeat it by HISTORY_SEED={seed} HISTORY_COUNT=1\n{}",
                 C::PROVIDER,

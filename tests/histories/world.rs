@@ -39,7 +39,7 @@ pub(crate) struct World<'g> {
     sandbox: Sandbox,
     web: Web,
     worker: SyncWorker,
-    process: Process,
+    process: &'g Process,
     records: Records,
     provider: &'static str,
     key: IntegrationKey,
@@ -51,21 +51,15 @@ pub(crate) type Stored = BTreeMap<String, (bool, Value)>;
 
 impl<'g> World<'g> {
     /// A sandbox, and an integration of it that was never synced.
-    pub(crate) async fn start<C: Course>(ground: &'g Ground, seed: u64) -> Self {
+    pub(crate) async fn start<C: Course>(ground: &'g Ground, process: &'g Process, seed: u64) -> Self {
         let sandbox = Sandbox::start(ground.apps.clone()).await.unwrap();
-        let variables = |binary: &str| {
-            let function = ground.template.functions.iter().find(|function| function.binary == binary).unwrap();
-            let mut all = function.environment.clone();
-            let rewrites = sandbox.rewrites().into_iter().map(|(from, to)| format!("{from}={to}"));
-            all.insert("INTERTIE_URL_REWRITES".to_owned(), rewrites.collect::<Vec<_>>().join(" "));
-            let rates = providers::REGISTRY.limits().map(|(provider, limit)| format!("{provider}/{limit}=1000/s"));
-            all.insert("RATE_LIMITS".to_owned(), rates.collect::<Vec<_>>().join(" "));
-            all
-        };
-        let config = load_from(variables("sync-worker"), sync_worker::Config::read).unwrap();
+        let mut variables = variables(ground, "sync-worker");
+        let rewrites = sandbox.rewrites().into_iter().map(|(from, to)| format!("{from}={to}"));
+        variables.insert("INTERTIE_URL_REWRITES".to_owned(), rewrites.collect::<Vec<_>>().join(" "));
+        let rates = providers::REGISTRY.limits().map(|(provider, limit)| format!("{provider}/{limit}=1000/s"));
+        variables.insert("RATE_LIMITS".to_owned(), rates.collect::<Vec<_>>().join(" "));
+        let config = load_from(variables, sync_worker::Config::read).unwrap();
         let worker = SyncWorker::new(&ground.aws, &config, providers::REGISTRY).unwrap();
-        let config = load_from(variables("webhook-process"), webhook_process::Config::read).unwrap();
-        let process = Process::new(&ground.aws, &config, providers::REGISTRY, []).unwrap();
         let (provider, account_id) = (C::PROVIDER, C::ACCOUNT.to_owned());
         let key =
             IntegrationKey { user_id: format!("user-{seed}"), provider: provider.to_owned(), account_id, mode: None };
@@ -268,6 +262,18 @@ impl<'g> World<'g> {
         let of = |record: domain::Record| (format!("{}#{}", record.stream, record.id), (record.deleted, record.data));
         page.records.into_iter().map(of).collect()
     }
+}
+
+/// What template.yaml sets for a function.
+fn variables(ground: &Ground, binary: &str) -> BTreeMap<String, String> {
+    let function = ground.template.functions.iter().find(|function| function.binary == binary).unwrap();
+    function.environment.clone()
+}
+
+/// `webhook-process`, for all histories of a ground.
+pub(crate) fn process(ground: &Ground) -> Process {
+    let config = load_from(variables(ground, "webhook-process"), webhook_process::Config::read).unwrap();
+    Process::new(&ground.aws, &config, providers::REGISTRY, []).unwrap()
 }
 
 /// What Lambda hands over.

@@ -26,7 +26,6 @@ type Is = fn(&Value) -> bool;
 /// What a value must be, for names that mean the same in all calls.
 const TYPES: &[(&str, &str, Is)] = &[
     ("account", "a text", Value::is_string),
-    ("address", "a text", Value::is_string),
     ("calendar", "true or false", Value::is_boolean),
     ("claims", "an object", Value::is_object),
     ("data", "an object", Value::is_object),

@@ -71,10 +71,10 @@ impl Person {
 
     /// Carries out `POST account`.
     pub(super) fn change(&mut self, order: &Value) -> Result<Value, Refused> {
-        if let Some(address) = order["address"].as_str() {
-            if !address.contains('@') {
+        if !order["address"].is_null() {
+            let Some(address) = order["address"].as_str().filter(|address| address.contains('@')) else {
                 return Err((StatusCode::UNPROCESSABLE_ENTITY, "\"address\" must be a mail address".to_owned()));
-            }
+            };
             address.clone_into(&mut self.address);
         }
         self.mail = order["mail"].as_bool().unwrap_or(self.mail);
