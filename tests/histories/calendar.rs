@@ -12,6 +12,8 @@ use crate::{
 
 pub(crate) struct Calendar {
     created: usize,
+    /// The second calendar may not be read, or fails.
+    closed: bool,
 }
 
 /// The calendars of the account, and what the sandbox calls them.
@@ -24,7 +26,7 @@ impl Course for Calendar {
     const SECONDS: bool = false;
 
     fn new() -> Self {
-        Self { created: 0 }
+        Self { created: 0, closed: false }
     }
 
     async fn grant(world: &World<'_>) -> (&'static str, String) {
@@ -35,7 +37,15 @@ impl Course for Calendar {
     fn order(&mut self, rng: &mut Rng) -> Order {
         let (from, to) = if rng.bool() { (CALENDARS[0], CALENDARS[1]) } else { (CALENDARS[1], CALENDARS[0]) };
         let (events, word) = (format!("events/{from}"), format!("w{}", rng.u16(..)));
-        if self.created == 0 || rng.u8(..4) == 0 {
+        if rng.u8(..8) == 0 {
+            let error = json!({ "errors": [{ "domain": "global", "reason": "forbidden" }], "code": 403, "message": "Forbidden" });
+            let effect = json!({ "status": 403, "body": { "error": error } });
+            // Nothing else tells what happens in it meanwhile.
+            return Order::post("faults", json!({ "match": "calendars/team", "times": 1000, "effect": effect }))
+                .untold();
+        }
+        // Few of them, so that much happens to each.
+        if self.created == 0 || (self.created < 4 && rng.u8(..5) == 0) {
             self.created += 1;
             let id = format!("event{:04}", self.created - 1);
             let when = json!({ "dateTime": "2026-12-01T09:00:00Z", "timeZone": "UTC" });
@@ -53,16 +63,24 @@ impl Course for Calendar {
             };
         }
         let event = format!("{events}/event{:04}", rng.usize(..self.created));
-        match rng.u8(..11) {
-            0 | 1 => Order::delete(event),
-            2 | 3 => Order::post(format!("{event}/restore"), json!({})),
-            4 => Order::post(format!("{event}/move"), json!({ "destination": to })),
-            5 => Order::post("stubs", json!({ "whole": rng.bool() })),
-            6 => Order::post("expire_sync_tokens", json!({})),
-            7 => Order::post(event, json!({ "transparency": "transparent", "eventType": "workingLocation" })),
-            8 => Order::post(event, json!({ "start": { "date": "2026-12-24" }, "end": { "date": "2026-12-25" } })),
+        match rng.u8(..14) {
+            0..=3 => Order::delete(event),
+            4..=6 => Order::post(format!("{event}/restore"), json!({})),
+            7 => Order::post(format!("{event}/move"), json!({ "destination": to })),
+            8 => Order::post("stubs", json!({ "whole": rng.bool() })),
+            9 => Order::post("expire_sync_tokens", json!({})),
+            10 => Order::post(event, json!({ "transparency": "transparent", "eventType": "workingLocation" })),
+            11 => Order::post(event, json!({ "start": { "date": "2026-12-24" }, "end": { "date": "2026-12-25" } })),
             _ => Order::post(event, json!({ "summary": word })),
         }
+    }
+
+    fn happened(&mut self, order: &Order) {
+        self.closed |= order.path == "faults";
+    }
+
+    fn unreadable(&self) -> Option<String> {
+        self.closed.then(|| format!("events#{}/", CALENDARS[1]))
     }
 
     async fn truth(&self, world: &World<'_>) -> Truth {

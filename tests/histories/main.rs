@@ -52,7 +52,7 @@ async fn all<C: Course>() {
     let mut process = world::process(&ground);
     for (done, seed) in (first..first + count).enumerate() {
         // The tables of many histories would be searched ever more slowly.
-        if done > 0 && done % 200 == 0 {
+        if done > 0 && done % 100 == 0 {
             ground = Ground::start().await;
             process = world::process(&ground);
             println!("{}: {done} after {:?}", C::PROVIDER, began.elapsed());
