@@ -35,7 +35,7 @@ impl Course for Calendar {
     }
 
     fn order(&mut self, rng: &mut Rng) -> Order {
-        let (from, to) = if rng.bool() { (CALENDARS[0], CALENDARS[1]) } else { (CALENDARS[1], CALENDARS[0]) };
+        let (from, to) = if rng.u8(..4) > 0 { (CALENDARS[0], CALENDARS[1]) } else { (CALENDARS[1], CALENDARS[0]) };
         let (events, word) = (format!("events/{from}"), format!("w{}", rng.u16(..)));
         if rng.u8(..8) == 0 {
             let error = json!({ "errors": [{ "domain": "global", "reason": "forbidden" }], "code": 403, "message": "Forbidden" });
@@ -45,7 +45,7 @@ impl Course for Calendar {
                 .untold();
         }
         // Few of them, so that much happens to each.
-        if self.created == 0 || (self.created < 4 && rng.u8(..5) == 0) {
+        if self.created == 0 || (self.created < 3 && rng.u8(..4) == 0) {
             self.created += 1;
             let id = format!("event{:04}", self.created - 1);
             let when = json!({ "dateTime": "2026-12-01T09:00:00Z", "timeZone": "UTC" });
@@ -65,12 +65,12 @@ impl Course for Calendar {
         let event = format!("{events}/event{:04}", rng.usize(..self.created));
         match rng.u8(..14) {
             0..=3 => Order::delete(event),
-            4..=6 => Order::post(format!("{event}/restore"), json!({})),
-            7 => Order::post(format!("{event}/move"), json!({ "destination": to })),
-            8 => Order::post("stubs", json!({ "whole": rng.bool() })),
-            9 => Order::post("expire_sync_tokens", json!({})),
-            10 => Order::post(event, json!({ "transparency": "transparent", "eventType": "workingLocation" })),
-            11 => Order::post(event, json!({ "start": { "date": "2026-12-24" }, "end": { "date": "2026-12-25" } })),
+            4..=7 => Order::post(format!("{event}/restore"), json!({})),
+            8 => Order::post(format!("{event}/move"), json!({ "destination": to })),
+            9 => Order::post("stubs", json!({ "whole": rng.bool() })),
+            10 => Order::post("expire_sync_tokens", json!({})),
+            11 => Order::post(event, json!({ "transparency": "transparent", "eventType": "workingLocation" })),
+            12 => Order::post(event, json!({ "start": { "date": "2026-12-24" }, "end": { "date": "2026-12-25" } })),
             _ => Order::post(event, json!({ "summary": word })),
         }
     }

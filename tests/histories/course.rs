@@ -92,7 +92,7 @@ pub(crate) async fn run<C: Course>(
     world.taken().await;
     for _ in 0..rng.usize(6..15) {
         match rng.u8(..20) {
-            0..=11 => {
+            0..=10 => {
                 let order = course.order(&mut rng);
                 // Without loss all that happens is told.
                 if !order.told && !lossy {
@@ -110,7 +110,7 @@ pub(crate) async fn run<C: Course>(
                 pending.extend(new.iter().cloned());
                 sent.extend(new);
             }
-            12..=16 => deliver::<C>(&mut world, &mut rng, &mut pending, &sent, lossy, steps).await,
+            11..=16 => deliver::<C>(&mut world, &mut rng, &mut pending, &sent, lossy, steps).await,
             _ => {
                 let kind = if rng.bool() { SyncType::Incremental } else { SyncType::Full };
                 steps.push(format!("sync {kind:?}"));

@@ -11,6 +11,8 @@ use crate::{
 
 pub(crate) struct Gmail {
     created: usize,
+    /// The history was forgotten: a second time in a row is waited for hours.
+    forgotten: bool,
 }
 
 impl Course for Gmail {
@@ -20,7 +22,7 @@ impl Course for Gmail {
     const SECONDS: bool = false;
 
     fn new() -> Self {
-        Self { created: 0 }
+        Self { created: 0, forgotten: false }
     }
 
     async fn grant(world: &World<'_>) -> (&'static str, String) {
@@ -43,8 +45,11 @@ impl Course for Gmail {
             2 | 3 => labelled(&["INBOX"]),
             4 => labelled(&["SPAM"]),
             5 => labelled(&["INBOX", "STARRED", "UNREAD"]),
-            6 => Order::delete(message),
-            _ => Order::post("history_floor", json!({})),
+            6 if !self.forgotten => {
+                self.forgotten = true;
+                Order::post("history_floor", json!({}))
+            }
+            _ => Order::delete(message),
         }
     }
 

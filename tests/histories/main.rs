@@ -57,17 +57,31 @@ async fn all<C: Course>() {
             process = world::process(&ground);
             println!("{}: {done} after {:?}", C::PROVIDER, began.elapsed());
         }
-        let mut steps = Vec::new();
-        if let Err(wrong) = run::<C>((&ground, &process), seed, &mut steps).await {
-            panic!(
-                "{}: history {} of {count}: {wrong}\nrepeat it by HISTORY_SEED={seed} HISTORY_COUNT=1\n{}",
-                C::PROVIDER,
-                done + 1,
-                steps.join("\n")
-            );
+        let mut told = Told { provider: C::PROVIDER, seed, number: done + 1, steps: Vec::new() };
+        if let Err(wrong) = run::<C>((&ground, &process), seed, &mut told.steps).await {
+            panic!("{wrong}");
         }
     }
     println!("{}: {count} histories in {:?}, no failure", C::PROVIDER, began.elapsed());
+}
+
+/// What happened in a history, which is printed if the test fails in it.
+struct Told {
+    provider: &'static str,
+    seed: u64,
+    number: usize,
+    steps: Vec<String>,
+}
+
+impl Drop for Told {
+    #[expect(clippy::print_stdout, reason = "what repeats a failed run")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Self { provider, seed, number, steps } = self;
+            println!("{provider}: history {number} failed: repeat it by HISTORY_SEED={seed} HISTORY_COUNT=1");
+            println!("{}", steps.join("\n"));
+        }
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the caller of the tests chooses")]

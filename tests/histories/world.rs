@@ -249,8 +249,12 @@ impl<'g> World<'g> {
                 }
             }
         }
-        for depth in self.ground.sqs.depths().iter().filter(|depth| depth.name.ends_with("-dead")) {
-            assert_eq!(depth.visible, 0, "dead letters in {}", depth.name);
+        let depths = self.ground.sqs.depths();
+        for depth in depths.iter().filter(|depth| depth.name.ends_with("-dead") && depth.visible > 0) {
+            let call = sqs.receive_message().queue_url(self.ground.sqs.queue_url(&depth.name));
+            let received = call.message_attribute_names("All").send().await.unwrap().messages;
+            let letters = received.unwrap_or_default().into_iter().map(|it| (it.body, it.message_attributes));
+            panic!("dead letters in {}: {:?}", depth.name, letters.collect::<Vec<_>>());
         }
     }
 
