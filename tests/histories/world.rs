@@ -250,7 +250,7 @@ impl<'g> World<'g> {
             }
         }
         let depths = self.ground.sqs.depths();
-        for depth in depths.iter().filter(|depth| depth.name.ends_with("-dead") && depth.visible > 0) {
+        if let Some(depth) = depths.iter().find(|depth| depth.name.ends_with("-dead") && depth.visible > 0) {
             let call = sqs.receive_message().queue_url(self.ground.sqs.queue_url(&depth.name));
             let received = call.message_attribute_names("All").send().await.unwrap().messages;
             let letters = received.unwrap_or_default().into_iter().map(|it| (it.body, it.message_attributes));
