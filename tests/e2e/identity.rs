@@ -273,3 +273,28 @@ async fn an_account_without_the_service_is_not_connected_and_one_without_its_per
     assert_eq!(found["scopes"]["missing"], json!(["https://www.googleapis.com/auth/calendar.readonly"]));
     stack.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slacks_deliveries_in_an_organisation_find_the_workspace_that_the_app_is_installed_in() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    let id = ada.connect_and_sync("slack").await;
+    let envelope = json!({
+        "event_id": "EvORG", "team_id": "T0PARTNER", "context_team_id": "T0SANDBOX", "context_enterprise_id": "E0ORG",
+        "authorizations": [{ "enterprise_id": "E0ORG", "team_id": null, "is_bot": true, "is_enterprise_install": true }],
+    });
+    let organisation = json!({ "enterprise_id": "E0ORG", "is_enterprise_install": "true", "trigger_id": "1.SLASH" });
+    let view = json!({ "id": "V1", "team_id": "T0SANDBOX2", "app_installed_team_id": "T0SANDBOX" });
+    for (event, order) in [
+        ("EvORG", json!({ "kind": "event", "event": { "type": "app_mention", "envelope": envelope } })),
+        ("1.SLASH", json!({ "kind": "slash", "event": organisation })),
+        (
+            "1.VIEW",
+            json!({ "kind": "interactive", "team": "T0SANDBOX2", "event": { "trigger_id": "1.VIEW", "view": view } }),
+        ),
+    ] {
+        ada.admin("slack", Method::POST, "send", &order).await;
+        assert_eq!(heard(&ada, event).await[0]["integration_id"], id.as_str(), "{event}");
+    }
+    stack.shutdown().await;
+}
