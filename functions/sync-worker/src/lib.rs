@@ -177,6 +177,8 @@ impl SyncWorker {
             tracing::info!(sync.r#type = ?message.r#type, "nothing to do");
             return Ok(Disposition::Done);
         }
+        // Without the lease: a sync that joins another one reads the name, too. On the heap: it holds a whole call.
+        Box::pin(self.name(provider, &integration, message, attempt)).await?;
         let id = integration.key.id();
         let lease = match self.syncs.lease(&id, &attempt.message_id, message.r#type, attempt.at).await? {
             Leasing::Won(lease) => lease,
@@ -193,8 +195,6 @@ impl SyncWorker {
             progress,
             due_at: clock::now() + INTERVAL,
         };
-        // On the heap: it holds a whole call.
-        Box::pin(self.name(&work, &integration, message)).await?;
         // On the heap: it holds a whole run.
         Box::pin(self.work(&work, message, attempt)).await
     }

@@ -5,34 +5,38 @@ use domain::{
     message::{Cause, SyncMessage, SyncType},
 };
 use jiff::SignedDuration;
-use platform::{AwsError, calls::CallError, clock};
+use platform::{AwsError, calls::CallError, clock, queue::Attempt};
+use providers::Provider;
 use serde_json::Value;
 
-use crate::{SyncWorker, Work};
+use crate::SyncWorker;
 
 /// How old a name may become before a scheduled sync reads it again.
 const KEEP: SignedDuration = SignedDuration::from_hours(24);
 
 impl SyncWorker {
-    /// Asks the service for the name before a sync, if it is due, and stores it. A provider that does not tell it stops no sync.
+    /// Asks the service for the name, if it is due, and stores it. A provider that does not tell it stops no sync.
     pub(crate) async fn name(
         &self,
-        work: &Work<'_>,
+        provider: &dyn Provider,
         integration: &Integration,
         message: &SyncMessage,
+        attempt: &Attempt,
     ) -> Result<(), AwsError> {
-        let Some(service) = work.provider.spec().identity.service.as_ref().filter(|_| is_due(integration, message))
-        else {
+        let spec = provider.spec();
+        let Some(service) = spec.identity.service.as_ref().filter(|_| is_due(integration, message)) else {
             return Ok(());
         };
-        let name = match self.call(work, &work.provider.spec().get(service.path, "")).await {
+        let (callee, request) = (spec.callee(), spec.get(service.path, ""));
+        let called = self.access.calls.call(&callee, &integration.key, &request, &attempt.id, attempt.deadline);
+        let name = match called.await {
             Ok(reply) => {
                 let answer = reply.json::<Value>().unwrap_or_default();
                 answer.pointer(service.name).and_then(Value::as_str).map(str::to_owned)
             }
             Err(CallError::Aws(error)) => return Err(error),
             Err(error @ (CallError::Failed(..) | CallError::Corrupt(_) | CallError::NotConnected)) => {
-                let Diagnosis { reason, detail } = error.diagnosis(work.provider.spec().name);
+                let Diagnosis { reason, detail } = error.diagnosis(spec.name);
                 tracing::info!(reason = reason.name(), detail, "the account's name was not read");
                 None
             }
@@ -48,7 +52,7 @@ impl SyncWorker {
 /// account as it is known here.
 fn is_due(integration: &Integration, message: &SyncMessage) -> bool {
     let reads = matches!(message.r#type, SyncType::Full | SyncType::Incremental);
-    // Connecting has just read it.
-    let asked = message.cause == Cause::Asked && message.asked_at > integration.connected_at;
+    // Connecting has read it, or an earlier attempt at this message.
+    let asked = message.cause == Cause::Asked && message.asked_at > integration.named_at;
     reads && (asked || clock::now().duration_since(integration.named_at) >= KEEP)
 }
