@@ -1,5 +1,7 @@
 //! Customers, subscriptions and payments of an account.
 
+use std::collections::BTreeSet;
+
 use fastrand::Rng;
 use serde_json::{Value, json};
 
@@ -14,6 +16,8 @@ pub(crate) struct Stripe {
     customers: Vec<bool>,
     subscriptions: Vec<bool>,
     payments: Vec<bool>,
+    /// The payments whose latest event says that they need an action.
+    waiting: BTreeSet<usize>,
 }
 
 /// One that is there, or a new one.
@@ -71,7 +75,10 @@ impl Stripe {
         let path = format!("payment_intents/{id}");
         match rng.u8(..5) {
             _ if !known => Order::post("payment_intents", json!({ "id": id, "amount": rng.u32(100..9000) })),
-            0 => Order::post(path, json!({ "status": "processing" })),
+            0 => {
+                self.waiting.remove(&n);
+                Order::post(path, json!({ "status": "processing" }))
+            }
             1 => {
                 self.payments[n] = true;
                 Order::post(
@@ -86,7 +93,9 @@ impl Stripe {
             }
             3 => {
                 let error = json!({ "code": "card_declined", "message": word });
-                Order::post(path, json!({ "status": "requires_action", "last_payment_error": error }))
+                let order = Order::post(path, json!({ "status": "requires_action", "last_payment_error": error }));
+                // Events tell of another status only.
+                if self.waiting.insert(n) { order } else { order.untold() }
             }
             // No event tells of it.
             _ => Order::post(path, json!({ "metadata": { "key": word } })).untold(),
@@ -101,7 +110,7 @@ impl Course for Stripe {
     const SECONDS: bool = true;
 
     fn new() -> Self {
-        Self { customers: Vec::new(), subscriptions: Vec::new(), payments: Vec::new() }
+        Self { customers: Vec::new(), subscriptions: Vec::new(), payments: Vec::new(), waiting: BTreeSet::new() }
     }
 
     async fn grant(_: &World<'_>) -> (&'static str, String) {
