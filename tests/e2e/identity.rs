@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::Method;
-use local::{browser::query, sign::sign, web::Web};
+use local::{sign::sign, web::Web};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, bootstraps_with, deliver, logs, published, stack, stack_with};
@@ -258,19 +258,14 @@ async fn an_account_without_the_service_is_not_connected_and_one_without_its_per
         google_account(&ada, json!({ service: true })).await;
     }
     assert_eq!(ada.holdings().await, (0, 0));
-    // Only the address was allowed, not the calendar.
-    let begun = ada.get("/connect/google-calendar").await.location.unwrap();
-    let mut fields = query(&begun);
-    fields.retain(|(name, _)| name != "scope");
-    let chosen = [("scope", "openid"), ("scope", "email"), ("decision", "allow"), ("account", ADA)];
-    fields.extend(chosen.map(|(name, value)| (name.into(), value.into())));
-    let page = begun.split('?').next().unwrap();
-    let callback = ada.browser.post(page, &fields).await.unwrap().location.unwrap();
+    // Sending was allowed, and not to read, which the call needs that tells the name.
+    let scopes = ["openid", "email", "https://www.googleapis.com/auth/gmail.send"];
+    let callback = ada.allow_only("/connect/gmail", ADA, &scopes).await;
     let back = ada.get(&callback).await.location.unwrap();
-    assert!(back.contains("?success=google-calendar"), "{back}");
-    let found = ada.status("google-calendar").await;
+    assert!(back.contains("?success=gmail"), "{back}");
+    let found = ada.status("gmail").await;
     assert_eq!(found["account"], json!({ "id": SUB, "name": ADA }));
-    assert_eq!(found["scopes"]["missing"], json!(["https://www.googleapis.com/auth/calendar.readonly"]));
+    assert_eq!(found["scopes"]["missing"], json!(["https://www.googleapis.com/auth/gmail.readonly"]));
     stack.shutdown().await;
 }
 

@@ -161,7 +161,7 @@ async fn hanging(bob: &Guest<'_>, eve: &Guest<'_>) {
     assert_eq!((status, &body["error"]["kind"]), (502, &json!("provider_down")), "{body}");
     assert_eq!(bob.look.credential(&id).await.unwrap().version, version);
     assert_eq!(bob.status("google-calendar").await["state"], "connected");
-    assert!(back.location.is_some_and(|to| to.ends_with("?error=connect_failed")), "{}", back.body);
+    assert!(back.location.is_some_and(|to| to.ends_with("?error=provider_down")), "{}", back.body);
     assert_eq!(eve.holdings().await, (0, 0));
     let (status, body) = call(bob, path).await;
     assert_eq!(status, 200, "{body}");
