@@ -1,7 +1,9 @@
 //! Syncs: what changes while one runs is not missed, one at a time runs, and what ends the integration ends them.
 
 mod crashes;
+mod members;
 mod outcomes;
+mod refusals;
 mod sent;
 
 use std::collections::BTreeSet;

@@ -34,7 +34,8 @@ impl SyncWorker {
                 let answer = reply.json::<Value>().unwrap_or_default();
                 answer.pointer(service.name).and_then(Value::as_str).map(str::to_owned)
             }
-            Err(CallError::Aws(error)) => return Err(error),
+            // The sync meets it, too, and tells it.
+            Err(CallError::Aws(_)) => return Ok(()),
             Err(error @ (CallError::Failed(..) | CallError::Corrupt(_) | CallError::NotConnected)) => {
                 let Diagnosis { reason, detail } = error.diagnosis(spec.name);
                 tracing::info!(reason = reason.name(), detail, "the account's name was not read");

@@ -27,6 +27,7 @@ type Is = fn(&Value) -> bool;
 const TYPES: &[(&str, &str, Is)] = &[
     ("account", "a text", Value::is_string),
     ("calendar", "true or false", Value::is_boolean),
+    ("blocked", "true or false", Value::is_boolean),
     ("claims", "an object", Value::is_object),
     ("data", "an object", Value::is_object),
     ("destination", "a text", Value::is_string),
@@ -34,6 +35,8 @@ const TYPES: &[(&str, &str, Is)] = &[
     ("floor", "a number", Value::is_u64),
     ("history_id", "a text", Value::is_string),
     ("key", "a text", Value::is_string),
+    ("ids", "a list", Value::is_array),
+    ("invalid", "true or false", Value::is_boolean),
     ("kind", "a text", Value::is_string),
     ("labelIds", "a list", Value::is_array),
     ("livemode", "true or false", Value::is_boolean),

@@ -18,9 +18,11 @@
 //! | `GET`, `POST`, `DELETE` of `KIND`, `KIND/ID` | a user's changes; webhooks follow, unless `"silent": true` |
 //! | `POST send` | sends a webhook now and tells its answer; see each vendor's `control` |
 //! | `POST keys` (Stripe) | `{"key","state"}`, state `good`, `expired`, `revoked` |
-//! | `POST expire_sync_tokens`, `history_floor`, `history_id` (Google) | `{}`, `{"account"?,"floor"?}`, `{"account"?,"history_id"}` |
+//! | `POST expire_sync_tokens`, `history_floor`, `history_id` (Google) | `{"invalid"?}`, `{"account"?,"floor"?}`, `{"account"?,"history_id"}` |
 //! | `POST events/CALENDAR/ID/restore`, `…/move`, `stubs` (Google) | `{}`, `{"destination"}`, `{"whole"}`: see Calendar's `control` |
-//! | `POST account` (Google) | `{"account"?,"address"?,"mail"?,"calendar"?}`: another address; a service it has or not |
+//! | `POST account` (Google) | `{"account"?,"address"?,"mail"?,"calendar"?,"blocked"?}`: another address; a service it has or not |
+//! | `POST calendars/CALENDAR` (Google) | `{"list"?,"watch"?}`: `willing`, `forbidden`, `failing` or `unsupported` |
+//! | `POST unreadable`, `watched_elsewhere` (Google) | `{"account"?,"ids"}`: messages that can't be read; `{"account"?}` |
 //!
 //! Calls, parameters and fields that the controls do not have are refused by name; `controls` and each vendor's `CONTROLS`
 //! list them.

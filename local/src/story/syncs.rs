@@ -44,7 +44,9 @@ impl Story<'_> {
         let id = self.id_of("google-calendar").await?;
         let channels = self.admin(google, Method::GET, "channels", &Value::Null).await?;
         let open = channels.as_array().map_or(0, Vec::len);
-        expect(open == 2, || format!("{open} watches run at Google, not one for each of 2 calendars"))?;
+        expect(open == 2, || {
+            format!("{open} watches run at Google, not one for each of 2 calendars that can be watched")
+        })?;
         let made = self.admin(google, Method::POST, "events/primary", &json!({ "summary": "Tea" })).await?;
         let key = format!("events#ada@example.com/{}", text(&made["id"]));
         let appeared = async || Ok(self.look.record(&id, &key).await?.filter(|(deleted, _)| !deleted));

@@ -16,7 +16,7 @@ use super::{CALENDAR, here, silently, sync, there};
 /// More than any visibility timeout.
 const COMES_BACK: Duration = Duration::from_hours(1);
 /// Pages of a full sync: the list of calendars, and one of each calendar.
-const PAGES: usize = 3;
+const PAGES: usize = 4;
 
 /// Calls to AWS that `sync-worker` made so far.
 fn calls(stack: &Stack) -> u64 {

@@ -34,6 +34,8 @@ pub(in crate::sandbox) const CONTROLS: &[Control] = &[
     Control("DELETE", "messages/*", &[&["account", "silent"]]),
     Control("POST", "history_floor", &[&["account", "floor"]]),
     Control("POST", "history_id", &[&["account", "history_id"]]),
+    Control("POST", "watched_elsewhere", &[&["account"]]),
+    Control("POST", "unreadable", &[&["account", "ids"]]),
     Control("POST", "send", &[&["account", "claims", "data", "message_id"]]),
 ];
 
@@ -68,6 +70,15 @@ impl Gmail {
                 let id = body["history_id"].as_str().and_then(|id| id.parse::<u64>().ok());
                 mailbox.history_id = id.unwrap_or_default().max(mailbox.history_id);
                 (None, json!({ "history_id": mailbox.history_id.to_string() }))
+            }
+            ("POST", ["watched_elsewhere"]) => {
+                mailbox.watched_elsewhere = true;
+                (None, json!({ "watched_elsewhere": true }))
+            }
+            ("POST", ["unreadable"]) => {
+                let ids = body["ids"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                mailbox.unreadable = ids.map(str::to_owned).collect();
+                (None, json!({ "unreadable": mailbox.unreadable }))
             }
             ("POST", ["send"]) => return Some(Outcome::Send(self.signer.notification(&self.boxes[place], body))),
             _ => return None,

@@ -22,6 +22,10 @@ pub(super) struct Mailbox {
     /// History before this one is forgotten.
     pub(super) floor: u64,
     pub(super) watch: Option<Watch>,
+    /// Whether another app of the same developer watches it.
+    pub(super) watched_elsewhere: bool,
+    /// The ids of messages that are listed and can't be read.
+    pub(super) unreadable: Vec<String>,
 }
 
 /// A message.
@@ -52,8 +56,17 @@ pub(super) struct Change {
 
 impl Mailbox {
     pub(super) fn empty(account: &'static str) -> Self {
-        let (messages, history) = Default::default();
-        Self { account, address: account.to_owned(), messages, history, history_id: FIRST, floor: FIRST, watch: None }
+        Self {
+            account,
+            address: account.to_owned(),
+            messages: Vec::new(),
+            history: Vec::new(),
+            history_id: FIRST,
+            floor: FIRST,
+            watch: None,
+            watched_elsewhere: false,
+            unreadable: Vec::new(),
+        }
     }
 
     /// Six messages, an hour apart.

@@ -58,6 +58,9 @@ impl Mailbox {
             .iter()
             .find(|message| message.id == id)
             .ok_or_else(|| Refusal { message: "Requested entity was not found.".to_owned(), ..Refusal::not_found() })?;
+        if self.unreadable.contains(&message.id) {
+            return Err(Refusal::bad("failedPrecondition", "Precondition check failed."));
+        }
         let wanted: Vec<_> = query.all("metadataHeaders").collect();
         let some = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(name));
         let mut answer = message.outline();

@@ -100,6 +100,7 @@ impl Gmail {
             ("POST", ["stop"]) => {
                 caller.needs(READ)?;
                 self.boxes[place].watch = None;
+                self.boxes[place].watched_elsewhere = false;
                 Ok(Reply::empty(StatusCode::NO_CONTENT))
             }
             _ => Err(Refusal::not_found()),
@@ -145,6 +146,10 @@ impl Gmail {
         if topic != self.signer.push().topic {
             let message = format!("Error sending test message to Cloud PubSub {topic} : Resource not found.");
             return Err(Refusal { message, ..Refusal::not_found() });
+        }
+        if self.boxes[place].watched_elsewhere {
+            let message = "Only one user push notification client allowed per developer (call /stop then try again)";
+            return Err(Refusal::bad("failedPrecondition", message));
         }
         let labels = wanted["labelIds"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
         let watch = Watch { until: now() + SignedDuration::from_secs(WATCH_LIFE), labels: labels.collect() };

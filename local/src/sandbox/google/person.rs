@@ -14,8 +14,10 @@ use crate::{
 /// The accounts there are, by the address that each had first; the first is the one with something in it.
 pub(in crate::sandbox) const ACCOUNTS: [&str; 2] = ["ada@example.com", "grace@example.com"];
 
-/// `POST account`: `{"account"?,"address"?,"mail"?,"calendar"?}`: the account gets another address, or has a service or not.
-pub(super) const CONTROLS: &[Control] = &[Control("POST", "account", &[&["account", "address", "mail", "calendar"]])];
+/// `POST account`: `{"account"?,"address"?,"mail"?,"calendar"?,"blocked"?}`: the account gets another address, has a service or not, or
+/// its administrators do not allow the app.
+pub(super) const CONTROLS: &[Control] =
+    &[Control("POST", "account", &[&["account", "address", "mail", "calendar", "blocked"]])];
 
 /// The scopes of identity under their short names, and as Google's answers have them. No user can leave them out.
 const IDENTITY: [(&str, &str); 3] = [
@@ -32,11 +34,15 @@ pub(super) struct Person {
     pub(super) address: String,
     mail: bool,
     calendar: bool,
+    /// Whether the administrators of its domain do not allow the app.
+    blocked: bool,
 }
 
 pub(super) fn people() -> [Person; 2] {
-    let person =
-        |account: &'static str, sub| Person { account, sub, address: account.to_owned(), mail: true, calendar: true };
+    let person = |account: &'static str, sub| {
+        let address = account.to_owned();
+        Person { account, sub, address, mail: true, calendar: true, blocked: false }
+    };
     [person(ACCOUNTS[0], "100000000000000000001"), person(ACCOUNTS[1], "100000000000000000002")]
 }
 
@@ -44,6 +50,12 @@ impl Person {
     /// Refuses calls of a service that the account does not have.
     pub(super) fn has(&self, service: &str) -> Result<(), Refusal> {
         match service {
+            // https://developers.google.com/workspace/gmail/api/guides/handle-errors, read 2026-11.
+            _ if self.blocked => Err(Refusal {
+                status: StatusCode::FORBIDDEN,
+                reason: "domainPolicy",
+                message: "The domain administrators have disabled this app.".to_owned(),
+            }),
             "gmail" if !self.mail => Err(Refusal::bad("failedPrecondition", "Mail service not enabled")),
             "calendar" if !self.calendar => Err(Refusal {
                 status: StatusCode::FORBIDDEN,
@@ -79,7 +91,9 @@ impl Person {
         }
         self.mail = order["mail"].as_bool().unwrap_or(self.mail);
         self.calendar = order["calendar"].as_bool().unwrap_or(self.calendar);
-        Ok(json!({ "sub": self.sub, "address": self.address, "mail": self.mail, "calendar": self.calendar }))
+        self.blocked = order["blocked"].as_bool().unwrap_or(self.blocked);
+        let Self { sub, address, mail, calendar, blocked, .. } = self;
+        Ok(json!({ "sub": sub, "address": address, "mail": mail, "calendar": calendar, "blocked": blocked }))
     }
 }
 

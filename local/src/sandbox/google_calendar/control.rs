@@ -6,7 +6,7 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::Calendar;
+use super::{Calendar, store::Mood};
 use crate::{
     lambda::now,
     sandbox::{
@@ -19,7 +19,8 @@ use crate::{
 
 /// The calls, and the fields of their bodies: those of events are Google's.
 pub(in crate::sandbox) const CONTROLS: &[Control] = &[
-    Control("POST", "expire_sync_tokens", &[]),
+    Control("POST", "expire_sync_tokens", &[&["invalid"]]),
+    Control("POST", "calendars/*", &[&["account", "list", "watch"]]),
     Control("GET", "channels", &[]),
     Control("GET", "events/*", &[&["account"]]),
     Control("POST", "events/*", &[OURS, &["id"], EVENT]),
@@ -77,11 +78,28 @@ impl Calendar {
         let done = match (method.as_str(), path) {
             ("POST", ["expire_sync_tokens"]) => {
                 self.generation += 1;
+                self.expired_as_invalid = body["invalid"] == true;
                 json!({ "generation": self.generation })
             }
             ("POST", ["stubs"]) => {
                 self.whole_stubs = body["whole"] == true;
                 json!({ "whole": self.whole_stubs })
+            }
+            ("POST", ["calendars", calendar]) => {
+                let account = body["account"].as_str().unwrap_or(ACCOUNTS[0]);
+                let id = if *calendar == "primary" { account } else { calendar };
+                let Some(shelf) = self.shelves.iter_mut().find(|shelf| shelf.id == id) else {
+                    return Some(Outcome::Done(refusal(StatusCode::NOT_FOUND, "there is no such calendar")));
+                };
+                for (name, mood) in [("list", &mut shelf.list), ("watch", &mut shelf.watch)] {
+                    let Some(wanted) = body[name].as_str() else { continue };
+                    let Some(known) = Mood::parse(wanted) else {
+                        let words = format!("{name:?} must be willing, forbidden, failing or unsupported");
+                        return Some(Outcome::Done(refusal(StatusCode::UNPROCESSABLE_ENTITY, &words)));
+                    };
+                    *mood = known;
+                }
+                json!({ "calendar": id })
             }
             ("GET", ["channels"]) => self.open_channels(),
             (method, ["events", calendar, event @ ..]) => {

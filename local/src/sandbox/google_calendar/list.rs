@@ -51,10 +51,12 @@ struct Cursor {
 impl Calendar {
     /// `events.list`.
     pub(super) fn list(&self, shelf: &Shelf, query: &Form) -> Result<Reply, Refusal> {
-        let gone = || Refusal {
-            status: StatusCode::GONE,
-            reason: "fullSyncRequired",
-            message: "Sync token is no longer valid, a full sync is required.".to_owned(),
+        let gone = || {
+            if self.expired_as_invalid {
+                return Refusal::bad("invalid", "Invalid sync token value.");
+            }
+            let message = "Sync token is no longer valid, a full sync is required.".to_owned();
+            Refusal { status: StatusCode::GONE, reason: "fullSyncRequired", message }
         };
         let order = Order::of(query)?;
         let cursor = match (query.get("pageToken"), query.get("syncToken")) {

@@ -34,6 +34,8 @@ pub(super) struct Calendar {
     changes: u64,
     /// Sync tokens of an earlier one have expired.
     generation: u64,
+    /// Whether they are refused as no token at all, and not as an old one.
+    expired_as_invalid: bool,
     /// Whether lists show cancelled events with all that is known of them, as on the organiser's own calendar.
     whole_stubs: bool,
     outbox: Outbox,
@@ -42,7 +44,15 @@ pub(super) struct Calendar {
 impl Calendar {
     pub(super) fn new(outbox: Outbox) -> Self {
         let (shelves, changes) = store::seed();
-        Self { shelves, channels: Vec::new(), changes, generation: 1, whole_stubs: false, outbox }
+        Self {
+            shelves,
+            channels: Vec::new(),
+            changes,
+            generation: 1,
+            expired_as_invalid: false,
+            whole_stubs: false,
+            outbox,
+        }
     }
 
     /// Answers a call; `path` is what follows `/calendar/v3`.
@@ -65,6 +75,7 @@ impl Calendar {
             ("GET", ["calendars", id, "events"]) => {
                 caller.needs(READ_EVENTS)?;
                 let shelf = self.shelf(caller, id)?;
+                self.shelves[shelf].list.check()?;
                 self.list(&self.shelves[shelf], &call.query)
             }
             ("GET", ["calendars", id, "events", event]) => {
@@ -91,6 +102,7 @@ impl Calendar {
             ("POST", ["calendars", id, "events", "watch"]) => {
                 caller.needs(READ_EVENTS)?;
                 let shelf = self.shelf(caller, id)?;
+                self.shelves[shelf].watch.check()?;
                 self.watch(caller, shelf, &body(call)?)
             }
             ("POST", ["channels", "stop"]) => self.stop(caller, &body(call)?),

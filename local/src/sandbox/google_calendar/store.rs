@@ -1,9 +1,16 @@
 //! Calendars and their events.
 
+use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::{lambda::now, sandbox::google::ACCOUNTS, sandbox::opaque::random};
+use crate::{
+    lambda::now,
+    sandbox::{
+        google::{ACCOUNTS, Refusal},
+        opaque::random,
+    },
+};
 
 /// A calendar of an account.
 pub(super) struct Shelf {
@@ -11,6 +18,48 @@ pub(super) struct Shelf {
     pub(super) account: &'static str,
     pub(super) summary: &'static str,
     pub(super) events: Vec<Entry>,
+    /// What listing its events is answered with, and watching them.
+    pub(super) list: Mood,
+    pub(super) watch: Mood,
+}
+
+/// How a calendar answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mood {
+    Willing,
+    /// Its owner does not let the caller.
+    Forbidden,
+    /// It fails for reasons of its own.
+    Failing,
+    /// It can't be watched: those of holidays, birthdays and rooms.
+    Unsupported,
+}
+
+impl Mood {
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "willing" => Self::Willing,
+            "forbidden" => Self::Forbidden,
+            "failing" => Self::Failing,
+            "unsupported" => Self::Unsupported,
+            _ => return None,
+        })
+    }
+
+    /// <https://developers.google.com/workspace/calendar/api/guides/errors>, and public reports of its users, read 2026-11.
+    pub(super) fn check(self) -> Result<(), Refusal> {
+        let refusal = |status, reason, message: &str| Refusal { status, reason, message: message.to_owned() };
+        Err(match self {
+            Self::Willing => return Ok(()),
+            Self::Forbidden => refusal(StatusCode::FORBIDDEN, "forbidden", "Forbidden"),
+            Self::Failing => refusal(StatusCode::INTERNAL_SERVER_ERROR, "backendError", "Backend Error"),
+            Self::Unsupported => refusal(
+                StatusCode::BAD_REQUEST,
+                "pushNotSupportedForRequestedResource",
+                "Push notifications are not supported by this resource.",
+            ),
+        })
+    }
 }
 
 /// An event, deleted ones included.
@@ -46,7 +95,7 @@ impl Shelf {
             "timeZone": "Europe/London", "conferenceProperties": { "allowedConferenceSolutionTypes": ["hangoutsMeet"] },
         });
         if kind == "calendar#calendarListEntry" {
-            object["accessRole"] = "owner".into();
+            object["accessRole"] = if self.id == HOLIDAYS { "reader" } else { "owner" }.into();
             object["selected"] = true.into();
             object["defaultReminders"] = json!([]);
             if self.id == self.account {
@@ -117,13 +166,21 @@ fn blank(id: &str, calendar: &str, now: Timestamp) -> Value {
     })
 }
 
-/// Two calendars of the first account with seven events, one empty one of the second; and the number of changes.
+/// The holidays that each account has from the beginning.
+pub(super) const HOLIDAYS: &str = "en.uk#holiday@group.v.calendar.google.com";
+
+/// Two calendars of the first account with seven events, and its holidays, which nobody can watch; one empty one of the second;
+/// and the number of changes.
 pub(super) fn seed() -> (Vec<Shelf>, u64) {
     let [ada, grace] = ACCOUNTS;
-    let shelf = |id, account, summary| Shelf { id, account, summary, events: Vec::new() };
+    let shelf = |id, account, summary| {
+        let (events, list) = (Vec::new(), Mood::Willing);
+        Shelf { id, account, summary, events, list, watch: if id == HOLIDAYS { Mood::Unsupported } else { list } }
+    };
     let mut shelves = vec![
         shelf(ada, ada, "Ada"),
         shelf("team@group.calendar.google.com", ada, "Team"),
+        shelf(HOLIDAYS, ada, "Holidays in United Kingdom"),
         shelf(grace, grace, "Grace"),
     ];
     let meetings = [

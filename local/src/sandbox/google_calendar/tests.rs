@@ -169,7 +169,7 @@ async fn without_consent_asked_again_only_the_first_grant_has_a_refresh_token() 
 }
 
 #[tokio::test]
-async fn the_list_names_both_calendars_and_primary_is_the_account() {
+async fn the_list_names_all_calendars_and_primary_is_the_account() {
     let stage = Stage::start().await;
     let token = stage.access(CALENDAR).await;
     let url = stage.google("/calendar/v3/users/me/calendarList?maxResults=1");
@@ -178,7 +178,10 @@ async fn the_list_names_both_calendars_and_primary_is_the_account() {
     let (_, second) = stage.get(&next, &token).await;
     assert_eq!(json!([first["items"][0]["id"], first["items"][0]["primary"]]), json!(["ada@example.com", true]));
     assert_eq!(second["items"][0]["id"], "team@group.calendar.google.com");
-    assert!(second["nextPageToken"].is_null());
+    let next = form::link(&url, &[("pageToken", second["nextPageToken"].as_str().unwrap())]);
+    let (_, third) = stage.get(&next, &token).await;
+    assert_eq!(third["items"][0]["id"], "en.uk#holiday@group.v.calendar.google.com");
+    assert!(third["nextPageToken"].is_null());
     for (path, kind) in
         [("calendars/primary", "calendar#calendar"), ("users/me/calendarList/primary", "calendar#calendarListEntry")]
     {
