@@ -27,6 +27,7 @@ type Is = fn(&Value) -> bool;
 const TYPES: &[(&str, &str, Is)] = &[
     ("account", "a text", Value::is_string),
     ("calendar", "true or false", Value::is_boolean),
+    ("calendar_id", "a text", Value::is_string),
     ("blocked", "true or false", Value::is_boolean),
     ("claims", "an object", Value::is_object),
     ("data", "an object", Value::is_object),

@@ -21,6 +21,7 @@
 //! | `POST expire_sync_tokens`, `history_floor`, `history_id` (Google) | `{"invalid"?}`, `{"account"?,"floor"?}`, `{"account"?,"history_id"}` |
 //! | `POST events/CALENDAR/ID/restore`, `…/move`, `stubs` (Google) | `{}`, `{"destination"}`, `{"whole"}`: see Calendar's `control` |
 //! | `POST account` (Google) | `{"account"?,"address"?,"mail"?,"calendar"?,"blocked"?}`: another address; a service it has or not |
+//! | `POST calendars` (Google) | `{"account"?,"calendar_id","summary"?}`: one more calendar |
 //! | `POST calendars/CALENDAR` (Google) | `{"list"?,"watch"?}`: `willing`, `forbidden`, `failing` or `unsupported` |
 //! | `POST unreadable`, `watched_elsewhere` (Google) | `{"account"?,"ids"}`: messages that can't be read; `{"account"?}` |
 //!

@@ -28,7 +28,7 @@ const LIFE: i64 = 604_800;
 pub(super) struct Channel {
     id: String,
     account: String,
-    calendar: &'static str,
+    calendar: String,
     address: String,
     token: Option<String>,
     until: Timestamp,
@@ -60,7 +60,7 @@ impl Calendar {
         let asked = wanted["expiration"].as_i64().or_else(|| wanted["expiration"].as_str()?.parse().ok());
         let until =
             asked.and_then(|time| Timestamp::from_millisecond(time).ok()).map_or(longest, |time| time.min(longest));
-        let (account, calendar) = (caller.account.clone(), self.shelves[shelf].id);
+        let (account, calendar) = (caller.account.clone(), self.shelves[shelf].id.clone());
         let channel = Channel { id, account, calendar, address, token: text("token"), until, number: 1 };
         self.outbox.send(channel.notification("sync"));
         let mut answer = json!({
@@ -91,7 +91,7 @@ impl Calendar {
 
     /// Tells the channels of a calendar that it changed.
     pub(super) fn push(&mut self, shelf: usize) {
-        let (calendar, now) = (self.shelves[shelf].id, now());
+        let (calendar, now) = (self.shelves[shelf].id.clone(), now());
         self.channels.retain(|channel| channel.until > now);
         for channel in self.channels.iter_mut().filter(|channel| channel.calendar == calendar) {
             // Numbers grow, and have gaps.
@@ -115,7 +115,7 @@ impl Calendar {
 impl Channel {
     /// The same for all channels on a calendar.
     fn resource(&self) -> String {
-        format!("{}{}", fingerprint(&self.account), fingerprint(self.calendar))
+        format!("{}{}", fingerprint(&self.account), fingerprint(&self.calendar))
     }
 
     fn uri(&self) -> String {

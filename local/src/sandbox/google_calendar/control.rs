@@ -1,12 +1,16 @@
 //! Calendar's own controls: events change as in its web page, sync tokens expire.
 //!
 //! `POST events/CALENDAR/ID/restore` takes an event out of the trash, with its old `updated`; `POST events/CALENDAR/ID/move`
-//! `{"destination"}` moves it to another calendar; `POST stubs` `{"whole"}`: whether lists show all of a cancelled event.
+//! `{"destination"}` moves it to another calendar; `POST calendars` `{"account"?,"calendar_id","summary"?}` gives an account
+//! one more; `POST stubs` `{"whole"}`: whether lists show all of a cancelled event.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Calendar, store::Mood};
+use super::{
+    Calendar,
+    store::{Mood, Shelf},
+};
 use crate::{
     lambda::now,
     sandbox::{
@@ -20,6 +24,7 @@ use crate::{
 /// The calls, and the fields of their bodies: those of events are Google's.
 pub(in crate::sandbox) const CONTROLS: &[Control] = &[
     Control("POST", "expire_sync_tokens", &[&["invalid"]]),
+    Control("POST", "calendars", &[&["account", "calendar_id", "summary"]]),
     Control("POST", "calendars/*", &[&["account", "list", "watch"]]),
     Control("GET", "channels", &[]),
     Control("GET", "events/*", &[&["account"]]),
@@ -84,6 +89,23 @@ impl Calendar {
             ("POST", ["stubs"]) => {
                 self.whole_stubs = body["whole"] == true;
                 json!({ "whole": self.whole_stubs })
+            }
+            ("POST", ["calendars"]) => {
+                let refuse = |status, words| Some(Outcome::Done(refusal(status, words)));
+                let Some(id) = body["calendar_id"].as_str().filter(|id| !id.is_empty()) else {
+                    return refuse(StatusCode::UNPROCESSABLE_ENTITY, "\"calendar_id\" must be given");
+                };
+                let account = body["account"].as_str().unwrap_or(ACCOUNTS[0]);
+                let Some(account) = ACCOUNTS.into_iter().find(|known| *known == account) else {
+                    return refuse(StatusCode::NOT_FOUND, "there is no such account");
+                };
+                if self.shelves.iter().any(|shelf| shelf.id == id) {
+                    return refuse(StatusCode::CONFLICT, "there is such a calendar");
+                }
+                let shelf = Shelf::empty(id, account, body["summary"].as_str().unwrap_or(id));
+                let object = shelf.object("calendar#calendar");
+                self.shelves.push(shelf);
+                object
             }
             ("POST", ["calendars", calendar]) => {
                 let account = body["account"].as_str().unwrap_or(ACCOUNTS[0]);

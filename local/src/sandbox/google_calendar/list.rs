@@ -69,7 +69,7 @@ impl Calendar {
                 Cursor { since: sync.until, until: self.changes, after: None, ..sync }
             }
             (None, None) => {
-                let (calendar, generation) = (shelf.id.to_owned(), self.generation);
+                let (calendar, generation) = (shelf.id.clone(), self.generation);
                 Cursor { calendar, generation, since: 0, until: self.changes, after: None }
             }
         };

@@ -14,9 +14,9 @@ use crate::{
 
 /// A calendar of an account.
 pub(super) struct Shelf {
-    pub(super) id: &'static str,
+    pub(super) id: String,
     pub(super) account: &'static str,
-    pub(super) summary: &'static str,
+    pub(super) summary: String,
     pub(super) events: Vec<Entry>,
     /// What listing its events is answered with, and watching them.
     pub(super) list: Mood,
@@ -83,6 +83,12 @@ impl Entry {
 }
 
 impl Shelf {
+    pub(super) fn empty(id: &str, account: &'static str, summary: &str) -> Self {
+        let watch = if id == HOLIDAYS { Mood::Unsupported } else { Mood::Willing };
+        let (id, summary) = (id.to_owned(), summary.to_owned());
+        Self { id, account, summary, events: Vec::new(), list: Mood::Willing, watch }
+    }
+
     /// An event, deleted ones included.
     pub(super) fn event(&self, id: &str) -> Option<&Entry> {
         self.events.iter().find(|entry| entry.object["id"] == id)
@@ -113,7 +119,7 @@ impl Shelf {
         let place = self.events.iter().position(|entry| entry.object["id"] == id);
         let mut object = match place {
             Some(place) => self.events[place].object.clone(),
-            None => blank(id, self.id, now),
+            None => blank(id, &self.id, now),
         };
         let before: Option<Timestamp> = place.and_then(|_| object["updated"].as_str()?.parse().ok());
         let updated = before.map_or(now, |before| now.max(before + SignedDuration::from_millis(1)));
@@ -173,15 +179,11 @@ pub(super) const HOLIDAYS: &str = "en.uk#holiday@group.v.calendar.google.com";
 /// and the number of changes.
 pub(super) fn seed() -> (Vec<Shelf>, u64) {
     let [ada, grace] = ACCOUNTS;
-    let shelf = |id, account, summary| {
-        let (events, list) = (Vec::new(), Mood::Willing);
-        Shelf { id, account, summary, events, list, watch: if id == HOLIDAYS { Mood::Unsupported } else { list } }
-    };
     let mut shelves = vec![
-        shelf(ada, ada, "Ada"),
-        shelf("team@group.calendar.google.com", ada, "Team"),
-        shelf(HOLIDAYS, ada, "Holidays in United Kingdom"),
-        shelf(grace, grace, "Grace"),
+        Shelf::empty(ada, ada, "Ada"),
+        Shelf::empty("team@group.calendar.google.com", ada, "Team"),
+        Shelf::empty(HOLIDAYS, ada, "Holidays in United Kingdom"),
+        Shelf::empty(grace, grace, "Grace"),
     ];
     let meetings = [
         (0, "Breakfast", 0),

@@ -282,3 +282,20 @@ async fn a_channel_is_told_of_its_start_and_of_changes_until_it_is_stopped() {
     let open = stage.control(Method::GET, &stage.sandbox.google_url, "channels", &Value::Null).await;
     assert_eq!(open, json!([]));
 }
+
+#[tokio::test]
+async fn an_account_can_be_given_one_more_calendar() {
+    let stage = Stage::start().await;
+    let token = stage.access(CALENDAR).await;
+    let order = json!({ "calendar_id": "plans@group.calendar.google.com", "summary": "Plans" });
+    stage.control(Method::POST, &stage.sandbox.google_url, "calendars", &order).await;
+    let again = format!("{}/_admin/calendars", stage.sandbox.google_url);
+    assert_eq!(stage.json(Method::POST, &again, "", &order).await.0, 409);
+    let (_, list) = stage.get(&stage.google("/calendar/v3/users/me/calendarList"), &token).await;
+    let last = list["items"].as_array().unwrap().last().unwrap();
+    assert_eq!(json!([last["id"], last["summary"]]), json!([order["calendar_id"], "Plans"]));
+    let path = "events/plans@group.calendar.google.com";
+    stage.control(Method::POST, &stage.sandbox.google_url, path, &json!({ "summary": "Move" })).await;
+    let url = stage.google("/calendar/v3/calendars/plans@group.calendar.google.com/events");
+    assert_eq!(stage.get(&url, &token).await.1["items"][0]["summary"], "Move");
+}
