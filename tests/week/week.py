@@ -1,0 +1,177 @@
+"""A stack that lives through time: its clock, its schedules, what its alarms watch, and what its users see."""
+
+import collections
+import datetime
+import json
+import pathlib
+import time
+import urllib.parse
+
+from alarms import Alarms, moment, schedules
+from stack import Clock, Refused, Stack
+
+HOUR, DAY = 3600, 86400
+# How long anything may take before it counts as lost, in real seconds.
+PATIENCE = 60
+# Whose failure it is if a schedule fails.
+FUNCTIONS = {"dead-letters": "webhook-process", "refresh": "token-refresh"}
+# What is counted here of what alarms watch.
+DEAD = ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+AGE = ("AWS/SQS", "ApproximateAgeOfOldestMessage")
+ERRORS = ("AWS/Lambda", "Errors")
+API_ERRORS = ("AWS/ApiGateway", "5xx", "")
+OURS = "Intertie"
+
+
+class Failed(Exception):
+    """A sentence that should be true is not."""
+
+
+class Week:
+    """The stack, from `begin` on."""
+
+    def __init__(self, program, bootstraps, folder, begin):
+        template = pathlib.Path("template.yaml").read_text()
+        self.clock = Clock(folder / "clock", begin)
+        self.due, self.alarms = schedules(template, begin), Alarms(template)
+        self.fired, self.waiting, self.sampled = collections.Counter(), {}, begin
+        self.busy_until = begin + HOUR
+        self.stack = Stack(program, bootstraps, folder, self.clock)
+
+    # ------------------------------------------------------------ time
+
+    def until(self, end):
+        """Lives until then: fires what is due, in its order, and lets each come to its end."""
+        while (schedule := min(self.due, key=lambda schedule: schedule.at)).at <= end:
+            at = schedule.at
+            schedule.advance()
+            if not self.rests(schedule.name, at):
+                self.jump(at)
+                self.fire(schedule.name)
+        self.jump(end)
+
+    def rests(self, name, at):
+        """Whether a schedule does not fire though it is due, so that a week fits into minutes: while nothing changes syncs begin
+        every hour; a sweep of dead letters waits a second for some, and there are none, so that once a day shows that it goes."""
+        every = {"incremental": 1 if at < self.busy_until else HOUR, "dead-letters": DAY}
+        return at % every.get(name, 1) != 0
+
+    def jump(self, to):
+        """Nothing is at work, so that no lease and no deadline ends by the jump alone."""
+        if to > self.clock.now():
+            self.clock.to(to)
+            if any(map(any, self.sample().values())):
+                self.settle()
+
+    def fire(self, name):
+        self.fired[name] += 1
+        try:
+            self.stack.control("POST", f"schedules/{name}/fire")
+        except Refused as error:
+            self.alarms.count((*ERRORS, FUNCTIONS.get(name, "sync-scheduler")), self.clock.now(), 1)
+            print(f"{moment(self.clock.now())}: {error}")
+        self.settle()
+
+    def settle(self):
+        """Waits until the queues hold nothing but what is delayed. What is hidden for a while comes as the clock goes on."""
+        begun, ahead = time.monotonic(), 1
+        if any(map(any, self.sample().values())):
+            self.stack.wake()
+        while any(visible + in_flight for visible, in_flight, _ in self.sample().values()):
+            passed = time.monotonic() - begun
+            if passed > PATIENCE:
+                raise Failed(f"{moment(self.clock.now())}: the queues do not come to rest: {self.stack.depths()}")
+            if passed > ahead:
+                ahead += 1
+                self.clock.to(self.clock.now() + 5)
+                self.stack.wake()
+            time.sleep(0.002)
+
+    def soon(self, what, check):
+        """Waits, without a schedule, until `check` finds nothing missing."""
+        end = time.monotonic() + PATIENCE
+        while missing := (self.settle() or check()):
+            if time.monotonic() > end:
+                self.fail(what, missing)
+            time.sleep(0.01)
+
+    def fail(self, what, wrong):
+        if wrong:
+            raise Failed(f"{moment(self.clock.now())}: {what}: {wrong}")
+
+    # ------------------------------------------------------------ what alarms watch
+
+    def sample(self):
+        """Looks into the queues, and does not go on over a dead letter."""
+        depths, now = self.stack.depths(), self.clock.now()
+        for queue, counts in depths.items():
+            if queue.endswith("-dead"):
+                self.alarms.count((*DEAD, queue), now, sum(counts))
+            elif any(counts):
+                # At most: the oldest message may have come at any time since the queue was seen empty.
+                since = self.waiting.setdefault(queue, self.sampled)
+                for minute in range(int(self.sampled), int(now) + 1, 60):
+                    self.alarms.count((*AGE, queue), minute, minute - since)
+            else:
+                self.waiting.pop(queue, None)
+        self.sampled = now
+        dead = {name: sum(counts) for name, counts in depths.items() if name.endswith("-dead") and any(counts)}
+        self.fail("dead letters", dead)
+        return depths
+
+    def rung(self):
+        """A sentence for each alarm that rang. To be asked once, at the end."""
+        prefix = self.stack.env["INTERTIE_PREFIX"] + "-"
+        for function, line in self.stack.lines():
+            if line.get("level") == "ERROR" or line.get("type") == "platform.fault":
+                self.alarms.count((*ERRORS, function.removeprefix(prefix)), time_of(line), 1)
+            for directive in line.get("_aws", {}).get("CloudWatchMetrics", ()):
+                for name in (metric["Name"] for metric in directive["Metrics"]):
+                    self.alarms.count((directive["Namespace"], name, ""), line["_aws"]["Timestamp"] / 1000, sum(line[name]))
+        return list(self.alarms.rung({DEAD, AGE, ERRORS, API_ERRORS[:2]}, OURS))
+
+    # ------------------------------------------------------------ the product, as its users see it
+
+    def api(self, user, path):
+        bearer = {"authorization": f"Bearer {self.stack.session(user)}"}
+        status, _, text = self.stack.web.call("GET", self.stack.url + path, None, bearer)
+        if status >= 500:
+            self.alarms.count(API_ERRORS, self.clock.now(), 1)
+        if status != 200:
+            raise Failed(f"{path}: {status} {text:.500}")
+        return json.loads(text)
+
+    def status(self, user, provider):
+        return self.api(user, f"/integrations/{provider}")["integrations"][0]
+
+    def records(self, user, provider, stream):
+        """What is kept, by id."""
+        found, after = {}, {}
+        while after is not None:
+            query = urllib.parse.urlencode({"stream": stream, "limit": 1000} | after)
+            page = self.api(user, f"/integrations/{provider}/records?{query}")
+            found |= {record["id"]: record["data"] for record in page["records"]}
+            after = {"after": page["next"]} if page["next"] else None
+        return found
+
+    def connect(self, user, provider, account):
+        """Through the provider's page, as a browser goes."""
+        web, page = self.stack.web, {"accept": "text/html"}
+        bearer = {"authorization": f"Bearer {self.stack.session(user)}"}
+        _, headers, text = web.call("GET", f"{self.stack.url}/connect/{provider}", None, page | bearer)
+        if "location" not in headers:
+            raise Failed(f"connecting {provider}: {text:.500}")
+        cookie = {"cookie": headers["set-cookie"].split(";")[0]}
+        consent, _, query = headers["location"].partition("?")
+        form = urllib.parse.urlencode(urllib.parse.parse_qsl(query) + [("decision", "allow"), ("account", account)])
+        kind = {"content-type": "application/x-www-form-urlencoded"}
+        _, headers, _ = web.call("POST", consent, form, kind)
+        _, headers, text = web.call("GET", headers["location"], None, page | cookie)
+        if "success=" not in headers.get("location", ""):
+            raise Failed(f"connecting {provider}: {headers.get('location')} {text:.500}")
+
+
+def time_of(line):
+    """When a line of a log was written, in seconds."""
+    text = line.get("timestamp") or line.get("time")
+    return datetime.datetime.fromisoformat(text).timestamp() if text else 0
