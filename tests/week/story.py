@@ -29,6 +29,8 @@ TEAM, HOLIDAYS = "team@group.calendar.google.com", "en.uk#holiday@group.v.calend
 FORBIDDEN, FAILING = "forbidden@group.calendar.google.com", "failing@group.calendar.google.com"
 READABLE, WATCHED = (ADA, TEAM, HOLIDAYS), (ADA, TEAM)
 GOOGLE = ("google-calendar", "gmail")
+# What a change sends if it is told: of each watched calendar that is read, of the two others, and of the mailbox.
+PUSHES = 2 * len(WATCHED) + 2 + 2
 # Calls in a day that an integration makes whose domain blocks the app; polling alone would be 96.
 MOST_BLOCKED = 12
 # A token of an hour is renewed every 41 to 45 minutes; Slack's of 12 hours every 9 to 10.
@@ -99,19 +101,25 @@ class Story(Week):
         """Events and messages come, change and go. Every second time pushes tell of it, and nothing waits for the schedule."""
         turn, self.busy_until = next(self.serial), self.clock.now() + HOUR
         told = self.clock.now() % DAY / HOUR < 12
+        before = self.taken()
+        for calendar in (HOLIDAYS, FORBIDDEN, FAILING):
+            self.event(calendar, told)
         for calendar in WATCHED:
             path = f"events/{quoted(calendar)}/{self.event(calendar, told)['id']}"
             if turn % 3:
                 self.google("POST", path, {"summary": f"Moved {turn}", "silent": not told})
             else:
                 self.google("DELETE", path, {"silent": not told})
-        for calendar in (HOLIDAYS, FORBIDDEN, FAILING):
-            self.event(calendar, told)
         mail = self.google("POST", "messages", {"subject": f"Mail {turn}", "silent": not told})
         self.google("POST", f"messages/{mail['id']}", {"labelIds": ["INBOX"], "silent": not told})
         if told:
+            self.soon("pushes that were not taken", lambda: max(0, before + PUSHES - self.taken()))
             self.soon("no push brought an event", lambda: self.events_differ(WATCHED))
             self.soon("no push brought a message", self.mail_differs)
+
+    def taken(self):
+        """How many pushes were answered with 200."""
+        return sum(sent["status"] == 200 for sent in self.google("GET", "deliveries"))
 
     # ------------------------------------------------------------ what is true, and what is kept of it
 

@@ -42,6 +42,7 @@ class Week:
 
     def until(self, end):
         """Lives until then: fires what is due, in its order, and lets each come to its end."""
+        self.settle()
         while (schedule := min(self.due, key=lambda schedule: schedule.at)).at <= end:
             at = schedule.at
             schedule.advance()
