@@ -66,7 +66,8 @@ impl SyncWorker {
             let refused = pace.map(|pace| Backoff::after(known.refused.as_ref(), pace, now));
             let again = refused.as_ref().map_or(Some(now), |it| it.next_try);
             next = next.min(again.map_or(next, |at| at.max(now + RETRY)));
-            if refused.is_some() {
+            // What could only not be asked for now ends an earlier refusal: else nothing would ask again before the next full sync.
+            if refused.is_some() || known.refused.is_some() {
                 // A watch that still runs goes on reporting until it ends.
                 self.save(work, &resource, &Watched { watch: known.watch, refused }).await?;
             }

@@ -163,6 +163,26 @@ async fn a_calendar_that_cannot_be_watched_keeps_no_other_from_being_watched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refused_watch_that_a_full_sync_has_no_turn_to_ask_for_is_asked_for_by_the_next_sync() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    calendar(&ada, TEAM, json!({ "watch": "forbidden" })).await;
+    ada.connect_and_sync(CALENDAR).await;
+    assert_eq!(ada.status(CALENDAR).await["watching"], json!({ "active": 1, "of": 3 }));
+    calendar(&ada, TEAM, json!({ "watch": "willing" })).await;
+    let error =
+        json!({ "error": { "code": 429, "errors": [{ "reason": "rateLimitExceeded" }], "message": "Slower." } });
+    let effect = json!({ "status": 429, "headers": { "retry-after": "1" }, "body": error });
+    ada.fault(CALENDAR, "team%40group.calendar.google.com/events/watch", 100, effect).await;
+    sync(&ada, "full").await;
+    assert_eq!(ada.status(CALENDAR).await["watching"], json!({ "active": 1, "of": 3 }));
+    ada.admin(CALENDAR, Method::DELETE, "faults", &Value::Null).await;
+    sync(&ada, "incremental").await;
+    assert_eq!(ada.status(CALENDAR).await["watching"], json!({ "active": 2, "of": 3 }));
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_the_first_watch_refused_the_others_are_started() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
