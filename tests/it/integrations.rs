@@ -1,6 +1,9 @@
 //! Integrations: found by user and by account, and only usable ones get webhooks.
 
-use domain::{Integration, integration::State};
+use domain::{
+    Integration,
+    integration::{Ending, State},
+};
 use platform::integrations::Integrations;
 use tests::{Ground, integration};
 
@@ -43,12 +46,12 @@ async fn only_the_grant_that_ended_is_ended_once_and_what_its_user_ended_stays_s
     let at = |second| jiff::Timestamp::from_second(second).unwrap();
     let connected = |second| Integration { connected_at: at(second), ..integration("u1") };
     let key = integration("u1").key;
-    let end = async |state, second| integrations.end(&key, state, Some("words"), at(second)).await.unwrap();
-    assert!(!end(State::ReconnectRequired, 5).await, "there is none");
+    let end = async |second| integrations.end(&key, "words", at(second)).await.unwrap();
+    assert!(!end(5).await, "there is none");
     integrations.put(&connected(10), at(20)).await.unwrap();
-    assert!(!end(State::ReconnectRequired, 9).await, "an earlier grant ended");
-    assert!(end(State::ReconnectRequired, 11).await);
-    assert!(!end(State::ReconnectRequired, 12).await, "twice");
+    assert!(!end(9).await, "an earlier grant ended");
+    assert!(end(11).await);
+    assert!(!end(12).await, "twice");
     let found = integrations.get("u1", &key.account()).await.unwrap().unwrap();
     assert_eq!((found.state, found.problem.as_deref()), (State::ReconnectRequired, Some("words")));
     assert!(integrations.of_account("stripe", &key.account_id).await.unwrap().is_empty(), "webhooks find it");
@@ -56,10 +59,17 @@ async fn only_the_grant_that_ended_is_ended_once_and_what_its_user_ended_stays_s
         !integrations.sync_due(&key, at(30)).await.unwrap() && !integrations.watch_due(&key, at(30)).await.unwrap()
     );
 
-    assert!(integrations.end(&key, State::Disconnected, None, at(13)).await.unwrap());
-    assert!(!end(State::ReconnectRequired, 14).await, "its user ended it");
+    assert!(!integrations.disconnect(&key, Ending::Keep, at(9)).await.unwrap(), "the user ended an earlier grant");
+    assert!(integrations.disconnect(&key, Ending::Keep, at(13)).await.unwrap());
+    assert!(!end(14).await, "its user ended it");
     let found = integrations.get("u1", &key.account()).await.unwrap().unwrap();
-    assert_eq!((found.state, found.problem), (State::Disconnected, None));
+    assert_eq!((found.state, found.problem, found.ending), (State::Disconnected, None, Some(Ending::Keep)));
+    assert!(integrations.disconnect(&key, Ending::Erase, at(13)).await.unwrap(), "what was wished last counts");
+    integrations.disconnected(&key, Ending::Keep).await.unwrap();
+    let ending = async || integrations.get("u1", &key.account()).await.unwrap().unwrap().ending;
+    assert_eq!(ending().await, Some(Ending::Erase), "another wish is done");
+    integrations.disconnected(&key, Ending::Erase).await.unwrap();
+    assert_eq!(ending().await, None);
     integrations.put(&connected(15), at(20)).await.unwrap();
     assert!(integrations.sync_due(&key, at(30)).await.unwrap(), "connected anew");
     assert_eq!(integrations.of_account("stripe", &key.account_id).await.unwrap(), [key]);

@@ -67,6 +67,9 @@ impl IntegrationsApi {
         status.scopes = Scopes { granted: integration.granted.clone(), missing: integration.missing.clone() };
         status.error.clone_from(&integration.problem);
         if integration.state == State::Disconnected {
+            let unfinished =
+                || format!("Disconnecting {} did not finish. Disconnect it again to finish it.", spec.name);
+            status.error = status.ending.map(|_| unfinished()).or(status.error);
             return Ok(status);
         }
         let id = integration.key.id();

@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use domain::{Integration, IntegrationKey, Request, account::select, integration::State, message::SyncType};
+use domain::{Integration, IntegrationKey, Request, account::select, integration::Ending, message::SyncType};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
@@ -25,16 +25,6 @@ use crate::{Answer, OauthCallback, SETTINGS};
 const IN_FLIGHT: Duration = Duration::from_secs(90);
 /// Watches that are stopped at a time.
 const CONCURRENCY: usize = 8;
-/// What becomes of an integration's records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Then {
-    /// They stay.
-    Keep,
-    /// They go.
-    Erase,
-    /// They go, and the integration with them.
-    Forget,
-}
 
 impl OauthCallback {
     /// Ends an integration.
@@ -53,8 +43,8 @@ impl OauthCallback {
         let account = Call::either("account", call.query("account"), input.text("account")?)?;
         let found = self.access.integrations.of_user(&caller.user_id, Some(spec.id)).await;
         let integration = select(found.map_err(|error| internal(&error))?, spec.name, account)?;
-        let then = if keep_records { Then::Keep } else { Then::Erase };
-        let revoked = self.end(provider, &integration, then).await.map_err(|error| internal(&error))?;
+        let ending = if keep_records { Ending::Keep } else { Ending::Erase };
+        let revoked = self.end(provider, &integration, ending).await.map_err(|error| internal(&error))?;
         if input.form {
             return Ok(notice(revoked, spec.name).back(call, SETTINGS));
         }
@@ -66,12 +56,13 @@ impl OauthCallback {
         &self,
         provider: &dyn Provider,
         integration: &Integration,
-        then: Then,
+        ending: Ending,
     ) -> Result<Revoked, AwsError> {
         let (spec, key, id) = (provider.spec(), &integration.key, integration.key.id());
         let now = clock::now();
-        let ended = self.access.integrations.end(key, State::Disconnected, None, now).await?;
-        // If this breaks off and nobody asks again, the sweep finds them.
+        let ended = self.access.integrations.disconnect(key, ending, now).await?;
+        // If this breaks off and nobody asks again, the sweep revokes and deletes them. The mark stays, by which the page offers to
+        // finish the rest.
         let credentials = &self.access.calls.tokens.credentials;
         credentials.leave(&id, now, now + GRACE).await?;
         let opened = credentials.all(&id, now).await?;
@@ -82,14 +73,15 @@ impl OauthCallback {
         self.stop_watches(provider, key, &opened.credentials, &watches).await;
         let sharing: Vec<_> = self.registry.sharing(spec).map(|other| other.id).collect();
         let revoked = self.access.revoke(&spec.callee(), &sharing, key, &opened).await?;
-        self.clear(key, then, busy_until, now).await?;
+        self.clear(key, ending, busy_until, now).await?;
         // Also when an earlier disconnect broke off before it told: under the same id, so that it counts once.
-        if ended || integration.state == State::Disconnected {
+        if ended {
             let kind = "integration.disconnected";
             let event = format!("{id}:{kind}:{}", integration.connected_at.as_millisecond());
             self.access.bus.announce(kind, &event, key, now, &serde_json::json!({ "revoked": revoked })).await?;
         }
-        tracing::info!(service = spec.id, integration.id = id, ?revoked, ?then, "disconnected");
+        self.access.integrations.disconnected(key, ending).await?;
+        tracing::info!(service = spec.id, integration.id = id, ?revoked, ?ending, "disconnected");
         Ok(revoked)
     }
 
@@ -97,7 +89,7 @@ impl OauthCallback {
     async fn clear(
         &self,
         key: &IntegrationKey,
-        then: Then,
+        ending: Ending,
         busy_until: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<(), AwsError> {
@@ -105,10 +97,10 @@ impl OauthCallback {
         self.access.calls.tokens.credentials.delete(&id, now).await?;
         self.webhook_secrets.delete(&id).await?;
         self.syncs.erase(&id).await?;
-        let kind = match then {
-            Then::Keep => return Ok(()),
-            Then::Erase => SyncType::Erase,
-            Then::Forget => SyncType::Forget,
+        let kind = match ending {
+            Ending::Keep => return Ok(()),
+            Ending::Erase => SyncType::Erase,
+            Ending::Forget => SyncType::Forget,
         };
         self.sync_queue.ask(key, kind, now, Duration::ZERO).await?;
         // A sync may be in the middle of a page and a webhook in the middle of its transaction, and write the rest of it. Then
@@ -121,9 +113,10 @@ impl OauthCallback {
     /// Ends an integration of a provider that is not there any more, and has it forgotten.
     pub(crate) async fn forget(&self, integration: &Integration) -> Result<(), AwsError> {
         let now = clock::now();
-        self.access.integrations.end(&integration.key, State::Disconnected, None, now).await?;
+        self.access.integrations.disconnect(&integration.key, Ending::Forget, now).await?;
         let busy_until = self.syncs.break_lease(&integration.key.id(), now).await?;
-        self.clear(&integration.key, Then::Forget, busy_until, now).await
+        self.clear(&integration.key, Ending::Forget, busy_until, now).await?;
+        self.access.integrations.disconnected(&integration.key, Ending::Forget).await
     }
 
     /// Best effort, and briefly: a watch that goes on reports to an integration that is not there, and ends by itself.

@@ -3,7 +3,7 @@
 //! Asking again goes on where it broke off: what is left is found as long as it is there. That an erasure was asked for is
 //! recorded before anything ends, so that its state is known afterwards.
 
-use domain::{Integration, Problem, error::Kind};
+use domain::{Integration, Problem, error::Kind, integration::Ending};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::http::StatusCode;
 use platform::{
@@ -13,7 +13,7 @@ use platform::{
 };
 use serde::Serialize;
 
-use crate::{Answer, OauthCallback, disconnect::Then};
+use crate::{Answer, OauthCallback};
 
 /// Left of the time when the next grant is not begun any more: what a provider may take to be told, and some.
 const MARGIN: SignedDuration = SignedDuration::from_secs(16);
@@ -70,7 +70,7 @@ impl OauthCallback {
             }
             // A provider that is not there any more can't be told.
             let revoked = match self.registry.find(&integration.key.provider) {
-                Some(provider) => self.end(provider, integration, Then::Forget).await,
+                Some(provider) => self.end(provider, integration, Ending::Forget).await,
                 None => self.forget(integration).await.map(|()| Revoked::Nothing),
             };
             match revoked {

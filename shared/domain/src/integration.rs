@@ -69,6 +69,8 @@ pub struct Integration {
     /// Whether it is out of use because its stored credential could not be opened. The grant may still be good: a later read
     /// that opens the credential puts the integration back in use.
     pub unreadable: bool,
+    /// What its user asked for when disconnecting it, until all of that is done.
+    pub ending: Option<Ending>,
     /// When its syncs or refreshes failed.
     pub spells: Spells,
 }
@@ -87,6 +89,7 @@ impl Integration {
             missing: Vec::new(),
             problem: None,
             unreadable: false,
+            ending: None,
             spells: Spells::default(),
         }
     }
@@ -102,6 +105,33 @@ pub enum State {
     ReconnectRequired,
     /// Ended by the user.
     Disconnected,
+}
+
+/// What becomes of the records of an integration that is disconnected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// They stay.
+    Keep,
+    /// They are erased.
+    Erase,
+    /// They are erased, and the integration itself is deleted.
+    Forget,
+}
+
+impl Ending {
+    /// Its name in the table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Erase => "erase",
+            Self::Forget => "forget",
+        }
+    }
+
+    /// The one of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Keep, Self::Erase, Self::Forget].into_iter().find(|ending| ending.name() == name)
+    }
 }
 
 impl IntegrationKey {

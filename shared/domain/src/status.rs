@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     account::Account,
-    integration::{Integration, State},
+    integration::{Ending, Integration, State},
     spell::Spell,
 };
 
@@ -24,6 +24,9 @@ pub struct Status {
     pub connected: bool,
     /// The state in one word.
     pub state: Connection,
+    /// What its user asked for when disconnecting it, while not all of that is done.
+    #[serde(skip)]
+    pub ending: Option<Ending>,
     /// When a sync last ended: one that broke off does not count.
     pub last_sync: Option<Timestamp>,
     /// Whether a sync is running.
@@ -123,6 +126,7 @@ impl Status {
             account: integration.map(Account::of),
             connected: state == Connection::Connected,
             state,
+            ending: integration.and_then(|it| it.ending),
             last_sync: None,
             sync_in_progress: false,
             error: None,
@@ -134,9 +138,14 @@ impl Status {
 }
 
 impl Status {
+    /// Whether its records were to stay when its user disconnected it.
+    pub const fn keeps_records(&self) -> bool {
+        matches!(self.ending, Some(Ending::Keep))
+    }
+
     /// Whether there is something that its user can end.
     pub const fn needs_end(&self) -> bool {
-        matches!(self.state, Connection::Connected | Connection::ReconnectRequired)
+        self.ending.is_some() || matches!(self.state, Connection::Connected | Connection::ReconnectRequired)
     }
 }
 

@@ -186,6 +186,6 @@ pub async fn ended(
     let sentence = Problem::reconnect_required(name).message;
     let id = format!("{}:{kind}:{}", owner.id(), integration.connected_at.as_millisecond());
     bus.announce(kind, &id, owner, at, &serde_json::json!({ "message": sentence })).await?;
-    integrations.end(owner, State::ReconnectRequired, Some(&sentence), at).await?;
+    integrations.end(owner, &sentence, at).await?;
     Ok(())
 }

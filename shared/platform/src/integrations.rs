@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::{
 };
 use domain::{
     Integration, IntegrationKey, Lookup, Problem,
-    integration::{State, account},
+    integration::{Ending, State, account},
     spell::Spells,
 };
 
@@ -21,6 +21,9 @@ use crate::{
     due::shard,
     item::{Item, conditional, create, malformed, n, s, text, time},
 };
+
+/// The attributes of the indexes.
+const INDEXES: &str = "account, address, due_shard, due_at, watch_shard, watch_due_at";
 
 /// The table.
 #[derive(Debug, Clone)]
@@ -51,35 +54,47 @@ impl Integrations {
         create(call, "user_id").await.map(|_| ())
     }
 
-    /// Takes an integration out of use, for this reason. Whether it was in use.
+    /// Takes an integration out of use because its grant is over, with this sentence for its user. Whether it was in use.
     ///
-    /// `at` is when it ended: one that was connected later is another grant, and stays.
-    pub async fn end(
-        &self,
-        key: &IntegrationKey,
-        state: State,
-        problem: Option<&str>,
-        at: Timestamp,
-    ) -> Result<bool, AwsError> {
-        let set = if problem.is_some() { ", problem = :problem REMOVE" } else { " REMOVE problem, unreadable," };
-        let mut call = self
+    /// `at` is when the grant ended: one that was connected later is another grant, and stays.
+    pub async fn end(&self, key: &IntegrationKey, problem: &str, at: Timestamp) -> Result<bool, AwsError> {
+        let call = self
             .update(key)
-            .update_expression(format!(
-                "SET #state = :state{set} account, address, due_shard, due_at, watch_shard, watch_due_at"
-            ))
+            .update_expression(format!("SET #state = :required, problem = :problem REMOVE {INDEXES}"))
             // Ending what the user ended already would make it look like the provider's doing.
-            .condition_expression(
-                "connected_at <= :at AND (#state = :connected OR (#state <> :state AND #state <> :disconnected))",
-            )
+            .condition_expression("connected_at <= :at AND #state = :connected")
             .expression_attribute_values(":at", s(at.to_string()))
             .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":state", s(state_name(state)))
+            .expression_attribute_values(":required", s(state_name(State::ReconnectRequired)))
             .expression_attribute_values(":connected", s(state_name(State::Connected)))
-            .expression_attribute_values(":disconnected", s(state_name(State::Disconnected)));
-        if let Some(problem) = problem {
-            call = call.expression_attribute_values(":problem", s(problem));
-        }
+            .expression_attribute_values(":problem", s(problem));
         Ok(conditional(call).await?.is_some())
+    }
+
+    /// Takes an integration out of use because its user disconnects it, and marks what is to be done. Whether there is one that
+    /// was connected before `at`. Repeating it is harmless; the latest wish counts.
+    pub async fn disconnect(&self, key: &IntegrationKey, ending: Ending, at: Timestamp) -> Result<bool, AwsError> {
+        let call = self
+            .update(key)
+            .update_expression(format!(
+                "SET #state = :disconnected, ending = :ending REMOVE problem, unreadable, {INDEXES}"
+            ))
+            .condition_expression("connected_at <= :at")
+            .expression_attribute_values(":at", s(at.to_string()))
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":disconnected", s(state_name(State::Disconnected)))
+            .expression_attribute_values(":ending", s(ending.name()));
+        Ok(conditional(call).await?.is_some())
+    }
+
+    /// Takes the mark off: all that was to be done is done. One that was put there by another wish stays.
+    pub async fn disconnected(&self, key: &IntegrationKey, ending: Ending) -> Result<(), AwsError> {
+        let call = self
+            .update(key)
+            .update_expression("REMOVE ending")
+            .condition_expression("ending = :ending")
+            .expression_attribute_values(":ending", s(ending.name()));
+        conditional(call).await.map(|_| ())
     }
 
     /// Takes an integration out of use because its stored credential can't be opened, with this sentence for its user. Whether it
@@ -87,10 +102,9 @@ impl Integrations {
     pub async fn set_aside(&self, integration: &Integration, problem: &str) -> Result<bool, AwsError> {
         let call = self
             .update(&integration.key)
-            .update_expression(
-                "SET #state = :required, problem = :problem, unreadable = :true \
-                 REMOVE account, address, due_shard, due_at, watch_shard, watch_due_at",
-            )
+            .update_expression(format!(
+                "SET #state = :required, problem = :problem, unreadable = :true REMOVE {INDEXES}"
+            ))
             // One that was connected again meanwhile has another credential.
             .condition_expression("#state = :connected AND connected_at = :connected_at")
             .expression_attribute_values(":connected_at", s(integration.connected_at.to_string()))
@@ -311,6 +325,7 @@ fn read(item: &Item) -> Result<Integration, AwsError> {
         missing: list("missing"),
         problem: text(item, "problem").ok().map(str::to_owned),
         unreadable: item.contains_key("unreadable"),
+        ending: text(item, "ending").ok().and_then(Ending::parse),
         // What can't be read is begun anew.
         spells: text(item, "spells").ok().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
     })

@@ -184,9 +184,10 @@ impl Syncs {
             Ok(output) => Ok(Some(parse(output.attributes().ok_or_else(|| malformed("again"))?, "again")?)),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
-                    // Still ours, so the mark was taken off by this very call, whose reply was lost: what it said is not known.
+                    // Still ours, so the mark was taken off by this very call, whose reply was lost: what it said is not known. A full
+                    // sync covers whatever it was.
                     let fence = refusal.item().and_then(|item| number::<u64>(item, "fence").ok());
-                    if fence == Some(lease.fence) { Ok(Some(SyncType::Incremental)) } else { Err(LeaseError::Lost) }
+                    if fence == Some(lease.fence) { Ok(Some(SyncType::Full)) } else { Err(LeaseError::Lost) }
                 }
                 _ => Err(AwsError::new("dynamodb:UpdateItem", error).into()),
             },
