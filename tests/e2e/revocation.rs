@@ -9,6 +9,8 @@ use local::aws::{
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, Running, stack};
 
+mod unfinished;
+
 /// A failure of AWS that lasts until it is ended.
 #[derive(Debug, Clone, Copy)]
 enum Trouble {

@@ -81,7 +81,7 @@ impl OauthCallback {
         match failed {
             Unfinished::Refused => {}
             // What a browser brings back proves nothing about the app, so it rings no alarm.
-            Unfinished::Exchange(_) => {
+            Unfinished::Exchange(..) => {
                 tracing::warn!(service = spec.id, reason = reason.name(), detail, "not connected");
             }
             Unfinished::Invalid(..) | Unfinished::App(_) | Unfinished::Store(..) => {
@@ -124,7 +124,9 @@ impl OauthCallback {
             [] => {}
             ["access_denied"] => return Err(Unfinished::Refused),
             // RFC 6749 §4.1.2.1: what would be 500 and 503 if a browser could be led on with them.
-            ["server_error" | "temporarily_unavailable"] => return Err(Unfinished::Exchange(Failure::Down(None))),
+            ["server_error" | "temporarily_unavailable"] => {
+                return Err(Unfinished::Exchange(Failure::Down(None), Revoked::Nothing));
+            }
             _ => return Err(Unfinished::Invalid("the provider answered with an error")),
         }
         // RFC 9207: an answer of another issuer is not for this transaction. RFC 6749 §3.1: nothing is there twice.
@@ -167,8 +169,12 @@ impl OauthCallback {
         }
         let tokens = &self.access.calls.tokens;
         let reply = tokens.token_call(callee, oauth, app, &pairs, clock::now() + TIMEOUT).await;
-        let reply = reply.map_err(|Failed(failure, _)| Unfinished::Exchange(failure))?;
-        oauth.read(&reply).map_err(Unfinished::Exchange)
+        let read = reply.map_err(|Failed(failure, _)| failure).and_then(|reply| oauth.read(&reply));
+        read.map_err(|failure| {
+            // The code may have become a grant whose tokens never arrived.
+            let left = if failure.outcome_unknown() { Revoked::Failed } else { Revoked::Nothing };
+            Unfinished::Exchange(failure, left)
+        })
     }
 }
 
@@ -180,8 +186,8 @@ enum Unfinished {
     Invalid(&'static str),
     /// The app is not set up.
     App(AppError),
-    /// The code could not be exchanged for tokens.
-    Exchange(Failure),
+    /// The code could not be exchanged for tokens, and this is known of the grant at the provider.
+    Exchange(Failure, Revoked),
     /// The grant could not be stored, and this became of it at the provider.
     Store(StoreError, Revoked),
 }
@@ -192,7 +198,7 @@ impl Unfinished {
         match self {
             Self::Refused => ConnectError::AccessDenied,
             Self::Invalid(_) | Self::App(_) => ConnectError::ConnectFailed,
-            Self::Exchange(failure) => failure.into(),
+            Self::Exchange(failure, _) => failure.into(),
             Self::Store(why, _) => why.connect_error(),
         }
     }
@@ -200,8 +206,8 @@ impl Unfinished {
     /// What became of what was issued.
     const fn revoked(&self) -> Revoked {
         match self {
-            Self::Refused | Self::Invalid(_) | Self::App(_) | Self::Exchange(_) => Revoked::Nothing,
-            Self::Store(_, revoked) => *revoked,
+            Self::Refused | Self::Invalid(_) | Self::App(_) => Revoked::Nothing,
+            Self::Exchange(_, revoked) | Self::Store(_, revoked) => *revoked,
         }
     }
 
@@ -212,7 +218,7 @@ impl Unfinished {
             Self::Invalid(what) => Diagnosis::new(Reason::Unreadable, *what),
             Self::App(error @ AppError::NotSetUp) => Diagnosis::new(Reason::Misconfigured, error.to_string()),
             Self::App(AppError::Aws(error)) => error.diagnosis(),
-            Self::Exchange(failure) => failure.diagnosis(name),
+            Self::Exchange(failure, _) => failure.diagnosis(name),
             Self::Store(why, _) => why.diagnosis(name),
         }
     }
@@ -229,7 +235,8 @@ fn notice(error: ConnectError, revoked: Revoked, spec: &Spec) -> Notice {
             format!(" What you allowed stays allowed at {name}, because another connection uses it, or may.")
         }
         Revoked::Failed => format!(
-            " {name} did not confirm that our access has ended. Remove the app in the settings of your account at {name}."
+            " Our access may still be allowed at {name}. If you do not connect again, remove the app in the settings of your account \
+             at {name}."
         ),
     };
     Notice::bad(format!("{message} {next_action}{left}"))

@@ -10,7 +10,6 @@ use domain::{
     integration::State,
     message::{RefreshMessage, Schedule, Version},
     reason::Class,
-    refresh::is_due,
     spell::Task,
     sync::SyncFailure,
 };
@@ -239,8 +238,9 @@ impl TokenRefresh {
             }
         }
         let left = refreshed?;
-        if is_due(left.due_at, clock::now()) {
-            return self.never_due(message, "the provider refreshes no such token").await;
+        let known = callee.oauth.is_some_and(|oauth| oauth.tokens.iter().any(|it| it.name == message.credential));
+        if left.refresh.is_none() || !known {
+            return self.never_due(message, "nothing refreshes it").await;
         }
         // Another message, or a call, may have been faster.
         let told = if left.version == version { "no refresh: the token is not due any more" } else { "refreshed" };
@@ -268,6 +268,11 @@ impl TokenRefresh {
         if opened.credentials.is_empty() && !opened.unreadable {
             return Ok(());
         }
+        // The user may have connected it again meanwhile, and the provider may have given the same token again.
+        let integration = self.access.integrations.get(&owner.user_id, &owner.account()).await?;
+        if integration.is_some_and(|it| it.state != State::Disconnected) {
+            return Ok(());
+        }
         let revoked = match self.registry.find(&owner.provider) {
             Some(provider) => {
                 let sharing: Vec<_> = self.registry.sharing(provider.spec()).map(|other| other.id).collect();
@@ -280,10 +285,11 @@ impl TokenRefresh {
         Ok(())
     }
 
-    /// Takes a credential that nothing can refresh out of the index, where each sweep would find it again.
+    /// Takes a credential that nothing can refresh out of the index, where each sweep would find it again. One without a refresh
+    /// token comes here once, after it was stored.
     async fn never_due(&self, message: &RefreshMessage, why: &str) -> Result<(), TokenError> {
         self.access.calls.tokens.credentials.set_aside(&message.integration_id, &message.credential).await?;
-        tracing::warn!(credential = message.credential, why, "never refreshed again");
+        tracing::info!(credential = message.credential, why, "never refreshed");
         Ok(())
     }
 }

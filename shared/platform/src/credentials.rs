@@ -23,6 +23,7 @@ use crate::{
     due::shard,
     envelope::{DataKey, Vault},
     item::{Item, conditional, malformed, n, number, s, text},
+    revocation::GRACE,
 };
 
 /// The table, and the keys that open what is in it.
@@ -51,7 +52,7 @@ pub struct Credential {
     pub refresh: Option<SecretString>,
     /// When the access token ends; none if it does not, or nobody knows.
     pub expires_at: Option<Timestamp>,
-    /// When a sweep finds it; none if it can't be refreshed.
+    /// When a sweep finds it; none if it can't be refreshed, and a sweep has seen that an integration has it.
     pub due_at: Option<Timestamp>,
     /// How often in a row refreshing failed.
     pub failures: u32,
@@ -111,9 +112,12 @@ impl Credentials {
         let version = now.as_millisecond();
         for issued in issued {
             let mut item = sealed(owner, issued, None, version, &key)?;
-            // Without a refresh token it is never due.
-            let due_at = issued.refresh.as_ref().map(|_| due_at(&id, issued.life, margin, now));
-            item.extend(times(&id, issued.life.map(|life| now + life), due_at));
+            // Without a refresh token it is due once: if no integration in use has it by then, the sweep revokes and deletes it.
+            let due_at = match &issued.refresh {
+                Some(_) => due_at(&id, issued.life, margin, now),
+                None => now + GRACE,
+            };
+            item.extend(times(&id, issued.life.map(|life| now + life), Some(due_at)));
             let names =
                 [("user_id", s(&owner.user_id)), ("integration", s(owner.account())), ("granted_at", n(version))];
             item.extend(names.map(|(name, value)| (name.to_owned(), value)));

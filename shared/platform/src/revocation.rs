@@ -145,7 +145,10 @@ impl Access {
         revoked
     }
 
-    /// Whether an account has an integration in use, of any user, that the same grant carries; beside the one that `ended`.
+    /// Whether an account has an integration, of any user, that the same grant carries and that is in use or was set aside for a
+    /// credential that can't be opened: that one may come back. Beside the one that `ended`.
+    ///
+    /// The index leads to integrations in use only, so one that was set aside counts for its own user alone.
     async fn is_needed(
         &self,
         family: Family<'_>,
@@ -164,7 +167,7 @@ impl Access {
             // The index may be behind the table, which knows: what the user has just connected is not in it yet.
             for key in std::iter::once(own).chain(all).filter(|key| Some(key) != ended) {
                 let found = self.integrations.get(&key.user_id, &key.account()).await?;
-                if found.is_some_and(|it| it.state == State::Connected) {
+                if found.is_some_and(|it| it.state == State::Connected || it.unreadable) {
                     return Ok(true);
                 }
             }
@@ -174,7 +177,7 @@ impl Access {
 
     /// Whether a token that nothing is stored of is over.
     async fn revoke_issued_as_bearer(&self, callee: &Callee, url: &'static str, issued: &Issued) -> bool {
-        let (request, deadline) = (request(url), clock::now() + TIMEOUT);
+        let (request, deadline) = (bearer(url), clock::now() + TIMEOUT);
         let authorization = Authorization::Bearer(&issued.access);
         let call = Outgoing { callee, request: &request, authorization, account: None, at: At::Api, deadline };
         match self.dispatch().send(call).await {
@@ -194,9 +197,7 @@ impl Access {
         let Some(token) = oauth.tokens.iter().find(|token| token.name == credential.name) else { return Ok(false) };
         let Some(holder) = random::handle() else { return Ok(false) };
         let (callee, deadline) = (Callee { credential: token.name, ..*callee }, clock::now() + TIMEOUT);
-        // The call has no arguments; a form without fields is what SDKs send then.
-        let request = request(url).form([]);
-        match self.calls.call(&callee, &credential.owner, &request, &holder, deadline).await {
+        match self.calls.call(&callee, &credential.owner, &bearer(url), &holder, deadline).await {
             Ok(_) | Err(CallError::NotConnected | CallError::Failed(Failure::GrantEnded, _)) => Ok(true),
             Err(CallError::Failed(..) | CallError::Corrupt(_)) => Ok(false),
             Err(CallError::Aws(error)) => Err(error),
@@ -230,6 +231,11 @@ struct Family<'a> {
 /// A token that is revoked twice is revoked.
 fn request(url: &'static str) -> Request {
     Request::post("oauth revoke", url).safe()
+}
+
+/// A revocation by the token that authorises it: the call has no arguments, and a form without fields is what SDKs send then.
+fn bearer(url: &'static str) -> Request {
+    request(url).form([])
 }
 
 /// RFC 7009 §2.2 answers a token that is invalid already with success; Google answers `invalid_token`
