@@ -29,7 +29,7 @@ impl ApiProxy {
         let spec = provider.spec();
         let caller = self.front.program(call).await?;
         let request = rewrite(call, spec)?;
-        let account = call.request.headers().get("intertie-account").and_then(|value| value.to_str().ok());
+        let account = account(call)?;
         let integration = self.integration(&caller.user_id, spec, account).await?;
         let sent = self.access.call(&spec.callee(), &integration.key, &request, call.request_id, call.deadline()).await;
         let reply = match sent {
@@ -47,6 +47,18 @@ impl ApiProxy {
         }
         Ok(response)
     }
+}
+
+/// The account that the caller means. One that can't be read is refused: the call must not run on another one.
+fn account<'r>(call: &Call<'r>) -> Result<Option<&'r str>, Problem> {
+    const NAME: &str = "Intertie-Account";
+    let mut values = call.request.headers().get_all(NAME).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::field(NAME, format!("The header {NAME} is there more than once.")));
+    }
+    let text = std::str::from_utf8(value.as_bytes());
+    text.map(Some).map_err(|_| Problem::field(NAME, format!("The header {NAME} must be UTF-8.")))
 }
 
 /// The call to the provider.
@@ -114,4 +126,28 @@ fn too_large(name: &str, request: &Request) -> Problem {
         Repeat::Never => "The call was made: read what it did, less at a time.",
     };
     Problem::new(Kind::ProviderRejected, message, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::Request;
+
+    use super::*;
+
+    #[test]
+    fn an_account_that_cannot_be_read_is_refused_and_never_taken_for_none() {
+        let of = |values: &[&[u8]]| {
+            let mut request = Request::default();
+            for value in values {
+                request.headers_mut().append("intertie-account", HeaderValue::from_bytes(value).unwrap());
+            }
+            account(&Call::of(&request)).map(|name| name.map(str::to_owned))
+        };
+        assert_eq!(of(&[]), Ok(None));
+        assert_eq!(of(&["Café Nord".as_bytes()]), Ok(Some("Café Nord".to_owned())));
+        for wrong in [vec![b"Caf\xe9 Nord".as_slice()], vec![b"a", b"b"]] {
+            let problem = of(&wrong).unwrap_err();
+            assert_eq!((problem.kind, &*problem.fields[0].field), (Kind::InvalidRequest, "Intertie-Account"));
+        }
+    }
 }

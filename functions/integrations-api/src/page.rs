@@ -1,10 +1,13 @@
 //! The pages for people, from compiled templates that escape what they show.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use domain::{
     Diagnosis, Problem, Proof, Reason,
     call::form,
     error::Kind,
+    grant::OAuth,
     status::{Connection, Status, Stream},
 };
 use jiff::Timestamp;
@@ -145,11 +148,24 @@ impl IntegrationsApi {
         let failing: Vec<_> = status.streams.iter().filter_map(|stream| failing(stream, now)).collect();
         let error = status.error.as_deref().filter(|error| failing.iter().all(|it| it.error != *error));
         let missing = status.scopes.missing.iter().map(words).collect();
-        let account = status.account.as_ref().map(|account| ("account", account.id.as_str()));
-        let query = account.map(|pair| format!("?{}", form([pair]))).unwrap_or_default();
-        let reconnect = format!("/connect/{}{query}", status.provider);
+        let reconnect = reconnect(status, spec.and_then(|spec| spec.auth.oauth()));
         Card { status, by_key, hint, missing, error, failing, endpoint, reconnect, another: false, wrong: None }
     }
+}
+
+/// Where an account is connected again: with every scope that it was asked for, so that none is lost.
+fn reconnect(status: &Status, oauth: Option<&OAuth>) -> String {
+    let asked = status.scopes.granted.iter().chain(&status.scopes.missing);
+    let further = |oauth: &OAuth| {
+        let known: BTreeSet<_> = asked.clone().filter_map(|scope| oauth.scope(scope)).collect();
+        known.into_iter().filter(|scope| !oauth.scopes.contains(scope)).collect::<Vec<_>>().join(" ")
+    };
+    let scopes = oauth.map(further).unwrap_or_default();
+    let account = status.account.as_ref().map(|account| ("account", account.id.as_str()));
+    let scopes = Some(("scopes", scopes.as_str())).filter(|(_, scopes)| !scopes.is_empty());
+    let query = form(account.into_iter().chain(scopes));
+    let separator = if query.is_empty() { "" } else { "?" };
+    format!("/connect/{}{separator}{query}", status.provider)
 }
 
 pub(crate) fn asset(file: &str) -> Answer {

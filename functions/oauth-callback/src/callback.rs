@@ -232,7 +232,9 @@ fn notice(error: ConnectError, revoked: Revoked, spec: &Spec) -> Notice {
     let left = match revoked {
         Revoked::Yes | Revoked::Nothing => String::new(),
         Revoked::StillNeeded => {
-            format!(" What you allowed stays allowed at {name}, because another connection uses it, or may.")
+            format!(
+                " What you allowed stays allowed at {name}, because another connection uses this access, or may use it."
+            )
         }
         Revoked::Failed => format!(
             " Our access may still be allowed at {name}. If you do not connect again, remove the app in the settings of your account \

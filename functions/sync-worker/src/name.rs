@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::SyncWorker;
 
-/// How old a name may become before a scheduled sync reads it again.
-const KEEP: SignedDuration = SignedDuration::from_hours(24);
+/// How often it is stored that a name is still the same.
+const STORED: SignedDuration = SignedDuration::from_hours(24);
 
 impl SyncWorker {
     /// Asks the service for the name, if it is due, and stores it. A provider that does not tell it stops no sync.
@@ -44,16 +44,19 @@ impl SyncWorker {
         };
         let name = name.filter(|name| !name.is_empty()).unwrap_or_else(|| integration.account_name.clone());
         let address = integration.address.is_some().then(|| name.to_lowercase());
+        let same = name == integration.account_name && address == integration.address;
+        if same && message.cause == Cause::Due && clock::now().duration_since(integration.named_at) < STORED {
+            return Ok(());
+        }
         let named = Integration { account_name: name, address, named_at: clock::now(), ..integration.clone() };
         self.access.integrations.rename(&named).await
     }
 }
 
-/// A person or a program that asks for a sync gets the name of now; the schedule reads it once a day. A push that arrived named the
-/// account as it is known here.
+/// A sync that the schedule or a caller asks for reads the name. A push that arrived named the account as it is known here.
 fn is_due(integration: &Integration, message: &SyncMessage) -> bool {
     let reads = matches!(message.r#type, SyncType::Full | SyncType::Incremental);
     // Connecting has read it, or an earlier attempt at this message.
     let asked = message.cause == Cause::Asked && message.asked_at > integration.named_at;
-    reads && (asked || clock::now().duration_since(integration.named_at) >= KEEP)
+    reads && (asked || message.cause == Cause::Due)
 }

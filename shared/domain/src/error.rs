@@ -127,7 +127,7 @@ impl Problem {
     /// A browser fetches ahead what its user may open later, and that would have an effect. A refusal makes it fetch again when
     /// the user does. Not 503, with which servers often say this: it would look like an outage.
     pub fn prefetch() -> Self {
-        Self::new(Kind::Conflict, "This address is not fetched ahead of time.", "Open it.")
+        Self::new(Kind::Conflict, "This link can't be loaded in advance.", "Open it yourself.")
     }
 
     /// Nobody is signed in.

@@ -35,6 +35,8 @@ pub struct OAuth {
     /// ([OpenID Connect Core 1.0 §3.1.2.1](https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest) calls it
     /// `login_hint`), if the provider has one.
     pub account_hint: Option<&'static str>,
+    /// Sent along when no account is preselected, so that the provider asks which one is meant.
+    pub account_choice: Option<(&'static str, &'static str)>,
     /// What scopes allow, as it follows "the app may not": for people, when one was not granted.
     pub allows: &'static [(&'static str, &'static str)],
     /// What stands between scopes, in requests and answers.
@@ -147,7 +149,10 @@ impl OAuth {
         if self.pkce {
             pairs.extend([("code_challenge", challenge.as_str()), ("code_challenge_method", "S256")]);
         }
-        pairs.extend(self.authorize_params);
+        let choice = self.account_choice.filter(|_| account.is_none());
+        let replaced = |name: &str| choice.is_some_and(|(chosen, _)| chosen == name);
+        pairs.extend(self.authorize_params.iter().filter(|(name, _)| !replaced(name)));
+        pairs.extend(choice);
         pairs.extend(self.account_hint.zip(account));
         format!("{}?{}", self.authorize, form(pairs))
     }

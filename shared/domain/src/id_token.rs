@@ -16,6 +16,7 @@ struct Checked {
     iss: String,
     aud: Audience,
     exp: f64,
+    azp: Option<String>,
 }
 
 /// RFC 7519 §4.1.3.
@@ -34,12 +35,16 @@ pub fn claims(answer: &Value, client_id: &str, issuer: Option<&str>, now: Timest
         return None;
     };
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-    let Checked { iss, aud, exp } = Checked::deserialize(&claims).ok()?;
+    let Checked { iss, aud, exp, azp } = Checked::deserialize(&claims).ok()?;
     // Google leaves the scheme out at times: https://developers.google.com/identity/openid-connect/openid-connect, read 2026-11.
     let of_issuer = issuer.is_none_or(|issuer| iss == issuer || issuer.strip_prefix("https://") == Some(iss.as_str()));
     let for_client = match &aud {
         Audience::One(one) => one == client_id,
-        Audience::Many(all) => all.iter().any(|one| one == client_id),
+        // Of several, the party that it was issued to must be named (items 4 and 5).
+        Audience::Many(all) => {
+            let named = azp.as_deref().is_some_and(|party| party == client_id);
+            all.iter().any(|one| one == client_id) && (named || all.len() == 1)
+        }
     };
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970, far below 2^52")]
     let lives = exp > now.as_second().saturating_sub(LEEWAY) as f64;
@@ -66,8 +71,7 @@ mod tests {
     #[test]
     fn a_token_for_this_client_tells_the_subject() {
         let exp = json!(NOW.as_second() + 3600);
-        for (iss, aud) in
-            [("https://accounts.google.com", json!("client")), ("accounts.google.com", json!(["other", "client"]))]
+        for (iss, aud) in [("https://accounts.google.com", json!("client")), ("accounts.google.com", json!(["client"]))]
         {
             let claims = claims(&token(iss, &aud, &exp), "client", ISSUER, NOW).unwrap();
             assert_eq!(claims["sub"], "10769150350006150715113082367");

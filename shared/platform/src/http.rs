@@ -162,7 +162,7 @@ impl Front {
     /// The answer to a problem: JSON for a program; for a browser a page, or the settings page again if one of its forms was
     /// refused.
     pub fn refuse(&self, call: &Call<'_>, problem: &Problem) -> Response<Body> {
-        let form = notice::refused(call, problem);
+        let form = notice::refused(call, problem, &self.own_origin(call));
         form.unwrap_or_else(|| refusal(problem, call.by_browser(), call.request_id, self.application()))
     }
 

@@ -45,6 +45,8 @@ pub(crate) const fn oauth(scopes: &'static [&'static str], further_scopes: &'sta
         identity_scopes: &[OPENID, EMAIL, PROFILE],
         // The address or the `sub`.
         account_hint: Some("login_hint"),
+        // https://developers.google.com/identity/protocols/oauth2/web-server#creatingclient, read 2026-11: `prompt` is a list.
+        account_choice: Some(("prompt", "consent select_account")),
         allows: &[
             (OPENID, "know which account it is"),
             (EMAIL, "see the address of the account"),

@@ -115,7 +115,7 @@ async fn what_could_not_be_revoked_is_told_and_stays_until_the_user_removes_it()
     bob.connect_and_sync("google-calendar").await;
     let callback = ada.allow("/connect/gmail").await;
     ada.fault("google", "POST /token", 1, json!({ "status": 200, "body": { "access_token": "ya29.x" } })).await;
-    refused(&ada, &callback, "connect_failed", &["another connection uses it, or may"]).await;
+    refused(&ada, &callback, "connect_failed", &["another connection uses this access, or may use it"]).await;
     assert_eq!(bob.api(Method::GET, "/proxy/google-calendar/calendars/primary", &Value::Null).await.0, 200);
     stack.shutdown().await;
 }

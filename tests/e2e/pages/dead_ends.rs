@@ -92,3 +92,31 @@ async fn an_error_page_leads_back_and_shows_the_id_of_the_request() {
     assert!(ada.get(SETTINGS).await.body.contains(&format!("href=\"{APP}\"")), "the page itself leads there, too");
     stack.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_allowed_has_a_button_that_asks_for_it_and_keeps_the_rest() {
+    let stack = running().await;
+    let ada = Guest::new(&stack, "ada").await;
+    let connect = "/connect/slack?scopes=team:read";
+    let callback = ada.allow(connect).await;
+    ada.get(&callback).await;
+    let id = ada.status("slack").await["account"]["id"].as_str().unwrap().to_owned();
+    let (modify, read) =
+        ("https://www.googleapis.com/auth/gmail.modify", "https://www.googleapis.com/auth/gmail.readonly");
+    let unticked = format!("/connect/gmail?scopes={modify}");
+    ada.get(&ada.allow_only(&unticked, "ada@example.com", &["openid", read]).await).await;
+    let page = ada.get(SETTINGS).await.body;
+    let link = page.split("<a class=\"button primary\"").find(|link| link.contains(">Allow</a>")).expect("a button");
+    assert!(link.contains("gmail.modify") && link.contains("aria-label=\"Allow the app to"), "{link}");
+
+    let revoked = json!({ "team": id });
+    ada.admin("slack", Method::POST, "grants/revoke", &revoked).await;
+    let way = format!("href=\"/connect/slack?account={id}&amp;scopes=team%3Aread\"");
+    let escaped = way.replace("&amp;", "&#38;");
+    let shown = async || {
+        let page = ada.get(SETTINGS).await.body;
+        (page.contains("Reconnect Acme") && (page.contains(&way) || page.contains(&escaped))).then_some(())
+    };
+    stack.until(PATIENCE, shown).await.expect("connecting again asks for the further scope, too");
+    stack.shutdown().await;
+}

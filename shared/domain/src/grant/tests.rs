@@ -11,6 +11,7 @@ const OAUTH: OAuth = OAuth {
     aliases: &[],
     identity_scopes: &[],
     account_hint: Some("team"),
+    account_choice: None,
     allows: &[("channels:read", "see the channels")],
     scope_separator: ",",
     pkce: true,
@@ -117,4 +118,12 @@ fn a_verifier_follows_from_state_and_secret_and_meets_the_standard() {
             && !url.contains(&one),
         "{url}"
     );
+}
+
+#[test]
+fn without_an_account_the_provider_asks_which_one_is_meant() {
+    let oauth = OAuth { account_choice: Some(("prompt", "consent select_account")), ..OAUTH };
+    let url = |account| oauth.authorize_url("id", "https://a/cb", &["x".into()], "s", "v", account);
+    assert!(url(None).ends_with("&prompt=consent+select_account"), "{}", url(None));
+    assert!(url(Some("T1")).ends_with("&prompt=consent&team=T1"), "{}", url(Some("T1")));
 }

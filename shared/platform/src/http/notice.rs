@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use ::http::header::{CONTENT_TYPE, ORIGIN};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{Problem, error::Kind, route::CSRF, route::Names};
 use lambda_http::{Body, Response};
@@ -88,16 +89,14 @@ fn cookie(call: &Call<'_>) -> &'static str {
     if call.is_loopback() { "intertie_notice" } else { "__Host-intertie_notice" }
 }
 
-/// The answer to a form of the settings page that was refused: back to the page, which tells why at the right place. None for
-/// what is no such form, and for a request that did not come from a signed-in person on our own page.
-pub(super) fn refused(call: &Call<'_>, problem: &Problem) -> Option<Response<Body>> {
+/// The answer to a form of the settings page (`own` is the page's origin) that was refused: back to the page, which tells why at
+/// the right place. `None` for what is no such form, for a request that did not come from a signed-in person on that page, and
+/// for what an operator must be told with the id of the request, which a page of its own shows.
+pub(super) fn refused(call: &Call<'_>, problem: &Problem, own: &str) -> Option<Response<Body>> {
     let ours = matches!(call.route?.body, Names::Only(fields) if fields.contains(&CSRF));
-    let known = !matches!(problem.kind, Kind::Unauthenticated | Kind::Forbidden);
-    (ours && known && call.by_browser() && is_form(call))
+    let told = !matches!(problem.kind, Kind::Unauthenticated | Kind::Forbidden | Kind::Internal);
+    let header = |name| call.request.headers().get(name).and_then(|value| value.to_str().ok());
+    let form = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    (ours && told && form && call.by_browser() && header(ORIGIN) == Some(own))
         .then(|| Notice::of(problem, call.parameter("provider")).back(call, SETTINGS))
-}
-
-fn is_form(call: &Call<'_>) -> bool {
-    let kind = call.request.headers().get(::http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
 }

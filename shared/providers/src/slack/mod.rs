@@ -46,6 +46,7 @@ const SPEC: Spec = Spec {
         identity_scopes: &[],
         // The workspace's id: https://docs.slack.dev/tools/node-slack-sdk/reference/oauth/interfaces/InstallURLOptions, read 2026-11.
         account_hint: Some("team"),
+        account_choice: None,
         allows: &[
             ("channels:read", "see the channels"),
             ("groups:read", "see the private channels that it is in"),

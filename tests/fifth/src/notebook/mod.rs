@@ -23,6 +23,7 @@ const SPEC: Spec = Spec {
         scopes: &["openid", "offline_access"],
         identity_scopes: &[],
         account_hint: Some("login_hint"),
+        account_choice: None,
         allows: &[("openid", "know whose notebook it is"), ("offline_access", "work while nobody looks")],
         scope_separator: " ",
         pkce: true,
