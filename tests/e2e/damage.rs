@@ -31,7 +31,7 @@ fn attribute<'m>(message: &'m Message, name: &str) -> &'m str {
 }
 
 /// How often the metric that rings the operators' alarm was written with this reason.
-fn alarms(stack: &Running, reason: &str) -> usize {
+pub(crate) fn alarms(stack: &Running, reason: &str) -> usize {
     let text = logs(stack);
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line.get(line.find('{')?..)?).ok());
     lines.filter(|line| line["OperatorFailures"].is_array() && line["reason"] == reason).count()

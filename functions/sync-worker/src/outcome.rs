@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use domain::{Failure, Problem, backoff::Backoff, disposition::backoff, reason::Class, sync::SyncFailure};
+use domain::{
+    Failure, Problem, backoff::Backoff, disposition::backoff, reason::Class, stream::StreamState, sync::SyncFailure,
+};
 use jiff::Timestamp;
 use platform::{clock, queue::Attempt};
 use providers::Stream;
@@ -36,6 +38,17 @@ impl Work<'_> {
         self.told(stop, whole.as_deref(), backoff)
     }
 
+    /// What to tell of a stream of which nothing can be read.
+    pub(crate) fn nothing_read(&self, state: &StreamState) -> SyncFailure {
+        let message = state.passed.sentence().unwrap_or_else(|| "Nothing of this can be read.".to_owned());
+        SyncFailure { message, next_try: state.backoff.as_ref().and_then(|it| self.tried(it)) }
+    }
+
+    /// When a stream that is refused is tried again: a pause that is over ends with the next sync.
+    fn tried(&self, backoff: &Backoff) -> Option<Timestamp> {
+        backoff.next_try.map(|at| at.max(self.due_at))
+    }
+
     fn told(&self, stop: &Stop, object: Option<&str>, backoff: Option<&Backoff>) -> Option<SyncFailure> {
         let (name, now) = (self.provider.spec().name, clock::now());
         let message = match stop {
@@ -52,7 +65,7 @@ impl Work<'_> {
         let about = object.map(|object| format!(" It concerns {object}.")).unwrap_or_default();
         Some(SyncFailure {
             message: message + &about,
-            next_try: backoff.map_or_else(|| self.next_try(stop, now), |it| it.next_try),
+            next_try: backoff.map_or_else(|| self.next_try(stop, now), |it| self.tried(it)),
         })
     }
 

@@ -6,7 +6,7 @@ use domain::{
     Change, Failure, Request,
     call::Bearing,
     stream::{About, Action, Asked, Course, End, Machine, Outcome, PageRead, StreamState},
-    sync::{LogEntry, SyncFailure},
+    sync::LogEntry,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
@@ -58,6 +58,8 @@ impl SyncWorker {
             let state = states.remove(stream.name).unwrap_or_default();
             let (state, end) = match self.stream(work, stream, state, forced, entry).await {
                 Ok(ended) => ended,
+                // What failed before decides when the rest follows.
+                Err(Stop::Time) if first.is_err() => return first.map(|()| read),
                 Err(stop) => {
                     if let Some(failure) = work.stream_failure(stream, &stop, None) {
                         entry.fail(Some(stream.name), failure);
@@ -74,21 +76,22 @@ impl SyncWorker {
                 }
                 End::Waiting => {
                     let told = entry.streams.get(stream.name).cloned();
-                    entry.fail(Some(stream.name), told.unwrap_or_else(|| nothing_read(&state)));
+                    entry.fail(Some(stream.name), told.unwrap_or_else(|| work.nothing_read(&state)));
                 }
-                End::NothingRead => entry.fail(Some(stream.name), nothing_read(&state)),
+                End::NothingRead => entry.fail(Some(stream.name), work.nothing_read(&state)),
                 End::Failed(failure) => {
                     let is_news = backoff.is_some_and(|it| it.failures == 1) && !failure.is_users_to_change();
-                    let (is_refusal, unreadable) = (failure.is_refusal(), failure == Failure::Unreadable);
+                    let (is_refusal, alone) = (failure.is_refusal(), failure.bearing() == Bearing::Passing);
                     let stop = Stop::Failed(failure);
                     if let Some(failure) = work.stream_failure(stream, &stop, backoff) {
                         entry.fail(Some(stream.name), failure);
                     }
-                    match (is_refusal, unreadable || is_news) {
-                        // What this stream alone can't have stops no other stream.
-                        (_, true) => first = first.and(Err(stop)),
-                        // The user is told. An operator hears of it once, if it is not for the user to change.
+                    // What this stream alone can't have stops no other stream.
+                    match (is_refusal, is_news) {
+                        // An operator hears of it once, if it is not for the user to change.
+                        (_, true) => first = Err(stop),
                         (true, false) => {}
+                        (false, false) if alone => first = first.and(Err(stop)),
                         (false, false) => return Err(stop),
                     }
                 }
@@ -228,10 +231,4 @@ impl SyncWorker {
         let callee = work.provider.spec().callee();
         self.access.calls.call(&callee, work.key, request, &work.attempt.id, work.attempt.deadline).await
     }
-}
-
-/// What is told of a stream of which nothing can be read.
-fn nothing_read(state: &StreamState) -> SyncFailure {
-    let message = state.passed.sentence().unwrap_or_else(|| "Nothing of this can be read.".to_owned());
-    SyncFailure { message, next_try: state.backoff.as_ref().and_then(|it| it.next_try) }
 }

@@ -22,7 +22,9 @@ impl SyncWorker {
 
 /// How a round ended; none if it goes on, or is over for a reason of which another event tells.
 fn ended(stop: Option<&Stop>, entry: &LogEntry) -> Option<Result<(), SyncFailure>> {
-    if entry.last_sync.is_some_and(|at| at >= entry.started_at) {
+    // A stream that will be read soon, though others are read, is no recovery.
+    let waits = matches!(stop, Some(Stop::Failed(failure)) if failure.is_transient());
+    if !waits && entry.last_sync.is_some_and(|at| at >= entry.started_at) {
         return Some(Ok(()));
     }
     // A wait for a limit that the message itself outlasts is none.

@@ -105,6 +105,7 @@ impl From<&Failure> for ConnectError {
             | Failure::Gone
             | Failure::Conflict
             | Failure::Rejected { .. }
+            | Failure::Unusable(_)
             | Failure::Unreadable
             | Failure::AppRefused { .. }
             | Failure::Forbidden => Self::ConnectFailed,

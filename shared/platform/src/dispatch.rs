@@ -197,7 +197,7 @@ fn understood(call: Outgoing<'_>, sent: Result<Reply, SendError>, now: Timestamp
             SendError::Forbidden => Failure::Forbidden,
             SendError::NotSent => Failure::Unreached,
             SendError::Closed | SendError::Late => Failure::Down(None),
-            SendError::TooLong => Failure::Rejected { words: Some(TOO_LONG), code: "too_large".to_owned() },
+            SendError::TooLong => Failure::Unusable(TOO_LONG),
         };
         Failed(failure, None)
     })?;

@@ -122,8 +122,6 @@ const CODES: &[&str] = &[
 ];
 
 const NOT_HERE: Class = Class::Rejected("This Google account may not do this here.");
-const SWITCHED_OFF: Class =
-    Class::Rejected("This Google service is not switched on for the app; tell whoever runs it.");
 
 /// What they mean where the status does not say it.
 const CLASSES: &[(&str, Class)] = &[
@@ -137,20 +135,19 @@ const CLASSES: &[(&str, Class)] = &[
     ("ACCESS_TOKEN_SCOPE_INSUFFICIENT", Class::ScopeMissing),
     ("ACCOUNT_STATE_INVALID", Class::GrantEnded),
     ("ACCESS_TOKEN_TYPE_UNSUPPORTED", NOT_HERE),
-    ("accessNotConfigured", SWITCHED_OFF),
-    ("SERVICE_DISABLED", SWITCHED_OFF),
-    ("BILLING_DISABLED", SWITCHED_OFF),
+    ("accessNotConfigured", Class::AppRefused),
+    ("SERVICE_DISABLED", Class::AppRefused),
+    ("BILLING_DISABLED", Class::AppRefused),
     ("domainPolicy", Class::Rejected("The administrators of this Google account do not allow this app; ask them.")),
     ("forbiddenForNonOrganizer", Class::Rejected("Only the organiser can change this event.")),
     ("requiredAccessLevel", Class::Rejected("This Google account may only look at this calendar.")),
+    // Of Gmail: the account has no mailbox, or the call is not possible in the present state of what it is for.
+    ("failedPrecondition", Class::Rejected("Google refuses this for now; this Google account may have no mailbox.")),
     ("notACalendarUser", Class::Rejected("This Google account does not use Google Calendar.")),
     ("timeRangeEmpty", Class::Rejected("The end must be after the start.")),
     ("pushNotSupportedForRequestedResource", Class::Rejected("Google does not report changes of this calendar.")),
     // It comes with 401, and is no fault of the token: the app's domain is not verified.
-    (
-        "push.webhookUrlUnauthorized",
-        Class::Rejected("Google does not report to the app's address; tell whoever runs it."),
-    ),
+    ("push.webhookUrlUnauthorized", Class::AppRefused),
     ("channelIdNotUnique", Class::Conflict),
     ("backendError", Class::Down),
 ];

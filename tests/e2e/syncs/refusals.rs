@@ -2,9 +2,10 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use tests::{FAST, Guest, depth, stack};
+use tests::{FAST, Guest, PATIENCE, depth, stack};
 
 use super::{CALENDAR, here, silently, sync, there};
+use crate::damage::alarms;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_token_that_is_refused_as_invalid_is_dropped_and_its_calendar_read_whole_once() {
@@ -77,5 +78,58 @@ async fn a_sync_that_only_an_administrator_can_allow_is_told_and_left_alone_for_
     let status = ada.status(CALENDAR).await;
     assert_eq!((&status["error"], &status["streams"][0]["error"]), (&Value::Null, &Value::Null), "{status}");
     assert!(status["last_sync"].as_str() > before["last_sync"].as_str(), "{status}");
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_operators_can_change_rings_their_alarm_and_the_sync_goes_on_by_itself() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    ada.connect_and_sync(CALENDAR).await;
+    let before = ada.status(CALENDAR).await;
+    let off = json!({ "error": { "code": 403, "message": "Off", "errors": [{ "reason": "accessNotConfigured" }] } });
+    ada.fault(CALENDAR, "/calendarList", 100, json!({ "status": 403, "body": off })).await;
+    ada.api(Method::POST, &format!("/integrations/{CALENDAR}/sync"), &json!({ "type": "incremental" })).await;
+    let failed = async || Some(ada.status(CALENDAR).await).filter(|status| !status["error"].is_null());
+    let status = stack.until(PATIENCE, failed).await.unwrap();
+    let words = status["error"].as_str().unwrap();
+    assert!(words.contains("does not accept this application"), "{words}");
+    let rung = async || (alarms(&stack, "app_refused") > 0).then_some(());
+    stack.until(PATIENCE, rung).await.expect("the alarm");
+
+    ada.admin(CALENDAR, Method::DELETE, "faults", &Value::Null).await;
+    ada.settled("syncs").await;
+    let status = ada.status(CALENDAR).await;
+    assert_eq!((&status["error"], &status["streams"][0]["error"]), (&Value::Null, &Value::Null), "{status}");
+    assert!(status["last_sync"].as_str() > before["last_sync"].as_str(), "{status}");
+    assert_eq!(depth(&stack, "syncs-dead"), 0);
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_apps_address_that_may_not_be_reported_to_is_tried_with_one_calendar_only() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    let reason = "push.webhookUrlUnauthorized";
+    let refusal = json!({ "error": { "code": 401, "message": "No", "errors": [{ "reason": reason }] } });
+    ada.fault(CALENDAR, "/watch", 100, json!({ "status": 401, "body": refusal })).await;
+    ada.connect_and_sync(CALENDAR).await;
+    assert_eq!(ada.calls(CALENDAR, "/watch").await, 1);
+    assert_eq!(ada.status(CALENDAR).await["error"], Value::Null);
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_has_no_mailbox_any_more_is_told_and_no_operators_matter() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    ada.connect_and_sync("gmail").await;
+    ada.admin("gmail", Method::POST, "account", &json!({ "mail": false })).await;
+    ada.api(Method::POST, "/integrations/gmail/sync", &json!({ "type": "full" })).await;
+    ada.settled("syncs").await;
+    let status = ada.status("gmail").await;
+    assert!(status["error"].as_str().unwrap().contains("may have no mailbox"), "{status}");
+    assert!(status["streams"][0]["next_try"].is_string(), "{status}");
+    assert_eq!((depth(&stack, "syncs-dead"), alarms(&stack, "rejected")), (0, 0));
     stack.shutdown().await;
 }

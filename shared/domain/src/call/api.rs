@@ -87,6 +87,8 @@ pub enum Class {
     NotFound,
     /// It contradicts something.
     Conflict,
+    /// The app itself is not accepted; only its operators can change that.
+    AppRefused,
     /// The provider fails.
     Down,
     /// It says no, in these words for a person; none if they are empty.
@@ -153,9 +155,7 @@ impl Api {
             (None, 409 | 412) => Failure::Conflict,
             // 424: what the provider itself depends on fails. 425: it is too early, as it says.
             (None, 408 | 424 | 425 | 500..) => Failure::Down(wait),
-            (None, 300..=399) => {
-                Class::Rejected("The answer leads to another address, which is not followed.").failure(wait, code)
-            }
+            (None, 300..=399) => Failure::Unusable("The answer leads to another address, which is not followed."),
             (None, _) => Class::Rejected("").failure(wait, code),
         })
     }
@@ -244,14 +244,18 @@ impl Class {
             Self::NotFound => Failure::NotFound,
             Self::Conflict => Failure::Conflict,
             Self::Down => Failure::Down(wait),
+            Self::AppRefused => Failure::AppRefused { code: kept(code) },
             Self::Rejected(words) => {
-                // Only what looks like a code: the rest of an answer may be anybody's words.
-                let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-                let code = code.unwrap_or_default().chars().filter(|c| legal(*c)).take(MAX_CODE).collect();
-                Failure::Rejected { words: (!words.is_empty()).then_some(words), code }
+                Failure::Rejected { words: (!words.is_empty()).then_some(words), code: kept(code) }
             }
         }
     }
+}
+
+/// Only what looks like a code: the rest of an answer may be anybody's words.
+fn kept(code: Option<&str>) -> String {
+    let legal = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
+    code.unwrap_or_default().chars().filter(legal).take(MAX_CODE).collect()
 }
 
 #[cfg(test)]
@@ -304,7 +308,7 @@ mod tests {
         assert_eq!(meaning(503, "<html>"), Err(Failure::Down(None)));
         assert_eq!(meaning(401, ""), Err(Failure::TokenRefused));
         assert_eq!(meaning(304, ""), Ok(()));
-        assert!(matches!(meaning(302, ""), Err(Failure::Rejected { words: Some(_), .. })));
+        assert!(matches!(meaning(302, ""), Err(Failure::Unusable(_))));
     }
 
     #[test]

@@ -48,6 +48,10 @@ pub enum Failure {
         /// The provider's; empty if it names none.
         code: String,
     },
+    /// The answer can't be used, whatever the provider meant by it: it leads to another address, or is too large. The words are
+    /// for a person.
+    #[error("the answer can't be used")]
+    Unusable(&'static str),
     /// The provider fails or does not answer; not before this long, if it says so.
     #[error("the provider is down")]
     Down(Option<Duration>),
@@ -57,7 +61,7 @@ pub enum Failure {
     /// The answer is not what the provider documents.
     #[error("the answer is not what the provider documents")]
     Unreadable,
-    /// The provider does not accept the app itself: a wrong client secret, say. The code is the provider's, for operators.
+    /// The provider does not accept the app itself: a wrong client secret, say, or an API that is switched off for it. The code is the provider's, for operators.
     #[error("the provider does not accept the app ({code})")]
     AppRefused {
         /// The provider's.
@@ -180,7 +184,8 @@ impl Failure {
                 reason: Reason::ProviderDown,
                 wait: *wait,
                 outcome_unknown: true,
-                bearing: Bearing::Passing,
+                // A named wait is about the service.
+                bearing: if wait.is_some() { Bearing::None } else { Bearing::Passing },
                 ..PASSING
             },
             Self::Unreached => Classified { reason: Reason::Unreachable, ..PASSING },
@@ -200,7 +205,9 @@ impl Failure {
             Self::NotFound => Classified { reason: Reason::NotFound, bearing: Bearing::Missing, ..LASTING },
             Self::Gone => Classified { reason: Reason::Gone, bearing: Bearing::Missing, ..LASTING },
             Self::Conflict => Classified { reason: Reason::ProviderConflict, bearing: Bearing::Lasting, ..LASTING },
-            Self::Rejected { .. } => Classified { reason: Reason::Rejected, bearing: Bearing::Lasting, ..LASTING },
+            Self::Rejected { .. } | Self::Unusable(_) => {
+                Classified { reason: Reason::Rejected, bearing: Bearing::Lasting, ..LASTING }
+            }
             Self::AppRefused { .. } => Classified { reason: Reason::AppRefused, is_final: true, ..LASTING },
         }
     }
@@ -245,6 +252,7 @@ impl Failure {
             Self::Rejected { words: None, code } => {
                 (format!("{name} did not accept this."), format!("Check the request; {name} names the reason {code}."))
             }
+            Self::Unusable(words) => ((*words).to_owned(), "Change the request.".to_owned()),
             Self::Down(_) | Self::Unreached | Self::Unreadable => {
                 (format!("{name} has trouble answering."), "Try again in a few minutes.".to_owned())
             }
@@ -288,13 +296,15 @@ impl Failure {
             }
             Self::Rejected { code, .. } if code.is_empty() => format!("{name} rejected a call and names no reason."),
             Self::Rejected { code, .. } => format!("{name} rejected a call; its reason is {code}."),
+            Self::Unusable(words) => format!("{name} gave an answer that can't be used. {words}"),
             Self::Down(_) => format!("{name} fails or does not answer; look at its status page if this stays."),
             Self::Unreached => {
                 format!("There is no connection to {name}; look at its status page, then at our network.")
             }
             Self::Unreadable => format!("{name} answers something else than it documents; its API may have changed."),
             Self::AppRefused { code } => format!(
-                "{name} does not accept the app ({code}); check client_id and client_secret in its secret, and the app there."
+                "{name} does not accept the app ({code}); check its credentials in the secret of {name}, and the app \
+                 there: its APIs, its billing and its domains."
             ),
             Self::Forbidden => format!("A call was to leave {name}'s own addresses, and was not sent."),
         }
@@ -322,6 +332,7 @@ mod tests {
             Failure::Rejected { words: None, code: "x_y".into() },
             Failure::Rejected { words: None, code: String::new() },
             Failure::Rejected { words: Some("The card was declined."), code: "card_declined".into() },
+            Failure::Unusable("The answer is too large."),
             Failure::Down(None),
             Failure::Down(Some(Duration::from_mins(1))),
             Failure::Unreached,

@@ -6,9 +6,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Extent;
+use super::{Extent, PageRead};
 use crate::{
     backoff::{Backoff, Pace},
+    call::{Bearing, Failure},
     reason::Reason,
 };
 
@@ -82,8 +83,22 @@ impl PassedOver {
         true
     }
 
+    /// Of the objects of a page that can't be had for now, why the first one can't that has no place here; none if all have.
+    pub(super) fn first_without_place(&self, page: &PageRead) -> Option<Failure> {
+        let known = |id: &str| self.members.iter().any(|it| matches!(&it.extent, Extent::One(one) if one == id));
+        let new = page.refused.iter().filter(|(_, id, _)| !known(id));
+        let passing = new.filter(|(_, _, failure)| failure.bearing() == Bearing::Passing);
+        let mut free = MAX_PASSED.saturating_sub(self.members.len());
+        let mut has_place = |id: &str| {
+            let fits = id.len() <= MAX_ID && free > 0;
+            free -= usize::from(fits);
+            fits
+        };
+        passing.into_iter().find(|(_, id, _)| !has_place(id)).map(|(_, _, failure)| failure.clone())
+    }
+
     /// Notes that a member was read.
-    pub(super) fn read(&mut self, extent: &Extent) {
+    pub(super) fn mark_read(&mut self, extent: &Extent) {
         self.members.retain(|it| it.extent != *extent);
     }
 

@@ -12,7 +12,7 @@ use crate::{
     backoff::{Backoff, Pace},
     call::{Bearing, Failure},
     message::SyncType,
-    reason::Reason,
+    reason::{Class, Reason},
 };
 
 /// More pages than any stream has: ten million objects.
@@ -63,7 +63,7 @@ pub struct Sweep {
     pub since: Timestamp,
     /// Only these; `None` means all of the stream.
     pub of: Option<Extent>,
-    /// Not these: nobody could see them.
+    /// Not these: the run could not see them.
     pub except: Vec<Extent>,
 }
 
@@ -144,7 +144,9 @@ impl<'c> Machine<'c> {
         // Read whole since it was asked for, before this sync broke off at another stream.
         if full && it.state.run.is_none() && it.state.full_since.is_some_and(|since| since >= asked.at) {
             it.phase = Phase::End(End::Read);
-        } else if it.state.backoff.as_ref().is_some_and(|it| !it.is_due(now, full || asked.forced)) {
+        } else if it.state.run.is_none()
+            && it.state.backoff.as_ref().is_some_and(|it| !it.is_due(now, full || asked.forced))
+        {
             it.phase = Phase::End(End::Waiting);
         } else if it.state.run.as_ref().is_some_and(|run| run.full || !full) {
             it.phase = it.ask(now);
@@ -181,7 +183,11 @@ impl<'c> Machine<'c> {
     #[must_use]
     pub fn after(mut self, outcome: Outcome, now: Timestamp) -> Self {
         self.phase = match (self.phase.clone(), outcome) {
-            (Phase::Ask, Outcome::Read(page)) => Phase::Write(page),
+            // What passes and has no place to be remembered would be behind the cursor for ever: the run waits where it stands.
+            (Phase::Ask, Outcome::Read(page)) => match self.state.passed.first_without_place(&page) {
+                Some(failure) => Phase::End(End::Failed(failure)),
+                None => Phase::Write(page),
+            },
             (Phase::Ask, Outcome::Refused(failure)) => self.refused(failure, now),
             (Phase::Write(page), Outcome::Written(too_large)) => self.written(page, &too_large, now),
             (Phase::Sweep(_, next), Outcome::Swept) => self.swept(next, now),
@@ -262,13 +268,13 @@ impl<'c> Machine<'c> {
         }
     }
 
-    fn written(&mut self, page: PageRead, too_large: &[(String, String)], now: Timestamp) -> Phase {
+    fn written(&mut self, mut page: PageRead, too_large: &[(String, String)], now: Timestamp) -> Phase {
         let Some(run) = &mut self.state.run else { return Phase::End(End::Read) };
         run.changes += page.changes.saturating_sub(u64::try_from(too_large.len()).unwrap_or(0));
         run.pages += 1;
         run.again.clear();
         if let Some(member) = self.course.about(&run.position).member {
-            self.state.passed.read(&member.extent);
+            self.state.passed.mark_read(&member.extent);
             run.read += 1;
         }
         // In an incremental run the objects that pages name are those that changed, not all there are.
@@ -278,8 +284,10 @@ impl<'c> Machine<'c> {
         }
         let full = run.full;
         for id in page.mended {
-            self.state.passed.read(&Extent::One(id));
+            self.state.passed.mark_read(&Extent::One(id));
         }
+        // Those that pass have the places.
+        page.refused.sort_by_key(|(_, _, failure)| failure.bearing() != Bearing::Passing);
         for (kind, id, failure) in page.refused {
             self.pass((Extent::One(id.clone()), &kind, &id), &failure, now);
         }
@@ -348,10 +356,12 @@ impl<'c> Machine<'c> {
     fn fail(&mut self, failure: Failure, now: Timestamp) -> Phase {
         if failure.is_refusal() {
             self.refuse(Pace::Hours, now);
-        } else if failure.is_transient() && failure != Failure::Unreadable {
+        } else if failure.reason().class() == Class::Operators
+            || failure.is_transient() && failure != Failure::Unreadable
+        {
             return Phase::End(End::Failed(failure));
         } else {
-            // A page that nobody can read must not be where the next run begins.
+            // A page that can't be read must not be where the next run begins.
             self.state.run = None;
         }
         Phase::Save(Then::End(End::Failed(failure)))

@@ -53,6 +53,10 @@ const SCOPE: Then =
     Then { kind: "scope_missing", next: "Connect {name} again and allow everything that is asked for.", ..STOP };
 const CONFLICT: Then = Then { kind: "conflict", next: "Check what is there.", ..STOP };
 const CHANGE: Then = Then { kind: "provider_rejected", next: "Change that and try again.", ..STOP };
+const UNUSABLE: Then = Then { next: "Change the request.", ..CHANGE };
+/// Only the operators of the app can change it.
+const OPERATORS: Then =
+    Then { kind: "internal", next: "Tell the people who run it; nothing is wrong with your account.", ..STOP };
 const LOOK: Then = Then { next: "Check the names and ids in the request.", ..CHANGE };
 /// We have no words for the reason, so it is named.
 const NAMED: Then = Then { next: "Check the request; {name} names the reason {code}.", ..CHANGE };
@@ -63,11 +67,11 @@ const HTML: &str = "<!DOCTYPE html><html><head><title>503 Backend fetch failed</
 
 /// What statuses say where the body says nothing, at every provider.
 const STATUSES: &[(u16, &str, &str, Then)] = &[
-    (300, "", "The answer leads to another address, which is not followed.", CHANGE),
-    (301, "location: /v2", "The answer leads to another address, which is not followed.", CHANGE),
-    (302, "location: https://evil.example/", "The answer leads to another address, which is not followed.", CHANGE),
-    (307, "location: //evil.example/", "The answer leads to another address, which is not followed.", CHANGE),
-    (308, "", "The answer leads to another address, which is not followed.", CHANGE),
+    (300, "", "The answer leads to another address, which is not followed.", UNUSABLE),
+    (301, "location: /v2", "The answer leads to another address, which is not followed.", UNUSABLE),
+    (302, "location: https://evil.example/", "The answer leads to another address, which is not followed.", UNUSABLE),
+    (307, "location: //evil.example/", "The answer leads to another address, which is not followed.", UNUSABLE),
+    (308, "", "The answer leads to another address, which is not followed.", UNUSABLE),
     (400, "", "{name} did not accept this.", UNNAMED),
     (401, "", "{name} has ended our access.", REFRESH),
     (402, "", "{name} did not accept this.", UNNAMED),
@@ -209,11 +213,8 @@ fn no_sentence_shows_a_status_or_the_providers_jargon() {
     for (spec, row) in all() {
         let failure = row.failure(spec);
         let problem = failure.problem(spec.name, NOW);
-        let (code, named) = if let Failure::Rejected { words, code } = &failure {
-            (code.as_str(), words.is_none())
-        } else {
-            ("", false)
-        };
+        let named = matches!(failure, Failure::Rejected { words: None, .. });
+        let code = if let Failure::Rejected { code, .. } | Failure::AppRefused { code } = &failure { code } else { "" };
         // Operators always read the reason, and others where there are no words for it.
         let operator = failure.operator(spec.name).replacen(code, "", 1);
         let next = if named { problem.next_action.replacen(code, "", 1) } else { problem.next_action };

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::*;
-use crate::stream::PassedOver;
+use crate::stream::{MAX_PASSED, PassedOver};
 
 const MEMBERS: usize = 3;
+/// The first of the many objects of a flood, all on the first page of their member.
+const FLOOD: usize = 1000;
 /// More actions than any run of this provider takes.
 const MAX_STEPS: usize = 500;
 
@@ -47,6 +49,8 @@ struct Round {
     forget: bool,
     too_large: Option<usize>,
     unreadable: Option<usize>,
+    /// A member gets more objects than are remembered, and none of them can be had for now.
+    flood: Option<usize>,
     full: bool,
     hours: i64,
     /// The process is killed after these actions.
@@ -229,11 +233,15 @@ impl Worker {
         found: Vec<(usize, usize, Object)>,
         passed: &PassedOver,
     ) -> (PageRead, Vec<(String, Object)>) {
-        let (bad, good): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|(_, object, it)| round.unreadable == Some(*object) && !it.deleted);
+        let failing = |member: usize, object: usize| round.flood == Some(member) && object >= FLOOD;
+        let (bad, good): (Vec<_>, Vec<_>) = found.into_iter().partition(|(member, object, it)| {
+            (round.unreadable == Some(*object) || failing(*member, *object)) && !it.deleted
+        });
         let changes: Vec<_> = good.into_iter().map(|(member, object, it)| (id(member, object), it)).collect();
         let refused = bad.into_iter().map(|(member, object, _)| {
-            ("message".to_owned(), id(member, object), Failure::Rejected { words: None, code: String::new() })
+            let lasting = Failure::Rejected { words: None, code: String::new() };
+            let failure = if failing(member, object) { Failure::Down(None) } else { lasting };
+            ("message".to_owned(), id(member, object), failure)
         });
         let (refused, mended) = (refused.collect(), passed.among(changes.iter().map(|(id, _)| id.as_str())));
         let count = u64::try_from(changes.len()).unwrap();
@@ -354,6 +362,11 @@ impl Worker {
                 Some(_) | None => drop(objects.insert(*object, new)),
             }
         }
+        if let Some(member) = round.flood {
+            self.provider.version += 1;
+            let new = Object { version: self.provider.version, deleted: false };
+            self.provider.members[member].extend((0..=MAX_PASSED).map(|number| (FLOOD + 2 * number, new)));
+        }
         if round.forget {
             self.provider.version += 1;
             self.provider.floor = self.provider.version;
@@ -391,11 +404,12 @@ prop_compose! {
         forget in prop::bool::weighted(0.2),
         too_large in prop::option::weighted(0.2, 0usize..4),
         unreadable in prop::option::weighted(0.2, 0usize..4),
+        flood in prop::option::weighted(0.1, 0..MEMBERS),
         full in prop::bool::weighted(0.3),
         hours in 0i64..30,
         kills in proptest::collection::btree_set(1usize..20, 0..4),
     ) -> Round {
-        Round { changes, list, members, forget, too_large, unreadable, full, hours, kills }
+        Round { changes, list, members, forget, too_large, unreadable, flood, full, hours, kills }
     }
 }
 
@@ -409,6 +423,7 @@ fn calm(full: bool) -> Round {
         forget: false,
         too_large: None,
         unreadable: None,
+        flood: None,
         full,
         hours: 30,
         kills,
@@ -465,7 +480,7 @@ fn count(actions: &[Action], wanted: &Action) -> usize {
 
 #[test]
 fn a_refused_cursor_of_a_list_begins_one_full_run() {
-    let mut worker = seeded();
+    let worker = seeded();
     let refused = Failure::Rejected { words: None, code: "invalid".into() };
     let asked = Asked { kind: SyncType::Incremental, at: worker.now, forced: true };
     let machine =
@@ -484,7 +499,6 @@ fn a_refused_cursor_of_a_list_begins_one_full_run() {
     let machine = Machine::start(&Walk, true, state, asked, later).after(Outcome::Saved, later);
     let machine = machine.after(Outcome::Refused(refused), later).after(Outcome::Saved, later);
     assert!(matches!(machine.action(), Action::End(End::Failed(_))), "{:?}", machine.action());
-    worker.saved = StreamState::default();
 }
 
 #[test]
@@ -553,11 +567,78 @@ fn a_stream_that_is_refused_is_left_alone_unless_a_user_asks() {
 }
 
 #[test]
+fn with_more_objects_down_than_are_remembered_a_run_waits_where_it_stands() {
+    for full in [true, false] {
+        let mut worker = seeded();
+        let before = worker.saved.cursor.clone();
+        let (actions, end) = worker.round(&Round { flood: Some(1), ..calm(full) });
+        assert_eq!(end, End::Failed(Failure::Down(None)), "full: {full}");
+        assert_eq!(actions.last(), Some(&Action::End(end)));
+        assert_eq!(worker.saved.cursor, before, "full: {full}");
+        let stands = Position::read(&worker.saved.run.as_ref().unwrap().position);
+        assert_eq!((stands.left, stands.page), (vec![1, 2], None), "at the page of the flood");
+        assert!(!worker.live().keys().any(|id| id.starts_with("1/10")), "nothing of it is written");
+        // When they can be had, the run goes on and has them all.
+        let (_, end) = worker.round(&Round { hours: 0, ..calm(full) });
+        assert_eq!(end, End::Read);
+        let live: BTreeMap<_, _> = worker.live().into_iter().map(|(id, version)| (id.to_owned(), version)).collect();
+        assert_eq!(live, worker.truth());
+    }
+}
+
+#[test]
+fn a_call_that_names_a_wait_is_about_the_service_and_no_member_is_passed_over() {
+    let worker = seeded();
+    let asked = Asked { kind: SyncType::Full, at: worker.now + SignedDuration::from_secs(1), forced: true };
+    let down = Failure::Down(Some(std::time::Duration::from_secs(30)));
+    let page = PageRead {
+        changes: 0,
+        next: Next::Page(json!(Position { full: true, listed: true, left: vec![0, 1], ..Position::default() })),
+        whole: None,
+        objects: 0,
+        refused: vec![],
+        mended: vec![],
+    };
+    let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now);
+    let to_the_first_member = [Outcome::Saved, Outcome::Read(page), Outcome::Written(vec![]), Outcome::Saved];
+    for outcome in to_the_first_member.into_iter().chain([Outcome::Refused(down.clone())]) {
+        machine = machine.after(outcome, worker.now);
+    }
+    assert_eq!(machine.action(), Action::End(End::Failed(down)));
+    assert!(machine.state().passed.members().is_empty() && machine.state().run.is_some());
+}
+
+#[test]
+fn what_only_the_operators_can_repair_leaves_the_run_where_it_stands() {
+    let worker = seeded();
+    let asked = Asked { kind: SyncType::Full, at: worker.now + SignedDuration::from_secs(1), forced: true };
+    let off = Failure::AppRefused { code: "accessNotConfigured".into() };
+    let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now);
+    for outcome in [Outcome::Saved, Outcome::Refused(off.clone())] {
+        machine = machine.after(outcome, worker.now);
+    }
+    assert_eq!(machine.action(), Action::End(End::Failed(off)));
+    assert!(machine.state().run.is_some() && machine.state().backoff.is_none());
+}
+
+#[test]
+fn a_forced_run_that_another_invocation_goes_on_with_is_not_put_off() {
+    let worker = seeded();
+    let backoff = Some(Backoff::after(None, Pace::Hours, worker.now));
+    let state = StreamState { backoff, ..worker.saved.clone() };
+    let asked = Asked { kind: SyncType::Incremental, at: worker.now, forced: true };
+    let begun = Machine::start(&Walk, true, state, asked, worker.now).after(Outcome::Saved, worker.now);
+    let next = Asked { forced: false, ..asked };
+    let machine = Machine::start(&Walk, true, begun.state().clone(), next, worker.now);
+    assert_eq!(machine.action(), Action::Ask);
+}
+
+#[test]
 fn with_more_members_passed_over_than_are_remembered_nothing_is_swept() {
     let mut worker = seeded();
     let asked = Asked { kind: SyncType::Full, at: worker.now + SignedDuration::from_secs(1), forced: true };
     let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now);
-    let refused: Vec<_> = (0..=crate::stream::MAX_PASSED)
+    let refused: Vec<_> = (0..=MAX_PASSED)
         .map(|number| ("message".to_owned(), format!("m{number}"), Failure::NotFound))
         .map(|(kind, id, _)| (kind, id, Failure::Rejected { words: None, code: String::new() }))
         .collect();

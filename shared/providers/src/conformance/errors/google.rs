@@ -9,7 +9,8 @@ const AN_HOUR_LATER: &str = "{name} asked us to slow down. We continue at 11:00 
 const ENDED: &str = "{name} has ended our access.";
 const NO_SCOPE: &str = "The permission for this was not given to us at {name}.";
 const NOT_HERE: &str = "This Google account may not do this here.";
-const SWITCHED_OFF: &str = "This Google service is not switched on for the app; tell whoever runs it.";
+const APP: &str = "{name} does not accept this application at the moment.";
+const NO_MAILBOX: &str = "Google refuses this for now; this Google account may have no mailbox.";
 const CONTRADICTS: &str = "{name} says that this contradicts something that exists.";
 const TROUBLE: &str = "{name} has trouble answering.";
 const NOT_ACCEPTED: &str = "{name} did not accept this.";
@@ -28,7 +29,7 @@ const OLDER: &[(u16, &str, Then, &str)] = &[
     (401, "invalidCredentials", REFRESH, ENDED),
     (403, "insufficientPermissions", SCOPE, NO_SCOPE),
     (403, "forbidden", CHANGE, NOT_HERE),
-    (403, "accessNotConfigured", CHANGE, SWITCHED_OFF),
+    (403, "accessNotConfigured", OPERATORS, APP),
     (403, "domainPolicy", CHANGE, "The administrators of this Google account do not allow this app; ask them."),
     (403, "forbiddenForNonOrganizer", CHANGE, "Only the organiser can change this event."),
     (403, "requiredAccessLevel", CHANGE, "This Google account may only look at this calendar."),
@@ -37,8 +38,8 @@ const OLDER: &[(u16, &str, Then, &str)] = &[
     (400, "timeRangeEmpty", CHANGE, "The end must be after the start."),
     (400, "pushNotSupportedForRequestedResource", CHANGE, "Google does not report changes of this calendar."),
     // Not the token: the address that reports are to go to.
-    (401, "push.webhookUrlUnauthorized", CHANGE, "Google does not report to the app's address; tell whoever runs it."),
-    (400, "push.webhookUrlUnauthorized", CHANGE, "Google does not report to the app's address; tell whoever runs it."),
+    (401, "push.webhookUrlUnauthorized", OPERATORS, APP),
+    (400, "push.webhookUrlUnauthorized", OPERATORS, APP),
     (400, "channelIdNotUnique", CONFLICT, CONTRADICTS),
     (404, "notFound", LOOK, "{name} does not find what was asked for."),
     (409, "duplicate", CONFLICT, CONTRADICTS),
@@ -57,7 +58,7 @@ const OLDER: &[(u16, &str, Then, &str)] = &[
     (400, "required", NAMED, NOT_ACCEPTED),
     (400, "cannotChangeOrganizer", NAMED, NOT_ACCEPTED),
     (400, "cannotChangeOrganizerOfInstance", NAMED, NOT_ACCEPTED),
-    (400, "failedPrecondition", NAMED, NOT_ACCEPTED),
+    (400, "failedPrecondition", CHANGE, NO_MAILBOX),
     (400, "push.webhookUrlNotHttps", NAMED, NOT_ACCEPTED),
 ];
 
@@ -71,8 +72,8 @@ const NEWER: &[(u16, &str, &str, Then, &str)] = &[
     (401, "UNAUTHENTICATED", "ACCOUNT_STATE_INVALID", RECONNECT, ENDED),
     (401, "UNAUTHENTICATED", "ACCESS_TOKEN_TYPE_UNSUPPORTED", CHANGE, NOT_HERE),
     (403, "PERMISSION_DENIED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT", SCOPE, NO_SCOPE),
-    (403, "PERMISSION_DENIED", "SERVICE_DISABLED", CHANGE, SWITCHED_OFF),
-    (403, "PERMISSION_DENIED", "BILLING_DISABLED", CHANGE, SWITCHED_OFF),
+    (403, "PERMISSION_DENIED", "SERVICE_DISABLED", OPERATORS, APP),
+    (403, "PERMISSION_DENIED", "BILLING_DISABLED", OPERATORS, APP),
     (403, "PERMISSION_DENIED", "USER_PROJECT_DENIED", CHANGE, NOT_HERE),
     (403, "PERMISSION_DENIED", "CONSUMER_INVALID", CHANGE, NOT_HERE),
     (403, "PERMISSION_DENIED", "LOCATION_POLICY_VIOLATED", CHANGE, NOT_HERE),
@@ -84,7 +85,7 @@ const NEWER: &[(u16, &str, &str, Then, &str)] = &[
 
 /// Both places at once: the older, the newer.
 const BOTH: &[(u16, &str, &str, Then, &str)] = &[
-    (403, "forbidden", "SERVICE_DISABLED", CHANGE, SWITCHED_OFF),
+    (403, "forbidden", "SERVICE_DISABLED", OPERATORS, APP),
     (403, "forbidden", "ACCESS_TOKEN_SCOPE_INSUFFICIENT", SCOPE, NO_SCOPE),
     (403, "insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT", SCOPE, NO_SCOPE),
     (429, "rateLimitExceeded", "RATE_LIMIT_EXCEEDED", SLOW, SLOWER),
@@ -198,6 +199,6 @@ pub(super) fn gmail() -> Vec<Row> {
     let topic = older(403, "forbidden", "User not authorized to perform this action.");
     rows.extend([&delegation, &topic].map(|error| row(403, error, "forbidden", CHANGE, NOT_HERE)));
     let off = older(400, "failedPrecondition", "Mail service not enabled");
-    rows.push(row(400, &off, "failedPrecondition", NAMED, NOT_ACCEPTED));
+    rows.push(row(400, &off, "failedPrecondition", CHANGE, NO_MAILBOX));
     rows
 }
