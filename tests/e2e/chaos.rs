@@ -164,6 +164,7 @@ async fn assert_newest_states(stack: &Stack, events: usize) {
     for item in records {
         let customer: usize = item["id"].as_s().unwrap().strip_prefix("cus_").unwrap().parse().unwrap();
         let newest = i64::try_from(events - CUSTOMERS + customer).unwrap();
-        assert_eq!(item["version"].as_n().unwrap(), &(newest * 4 + 1).to_string());
+        // The second of its event in microseconds, between the first and the last states of that second.
+        assert_eq!(item["version"].as_n().unwrap(), &(newest * 1_000_000 + 1).to_string());
     }
 }
