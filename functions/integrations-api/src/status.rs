@@ -96,8 +96,8 @@ impl IntegrationsApi {
                 last_full_sync: state.and_then(|state| state.last_full_sync),
                 last_incremental_sync: state.and_then(|state| state.last_incremental_sync),
                 error: failure.map(|failure| failure.message.clone()).or(without),
-                // Nothing is tried without a grant.
-                next_try: next_try.filter(|_| status.connected),
+                // Nothing is tried without a grant; what is due is tried by the next sync.
+                next_try: next_try.filter(|_| status.connected).map(|at| at.max(clock::now())),
             });
         }
         Ok(status)

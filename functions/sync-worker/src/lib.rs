@@ -18,7 +18,7 @@ use std::{
 };
 
 use domain::{
-    Aging, Deferral, Diagnosis, Disposition, Failure, Integration, IntegrationKey, Reason,
+    Aging, Deferral, Disposition, Failure, Integration, IntegrationKey, Reason,
     disposition::backoff,
     error::Kind,
     message::{Cause, SyncMessage, SyncType},
@@ -314,58 +314,6 @@ impl SyncWorker {
             entry.fail(None, failure);
         }
         outcome
-    }
-
-    /// A sync did not come to its end: what has to happen so that it does, or that somebody knows why not.
-    async fn stopped(
-        &self,
-        work: &Work<'_>,
-        kind: SyncType,
-        stop: Stop,
-        attempt: &Attempt,
-    ) -> Result<Disposition, AwsError> {
-        // Who lost the lease has none to give back; after a failure of AWS the caller sees to it.
-        if !matches!(stop, Stop::Lost | Stop::Aws(_)) {
-            self.syncs.abandon(&work.lease).await?;
-        }
-        Ok(match stop {
-            Stop::Lost | Stop::NotConnected => Disposition::Done,
-            Stop::Aws(error) => return Err(error),
-            Stop::Time => {
-                // The next invocation goes on where the streams stand.
-                let next = SyncMessage::new(work.key, kind, Cause::Changed, work.asked_at);
-                self.queue.send(&next, Duration::ZERO).await?;
-                Disposition::Done
-            }
-            Stop::Corrupt(error) => {
-                // A message that is not settled comes back, and finds the integration set aside: first this, then the dead letter.
-                self.access.set_aside(&work.provider.spec().callee(), work.key).await?;
-                Disposition::DeadLetter(error.diagnosis())
-            }
-            Stop::Failed(Failure::GrantEnded) => {
-                self.access.ended(work.provider.spec().name, work.key, attempt.at).await?;
-                Disposition::Done
-            }
-            Stop::Failed(failure) if failure.is_transient() => {
-                let wait = outcome::wait(&failure, attempt);
-                if wait > LONGEST_DELAY {
-                    // No message can wait so long, but the schedule can: the run goes on then, where it stands.
-                    self.access.integrations.sync_due(work.key, clock::now() + wait).await?;
-                    return Ok(Disposition::Done);
-                }
-                Disposition::Defer(Deferral {
-                    after: wait,
-                    aging: Work::aging(&failure),
-                    why: failure.diagnosis(work.provider.spec().name),
-                })
-            }
-            Stop::Failed(failure) => attempt.failed(failure.diagnosis(work.provider.spec().name)),
-        })
-    }
-
-    /// When this message's own lease, which could not be given back, has ended.
-    fn after_the_lease(&self, why: Diagnosis) -> Disposition {
-        Disposition::Defer(Deferral { after: self.syncs.lease_time(), why, aging: Aging::Grows })
     }
 }
 

@@ -40,3 +40,24 @@ fn ended(stop: Option<&Stop>, entry: &LogEntry) -> Option<Result<(), SyncFailure
     let failure = entry.outcome.as_ref().err().filter(|failure| !paused && failure.next_try.is_some());
     failure.cloned().map(Err)
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::{Failure, message::SyncType};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_stream_that_waits_while_another_one_is_read_is_no_recovery() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut entry = LogEntry::begin(SyncType::Incremental, now, None);
+        let failure = SyncFailure { message: "Slack has trouble answering.".into(), next_try: Some(now) };
+        entry.fail(Some("channels"), failure.clone());
+        entry.last_sync = Some(now);
+        for waits in [Failure::Unreadable, Failure::Down(None)] {
+            assert_eq!(ended(Some(&Stop::Failed(waits)), &entry), Some(Err(failure.clone())));
+        }
+        assert_eq!(ended(None, &entry), Some(Ok(())), "a stream that is refused is left alone");
+    }
+}

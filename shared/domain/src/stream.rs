@@ -61,7 +61,7 @@ pub struct Run {
     /// Whether it began because the provider refused a cursor: that is done once.
     #[serde(default)]
     pub anew: bool,
-    /// Pages of members that were read.
+    /// Members and single objects that were read.
     #[serde(default)]
     pub read: u64,
     /// Members that were passed over.
@@ -148,6 +148,8 @@ pub enum Carries {
     Cursor,
     /// Those of the member: the same call without them is at this position.
     MembersCursor(Value),
+    /// The mark of a page of the member, which is read from its beginning already.
+    MembersPage,
 }
 
 /// A part of a stream that is read by calls of its own.

@@ -143,7 +143,7 @@ impl Syncs {
         }
     }
 
-    /// Tells whoever holds the lease to run again. Whether somebody did.
+    /// Tells the holder of the lease to run again. Whether there was one.
     pub async fn run_again(&self, integration_id: &str, kind: SyncType, now: Timestamp) -> Result<bool, AwsError> {
         // A full run covers an incremental one.
         let set = match kind {

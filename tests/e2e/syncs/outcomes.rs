@@ -96,6 +96,24 @@ async fn a_stream_that_its_scope_refuses_is_the_only_one_with_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_fails_for_a_while_does_not_keep_the_next_one_from_being_read() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    ada.connect_and_sync("slack").await;
+    let before = ada.status("slack").await;
+    ada.fault("slack", "conversations.list", 1_000, json!({ "status": 503 })).await;
+    ada.api(Method::POST, "/integrations/slack/sync", &json!({ "type": "full" })).await;
+    let read = |status: &Value| stream(status, "users")["last_full_sync"].as_str() > before["last_sync"].as_str();
+    let users = async || Some(ada.status("slack").await).filter(|status| read(status) && !status["error"].is_null());
+    let status = stack.until(PATIENCE, users).await.unwrap();
+    assert_sentence(&stream(&status, "channels")["error"]);
+    ada.admin("slack", Method::DELETE, "faults", &Value::Null).await;
+    ada.settled("syncs").await;
+    assert_clean(&ada.status("slack").await);
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_record_or_a_calendar_that_cannot_be_had_is_named_and_everything_else_is_synced() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;

@@ -1,4 +1,4 @@
-//! Why a call did not work: one closed set, each with a sentence for the person who asked, one for whoever runs this, what to do
+//! Why a call did not work: one closed set, each with a sentence for the person who asked, one for operators, what to do
 //! next, and when trying again makes sense.
 
 use std::time::Duration;
@@ -135,7 +135,7 @@ impl Failure {
         self.classified().bearing
     }
 
-    /// Whether the same call is refused until somebody changes something at the provider: who may see what, or the thing itself.
+    /// Whether the same call is refused until a person changes something at the provider: who may see what, or the thing itself.
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::ScopeMissing) || matches!(self.bearing(), Bearing::Lasting | Bearing::Missing)
     }
@@ -272,7 +272,7 @@ impl Failure {
         Diagnosis::new(self.reason(), self.operator(name))
     }
 
-    /// For whoever runs this: in the log of calls, and with what is dead-lettered.
+    /// For operators: in the log of calls, and with what is dead-lettered.
     pub fn operator(&self, name: &str) -> String {
         match self {
             Self::RateLimited(_) => {

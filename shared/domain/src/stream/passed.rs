@@ -15,6 +15,8 @@ use crate::{
 
 /// The most members that are remembered of a stream.
 pub const MAX_PASSED: usize = 100;
+/// The most single objects that a run asks for again: all in one page, which must be over in one invocation.
+const MAX_AGAIN: usize = 25;
 /// The longest name of a member that is kept, in characters.
 const MAX_NAME: usize = 100;
 /// The longest id of a member that is kept, in bytes: that of a record.
@@ -111,10 +113,13 @@ impl PassedOver {
         ids.filter(is_passed).map(str::to_owned).collect()
     }
 
-    /// The single objects that a run from `run` on asks for again.
+    /// The single objects that a run from `run` on asks for again: those first that no run met for longest.
     pub(super) fn again(&self, run: Timestamp, all: bool) -> Vec<String> {
         let due = self.members.iter().filter(|it| it.reason != Reason::TooLarge.name() && it.backoff.is_due(run, all));
-        due.filter_map(|it| if let Extent::One(id) = &it.extent { Some(id.clone()) } else { None }).collect()
+        let single = due.filter_map(|it| if let Extent::One(id) = &it.extent { Some((it.run, id)) } else { None });
+        let mut single: Vec<_> = single.collect();
+        single.sort_by_key(|(met, _)| *met);
+        single.into_iter().take(MAX_AGAIN).map(|(_, id)| id.clone()).collect()
     }
 
     /// The records of the members that a run passed over.

@@ -223,7 +223,7 @@ impl<'c> Machine<'c> {
     fn refused(&mut self, failure: Failure, now: Timestamp) -> Phase {
         let Some(run) = &mut self.state.run else { return Phase::End(End::Failed(failure)) };
         let About { carries, member } = self.course.about(&run.position);
-        let bearing = failure.bearing();
+        let (bearing, carries_no_page) = (failure.bearing(), carries != Carries::MembersPage);
         match (carries, bearing) {
             // First the same call without what may be wrong with it.
             (Carries::MembersCursor(position), Bearing::Lasting | Bearing::Missing) => {
@@ -241,11 +241,16 @@ impl<'c> Machine<'c> {
                 self.state.run = Some(run);
                 return Phase::Save(Then::Ask);
             }
-            (Carries::Nothing | Carries::Cursor | Carries::MembersCursor(_), _) => {}
+            (Carries::Nothing | Carries::Cursor | Carries::MembersCursor(_) | Carries::MembersPage, _) => {}
         }
+        // That the mark of a page is gone does not mean that the member is.
+        let gone = bearing == Bearing::Missing && carries_no_page;
         match (member, bearing) {
-            (Some(member), Bearing::Missing) => self.go_on(member.gone, now),
-            (Some(Member { extent, kind, name, passed, .. }), Bearing::Lasting | Bearing::Passing) => {
+            (Some(member), Bearing::Missing) if gone => self.go_on(member.gone, now),
+            (
+                Some(Member { extent, kind, name, passed, .. }),
+                Bearing::Lasting | Bearing::Passing | Bearing::Missing,
+            ) => {
                 self.pass((extent, kind, &name), &failure, now);
                 if let Some(run) = &mut self.state.run {
                     run.passed += 1;
@@ -257,7 +262,7 @@ impl<'c> Machine<'c> {
     }
 
     fn pass(&mut self, member: (Extent, &str, &str), failure: &Failure, now: Timestamp) {
-        let pace = if failure.bearing() == Bearing::Passing { Pace::Minutes } else { Pace::FullSyncs };
+        let pace = if failure.bearing() == Bearing::Lasting { Pace::FullSyncs } else { Pace::Minutes };
         self.note(member, failure.reason(), pace, now);
     }
 
@@ -273,8 +278,13 @@ impl<'c> Machine<'c> {
         run.changes += page.changes.saturating_sub(u64::try_from(too_large.len()).unwrap_or(0));
         run.pages += 1;
         run.again.clear();
-        if let Some(member) = self.course.about(&run.position).member {
-            self.state.passed.mark_read(&member.extent);
+        // A member is read with its last page.
+        let member_at = |position: &Value| self.course.about(position).member.map(|it| it.extent);
+        let follows = if let Next::Page(next) = &page.next { member_at(next) } else { None };
+        if let Some(extent) = member_at(&run.position)
+            && follows.as_ref() != Some(&extent)
+        {
+            self.state.passed.mark_read(&extent);
             run.read += 1;
         }
         // In an incremental run the objects that pages name are those that changed, not all there are.
@@ -294,7 +304,9 @@ impl<'c> Machine<'c> {
         for (kind, id) in too_large {
             self.note((Extent::One(id.clone()), kind, id), Reason::TooLarge, Pace::FullSyncs, now);
         }
-        match page.whole.filter(|_| !full) {
+        // What was passed over and is not remembered would be taken for gone.
+        let remembered = self.state.run.as_ref().is_some_and(|run| run.beyond == 0);
+        match page.whole.filter(|_| !full && remembered) {
             Some(Whole { extent, since }) => {
                 let except = self.singles();
                 Phase::Sweep(Sweep { since, of: Some(extent), except }, page.next)

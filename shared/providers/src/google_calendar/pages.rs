@@ -24,8 +24,8 @@ use crate::{
     stream::{following, place},
 };
 
-/// The most calendars of one account that are read, so that a position stays small enough to be stored.
-const MAX_CALENDARS: usize = 500;
+/// The most calendars of one account that are read, so that cursor and position fit into one item of DynamoDB.
+const MAX_CALENDARS: usize = 250;
 
 /// The longest name of a calendar that a position keeps, in characters.
 const MAX_NAME: usize = 60;
@@ -165,10 +165,10 @@ pub(super) fn about(position: &Value) -> About {
     let mut passed = without.clone();
     passed.reached.extend(position.known.get_key_value(id).map(|(id, token)| (id.clone(), token.clone())));
     let afresh = Position { afresh: true, page: None, since: None, ..position.clone() };
-    let carries = if !position.afresh && (position.token().is_some() || position.page.is_some()) {
-        Carries::MembersCursor(json!(afresh))
-    } else {
-        Carries::Nothing
+    let carries = match (position.afresh, position.token(), &position.page) {
+        (false, Some(_), _) | (false, _, Some(_)) => Carries::MembersCursor(json!(afresh)),
+        (true, _, Some(_)) => Carries::MembersPage,
+        (_, _, None) => Carries::Nothing,
     };
     let member = Member {
         extent: extent(id),
@@ -316,6 +316,9 @@ mod tests {
         assert_eq!(last.whole, Some(Whole { extent: Extent::Under("new/".into()), since: AT }));
         let Carries::MembersCursor(afresh) = about(&second).carries else { panic!("a page's mark may be refused") };
         assert_eq!(url(&afresh), "/calendars/new/events?maxResults=250");
+        // From its beginning once more: then a mark that is refused is no calendar that is gone.
+        let second = next(&afresh, &json!({"items": [{"id": "e1"}], "nextPageToken": "p2"}));
+        assert_eq!(about(&second).carries, Carries::MembersPage);
     }
 
     #[test]
@@ -325,6 +328,42 @@ mod tests {
         assert_eq!(url(&events), "/calendars/a/events?maxResults=250");
         let About { carries: Carries::Nothing, member: Some(member) } = about(&events) else { panic!("no member") };
         assert_eq!(member.passed, Next::Done(json!({"calendars": {"a": "t0"}})));
+    }
+
+    #[test]
+    fn the_largest_state_of_a_stream_fits_into_an_item() {
+        let at = |number: usize| format!("{number:090}");
+        let tokens = |all: std::ops::Range<usize>| all.map(|it| (at(it), "t".repeat(150))).collect::<Tokens>();
+        let wide = |length: usize| "\u{1f4c5}".repeat(length);
+        let left = |all: std::ops::Range<usize>| all.map(|it| Left { id: at(it), name: wide(MAX_NAME) }).collect();
+        let member = |number: usize| {
+            json!({
+                "extent": { "one": format!("{number:0>1024}") }, "kind": "calendar", "name": wide(MAX_NAME), "reason": "provider_conflict",
+                "run": AT, "backoff": { "since": AT, "failures": 1_000_000, "next_try": AT },
+            })
+        };
+        let members: Vec<_> = (0..domain::stream::MAX_PASSED).map(member).collect();
+        let again: Vec<_> = (0..25).map(|number| format!("{number:0>1024}")).collect();
+        for done in [0, MAX_CALENDARS / 2, MAX_CALENDARS] {
+            let position = Position {
+                known: tokens(0..MAX_CALENDARS),
+                reached: tokens(0..done),
+                left: left(done..MAX_CALENDARS),
+                page: Some("p".repeat(300)),
+                ..Position::default()
+            };
+            let mut run = domain::stream::Run::new(domain::message::SyncType::Full, true, AT, json!(position));
+            run.again = again.clone();
+            let state = domain::stream::StreamState {
+                cursor: Some(json!({ "calendars": tokens(0..MAX_CALENDARS) })),
+                run: Some(run),
+                passed: serde_json::from_value(json!({ "members": members, "beyond": 9 })).unwrap(),
+                ..domain::stream::StreamState::default()
+            };
+            let size = json!(state).to_string().len();
+            // Beside it: the key, the fence and times.
+            assert!(size < 400 * 1024 - 4096, "{done} of {MAX_CALENDARS} are read: {size} bytes");
+        }
     }
 
     #[test]

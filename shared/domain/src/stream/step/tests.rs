@@ -127,9 +127,13 @@ impl Course for Walk {
         let mut passed = without.clone();
         passed.reached.extend(position.known.get(&member).map(|token| (member, *token)));
         let afresh = Position { afresh: true, page: None, since: None, ..position.clone() };
-        let carries = !position.afresh && (position.token().is_some() || position.page.is_some());
+        let carries = match (position.afresh, position.token(), position.page) {
+            (false, Some(_), _) | (false, _, Some(_)) => Carries::MembersCursor(json!(afresh)),
+            (true, _, Some(_)) => Carries::MembersPage,
+            (_, _, None) => Carries::Nothing,
+        };
         About {
-            carries: if carries { Carries::MembersCursor(json!(afresh)) } else { Carries::Nothing },
+            carries,
             member: Some(Member {
                 extent: Extent::Under(format!("{member}/")),
                 kind: "calendar",
@@ -631,6 +635,93 @@ fn a_forced_run_that_another_invocation_goes_on_with_is_not_put_off() {
     let next = Asked { forced: false, ..asked };
     let machine = Machine::start(&Walk, true, begun.state().clone(), next, worker.now);
     assert_eq!(machine.action(), Action::Ask);
+}
+
+/// A run that stands at a member, with what is known of it.
+fn at_member(worker: &Worker, full: bool, position: Position, passed: PassedOver) -> Machine<'static> {
+    let kind = if full { SyncType::Full } else { SyncType::Incremental };
+    let run = Run::new(kind, full, worker.now, json!(Position { full, listed: true, ..position }));
+    let state = StreamState { run: Some(run), passed, ..worker.saved.clone() };
+    let asked = Asked { kind, at: worker.now + SignedDuration::from_secs(1), forced: true };
+    Machine::start(&Walk, true, state, asked, worker.now)
+}
+
+fn page(next: Next) -> PageRead {
+    PageRead { changes: 0, next, whole: None, objects: 0, refused: vec![], mended: vec![] }
+}
+
+#[test]
+fn a_mark_of_a_page_that_is_gone_twice_passes_the_member_over_and_deletes_nothing_of_it() {
+    let worker = seeded();
+    let position = Position { left: vec![0, 1], afresh: true, page: Some(7), ..Position::default() };
+    let machine = at_member(&worker, true, position, PassedOver::default());
+    let machine = machine.after(Outcome::Refused(Failure::Gone), worker.now);
+    let passed = machine.state().passed.members();
+    assert_eq!(passed.iter().map(|it| it.extent.id()).collect::<Vec<_>>(), ["0/"]);
+    assert!(passed[0].backoff.next_try.is_some(), "the next run reads it");
+}
+
+#[test]
+fn a_member_whose_later_pages_fail_every_time_pauses_for_longer_each_time() {
+    let worker = seeded();
+    let mut passed = PassedOver::default();
+    for failures in 1..4 {
+        let first = Position { left: vec![0, 1], ..Position::default() };
+        let second = Position { full: true, listed: true, page: Some(7), afresh: true, ..first.clone() };
+        let mut machine = at_member(&worker, true, first, passed);
+        for outcome in [
+            Outcome::Read(page(Next::Page(json!(second)))),
+            Outcome::Written(vec![]),
+            Outcome::Saved,
+            Outcome::Refused(Failure::Down(None)),
+        ] {
+            machine = machine.after(outcome, worker.now);
+        }
+        assert_eq!(machine.state().run.as_ref().unwrap().read, 0);
+        passed = machine.state().passed.clone();
+        assert_eq!(passed.members()[0].backoff.failures, failures);
+    }
+}
+
+#[test]
+fn a_member_that_was_read_whole_is_not_swept_if_more_was_passed_over_than_is_remembered() {
+    let worker = seeded();
+    for (count, sweeps) in [(MAX_PASSED, true), (MAX_PASSED + 1, false)] {
+        let refused = (0..count).map(|number| {
+            ("event".to_owned(), format!("0/x{number}"), Failure::Rejected { words: None, code: String::new() })
+        });
+        let whole = Some(Whole { extent: Extent::Under("0/".into()), since: worker.now });
+        let next = Position { listed: true, left: vec![1], ..Position::default() };
+        let read = PageRead { refused: refused.collect(), whole, ..page(Next::Page(json!(next))) };
+        let position = Position { left: vec![0, 1], ..Position::default() };
+        let mut machine = at_member(&worker, false, position, PassedOver::default());
+        for outcome in [Outcome::Read(read), Outcome::Written(vec![])] {
+            machine = machine.after(outcome, worker.now);
+        }
+        assert_eq!(matches!(machine.action(), Action::Sweep(_)), sweeps, "{count}");
+    }
+}
+
+#[test]
+fn a_run_asks_again_for_some_of_what_was_passed_over_and_the_next_ones_for_the_rest() {
+    let worker = seeded();
+    let mut passed = PassedOver::default();
+    for number in 0..MAX_PASSED {
+        let id = format!("m{number}");
+        let why = (Reason::ProviderDown, Pace::Minutes);
+        assert!(passed.note((Extent::One(id.clone()), "message", &id), why, worker.now, worker.now));
+    }
+    let mut asked_for = BTreeSet::new();
+    for run in 1..=4 {
+        let now = worker.now + SignedDuration::from_mins(run);
+        let again = passed.again(now, false);
+        assert_eq!(again.len(), 25);
+        for id in &again {
+            passed.note((Extent::One(id.clone()), "message", id), (Reason::ProviderDown, Pace::Minutes), now, now);
+        }
+        asked_for.extend(again);
+    }
+    assert_eq!(asked_for.len(), MAX_PASSED);
 }
 
 #[test]
