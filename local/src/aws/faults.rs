@@ -26,7 +26,7 @@ pub struct Fault {
     /// How many matching calls it strikes from there.
     #[serde(default = "one")]
     pub times: u64,
-    /// It strikes every so manieth of them: 2 strikes each call of a caller that repeats what failed, and lets the repeat pass.
+    /// It strikes every `every`-th of them: with 2, each call of a caller that repeats what failed, and lets the repeat pass.
     #[serde(default = "one")]
     pub every: u64,
     /// What happens to them.
