@@ -37,6 +37,8 @@ pub struct Stored {
     pub version: i64,
     /// Whether its access token is a ciphertext.
     pub encrypted: bool,
+    /// Whether a sweep will look at it.
+    pub due: bool,
 }
 
 impl<'s> Look<'s> {
@@ -79,7 +81,7 @@ impl<'s> Look<'s> {
         let item = item.ok_or_else(|| Failed(format!("{integration_id} has no credential")))?;
         let version = item.get("version").and_then(|it| it.as_n().ok()?.parse().ok()).unwrap_or_default();
         let encrypted = item.get("access").is_some_and(AttributeValue::is_b);
-        Ok(Stored { version, encrypted })
+        Ok(Stored { version, encrypted, due: item.contains_key("due_at") })
     }
 
     /// All credentials of an integration.
