@@ -3,6 +3,7 @@
 use domain::{
     Diagnosis, Integration,
     message::{Cause, SyncMessage, SyncType},
+    spell::{Spell, Task},
 };
 use jiff::SignedDuration;
 use platform::{AwsError, calls::CallError, clock, queue::Attempt};
@@ -53,10 +54,13 @@ impl SyncWorker {
     }
 }
 
-/// A sync that the schedule or a caller asks for reads the name. A push that arrived named the account as it is known here.
+/// A sync that the schedule or a caller asks for reads the name, while syncs work. A push that arrived named the account as it is known here.
 fn is_due(integration: &Integration, message: &SyncMessage) -> bool {
     let reads = matches!(message.r#type, SyncType::Full | SyncType::Incremental);
     // Connecting has read it, or an earlier attempt at this message.
     let asked = message.cause == Cause::Asked && message.asked_at > integration.named_at;
-    reads && (asked || message.cause == Cause::Due)
+    // What a provider refuses to sync it is not asked for besides.
+    let syncs = |spell: &Spell| spell.failing.contains(&Task::Syncs);
+    let scheduled = message.cause == Cause::Due && !integration.spells.current.as_ref().is_some_and(syncs);
+    reads && (asked || scheduled)
 }
