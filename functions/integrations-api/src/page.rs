@@ -29,7 +29,7 @@ use crate::{Answer, IntegrationsApi};
 #[template(path = "status.html")]
 struct StatusPage<'a> {
     cards: Vec<Card<'a>>,
-    /// What just happened.
+    /// Left by the answer before; shown once, then its cookie is removed.
     notice: Option<&'a Notice>,
     /// Where the application is.
     application: Option<&'a str>,

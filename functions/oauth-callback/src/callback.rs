@@ -193,7 +193,7 @@ enum Unfinished {
 }
 
 impl Unfinished {
-    /// Why, for the person who connects.
+    /// What the callback tells the application and the page of it.
     fn connect_error(&self) -> ConnectError {
         match self {
             Self::Refused => ConnectError::AccessDenied,

@@ -61,7 +61,7 @@ impl OauthCallback {
         let (spec, key, id) = (provider.spec(), &integration.key, integration.key.id());
         let now = clock::now();
         let ended = self.access.integrations.disconnect(key, ending, now).await?;
-        // If this breaks off and nobody asks again, the sweep revokes and deletes them. The mark stays, by which the page offers to
+        // If this breaks off and is not repeated, the sweep revokes and deletes them. The mark stays, by which the page offers to
         // finish the rest.
         let credentials = &self.access.calls.tokens.credentials;
         credentials.leave(&id, now, now + GRACE).await?;

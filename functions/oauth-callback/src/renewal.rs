@@ -12,8 +12,8 @@ impl OauthCallback {
     /// it with the first consent and may leave it out afterwards
     /// (<https://developers.google.com/identity/protocols/oauth2/web-server#offline>, read 2026-11).
     ///
-    /// The one of a grant that is over is not kept. Nor is a token that the answer does not have at all, such as Slack's of the
-    /// user: it is of the person who installed the app then, and another one may have now.
+    /// A grant that is over keeps no token. Nor is a token kept that the answer does not have at all, such as the user token of
+    /// Slack: it belongs to the account that installed the app before, and another account may have installed it now.
     pub(crate) async fn renewable(
         &self,
         mut issued: Vec<Issued>,

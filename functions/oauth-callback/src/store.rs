@@ -65,7 +65,7 @@ pub(crate) enum StoreError {
 }
 
 impl StoreError {
-    /// Why, for the person who connects.
+    /// What the callback and the form with a key tell of it.
     pub(crate) fn connect_error(&self) -> ConnectError {
         match self {
             Self::NoAccount | Self::Aws(_) => ConnectError::ConnectFailed,

@@ -37,7 +37,7 @@ impl SyncWorker {
         let done = self.records.erase(&id, || is_over(attempt)).await?;
         self.syncs.erase(&id).await?;
         if done && message.r#type == SyncType::Forget {
-            // Last: as long as it is there, somebody can ask again for the rest.
+            // Last: as long as the integration is there, a repeated erasure finds what is left.
             self.access.integrations.forget(&key).await?;
         }
         // The fence stays, and expires by itself.

@@ -62,7 +62,7 @@ impl SyncWorker {
         stop: Stop,
         attempt: &Attempt,
     ) -> Result<Disposition, AwsError> {
-        // Who lost the lease has none to give back; after a failure of AWS the caller sees to it.
+        // A worker that lost the lease has none to release; after a failure of AWS the caller releases it.
         if !matches!(stop, Stop::Lost | Stop::Aws(_)) {
             self.syncs.abandon(&work.lease).await?;
         }

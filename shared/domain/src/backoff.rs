@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The longest pause.
+/// What is refused for good is tried at least once a day, so that a repair at the provider is noticed by itself.
 const LONGEST: Duration = Duration::from_hours(24);
 
 /// Since when something fails, how often in a row, and when it is tried again.
