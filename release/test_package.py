@@ -1,0 +1,102 @@
+"""Tests of release/package: python3 release/test_package.py"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+TEMPLATE = (ROOT / "template.yaml").read_text(encoding="utf-8")
+FUNCTIONS = sorted(re.findall(r"CodeUri: functions/([\w-]+)/", TEMPLATE))
+MACHINES = {"arm64": b"\xb7\x00", "x86_64": b"\x3e\x00"}
+
+
+class Package(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.build("arm64")
+
+    def build(self, architecture, functions=FUNCTIONS):
+        for function in functions:
+            file = self.folder / "lambda" / function / "bootstrap"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"\x7fELF\x02\x01\x01".ljust(18, b"\0") + MACHINES[architecture] + function.encode() * 1000)
+
+    def package(self, out, *options):
+        command = [sys.executable, ROOT / "release" / "package", self.folder / "lambda", self.folder / out, *options]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    def refused(self, *options):
+        run = self.package("refused", *options)
+        self.assertEqual(run.returncode, 1, run.stderr)
+        self.assertFalse((self.folder / "refused").exists(), "written all the same")
+        return run.stderr
+
+    def test_the_same_input_gives_the_same_bytes(self):
+        first = self.package("first")
+        for number, function in enumerate(FUNCTIONS):
+            file = self.folder / "lambda" / function / "bootstrap"
+            os.utime(file, (1_000_000_000 + number, 1_000_000_000 + number))
+            file.chmod(0o600)
+        second = self.package("second")
+        self.assertEqual((first.returncode, first.stderr), (0, ""))
+        self.assertEqual(first.stdout, second.stdout)
+        names = sorted(file.name for file in (self.folder / "first").iterdir())
+        self.assertEqual(names, sorted([f"{function}.zip" for function in FUNCTIONS] + ["template.yaml"]))
+        for name, line in zip(names, first.stdout.splitlines(), strict=True):
+            content = (self.folder / "first" / name).read_bytes()
+            self.assertEqual(content, (self.folder / "second" / name).read_bytes(), name)
+            self.assertEqual(line.split(), [name, f"{len(content):,}", hashlib.sha256(content).hexdigest()])
+
+    def test_an_archive_holds_one_executable_bootstrap(self):
+        self.package("out")
+        for function in FUNCTIONS:
+            with zipfile.ZipFile(self.folder / "out" / f"{function}.zip") as archive:
+                [entry] = archive.infolist()
+                self.assertEqual((entry.filename, entry.external_attr >> 16), ("bootstrap", 0o100755))
+                self.assertEqual(entry.date_time, (1980, 1, 1, 0, 0, 0), "no time of packaging, or the bytes would differ by it")
+                self.assertEqual(archive.read(entry), (self.folder / "lambda" / function / "bootstrap").read_bytes())
+
+    def test_the_template_differs_in_code_and_architecture_only(self):
+        self.build("x86_64")
+        self.assertEqual(self.package("out", "--architecture", "x86_64").returncode, 0)
+        packaged = (self.folder / "out" / "template.yaml").read_text(encoding="utf-8").splitlines()
+        original = TEMPLATE.splitlines()
+        added = [line.strip() for line in packaged if line not in original]
+        removed = [line.strip() for line in original if line not in packaged]
+        codes = [f"CodeUri: {function}.zip" for function in FUNCTIONS]
+        self.assertEqual(sorted(added), sorted(["Default: x86_64", "AllowedValues: [x86_64]", *codes]))
+        self.assertEqual(len([line for line in removed if line.startswith("Metadata: {BuildMethod")]), len(FUNCTIONS))
+        self.assertEqual(len(removed), 2 * len(FUNCTIONS) + 2, removed)
+
+    def test_a_missing_bootstrap_is_named(self):
+        (self.folder / "lambda" / "api-proxy" / "bootstrap").unlink()
+        self.assertIn("api-proxy/bootstrap: No such file", self.refused())
+
+    def test_a_bootstrap_for_another_architecture_is_named(self):
+        self.build("x86_64", ["sync-worker"])
+        self.assertIn("sync-worker/bootstrap: built for x86_64, not for arm64", self.refused())
+        (self.folder / "lambda" / "sync-worker" / "bootstrap").write_text("#!/bin/sh\n")
+        self.assertIn("sync-worker/bootstrap: not a 64-bit ELF file", self.refused())
+
+    def test_a_function_that_is_only_in_the_template_is_named(self):
+        for code, reason in [
+            ("CodeUri: functions/further/", "FurtherFunction: "),
+            ("InlineCode: ''", "FurtherFunction: the template names no folder"),
+        ]:
+            template = self.folder / "template.yaml"
+            metadata = "Metadata: {BuildMethod: rust-cargolambda, BuildProperties: {Binary: further}}"
+            function = f"  FurtherFunction:\n    Type: AWS::Serverless::Function\n    {metadata}\n    Properties:\n      {code}\n"
+            template.write_text(TEMPLATE.replace("\nResources:\n", f"\nResources:\n{function}"), encoding="utf-8")
+            self.assertIn(reason, self.refused("--template", str(template)))
+
+
+if __name__ == "__main__":
+    unittest.main()
