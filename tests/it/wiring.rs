@@ -245,8 +245,8 @@ fn cargo_lambda_watch_serves_the_same_paths() {
     let router = metadata["metadata"]["lambda"]["watch"]["router"].as_object().unwrap();
     let watched: BTreeSet<_> =
         router.iter().map(|(path, function)| (path.clone(), function.as_str().unwrap())).collect();
-    // The watch router writes a greedy `{path+}` as `{*path}`.
-    let path = |path: &str| path.replace("{path+}", "{*path}");
+    // The watch router writes a greedy `{proxy+}` as `{*proxy}`.
+    let path = |path: &str| path.replace("{proxy+}", "{*proxy}");
     let coded: BTreeSet<_> = ROUTES.iter().map(|route| (path(route.path), route.function)).collect();
     assert_eq!(watched, coded);
 }

@@ -81,7 +81,7 @@ impl ApiProxy {
         let provider = self.registry.find(call.parameter("provider")).ok_or_else(unknown)?;
         match call.path() {
             "/actions/{provider}/{action}" => self.act(call, provider).await,
-            "/proxy/{provider}/{path+}" => self.pass(call, provider).await,
+            "/proxy/{provider}/{proxy+}" => self.pass(call, provider).await,
             _ => Err(Problem::new(Kind::NotFound, "There is nothing at this address.", "Check the address.")),
         }
     }

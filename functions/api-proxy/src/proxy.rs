@@ -64,7 +64,7 @@ fn account<'r>(call: &Call<'r>) -> Result<Option<&'r str>, Problem> {
 /// The call to the provider.
 fn rewrite(call: &Call<'_>, spec: &'static Spec) -> Result<Request, Problem> {
     let wrong = |message: &str| Problem::new(Kind::InvalidRequest, message, "Correct the path.");
-    let path = call.parameter("path");
+    let path = call.parameter("proxy");
     let mut url = spec.api.base.to_owned();
     for part in path.split('/') {
         if part.is_empty() || part == "." || part == ".." || part.chars().any(char::is_control) {

@@ -73,7 +73,7 @@ impl Front {
                 }
                 let name = format!("{} {}", route.method, route.path);
                 let target = Target { route: name, function: Arc::clone(function) };
-                // matchit writes the greedy `{path+}` as `{*path}`.
+                // matchit writes the greedy `{proxy+}` as `{*proxy}`.
                 let path = match route.path.strip_suffix("+}").and_then(|path| path.rsplit_once('{')) {
                     Some((before, last)) => format!("{before}{{*{last}}}"),
                     None => route.path.clone(),

@@ -102,7 +102,7 @@ pub const ROUTES: &[Route] = &[
     ),
     route("POST", "/session", "integrations-api", NONE, Names::Only(&["token", "return_to"])),
     route("POST", "/actions/{provider}/{action}", "api-proxy", Names::Only(&[ACCOUNT]), Names::OfAction),
-    exempt("ANY", "/proxy/{provider}/{path+}", "api-proxy", Exempt::PassedOn),
+    exempt("ANY", "/proxy/{provider}/{proxy+}", "api-proxy", Exempt::PassedOn),
 ];
 
 const fn route(method: &'static str, path: &'static str, function: &'static str, query: Names, body: Names) -> Route {
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(methods("/webhooks/stripe"), ["POST"]);
         assert_eq!(methods("/connect/slack"), ["GET", "POST"]);
         assert_eq!(methods("/proxy/slack/a/b"), ["ANY"]);
-        assert_eq!(find("DELETE", "/proxy/slack/a").unwrap().path, "/proxy/{provider}/{path+}");
+        assert_eq!(find("DELETE", "/proxy/slack/a").unwrap().path, "/proxy/{provider}/{proxy+}");
         assert_eq!(find("GET", "/integrations/stripe").unwrap().path, "/integrations/{provider}");
         assert_eq!(find("PUT", "/integrations"), None);
         for path in ["/", "", "/webhooks", "/webhooks/", "/webhooks/a/b/c", "/proxy/slack/", "/nope"] {

@@ -39,7 +39,7 @@ pub(super) fn rows() -> Vec<Row> {
             json!({ "channel": "C0GENERAL01", "text": "Hello" }),
             vec![Body("blocks", json!("no list"))],
         ),
-        exempt("ANY", "/proxy/{provider}/{path+}", Exemption::Proxy),
+        exempt("ANY", "/proxy/{provider}/{proxy+}", Exemption::Proxy),
     ];
     oauth_callback().into_iter().chain(integrations_api()).chain(others).collect()
 }

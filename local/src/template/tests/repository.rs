@@ -46,7 +46,7 @@ fn routes_are_unique_and_end_in_a_default() {
     assert_eq!(distinct.len(), routes.len());
     for (name, method, path) in [
         ("integrations-api", "ANY", "$default"),
-        ("api-proxy", "ANY", "/proxy/{provider}/{path+}"),
+        ("api-proxy", "ANY", "/proxy/{provider}/{proxy+}"),
         ("webhook-ingest", "POST", "/webhooks/{provider}"),
         ("oauth-callback", "GET", "/auth/{provider}/callback"),
     ] {
