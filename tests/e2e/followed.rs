@@ -137,6 +137,10 @@ async fn a_delivery_has_one_id_on_every_hop_one_line_per_failure_and_one_reason_
     ];
     let found = async || counts.iter().all(|(name, reason, n)| counted(&stack, name, reason) == *n).then_some(());
     let found = stack.until(PATIENCE, found).await;
+    // Lines of the log and of the metrics alike.
+    let of_the_release = |line: &Value| line["version"] == env!("CARGO_PKG_VERSION");
+    let others: Vec<_> = lines(&stack).into_iter().filter(|line| !of_the_release(line)).collect();
+    assert!(others.is_empty(), "{others:#?}");
     let all = counts.map(|(name, reason, n)| (name, reason, n, counted(&stack, name, reason)));
     found.unwrap_or_else(|waited| panic!("{waited}: {all:?}"));
 

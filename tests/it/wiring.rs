@@ -40,6 +40,32 @@ fn the_template_sets_exactly_the_variables_that_each_function_reads() {
 }
 
 #[test]
+fn the_release_is_that_of_the_workspace_everywhere() {
+    let template = deployed();
+    assert_eq!(template.outputs["Version"], env!("CARGO_PKG_VERSION"));
+    for function in &template.functions {
+        assert_eq!(function.environment["VERSION"], env!("CARGO_PKG_VERSION"), "{}", function.name);
+    }
+}
+
+/// A parameter that is left out would change nothing behind the alias: see `SettingsVersion` in the template.
+#[test]
+fn the_numbered_settings_have_every_parameter() {
+    let text = std::fs::read_to_string(local::bootstraps::root().join("template.yaml")).unwrap();
+    let content = text.split("      Content: !Sub |\n").nth(1).unwrap();
+    let listed: BTreeSet<_> = content.lines().map_while(|line| line.strip_prefix("        ")).collect();
+    let parameters = deployed().parameters;
+    let expected: Vec<_> = parameters.keys().map(|name| format!("{name}=${{{name}}}")).collect();
+    assert_eq!(listed, expected.iter().map(String::as_str).collect());
+    let functions = text.matches("Type: AWS::Serverless::Function\n").count();
+    assert_eq!(text.matches("      AutoPublishAliasAllProperties: true\n").count(), functions);
+    assert_eq!(
+        text.matches("      VersionDescription: !Sub ['Intertie ${Release}, settings ${SettingsVersion}', ").count(),
+        functions
+    );
+}
+
+#[test]
 fn a_variable_means_the_same_in_every_function() {
     let template = deployed();
     let mut values = std::collections::BTreeMap::new();

@@ -8,6 +8,9 @@ use super::error::TemplateError;
 
 /// Types without any effect on what a function sees while it runs. They are not resolved.
 const DEPLOYED_ONLY: &[&str] = &[
+    "AWS::AppConfig::Application",
+    "AWS::AppConfig::ConfigurationProfile",
+    "AWS::AppConfig::HostedConfigurationVersion",
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::CompositeAlarm",
     "AWS::CloudWatch::Dashboard",
@@ -77,6 +80,7 @@ impl Resource {
 /// The sections of a template, in its order.
 pub(super) struct Document {
     pub(super) parameters: Mapping,
+    pub(super) mappings: Mapping,
     pub(super) rules: Mapping,
     pub(super) conditions: Mapping,
     pub(super) resources: Vec<Resource>,
@@ -95,6 +99,7 @@ impl Document {
         }
         Ok(Self {
             parameters: mapping(root.get("Parameters"), "Parameters")?,
+            mappings: mapping(root.get("Mappings"), "Mappings")?,
             rules: mapping(root.get("Rules"), "Rules")?,
             conditions: mapping(root.get("Conditions"), "Conditions")?,
             resources: resources

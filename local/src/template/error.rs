@@ -23,7 +23,7 @@ pub enum TemplateError {
     Malformed { path: String, expected: &'static str },
     /// A CloudFormation function outside the small set that is resolved here.
     #[error(
-        "{path}: {function} is not understood by cargo local; use Fn::Sub, Ref, Fn::GetAtt or Fn::If, \
+        "{path}: {function} is not understood by cargo local; use Fn::Sub, Ref, Fn::GetAtt, Fn::FindInMap or Fn::If, \
          in Conditions Fn::Equals, Fn::Not, Fn::And or Fn::Or"
     )]
     UnknownFunction { path: String, function: String },

@@ -18,6 +18,7 @@ use super::{
 const DEPLOYED_ONLY: &[&str] = &[
     "Architectures",
     "AutoPublishAlias",
+    "AutoPublishAliasAllProperties",
     "CodeSigningConfigArn",
     "DeploymentPreference",
     "Description",
@@ -33,6 +34,7 @@ const DEPLOYED_ONLY: &[&str] = &[
     "SnapStart",
     "Tags",
     "Tracing",
+    "VersionDescription",
 ];
 
 #[derive(Deserialize)]

@@ -1,4 +1,4 @@
-//! Turns `Ref`, `Fn::Sub` (of one text), `Fn::GetAtt` and `Fn::If` (on parameters) into values.
+//! Turns `Ref`, `Fn::Sub`, `Fn::GetAtt`, `Fn::FindInMap` and `Fn::If` (on parameters) into values.
 //!
 //! *Invariant:* what comes out holds no function call; whatever is not understood is an error that names its place.
 
@@ -185,8 +185,22 @@ impl Resolver<'_> {
                 self.attribute(id, attribute, at).map(Some)
             }
             "Fn::Sub" => {
-                let expected = "Fn::Sub of one text, with names of parameters and resources";
-                self.substitute(argument.as_str().ok_or_else(|| at.malformed(expected))?, at).map(Some)
+                let expected = "Fn::Sub of one text, or of a list of one text and its own names with their values";
+                let (text, own) = match argument.as_sequence().map(Vec::as_slice) {
+                    Some([text, Yaml::Mapping(own)]) => (text.as_str(), self.properties(own, &[], at)?),
+                    _ => (argument.as_str(), Map::new()),
+                };
+                self.substitute(text.ok_or_else(|| at.malformed(expected))?, &own, at).map(Some)
+            }
+            "Fn::FindInMap" => {
+                let expected = "Fn::FindInMap of three keys that Mappings has, each text or a Ref to a parameter";
+                let found = argument.as_sequence().filter(|keys| keys.len() == 3).and_then(|keys| {
+                    keys.iter().try_fold(Yaml::Mapping(self.document.mappings.clone()), |map, key| {
+                        let key = self.comparable(key, at).ok()?;
+                        map.get(key).cloned()
+                    })
+                });
+                self.resolve(&found.ok_or_else(|| at.malformed(expected))?, at)
             }
             "Fn::If" => match argument.as_sequence().map(Vec::as_slice) {
                 Some([Yaml::String(condition), then, otherwise]) => {
@@ -198,7 +212,8 @@ impl Resolver<'_> {
         }
     }
 
-    fn substitute(&self, template: &str, at: &At) -> Result<Value, TemplateError> {
+    /// `own` are names that stand for a value in this text alone.
+    fn substitute(&self, template: &str, own: &Map<String, Value>, at: &At) -> Result<Value, TemplateError> {
         let mut filled = String::new();
         let mut rest = template;
         while let Some((before, after)) = rest.split_once("${") {
@@ -209,9 +224,10 @@ impl Resolver<'_> {
                 // Writing to a String can't fail.
                 let _ = write!(filled, "${{{literal}}}");
             } else {
-                let value = match name.split_once('.') {
-                    Some((id, attribute)) => Some(self.attribute(id, attribute, at)?),
-                    None => self.reference(name, at)?,
+                let value = match (own.get(name), name.split_once('.')) {
+                    (Some(value), _) => Some(value.clone()),
+                    (None, Some((id, attribute))) => Some(self.attribute(id, attribute, at)?),
+                    (None, None) => self.reference(name, at)?,
                 };
                 let value = value.as_ref().and_then(text);
                 filled.push_str(&value.ok_or_else(|| at.malformed("Fn::Sub of plain values, not lists"))?);

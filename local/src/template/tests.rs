@@ -14,6 +14,10 @@ Parameters:
   Seconds: {Type: Number, Default: 5, MinValue: 1, MaxValue: 900}
   Mode: {Type: String, Default: slow, AllowedValues: [slow, fast]}
   Names: {Type: CommaDelimitedList, Default: 'a, b'}
+Mappings:
+  Sizes:
+    slow: {Length: 7, Word: tortoise}
+    fast: {Length: 3, Word: hare}
 Conditions:
   Fast: !Equals [!Ref Mode, fast]
   Slow: !Not [!Condition Fast]
@@ -101,6 +105,12 @@ fn resolves_every_function_it_promises() {
         ("!If [Fast, !Ref Gone, !Ref Mode]", "slow"),
         ("!If [Both, a, b]", "b"),
         ("!If [Either, a, b]", "a"),
+        ("!FindInMap [Sizes, fast, Length]", "3"),
+        ("{'Fn::FindInMap': [Sizes, !Ref Mode, Word]}", "tortoise"),
+        (
+            "!Sub ['${Word}-${Prefix}-${Jobs.QueueName}', {Word: !FindInMap [Sizes, !Ref Mode, Word]}]",
+            "tortoise-it-it-jobs",
+        ),
         ("{'Fn::If': [Slow, {'Fn::Sub': '${Mode}!'}, b]}", "slow!"),
     ] {
         assert_eq!(evaluate(expression, &[]).as_deref(), Some(expected), "{expression}");

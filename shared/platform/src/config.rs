@@ -3,7 +3,7 @@
 //! *Invariant:* the names a function reads are exactly those template.yaml sets; [`names`] lets a test compare them. What it reads
 //! holds to [`crate::settings`].
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::OnceLock, time::Duration};
 
 use domain::limit::Rates;
 
@@ -11,6 +11,8 @@ use crate::{metrics, outbound::Rewrites, settings};
 
 /// The prefix of the stack's names: every function has it.
 const STACK: &str = "SECRET_PREFIX";
+/// The release, as the template has it: every function has it.
+const RELEASE: &str = "VERSION";
 
 /// Reads variables and collects what is wrong with them.
 #[derive(Debug)]
@@ -61,6 +63,7 @@ impl fmt::Debug for ConfigError {
 pub fn load<C>(read: impl FnOnce(&mut Env) -> C) -> Result<C, ConfigError> {
     load_source(Source::Process, |env| {
         metrics::belong_to(env.text(STACK));
+        env.text(RELEASE);
         read(env)
     })
 }
@@ -69,6 +72,7 @@ pub fn load<C>(read: impl FnOnce(&mut Env) -> C) -> Result<C, ConfigError> {
 pub fn load_from<C>(variables: BTreeMap<String, String>, read: impl FnOnce(&mut Env) -> C) -> Result<C, ConfigError> {
     load_source(Source::Given(variables), |env| {
         env.text(STACK);
+        env.text(RELEASE);
         read(env)
     })
 }
@@ -77,10 +81,17 @@ pub fn load_from<C>(variables: BTreeMap<String, String>, read: impl FnOnce(&mut 
 pub fn names<C>(read: impl FnOnce(&mut Env) -> C) -> Vec<&'static str> {
     let mut env = Env::new(Source::Given(BTreeMap::new()));
     env.text(STACK);
+    env.text(RELEASE);
     read(&mut env);
     env.names.sort_unstable();
     env.names.dedup();
     env.names
+}
+
+/// The release that this process runs, for what it writes before and beside its configuration; empty if it is not told.
+pub(crate) fn release() -> &'static str {
+    static READ: OnceLock<String> = OnceLock::new();
+    READ.get_or_init(|| ambient(RELEASE).unwrap_or_default())
 }
 
 /// A variable that the Lambda runtime or the SDK defines, not the template.
@@ -168,7 +179,7 @@ mod tests {
     }
 
     fn given(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
-        let all = variables.iter().chain(&[(STACK, "it")]);
+        let all = variables.iter().chain(&[(STACK, "it"), (RELEASE, "1.2.3")]);
         all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
@@ -208,6 +219,6 @@ mod tests {
 
     #[test]
     fn the_names_read_are_known_without_an_environment() {
-        assert_eq!(names(read), ["LEASE_SECONDS", "SECRET_PREFIX", "TABLE"]);
+        assert_eq!(names(read), ["LEASE_SECONDS", "SECRET_PREFIX", "TABLE", "VERSION"]);
     }
 }

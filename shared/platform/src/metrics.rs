@@ -13,7 +13,7 @@ use domain::Reason;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::clock;
+use crate::{clock, config};
 
 /// The namespace of all.
 pub const NAMESPACE: &str = "Intertie";
@@ -185,6 +185,7 @@ fn line(stack: &str, part: (&'static str, &str), measured: Vec<(Metric, Vec<u64>
     let named = !part.1.is_empty();
     let dimensions = if named { json!([["stack"], ["stack", part.0]]) } else { json!([["stack"]]) };
     let mut line = Map::from_iter([
+        ("version".to_owned(), config::release().into()),
         ("stack".to_owned(), stack.into()),
         (
             "_aws".to_owned(),

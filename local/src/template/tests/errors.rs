@@ -6,9 +6,15 @@ use super::*;
 fn says_what_is_wrong_and_where() {
     let variable = "Resources.Work.Properties.Environment.Variables.OWN";
     for (value, expected) in [
-        ("!Join ['', [a]]", "Fn::Join is not understood by cargo local; use Fn::Sub, Ref, Fn::GetAtt or Fn::If"),
+        (
+            "!Join ['', [a]]",
+            "Fn::Join is not understood by cargo local; use Fn::Sub, Ref, Fn::GetAtt, Fn::FindInMap or Fn::If",
+        ),
         ("{'Fn::Select': [0, [a]]}", "Fn::Select is not understood"),
-        ("!Sub ['${A}', {A: b}]", "must be Fn::Sub of one text"),
+        ("!Sub ['${A}', b]", "must be Fn::Sub of one text"),
+        ("!Sub ['${A}', {B: b}]", "`A` is no parameter"),
+        ("!FindInMap [Sizes, fast]", "must be Fn::FindInMap of three keys"),
+        ("!FindInMap [Sizes, fast, Width]", "must be Fn::FindInMap of three keys that Mappings has"),
         ("!Sub '${Prefix'", "must be Fn::Sub whose every `${` has its `}`"),
         ("!Sub '${Names}'", "must be Fn::Sub of plain values"),
         ("!Ref Nobody", "`Nobody` is no parameter, resource or known pseudo-parameter"),
