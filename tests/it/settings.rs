@@ -210,6 +210,18 @@ fn the_templates_forms_take_what_is_good_and_refuse_what_is_not() {
         ("TokenKeyArn", vec!["", key], vec!["alias/intertie", "arn:aws:kms:eu-central-1:111122223333:alias/x", "x"]),
         ("FormerTokenKeyArn", vec!["", key], vec!["arn:aws:sns:eu-central-1:111122223333:x"]),
         ("AlarmTopicArn", vec!["", "arn:aws:sns:eu-central-1:111122223333:alarms"], vec![key, "alarms"]),
+        (
+            "PermissionsBoundaryArn",
+            vec!["", "arn:aws:iam::111122223333:policy/team/boundary", "arn:aws:iam::aws:policy/PowerUserAccess"],
+            vec!["boundary", "arn:aws:iam::111122223333:role/boundary"],
+        ),
+        ("DeletionProtection", vec!["false", "true"], vec!["", "yes"]),
+        ("GradualDeployment", vec!["off", "on"], vec!["", "true"]),
+        ("WebhooksMaximumConcurrency", vec!["2", "1000"], vec!["0", "1", "1001"]),
+        ("SyncsMaximumConcurrency", vec!["2", "1000"], vec!["0", "1", "1001"]),
+        ("RefreshesMaximumConcurrency", vec!["2", "1000"], vec!["0", "1", "1001"]),
+        ("SchedulesMaximumConcurrency", vec!["2", "1000"], vec!["0", "1", "1001"]),
+        ("WebhookIngestReservedConcurrency", vec!["0", "1", "10000"], vec!["-1", "10001"]),
         ("LogLevel", vec!["TRACE", "DEBUG", "INFO"], vec!["info", "WARN", ""]),
         ("LogRetentionDays", vec!["30"], vec!["31", "x"]),
         ("SecretCacheSeconds", vec!["1", "3600"], vec!["0", "3601", "soon", ""]),
@@ -227,6 +239,24 @@ fn the_templates_forms_take_what_is_good_and_refuse_what_is_not() {
             let named = |text: &String| text.starts_with(&format!("parameter {parameter} is `{value}` but must be "));
             assert!(problems.iter().any(named), "{parameter}={value}: {problems:?}");
         }
+    }
+    let certificate = "arn:aws:acm:eu-central-1:111122223333:certificate/1234abcd-12ab-34cd-56ef-1234567890ab";
+    for (name, certificate, words) in [
+        ("api.example.com", certificate, None),
+        ("", certificate, Some("DomainName and CertificateArn are set together or not at all")),
+        ("api.example.com", "", Some("DomainName and CertificateArn are set together or not at all")),
+        (
+            "https://api.example.com",
+            certificate,
+            Some("parameter DomainName is `https://api.example.com` but must be a host"),
+        ),
+        ("API.example.com", certificate, Some("parameter DomainName is `API.example.com` but must be a host")),
+        ("localhost", certificate, Some("parameter DomainName is `localhost` but must be a host")),
+        ("api.example.com", key, Some("parameter CertificateArn is")),
+    ] {
+        let problems = told(&[("DomainName", name), ("CertificateArn", certificate)]);
+        assert_eq!(problems.len(), usize::from(words.is_some()), "{name} {certificate}: {problems:?}");
+        assert!(words.is_none_or(|words| problems[0].starts_with(words)), "{problems:?}");
     }
     let problems = told(&[("TokenKeyArn", key), ("FormerTokenKeyArn", key)]);
     assert!(

@@ -8,6 +8,8 @@ use super::error::TemplateError;
 
 /// Types without any effect on what a function sees while it runs. They are not resolved.
 const DEPLOYED_ONLY: &[&str] = &[
+    "AWS::ApiGatewayV2::ApiMapping",
+    "AWS::ApiGatewayV2::DomainName",
     "AWS::AppConfig::Application",
     "AWS::AppConfig::ConfigurationProfile",
     "AWS::AppConfig::HostedConfigurationVersion",

@@ -7,13 +7,14 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{
-    document::Kind,
+    document::{Kind, Resource},
     error::TemplateError,
     resolve::{At, Resolver},
 };
 
 /// Properties of a role that say nothing about what it may do.
-const DEPLOYED_ONLY: &[&str] = &["AssumeRolePolicyDocument", "Description", "MaxSessionDuration", "RoleName", "Tags"];
+const DEPLOYED_ONLY: &[&str] =
+    &["AssumeRolePolicyDocument", "Description", "MaxSessionDuration", "PermissionsBoundary", "RoleName", "Tags"];
 
 /// One statement of a role's inline policies.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -54,10 +55,12 @@ pub fn allows(statements: &[Statement], action: &str, resource: &str) -> bool {
         && !statements.iter().any(|statement| states(Effect::Deny, statement) && !statement.conditional)
 }
 
-/// The statements of each role, by its ARN.
+/// The statements of each role, by its ARN. A role with managed policies is left out: what those allow is not known here, and so no
+/// function of the local run may have it.
 pub(super) fn roles(resolver: &Resolver) -> Result<BTreeMap<String, Vec<Statement>>, TemplateError> {
     let mut roles = BTreeMap::new();
-    for resource in resolver.resources(Kind::Role)? {
+    let inline = |resource: &&Resource| !resource.properties.contains_key("ManagedPolicyArns");
+    for resource in resolver.resources(Kind::Role)?.into_iter().filter(inline) {
         let at = At::new(resource.path());
         let role: RoleProperties = resolver.read(&resource.properties, DEPLOYED_ONLY, &at)?;
         let statements = role.policies.into_iter().flat_map(|policy| policy.policy_document.statement).collect();

@@ -147,4 +147,25 @@ fn origins_and_addresses_follow_the_parameters() {
     assert_eq!(given.cors.unwrap().allow_origins, ["https://app.example.com"]);
     assert_eq!(given.outputs["StripeWebhookUrl"], "http://127.0.0.1:3000/webhooks/stripe");
     assert_eq!(given.outputs["EventBusName"], "intertie");
+    let certificate = "arn:aws:acm:us-east-1:111122223333:certificate/1";
+    let domain = [("DomainName", "api.example.com"), ("CertificateArn", certificate)];
+    let own = load(&domain);
+    assert_eq!(own.outputs["StripeWebhookUrl"], "https://api.example.com/webhooks/stripe");
+    assert_eq!(function(&own, "oauth-callback").environment["PUBLIC_URL"], "https://api.example.com");
+    assert_eq!(function(&own, "sync-worker").environment["API_URL"], "https://api.example.com");
+    let behind = load(&[domain[0], domain[1], ("PublicUrl", "https://www.example.com")]);
+    assert_eq!(behind.outputs["Url"], "https://www.example.com");
+}
+
+#[test]
+fn concurrency_follows_the_parameters() {
+    let reserved = |overrides: &[(&str, &str)]| function(&load(overrides), "webhook-ingest").reserved_concurrency;
+    assert_eq!(reserved(&[]), None);
+    assert_eq!(reserved(&[("WebhookIngestReservedConcurrency", "7")]), Some(7));
+    let queues = [("Webhooks", "webhook-process", 50), ("Syncs", "sync-worker", 20), ("Refreshes", "token-refresh", 5)];
+    for (queue, name, most) in queues.into_iter().chain([("Schedules", "sync-scheduler", 5)]) {
+        let parameter = format!("{queue}MaximumConcurrency");
+        let concurrency = |overrides: &[(&str, &str)]| function(&load(overrides), name).mappings[0].max_concurrency;
+        assert_eq!((concurrency(&[]), concurrency(&[(&parameter, "9")])), (Some(most), Some(9)), "{queue}");
+    }
 }
