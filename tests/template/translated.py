@@ -79,9 +79,9 @@ class Translated(unittest.TestCase):
         groups = of_type(resources, "AWS::CodeDeploy::DeploymentGroup")
         aliases = of_type(resources, "AWS::Lambda::Alias")
         self.assertEqual((len(groups), len(aliases)), (8, 8))
-        for group in groups.values():
+        for name, group in groups.items():
             alarms = [alarm["Name"]["Ref"] for alarm in group["Properties"]["AlarmConfiguration"]["Alarms"]]
-            self.assertEqual(alarms, ["FunctionErrorsAlarm", "OperatorFailuresAlarm"])
+            self.assertEqual(alarms, [name.replace("FunctionDeploymentGroup", "ErrorsAlarm"), "OperatorFailuresAlarm"])
             self.assertIn("DEPLOYMENT_STOP_ON_ALARM", group["Properties"]["AutoRollbackConfiguration"]["Events"])
         for alias in aliases.values():
             self.assertIn(alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]["DeploymentGroupName"]["Ref"], groups)
@@ -104,13 +104,12 @@ class Translated(unittest.TestCase):
         self.assertEqual(settings["Description"], {"Fn::FindInMap": ["Release", "Intertie", "Version"]})
         self.assertEqual(references(settings["Content"]), yaml_parse(TEXT)["Parameters"].keys())
 
-    def test_the_alarm_of_errors_looks_at_every_function(self):
+    def test_every_function_has_an_alarm_on_its_errors(self):
         resources = translated()
-        functions = of_type(resources, "AWS::Lambda::Function").values()
-        watched = [metric for metric in resources["FunctionErrorsAlarm"]["Properties"]["Metrics"] if "MetricStat" in metric]
-        names = [metric["MetricStat"]["Metric"]["Dimensions"][0]["Value"] for metric in watched]
-        key = lambda name: name["Fn::Sub"]
-        self.assertEqual(sorted(names, key=key), sorted((it["Properties"]["FunctionName"] for it in functions), key=key))
+        for name, function in of_type(resources, "AWS::Lambda::Function").items():
+            alarm = resources[name.removesuffix("Function") + "ErrorsAlarm"]["Properties"]
+            self.assertEqual((alarm["Namespace"], alarm["MetricName"]), ("AWS/Lambda", "Errors"), name)
+            self.assertEqual(alarm["Dimensions"], [{"Name": "FunctionName", "Value": function["Properties"]["FunctionName"]}], name)
 
     def test_descriptions_and_policies_fit_aws(self):
         for name, alarm in of_type(translated(), "AWS::CloudWatch::Alarm").items():

@@ -48,14 +48,11 @@ class Alarms:
             if field("ComparisonOperator") != "GreaterThanThreshold":
                 raise SystemExit("an alarm compares in another way than this week does")
             periods = int(field("EvaluationPeriods"))
-            added = re.findall(r"Stat: (\w+), Period: (\d+), Metric: \{Namespace: (\S+), MetricName: (\w+), Dimensions: \[(.*?)\]", block)
-            statistic, period, *_ = added[0] if added else (field("Statistic"), field("Period"))
-            metrics = [tuple(metric) for _, _, *metric in added] or [(field("Namespace"), field("MetricName"), field("Dimensions"))]
             self.alarms.append({
                 "name": re.search(r"\n? *(\w+):\n", block)[1],
-                "metrics": [(namespace, name, whose(dimensions)) for namespace, name, dimensions in metrics],
-                "add": {"Sum": sum, "Maximum": max}[statistic],
-                "period": int(period),
+                "metric": (field("Namespace"), field("MetricName"), whose(field("Dimensions"))),
+                "add": {"Sum": sum, "Maximum": max}[field("Statistic")],
+                "period": int(field("Period")),
                 "periods": periods,
                 "most": int(field("DatapointsToAlarm", periods)),
                 "threshold": float(field("Threshold")),
@@ -67,11 +64,10 @@ class Alarms:
     def rung(self, known, ours):
         """A sentence for each alarm that rang. `known` are the namespaces and names that were counted, beside all of `ours`."""
         for alarm in self.alarms:
-            for metric in alarm["metrics"]:
-                if metric[:2] not in known and metric[0] != ours:
-                    raise SystemExit(f"nothing counted what {alarm['name']} watches: {metric}")
+            if alarm["metric"][:2] not in known and alarm["metric"][0] != ours:
+                raise SystemExit(f"nothing counted what {alarm['name']} watches: {alarm['metric']}")
             periods = collections.defaultdict(list)
-            for at, value in (point for metric in alarm["metrics"] for point in self.points[metric]):
+            for at, value in self.points[alarm["metric"]]:
                 periods[int(at // alarm["period"])].append(value)
             breaching = {at for at, values in periods.items() if alarm["add"](values) > alarm["threshold"]}
             for at in sorted(breaching):
@@ -85,7 +81,7 @@ def whose(dimensions):
     """The function or queue that a dimension names; nothing for those of the whole stack."""
     if function := re.search(r"FunctionName, Value: !Sub '\$\{Prefix\}-([a-z-]+)'", dimensions or ""):
         return function[1]
-    owner = re.search(r"(\w+?)(Function|DeadLetterQueue|Queue)\b(\.QueueName)?[}\]]", dimensions or "")
+    owner = re.search(r"(\w+?)(DeadLetterQueue|Queue)\b(\.QueueName)?[}\]]", dimensions or "")
     if not owner:
         return ""
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", owner[1]).lower()
