@@ -65,6 +65,8 @@ pub enum Command {
     Check(Check),
     /// Measure bootstraps in release builds: init, first event, warm, memory, calls
     Bench(Bench),
+    /// Run the providers in small without a stack, for one that is deployed elsewhere
+    Sandbox(Providers),
 }
 
 /// See [`Command::Check`].
@@ -76,6 +78,14 @@ pub struct Check {
     /// Another template than the repository's
     #[arg(long, value_name = "FILE")]
     pub template: Option<PathBuf>,
+}
+
+/// See [`Command::Sandbox`].
+#[derive(Debug, Args)]
+pub struct Providers {
+    /// Where the stack is reached by plain HTTP: webhooks are sent to URL/webhooks/PROVIDER
+    #[arg(long, value_name = "URL")]
+    pub webhooks_to: String,
 }
 
 /// See [`Command::Sign`].

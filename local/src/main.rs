@@ -6,12 +6,13 @@ use clap::Parser as _;
 use http::Method;
 use local::{
     bootstraps::{self, Bootstraps, Profile},
-    cli::{Check, Cli, Command, Run, Sign, Token},
+    cli::{Check, Cli, Command, Providers, Run, Sign, Token},
     joined::Joined,
     report::{Report, complain, say},
+    sandbox::{Apps, Sandbox},
     settings,
     sign::{sign, sign_as},
-    stack::{Options, Stack},
+    stack::{Options, Stack, line},
     story,
     web::Web,
 };
@@ -28,6 +29,7 @@ async fn main() -> ExitCode {
         Some(Command::Bench(options)) => {
             local::bench::run(&options).await.map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
+        Some(Command::Sandbox(options)) => providers_alone(&options).await,
     };
     outcome.unwrap_or_else(|error| {
         complain(&format!("cargo local: {error}"));
@@ -121,6 +123,25 @@ async fn chosen(run: &Run, root: &Path) -> Result<Bootstraps, Box<dyn Error>> {
         all = all.with(function, file.canonicalize().map_err(|error| format!("{}: {error}", file.display()))?);
     }
     Ok(all)
+}
+
+/// Serves the providers until a signal, and prints what a stack elsewhere needs to know of them: where they are, the rewrites that
+/// lead there, and each app's secret as Secrets Manager holds it.
+async fn providers_alone(options: &Providers) -> Outcome {
+    let stop = stop_signal()?;
+    let apps = Apps::local();
+    let sandbox = Sandbox::start(apps.clone()).await?;
+    sandbox.deliver_to(&options.webhooks_to);
+    let rewrites = sandbox.rewrites().into_iter().map(|(from, to)| format!("{from}={to}")).collect::<Vec<_>>();
+    let secrets =
+        apps.secrets().map(|(name, value)| (format!("INTERTIE_SECRET_{}", name.to_uppercase()), value.to_string()));
+    let urls = sandbox.variables().into_iter().map(|(name, url)| (name.to_owned(), url));
+    for (name, value) in urls.chain([("INTERTIE_URL_REWRITES".to_owned(), rewrites.join(" "))]).chain(secrets) {
+        say(&line(&name, &value));
+    }
+    say("# Ctrl-C stops the providers.");
+    stop.await;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The outcome is what was asked for, so that it is printed where other commands print theirs, problems included.

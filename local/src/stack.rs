@@ -17,7 +17,10 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::cloud::{Cloud, Place};
+pub use self::{
+    cloud::{Cloud, Place},
+    environment::line,
+};
 use crate::{
     aws::{Clients, Embedded, EmbeddedError, Gateway, Service, clients::POLLER_KEY, provision::ProvisionError},
     bootstraps::{Bootstraps, BuildError},

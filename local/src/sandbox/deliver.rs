@@ -47,7 +47,7 @@ pub(super) struct Delivery {
 pub(super) enum To {
     /// A path of the app that receives webhooks.
     App(&'static str),
-    /// An address the app asked for.
+    /// An address the app asked for. An https one stands for the app's base URL: the sandbox speaks plain HTTP.
     Address(String),
 }
 
@@ -179,9 +179,13 @@ impl Sender {
     }
 
     async fn attempt(&self, delivery: &Delivery, attempt: usize) -> Option<Response<Bytes>> {
+        let path = match &delivery.to {
+            To::App(path) => (*path).to_owned(),
+            To::Address(url) => url.parse::<Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default(),
+        };
         let url = match &delivery.to {
-            To::Address(url) => Some(url.clone()),
-            To::App(path) => lock(&self.base).as_ref().map(|base| format!("{base}{path}")),
+            To::Address(url) if !url.starts_with("https:") => Some(url.clone()),
+            To::Address(_) | To::App(_) => lock(&self.base).as_ref().map(|base| format!("{base}{path}")),
         };
         let headers = (delivery.headers)(attempt, now());
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -191,10 +195,6 @@ impl Sender {
                 timeout(delivery.patience, call).await.ok().and_then(Result::ok)
             }
             None => None,
-        };
-        let path = match &delivery.to {
-            To::App(path) => (*path).to_owned(),
-            To::Address(url) => url.parse::<Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default(),
         };
         let status = answer.as_ref().map(|answer| answer.status().as_u16());
         lock(&self.sent).push(Sent { at: now(), path, status, attempt });

@@ -128,9 +128,18 @@ impl Sandbox {
     }
 
     /// Where webhooks go from now on: `{base}/webhooks/slack`, `/webhooks/stripe`, `/webhooks/gmail`. Calendar sends
-    /// to the address of each channel.
+    /// to the address of each channel; one on https is taken for a path of `base`.
     pub fn deliver_to(&self, base: &str) {
         *lock(&self.base) = Some(base.trim_end_matches('/').to_owned());
+    }
+
+    /// Where they are, as variables for other programs.
+    pub fn variables(&self) -> [(&'static str, String); 3] {
+        [
+            ("SANDBOX_SLACK_URL", self.slack_url.clone()),
+            ("SANDBOX_STRIPE_URL", self.stripe_url.clone()),
+            ("SANDBOX_GOOGLE_URL", self.google_url.clone()),
+        ]
     }
 
     /// The vendors' URLs, and where they are served here.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::{ACCOUNT, LOCAL_ACCOUNT, REGION, StackError, listen_any};
@@ -106,23 +106,31 @@ impl Apps {
     fn by_secret(&self) -> [(&'static str, &App); 3] {
         [("slack", &self.slack), ("stripe", &self.stripe), ("google", &self.google)]
     }
+
+    /// What `{prefix}/{name}` holds in Secrets Manager.
+    pub fn secrets(&self) -> [(&'static str, Value); 3] {
+        let push = &self.google_push;
+        self.by_secret().map(|(name, app)| {
+            let value = json!({
+                "client_id": app.client_id,
+                "client_secret": app.client_secret.expose_secret(),
+                "webhook_secrets": [app.webhook_secret.expose_secret()],
+                "account_id": LOCAL_ACCOUNT,
+                "pubsub_topic": push.topic,
+                "push_service_account": push.service_account,
+                "push_audience": push.audience,
+            });
+            (name, value)
+        })
+    }
 }
 
 const ALPHANUMERIC: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// Stores what is known of the apps: what a person does in the console after deploying.
 async fn configure_apps(clients: &Clients, template: &Template, apps: &Apps) -> Result<(), StackError> {
-    for (name, app) in apps.by_secret() {
+    for (name, value) in apps.secrets() {
         let Some(stored) = template.secrets.iter().find(|it| it.name.ends_with(&format!("/{name}"))) else { continue };
-        let value = json!({
-            "client_id": app.client_id,
-            "client_secret": app.client_secret.expose_secret(),
-            "webhook_secrets": [app.webhook_secret.expose_secret()],
-            "account_id": LOCAL_ACCOUNT,
-            "pubsub_topic": apps.google_push.topic,
-            "push_service_account": apps.google_push.service_account,
-            "push_audience": apps.google_push.audience,
-        });
         let call = clients.secrets.put_secret_value().secret_id(&stored.name).secret_string(value.to_string());
         call.send().await.map_err(|error| StackError::Secret(format!("{}: {error}", stored.name)))?;
     }

@@ -17,9 +17,6 @@ impl Stack {
             ("AWS_ACCESS_KEY_ID", DEVELOPER_KEY.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
             ("INTERTIE_URL", self.url.clone()),
-            ("SANDBOX_SLACK_URL", self.sandbox.slack_url.clone()),
-            ("SANDBOX_STRIPE_URL", self.sandbox.stripe_url.clone()),
-            ("SANDBOX_GOOGLE_URL", self.sandbox.google_url.clone()),
             ("INTERTIE_CONTROL_URL", self.control_url.clone()),
             ("INTERTIE_PREFIX", self.prefix().to_owned()),
             (
@@ -27,17 +24,14 @@ impl Stack {
                 self.session("local-user", Some("admin"), Duration::from_hours(24)).unwrap_or_default(),
             ),
         ];
-        all.extend(pairs.map(|(name, value)| (name.to_owned(), value)));
+        all.extend(pairs.into_iter().chain(self.sandbox.variables()).map(|(name, value)| (name.to_owned(), value)));
         all.extend(self.template.functions.iter().flat_map(|function| function.environment.clone()));
         all.into_iter().collect()
     }
 
-    /// The same, one per line, as shells and `--env-file` read it: values with spaces in quotes.
+    /// The same, one per line.
     pub fn environment_lines(&self) -> Vec<String> {
-        let line = |(name, value): (String, String)| {
-            if value.contains(' ') { format!("{name}=\"{value}\"") } else { format!("{name}={value}") }
-        };
-        self.environment().into_iter().map(line).collect()
+        self.environment().into_iter().map(|(name, value)| line(&name, &value)).collect()
     }
 
     /// Writes [`environment`](Self::environment) for `cargo local sign`, `token` and `fire`, and for other programs.
@@ -45,5 +39,14 @@ impl Stack {
         let path = self.env_file();
         std::fs::write(&path, self.environment_lines().join("\n") + "\n")
             .map_err(|source| StackError::File { path, source })
+    }
+}
+
+/// A variable as shells and `--env-file` read it: JSON and values with spaces in quotes.
+pub fn line(name: &str, value: &str) -> String {
+    match value {
+        json if json.contains('"') => format!("{name}='{json}'"),
+        spaced if spaced.contains(' ') => format!("{name}=\"{spaced}\""),
+        plain => format!("{name}={plain}"),
     }
 }

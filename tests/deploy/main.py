@@ -1,0 +1,59 @@
+"""Deploys the packaged bundle onto an AWS-compatible server and drives it: main.py PACKAGE PROGRAM FOLDER."""
+
+import pathlib
+import signal
+import sys
+
+import connecting
+import operating
+import webhooks
+import working
+from bus import Listener
+from report import Report
+from world import World
+
+
+def deployed(world):
+    """The stack is deployed by one `sam deploy` that asks nothing"""
+    world.first.deploy()
+    world.first.configure()
+    world.forward.to = world.first.url
+    world.heard = Listener(world.first)
+    working.hasten(world)
+    return f"{len(world.first.resources)} resources"
+
+
+# What serve.py tells the server's evaluator.
+SERVED = ("secret-ref", "kms-alias", "kms-context", "kms-reencrypt", "sqs-batch")
+CHECKS = (
+    deployed, working.routes_allowed, connecting.stripe_by_key, working.endpoint_followed, connecting.slack_by_consent,
+    webhooks.applied, webhooks.repeated, webhooks.forged, webhooks.slack_signed, webhooks.slack_event, webhooks.dead_letter,
+    webhooks.redriven,
+    working.status_page, working.action_once, working.proxied, operating.context_required,
+    operating.updated, operating.key_replaced, working.calendar_watched, working.mail_pushed, working.scheduled,
+    working.refreshed, operating.secret_rotated, operating.released, working.fired, operating.second_beside, operating.erased,
+    operating.rights_suffice, operating.deleted, operating.deployed_again,
+)
+
+
+def main():
+    package, program, folder = (pathlib.Path(argument).resolve() for argument in sys.argv[1:4])
+    # However it ends, what was started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
+    report = Report()
+    world = World(folder, package, program, report)
+    try:
+        world.begin()
+        for check in CHECKS:
+            report.check(check, world)
+    finally:
+        world.processes.stop()
+    for gap in SERVED:
+        report.gap(gap, gap in (folder / "gaps").read_text().split())
+    left = world.processes.running()
+    if left:
+        report.wrong.append(f"processes are left: {left}")
+    report.end()
+
+
+main()

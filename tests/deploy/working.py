@@ -1,0 +1,170 @@
+"""What a connected stack does: pages, actions, the proxy, watches, schedules, refreshes."""
+
+import fnmatch
+import json
+import re
+import time
+
+import connecting
+from processes import ACCOUNT, REGION
+from report import expect, until
+from stack import APPLICATION
+from web import Browser
+
+ADDRESS = "ada@example.com"
+
+
+def endpoint_followed(world):
+    """The functions find AWS by AWS_ENDPOINT_URL alone, as SDKs do"""
+    found = {}
+    for pid in world.processes.running():
+        variables = dict(line.partition("=")[::2] for line in world.processes.environment(pid))
+        if name := variables.get("AWS_LAMBDA_FUNCTION_NAME"):
+            found[name] = sorted(variable for variable in variables if variable.startswith("AWS_ENDPOINT_URL"))
+    wrong = {name: names for name, names in found.items() if names != ["AWS_ENDPOINT_URL"]}
+    expect(found and not wrong, f"{len(found)} functions run; they have {wrong}")
+    return f"{len(found)} functions run"
+
+
+def routes_allowed(world):
+    """API Gateway may invoke what each route names, by the permissions of the template"""
+    stack, functions = world.first, world.aws("lambda")
+    policies = {}
+    for key, uri in stack.routes.items():
+        target = uri.split("/functions/")[1].removesuffix("/invocations")
+        if target not in policies:
+            policies[target] = json.loads(functions.get_policy(FunctionName=target)["Policy"])["Statement"]
+        method, _, path = ("*", "", "/$default") if key == "$default" else key.partition(" ")
+        method = "*" if method == "ANY" else method
+        # By the route and by a request, so that it holds whichever API Gateway names:
+        # https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway.html#apigateway-permissions
+        for asked in (path, re.sub(r"\{\w+\}", "a", re.sub(r"\{\w+\+\}", "a/b", path))):
+            call = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{stack.resources['Api']}/$default/{method}{asked}"
+            expect(any(permits(it, call) for it in policies[target]), f"{key}: no permission of {target} is for {call}")
+    return f"{len(stack.routes)} routes, {len(policies)} functions"
+
+
+def permits(statement, call):
+    pattern = statement["Condition"]["ArnLike"]["AWS:SourceArn"] if "ArnLike" in statement.get("Condition", {}) else ""
+    return statement["Principal"] == {"Service": "apigateway.amazonaws.com"} and fnmatch.fnmatchcase(call, pattern.replace("[", "[[]"))
+
+
+def status_page(world):
+    """The status page shows to a signed-in browser and to no other; a token signs in once"""
+    stack, token = world.first, world.first.token(seconds=50)
+    browser = Browser(world.web)
+    first, again = (browser.post(f"{stack.url}/session", {"token": token}, APPLICATION) for _ in range(2))
+    expect((first.status, again.status) == (303, 401), f"a token that signs in twice is answered {first.status}, {again.status}")
+    page = browser.get(f"{stack.url}/settings/integrations")
+    expect(page.status == 200 and "T0SANDBOX" in page.text or "Acme" in page.text, f"the page is {page}")
+    cookies = list(browser.cookies[stack.url])
+    expect(cookies and all(name.startswith("__Host-") for name in cookies), f"the cookies are {cookies}")
+    style = browser.get(f"{stack.url}/settings/assets/style.css")
+    expect(style.status == 200 and style.headers["content-type"].startswith("text/css"), f"the style is {style}")
+    stranger = Browser(world.web).get(f"{stack.url}/settings/integrations")
+    expect(stranger.status == 401, f"without a session it is {stranger.status}")
+
+
+def action_once(world):
+    """An action under an Idempotency-Key is carried out once, and its answer is given again"""
+    body, key = {"channel": "C0GENERAL01", "text": "deployed"}, {"idempotency-key": "deploy-1"}
+    first, again = (world.first.json("POST", "/actions/slack/post_message", body, headers=key) for _ in range(2))
+    posted = [message for message in world.order("slack", "GET", "messages") if message["text"] == "deployed"]
+    expect(first == again and len(posted) == 1, f"{first}, {again}; posted {len(posted)} times")
+    other = world.first.call("POST", "/actions/slack/post_message", body | {"text": "another"}, headers=key)
+    expect(other.status == 409, f"the key with another input: {other}")
+
+
+def proxied(world):
+    """The proxy calls Slack and Stripe with the user's tokens; a path that leaves the API is refused"""
+    stack = world.first
+    expect(stack.json("GET", "/proxy/slack/auth.test")["team_id"] == "T0SANDBOX", "auth.test is another's")
+    found = stack.json("GET", "/proxy/stripe/v1/customers?limit=2")["data"]
+    expect(len(found) == 2, f"{len(found)} customers")
+    expect(stack.call("GET", "/proxy/slack/../admin").status == 422, "a path that leaves the API is taken")
+
+
+def calendar_watched(world):
+    """A change in a watched calendar is pushed to the API, and an incremental sync brings it"""
+    connecting.consent(world.first, "google-calendar", ADDRESS)
+    connecting.synced(world.first, "google-calendar")
+    watches = world.order("google", "GET", "channels")
+    expect(watches, "nothing is watched")
+    full = stream(world.first, "google-calendar", "events")["last_full_sync"]
+    made = world.order("google", "POST", "events/primary", {"summary": "Deployed"})
+    id = f"{ADDRESS}/{made['id']}"
+    until("the event", lambda: id in world.first.records("google-calendar", "events"))
+    pushes = [push for push in world.order("google", "GET", "deliveries") if push["path"] == "/webhooks/google-calendar"]
+    expect(pushes and all(push["status"] == 200 for push in pushes), f"the pushes were answered {pushes}")
+    expect(stream(world.first, "google-calendar", "events")["last_full_sync"] == full, "it was a full sync")
+    return f"{len(watches)} watches, {len(pushes)} pushes"
+
+
+def scheduled(world):
+    """Each rule's target runs with the rule's input; what no webhook told comes with the full sync"""
+    quiet = world.order("stripe", "POST", "customers", {"email": "quiet@example.com", "silent": True})["id"]
+    names = [name for name, it in world.first.processed()["Resources"].items() if it["Type"] == "AWS::Events::Rule"]
+    rules = [world.first.resources[name].removeprefix(f"{world.first.prefix}-") for name in names]
+    answers = {rule: world.first.invoke_rule(rule) for rule in sorted(rules)}
+    until("the customer", lambda: quiet in world.first.records("stripe", "customers"))
+    return ", ".join(f"{rule} {answer}" for rule, answer in answers.items())
+
+
+def refreshed(world):
+    """A token that ends soon is refreshed by the schedule, and the provider takes the new one"""
+    stack, id = world.first, world.first.status("slack")["integration_id"]
+    credential = next(item for item in world.scan(stack.name("credentials")) if item["integration_id"] == id)
+    ends, due = (int(time.time()) + 1800) * 1000, int(time.time()) - 1
+    world.aws("dynamodb").update_item(
+        TableName=stack.name("credentials"),
+        Key={name: {"S": credential[name]} for name in ("integration_id", "credential")},
+        UpdateExpression="SET expires_at = :ends, due_at = :due",
+        ExpressionAttributeValues={":ends": {"N": str(ends)}, ":due": {"N": str(due)}},
+    )
+    refreshes = lambda: sum(grant["refreshes"] for grant in world.order("slack", "GET", "grants"))
+    before, answer = refreshes(), stack.invoke_rule("refresh")
+    until("a refresh", lambda: refreshes() == before + 1)
+    until("an empty queue", lambda: stack.depth("refreshes") == 0)
+    expect(stack.json("GET", "/proxy/slack/auth.test")["ok"], "the new token is refused")
+    return answer
+
+
+def mail_pushed(world):
+    """A message is pushed to the API under a token of Google's, and comes; a push for another audience is refused"""
+    stack = world.first
+    connecting.consent(stack, "gmail", ADDRESS)
+    connecting.synced(stack, "gmail")
+    made = world.order("google", "POST", "messages", {"subject": "Grüße aus Köln"})
+    until("the message", lambda: made["id"] in stack.records("gmail", "messages"))
+    forged = world.order("google", "POST", "send", {"claims": {"aud": "https://evil.example"}})
+    expect(forged["status"] == 400, f"the forged push is answered {forged}")
+
+
+EVERY_MINUTE = "watches"
+
+
+def hasten(world):
+    """Makes a rule due every minute, as an operator may; the template's own are too slow to wait for."""
+    events, name = world.aws("events"), world.first.name(EVERY_MINUTE)
+    world.usual = events.describe_rule(Name=name)["ScheduleExpression"]
+    events.put_rule(Name=name, ScheduleExpression="rate(1 minute)")
+
+
+def fired(world):
+    """A rule fires by itself when it is due, beside the one time that it was invoked here"""
+    stack = world.first
+    swept = lambda: [line for line in lines(stack, "sync-scheduler") if '"schedule":"Watches"' in line]
+    until("a sweep", lambda: len(swept()) > 1, 90)
+    world.aws("events").put_rule(Name=stack.name(EVERY_MINUTE), ScheduleExpression=world.usual)
+    return swept()[-1]
+
+
+def stream(stack, provider, name):
+    return next(it for it in stack.status(provider)["streams"] if it["name"] == name)
+
+
+def lines(stack, function):
+    """The function's log."""
+    logs = stack.world.aws("logs")
+    found = logs.filter_log_events(logGroupName=f"/aws/lambda/{stack.name(function)}")["events"]
+    return [event["message"] for event in found]
