@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
 use crate::{
-    lambda::{Function, now},
+    lambda::{Asynchronous, now},
     template::Schedule,
 };
 
@@ -40,12 +40,12 @@ pub struct Timer {
     /// The schedule as declared.
     pub schedule: Schedule,
     expression: Expression,
-    function: Arc<Function>,
+    function: Arc<Asynchronous>,
 }
 
 impl Timer {
     /// Reads the schedule's expression.
-    pub fn new(schedule: &Schedule, function: &Arc<Function>) -> Result<Self, ScheduleError> {
+    pub fn new(schedule: &Schedule, function: &Arc<Asynchronous>) -> Result<Self, ScheduleError> {
         let expression = schedule.expression.parse().map_err(|reason| ScheduleError {
             name: schedule.name.clone(),
             expression: schedule.expression.clone(),
@@ -59,14 +59,14 @@ impl Timer {
         loop {
             let wait = self.expression.next(now()).duration_since(now());
             sleep(Duration::try_from(wait).unwrap_or_default()).await;
-            // The function's log tells of failures; the next time comes anyway.
+            // The function's log and its failure destination tell of failures; the next time comes anyway.
             let _ = self.fire().await;
         }
     }
 
-    /// Fires now and returns the function's answer.
+    /// Fires now and returns the function's answer, that of the first attempt if there are more.
     pub async fn fire(&self) -> Result<String, crate::lambda::InvokeError> {
-        let answer = self.function.invoke_when_free(self.schedule.input.to_string().into()).await?;
+        let answer = self.function.invoke(self.schedule.input.to_string().into()).await?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     bootstraps::{Bootstraps, BuildError},
     control::Control,
     front::{Front, RouteError},
-    lambda::{AccessKeys, Function, FunctionSpec, Host, background},
+    lambda::{AccessKeys, Asynchronous, Destination, Function, FunctionSpec, Host, background},
     mapping::Poller,
     sandbox::{Apps, Sandbox},
     schedule::{ScheduleError, Timer},
@@ -44,6 +44,9 @@ pub const LOCAL_ACCOUNT: &str = "acct_local";
 const ENVIRONMENTS: usize = 64;
 /// What a function's role needs on the queue of a mapping.
 const MAPPING_ACTIONS: [&str; 3] = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
+
+/// The beginning of the keys with which Lambda signs in a function's name.
+const DESTINATION_KEY: &str = "ASIALOCAL";
 
 /// How long [`Stack::until`] waits at most for a call before it looks again.
 const LOOK: Duration = Duration::from_millis(200);
@@ -138,15 +141,17 @@ pub enum StackError {
     /// A schedule.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-    /// A function's role lacks what its mapping needs.
-    #[error("template.yaml: the role of {function} lacks {action} on {queue}, which its event-source mapping needs")]
-    Mapping {
+    /// A function's role lacks what Lambda itself needs for it.
+    #[error("template.yaml: the role of {function} lacks {action} on {queue}, which {purpose} needs")]
+    Lacking {
         /// Whose role.
         function: String,
         /// The right.
         action: &'static str,
         /// On what.
         queue: String,
+        /// For what, such as `its event-source mapping`.
+        purpose: &'static str,
     },
     /// A secret could not be stored or read.
     #[error("a secret: {0}")]
@@ -222,15 +227,16 @@ impl Stack {
         let mut timers = Vec::new();
         let pollers = Clients::new(&aws_url, REGION, POLLER_KEY);
         for (declared, function) in template.functions.iter().zip(&functions) {
+            let clock = embedded.as_ref().map(|embedded| embedded.sqs.clock()).unwrap_or_default();
+            let destination = destination(declared, &template.queues, &host, &aws_url)?;
+            let retries = declared.retries;
+            let asynchronous = Asynchronous { function: Arc::clone(function), retries, destination, clock };
+            let asynchronous = Arc::new(asynchronous);
             for schedule in &declared.schedules {
-                timers.push(Timer::new(schedule, function)?);
+                timers.push(Timer::new(schedule, &asynchronous)?);
             }
             for mapping in &declared.mappings {
-                let lacking = |action: &&str| !allows(&declared.statements, action, &mapping.queue_arn);
-                if let Some(action) = MAPPING_ACTIONS.into_iter().find(lacking) {
-                    let (function, queue) = (declared.name.clone(), mapping.queue_arn.clone());
-                    return Err(StackError::Mapping { function, action, queue });
-                }
+                granted(declared, &MAPPING_ACTIONS, &mapping.queue_arn, "its event-source mapping")?;
                 for queue in template.queues.iter().filter(|queue| queue.arn == mapping.queue_arn) {
                     let pollers = Poller::all(&pollers, queue, mapping, REGION, function);
                     tasks.extend(pollers.into_iter().map(|poller| background(poller.run())));
@@ -341,6 +347,34 @@ impl Drop for Stack {
             task.abort();
         }
     }
+}
+
+/// Holds a function's role to what Lambda does in its name.
+fn granted(
+    declared: &template::Function,
+    actions: &[&'static str],
+    queue: &str,
+    purpose: &'static str,
+) -> Result<(), StackError> {
+    let lacking = actions.iter().find(|action| !allows(&declared.statements, action, queue));
+    let (function, queue) = (declared.name.clone(), queue.to_owned());
+    lacking.map_or(Ok(()), |&action| Err(StackError::Lacking { function, action, queue, purpose }))
+}
+
+/// Where a function's failed asynchronous invocations go. Lambda sends them as the function, and so under an access key of its own.
+fn destination(
+    declared: &template::Function,
+    queues: &[template::Queue],
+    host: &Host,
+    aws_url: &str,
+) -> Result<Option<Destination>, StackError> {
+    let Some(queue) = queues.iter().find(|queue| declared.on_failure.as_ref() == Some(&queue.arn)) else {
+        return Ok(None);
+    };
+    granted(declared, &["sqs:SendMessage"], &queue.arn, "its failure destination")?;
+    let key = format!("{DESTINATION_KEY}{}", declared.logical_id);
+    host.access_keys.register(&key, &declared.name);
+    Ok(Some(Destination { url: queue.url.clone(), sqs: Clients::new(aws_url, REGION, &key).sqs }))
 }
 
 /// Where functions run.

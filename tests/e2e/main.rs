@@ -13,6 +13,7 @@ mod degraded;
 mod deliveries;
 mod door;
 mod errors;
+mod failed_schedules;
 mod followed;
 mod front;
 mod handlers;

@@ -139,12 +139,13 @@ fn a_claim_or_lease_outlives_the_attempt_that_holds_it() {
 #[test]
 fn every_queue_has_a_dead_letter_queue_that_keeps_longer_and_takes_messages_of_a_mebibyte() {
     let template = deployed();
-    assert_eq!(template.queues.len(), 8);
+    assert_eq!(template.queues.len(), 9);
     for queue in &template.queues {
         assert_eq!(queue.attributes["MaximumMessageSize"], "1048576", "{}", queue.name);
         assert_eq!(queue.attributes["SqsManagedSseEnabled"], "true", "{}", queue.name);
         match queue.name.strip_suffix("-dead") {
             Some(_) => assert_eq!(kept(queue), RETENTION, "{}", queue.name),
+            None if queue.name.ends_with("-failed-schedules") => assert_eq!(kept(queue), RETENTION),
             None => {
                 let redrive: Value = serde_json::from_str(&queue.attributes["RedrivePolicy"]).unwrap();
                 let target = redrive["deadLetterTargetArn"].as_str().unwrap();
@@ -175,6 +176,29 @@ fn a_message_that_nothing_sends_again_is_kept_as_long_as_a_dead_letter_and_remem
     // A provider may repeat what is in the queue or among the dead letters.
     let repeated_for = claims::RETENTION.checked_sub(kept("webhooks") + kept("webhooks-dead")).unwrap();
     assert!(repeated_for >= Duration::from_hours(7 * 24), "{repeated_for:?}");
+}
+
+#[test]
+fn what_a_schedule_loses_is_kept_and_whatever_sends_it_there_is_allowed_to() {
+    let text = std::fs::read_to_string(local::bootstraps::root().join("template.yaml")).unwrap();
+    let policy = text.split("\n  FailedSchedulesQueuePolicy:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let template = deployed();
+    let failed = template.queues.iter().find(|queue| queue.name == "intertie-failed-schedules").unwrap();
+    let scheduled = template.functions.iter().filter(|function| !function.schedules.is_empty());
+    let mut rules = 0;
+    for function in scheduled {
+        assert_eq!(function.on_failure.as_ref(), Some(&failed.arn), "{}", function.name);
+        assert!(local::template::allows(&function.statements, "sqs:SendMessage", &failed.arn), "{}", function.name);
+        for schedule in &function.schedules {
+            let name = schedule.name.strip_prefix("intertie-").unwrap();
+            assert!(policy.contains(&format!(":rule/${{Prefix}}-{name}'")), "{name}");
+            let rule = text.split(&format!("Name: !Sub '${{Prefix}}-{name}', Schedule: ")).nth(1).unwrap();
+            let rule = rule.lines().next().unwrap();
+            assert!(rule.ends_with("DeadLetterConfig: {Arn: !GetAtt FailedSchedulesQueue.Arn}}"), "{rule}");
+            rules += 1;
+        }
+    }
+    assert_eq!(policy.matches(":rule/").count(), rules);
 }
 
 #[test]

@@ -50,6 +50,11 @@ impl Function {
         &self.spec
     }
 
+    /// Its ARN, without a qualifier.
+    pub fn arn(&self) -> String {
+        self.host.function_arn(&self.spec.name)
+    }
+
     /// Invokes the function as a synchronous caller does: fails with `Throttled` if all
     /// environments are at work.
     pub async fn invoke(self: &Arc<Self>, payload: Bytes) -> Result<Bytes, InvokeError> {

@@ -10,6 +10,7 @@
 //! Two things differ from AWS: an idle environment is not frozen (a process stopped by us would stay
 //! behind if we were killed), and memory is not limited.
 
+mod asynchronous;
 mod environment;
 mod error;
 mod function;
@@ -26,6 +27,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
+pub use asynchronous::{Asynchronous, Destination};
 pub use environment::Environment;
 pub use error::InvokeError;
 pub use function::Function;

@@ -52,6 +52,40 @@ struct Properties {
     #[serde(default)]
     logging_config: LoggingConfig,
     reserved_concurrent_executions: Option<u32>,
+    #[serde(default)]
+    event_invoke_config: EventInvokeConfig,
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
+struct EventInvokeConfig {
+    maximum_retry_attempts: usize,
+    destination_config: DestinationConfig,
+}
+
+impl Default for EventInvokeConfig {
+    fn default() -> Self {
+        Self { maximum_retry_attempts: 2, destination_config: DestinationConfig::default() }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
+struct DestinationConfig {
+    on_failure: Option<OnFailure>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct OnFailure {
+    r#type: DestinationType,
+    destination: String,
+}
+
+#[derive(Deserialize)]
+enum DestinationType {
+    #[serde(rename = "SQS")]
+    Sqs,
 }
 
 #[derive(Default, Deserialize)]
@@ -133,6 +167,11 @@ fn function(
     }
     let properties: Properties = resolver.read(&resource.properties, DEPLOYED_ONLY, &at)?;
     let statements = properties.role.as_ref().and_then(|arn| roles.get(arn)).ok_or_else(unclear)?.clone();
+    let on_failure = properties.event_invoke_config.destination_config.on_failure;
+    let on_failure = on_failure.map(|OnFailure { r#type: DestinationType::Sqs, destination }| destination);
+    if let Some(arn) = on_failure.iter().find(|arn| queues.iter().all(|queue| queue.arn != **arn)) {
+        return Err(TemplateError::NoSuchQueue { path: at.child("EventInvokeConfig").path, arn: arn.clone() });
+    }
     let mut function = Function {
         logical_id: resource.id.clone(),
         name: resolver.name(resource, &at)?,
@@ -148,6 +187,8 @@ fn function(
         log_format: properties.logging_config.log_format.unwrap_or_else(|| "Text".to_owned()),
         log_level: properties.logging_config.application_log_level.unwrap_or_else(|| "INFO".to_owned()),
         reserved_concurrency: properties.reserved_concurrent_executions,
+        retries: properties.event_invoke_config.maximum_retry_attempts,
+        on_failure,
     };
     let at = at.child("Events");
     for (name, event) in mapping(resource.properties.get("Events"), &at.path)? {
@@ -184,7 +225,9 @@ fn add_trigger(
             }
         }
         Some("Schedule") => {
-            let event: ScheduleEvent = resolver.read(&properties, &["Description"], at)?;
+            // EventBridge can't fail to hand over an event here.
+            let deployed_only = ["DeadLetterConfig", "Description", "RetryPolicy"];
+            let event: ScheduleEvent = resolver.read(&properties, &deployed_only, at)?;
             if event.enabled {
                 function.schedules.push(Schedule {
                     name: event.name.unwrap_or_else(|| format!("{STACK_NAME}-{}{name}", function.logical_id)),

@@ -30,6 +30,10 @@ pub struct Function {
     /// `AWS_LAMBDA_LOG_LEVEL`.
     pub log_level: String,
     pub reserved_concurrency: Option<u32>,
+    /// `MaximumRetryAttempts` of asynchronous invocations.
+    pub retries: usize,
+    /// ARN of the queue that is told of asynchronous invocations that failed to the end.
+    pub on_failure: Option<String>,
 }
 
 /// A route of the HTTP API.

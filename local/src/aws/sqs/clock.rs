@@ -10,6 +10,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use tokio::{sync::Notify, time::timeout};
+
 /// A clock that can be moved forward. Clones share the time.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
@@ -22,6 +24,8 @@ struct Times {
     skipped: AtomicU64,
     /// The latest time that was read, so that the machine's clock may be set back.
     latest: AtomicU64,
+    /// Told whenever time was skipped.
+    moved: Notify,
 }
 
 impl Clock {
@@ -36,6 +40,20 @@ impl Clock {
     /// Skips `by`. Only [`Sqs::advance`](super::Sqs::advance) may: it also wakes those who wait.
     pub(super) fn advance(&self, by: Duration) {
         self.times.skipped.fetch_add(nanoseconds(by), Ordering::Relaxed);
+        self.times.moved.notify_waiters();
+    }
+
+    /// Returns when it is `due`.
+    pub async fn until(&self, due: Duration) {
+        loop {
+            let moved = self.times.moved.notified();
+            let left = due.saturating_sub(self.now());
+            if left.is_zero() {
+                return;
+            }
+            // Whether the time passes or is skipped, it is looked at again.
+            let _ = timeout(left, moved).await;
+        }
     }
 }
 
