@@ -7,7 +7,7 @@ use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use local::aws::Service;
 use serde_json::{Value, json};
-use tests::{FAST, Guest, stack};
+use tests::{FAST, Guest, stack, stack_alone};
 
 const CALL: &str = "/proxy/stripe/v1/customers?limit=1";
 const PROCESSES: u32 = 8;
@@ -22,7 +22,7 @@ async fn called(guest: &Guest<'_>) -> Vec<(Timestamp, u64)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_processes_share_a_limit_without_meeting_it_and_use_nine_tenths_of_it() {
-    let stack = stack(&[FAST, &[("RateLimits", "stripe/test=20/s:20")]].concat()).await;
+    let stack = stack_alone(&[FAST, &[("RateLimits", "stripe/test=20/s:20")]].concat()).await;
     let ada = Guest::new(&stack, "ada").await;
     ada.connect_stripe(json!({})).await;
     ada.settled("syncs").await;

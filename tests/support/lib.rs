@@ -89,18 +89,24 @@ pub fn directory() -> PathBuf {
     target.join("local-tests").join(uuid::Uuid::new_v4().to_string())
 }
 
-/// One whole stack at a time: on two cores, several would make each other late.
-static TURN: Semaphore = Semaphore::const_new(1);
+/// How many whole stacks run at a time: on two cores, more would make each other late.
+const STACKS: u32 = 2;
+static ROOM: Semaphore = Semaphore::const_new(STACKS as usize);
 
-/// Waits for this test's turn to run a whole stack.
-pub async fn turn() -> SemaphorePermit<'static> {
-    TURN.acquire().await.expect("never closed")
+/// Waits for room for one whole stack.
+pub async fn room() -> SemaphorePermit<'static> {
+    ROOM.acquire().await.expect("never closed")
 }
 
-/// A stack whose turn it is.
+/// Waits for all the room: for a test that measures time or fills the machine.
+pub async fn all_room() -> SemaphorePermit<'static> {
+    ROOM.acquire_many(STACKS).await.expect("never closed")
+}
+
+/// A stack with the room that it takes.
 pub struct Running {
     stack: Stack,
-    _turn: SemaphorePermit<'static>,
+    _room: SemaphorePermit<'static>,
 }
 
 impl Deref for Running {
@@ -112,6 +118,10 @@ impl Deref for Running {
 }
 
 impl Running {
+    async fn start(options: Options, room: SemaphorePermit<'static>) -> Self {
+        Self { stack: Stack::start(options).await.expect("the stack starts"), _room: room }
+    }
+
     /// Stops it, and removes its files: those of a failed test stay to be looked at.
     pub async fn shutdown(self) {
         let directory = self.stack.directory().to_owned();
@@ -127,8 +137,17 @@ pub async fn stack(overrides: &[(&str, &str)]) -> Running {
 
 /// The same on these bootstraps.
 pub async fn stack_with(bootstraps: Bootstraps, overrides: &[(&str, &str)]) -> Running {
+    start_stack(bootstraps, overrides, room().await).await
+}
+
+/// The same as [`stack`], and no other stack beside it: for a test that measures time or fills the machine.
+pub async fn stack_alone(overrides: &[(&str, &str)]) -> Running {
+    start_stack(bootstraps().await, overrides, all_room().await).await
+}
+
+async fn start_stack(bootstraps: Bootstraps, overrides: &[(&str, &str)], room: SemaphorePermit<'static>) -> Running {
     let overrides = overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let stack = stack_of(Options { overrides, bootstraps, ..options().await }).await;
+    let stack = Running::start(Options { overrides, bootstraps, ..options().await }, room).await;
     let aws = Aws::at(&stack.aws_url, REGION, DEVELOPER_KEY, Patience::QUEUE);
     let integrations = Integrations::new(&aws, stack.table("integrations"));
     integrations.put(&integration("user-1"), Timestamp::UNIX_EPOCH).await.expect("the integration is stored");
@@ -150,9 +169,7 @@ pub async fn options() -> Options {
 
 /// A stack of these.
 pub async fn stack_of(options: Options) -> Running {
-    let turn = turn().await;
-    let stack = Stack::start(options).await.expect("the stack starts");
-    Running { stack, _turn: turn }
+    Running::start(options, room().await).await
 }
 
 /// A connected Stripe integration of a user.
