@@ -191,9 +191,10 @@ pub struct Ground {
     pub apps: Apps,
     /// The template in force.
     pub template: Arc<Template>,
+    /// The way to AWS, with its faults and counts.
+    pub gateway: Arc<Gateway>,
     events: PathBuf,
     url: String,
-    gateway: Arc<Gateway>,
     access_keys: AccessKeys,
 }
 
@@ -226,13 +227,18 @@ impl Ground {
         }
     }
 
+    /// The same AWS as a function of this name has it: its calls are counted, and faults may strike them.
+    pub fn aws_of(&self, name: &str) -> Aws {
+        self.access_keys.register(name, name);
+        Aws::at(&self.url, REGION, name, Patience::QUEUE)
+    }
+
     /// The same AWS, but each call's first reply is lost, so that the SDK makes the call again.
     pub fn aws_losing_replies(&self) -> Aws {
         const NAME: &str = "loses-replies";
-        self.access_keys.register(NAME, NAME);
         let fault = Fault { function: Some(NAME.into()), times: u64::MAX, every: 2, ..Fault::new(Effect::DropReply) };
         self.gateway.faults.arm(vec![fault]);
-        Aws::at(&self.url, REGION, NAME, Patience::QUEUE)
+        self.aws_of(NAME)
     }
 
     /// The details of the events on the bus.
