@@ -21,6 +21,18 @@ async fn review(stack: &Stack) -> u64 {
     answer["reviewed"].as_u64().unwrap()
 }
 
+/// Runs the command of the alarm's text.
+async fn redrive(stack: &Stack) {
+    let text = std::fs::read_to_string(local::bootstraps::root().join("template.yaml")).unwrap();
+    let alarm = text.split("\n  WebhooksDeadAlarm:\n").nth(1).unwrap();
+    let arn = |option: &str| {
+        let id = alarm.split(&format!("{option} ${{")).nth(1).unwrap().split(".Arn}").next().unwrap();
+        &stack.template.queues.iter().find(|queue| queue.logical_id == id).unwrap().arn
+    };
+    let task = stack.clients.sqs.start_message_move_task().source_arn(arn("--source-arn"));
+    task.destination_arn(arn("--destination-arn")).send().await.unwrap();
+}
+
 /// Lets every attempt at an event die at its claim, until SQS has moved its message away.
 async fn exhaust(guest: &Guest<'_>, web: &Web, event: &str, effect: Effect) {
     let (stack, before) = (guest.stack, depth(guest.stack, "webhooks-dead"));
@@ -93,19 +105,18 @@ async fn what_sqs_moved_is_listed_stays_and_is_processed_after_a_redrive() {
     let lines = lines.lines().filter(|line| line.contains("receives_exhausted") && line.contains("\"level\"")).count();
     assert_eq!(lines, 2);
 
-    // The cause is repaired; the two that SQS moved go back where they came from.
-    let sqs = &stack.embedded.as_ref().unwrap().sqs;
-    let name = |queue: &str| format!("{}-{queue}", stack.prefix());
-    let task = stack.clients.sqs.start_message_move_task().source_arn(sqs.queue_arn(&name("webhooks-dead")));
-    task.destination_arn(sqs.queue_arn(&name("webhooks"))).send().await.unwrap();
-    for event in ["evt_unseen", "evt_claimed"] {
-        let done = async || seen(&stack, event).await.filter(|seen| seen.state == "done");
-        let done = stack.until(PATIENCE, done).await.unwrap_or_else(|waited| panic!("{event}: {waited}"));
-        assert_eq!(done.effects, 1, "{event}");
-        assert_eq!(published(&stack).iter().filter(|detail| detail["id"] == event).count(), 1, "{event}");
+    // The cause is repaired, and the alarm's command runs: twice, in case it was not seen to run.
+    for _ in 0..2 {
+        redrive(&stack).await;
+        for event in ["evt_unseen", "evt_claimed"] {
+            let done = async || seen(&stack, event).await.filter(|seen| seen.state == "done");
+            let done = stack.until(PATIENCE, done).await.unwrap_or_else(|waited| panic!("{event}: {waited}"));
+            assert_eq!(done.effects, 1, "{event}");
+            assert_eq!(published(&stack).iter().filter(|detail| detail["id"] == event).count(), 1, "{event}");
+        }
+        admin.settled("webhooks").await;
+        assert_eq!(review(&stack).await, 1, "what is no event is given up again");
     }
-    admin.settled("webhooks").await;
-    assert_eq!(review(&stack).await, 1, "what is no event is given up again");
     let (_, body) = admin.api(Method::GET, "/deliveries?state=done", &Value::Null).await;
     let done = body["deliveries"].as_array().unwrap();
     assert!(done.len() == 2 && done.iter().all(|it| it["reason"].is_null() && it["last_error"].is_null()), "{body}");

@@ -271,6 +271,11 @@ fn every_dead_letter_queue_has_an_alarm_on_its_depth() {
         let alarm = alarm.split("\n\n").next().unwrap();
         assert!(alarm.contains(&format!("{queue}DeadLetterQueue.QueueName")), "{alarm}");
         assert!(alarm.contains("ApproximateNumberOfMessagesVisible"), "{alarm}");
+        // With a destination, because SQS does not know where messages come from that a function put there itself.
+        let command = format!(
+            "aws sqs start-message-move-task --source-arn ${{{queue}DeadLetterQueue.Arn}} --destination-arn ${{{queue}Queue.Arn}}'"
+        );
+        assert!(alarm.contains(&command), "{alarm}");
     }
 }
 
