@@ -62,6 +62,7 @@ pub async fn run(options: &cli::Bench) -> Result<(), Failed> {
             aws_endpoint: None,
             events: &folder.join("events.jsonl"),
             api_url: "http://api",
+            ledger: None,
         },
         &Apps::local(),
     )

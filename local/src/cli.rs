@@ -63,6 +63,9 @@ pub enum Command {
     },
     /// Check a template's parameters as deploying and starting would; print ok, or all that is wrong and exit with 1
     Check(Check),
+    /// Compare the rights that the roles grant with those that the functions used in tests; exit with 1 on a difference
+    /// without a reason in tests/static/exceptions.yaml
+    Rights(Rights),
     /// Measure bootstraps in release builds: init, first event, warm, memory, calls
     Bench(Bench),
     /// Run the providers in small without a stack, for one that is deployed elsewhere
@@ -86,6 +89,17 @@ pub struct Providers {
     /// Where the stack is reached by plain HTTP: webhooks are sent to URL/webhooks/PROVIDER
     #[arg(long, value_name = "URL")]
     pub webhooks_to: String,
+}
+
+/// See [`Command::Rights`].
+#[derive(Debug, Args)]
+pub struct Rights {
+    /// What tests with `TEST_RIGHTS=LEDGER` wrote
+    #[arg(required_unless_present = "policies")]
+    pub ledger: Option<PathBuf>,
+    /// Print the roles' policies instead, as JSON by function
+    #[arg(long, conflicts_with = "ledger")]
+    pub policies: bool,
 }
 
 /// See [`Command::Sign`].

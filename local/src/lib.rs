@@ -12,6 +12,7 @@ pub mod lambda;
 pub mod look;
 pub mod mapping;
 pub mod report;
+pub mod rights;
 pub mod sandbox;
 pub mod schedule;
 pub mod settings;

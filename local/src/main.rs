@@ -9,6 +9,7 @@ use local::{
     cli::{Check, Cli, Command, Providers, Run, Sign, Token},
     joined::Joined,
     report::{Report, complain, say},
+    rights,
     sandbox::{Apps, Sandbox},
     settings,
     sign::{sign, sign_as},
@@ -26,6 +27,11 @@ async fn main() -> ExitCode {
         Some(Command::Token(options)) => token(options).await,
         Some(Command::Fire { schedule }) => fire(&schedule).await,
         Some(Command::Check(options)) => Ok(check(options)),
+        Some(Command::Rights(options)) => match rights::run(&options) {
+            Ok(true) => Ok(ExitCode::SUCCESS),
+            Ok(false) => Ok(ExitCode::FAILURE),
+            Err(error) => Err(error.into()),
+        },
         Some(Command::Bench(options)) => {
             local::bench::run(&options).await.map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
@@ -78,6 +84,7 @@ async fn serve(run: &Run, running: &mut Option<Stack>) -> Result<Report, Box<dyn
             aws_endpoint: run.aws_endpoint.clone(),
             rewrites: rewrites(),
             bootstraps,
+            ledger: None,
         })
         .await?,
     );

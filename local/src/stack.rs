@@ -28,10 +28,11 @@ use crate::{
     front::{Front, RouteError},
     lambda::{AccessKeys, Asynchronous, Destination, Function, FunctionSpec, Host, background},
     mapping::Poller,
+    rights::LedgerError,
     sandbox::{Apps, Sandbox},
     schedule::{ScheduleError, Timer},
     settings::{WrongSettings, check, nowhere},
-    template::{self, Template, TemplateError, allows},
+    template::{self, Facts, Template, TemplateError, allows},
 };
 
 /// The region everything believes to be in.
@@ -68,6 +69,8 @@ pub struct Options {
     pub rewrites: String,
     /// The functions' binaries.
     pub bootstraps: Bootstraps,
+    /// Where the rights that functions use are recorded; see [`Ledger`](crate::rights::Ledger).
+    pub ledger: Option<PathBuf>,
 }
 
 /// A running stack.
@@ -129,6 +132,9 @@ pub enum StackError {
         /// Why.
         source: std::io::Error,
     },
+    /// The record of used rights.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The embedded AWS.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
@@ -213,7 +219,9 @@ impl Stack {
             own.push(("UrlRewrites".to_owned(), rewrites(&options.rewrites, &sandbox)));
         }
         let aws_endpoint = options.aws_endpoint.as_deref();
-        let place = Place { overrides: &options.overrides, own: &own, aws_endpoint, events: &events, api_url: &url };
+        let ledger = options.ledger.as_deref();
+        let overrides = &options.overrides;
+        let place = Place { overrides, own: &own, aws_endpoint, events: &events, api_url: &url, ledger };
         let cloud = Cloud::start(&options.template, place, &apps).await?;
         let Cloud { url: aws_url, template, gateway, clients, embedded, .. } = cloud;
         let mut tasks = vec![cloud.served];
@@ -356,7 +364,7 @@ fn granted(
     queue: &str,
     purpose: &'static str,
 ) -> Result<(), StackError> {
-    let lacking = actions.iter().find(|action| !allows(&declared.statements, action, queue));
+    let lacking = actions.iter().find(|action| !allows(&declared.statements, action, queue, &Facts::new()));
     let (function, queue) = (declared.name.clone(), queue.to_owned());
     lacking.map_or(Ok(()), |&action| Err(StackError::Lacking { function, action, queue, purpose }))
 }

@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use local::{bootstraps::target_folder, stack::Stack, web::Web};
-use tests::{Running, SHORT_CLAIMS, customer_event, deliver, depth, hurry, published, stack_alone, start};
+use tests::{Running, SHORT_CLAIMS, customer_event, deliver, depth, hurry, published, stack_by_chance, start};
 
 const EVENTS: usize = 1_000;
 /// Each has several events.
@@ -35,7 +35,7 @@ fn event_id(event: usize) -> String {
 async fn a_thousand_events_delivered_three_times_while_functions_die_have_one_effect_each() {
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
-    let stack = Arc::new(stack_alone(SHORT_CLAIMS).await);
+    let stack = Arc::new(stack_by_chance(SHORT_CLAIMS).await);
     // A message whose function was killed comes back after 18 seconds of the queues, when its claim has ended.
     let hurried = hurry(&stack, 4);
     let web = Web::new();

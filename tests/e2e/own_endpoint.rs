@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, customer_event, published, stack};
 
 /// Delivers a body to an integration's endpoint, signed with this secret: the status.
-async fn deliver(guest: &Guest<'_>, id: &str, secret: &str, body: &str) -> u16 {
+pub(crate) async fn deliver(guest: &Guest<'_>, id: &str, secret: &str, body: &str) -> u16 {
     let secret = SecretString::from(secret);
     let headers = sign("stripe", body.as_bytes(), &secret, platform::clock::now()).unwrap();
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();

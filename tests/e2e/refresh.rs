@@ -5,7 +5,7 @@ use futures_util::{StreamExt as _, future::join, stream};
 use http::Method;
 use local::look::Item;
 use serde_json::{Value, json};
-use tests::{FAST, Guest, PATIENCE, logs, stack, stack_alone};
+use tests::{FAST, Guest, PATIENCE, logs, stack};
 
 const TOKEN: &str = "POST /api/oauth.v2.access";
 
@@ -64,9 +64,26 @@ async fn twenty_calls_with_an_expired_token_make_one_refresh_and_all_succeed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_sweep_refreshes_the_tokens_of_every_provider_that_gives_refresh_tokens() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    for provider in ["slack", "google-calendar", "gmail"] {
+        let id = ada.connect_and_sync(provider).await;
+        let (before, version) = (ada.refreshes(provider).await.0, ada.look.credential(&id).await.unwrap().version);
+        ada.look.age(&id, 60).await.unwrap();
+        let timer = stack.timers.iter().find(|timer| timer.schedule.name.ends_with("-refresh")).unwrap();
+        assert_eq!(timer.fire().await.unwrap(), json!({ "sent": 1 }).to_string(), "{provider}");
+        ada.settled("refreshes").await;
+        assert_eq!(ada.refreshes(provider).await, (before + 1, false), "{provider}");
+        assert!(ada.look.credential(&id).await.unwrap().version > version, "{provider}");
+    }
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fifty_processes_that_need_one_expired_token_make_one_refresh_twenty_times_over() {
     const CALLERS: usize = 50;
-    let stack = stack_alone(&[("RateLimits", "slack/auth_test=6000/min:6000")]).await;
+    let stack = stack(&[("RateLimits", "slack/auth_test=6000/min:6000")]).await;
     let ada = Guest::new(&stack, "ada").await;
     let id = ada.connect_and_sync("slack").await;
     for round in 1..=20 {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use domain::route::ROUTES;
-use local::template::{AttributeType, Queue, Template};
+use local::template::{AttributeType, Facts, Queue, Template};
 use platform::{
     claims,
     config::names,
@@ -188,7 +188,11 @@ fn what_a_schedule_loses_is_kept_and_whatever_sends_it_there_is_allowed_to() {
     let mut rules = 0;
     for function in scheduled {
         assert_eq!(function.on_failure.as_ref(), Some(&failed.arn), "{}", function.name);
-        assert!(local::template::allows(&function.statements, "sqs:SendMessage", &failed.arn), "{}", function.name);
+        assert!(
+            local::template::allows(&function.statements, "sqs:SendMessage", &failed.arn, &Facts::new()),
+            "{}",
+            function.name
+        );
         for schedule in &function.schedules {
             let name = schedule.name.strip_prefix("intertie-").unwrap();
             assert!(policy.contains(&format!(":rule/${{Prefix}}-{name}'")), "{name}");
@@ -251,11 +255,17 @@ fn only_the_functions_that_must_can_read_secrets_or_decrypt_tokens() {
         assert_eq!(may("kms:GenerateDataKey", "").is_some(), name == "oauth-callback", "{name}");
         let reads = may("dynamodb:GetItem", "/intertie-credentials").is_some();
         assert_eq!(reads, holds_tokens, "{name}");
-        let apps = may("secretsmanager:GetSecretValue", "/stripe").is_some();
-        assert_eq!(apps, holds_tokens || name == "webhook-ingest", "{name}");
+        // An application's own Stripe account has no OAuth client: its secret is for verifying webhooks alone.
+        for (secret, reads) in [("slack", holds_tokens), ("google", holds_tokens), ("stripe", false)] {
+            let apps = may("secretsmanager:GetSecretValue", &format!("/{secret}")).is_some();
+            assert_eq!(apps, reads || name == "webhook-ingest", "{name} {secret}");
+        }
         for action in ["kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"] {
             if let Some(statement) = may(action, "") {
-                assert!(statement.conditional, "{name} may {action} whatever the encryption context");
+                for key in ["purpose", "app"] {
+                    let named = statement.condition.contains_key(&format!("kms:EncryptionContext:{key}"));
+                    assert!(named, "{name} may {action} whatever {key} is in the encryption context");
+                }
             }
         }
         let reads = may("dynamodb:GetItem", "/intertie-webhook-secrets").is_some();

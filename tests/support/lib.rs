@@ -89,24 +89,18 @@ pub fn directory() -> PathBuf {
     target.join("local-tests").join(uuid::Uuid::new_v4().to_string())
 }
 
-/// How many whole stacks run at a time: on two cores, more would make each other late.
-const STACKS: u32 = 2;
-static ROOM: Semaphore = Semaphore::const_new(STACKS as usize);
+/// One whole stack at a time: on two cores, several would make each other late.
+static TURN: Semaphore = Semaphore::const_new(1);
 
-/// Waits for room for one whole stack.
-pub async fn room() -> SemaphorePermit<'static> {
-    ROOM.acquire().await.expect("never closed")
+/// Waits for this test's turn to run a whole stack.
+pub async fn turn() -> SemaphorePermit<'static> {
+    TURN.acquire().await.expect("never closed")
 }
 
-/// Waits for all the room: for a test that measures time or fills the machine.
-pub async fn all_room() -> SemaphorePermit<'static> {
-    ROOM.acquire_many(STACKS).await.expect("never closed")
-}
-
-/// A stack with the room that it takes.
+/// A stack whose turn it is.
 pub struct Running {
     stack: Stack,
-    _room: SemaphorePermit<'static>,
+    _turn: SemaphorePermit<'static>,
 }
 
 impl Deref for Running {
@@ -118,10 +112,6 @@ impl Deref for Running {
 }
 
 impl Running {
-    async fn start(options: Options, room: SemaphorePermit<'static>) -> Self {
-        Self { stack: Stack::start(options).await.expect("the stack starts"), _room: room }
-    }
-
     /// Stops it, and removes its files: those of a failed test stay to be looked at.
     pub async fn shutdown(self) {
         let directory = self.stack.directory().to_owned();
@@ -137,24 +127,28 @@ pub async fn stack(overrides: &[(&str, &str)]) -> Running {
 
 /// The same on these bootstraps.
 pub async fn stack_with(bootstraps: Bootstraps, overrides: &[(&str, &str)]) -> Running {
-    start_stack(bootstraps, overrides, room().await).await
+    with_integration(Options { overrides: owned(overrides), bootstraps, ..options().await }).await
 }
 
-/// The same as [`stack`], and no other stack beside it: for a test that measures time or fills the machine.
-pub async fn stack_alone(overrides: &[(&str, &str)]) -> Running {
-    start_stack(bootstraps().await, overrides, all_room().await).await
+/// The same, but what it uses of the functions' rights is by chance, and so not recorded.
+pub async fn stack_by_chance(overrides: &[(&str, &str)]) -> Running {
+    with_integration(Options { overrides: owned(overrides), ledger: None, ..options().await }).await
 }
 
-async fn start_stack(bootstraps: Bootstraps, overrides: &[(&str, &str)], room: SemaphorePermit<'static>) -> Running {
-    let overrides = overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let stack = Running::start(Options { overrides, bootstraps, ..options().await }, room).await;
+fn owned(overrides: &[(&str, &str)]) -> Vec<(String, String)> {
+    overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+async fn with_integration(options: Options) -> Running {
+    let stack = stack_of(options).await;
     let aws = Aws::at(&stack.aws_url, REGION, DEVELOPER_KEY, Patience::QUEUE);
     let integrations = Integrations::new(&aws, stack.table("integrations"));
     integrations.put(&integration("user-1"), Timestamp::UNIX_EPOCH).await.expect("the integration is stored");
     stack
 }
 
-/// What a test's stack is made of, unless it says otherwise.
+/// What a test's stack is made of, unless it says otherwise. `TEST_RIGHTS` names the file for the rights that the functions use.
+#[expect(clippy::disallowed_methods, reason = "the caller of the tests chooses")]
 pub async fn options() -> Options {
     Options {
         template: bootstraps::root().join("template.yaml"),
@@ -164,12 +158,17 @@ pub async fn options() -> Options {
         aws_endpoint: None,
         rewrites: String::new(),
         bootstraps: bootstraps().await,
+        ledger: std::env::var_os("TEST_RIGHTS").map(|file| bootstraps::root().join(file)),
     }
 }
 
 /// A stack of these.
-pub async fn stack_of(options: Options) -> Running {
-    Running::start(options, room().await).await
+pub async fn stack_of(mut options: Options) -> Running {
+    // Another template grants other rights.
+    options.ledger = options.ledger.filter(|_| options.template == bootstraps::root().join("template.yaml"));
+    let turn = turn().await;
+    let stack = Stack::start(options).await.expect("the stack starts");
+    Running { stack, _turn: turn }
 }
 
 /// A connected Stripe integration of a user.
@@ -191,10 +190,9 @@ pub struct Ground {
     pub apps: Apps,
     /// The template in force.
     pub template: Arc<Template>,
-    /// The way to AWS, with its faults and counts.
-    pub gateway: Arc<Gateway>,
     events: PathBuf,
     url: String,
+    gateway: Arc<Gateway>,
     access_keys: AccessKeys,
 }
 
@@ -208,7 +206,14 @@ impl Ground {
         let apps = Apps::local();
         let cloud = Cloud::start(
             &template,
-            Place { overrides: &[], own: &[], aws_endpoint: None, events: &events, api_url: "http://localhost:1" },
+            Place {
+                overrides: &[],
+                own: &[],
+                aws_endpoint: None,
+                events: &events,
+                api_url: "http://localhost:1",
+                ledger: None,
+            },
             &apps,
         )
         .await
@@ -227,18 +232,13 @@ impl Ground {
         }
     }
 
-    /// The same AWS as a function of this name has it: its calls are counted, and faults may strike them.
-    pub fn aws_of(&self, name: &str) -> Aws {
-        self.access_keys.register(name, name);
-        Aws::at(&self.url, REGION, name, Patience::QUEUE)
-    }
-
     /// The same AWS, but each call's first reply is lost, so that the SDK makes the call again.
     pub fn aws_losing_replies(&self) -> Aws {
         const NAME: &str = "loses-replies";
+        self.access_keys.register(NAME, NAME);
         let fault = Fault { function: Some(NAME.into()), times: u64::MAX, every: 2, ..Fault::new(Effect::DropReply) };
         self.gateway.faults.arm(vec![fault]);
-        self.aws_of(NAME)
+        Aws::at(&self.url, REGION, NAME, Patience::QUEUE)
     }
 
     /// The details of the events on the bus.
@@ -267,8 +267,8 @@ pub fn template(sqs_base: &str, overrides: &[(&str, &str)]) -> Template {
         api_url: "http://api".into(),
         own: Vec::new(),
     };
-    let overrides: Vec<_> = overrides.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    Template::load(&bootstraps::root().join("template.yaml"), &overrides, &context).expect("template.yaml is read")
+    Template::load(&bootstraps::root().join("template.yaml"), &owned(overrides), &context)
+        .expect("template.yaml is read")
 }
 
 /// A Stripe event about a customer.

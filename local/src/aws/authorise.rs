@@ -1,11 +1,14 @@
 //! Which IAM actions on which resources a call needs, so that a function can do here only what its role allows.
 
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use super::Service;
 use crate::{
     stack::{ACCOUNT, REGION},
-    template::{Function, Key, Template, allows},
+    template::{Facts, Function, Key, Template, allows},
 };
 
 /// One right a call needs.
@@ -15,25 +18,31 @@ pub struct Right {
     pub action: String,
     /// The resource's ARN.
     pub resource: String,
+    /// What conditions may ask about.
+    pub facts: Facts,
 }
 
-/// The first right that `function` lacks for a call.
-pub fn missing(
+impl Right {
+    /// Whether the role of `function` grants it.
+    pub fn is_granted(&self, function: &Function) -> bool {
+        allows(&function.statements, &self.action, &self.resource, &self.facts)
+    }
+}
+
+/// The rights that a call needs. `keys` has the ARN of each KMS key by the id that KMS gave it.
+pub fn needed(
     template: &Template,
-    function: &Function,
+    keys: &BTreeMap<String, String>,
     service: Service,
     operation: &str,
     body: &Value,
-) -> Option<Right> {
-    needed(template, service, operation, body)
-        .into_iter()
-        .find(|right| !allows(&function.statements, &right.action, &right.resource))
-}
-
-fn needed(template: &Template, service: Service, operation: &str, body: &Value) -> Vec<Right> {
+) -> Vec<Right> {
     let text = |name: &str| body[name].as_str().unwrap_or_default();
-    let right =
-        |operation: &str, resource: String| Right { action: format!("{}:{operation}", service.name()), resource };
+    let right = |operation: &str, resource: String| Right {
+        action: format!("{}:{operation}", service.name()),
+        resource,
+        facts: Facts::new(),
+    };
     match service {
         Service::Dynamodb => match body["TransactItems"].as_array() {
             // A transaction is authorised by the operations in it.
@@ -68,20 +77,33 @@ fn needed(template: &Template, service: Service, operation: &str, body: &Value) 
             vec![right(operation, arn.to_owned())]
         }
         Service::Kms => {
-            let arn = |id: &str| {
-                let named = |key: &&Key| {
+            let named = |id: &str| {
+                let is_it = |key: &&Key| {
                     id == key.arn || id.ends_with(&key.logical_id) || key.aliases.iter().any(|it| it == id)
                 };
-                // The ciphertext names the key; the template has one.
-                let key = if id.is_empty() { template.keys.first() } else { template.keys.iter().find(named) };
-                key.map_or(id, |key| &key.arn).to_owned()
+                template.keys.iter().find(is_it).map_or(id, |key| &key.arn).to_owned()
+            };
+            // Where the call names no key, the ciphertext does: the embedded KMS begins each with the key's id.
+            let source = |id: &str| {
+                let blob = STANDARD.decode(text("CiphertextBlob")).unwrap_or_default();
+                let wrapping = keys.iter().find(|(id, _)| blob.starts_with(id.as_bytes())).map(|(_, arn)| arn);
+                let key = wrapping.or(template.keys.first().map(|key| &key.arn)).filter(|_| id.is_empty());
+                key.cloned().unwrap_or_else(|| named(id))
+            };
+            let right = |operation: &str, resource: String, context: &str| {
+                let context = body[context].as_object().into_iter().flatten();
+                let fact = |(key, value): (&String, &Value)| {
+                    Some((format!("kms:EncryptionContext:{key}"), value.as_str()?.to_owned()))
+                };
+                Right { facts: context.filter_map(fact).collect(), ..right(operation, resource) }
             };
             match operation {
                 "ReEncrypt" => vec![
-                    right("ReEncryptFrom", arn(text("SourceKeyId"))),
-                    right("ReEncryptTo", arn(text("DestinationKeyId"))),
+                    right("ReEncryptFrom", source(text("SourceKeyId")), "SourceEncryptionContext"),
+                    right("ReEncryptTo", named(text("DestinationKeyId")), "DestinationEncryptionContext"),
                 ],
-                _ => vec![right(operation, arn(text("KeyId")))],
+                "Decrypt" => vec![right(operation, source(text("KeyId")), "EncryptionContext")],
+                _ => vec![right(operation, named(text("KeyId")), "EncryptionContext")],
             }
         }
         Service::Events => {
@@ -108,9 +130,9 @@ mod tests {
         Service::{Dynamodb, Events, Kms, Secretsmanager, Sqs},
         *,
     };
-    use crate::{bootstraps::root, template::Context};
+    use crate::{bootstraps::root, rights, template::Context};
 
-    fn lacks(function: &str, service: Service, operation: &str, body: &Value) -> bool {
+    fn template() -> Template {
         let context = Context {
             region: REGION.into(),
             account: ACCOUNT.into(),
@@ -118,9 +140,15 @@ mod tests {
             api_url: "http://api".into(),
             own: Vec::new(),
         };
-        let template = Template::load(&root().join("template.yaml"), &[], &context).unwrap();
-        let function = template.functions.iter().find(|it| it.binary == function).unwrap();
-        missing(&template, function, service, operation, body).is_some()
+        let given = rights::OTHER_KEYS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Template::load(&root().join("template.yaml"), &given, &context).unwrap()
+    }
+
+    fn rights(template: &Template, service: Service, operation: &str, body: &Value) -> Vec<Right> {
+        let [(_, given), _] = rights::OTHER_KEYS;
+        let keys = [("0123", &*template.keys[0].arn), ("4567", given)];
+        let keys = keys.map(|(id, arn)| (id.to_owned(), arn.to_owned())).into();
+        needed(template, &keys, service, operation, body)
     }
 
     #[test]
@@ -132,6 +160,9 @@ mod tests {
         let index = json!({ "TableName": "intertie-integrations", "IndexName": "by_account" });
         let bus = |name: &str| json!({ "Entries": [{ "EventBusName": name }] });
         let secret = |name: &str| json!({ "SecretId": format!("intertie/{name}") });
+        let wrapped = |purpose: &str| json!({ "EncryptionContext": { "app": "intertie", "purpose": purpose } });
+        let fresh = |purpose: &str| json!({ "KeyId": "alias/intertie", "EncryptionContext": { "app": "intertie", "purpose": purpose } });
+        let template = template();
         for (allowed, function, service, operation, body) in [
             (true, "webhook-ingest", Sqs, "SendMessage", queue("webhooks")),
             (false, "webhook-ingest", Sqs, "SendMessage", queue("syncs")),
@@ -148,16 +179,37 @@ mod tests {
             (false, "webhook-process", Events, "PutEvents", bus("default")),
             (false, "webhook-process", Events, "PutEvents", json!({ "Entries": [{}] })),
             (false, "integrations-api", Dynamodb, "Query", table("credentials")),
-            (true, "token-refresh", Kms, "Decrypt", json!({})),
-            (false, "token-refresh", Kms, "GenerateDataKey", json!({ "KeyId": "alias/intertie" })),
-            (true, "oauth-callback", Kms, "GenerateDataKey", json!({ "KeyId": "alias/intertie" })),
-            (false, "integrations-api", Kms, "Decrypt", json!({})),
-            (true, "webhook-ingest", Kms, "Decrypt", json!({})),
-            (false, "webhook-process", Kms, "Decrypt", json!({})),
-            (false, "sync-scheduler", Kms, "Decrypt", json!({})),
+            (true, "token-refresh", Kms, "Decrypt", wrapped("credential")),
+            (false, "token-refresh", Kms, "Decrypt", wrapped("webhook_secret")),
+            (false, "token-refresh", Kms, "Decrypt", json!({})),
+            (false, "token-refresh", Kms, "GenerateDataKey", fresh("credential")),
+            (true, "oauth-callback", Kms, "GenerateDataKey", fresh("credential")),
+            (true, "oauth-callback", Kms, "GenerateDataKey", fresh("webhook_secret")),
+            (false, "oauth-callback", Kms, "GenerateDataKey", fresh("other")),
+            (false, "integrations-api", Kms, "Decrypt", wrapped("credential")),
+            (true, "webhook-ingest", Kms, "Decrypt", wrapped("webhook_secret")),
+            (false, "webhook-ingest", Kms, "Decrypt", wrapped("credential")),
+            (false, "webhook-process", Kms, "Decrypt", wrapped("credential")),
+            (false, "sync-scheduler", Kms, "Decrypt", wrapped("credential")),
             (false, "sync-scheduler", Dynamodb, "GetItem", table("credentials")),
         ] {
-            assert_eq!(!lacks(function, service, operation, &body), allowed, "{function} {operation} {body}");
+            let function = template.functions.iter().find(|it| it.binary == function).unwrap();
+            let rights = rights(&template, service, operation, &body);
+            let lacking: Vec<_> = rights.iter().filter(|right| !right.is_granted(function)).collect();
+            assert_eq!(lacking.is_empty(), allowed, "{}: {lacking:?}", function.binary);
+        }
+    }
+
+    #[test]
+    fn a_ciphertext_is_of_the_key_whose_id_it_begins_with() {
+        let template = template();
+        let [(_, given), _] = rights::OTHER_KEYS;
+        let own = template.keys[0].arn.as_str();
+        for (blob, key) in [("0123 and more", own), ("4567", given), ("89", own), ("", own)] {
+            let body = json!({ "CiphertextBlob": STANDARD.encode(blob), "DestinationKeyId": "alias/intertie" });
+            let keys: Vec<_> = rights(&template, Kms, "ReEncrypt", &body).into_iter().map(|it| it.resource).collect();
+            assert_eq!(keys, [key, given], "{blob}");
+            assert_eq!(rights(&template, Kms, "Decrypt", &body)[0].resource, key, "{blob}");
         }
     }
 }

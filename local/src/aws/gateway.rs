@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{
     lambda::{AccessKeys, Function, background, lock},
+    rights::Ledger,
     template::Template,
     web::{self, Web},
 };
@@ -44,6 +45,9 @@ pub struct Gateway {
     backends: BTreeMap<Service, String>,
     keys: AccessKeys,
     template: Arc<Template>,
+    ledger: Option<Ledger>,
+    /// The ARN of each KMS key by the id that KMS gave it.
+    kms_keys: Mutex<BTreeMap<String, String>>,
     /// Set once the functions exist: they need the gateway's address first.
     functions: OnceLock<Vec<Arc<Function>>>,
     web: Web,
@@ -59,12 +63,19 @@ pub struct Gateway {
 struct Cut;
 
 impl Gateway {
-    /// A gateway to these addresses.
-    pub fn new(backends: BTreeMap<Service, String>, keys: AccessKeys, template: Arc<Template>) -> Arc<Self> {
+    /// A gateway to these addresses. What functions use of their rights goes into the ledger.
+    pub fn new(
+        backends: BTreeMap<Service, String>,
+        keys: AccessKeys,
+        template: Arc<Template>,
+        ledger: Option<Ledger>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             backends,
             keys,
             template,
+            ledger,
+            kms_keys: Mutex::default(),
             functions: OnceLock::new(),
             web: Web::new(),
             counts: Mutex::default(),
@@ -77,6 +88,11 @@ impl Gateway {
     pub fn know(&self, functions: Vec<Arc<Function>>) {
         // Told once, when the stack starts.
         let _ = self.functions.set(functions);
+    }
+
+    /// Tells it the ARNs of KMS keys by the ids that KMS gave them.
+    pub fn know_keys(&self, keys: BTreeMap<String, String>) {
+        lock(&self.kms_keys).extend(keys);
     }
 
     /// What functions have called so far.
@@ -178,7 +194,11 @@ impl Gateway {
     fn denial(&self, name: &str, service: Service, operation: &str, body: &[u8]) -> Option<Response<Full<Bytes>>> {
         let function = self.template.functions.iter().find(|function| function.name == name)?;
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        let right = authorise::missing(&self.template, function, service, operation, &body)?;
+        let rights = authorise::needed(&self.template, &lock(&self.kms_keys), service, operation, &body);
+        let Some(right) = rights.iter().find(|right| !right.is_granted(function)) else {
+            self.ledger.iter().for_each(|ledger| rights.iter().for_each(|right| ledger.record(function, right)));
+            return None;
+        };
         let message = format!(
             "{name} is not authorized to perform {} on {}; add it to the function's role in template.yaml",
             right.action, right.resource

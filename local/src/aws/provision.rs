@@ -1,6 +1,6 @@
 //! Creates what template.yaml declares, by the services' own APIs.
 
-use std::error::Error;
+use std::{collections::BTreeMap, error::Error};
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection as IndexProjection,
@@ -36,8 +36,8 @@ impl ProvisionError {
     }
 }
 
-/// Creates everything.
-pub async fn provision(clients: &Clients, template: &Template) -> Result<(), ProvisionError> {
+/// Creates everything. KMS chooses the ids of keys: the ARN of each in the template, by its id.
+pub async fn provision(clients: &Clients, template: &Template) -> Result<BTreeMap<String, String>, ProvisionError> {
     // In the template's order: a queue names its dead-letter queue.
     for queue in &template.queues {
         let call = clients.sqs.create_queue().queue_name(&queue.name);
@@ -48,6 +48,7 @@ pub async fn provision(clients: &Clients, template: &Template) -> Result<(), Pro
         call.send().await.map_err(ProvisionError::new(format!("queue {}", queue.name)))?;
     }
     try_join_all(template.tables.iter().map(|table| create_table(clients, table))).await?;
+    let mut keys = BTreeMap::new();
     for key in &template.keys {
         let what = || format!("key {}", key.logical_id);
         let created = clients.kms.create_key().send().await.map_err(ProvisionError::new(what()))?;
@@ -56,6 +57,7 @@ pub async fn provision(clients: &Clients, template: &Template) -> Result<(), Pro
             let call = clients.kms.create_alias().alias_name(alias).target_key_id(&id);
             call.send().await.map_err(ProvisionError::new(what()))?;
         }
+        keys.insert(id, key.arn.clone());
     }
     for secret in &template.secrets {
         let call = clients.secrets.create_secret().name(&secret.name).secret_string(first_value(&secret.value));
@@ -65,7 +67,7 @@ pub async fn provision(clients: &Clients, template: &Template) -> Result<(), Pro
         let call = clients.events.create_event_bus().name(bus);
         call.send().await.map_err(ProvisionError::new(format!("bus {bus}")))?;
     }
-    Ok(())
+    Ok(keys)
 }
 
 async fn create_table(clients: &Clients, table: &Table) -> Result<(), ProvisionError> {

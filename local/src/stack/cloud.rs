@@ -14,6 +14,7 @@ use crate::{
         provision::{provision, random_text},
     },
     lambda::{AccessKeys, background},
+    rights::Ledger,
     sandbox::{App, Apps, Push},
     template::{Context, Template},
 };
@@ -53,12 +54,14 @@ pub struct Place<'a> {
     pub events: &'a Path,
     /// The address of the HTTP API.
     pub api_url: &'a str,
+    /// See [`Options::ledger`](super::Options::ledger).
+    pub ledger: Option<&'a Path>,
 }
 
 impl Cloud {
     /// Starts it, with the secrets of `apps`.
     pub async fn start(template: &Path, place: Place<'_>, apps: &Apps) -> Result<Self, StackError> {
-        let Place { overrides, own, aws_endpoint, events, api_url } = place;
+        let Place { overrides, own, aws_endpoint, events, api_url, ledger } = place;
         let aws_endpoint = aws_endpoint.map(str::to_owned);
         let (url, listener) = listen_any().await?;
         let sqs_base = aws_endpoint.clone().unwrap_or_else(|| url.clone());
@@ -75,10 +78,11 @@ impl Cloud {
         };
         let access_keys = AccessKeys::default();
         let backends = Service::ALL.into_iter().filter_map(backend).collect();
-        let gateway = Gateway::new(backends, access_keys.clone(), Arc::clone(&template));
+        let ledger = ledger.map(|file| Ledger::open(file, &template)).transpose()?;
+        let gateway = Gateway::new(backends, access_keys.clone(), Arc::clone(&template), ledger);
         let served = background(Arc::clone(&gateway).serve(listener));
         let clients = Clients::new(&url, REGION, DEVELOPER_KEY);
-        provision(&clients, &template).await?;
+        gateway.know_keys(provision(&clients, &template).await?);
         configure_apps(&clients, &template, apps).await?;
         let webhook_secrets = apps.by_secret().map(|(name, app)| (name, app.webhook_secret.clone())).into();
         let session_key = session_key(&clients, &template).await?;

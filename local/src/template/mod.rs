@@ -7,7 +7,7 @@
 mod document;
 mod error;
 mod functions;
-mod iam;
+pub(crate) mod iam;
 mod model;
 mod names;
 mod parameters;
@@ -27,7 +27,7 @@ use self::{
 };
 pub use self::{
     error::{ParameterProblem, TemplateError},
-    iam::{Effect, Statement, allows},
+    iam::{Effect, Facts, Statement, allows},
     model::{
         AttributeType, Cors, Function, Index, Key, KeySchema, Mapping, Projection, Queue, Route, Schedule, Secret,
         SecretValue, Table,

@@ -67,6 +67,11 @@ impl Resolver<'_> {
         format!("{}/{}/{name}", self.context.sqs_base.trim_end_matches('/'), self.context.account)
     }
 
+    /// The id in the ARN of a key, if it is one of the local account.
+    pub(super) fn key_id<'a>(&self, arn: &'a str) -> Option<&'a str> {
+        arn.strip_prefix(&self.regional("kms", "key/"))
+    }
+
     fn regional(&self, service: &str, resource: &str) -> String {
         format!("arn:aws:{service}:{}:{}:{resource}", self.context.region, self.context.account)
     }

@@ -199,7 +199,7 @@ impl GenerateSecretString {
     }
 }
 
-/// Keys with their aliases. Key policies are left to the deployment.
+/// Keys with their aliases, also a key of the local account that only an alias names. Key policies are left to the deployment.
 pub(super) fn keys(resolver: &Resolver) -> Result<Vec<Key>, TemplateError> {
     let mut keys = Vec::new();
     for resource in resolver.resources(Kind::Key)? {
@@ -210,10 +210,12 @@ pub(super) fn keys(resolver: &Resolver) -> Result<Vec<Key>, TemplateError> {
         let at = At::new(resource.path());
         let alias: AliasProperties = resolver.read(&resource.properties, &[], &at)?;
         let target = alias.target_key_id;
-        let Some(key) = keys.iter_mut().find(|key| target == key.logical_id || target == key.arn) else {
-            return Err(TemplateError::NoSuchKey { path: at.path, key: target });
-        };
-        key.aliases.push(alias.alias_name);
+        let (aliases, named) = (vec![alias.alias_name], |key: &&mut Key| target == key.logical_id || target == key.arn);
+        match (keys.iter_mut().find(named), resolver.key_id(&target)) {
+            (Some(key), _) => key.aliases.extend(aliases),
+            (None, Some(id)) => keys.push(Key { logical_id: id.to_owned(), arn: target.clone(), aliases }),
+            (None, None) => return Err(TemplateError::NoSuchKey { path: at.path, key: target }),
+        }
     }
     Ok(keys)
 }

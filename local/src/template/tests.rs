@@ -132,8 +132,18 @@ fn reads_a_function_with_globals_defaults_and_rights() {
     assert_eq!((function.log_format.as_str(), function.log_level.as_str()), ("Text", "INFO"));
     assert_eq!(json!(function.environment), json!({"SHARED": "globals", "OWN": "mine"}));
     assert_eq!(function.routes, [Route { method: "ANY".to_owned(), path: "$default".to_owned() }]);
-    assert!(allows(&function.statements, "sqs:SendMessage", "arn:aws:sqs:us-east-1:000000000000:it-jobs"));
-    assert!(!allows(&function.statements, "sqs:SendMessage", "arn:aws:sqs:us-east-1:000000000000:it-dead"));
+    assert!(allows(
+        &function.statements,
+        "sqs:SendMessage",
+        "arn:aws:sqs:us-east-1:000000000000:it-jobs",
+        &Facts::new()
+    ));
+    assert!(!allows(
+        &function.statements,
+        "sqs:SendMessage",
+        "arn:aws:sqs:us-east-1:000000000000:it-dead",
+        &Facts::new()
+    ));
     assert_eq!(template.parameters["Names"], "a,b");
 }
 
@@ -199,15 +209,31 @@ fn matches_as_iam_does() {
         ("table/it/index/*", "table/it/index/by_due", true),
     ] {
         let allow = statements(json!([{"Effect": "Allow", "Action": "s3:Get*", "Resource": pattern}]));
-        assert_eq!(allows(&allow, "S3:getObject", resource), expected, "{pattern} {resource}");
-        assert!(!allows(&allow, "s3:PutObject", resource));
+        assert_eq!(allows(&allow, "S3:getObject", resource, &Facts::new()), expected, "{pattern} {resource}");
+        assert!(!allows(&allow, "s3:PutObject", resource, &Facts::new()));
     }
-    let allow = json!({"Effect": "Allow", "Action": ["kms:*"], "Resource": "*", "Condition": {"Null": {"a": "true"}}});
+    let allow = json!({"Effect": "Allow", "Action": ["kms:*"], "Resource": "*"});
     let deny = json!({"Effect": "Deny", "Action": "kms:Decrypt", "Resource": ["k"]});
-    let mut conditional = deny.clone();
-    conditional["Condition"] = json!({"Null": {"a": "true"}});
-    assert!(allows(&statements(json!([allow])), "kms:Decrypt", "k"));
-    assert!(!allows(&statements(json!([allow, deny])), "kms:Decrypt", "k"));
-    assert!(allows(&statements(json!([allow, conditional])), "kms:Decrypt", "k"));
-    assert!(!allows(&[], "kms:Decrypt", "k"));
+    let on = |statement: &serde_json::Value| {
+        let mut statement = statement.clone();
+        statement["Condition"] = json!({"StringEquals": {"purpose": ["a", "b"], "app": "it"}});
+        statement
+    };
+    let facts = |purpose: &str| [("purpose", purpose), ("app", "it")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    let decrypts = |list, facts: &Facts| allows(&statements(list), "kms:Decrypt", "k", facts);
+    assert!(decrypts(json!([allow]), &Facts::new()));
+    assert!(!decrypts(json!([allow, deny]), &Facts::new()));
+    assert!(!decrypts(json!([]), &Facts::new()));
+    for (facts, met) in [(facts("a"), true), (facts("b"), true), (facts("c"), false), (Facts::new(), false)] {
+        assert_eq!(decrypts(json!([on(&allow)]), &facts), met, "{facts:?}");
+        assert_eq!(decrypts(json!([allow, on(&deny)]), &facts), !met, "{facts:?}");
+    }
+    let mut unknown = allow.clone();
+    unknown["Condition"] = json!({"Null": {"a": "true"}});
+    assert!(serde_json::from_value::<Statement>(unknown).is_err());
+    for statement in [on(&allow), deny] {
+        let [read] = <[_; 1]>::try_from(statements(json!([statement]))).unwrap();
+        let written = serde_json::to_value(&read).unwrap();
+        assert_eq!(statements(json!([written])), [read], "{written}");
+    }
 }

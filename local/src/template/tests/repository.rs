@@ -72,7 +72,7 @@ fn ingest_may_do_its_work_and_nothing_else() {
         ("secretsmanager:GetSecretValue", secret("session"), false),
         ("dynamodb:Query", &table(&template, "credentials").arn, false),
     ] {
-        assert_eq!(allows(&ingest.statements, action, resource), expected, "{action} {resource}");
+        assert_eq!(allows(&ingest.statements, action, resource, &Facts::new()), expected, "{action} {resource}");
     }
 }
 
