@@ -1,10 +1,11 @@
-"""Tests of release/package: python3 release/test_package.py"""
+"""Tests of release/package and release/archive: python3 release/test_package.py"""
 
 import hashlib
 import os
 import re
 import subprocess
 import sys
+import tarfile
 import tempfile
 import unittest
 import zipfile
@@ -96,6 +97,23 @@ class Package(unittest.TestCase):
             function = f"  FurtherFunction:\n    Type: AWS::Serverless::Function\n    {metadata}\n    Properties:\n      {code}\n"
             template.write_text(TEMPLATE.replace("\nResources:\n", f"\nResources:\n{function}"), encoding="utf-8")
             self.assertIn(reason, self.refused("--template", str(template)))
+
+    def test_an_archive_of_a_release_has_all_that_its_deploy_needs(self):
+        (self.folder / "lambda" / "api-proxy" / "sbom.cdx.json").write_text("{}")
+        for out in ["first", "second"]:
+            command = [ROOT / "release" / "archive", "arm64", self.folder / "lambda", self.folder / out]
+            subprocess.run(command, check=True, capture_output=True)
+        [archive, checksum] = sorted((self.folder / "first").iterdir())
+        self.assertRegex(archive.name, r"^intertie-\d+\.\d+\.\d+-arm64\.tar\.gz$")
+        self.assertEqual(archive.read_bytes(), (self.folder / "second" / archive.name).read_bytes())
+        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+        self.assertEqual(checksum.read_text().split(), [digest, archive.name])
+        with tarfile.open(archive) as content:
+            [folder, *files] = content.getnames()
+        self.assertEqual(f"{folder}.tar.gz", archive.name)
+        archives = [f"{function}.zip" for function in FUNCTIONS]
+        others = ["LICENSE", "README.md", "api-proxy.cdx.json", "deploy.md", "samconfig.toml", "template.yaml"]
+        self.assertEqual(sorted(files), sorted(f"{folder}/{name}" for name in archives + others))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tests::{bootstraps, directory, turn};
+use tests::{bootstraps, directory, room};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -81,7 +81,7 @@ impl Running {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_leaves_no_process_and_no_environment_file() {
-    let _turn = turn().await;
+    let _room = room().await;
     let mut running = Running::start().await;
     running.until("The story:").await;
     running.stop().await;
@@ -167,7 +167,7 @@ async fn a_bootstrap_with_wrong_settings_ends_at_init_with_what_is_wrong() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn problems_name_their_cause_and_the_next_step() {
-    let _turn = turn().await;
+    let _room = room().await;
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     for (arguments, words) in [
@@ -186,7 +186,7 @@ async fn problems_name_their_cause_and_the_next_step() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_ready_made_bootstrap_is_named_with_the_command_that_makes_it() {
-    let _turn = turn().await;
+    let _room = room().await;
     let folder = directory().join("lambda");
     std::fs::create_dir_all(&folder).unwrap();
     let given = folder.to_str().unwrap();

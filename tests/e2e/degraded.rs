@@ -8,7 +8,7 @@ use local::aws::{
     faults::{Effect, Fault},
 };
 use serde_json::{Value, json};
-use tests::{FAST, Guest, PATIENCE, published, stack};
+use tests::{FAST, Guest, PATIENCE, hurry, published, stack};
 
 const LIST: &str = "conversations.list";
 const TOKEN: &str = "POST /api/oauth.v2.access";
@@ -42,7 +42,9 @@ async fn runs(guest: &Guest<'_>, count: usize) {
     let name = format!("/api/{LIST}");
     let before = guest.calls("slack", &name).await;
     let failed = async || (guest.calls("slack", &name).await >= before + 4 * count).then_some(());
+    let hurried = hurry(guest.stack, 20);
     guest.stack.until(PATIENCE, failed).await.expect("the runs fail");
+    hurried.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,6 +75,25 @@ async fn nobody_gets_in_without_a_session_and_only_an_admin_sees_health() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whether_the_api_answers_is_told_to_anybody_and_costs_no_call() {
+    let stack = stack(&[]).await;
+    let web = Web::new();
+    let url = format!("{}/livez", stack.url);
+    let asked = async || web.call(Method::GET, &url, &[], "").await.unwrap();
+    assert_eq!((asked().await.status().as_u16(), asked().await.body().len()), (200, 0));
+    let calls = || stack.gateway.counts().into_iter().filter(|((caller, ..), _)| caller.ends_with("integrations-api"));
+    let before: Vec<_> = calls().collect();
+    assert_eq!(asked().await.status(), 200);
+    assert_eq!(calls().collect::<Vec<_>>(), before);
+    let admin = session(&stack, "root", Some("admin"));
+    assert_eq!(get(&web, &stack, "/health", Some(&admin)).await.0, 200);
+    assert_ne!(calls().collect::<Vec<_>>(), before, "what asks a store is counted");
+    let posted = web.call(Method::POST, &url, &[], "").await.unwrap();
+    assert_eq!((posted.status().as_u16(), &posted.headers()["allow"]), (405, &"GET".parse().unwrap()));
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_page_opens_by_the_local_shortcut_and_a_cookie_cannot_act() {
     let stack = stack(&[]).await;
     let web = Web::new();

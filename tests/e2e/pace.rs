@@ -1,17 +1,26 @@
 //! A limit that many processes share: kept before the provider has to say so, used nearly whole, cheap, and fair.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::{join, join_all};
 use http::Method;
-use jiff::{SignedDuration, Timestamp};
-use local::aws::Service;
+use jiff::Timestamp;
+use local::{aws::Service, stack::Stack};
 use serde_json::{Value, json};
-use tests::{FAST, Guest, stack};
+use tests::{FAST, Guest, PATIENCE, logs, stack, stack_alone};
 
 const CALL: &str = "/proxy/stripe/v1/customers?limit=1";
 const PROCESSES: u32 = 8;
 const RATE: u32 = 20;
+/// A quarter of it is how late a slot may be used, and more than a second: on a machine so busy that a process comes later, the eight
+/// do not come to the limit.
+const BURST: u32 = 120;
+/// How long is looked on, in seconds, from when leases are as long as they get and the burst is over.
+const SPAN: u32 = 9;
+const STEADY: Range<Duration> = Duration::from_secs(6)..Duration::from_secs(15);
 
 /// When Stripe was called for customers, and how it answered.
 async fn called(guest: &Guest<'_>) -> Vec<(Timestamp, u64)> {
@@ -20,43 +29,70 @@ async fn called(guest: &Guest<'_>) -> Vec<(Timestamp, u64)> {
     of_ours.map(|call| (call["at"].as_str().unwrap().parse().unwrap(), call["status"].as_u64().unwrap())).collect()
 }
 
+/// How long so many calls waited for their turns together, by the log.
+async fn waited(stack: &Stack, calls: u32) -> Duration {
+    let all = || -> Vec<Value> {
+        let lines = logs(stack);
+        let lines = lines.lines().filter(|line| line.contains(r#""endpoint":"proxy GET""#));
+        lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+    };
+    let all = async || Some(all()).filter(|all| all.len() == usize::try_from(calls).unwrap());
+    let all = stack.until(PATIENCE, all).await.expect("each call is logged");
+    Duration::from_millis(all.iter().map(|call| call["paced_ms"].as_u64().unwrap()).sum())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_processes_share_a_limit_without_meeting_it_and_use_nine_tenths_of_it() {
-    let stack = stack(&[FAST, &[("RateLimits", "stripe/test=20/s:20")]].concat()).await;
+    let limits = format!("stripe/test={RATE}/s:{BURST}");
+    let stack = stack_alone(&[FAST, &[("RateLimits", &limits)]].concat()).await;
     let ada = Guest::new(&stack, "ada").await;
     ada.connect_stripe(json!({})).await;
     ada.settled("syncs").await;
-    let limit = json!({ "match": "GET /v1/customers", "per_second": RATE, "burst": RATE });
+    let limit = json!({ "match": "GET /v1/customers", "per_second": RATE, "burst": BURST });
     ada.admin("stripe", Method::POST, "limit", &limit).await;
     ada.admin("stripe", Method::DELETE, "calls", &Value::Null).await;
     let writes = || {
         let key = (format!("{}-api-proxy", stack.prefix()), Service::Dynamodb, "UpdateItem".to_owned());
         stack.gateway.counts().get(&key).copied().unwrap_or_default()
     };
-    let before = writes();
-    let (start, span) = (Instant::now(), Duration::from_secs(15));
+    let (start, at) = (Instant::now(), platform::clock::now());
     let caller = async |_| {
         let mut made = 0;
-        while start.elapsed() < span {
+        while start.elapsed() < STEADY.end {
             let (status, body) = ada.api(Method::GET, CALL, &Value::Null).await;
             assert_eq!(status, 200, "{body}");
             made += 1;
         }
         made
     };
-    let made: Vec<u64> = join_all((0..PROCESSES).map(caller)).await;
+    let written = async {
+        tokio::time::sleep(STEADY.start).await;
+        let before = writes();
+        tokio::time::sleep(Duration::from_secs(SPAN.into())).await;
+        writes() - before
+    };
+    let (made, written): (Vec<u32>, _) = join(join_all((0..PROCESSES).map(caller)), written).await;
+    let total: u32 = made.iter().sum();
     let calls = called(&ada).await;
-    let first = calls[0].0;
     assert!(calls.iter().all(|(_, status)| *status == 200), "Stripe refused: {calls:?}");
-    let steady = first + SignedDuration::from_secs(5)..first + SignedDuration::from_secs(14);
+    let steady = at + STEADY.start..at + STEADY.end;
     let late = u32::try_from(calls.iter().filter(|(at, _)| steady.contains(at)).count()).unwrap();
-    assert!(late * 10 >= RATE * 9 * 9, "{late} calls in 9 s");
     // Each invocation also writes its counters.
-    let total: u64 = made.iter().sum();
-    let leases = writes() - before - total;
-    println!("{total} calls, {late} in 9 s, {leases} writes for slots, {made:?} by caller");
-    assert!(leases * 4 <= total, "{leases} writes for {total} calls");
-    assert!(made.iter().all(|made| *made * u64::from(PROCESSES) * 2 > total), "by caller: {made:?}");
+    let leases = u32::try_from(written).unwrap().saturating_sub(late);
+    let own = (STEADY.end * PROCESSES).saturating_sub(waited(&stack, total).await) / total;
+    let told =
+        format!("{late} calls in {STEADY:?}, {leases} leases, {own:?} a call beside its wait, {made:?} by caller");
+    println!("{told}");
+    // Each lease was for a call.
+    assert!(leases <= late + PROCESSES, "{told}");
+    // Where the eight would make twice as many calls, it is the limit that holds them up, and not a machine that is busy with other
+    // things: then it is used nearly whole, by leases of several calls.
+    if own * RATE * 2 <= Duration::from_secs(PROCESSES.into()) {
+        let most = RATE * SPAN;
+        assert!((most * 9 / 10..=most + BURST / 4).contains(&late), "{told}");
+        assert!(leases * 4 <= late, "{told}");
+    }
+    assert!(made.iter().all(|made| *made * PROCESSES * 2 > total), "{told}");
     stack.shutdown().await;
 }
 

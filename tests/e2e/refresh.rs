@@ -5,7 +5,7 @@ use futures_util::{StreamExt as _, future::join, stream};
 use http::Method;
 use local::look::Item;
 use serde_json::{Value, json};
-use tests::{FAST, Guest, PATIENCE, logs, stack};
+use tests::{FAST, Guest, PATIENCE, logs, stack, stack_alone};
 
 const TOKEN: &str = "POST /api/oauth.v2.access";
 
@@ -83,7 +83,7 @@ async fn the_sweep_refreshes_the_tokens_of_every_provider_that_gives_refresh_tok
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_processes_that_need_one_expired_token_make_one_refresh_twenty_times_over() {
     const CALLERS: usize = 50;
-    let stack = stack(&[("RateLimits", "slack/auth_test=6000/min:6000")]).await;
+    let stack = stack_alone(&[("RateLimits", "slack/auth_test=6000/min:6000")]).await;
     let ada = Guest::new(&stack, "ada").await;
     let id = ada.connect_and_sync("slack").await;
     for round in 1..=20 {

@@ -85,6 +85,27 @@ async fn the_table_decides_by_the_rule_of_the_arithmetic() {
 }
 
 #[tokio::test]
+async fn a_lease_costs_one_write_and_another_one_where_its_bucket_was_taken_for_idle() {
+    let ground = Ground::start().await;
+    let aws = ground.aws_of("paced");
+    let writes = || ground.gateway.counts().values().sum::<u64>();
+    let cost = async |pace: &Pace, bucket: &Bucket| {
+        let before = writes();
+        pace.turn(std::slice::from_ref(bucket), PATIENCE).await.unwrap();
+        writes() - before
+    };
+    let [one, other] = [(); 2].map(|()| Pace::new(&aws, TABLE));
+    let idle = bucket("idle", Rate::per_second(1_000_000, 1));
+    for pace in [&one, &other] {
+        assert_eq!(cost(pace, &idle).await, 1, "idle");
+    }
+    let busy = bucket("busy", Rate::per_second(2, 2));
+    assert_eq!(cost(&one, &busy).await, 1);
+    assert_eq!(cost(&other, &busy).await, 2, "taken for idle once");
+    assert_eq!(cost(&other, &busy).await, 1);
+}
+
+#[tokio::test]
 async fn what_a_provider_said_to_one_process_holds_for_all_and_for_no_other_bucket() {
     let ground = Ground::start().await;
     let [one, other] = [(); 2].map(|()| Pace::new(&ground.aws, TABLE));

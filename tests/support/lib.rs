@@ -89,18 +89,24 @@ pub fn directory() -> PathBuf {
     target.join("local-tests").join(uuid::Uuid::new_v4().to_string())
 }
 
-/// One whole stack at a time: on two cores, several would make each other late.
-static TURN: Semaphore = Semaphore::const_new(1);
+/// How many whole stacks run at a time: on two cores, more would make each other late.
+const STACKS: u32 = 2;
+static ROOM: Semaphore = Semaphore::const_new(STACKS as usize);
 
-/// Waits for this test's turn to run a whole stack.
-pub async fn turn() -> SemaphorePermit<'static> {
-    TURN.acquire().await.expect("never closed")
+/// Waits for room for one whole stack.
+pub async fn room() -> SemaphorePermit<'static> {
+    ROOM.acquire().await.expect("never closed")
 }
 
-/// A stack whose turn it is.
+/// Waits for all the room: for a test that measures time or fills the machine.
+pub async fn all_room() -> SemaphorePermit<'static> {
+    ROOM.acquire_many(STACKS).await.expect("never closed")
+}
+
+/// A stack with the room that it takes.
 pub struct Running {
     stack: Stack,
-    _turn: SemaphorePermit<'static>,
+    _room: SemaphorePermit<'static>,
 }
 
 impl Deref for Running {
@@ -112,6 +118,12 @@ impl Deref for Running {
 }
 
 impl Running {
+    async fn start(mut options: Options, room: SemaphorePermit<'static>) -> Self {
+        // Another template grants other rights.
+        options.ledger = options.ledger.filter(|_| options.template == bootstraps::root().join("template.yaml"));
+        Self { stack: Stack::start(options).await.expect("the stack starts"), _room: room }
+    }
+
     /// Stops it, and removes its files: those of a failed test stay to be looked at.
     pub async fn shutdown(self) {
         let directory = self.stack.directory().to_owned();
@@ -127,20 +139,25 @@ pub async fn stack(overrides: &[(&str, &str)]) -> Running {
 
 /// The same on these bootstraps.
 pub async fn stack_with(bootstraps: Bootstraps, overrides: &[(&str, &str)]) -> Running {
-    with_integration(Options { overrides: owned(overrides), bootstraps, ..options().await }).await
+    with_integration(Options { overrides: owned(overrides), bootstraps, ..options().await }, room().await).await
 }
 
-/// The same, but what it uses of the functions' rights is by chance, and so not recorded.
+/// The same as [`stack`], and no other stack beside it: for a test that measures time or fills the machine.
+pub async fn stack_alone(overrides: &[(&str, &str)]) -> Running {
+    with_integration(Options { overrides: owned(overrides), ..options().await }, all_room().await).await
+}
+
+/// The same as [`stack_alone`], but what it uses of the functions' rights is by chance, and so not recorded.
 pub async fn stack_by_chance(overrides: &[(&str, &str)]) -> Running {
-    with_integration(Options { overrides: owned(overrides), ledger: None, ..options().await }).await
+    with_integration(Options { overrides: owned(overrides), ledger: None, ..options().await }, all_room().await).await
 }
 
 fn owned(overrides: &[(&str, &str)]) -> Vec<(String, String)> {
     overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-async fn with_integration(options: Options) -> Running {
-    let stack = stack_of(options).await;
+async fn with_integration(options: Options, room: SemaphorePermit<'static>) -> Running {
+    let stack = Running::start(options, room).await;
     let aws = Aws::at(&stack.aws_url, REGION, DEVELOPER_KEY, Patience::QUEUE);
     let integrations = Integrations::new(&aws, stack.table("integrations"));
     integrations.put(&integration("user-1"), Timestamp::UNIX_EPOCH).await.expect("the integration is stored");
@@ -163,12 +180,8 @@ pub async fn options() -> Options {
 }
 
 /// A stack of these.
-pub async fn stack_of(mut options: Options) -> Running {
-    // Another template grants other rights.
-    options.ledger = options.ledger.filter(|_| options.template == bootstraps::root().join("template.yaml"));
-    let turn = turn().await;
-    let stack = Stack::start(options).await.expect("the stack starts");
-    Running { stack, _turn: turn }
+pub async fn stack_of(options: Options) -> Running {
+    Running::start(options, room().await).await
 }
 
 /// A connected Stripe integration of a user.
@@ -190,9 +203,10 @@ pub struct Ground {
     pub apps: Apps,
     /// The template in force.
     pub template: Arc<Template>,
+    /// The way to AWS, with its faults and counts.
+    pub gateway: Arc<Gateway>,
     events: PathBuf,
     url: String,
-    gateway: Arc<Gateway>,
     access_keys: AccessKeys,
 }
 
@@ -232,13 +246,18 @@ impl Ground {
         }
     }
 
+    /// The same AWS as a function of this name has it: its calls are counted, and faults may strike them.
+    pub fn aws_of(&self, name: &str) -> Aws {
+        self.access_keys.register(name, name);
+        Aws::at(&self.url, REGION, name, Patience::QUEUE)
+    }
+
     /// The same AWS, but each call's first reply is lost, so that the SDK makes the call again.
     pub fn aws_losing_replies(&self) -> Aws {
         const NAME: &str = "loses-replies";
-        self.access_keys.register(NAME, NAME);
         let fault = Fault { function: Some(NAME.into()), times: u64::MAX, every: 2, ..Fault::new(Effect::DropReply) };
         self.gateway.faults.arm(vec![fault]);
-        Aws::at(&self.url, REGION, NAME, Patience::QUEUE)
+        self.aws_of(NAME)
     }
 
     /// The details of the events on the bus.

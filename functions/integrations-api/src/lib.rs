@@ -125,6 +125,10 @@ impl IntegrationsApi {
                 records::list(&self.records, self.known(call)?.spec(), &integration.key.id(), call).await
             }
             ("POST", "/integrations/{provider}/sync") => self.sync_now(call).await,
+            ("GET", "/livez") => {
+                call.check()?;
+                Ok(Response::new(Body::Empty))
+            }
             ("GET", "/health") => self.health(call, &self.registry.iter().collect::<Vec<_>>()).await,
             ("GET", "/health/{provider}") => self.health(call, &[self.known(call)?]).await,
             ("GET", "/deliveries") => self.deliveries(call).await,

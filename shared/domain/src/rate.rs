@@ -41,6 +41,8 @@ pub struct Share {
     lapsed: bool,
     /// Calls to lease for next time.
     want: u32,
+    /// Whether the last lease began behind another one, or within the burst.
+    busy: bool,
     /// How far ahead the last lease began.
     backlog: i64,
     /// No free slot before this one is within reach, as the table last said.
@@ -184,10 +186,17 @@ impl Share {
         }
     }
 
-    /// The lease that was had, from this slot on.
-    pub fn leased(&mut self, first: i64, units: u32, now: i64) {
-        let backlog = (first - now).max(0);
-        *self = Self { slot: first, left: units, leased_at: now, want: self.want, backlog, ..Self::default() };
+    /// Whether the time line is to be looked for where a lease of another one left it, as at the last lease. Otherwise the clock is
+    /// ahead of it, most likely: the bucket was idle then, or has not been asked yet.
+    pub const fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// The lease that was had of what was asked for, from this slot on.
+    pub fn leased(&mut self, first: i64, ask: Ask, now: i64) {
+        let (backlog, busy) = ((first - now).max(0), first > ask.floor);
+        *self =
+            Self { slot: first, left: ask.units, leased_at: now, want: self.want, busy, backlog, ..Self::default() };
     }
 
     /// Whether the table could not be asked a moment ago.

@@ -91,6 +91,7 @@ pub const ROUTES: &[Route] = &[
         Names::Only(&[ACCOUNT]),
         Names::Only(&[ACCOUNT, "type", CSRF]),
     ),
+    route("GET", "/livez", "integrations-api", NONE, NONE),
     route("GET", "/health", "integrations-api", NONE, NONE),
     route("GET", "/health/{provider}", "integrations-api", NONE, NONE),
     route(

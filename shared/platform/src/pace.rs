@@ -122,9 +122,9 @@ impl Pace {
             return Ok(now);
         }
         let ask = share.ask(bucket.rate, bucket.cost, now, patience);
-        match self.lease(bucket, ask).await {
+        match self.lease(bucket, ask, share.is_busy()).await {
             Ok(Ok(first)) => {
-                share.leased(first, ask.units, now);
+                share.leased(first, ask, now);
                 Ok(share.take(bucket.rate, bucket.cost, now).unwrap_or(first))
             }
             Ok(Err(full)) => {
@@ -145,9 +145,10 @@ impl Pace {
     }
 
     /// The first slot that was leased, or the first free one that is too late. By the same rule as [`Ask::of`].
-    async fn lease(&self, bucket: &Bucket, ask: Ask) -> Result<Result<i64, i64>, AwsError> {
-        // A busy bucket's time line moves on from where it stands, an idle one's from the clock; the table knows which it is.
-        let mut idle = false;
+    async fn lease(&self, bucket: &Bucket, ask: Ask, busy: bool) -> Result<Result<i64, i64>, AwsError> {
+        // A busy bucket's time line moves on from where it stands, an idle one's from the clock; the table knows which it is, and a
+        // wrong guess costs a write.
+        let mut idle = !busy;
         for _ in 0..TRIES {
             let call = self.update(bucket).return_values(ReturnValue::UpdatedNew);
             let call = if idle {

@@ -124,6 +124,7 @@ fn integrations_api() -> Vec<Row> {
                 Both("account", "T0SANDBOX", json!("T0SANDBOX")),
             ],
         ),
+        strict("GET", "/livez", "/livez", Value::Null, vec![]),
         strict("GET", "/health", "/health", Value::Null, vec![]),
         strict("GET", "/health/{provider}", "/health/slack", Value::Null, vec![]),
         strict(

@@ -49,7 +49,7 @@ fn run(rate: Rate, cost: u32, processes: usize, seconds: i64, noise: &[i64]) -> 
             match ask.of(next) {
                 Ok(first) => {
                     next = Some(first + ask.advance);
-                    share.leased(first, ask.units, *now);
+                    share.leased(first, ask, *now);
                 }
                 Err(full) => {
                     share.closed(full);
@@ -80,6 +80,20 @@ fn eight_processes_at_a_limit_of_twenty_keep_it_use_it_and_write_little() {
     assert!(writes * 4 <= arrivals.len(), "{writes} writes for {} calls", arrivals.len());
 }
 
+fn ask_of(units: u32) -> Ask {
+    Ask { units, advance: 0, floor: 0, latest: 0 }
+}
+
+#[test]
+fn a_bucket_is_taken_for_idle_until_a_lease_begins_where_another_ended() {
+    let mut share = Share::default();
+    assert!(!share.is_busy());
+    for (first, busy) in [(1, true), (0, false)] {
+        share.leased(first, ask_of(1), SECOND);
+        assert_eq!(share.is_busy(), busy);
+    }
+}
+
 #[test]
 fn forty_processes_still_all_get_their_turn() {
     let (arrivals, _) = run(Rate::per_second(20, 20), 1, 40, 20, &[10_000, 20_000]);
@@ -105,7 +119,7 @@ fn a_rate_is_read_as_people_write_it_and_its_burst_follows_the_documented_one() 
 fn a_slot_that_was_not_used_in_time_lapses_and_the_next_lease_is_smaller() {
     let rate = Rate::per_second(20, 20);
     let mut share = Share { want: 4, ..Share::default() };
-    share.leased(0, 4, 0);
+    share.leased(0, ask_of(4), 0);
     assert_eq!(share.take(rate, 1, 0), Some(0));
     assert_eq!(share.take(rate, 1, 10 * SECOND), None, "ten seconds late");
     assert_eq!(share.ask(rate, 1, 10 * SECOND, PATIENCE).units, 1);
@@ -114,7 +128,7 @@ fn a_slot_that_was_not_used_in_time_lapses_and_the_next_lease_is_smaller() {
 #[test]
 fn a_closed_bucket_is_not_asked_again_before_it_is_of_use() {
     let mut share = Share::default();
-    share.leased(0, 4, 0);
+    share.leased(0, ask_of(4), 0);
     share.closed(30 * SECOND);
     assert_eq!(share.take(Rate::per_second(20, 20), 1, 0), None);
     assert_eq!(share.full(0, PATIENCE), Some(Duration::from_secs(30)));
