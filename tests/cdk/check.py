@@ -14,14 +14,10 @@ OWN_TYPES = ["AWS::Events::Rule", "AWS::SQS::Queue", "AWS::SQS::QueuePolicy"]
 
 
 def plain(value):
-    """A template's value in one of the ways to write it: the prefix in its place, attributes by a list."""
-    if value == {"Ref": "Prefix"}:
-        return PREFIX
+    """A template's value in one of the ways to write it: attributes by a list."""
     if isinstance(value, dict):
         return {str(key): attribute(of) if key == "Fn::GetAtt" else plain(of) for key, of in value.items()}
-    if isinstance(value, list):
-        return [plain(of) for of in value]
-    return value.replace("${Prefix}", PREFIX) if isinstance(value, str) else value
+    return [plain(of) for of in value] if isinstance(value, list) else value
 
 
 def attribute(of):
@@ -32,7 +28,7 @@ def packaged(release):
     template, problems = decode(str(release / "template.yaml"))
     assert not problems, problems
     template = plain(template)
-    del template["Parameters"]["Prefix"]
+    template["Parameters"]["Prefix"]["Default"] = PREFIX
     return template
 
 
