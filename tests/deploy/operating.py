@@ -17,20 +17,34 @@ DOMAIN = "integrations.example.com"
 
 
 def updated(world):
-    """An update with other parameters is in force: a domain, a timeout, a queue's receives, a key of the operator's"""
-    stack, kms = world.first, world.aws("kms")
-    world.web.aliases[DOMAIN] = stack.url.removeprefix("https://")
+    """An update with other parameters is in force: a domain, timeouts, concurrency, receives, a boundary, a key of the operator's"""
+    stack, kms, functions, boundary = world.first, world.aws("kms"), world.aws("lambda"), {"Effect": "Allow", "Action": "*", "Resource": "*"}
     key = kms.create_key(Description="the operator's")["KeyMetadata"]["Arn"]
-    stack.deploy(PublicUrl=f"https://{DOMAIN}", HttpTimeoutSeconds="7", MaxReceiveCount="3", TokenKeyArn=key)
-    # Of what the API invokes, which is a published version: it would not see a change that publishes no other.
-    timeout = world.aws("lambda").get_function_configuration(FunctionName=stack.name("webhook-ingest"), Qualifier="live")["Timeout"]
-    wanted = ["RedrivePolicy"]
-    policy = world.aws("sqs").get_queue_attributes(QueueUrl=stack.queue("webhooks"), AttributeNames=wanted)["Attributes"]["RedrivePolicy"]
-    expect((stack.url, timeout) == (f"https://{DOMAIN}", 7), f"the URL is {stack.url}, the timeout {timeout}")
-    expect(int(json.loads(policy)["maxReceiveCount"]) == 3, f"the queue says {policy}")
-    begun = stack.sign_in().get(f"{stack.url}/connect/slack")
-    asked = dict(query(begun.location)).get("redirect_uri")
-    expect(asked == f"https://{DOMAIN}/auth/slack/callback", f"Slack is to lead back to {asked}: {begun}")
+    limit = world.aws("iam").create_policy(PolicyName="boundary", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [boundary]}))
+    stack.deploy(
+        DomainName=DOMAIN, CertificateArn=world.aws("acm").request_certificate(DomainName=DOMAIN)["CertificateArn"],
+        HttpTimeoutSeconds="7", MaxReceiveCount="3", WebhooksMaximumConcurrency="9", WebhookIngestReservedConcurrency="20",
+        TokenKeyArn=key, PermissionsBoundaryArn=limit["Policy"]["Arn"], DeletionProtection="true",
+    )
+    expect(stack.url == f"https://{DOMAIN}", f"the output Url is {stack.url}")
+    asked = dict(query(stack.sign_in().get(f"{stack.url}/connect/slack").location)).get("redirect_uri")
+    expect(asked == f"https://{DOMAIN}/auth/slack/callback", f"Slack is to lead back to {asked}")
+    ingest, process = stack.name("webhook-ingest"), f"{stack.name('webhook-process')}:live"
+    policy = world.aws("sqs").get_queue_attributes(QueueUrl=stack.queue("webhooks"), AttributeNames=["RedrivePolicy"])["Attributes"]
+    table = world.aws("dynamodb").describe_table(TableName=stack.name("records"))["Table"]
+    role = world.aws("iam").get_role(RoleName=stack.resources["WebhookIngestRole"])["Role"]
+    found = {
+        # Of the published version, which is what the API invokes.
+        "timeout": functions.get_function_configuration(FunctionName=ingest, Qualifier="live")["Timeout"],
+        "reserved": functions.get_function_concurrency(FunctionName=ingest)["ReservedConcurrentExecutions"],
+        "most": functions.list_event_source_mappings(FunctionName=process)["EventSourceMappings"][0]["ScalingConfig"]["MaximumConcurrency"],
+        "receives": int(json.loads(policy["RedrivePolicy"])["maxReceiveCount"]),
+        "boundary": role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
+        "protected": table["DeletionProtectionEnabled"],
+    }
+    wanted = {"timeout": 7, "reserved": 20, "most": 9, "receives": 3, "boundary": limit["Policy"]["Arn"], "protected": True}
+    expect(found == wanted, f"in force are {found}")
+    return ", ".join(f"{name} {value}" for name, value in found.items() if name != "boundary")
 
 
 def key_replaced(world):

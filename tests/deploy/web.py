@@ -29,18 +29,17 @@ class Answer:
 
 
 class Web:
-    """Calls, of one thread each over its own connections. Every https name is the server's, on the port that it has; `aliases` has the
-    name of the API behind a custom domain."""
+    """Calls, of one thread each over its own connections. Every https name is the server's, on the port that it has."""
 
     def __init__(self, port, ca):
-        self.port, self.kept, self.aliases = port, threading.local(), {}
+        self.port, self.kept = port, threading.local()
         self.context = ssl.create_default_context(cafile=ca)
 
     def call(self, method, url, body=None, headers=None):
         """A body that is neither text nor bytes is sent as JSON."""
         parts = urllib.parse.urlsplit(url)
         path = (parts.path or "/") + ("?" + parts.query if parts.query else "")
-        headers = {"host": self.aliases.get(parts.netloc, parts.netloc)} | {name.lower(): value for name, value in (headers or {}).items()}
+        headers = {"host": parts.netloc} | {name.lower(): value for name, value in (headers or {}).items()}
         if body is not None and not isinstance(body, (str, bytes)):
             body, headers["content-type"] = json.dumps(body), "application/json"
         if isinstance(body, str):
