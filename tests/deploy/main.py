@@ -24,7 +24,9 @@ def deployed(world):
 
 
 # What serve.py tells the server's evaluator.
-SERVED = ("secret-ref", "kms-alias", "kms-context", "kms-reencrypt", "sqs-batch")
+SERVED = (
+    "secret-ref", "kms-alias", "kms-context", "kms-reencrypt", "sqs-batch", "concurrency-text", "alias-destination", "code-deploy",
+)
 CHECKS = (
     deployed, working.routes_allowed, connecting.stripe_by_key, working.endpoint_followed, connecting.slack_by_consent,
     webhooks.applied, webhooks.repeated, webhooks.forged, webhooks.slack_signed, webhooks.slack_event, webhooks.dead_letter,
@@ -32,7 +34,7 @@ CHECKS = (
     working.status_page, working.action_once, working.proxied, operating.context_required,
     operating.updated, operating.key_replaced, working.calendar_watched, working.mail_pushed, working.scheduled,
     working.refreshed, operating.secret_rotated, operating.released, working.fired, operating.second_beside, operating.erased,
-    operating.rights_suffice, operating.deleted, operating.deployed_again,
+    operating.rights_suffice, working.given_up, operating.deleted, operating.deployed_again,
 )
 
 

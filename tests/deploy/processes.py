@@ -47,7 +47,9 @@ class Processes:
 
     def server(self):
         """Starts the server, with signatures checked, rights enforced and TLS."""
-        own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "AUTH": "true", "USE_SSL": "1"}
+        own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "AUTH": "true", "USE_SSL": "1",
+               # In place of one second and two, which are AWS's minute and two.
+               "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.1"}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         command = [sys.executable, HERE / "serve.py", self.rights, self.folder / "gaps"]
         process = self.start("server", command, inherited | self.client | own)

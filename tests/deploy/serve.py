@@ -10,7 +10,7 @@ import sys
 
 import ministack.app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import kms, sts
+from ministack.services import kms, lambda_svc, sts
 from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
 
 GAPS, RIGHTS = (open(sys.argv.pop(), "a", buffering=1) for _ in range(2))
@@ -114,6 +114,32 @@ resolve = engine._resolve_refs
 for module in (engine, changesets, handlers, provisioners, stacks):
     if hasattr(module, "_resolve_refs"):
         module._resolve_refs = functools.partial(reference, resolve)
+
+# ---------------------------------------------------------------- the types and the qualifiers of AWS
+
+@around(lambda_svc, "_sqs_esm_concurrency")
+def concurrency(original, mapping, *more):
+    """A number of the template is a number, though parameters are text."""
+    scaling = mapping.get("ScalingConfig") or {}
+    if isinstance(most := scaling.get("MaximumConcurrency"), str):
+        tell(GAPS, "concurrency-text")
+        mapping["ScalingConfig"] = scaling | {"MaximumConcurrency": int(most)}
+    return original(mapping, *more)
+
+
+@around(lambda_svc, "invoke_async_with_retry")
+def invoke(original, function, event):
+    """What is invoked by its alias has the alias's destination for what fails."""
+    name = function.get("config", {}).get("FunctionName")
+    configured = lambda_svc._functions.get(name, {}).get("event_invoke_configs") or {}
+    if "live" in configured and "$LATEST" not in (function.get("event_invoke_configs") or {}):
+        tell(GAPS, "alias-destination")
+        function = function | {"event_invoke_configs": {"$LATEST": configured["live"]}}
+    return original(function, event)
+
+
+if "AWS::CodeDeploy::DeploymentGroup" not in provisioners._RESOURCE_HANDLERS:
+    tell(GAPS, "code-deploy")
 
 # As root it would listen on 443 too, where another server of this machine may be.
 ministack.app._port_is_bindable = lambda *_: False

@@ -159,6 +159,24 @@ def fired(world):
     return swept()[-1]
 
 
+def given_up(world):
+    """An invocation by schedule that fails three times waits in a queue of its own, and is done by invoking the function again"""
+    stack, functions, iam, sqs = world.first, world.aws("lambda"), world.aws("iam"), world.aws("sqs")
+    target = world.aws("events").list_targets_by_rule(Rule=stack.name("watches"))["Targets"][0]
+    denial = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "dynamodb:Query", "Resource": "*"}]}
+    broken = {"RoleName": stack.resources["SyncSchedulerRole"], "PolicyName": "denied-by-mistake"}
+    iam.put_role_policy(**broken, PolicyDocument=json.dumps(denial))
+    functions.invoke(FunctionName=target["Arn"], InvocationType="Event", Payload=target["Input"].encode())
+    queue = stack.queue("failed-schedules")
+    message = until("the given-up invocation", lambda: sqs.receive_message(QueueUrl=queue, VisibilityTimeout=1).get("Messages"))[0]
+    told = json.loads(message["Body"])
+    expect(told["requestPayload"] == json.loads(target["Input"]), f"it was given {told['requestPayload']}")
+    iam.delete_role_policy(**broken)
+    done = functions.invoke(FunctionName=target["Arn"], Payload=json.dumps(told["requestPayload"]).encode())
+    expect("FunctionError" not in done, f"after the repair: {done['Payload'].read()}")
+    return f"{told['responsePayload'].get('errorType')}, {told['requestContext']['approximateInvokeCount']} times"
+
+
 def stream(stack, provider, name):
     return next(it for it in stack.status(provider)["streams"] if it["name"] == name)
 
