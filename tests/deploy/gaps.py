@@ -43,18 +43,16 @@ def declared_routes(stack):
     """Route keys and what they invoke, of the OpenAPI body that SAM's transform made."""
     for path, methods in stack.processed()["Resources"]["Api"]["Properties"]["Body"]["paths"].items():
         for method, operation in methods.items():
-            if method.startswith("x-") and method != "x-amazon-apigateway-any-method" or "x-amazon-apigateway-integration" not in operation:
-                continue
-            name = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
-            key = path if path == "$default" else f"{name} {path}"
-            yield key, resolved(stack, operation["x-amazon-apigateway-integration"]["uri"])
+            # SAM adds operations of its own, for CORS, that invoke nothing.
+            if integration := operation.get("x-amazon-apigateway-integration", {}).get("uri"):
+                name = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
+                yield path if path == "$default" else f"{name} {path}", resolved(stack, integration)
 
 
 def resolved(stack, uri):
-    text = uri["Fn::Sub"] if isinstance(uri, dict) else uri
-    text = text.replace("${AWS::Partition}", "aws").replace("${AWS::Region}", REGION).replace("${AWS::AccountId}", ACCOUNT)
-    for name, physical in stack.resources.items():
-        text = text.replace(f"${{{name}.Arn}}", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{physical}").replace(f"${{{name}}}", physical)
+    text, names = uri["Fn::Sub"], {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT} | stack.resources
+    for name, value in names.items():
+        text = text.replace(f"${{{name}}}", value)
     if "${" in text:
         raise ValueError(f"a route's integration is not understood: {text}")
     return text
@@ -65,8 +63,7 @@ def own_address(stack, url):
     if "execute-api" not in url:
         return url
     bare = url.rpartition(":")[0]
-    if "own-address" not in stack.world.report.seen:
-        stack.world.report.gap("own-address", bare.startswith("https://"))
+    stack.world.report.gap("own-address", bare.startswith("https://"))
     return bare
 
 
@@ -76,27 +73,26 @@ def store_session_key(stack):
     """A key in Base64, as GenerateSecretString makes it on AWS."""
     stack.session_key = base64.b64encode(secrets.token_bytes(48)).decode()
     made = stack.secret("session")
-    if "exclude-punctuation" not in stack.world.report.seen:
-        stack.world.report.gap("exclude-punctuation", not made["key"].isalnum())
+    stack.world.report.gap("exclude-punctuation", not made["key"].isalnum())
     stack.put_secret("session", made | {"key": stack.session_key})
 
 
 # ---------------------------------------------------------------- redrive
 
 def redrive(stack, queue):
-    """`start-message-move-task --source-arn … --destination-arn …`, or what it does where the server lacks it: each message goes to
-    the destination as it is, and then leaves its source. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html"""
+    """`start-message-move-task --source-arn … --destination-arn …`, or what it does where the server lacks it: each message goes
+    to the destination as it is, and then leaves its source."""
     sqs, report = stack.world.aws("sqs"), stack.world.report
     arn = lambda name: f"arn:aws:sqs:{REGION}:{ACCOUNT}:{stack.name(name)}"
     try:
         sqs.start_message_move_task(SourceArn=arn(f"{queue}-dead"), DestinationArn=arn(queue))
         report.gap("message-move-task", False)
     except ClientError as error:
-        if "message-move-task" not in report.seen:
-            report.gap("message-move-task", error.response["Error"]["Code"] in ("InvalidAction", "UnsupportedOperation"))
+        report.gap("message-move-task", error.response["Error"]["Code"] in ("InvalidAction", "UnsupportedOperation"))
     source, destination = stack.queue(f"{queue}-dead"), stack.queue(queue)
     while stack.depth(f"{queue}-dead"):
         asked = {"MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"]}
         for message in sqs.receive_message(QueueUrl=source, **asked).get("Messages", []):
-            sqs.send_message(QueueUrl=destination, MessageBody=message["Body"], MessageAttributes=message.get("MessageAttributes", {}))
+            attributes = message.get("MessageAttributes", {})
+            sqs.send_message(QueueUrl=destination, MessageBody=message["Body"], MessageAttributes=attributes)
             sqs.delete_message(QueueUrl=source, ReceiptHandle=message["ReceiptHandle"])

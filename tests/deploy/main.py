@@ -5,7 +5,10 @@ import signal
 import sys
 
 import connecting
+import ending
 import operating
+import releasing
+import schedules
 import webhooks
 import working
 from bus import Listener
@@ -19,7 +22,7 @@ def deployed(world):
     world.first.configure()
     world.forward.to = world.first.url
     world.heard = Listener(world.first)
-    working.hasten(world)
+    schedules.hasten(world)
     return f"{len(world.first.resources)} resources"
 
 
@@ -28,13 +31,12 @@ SERVED = (
     "secret-ref", "kms-alias", "kms-context", "kms-reencrypt", "sqs-batch", "concurrency-text", "alias-destination", "code-deploy",
 )
 CHECKS = (
-    deployed, working.routes_allowed, connecting.stripe_by_key, working.endpoint_followed, connecting.slack_by_consent,
-    webhooks.applied, webhooks.repeated, webhooks.forged, webhooks.slack_signed, webhooks.slack_event, webhooks.dead_letter,
-    webhooks.redriven,
-    working.status_page, working.action_once, working.proxied, operating.context_required,
-    operating.updated, operating.key_replaced, working.calendar_watched, working.mail_pushed, working.scheduled,
-    working.refreshed, operating.secret_rotated, operating.released, working.fired, operating.second_beside, operating.erased,
-    operating.rights_suffice, working.given_up, operating.deleted, operating.deployed_again,
+    deployed, working.alive, working.routes_allowed, connecting.stripe_by_key, working.endpoint_followed,
+    connecting.slack_by_consent, webhooks.applied, webhooks.repeated, webhooks.forged, webhooks.slack_signed, webhooks.slack_event,
+    webhooks.dead_letter, webhooks.redriven, working.status_page, working.action_once, working.proxied,
+    operating.context_required, operating.updated, operating.key_replaced, working.calendar_watched, working.mail_pushed,
+    schedules.scheduled, schedules.refreshed, operating.secret_rotated, releasing.released, schedules.fired,
+    ending.second_beside, ending.erased, operating.rights_suffice, schedules.given_up, ending.deleted, ending.deployed_again,
 )
 
 

@@ -1,0 +1,91 @@
+"""A second stack beside the first, the end of a user, and the end of a stack."""
+
+import re
+
+import connecting
+import webhooks
+from bus import Listener
+from report import Failed, Lacking, expect, until
+from stack import Stack
+
+def second_beside(world):
+    """A second stack beside the first: each has its own users, records, events and keys"""
+    first, second = world.first, world.second
+    second.deploy()
+    second.configure()
+    heard = Listener(second)
+    expect(second.status("stripe")["state"] == "never_connected", "it knows the first stack's user")
+    bearer = {"authorization": f"Bearer {first.token()}"}
+    expect(second.web.call("GET", f"{second.url}/integrations", None, bearer).status == 401, "the first stack's token is taken")
+    second.json("POST", "/connect/stripe", {"api_key": connecting.KEY}, status=201)
+    connecting.synced(second, "stripe")
+    answer = webhooks.stripe(second, webhooks.customer("evt_second", "second@example.com", "cus_second"))
+    expect(answer.status == 200, f"it is answered {answer}")
+    until("evt_second", lambda: heard.count(id="evt_second"))
+    expect("cus_second" in second.records("stripe", "customers"), "it is no record")
+    expect("cus_second" not in first.records("stripe", "customers"), "it is a record of the first stack")
+    expect(world.heard.count(id="evt_second") == 0, "the first stack's bus told of it")
+    return f"{len(second.resources)} resources"
+
+
+def erased(world):
+    """A user is erased: grants are given back, and nothing of the user's is left"""
+    stack = world.first
+    ids = {stack.status(provider)["integration_id"] for provider in ("slack", "stripe", "google-calendar", "gmail")}
+    stack.json("DELETE", "/users/ada", status=202, user="admin", role="admin")
+    until("the end of the erasure", lambda: stack.json("GET", "/users/ada", user="admin", role="admin")["state"] == "erased", 60)
+    left = [(table, item) for table in ("integrations", "credentials", "webhook-secrets", "records", "syncs")
+            for item in world.scan(stack.name(table)) if (item.get("integration_id") in ids or item.get("user_id") == "ada")
+            # That of the erasure, so that no late sync begins; it has no more than the id, and expires.
+            and not (item.get("item") == "lease" and "expires_at" in item)]
+    expect(not left, f"{len(left)} items are left, such as {left[:1]}")
+    grants = world.order("slack", "GET", "grants") + world.order("google", "GET", "grants")
+    active = [grant for grant in grants if grant["state"] == "active"]
+    expect(not active, f"grants are left: {active}")
+
+
+def deleted(world):
+    """Deleting the second stack keeps what can't be had again, and nothing else"""
+    stack, cloud = world.second, world.aws("cloudformation")
+    cloud.delete_stack(StackName=stack.prefix)
+    alive = lambda: [it["StackName"] for it in cloud.list_stacks()["StackSummaries"] if it["StackStatus"] != "DELETE_COMPLETE"]
+    until("the deletion", lambda: stack.prefix not in alive(), 60)
+    found = {name for name in names(world) if re.search(rf"(^|/){stack.prefix}([-/]|$)", name)}
+    kept = {f"{stack.prefix}-{table}" for table in TABLES} | {f"{stack.prefix}/{secret}" for secret in SECRETS}
+    expect(found == kept, f"left, and not to be: {sorted(found - kept)}; gone, and to be kept: {sorted(kept - found)}")
+    key = world.aws("kms").describe_key(KeyId=stack.resources["TokenKey"])["KeyMetadata"]["KeyState"]
+    expect(key == "Enabled", f"the token key is {key}")
+    return f"{', '.join(sorted(kept))}, the token key"
+
+
+TABLES = ("credentials", "integrations", "records", "webhook-secrets")
+SECRETS = ("google", "session", "slack", "stripe")
+
+
+def names(world):
+    """Of everything that has a name and that the template makes; not the application's own queue and rule."""
+    aws, of = world.aws, lambda items, name: [item[name] for item in items]
+    yield from aws("dynamodb").list_tables()["TableNames"]
+    yield from of(aws("secretsmanager").list_secrets()["SecretList"], "Name")
+    yield from (url.rpartition("/")[2] for url in aws("sqs").list_queues().get("QueueUrls", []))
+    yield from of(aws("lambda").list_functions()["Functions"], "FunctionName")
+    yield from of(aws("logs").describe_log_groups()["logGroups"], "logGroupName")
+    yield from of(aws("iam").list_roles()["Roles"], "RoleName")
+    yield from of(aws("events").list_rules()["Rules"], "Name")
+    yield from of(aws("events").list_event_buses()["EventBuses"], "Name")
+    yield from of(aws("cloudwatch").describe_alarms()["MetricAlarms"], "AlarmName")
+    yield from of(aws("apigatewayv2").get_apis()["Items"], "Name")
+    yield from (alias.removeprefix("alias/") for alias in of(aws("kms").list_aliases()["Aliases"], "AliasName"))
+
+
+def deployed_again(world):
+    """Deploying again over what remains is refused, as AWS documents it, and takes nothing of it away"""
+    again = Stack(world, world.second.prefix, world.sandbox["INTERTIE_URL_REWRITES"])
+    before = world.scan(again.name("integrations"))
+    try:
+        again.deploy()
+    except Failed as error:
+        world.report.gap("taken-names", False)
+        expect(world.scan(again.name("integrations")) == before, "the integrations have changed")
+        return re.sub(r"\s+", " ", str(error))[-300:]
+    raise Lacking("taken-names")
