@@ -63,10 +63,12 @@ fn name(problem: &ParameterProblem) -> Option<&str> {
     }
 }
 
-/// CloudFormation's numbers may have fractions, and the functions' seconds may not.
+/// CloudFormation's numbers may have fractions, and seconds and counts may not.
 fn fraction((name, value): (&String, &String)) -> Option<String> {
-    let whole = !name.ends_with("Seconds") || value.parse::<u64>().is_ok();
-    (!whole).then(|| format!("{name} is `{value}` and must be a whole number of seconds"))
+    let of = if name.ends_with("Seconds") { " of seconds" } else { "" };
+    let counts = ["Concurrency", "Count"].iter().any(|end| name.ends_with(end));
+    let whole = (of.is_empty() && !counts) || value.parse::<u64>().is_ok();
+    (!whole).then(|| format!("{name} is `{value}` and must be a whole number{of}"))
 }
 
 fn unknown_limits(rates: &str) -> Option<String> {

@@ -266,10 +266,13 @@ fn the_templates_forms_take_what_is_good_and_refuse_what_is_not() {
 }
 
 #[test]
-fn seconds_are_whole() {
+fn seconds_and_counts_are_whole() {
     let problems = told(&[("ClaimLeaseSeconds", "40.5"), ("SessionSeconds", "3600.5")]);
     let words = |name: &str, value: &str| format!("{name} is `{value}` and must be a whole number of seconds");
     assert_eq!(problems, [words("ClaimLeaseSeconds", "40.5"), words("SessionSeconds", "3600.5")]);
+    for name in ["SyncsMaximumConcurrency", "WebhookIngestReservedConcurrency", "MaxReceiveCount"] {
+        assert_eq!(told(&[(name, "2.5")]), [format!("{name} is `2.5` and must be a whole number")]);
+    }
     assert!(!refused("CLAIM_LEASE_SECONDS", "40.5").is_empty());
 }
 

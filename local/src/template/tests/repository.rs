@@ -157,6 +157,14 @@ fn origins_and_addresses_follow_the_parameters() {
     assert_eq!(behind.outputs["Url"], "https://www.example.com");
 }
 
+/// The role of a gradual deployment has a managed policy; no function has that role.
+#[test]
+fn what_only_a_deployment_uses_is_passed_over() {
+    let gradual =
+        load(&[("GradualDeployment", "on"), ("PermissionsBoundaryArn", "arn:aws:iam::aws:policy/PowerUserAccess")]);
+    assert_eq!(gradual.functions, load(&[]).functions);
+}
+
 #[test]
 fn concurrency_follows_the_parameters() {
     let reserved = |overrides: &[(&str, &str)]| function(&load(overrides), "webhook-ingest").reserved_concurrency;
