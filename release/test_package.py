@@ -1,6 +1,7 @@
 """Tests of release/package and release/archive: python3 release/test_package.py"""
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -110,10 +111,33 @@ class Package(unittest.TestCase):
         self.assertEqual(checksum.read_text().split(), [digest, archive.name])
         with tarfile.open(archive) as content:
             [folder, *files] = content.getnames()
+            documents = {name: content.extractfile(name).read().decode() for name in files if name.endswith(".md")}
         self.assertEqual(f"{folder}.tar.gz", archive.name)
         archives = [f"{function}.zip" for function in FUNCTIONS]
-        others = ["LICENSE", "README.md", "api-proxy.cdx.json", "deploy.md", "samconfig.toml", "template.yaml"]
-        self.assertEqual(sorted(files), sorted(f"{folder}/{name}" for name in archives + others))
+        others = ["LICENSE", "api-proxy.cdx.json", "docs/deploy.md", "examples/cdk/app.js", "examples/cdk/package-lock.json",
+                  "release/deployer-policy.json", "samconfig.toml", "template.yaml"]
+        self.assertEqual({f"{folder}/{name}" for name in archives + others} - set(files), set())
+        links = [(document, link) for document, text in documents.items() for link in re.findall(r"\]\((?!\w+:)([^)\s]+)\)", text)]
+        self.assertIn((f"{folder}/docs/deploy.md", "../release/deployer-policy.json"), links)
+        for document, link in links:
+            file, _, heading = link.partition("#")
+            target = os.path.normpath(os.path.join(os.path.dirname(document), file)) if file else document
+            self.assertIn(target, files, f"{document} links to {link}")
+            if heading:
+                self.assertIn(heading, headings(documents[target]), f"{document} links to {link}")
+
+    def test_a_deployer_may_use_each_service_of_the_template(self):
+        policy = json.loads((ROOT / "release" / "deployer-policy.json").read_text(encoding="utf-8"))
+        allowed = {action.split(":")[0] for statement in policy["Statement"] for action in statement["Action"]}
+        services = {service.lower() for service in re.findall(r"^    Type: AWS::(\w+)::", TEMPLATE, re.MULTILINE)}
+        # SAM makes functions, an API, and with GradualDeployment deployments; archives are in S3.
+        services = services - {"serverless", "apigatewayv2"} | {"apigateway", "codedeploy", "lambda", "s3"}
+        self.assertEqual(services - allowed, set())
+
+
+def headings(text):
+    """The anchors of a document, as GitHub makes them."""
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
 
 
 if __name__ == "__main__":
