@@ -10,6 +10,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::Grant;
 use crate::{
@@ -82,10 +83,15 @@ impl Ledger {
     pub fn open(file: &Path, template: &Template) -> Result<Self, LedgerError> {
         let failed = |source| LedgerError::File { file: file.to_owned(), source };
         fs::create_dir_all(file.parent().unwrap_or(Path::new("."))).map_err(failed)?;
-        match OpenOptions::new().append(true).create_new(true).open(file) {
-            Ok(mut begun) => write(&mut begun, &Line::Commit(commit()?)).map_err(failed)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(failed(error)),
+        // Linked when it is whole: several stacks may begin at the same time, and the first one's stays.
+        let begun = file.with_extension(Uuid::new_v4().to_string());
+        fs::write(&begun, line(&Line::Commit(commit()?)).map_err(failed)?).map_err(failed)?;
+        let linked = fs::hard_link(&begun, file);
+        fs::remove_file(&begun).map_err(failed)?;
+        if let Err(error) = linked
+            && error.kind() != io::ErrorKind::AlreadyExists
+        {
+            return Err(failed(error));
         }
         let used = Self::read(file)?;
         let unused = template.functions.iter().flat_map(Grant::all).filter(|grant| !used.contains(grant)).collect();
@@ -99,8 +105,9 @@ impl Ledger {
         let Open { file, unused } = &mut *open;
         unused.retain(|grant| {
             let used = grant.function == function.binary && grant.covers(right);
-            // A line that is lost is a right that seems not used: the comparison tells of it.
-            !(used && write(file, &Line::Used(grant.clone())).is_ok())
+            // In one call, so that lines of several processes stay whole. One that is lost is a right that seems not used: the
+            // comparison tells of it.
+            !(used && line(&Line::Used(grant.clone())).and_then(|line| file.write_all(line.as_bytes())).is_ok())
         });
     }
 
@@ -124,9 +131,8 @@ impl Ledger {
     }
 }
 
-/// One call, so that lines of several processes stay whole.
-fn write(file: &mut File, line: &Line) -> io::Result<()> {
-    file.write_all(format!("{}\n", serde_json::to_string(line)?).as_bytes())
+fn line(line: &Line) -> io::Result<String> {
+    Ok(format!("{}\n", serde_json::to_string(line)?))
 }
 
 fn commit() -> Result<String, LedgerError> {
@@ -144,7 +150,7 @@ mod tests {
     #[test]
     fn each_grant_is_recorded_once_and_a_ledger_of_another_commit_or_none_is_refused() {
         let template = Template::load(&root().join("template.yaml"), &[], &nowhere()).unwrap();
-        let file = std::env::temp_dir().join(format!("intertie-{}/ledger", uuid::Uuid::new_v4()));
+        let file = std::env::temp_dir().join(format!("intertie-{}/ledger", Uuid::new_v4()));
         assert!(matches!(Ledger::read(&file), Err(LedgerError::File { .. })));
 
         let function = template.functions.iter().find(|function| function.binary == "webhook-ingest").unwrap();
@@ -155,6 +161,13 @@ mod tests {
             ledger.record(function, &right);
             ledger.record(function, &right);
         }
+        // Begun by several at the same time, it has one beginning.
+        let together = file.with_extension("together");
+        std::thread::scope(|scope| {
+            let opened: Vec<_> = (0..8).map(|_| scope.spawn(|| Ledger::open(&together, &template))).collect();
+            assert!(opened.into_iter().all(|opened| opened.join().unwrap().is_ok()));
+        });
+        assert_eq!(fs::read_to_string(&together).unwrap().lines().count(), 1);
         let text = fs::read_to_string(&file).unwrap();
         assert_eq!(text.lines().count(), 2, "the commit and the right: {text}");
         let used = Ledger::read(&file).unwrap();
