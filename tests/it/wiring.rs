@@ -60,7 +60,7 @@ fn the_numbered_settings_have_every_parameter() {
     let functions = text.matches("Type: AWS::Serverless::Function\n").count();
     assert_eq!(text.matches("      AutoPublishAliasAllProperties: true\n").count(), functions);
     assert_eq!(
-        text.matches("      VersionDescription: !Sub ['Intertie ${Release}, settings ${SettingsVersion}', ").count(),
+        text.matches("      VersionDescription: !Sub ['Intertie ${Release}, settings ${SettingsVersion}, deployment ${Deployment}', ").count(),
         functions
     );
 }
