@@ -23,7 +23,7 @@ use crate::{
     cli,
     report::say,
     settings::nowhere,
-    template::{Effect, Facts, Function, Statement, Template, TemplateError, iam::matches},
+    template::{Effect, Facts, Statement, Template, TemplateError, iam::matches},
 };
 
 /// Parameters under which the role's KMS keys are three, and not thrice the stack's own.
@@ -32,12 +32,15 @@ pub const OTHER_KEYS: [(&str, &str); 2] = [
     ("FormerTokenKeyArn", "arn:aws:kms:us-east-1:000000000000:key/former"),
 ];
 
+/// Parameters under which the template has `DeploymentRole`.
+const GRADUAL: [(&str, &str); 1] = [("GradualDeployment", "on")];
+
 /// One action on one resource that a role allows, and under which facts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
-    /// The function's name without prefix.
-    pub function: String,
+    /// The function's name without prefix, or the logical id of a role that no function has.
+    pub holder: String,
     /// `sqs:SendMessage`.
     pub action: String,
     /// The resource's ARN.
@@ -47,15 +50,19 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// What the function's role grants, one by one.
-    fn all(function: &Function) -> BTreeSet<Self> {
-        let allowing = function.statements.iter().filter(|statement| statement.effect == Effect::Allow);
+    /// What the template's roles grant, one by one.
+    fn all(template: &Template) -> BTreeSet<Self> {
+        holders(template).flat_map(|(holder, statements)| Self::of(holder, statements)).collect()
+    }
+
+    fn of(holder: &str, statements: &[Statement]) -> BTreeSet<Self> {
+        let allowing = statements.iter().filter(|statement| statement.effect == Effect::Allow);
         let mut all = BTreeSet::new();
         for statement in allowing {
             for facts in possible(statement) {
                 for (action, resource) in pairs(&statement.actions, &statement.resources) {
                     let (action, resource, facts) = (action.clone(), resource.clone(), facts.clone());
-                    all.insert(Self { function: function.binary.clone(), action, resource, facts });
+                    all.insert(Self { holder: holder.to_owned(), action, resource, facts });
                 }
             }
         }
@@ -68,6 +75,12 @@ impl Grant {
             && matches(&self.resource, &right.resource)
             && self.facts.iter().all(|(key, value)| right.facts.get(key) == Some(value))
     }
+}
+
+/// Every role's [`Grant::holder`] and statements.
+fn holders(template: &Template) -> impl Iterator<Item = (&str, &[Statement])> {
+    let functions = template.functions.iter().map(|function| (&*function.binary, &*function.statements));
+    functions.chain(template.other_roles.iter().map(|role| (&*role.logical_id, &*role.statements)))
 }
 
 /// Each choice of one value for each condition key.
@@ -105,17 +118,16 @@ pub enum RightsError {
 /// Does what `options` ask. Whether every right is used or excepted.
 pub fn run(options: &cli::Rights) -> Result<bool, RightsError> {
     let Some(ledger) = &options.ledger else {
-        let policy = |function: &Function| {
-            let policy = json!({ "Version": "2012-10-17", "Statement": function.statements });
-            (function.binary.clone(), policy)
+        let policy = |(holder, statements): (&str, &[Statement])| {
+            (holder.to_owned(), json!({ "Version": "2012-10-17", "Statement": statements }))
         };
-        let policies: serde_json::Map<_, _> = load(&[])?.functions.iter().map(policy).collect();
+        let policies: serde_json::Map<_, _> = holders(&load(&GRADUAL)?).map(policy).collect();
         say(&serde_json::Value::from(policies).to_string());
         return Ok(true);
     };
     let mut granted = BTreeSet::new();
-    for overrides in [&[][..], &OTHER_KEYS[..]] {
-        granted.extend(load(overrides)?.functions.iter().flat_map(Grant::all));
+    for overrides in [&OTHER_KEYS[..], &GRADUAL[..]] {
+        granted.extend(Grant::all(&load(overrides)?));
     }
     let exceptions = exceptions::read(&exceptions_file())?;
     let table = Table::new(granted, &Ledger::read(ledger)?, &exceptions);
@@ -142,9 +154,7 @@ mod tests {
             "Effect": "Allow", "Action": ["kms:Decrypt", "kms:ReEncryptFrom"], "Resource": ["arn:a", "arn:b"],
             "Condition": { "StringEquals": { "purpose": ["credential", "webhook_secret"], "app": "intertie" } },
         });
-        let mut function = load(&[]).unwrap().functions.remove(0);
-        function.statements = vec![serde_json::from_value(statement).unwrap()];
-        let all = Grant::all(&function);
+        let all = Grant::of("a", &[serde_json::from_value(statement).unwrap()]);
         assert_eq!(all.len(), 8, "{all:?}");
         let right = |purpose: &str| {
             let facts = [("purpose", purpose), ("app", "intertie"), ("user", "ada")];

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use domain::route::ROUTES;
-use local::template::{AttributeType, Facts, Queue, Template};
+use local::{
+    rights::OTHER_KEYS,
+    template::{AttributeType, Facts, Queue, Template},
+};
 use platform::{
     claims,
     config::names,
@@ -227,11 +230,30 @@ fn tables_are_recoverable_encrypted_expire_where_they_should_and_index_only_keys
 
 #[test]
 fn roles_name_actions_and_resources_exactly() {
-    for function in deployed().functions {
-        for statement in &function.statements {
-            assert!(statement.actions.iter().all(|action| !action.contains('*')), "{} {statement:?}", function.name);
-            let exact = |arn: &String| arn != "*" && !arn.contains("::") && arn.split(':').count() >= 6;
-            assert!(statement.resources.iter().all(exact), "{} {statement:?}", function.name);
+    let template = template("http://localhost", &[("GradualDeployment", "on")]);
+    let [role] = &template.other_roles[..] else { panic!("{:?}", template.other_roles) };
+    assert_eq!(role.logical_id, "DeploymentRole");
+    let (_, of_functions) = role.statements.split_first().expect("the first is the right to read alarms");
+    let all = template.functions.iter().flat_map(|function| &function.statements).chain(of_functions);
+    for statement in all {
+        assert!(statement.actions.iter().all(|action| !action.contains('*')), "{statement:?}");
+        let exact = |arn: &String| arn != "*" && !arn.contains("::") && arn.split(':').count() >= 6;
+        assert!(statement.resources.iter().all(exact), "{statement:?}");
+    }
+}
+
+/// While an update of `TokenKeyArn` is under way, the alias may lead to the key before or to the one after.
+#[test]
+fn the_key_before_and_the_one_after_may_be_used_while_the_alias_moves() {
+    let template = template("http://localhost", &OTHER_KEYS);
+    let own = template.keys.iter().find(|key| key.logical_id == "TokenKey").unwrap();
+    let [given, former] = OTHER_KEYS.map(|(_, arn)| arn);
+    for function in &template.functions {
+        for action in ["kms:GenerateDataKey", "kms:ReEncryptTo"] {
+            let allowing = function.statements.iter().filter(|it| it.actions.iter().any(|named| named == action));
+            for statement in allowing {
+                assert_eq!(statement.resources, [own.arn.as_str(), given, former], "{} {action}", function.name);
+            }
         }
     }
 }

@@ -85,9 +85,15 @@ class Translated(unittest.TestCase):
             self.assertIn("DEPLOYMENT_STOP_ON_ALARM", group["Properties"]["AutoRollbackConfiguration"]["Events"])
         for alias in aliases.values():
             self.assertIn(alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]["DeploymentGroupName"]["Ref"], groups)
+        # CodeDeploy may move the alias of each function.
+        _, moving = resources["DeploymentRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+        named = {arn["Fn::Sub"].split(":function:")[1] for arn in moving["Resource"]}
+        functions = [it["Properties"]["FunctionName"]["Fn::Sub"] for it in of_type(resources, "AWS::Lambda::Function").values()]
+        self.assertEqual(named, {name + qualifier for name in functions for qualifier in ["", ":live"]})
         # Every role is the template's, and so has the permissions boundary.
         self.assertNotIn("CodeDeployServiceRole", resources)
         for name, role in of_type(resources, "AWS::IAM::Role").items():
+            self.assertNotIn("ManagedPolicyArns", role["Properties"], name)
             self.assertEqual(role["Properties"]["PermissionsBoundary"]["Fn::If"][:2], ["HasPermissionsBoundary", {"Ref": "PermissionsBoundaryArn"}], name)
 
     def test_a_function_is_published_anew_for_other_code_other_properties_another_release_and_other_parameters(self):

@@ -18,7 +18,7 @@ pub(super) struct Exception {
     /// Actions.
     #[serde(deserialize_with = "one_or_many")]
     rule: Vec<String>,
-    /// `FUNCTION ARN`.
+    /// `HOLDER ARN`; see [`Grant::holder`].
     #[serde(deserialize_with = "one_or_many")]
     resource: Vec<String>,
     pub(super) reason: String,
@@ -63,5 +63,5 @@ impl Exception {
 
 /// Whether a pair of patterns is about this right.
 pub(super) fn is_about((rule, resource): (&String, &String), grant: &Grant) -> bool {
-    matches(rule, &grant.action) && matches(resource, &format!("{} {}", grant.function, grant.resource))
+    matches(rule, &grant.action) && matches(resource, &format!("{} {}", grant.holder, grant.resource))
 }

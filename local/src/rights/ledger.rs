@@ -94,7 +94,7 @@ impl Ledger {
             return Err(failed(error));
         }
         let used = Self::read(file)?;
-        let unused = template.functions.iter().flat_map(Grant::all).filter(|grant| !used.contains(grant)).collect();
+        let unused = Grant::all(template).into_iter().filter(|grant| !used.contains(grant)).collect();
         let file = OpenOptions::new().append(true).open(file).map_err(failed)?;
         Ok(Self { open: Mutex::new(Open { file, unused }) })
     }
@@ -104,7 +104,7 @@ impl Ledger {
         let mut open = lock(&self.open);
         let Open { file, unused } = &mut *open;
         unused.retain(|grant| {
-            let used = grant.function == function.binary && grant.covers(right);
+            let used = grant.holder == function.binary && grant.covers(right);
             // In one call, so that lines of several processes stay whole. One that is lost is a right that seems not used: the
             // comparison tells of it.
             !(used && line(&Line::Used(grant.clone())).and_then(|line| file.write_all(line.as_bytes())).is_ok())

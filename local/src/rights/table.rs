@@ -63,11 +63,11 @@ impl Table {
 
 impl Display for Table {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let mut function = "";
+        let mut holder = "";
         for Row { grant, state } in &self.rows {
-            if grant.function != function {
-                function = &grant.function;
-                writeln!(f, "{function}")?;
+            if grant.holder != holder {
+                holder = &grant.holder;
+                writeln!(f, "{holder}")?;
             }
             let facts =
                 grant.facts.iter().map(|(key, value)| format!(" {}={value}", key.rsplit(':').next().unwrap_or(key)));
@@ -106,7 +106,7 @@ mod tests {
     use crate::{rights::exceptions, template::Facts};
 
     fn grant(action: &str, resource: &str) -> Grant {
-        Grant { function: "f".into(), action: action.into(), resource: resource.into(), facts: Facts::new() }
+        Grant { holder: "f".into(), action: action.into(), resource: resource.into(), facts: Facts::new() }
     }
 
     fn table(used: &[Grant], exceptions: serde_json::Value) -> (bool, String) {

@@ -9,8 +9,7 @@ use serde_yaml_ng::Value as Yaml;
 use super::{
     document::{Kind, Resource, key, mapping},
     error::TemplateError,
-    iam::Statement,
-    model::{Function, Mapping, Queue, Route, Schedule},
+    model::{Function, Mapping, Queue, Role, Route, Schedule},
     resolve::{At, Resolver, STACK_NAME, text},
 };
 
@@ -145,7 +144,7 @@ struct ScheduleEvent {
 pub(super) fn read(
     resolver: &Resolver,
     queues: &[Queue],
-    roles: &BTreeMap<String, Vec<Statement>>,
+    roles: &BTreeMap<String, Role>,
 ) -> Result<Vec<Function>, TemplateError> {
     resolver
         .resources(Kind::Function)?
@@ -158,7 +157,7 @@ fn function(
     resolver: &Resolver,
     resource: &Resource,
     queues: &[Queue],
-    roles: &BTreeMap<String, Vec<Statement>>,
+    roles: &BTreeMap<String, Role>,
 ) -> Result<Function, TemplateError> {
     let at = At::new(resource.path());
     let unclear = || TemplateError::Role { path: at.path.clone() };
@@ -166,7 +165,8 @@ fn function(
         return Err(unclear());
     }
     let properties: Properties = resolver.read(&resource.properties, DEPLOYED_ONLY, &at)?;
-    let statements = properties.role.as_ref().and_then(|arn| roles.get(arn)).ok_or_else(unclear)?.clone();
+    let role = properties.role.ok_or_else(unclear)?;
+    let statements = roles.get(&role).ok_or_else(unclear)?.statements.clone();
     let on_failure = properties.event_invoke_config.destination_config.on_failure;
     let on_failure = on_failure.map(|OnFailure { r#type: DestinationType::Sqs, destination }| destination);
     if let Some(arn) = on_failure.iter().find(|arn| queues.iter().all(|queue| queue.arn != **arn)) {
@@ -180,6 +180,7 @@ fn function(
         memory_mb: properties.memory_size,
         timeout: Duration::from_secs(properties.timeout),
         environment: properties.environment.variables,
+        role,
         statements,
         routes: Vec::new(),
         mappings: Vec::new(),

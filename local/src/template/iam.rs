@@ -7,8 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{
-    document::{Kind, Resource},
+    document::Kind,
     error::TemplateError,
+    model::Role,
     resolve::{At, Resolver},
 };
 
@@ -61,16 +62,14 @@ impl Statement {
     }
 }
 
-/// The statements of each role, by its ARN. A role with managed policies is left out: what those allow is not known here, and so no
-/// function of the local run may have it.
-pub(super) fn roles(resolver: &Resolver) -> Result<BTreeMap<String, Vec<Statement>>, TemplateError> {
+/// Each role, by its ARN. One with managed policies is an error: what those allow is not known here.
+pub(super) fn roles(resolver: &Resolver) -> Result<BTreeMap<String, Role>, TemplateError> {
     let mut roles = BTreeMap::new();
-    let inline = |resource: &&Resource| !resource.properties.contains_key("ManagedPolicyArns");
-    for resource in resolver.resources(Kind::Role)?.into_iter().filter(inline) {
+    for resource in resolver.resources(Kind::Role)? {
         let at = At::new(resource.path());
         let role: RoleProperties = resolver.read(&resource.properties, DEPLOYED_ONLY, &at)?;
         let statements = role.policies.into_iter().flat_map(|policy| policy.policy_document.statement).collect();
-        roles.insert(resolver.arn(resource, &at)?, statements);
+        roles.insert(resolver.arn(resource, &at)?, Role { logical_id: resource.id.clone(), statements });
     }
     Ok(roles)
 }

@@ -29,8 +29,8 @@ pub use self::{
     error::{ParameterProblem, TemplateError},
     iam::{Effect, Facts, Statement, allows},
     model::{
-        AttributeType, Cors, Function, Index, Key, KeySchema, Mapping, Projection, Queue, Route, Schedule, Secret,
-        SecretValue, Table,
+        AttributeType, Cors, Function, Index, Key, KeySchema, Mapping, Projection, Queue, Role, Route, Schedule,
+        Secret, SecretValue, Table,
     },
 };
 
@@ -60,6 +60,8 @@ pub struct Template {
     /// Values of all parameters; lists joined by commas.
     pub parameters: BTreeMap<String, String>,
     pub functions: Vec<Function>,
+    /// Roles that no function has.
+    pub other_roles: Vec<Role>,
     /// What the HTTP API answers to other origins, if any are allowed.
     pub cors: Option<Cors>,
     /// Dead-letter queues before those that redrive to them.
@@ -96,8 +98,12 @@ impl Template {
             resolver.condition(key(name, "Conditions")?, &At::new("Conditions"))?;
         }
         let queues = storage::queues(&resolver)?;
+        let mut roles = iam::roles(&resolver)?;
+        let functions = functions::read(&resolver, &queues, &roles)?;
+        roles.retain(|arn, _| functions.iter().all(|function| function.role != *arn));
         Ok(Self {
-            functions: functions::read(&resolver, &queues, &iam::roles(&resolver)?)?,
+            functions,
+            other_roles: roles.into_values().collect(),
             cors: cors(&resolver)?,
             queues,
             tables: storage::tables(&resolver)?,

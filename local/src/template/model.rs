@@ -20,6 +20,8 @@ pub struct Function {
     pub timeout: Duration,
     /// What the template sets; the runtime's own variables are not in it.
     pub environment: BTreeMap<String, String>,
+    /// ARN of its role.
+    pub role: String,
     /// What its role may do; see [`super::allows`].
     pub statements: Vec<Statement>,
     pub routes: Vec<Route>,
@@ -34,6 +36,13 @@ pub struct Function {
     pub retries: usize,
     /// ARN of the queue that is told of asynchronous invocations that failed to the end.
     pub on_failure: Option<String>,
+}
+
+/// An IAM role with inline policies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Role {
+    pub logical_id: String,
+    pub statements: Vec<Statement>,
 }
 
 /// A route of the HTTP API.

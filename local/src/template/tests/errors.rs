@@ -58,7 +58,7 @@ fn refuses_what_it_would_run_differently() {
         (swap("Role: !GetAtt Role.Arn", ""), "set `Role: !GetAtt SomeRole.Arn`"),
         (
             swap("AssumeRolePolicyDocument", "ManagedPolicyArns"),
-            "Resources.Work.Properties: set `Role: !GetAtt SomeRole.Arn`, with its statements inline",
+            "Resources.Role.Properties.ManagedPolicyArns: unknown field",
         ),
         (swap("Action:", "NotAction:"), "Resources.Role.Properties.Policies: unknown field `NotAction`"),
         (swap("functions/work/", "."), "Resources.Work: names no binary"),
