@@ -17,6 +17,9 @@ use crate::aws::sqs::Clock;
 /// Before the second attempt, and before the third.
 const WAITS: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(2)];
 
+/// What schedules invoke: the alias that template.yaml gives every function.
+const ALIAS: &str = "live";
+
 /// A function as asynchronous senders see it.
 pub struct Asynchronous {
     /// The function.
@@ -42,8 +45,9 @@ impl Asynchronous {
     /// follow in the background.
     pub async fn invoke(self: &Arc<Self>, payload: Bytes) -> Result<Bytes, InvokeError> {
         let outcome = self.function.invoke_when_free(payload.clone()).await;
-        if let Err(error) = &outcome {
-            background(Arc::clone(self).go_on(payload, response(error)));
+        match &outcome {
+            Ok(_) | Err(InvokeError::Stopped { .. }) => {}
+            Err(error) => drop(background(Arc::clone(self).go_on(payload, response(error)))),
         }
         outcome
     }
@@ -70,12 +74,12 @@ impl Asynchronous {
             "timestamp": format!("{:.3}", now()),
             "requestContext": {
                 "requestId": Uuid::new_v4().to_string(),
-                "functionArn": format!("{}:$LATEST", self.function.arn()),
+                "functionArn": format!("{}:{ALIAS}", self.function.arn()),
                 "condition": "RetriesExhausted",
                 "approximateInvokeCount": self.retries + 1,
             },
             "requestPayload": serde_json::from_slice::<Value>(payload).unwrap_or_default(),
-            "responseContext": { "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled" },
+            "responseContext": { "statusCode": 200, "executedVersion": "1", "functionError": "Unhandled" },
             "responsePayload": response,
         })
     }

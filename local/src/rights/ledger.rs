@@ -1,4 +1,6 @@
-//! The record of the rights that functions used, made while tests run: a file of lines, each a JSON object, of one commit.
+//! The record of the rights that functions used, made while tests run: a file of lines, each a JSON object, of one state of the code.
+//!
+//! *Invariant:* the file has its first line, whole, from the moment that it has its name.
 
 use std::{
     collections::BTreeSet,
@@ -10,6 +12,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::Grant;
@@ -37,8 +40,8 @@ struct Open {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Line {
-    /// The commit that was tested; the first line.
-    Commit(String),
+    /// The code that was tested, as [`checked_out`] tells it; the first line.
+    Code(String),
     /// A right that was used.
     Used(Grant),
 }
@@ -62,37 +65,27 @@ pub enum LedgerError {
         /// Why.
         source: serde_json::Error,
     },
-    /// What is checked out is no commit.
-    #[error("git does not tell the commit: {0}")]
-    Commit(String),
+    /// Git does not tell what is checked out.
+    #[error("git does not tell what is checked out: {0}")]
+    Git(String),
     /// It tells of other code than what is checked out.
     #[error("{} is of {}, and {checked_out} is checked out; remove it and test again", file.display(),
         found.as_deref().unwrap_or("no commit"))]
-    OfAnotherCommit {
+    OfOtherCode {
         /// Which.
         file: PathBuf,
-        /// Its commit.
+        /// What it tells of.
         found: Option<String>,
-        /// The present one.
+        /// What is there now.
         checked_out: String,
     },
 }
 
 impl Ledger {
-    /// Goes on with the ledger of this commit in `file`, or begins it.
+    /// Goes on with the ledger of this code in `file`, or begins it.
     pub fn open(file: &Path, template: &Template) -> Result<Self, LedgerError> {
         let failed = |source| LedgerError::File { file: file.to_owned(), source };
-        fs::create_dir_all(file.parent().unwrap_or(Path::new("."))).map_err(failed)?;
-        // Linked when it is whole: several stacks may begin at the same time, and the first one's stays.
-        let begun = file.with_extension(Uuid::new_v4().to_string());
-        fs::write(&begun, line(&Line::Commit(commit()?)).map_err(failed)?).map_err(failed)?;
-        let linked = fs::hard_link(&begun, file);
-        fs::remove_file(&begun).map_err(failed)?;
-        if let Err(error) = linked
-            && error.kind() != io::ErrorKind::AlreadyExists
-        {
-            return Err(failed(error));
-        }
+        begin(file, &Line::Code(checked_out()?)).map_err(failed)?;
         let used = Self::read(file)?;
         let unused = Grant::all(template).into_iter().filter(|grant| !used.contains(grant)).collect();
         let file = OpenOptions::new().append(true).open(file).map_err(failed)?;
@@ -105,13 +98,12 @@ impl Ledger {
         let Open { file, unused } = &mut *open;
         unused.retain(|grant| {
             let used = grant.holder == function.binary && grant.covers(right);
-            // In one call, so that lines of several processes stay whole. One that is lost is a right that seems not used: the
-            // comparison tells of it.
-            !(used && line(&Line::Used(grant.clone())).and_then(|line| file.write_all(line.as_bytes())).is_ok())
+            // A line that is lost is a right that seems not used: the comparison tells of it.
+            !(used && write(file, &Line::Used(grant.clone())).is_ok())
         });
     }
 
-    /// The rights in `file`, if it is of the commit that is checked out.
+    /// The rights in `file`, if it is of the code that is checked out.
     pub fn read(file: &Path) -> Result<BTreeSet<Grant>, LedgerError> {
         let text = fs::read_to_string(file).map_err(|source| LedgerError::File { file: file.to_owned(), source })?;
         let (mut found, mut used) = (None, BTreeSet::new());
@@ -119,27 +111,45 @@ impl Ledger {
             match serde_json::from_str(line)
                 .map_err(|source| LedgerError::Malformed { file: file.to_owned(), source })?
             {
-                Line::Commit(commit) => found = Some(commit),
+                Line::Code(code) => found = Some(code),
                 Line::Used(grant) => drop(used.insert(grant)),
             }
         }
-        let checked_out = commit()?;
+        let checked_out = checked_out()?;
         if found.as_ref() == Some(&checked_out) {
             return Ok(used);
         }
-        Err(LedgerError::OfAnotherCommit { file: file.to_owned(), found, checked_out })
+        Err(LedgerError::OfOtherCode { file: file.to_owned(), found, checked_out })
     }
 }
 
-fn line(line: &Line) -> io::Result<String> {
-    Ok(format!("{}\n", serde_json::to_string(line)?))
+/// Makes the file with its first line unless it is there. Several stacks may do so at once: the line is written under another name,
+/// and the first link wins.
+fn begin(file: &Path, line: &Line) -> io::Result<()> {
+    fs::create_dir_all(file.parent().unwrap_or(Path::new(".")))?;
+    let unnamed = file.with_extension(Uuid::new_v4().to_string());
+    write(&mut File::create_new(&unnamed)?, line)?;
+    let linked = fs::hard_link(&unnamed, file);
+    fs::remove_file(&unnamed)?;
+    linked.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
 }
 
-fn commit() -> Result<String, LedgerError> {
-    let output = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(root()).output();
-    let output = output.map_err(|error| LedgerError::Commit(error.to_string()))?;
-    let commit = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if output.status.success() { Ok(commit) } else { Err(LedgerError::Commit(output.status.to_string())) }
+/// One call, so that lines of several processes stay whole.
+fn write(file: &mut File, line: &Line) -> io::Result<()> {
+    file.write_all(format!("{}\n", serde_json::to_string(line)?).as_bytes())
+}
+
+/// The commit, and after a plus sign the hash of what differs from it, if anything does.
+fn checked_out() -> Result<String, LedgerError> {
+    let commit = String::from_utf8_lossy(&git(&["rev-parse", "HEAD"])?).trim().to_owned();
+    let changes = [git(&["status", "--porcelain"])?, git(&["diff", "HEAD"])?].concat();
+    Ok(if changes.is_empty() { commit } else { format!("{commit}+{}", hex::encode(Sha256::digest(changes))) })
+}
+
+fn git(arguments: &[&str]) -> Result<Vec<u8>, LedgerError> {
+    let output = Command::new("git").args(arguments).current_dir(root()).output();
+    let output = output.map_err(|error| LedgerError::Git(error.to_string()))?;
+    if output.status.success() { Ok(output.stdout) } else { Err(LedgerError::Git(output.status.to_string())) }
 }
 
 #[cfg(test)]
@@ -148,7 +158,7 @@ mod tests {
     use crate::{settings::nowhere, template::Facts};
 
     #[test]
-    fn each_grant_is_recorded_once_and_a_ledger_of_another_commit_or_none_is_refused() {
+    fn each_grant_is_recorded_once_and_a_ledger_of_other_code_or_none_is_refused() {
         let template = Template::load(&root().join("template.yaml"), &[], &nowhere()).unwrap();
         let file = std::env::temp_dir().join(format!("intertie-{}/ledger", Uuid::new_v4()));
         assert!(matches!(Ledger::read(&file), Err(LedgerError::File { .. })));
@@ -161,23 +171,31 @@ mod tests {
             ledger.record(function, &right);
             ledger.record(function, &right);
         }
-        // Begun by several at the same time, it has one beginning.
-        let together = file.with_extension("together");
-        std::thread::scope(|scope| {
-            let opened: Vec<_> = (0..8).map(|_| scope.spawn(|| Ledger::open(&together, &template))).collect();
-            assert!(opened.into_iter().all(|opened| opened.join().unwrap().is_ok()));
-        });
-        assert_eq!(fs::read_to_string(&together).unwrap().lines().count(), 1);
         let text = fs::read_to_string(&file).unwrap();
-        assert_eq!(text.lines().count(), 2, "the commit and the right: {text}");
+        assert_eq!(text.lines().count(), 2, "the code and the right: {text}");
         let used = Ledger::read(&file).unwrap();
         assert_eq!(used.iter().map(|grant| &*grant.action).collect::<Vec<_>>(), ["sqs:SendMessage"]);
 
-        for wrong in [text.replace(&commit().unwrap(), "0000"), text.lines().skip(1).collect(), String::new()] {
+        for wrong in [text.replace(&checked_out().unwrap(), "0000"), text.lines().skip(1).collect(), String::new()] {
             fs::write(&file, wrong).unwrap();
             let refused = Ledger::read(&file);
-            assert!(matches!(refused, Err(LedgerError::OfAnotherCommit { .. })), "{refused:?}");
+            assert!(matches!(refused, Err(LedgerError::OfOtherCode { .. })), "{refused:?}");
             assert!(Ledger::open(&file, &template).is_err());
         }
+    }
+
+    #[test]
+    fn stacks_that_start_at_the_same_time_share_a_ledger() {
+        let template = Template::load(&root().join("template.yaml"), &[], &nowhere()).unwrap();
+        let folder = std::env::temp_dir().join(format!("intertie-{}", Uuid::new_v4()));
+        let file = folder.join("ledger");
+        std::thread::scope(|scope| {
+            let opened: Vec<_> = (0..8).map(|_| scope.spawn(|| Ledger::open(&file, &template).map(drop))).collect();
+            for opened in opened {
+                opened.join().unwrap().unwrap();
+            }
+        });
+        assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 1);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "no other file is left");
     }
 }

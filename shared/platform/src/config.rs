@@ -11,7 +11,7 @@ use crate::{metrics, outbound::Rewrites, settings};
 
 /// The prefix of the stack's names: every function has it.
 const STACK: &str = "SECRET_PREFIX";
-/// The release, as the template has it: every function has it.
+/// The release, as the template has it: every function has it. It labels logs, and a function without it works all the same.
 const RELEASE: &str = "VERSION";
 
 /// Reads variables and collects what is wrong with them.
@@ -63,7 +63,7 @@ impl fmt::Debug for ConfigError {
 pub fn load<C>(read: impl FnOnce(&mut Env) -> C) -> Result<C, ConfigError> {
     load_source(Source::Process, |env| {
         metrics::belong_to(env.text(STACK));
-        env.text(RELEASE);
+        env.optional(RELEASE);
         read(env)
     })
 }
@@ -72,7 +72,7 @@ pub fn load<C>(read: impl FnOnce(&mut Env) -> C) -> Result<C, ConfigError> {
 pub fn load_from<C>(variables: BTreeMap<String, String>, read: impl FnOnce(&mut Env) -> C) -> Result<C, ConfigError> {
     load_source(Source::Given(variables), |env| {
         env.text(STACK);
-        env.text(RELEASE);
+        env.optional(RELEASE);
         read(env)
     })
 }
@@ -81,7 +81,7 @@ pub fn load_from<C>(variables: BTreeMap<String, String>, read: impl FnOnce(&mut 
 pub fn names<C>(read: impl FnOnce(&mut Env) -> C) -> Vec<&'static str> {
     let mut env = Env::new(Source::Given(BTreeMap::new()));
     env.text(STACK);
-    env.text(RELEASE);
+    env.optional(RELEASE);
     read(&mut env);
     env.names.sort_unstable();
     env.names.dedup();
