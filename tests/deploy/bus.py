@@ -7,7 +7,7 @@ from processes import ACCOUNT, REGION
 
 
 class Listener:
-    """Hears all that is put on the bus of `stack`."""
+    """Receives every event on the bus of `stack`."""
 
     def __init__(self, stack):
         self.world, name = stack.world, f"application-of-{stack.prefix}"
@@ -26,7 +26,7 @@ class Listener:
         self.end = lambda: (events.remove_targets(Rule=name, EventBusName=bus, Ids=["application"]),
                             events.delete_rule(Name=name, EventBusName=bus))
 
-    def heard(self):
+    def received(self):
         """Every event so far, as EventBridge hands them to a queue."""
         sqs = self.world.aws("sqs")
         while found := sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
@@ -37,8 +37,8 @@ class Listener:
 
     def count(self, **wanted):
         """How many events have these fields in their detail."""
-        return sum(all(event["detail"].get(name) == value for name, value in wanted.items()) for event in self.heard())
+        return sum(all(event["detail"].get(name) == value for name, value in wanted.items()) for event in self.received())
 
     def ids(self):
         """How often each event came."""
-        return collections.Counter(event["detail"]["id"] for event in self.heard())
+        return collections.Counter(event["detail"]["id"] for event in self.received())

@@ -43,7 +43,7 @@ def consent(stack, provider, account, user="ada"):
 
 
 def synced(stack, provider, user="ada"):
-    """The status of an integration whose first full sync has ended."""
+    """The status of an integration, once its first full sync has ended."""
     def look():
         found = stack.status(provider, user)
         full = all(stream["last_full_sync"] for stream in found["streams"])

@@ -2,18 +2,24 @@
 
 import re
 
+import jmespath
+
 import connecting
 import webhooks
 from bus import Listener
 from report import Failed, Lacking, expect, until
 from stack import Stack
 
+DOMAIN = "second.example.com"
+
+
 def second_beside(world):
     """A second stack beside the first: each has its own users, records, events and keys"""
     first, second = world.first, world.second
-    second.deploy()
+    certificate = world.aws("acm").request_certificate(DomainName=DOMAIN)["CertificateArn"]
+    second.deploy(DomainName=DOMAIN, CertificateArn=certificate)
     second.configure()
-    heard = Listener(second)
+    listener = Listener(second)
     expect(second.status("stripe")["state"] == "never_connected", "it knows the first stack's user")
     bearer = {"authorization": f"Bearer {first.token()}"}
     expect(second.web.call("GET", f"{second.url}/integrations", None, bearer).status == 401, "the first stack's token is taken")
@@ -21,15 +27,15 @@ def second_beside(world):
     connecting.synced(second, "stripe")
     answer = webhooks.stripe(second, webhooks.customer("evt_second", "second@example.com", "cus_second"))
     expect(answer.status == 200, f"it is answered {answer}")
-    until("evt_second", lambda: heard.count(id="evt_second"))
+    until("evt_second", lambda: listener.count(id="evt_second"))
     expect("cus_second" in second.records("stripe", "customers"), "it is no record")
     expect("cus_second" not in first.records("stripe", "customers"), "it is a record of the first stack")
-    expect(world.heard.count(id="evt_second") == 0, "the first stack's bus told of it")
+    expect(world.listener.count(id="evt_second") == 0, "it is on the first stack's bus")
     return f"{len(second.resources)} resources"
 
 
 def erased(world):
-    """A user is erased: grants are given back, and nothing of the user's is left"""
+    """A user is erased: grants are revoked, and nothing of the user's is left"""
     stack = world.first
     ids = {stack.status(provider)["integration_id"] for provider in ("slack", "stripe", "google-calendar", "gmail")}
     stack.json("DELETE", "/users/ada", status=202, user="admin", role="admin")
@@ -47,10 +53,14 @@ def erased(world):
 def deleted(world):
     """Deleting the second stack keeps what can't be had again, and nothing else"""
     stack, cloud = world.second, world.aws("cloudformation")
+    kinds = {it["ResourceType"] for it in cloud.describe_stack_resources(StackName=stack.prefix)["StackResources"]}
+    expect(kinds == LISTS.keys() | PARTS, f"types not looked for, or not there: {sorted(kinds ^ (LISTS.keys() | PARTS))}")
+    unseen = [kind for kind, names in named(stack) if not names]
+    expect(not unseen, f"before the deletion nothing of {unseen} is listed")
     cloud.delete_stack(StackName=stack.prefix)
     alive = lambda: [it["StackName"] for it in cloud.list_stacks()["StackSummaries"] if it["StackStatus"] != "DELETE_COMPLETE"]
     until("the deletion", lambda: stack.prefix not in alive(), 60)
-    found = {name for name in names(world) if re.search(rf"(^|/){stack.prefix}([-/]|$)", name)}
+    found = set().union(*dict(named(stack)).values())
     kept = {f"{stack.prefix}-{table}" for table in TABLES} | {f"{stack.prefix}/{secret}" for secret in SECRETS}
     expect(found == kept, f"left, and not to be: {sorted(found - kept)}; gone, and to be kept: {sorted(kept - found)}")
     key = world.aws("kms").describe_key(KeyId=stack.resources["TokenKey"])["KeyMetadata"]["KeyState"]
@@ -61,21 +71,37 @@ def deleted(world):
 TABLES = ("credentials", "integrations", "records", "webhook-secrets")
 SECRETS = ("google", "session", "slack", "stripe")
 
+# By type: the service, the operation that lists what there is, and where its answer has the names.
+LISTS = {
+    "AWS::ApiGatewayV2::Api": ("apigatewayv2", "get_apis", "Items[].Name"),
+    "AWS::ApiGatewayV2::DomainName": ("apigatewayv2", "get_domain_names", "Items[].DomainName"),
+    "AWS::AppConfig::Application": ("appconfig", "list_applications", "Items[].Name"),
+    "AWS::CloudWatch::Alarm": ("cloudwatch", "describe_alarms", "MetricAlarms[].AlarmName"),
+    "AWS::DynamoDB::Table": ("dynamodb", "list_tables", "TableNames"),
+    "AWS::Events::EventBus": ("events", "list_event_buses", "EventBuses[].Name"),
+    "AWS::Events::Rule": ("events", "list_rules", "Rules[].Name"),
+    "AWS::IAM::Role": ("iam", "list_roles", "Roles[].RoleName"),
+    "AWS::KMS::Alias": ("kms", "list_aliases", "Aliases[].AliasName"),
+    "AWS::Lambda::EventSourceMapping": ("lambda", "list_event_source_mappings", "EventSourceMappings[].FunctionArn"),
+    "AWS::Lambda::Function": ("lambda", "list_functions", "Functions[].FunctionName"),
+    "AWS::Logs::LogGroup": ("logs", "describe_log_groups", "logGroups[].logGroupName"),
+    "AWS::SecretsManager::Secret": ("secretsmanager", "list_secrets", "SecretList[].Name"),
+    "AWS::SQS::Queue": ("sqs", "list_queues", "QueueUrls"),
+}
+# Parts of those above, which go with them; the key is looked at by itself.
+PARTS = {
+    "AWS::ApiGatewayV2::ApiMapping", "AWS::ApiGatewayV2::Stage", "AWS::AppConfig::ConfigurationProfile",
+    "AWS::AppConfig::HostedConfigurationVersion", "AWS::KMS::Key", "AWS::Lambda::Alias", "AWS::Lambda::EventInvokeConfig",
+    "AWS::Lambda::Permission", "AWS::Lambda::Version", "AWS::SQS::QueuePolicy",
+}
 
-def names(world):
-    """Of everything that has a name and that the template makes; not the application's own queue and rule."""
-    aws, of = world.aws, lambda items, name: [item[name] for item in items]
-    yield from aws("dynamodb").list_tables()["TableNames"]
-    yield from of(aws("secretsmanager").list_secrets()["SecretList"], "Name")
-    yield from (url.rpartition("/")[2] for url in aws("sqs").list_queues().get("QueueUrls", []))
-    yield from of(aws("lambda").list_functions()["Functions"], "FunctionName")
-    yield from of(aws("logs").describe_log_groups()["logGroups"], "logGroupName")
-    yield from of(aws("iam").list_roles()["Roles"], "RoleName")
-    yield from of(aws("events").list_rules()["Rules"], "Name")
-    yield from of(aws("events").list_event_buses()["EventBuses"], "Name")
-    yield from of(aws("cloudwatch").describe_alarms()["MetricAlarms"], "AlarmName")
-    yield from of(aws("apigatewayv2").get_apis()["Items"], "Name")
-    yield from (alias.removeprefix("alias/") for alias in of(aws("kms").list_aliases()["Aliases"], "AliasName"))
+
+def named(stack):
+    """By type: the names on the server that are those of `stack`. The application's own queue and rule are not."""
+    ours = re.compile(rf"(^|[/:]){stack.prefix}([-/.]|$)")
+    for kind, (service, operation, path) in LISTS.items():
+        found = jmespath.search(path, getattr(stack.world.aws(service), operation)()) or []
+        yield kind, {name for name in found if ours.search(name)}
 
 
 def deployed_again(world):

@@ -1,4 +1,4 @@
-"""A custom domain in front of an API: plain HTTP here, TLS to the server. The providers in small send webhooks to it."""
+"""A custom domain in front of an API: plain HTTP here, TLS to the server. The sandbox sends webhooks to it."""
 
 import http.server
 import threading

@@ -1,5 +1,5 @@
 """What the server does not do of a deploy, each looked for before it is made up for. gaps.md has the reasons; serve.py has what its
-evaluator of rights is told."""
+evaluator of rights lacks."""
 
 import base64
 import secrets
@@ -59,7 +59,7 @@ def resolved(stack, uri):
 
 
 def own_address(stack, url):
-    """The API's own origin, as the functions know it from their requests: the server tells them no port."""
+    """The API's own origin, as the functions know it from their requests: the server gives them no port."""
     if "execute-api" not in url:
         return url
     bare = url.rpartition(":")[0]

@@ -1,4 +1,4 @@
-"""Deploys the packaged bundle onto an AWS-compatible server and drives it: main.py PACKAGE PROGRAM FOLDER."""
+"""Deploys the packaged bundle onto an AWS-compatible server and drives it: main.py PACKAGE PROGRAM FOLDER. The folder is emptied."""
 
 import pathlib
 import signal
@@ -21,29 +21,41 @@ def deployed(world):
     world.first.deploy()
     world.first.configure()
     world.forward.to = world.first.url
-    world.heard = Listener(world.first)
-    schedules.hasten(world)
+    world.listener = Listener(world.first)
+    schedules.shorten_interval(world)
     return f"{len(world.first.resources)} resources"
 
 
-# What serve.py tells the server's evaluator.
+# The gaps that serve.py looks for, and fills.
 SERVED = (
-    "secret-ref", "kms-alias", "kms-context", "kms-reencrypt", "sqs-batch", "concurrency-text", "alias-destination", "code-deploy",
+    "secret-ref", "kms-alias", "kms-context", "kms-reencrypt", "kms-reencrypt-rights", "sqs-batch", "concurrency-text",
+    "alias-destination", "code-deploy",
 )
 CHECKS = (
-    deployed, working.alive, working.routes_allowed, connecting.stripe_by_key, working.endpoint_followed,
-    connecting.slack_by_consent, webhooks.applied, webhooks.repeated, webhooks.forged, webhooks.slack_signed, webhooks.slack_event,
-    webhooks.dead_letter, webhooks.redriven, working.status_page, working.action_once, working.proxied,
-    operating.context_required, operating.updated, operating.key_replaced, working.calendar_watched, working.mail_pushed,
-    schedules.scheduled, schedules.refreshed, operating.secret_rotated, releasing.released, schedules.fired,
+    deployed, working.alive, working.routes_allowed, connecting.stripe_by_key, connecting.slack_by_consent, webhooks.applied,
+    webhooks.repeated, webhooks.forged, webhooks.slack_signed, webhooks.slack_event, webhooks.dead_letter, webhooks.redriven,
+    working.status_page, working.action_once, working.proxied, operating.context_required, operating.updated, operating.key_replaced,
+    working.calendar_watched, working.mail_pushed, schedules.scheduled, schedules.refreshed,
+    # Here each function has run since the update, so that none is missing.
+    working.endpoint_followed, operating.secret_rotated, releasing.released, schedules.fired,
     ending.second_beside, ending.erased, operating.rights_suffice, schedules.given_up, ending.deleted, ending.deployed_again,
 )
 
 
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+def end(*_):
+    """Ends the run, and what it started with it. `timeout` signals twice: the second signal must not interrupt that."""
+    for sign in ENDING:
+        signal.signal(sign, signal.SIG_IGN)
+    sys.exit("ended by a signal")
+
+
 def main():
     package, program, folder = (pathlib.Path(argument).resolve() for argument in sys.argv[1:4])
-    # However it ends, what was started is stopped.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
+    for sign in ENDING:
+        signal.signal(sign, end)
     report = Report()
     world = World(folder, package, program, report)
     try:

@@ -6,6 +6,7 @@ from botocore.exceptions import ClientError
 
 import webhooks
 from report import Failed, expect, until
+from stack import USER
 from web import query
 
 DOMAIN = "integrations.example.com"
@@ -48,10 +49,26 @@ def updated(world):
 def key_replaced(world):
     """A token moves to the operator's key when it is used, and does not need the earlier one any more"""
     stack, kms, former = world.first, world.aws("kms"), world.first.resources["TokenKey"]
+    integration = stack.status("slack")["integration_id"]
+    context = {"app": stack.prefix, "purpose": "credential", "user": USER, "integration": integration}
+    stored = lambda: next(it["data_key"] for it in world.scan(stack.name("credentials")) if it["integration_id"] == integration)
+    unwrapping = lambda data_key: kms.decrypt(CiphertextBlob=data_key, EncryptionContext=context)["KeyId"]
+    before = stored()
+    expect(unwrapping(before).endswith(former), f"before the call {unwrapping(before)} wraps the data key")
     stack.json("GET", "/proxy/slack/auth.test")
+    # The answer alone proves nothing: a function keeps data keys in memory for minutes, by how they are wrapped.
+    after = stored()
+    expect(after != before, "the stored data key is as before")
     kms.disable_key(KeyId=former)
     try:
+        by = unwrapping(after)
+        expect(by == stack.parameters["TokenKeyArn"], f"{by} wraps the data key")
         stack.json("GET", "/proxy/slack/auth.test")
+        try:
+            unwrapping(before)
+        except kms.exceptions.DisabledException:
+            return
+        raise Failed("the disabled key unwraps")
     finally:
         kms.enable_key(KeyId=former)
 
@@ -94,15 +111,17 @@ def secret_rotated(world):
 
 
 def rights_suffice(world):
-    """No call of a function was refused: each role has what its function needs, and the server checks signatures and rights"""
+    """Each function was seen to use rights, and none was refused; the server refuses an unknown key and a wrong signature"""
     for key in (world.variables["AWS_ACCESS_KEY_ID"], "AKIAUNKNOWN000000000"):
         try:
             world.aws("sqs", key, "another secret").list_queues()
         except ClientError as error:
-            expect(error.response["ResponseMetadata"]["HTTPStatusCode"] == 403, f"a stranger is answered {error}")
+            expect(error.response["ResponseMetadata"]["HTTPStatusCode"] == 403, f"a wrong signature is answered {error}")
         else:
-            raise Failed("a stranger is let in")
+            raise Failed("a wrong signature is accepted")
     rights = [json.loads(line) for line in world.processes.rights.read_text().splitlines()]
+    unseen = set(world.first.functions()) - {right["function"] for right in rights}
+    expect(not unseen, f"no rights were seen of {sorted(unseen)}")
     refused = [right for right in rights if not right["allowed"]]
     expect(not refused, f"refused: {refused[:5]}")
     return f"{len(rights)} rights of {len({right['function'] for right in rights})} functions"

@@ -1,8 +1,10 @@
 """What a run starts beside itself, and its end."""
 
+import contextlib
 import os
 import pathlib
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,11 +21,20 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def bound(command):
+    """The command, killed by the kernel when the thread that starts it ends, and so with this process, even by SIGKILL. A function
+    of the server's ends by itself when it loses the Runtime API."""
+    # The shell starts nothing if this process ended before setpriv took effect.
+    return ["setpriv", "--pdeathsig", "KILL", "sh", "-c", 'test $PPID = "$0" && exec "$@"', *map(str, (os.getpid(), *command))]
+
+
 class Processes:
     """Every process of a run has the run's folder for temporary files in its environment: by that all are found again."""
 
     def __init__(self, folder):
         self.folder, self.temporary, self.started = folder, folder / "tmp", []
+        self.stop()  # what an earlier run in this folder left
+        shutil.rmtree(folder, ignore_errors=True)
         self.temporary.mkdir(parents=True)
         self.rights = folder.parent / "rights.jsonl"
         self.rights.write_text("")
@@ -40,7 +51,7 @@ class Processes:
     def start(self, name, command, variables):
         log = open(self.folder / f"{name}.log", "w")
         process = subprocess.Popen(
-            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=variables, start_new_session=True
+            bound(command), stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=variables, start_new_session=True
         )
         self.started.append(process)
         return process
@@ -56,11 +67,11 @@ class Processes:
         self.wait("the server", process, lambda: socket.socket().connect_ex(("127.0.0.1", self.port)) == 0)
 
     def sandbox(self, program, webhooks_to):
-        """Starts the providers in small. Returns the variables they print."""
+        """Starts the sandbox of providers. Returns the variables that it prints."""
         variables = os.environ | {"TMPDIR": str(self.temporary)}
         process = self.start("sandbox", [program, "sandbox", "--webhooks-to", webhooks_to], variables)
         log = self.folder / "sandbox.log"
-        self.wait("the providers", process, lambda: "# Ctrl-C" in log.read_text())
+        self.wait("the sandbox", process, lambda: "# Ctrl-C" in log.read_text())
         pairs = (line.partition("=") for line in log.read_text().splitlines() if not line.startswith("#"))
         return {name: shlex.split(value)[0] for name, _, value in pairs}
 
@@ -82,15 +93,12 @@ class Processes:
             return []  # it has ended, or is another's
 
     def stop(self, patience=5):
-        """Ends all of it, the functions included."""
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            for pid in self.running():
-                try:
-                    os.kill(pid, sign)
-                except ProcessLookupError:
-                    pass
-            end = time.monotonic() + patience
-            while time.monotonic() < end and self.running():
-                for process in self.started:
-                    process.poll()
-                time.sleep(0.05)
+        """Ends all of it, the functions included, at once: nothing of it is needed any more."""
+        end = time.monotonic() + patience
+        while (left := self.running()) and time.monotonic() < end:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            for process in self.started:
+                process.poll()
+            time.sleep(0.05)

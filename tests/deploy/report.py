@@ -42,7 +42,7 @@ class Report:
         self.known = set(re.findall(r"^## (\S+)", GAPS.read_text(), re.M))
 
     def check(self, check, *arguments):
-        """Runs one check: its docstring is the sentence, what it returns is told beside it."""
+        """Runs one check: its docstring is the sentence, what it returns is printed beside it."""
         sentence, begun = check.__doc__.strip().split("\n")[0].rstrip("."), time.monotonic()
         try:
             detail = check(*arguments)
@@ -74,8 +74,8 @@ class Report:
         print(f"  NOT HELD      {self.wrong[-1]}", flush=True)
 
     def line(self, outcome, sentence, begun, detail):
-        told = f": {detail}" if detail else ""
-        print(f"  {outcome:13} {sentence} ({time.monotonic() - begun:.1f} s){told}", flush=True)
+        suffix = f": {detail}" if detail else ""
+        print(f"  {outcome:13} {sentence} ({time.monotonic() - begun:.1f} s){suffix}", flush=True)
 
     def end(self):
         """The summary; exits with 1 if anything did not hold."""

@@ -6,7 +6,7 @@ import time
 from report import expect, until
 
 def scheduled(world):
-    """Each rule's target runs with the rule's input; what no webhook told comes with the full sync"""
+    """Each rule's target runs with the rule's input; what no webhook delivered comes with the full sync"""
     quiet = world.order("stripe", "POST", "customers", {"email": "quiet@example.com", "silent": True})["id"]
     names = [name for name, it in world.first.processed()["Resources"].items() if it["Type"] == "AWS::Events::Rule"]
     rules = [world.first.resources[name].removeprefix(f"{world.first.prefix}-") for name in names]
@@ -37,7 +37,7 @@ def refreshed(world):
 EVERY_MINUTE = "watches"
 
 
-def hasten(world):
+def shorten_interval(world):
     """Makes a rule due every minute, as an operator may; the template's own are too slow to wait for."""
     events, name = world.aws("events"), world.first.name(EVERY_MINUTE)
     world.usual = events.describe_rule(Name=name)["ScheduleExpression"]
@@ -63,12 +63,12 @@ def given_up(world):
     functions.invoke(FunctionName=target["Arn"], InvocationType="Event", Payload=target["Input"].encode())
     queue = stack.queue("failed-schedules")
     message = until("the given-up invocation", lambda: sqs.receive_message(QueueUrl=queue, VisibilityTimeout=1).get("Messages"))[0]
-    told = json.loads(message["Body"])
-    expect(told["requestPayload"] == json.loads(target["Input"]), f"it was given {told['requestPayload']}")
+    failed = json.loads(message["Body"])
+    expect(failed["requestPayload"] == json.loads(target["Input"]), f"it was given {failed['requestPayload']}")
     iam.delete_role_policy(**broken)
-    done = functions.invoke(FunctionName=target["Arn"], Payload=json.dumps(told["requestPayload"]).encode())
+    done = functions.invoke(FunctionName=target["Arn"], Payload=json.dumps(failed["requestPayload"]).encode())
     expect("FunctionError" not in done, f"after the repair: {done['Payload'].read()}")
-    return f"{told['responsePayload'].get('errorType')}, {told['requestContext']['approximateInvokeCount']} times"
+    return f"{failed['responsePayload'].get('errorType')}, {failed['requestContext']['approximateInvokeCount']} times"
 
 
 def lines(stack, function):

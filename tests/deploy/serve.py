@@ -1,5 +1,5 @@
-"""The AWS-compatible server: serve.py RIGHTS GAPS. Its code is unchanged; what its evaluator of rights is not told, and AWS tells its
-own, is put in between here and nowhere else (gaps.md), so that the template's roles and policies are evaluated as they are.
+"""The AWS-compatible server: serve.py RIGHTS GAPS. Its code is unchanged; what AWS passes to its evaluator of rights, and this server does
+not, is put in between here and nowhere else (gaps.md), so that the template's roles and policies are evaluated as they are.
 
 RIGHTS gets a line of JSON for each right that a function's role was asked for, GAPS the name of each gap that was met.
 """
@@ -14,12 +14,12 @@ from ministack.services import kms, lambda_svc, sts
 from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
 
 GAPS, RIGHTS = (open(sys.argv.pop(), "a", buffering=1) for _ in range(2))
-told = set()
+written = set()
 
 
-def tell(file, text):
-    if text not in told:
-        told.add(text)
+def write_once(file, text):
+    if text not in written:
+        written.add(text)
         file.write(text + "\n")
 
 
@@ -38,13 +38,13 @@ def key_arn(key):
     return record["Arn"] if record else key
 
 
-# ---------------------------------------------------------------- the words of AWS
+# ---------------------------------------------------------------- actions, resources and condition keys, as AWS names them
 
 @around(iam_actions, "extract_iam_action")
 def action(original, service, *call):
     asked = original(service, *call)
     if asked == "sqs:SendMessageBatch":
-        tell(GAPS, "sqs-batch")
+        write_once(GAPS, "sqs-batch")
         return "sqs:SendMessage"
     return asked
 
@@ -53,7 +53,7 @@ def action(original, service, *call):
 def resource(original, service, *call):
     named = original(service, *call)
     if service == "kms" and ":alias/" in named:
-        tell(GAPS, "kms-alias")
+        write_once(GAPS, "kms-alias")
         return key_arn(named)
     return named
 
@@ -64,7 +64,7 @@ def context(original, service, iam_action, body, params):
     keys = original(service, iam_action, body, params)
     if service != "kms" or any(key.lower().startswith("kms:") for key in keys):
         return keys
-    tell(GAPS, "kms-context")
+    write_once(GAPS, "kms-context")
     asked = json.loads(body or b"{}")
     if iam_action == "kms:ReEncrypt":
         source = asked.get("SourceKeyId") or iam_actions._kms_key_id_from_ciphertext(asked["CiphertextBlob"])
@@ -86,7 +86,7 @@ def enforce(original, key, iam_action, service, region, resource_arn="*", servic
     """Writes down what was asked; a re-encryption is two rights."""
     parts = (service_context or {}).pop("reencrypt", None) if service_context else None
     if parts:
-        tell(GAPS, "kms-reencrypt")
+        write_once(GAPS, "kms-reencrypt-rights")
         denials = (iam_evaluator.enforce(key, *part[:1], service, region, part[1], part[2]) for part in parts)
         return next((denied for denied in denials if denied), None)
     denied = original(key, iam_action, service, region, resource_arn, service_context)
@@ -94,8 +94,32 @@ def enforce(original, key, iam_action, service, region, resource_arn="*", servic
     if ":assumed-role/" in arn:
         # arn:aws:sts::ACCOUNT:assumed-role/ROLE/FUNCTION
         right = {"function": arn.rsplit("/", 1)[-1], "action": iam_action, "resource": resource_arn, "allowed": denied is None}
-        tell(RIGHTS, json.dumps(right))
+        write_once(RIGHTS, json.dumps(right))
     return denied
+
+
+@around(kms, "handle_request")
+async def re_encrypt(original, method, path, headers, body, *more):
+    """`ReEncrypt` decrypts with the one key and encrypts with the other. What each key permits, `context` has seen to."""
+    answer = await original(method, path, headers, body, *more)
+    if headers.get("x-amz-target") != "TrentService.ReEncrypt" or b"InvalidAction" not in answer[2]:
+        return answer
+    write_once(GAPS, "kms-reencrypt")
+    asked = json.loads(body)
+    answer = kms._decrypt({
+        "CiphertextBlob": asked["CiphertextBlob"], "KeyId": asked.get("SourceKeyId", ""),
+        "EncryptionContext": asked.get("SourceEncryptionContext", {}),
+    })
+    if answer[0] != 200:
+        return answer
+    opened = json.loads(answer[2])
+    answer = kms._encrypt({
+        "Plaintext": opened["Plaintext"], "KeyId": asked["DestinationKeyId"],
+        "EncryptionContext": asked.get("DestinationEncryptionContext", {}),
+    })
+    if answer[0] != 200:
+        return answer
+    return *answer[:2], json.dumps(json.loads(answer[2]) | {"SourceKeyId": opened["KeyId"]}).encode()
 
 
 # ---------------------------------------------------------------- the values of AWS
@@ -105,7 +129,7 @@ def reference(original, value, resources, *more):
     if isinstance(value, dict) and set(value) == {"Ref"}:
         found = resources.get(value["Ref"], {})
         if found.get("ResourceType") == "AWS::SecretsManager::Secret" and found["PhysicalResourceId"] != found["Attributes"]["Arn"]:
-            tell(GAPS, "secret-ref")
+            write_once(GAPS, "secret-ref")
             return found["Attributes"]["Arn"]
     return original(value, resources, *more)
 
@@ -122,7 +146,7 @@ def concurrency(original, mapping, *more):
     """A number of the template is a number, though parameters are text."""
     scaling = mapping.get("ScalingConfig") or {}
     if isinstance(most := scaling.get("MaximumConcurrency"), str):
-        tell(GAPS, "concurrency-text")
+        write_once(GAPS, "concurrency-text")
         mapping["ScalingConfig"] = scaling | {"MaximumConcurrency": int(most)}
     return original(mapping, *more)
 
@@ -133,13 +157,13 @@ def invoke(original, function, event):
     name = function.get("config", {}).get("FunctionName")
     configured = lambda_svc._functions.get(name, {}).get("event_invoke_configs") or {}
     if "live" in configured and "$LATEST" not in (function.get("event_invoke_configs") or {}):
-        tell(GAPS, "alias-destination")
+        write_once(GAPS, "alias-destination")
         function = function | {"event_invoke_configs": {"$LATEST": configured["live"]}}
     return original(function, event)
 
 
 if "AWS::CodeDeploy::DeploymentGroup" not in provisioners._RESOURCE_HANDLERS:
-    tell(GAPS, "code-deploy")
+    write_once(GAPS, "code-deploy")
 
 # As root it would listen on 443 too, where another server of this machine may be.
 ministack.app._port_is_bindable = lambda *_: False

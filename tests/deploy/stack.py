@@ -4,12 +4,12 @@ import base64
 import hashlib
 import hmac
 import json
-import re
 import subprocess
 import time
 import uuid
 
 import gaps
+from processes import bound
 from report import Failed, expect
 from web import Browser
 
@@ -19,13 +19,12 @@ APPLICATION = "https://app.example.com"
 
 
 def run(command, log, variables):
-    """Runs a command to its end. Returns what it wrote; a code other than 0 fails."""
-    done = subprocess.run([str(part) for part in command], env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    """Runs a command to its end; a code other than 0 fails."""
+    done = subprocess.run(bound(command), env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     with open(log, "a") as file:
         file.write(f"$ {' '.join(map(str, command))}\n{done.stdout}{done.stderr}\n")
     if done.returncode:
         raise Failed(f"{' '.join(map(str, command[:2]))} ended with {done.returncode}: {(done.stdout + done.stderr)[-1500:]}")
-    return done.stdout + done.stderr
 
 
 class Stack:
@@ -48,10 +47,9 @@ class Stack:
             "--resolve-s3", "--s3-prefix", self.prefix, "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset",
             "--no-fail-on-empty-changeset", "--no-progressbar", "--parameter-overrides", *overrides,
         ]
-        told = run(command, self.world.folder / "sam.log", self.world.variables)
+        run(command, self.world.folder / "sam.log", self.world.variables)
         self.look()
         gaps.close(self)
-        return told
 
     def look(self):
         cloud = self.world.aws("cloudformation")
@@ -147,4 +145,5 @@ class Stack:
         return item and {name: next(iter(item[name].values())) for name in ("state", "attempts", "effects") if name in item}
 
     def functions(self):
-        return sorted(re.findall(r"^  (\w+Function):$", (self.world.package / "template.yaml").read_text(), re.M))
+        """The names of its functions, one for each zip of the package."""
+        return sorted(self.name(code.stem) for code in self.world.package.glob("*.zip"))

@@ -1,4 +1,4 @@
-"""HTTP over real connections, and a browser in small: cookies by origin, redirects one by one."""
+"""HTTP over real connections, and a minimal browser client: cookies by origin, redirects one by one."""
 
 import http.client
 import json
@@ -60,7 +60,7 @@ class Web:
         links = self.kept.__dict__.setdefault("links", {})
         if parts.netloc not in links:
             secure = parts.scheme == "https"
-            # The certificate is the server's own, for `localhost`; an API's name below it is told in the header Host.
+            # The certificate is the server's own, for `localhost`; an API's name below it goes into the header Host.
             new = http.client.HTTPSConnection("localhost", self.port, timeout=60, context=self.context) if secure else (
                 http.client.HTTPConnection(parts.hostname, parts.port, timeout=60))
             links[parts.netloc] = new

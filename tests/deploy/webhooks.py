@@ -20,9 +20,9 @@ def applied(world):
     until("evt_once", lambda: (world.first.claim(key("evt_once")) or {}).get("state") == "done")
     record = world.first.records("stripe", "customers").get("cus_deploy")
     expect(record and record["email"] == "ada@example.com", f"the record is {record}")
-    until("evt_once on the queue", lambda: world.heard.count(id="evt_once"))
-    lag = [line for line in world.heard.events if line["detail"]["id"] == "evt_once"][0]
-    return f"{lag['source']} {lag['detail-type']}"
+    until("evt_once on the queue", lambda: world.listener.count(id="evt_once"))
+    event = [line for line in world.listener.events if line["detail"]["id"] == "evt_once"][0]
+    return f"{event['source']} {event['detail-type']}"
 
 
 def repeated(world):
@@ -32,7 +32,7 @@ def repeated(world):
     until("an empty queue", lambda: world.first.depth("webhooks") == 0)
     claim = world.first.claim(key("evt_once"))
     expect(claim == {"state": "done", "attempts": "1", "effects": "1"}, f"the idempotency record says {claim}")
-    expect(world.heard.count(id="evt_once") == 1, "it is on the bus again")
+    expect(world.listener.count(id="evt_once") == 1, "it is on the bus again")
     return "1 attempt, 1 effect, 1 × on the bus"
 
 
@@ -79,15 +79,15 @@ def redriven(world):
     expect(stripe(stack, customer("evt_broken", "grace@example.com")).status == 200, "it is not accepted")
     letter = until("the dead letter", lambda: dead(stack))[0]
     dynamo.delete_item(TableName=table, Key=broken)
-    for _ in range(2):
+    for again in (False, True, True):
+        if again:
+            # As a redrive leaves it that breaks off between sending a message and deleting it.
+            sqs.send_message(QueueUrl=stack.queue("webhooks-dead"), MessageBody=letter["Body"])
         world.redrive(stack, "webhooks")
         until("the end of the redrive", lambda: stack.depth("webhooks-dead") + stack.depth("webhooks") == 0)
         claim = stack.claim(key("evt_broken"))
         expect(claim == {"state": "done", "attempts": "1", "effects": "1"}, f"the idempotency record says {claim}")
-        # As a redrive leaves it that breaks off between sending a message and deleting it.
-        sqs.send_message(QueueUrl=stack.queue("webhooks-dead"), MessageBody=letter["Body"])
-    world.redrive(stack, "webhooks")
-    expect(until("evt_broken on the queue", lambda: world.heard.count(id="evt_broken")) == 1, "it is on the bus again")
+    expect(until("evt_broken on the queue", lambda: world.listener.count(id="evt_broken")) == 1, "it is on the bus again")
     return f"{letter['MessageAttributes']['Reason']['StringValue']}; redriven three times: 1 effect, 1 × on the bus"
 
 

@@ -40,7 +40,7 @@ class World:
 
     @functools.cache
     def aws(self, service, key=None, secret=None):
-        """A client of the operator's, or of whose key this is."""
+        """A client with the operator's access key, or with another one."""
         given = {"aws_access_key_id": key, "aws_secret_access_key": secret} if key else {}
         return boto3.client(service, **given)
 
