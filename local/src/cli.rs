@@ -68,7 +68,7 @@ pub enum Command {
     Rights(Rights),
     /// Measure bootstraps in release builds: init, first event, warm, memory, calls
     Bench(Bench),
-    /// Run the providers in small without a stack, for one that is deployed elsewhere
+    /// Run the sandbox providers without a stack, for one that is deployed elsewhere
     Sandbox(Providers),
 }
 
@@ -83,7 +83,7 @@ pub struct Check {
     pub template: Option<PathBuf>,
 }
 
-/// See [`Command::Sandbox`].
+/// Where the sandbox providers send what happens at them.
 #[derive(Debug, Args)]
 pub struct Providers {
     /// Where the stack is reached by plain HTTP: webhooks are sent to URL/webhooks/PROVIDER
@@ -91,7 +91,7 @@ pub struct Providers {
     pub webhooks_to: String,
 }
 
-/// See [`Command::Rights`].
+/// Either a ledger to compare with the roles, or the roles' policies alone.
 #[derive(Debug, Args)]
 pub struct Rights {
     /// What tests with `TEST_RIGHTS=LEDGER` wrote

@@ -41,9 +41,9 @@ const GRADUAL: [(&str, &str); 1] = [("GradualDeployment", "on")];
 pub struct Grant {
     /// The function's name without prefix, or the logical id of a role that no function has.
     pub holder: String,
-    /// `sqs:SendMessage`.
+    /// As IAM names it, such as `sqs:SendMessage`.
     pub action: String,
-    /// The resource's ARN.
+    /// An ARN, or a pattern of ARNs as the role has it.
     pub resource: String,
     /// One value of each condition key.
     pub facts: Facts,
@@ -104,13 +104,13 @@ fn pairs<'a, A, B>(all: &'a [A], with: &'a [B]) -> impl Iterator<Item = (&'a A, 
 /// Why the rights can't be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum RightsError {
-    /// The template.
+    /// template.yaml can't be read or has what the reader does not know.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// The ledger.
+    /// The ledger is missing, damaged or of other code.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The exceptions.
+    /// The file of exceptions can't be read.
     #[error(transparent)]
     Exceptions(#[from] ExceptionsError),
 }

@@ -1,6 +1,7 @@
 //! The whole stack: AWS, gateway, functions, HTTP API, pollers, schedules, controls, wired by template.yaml.
 
 mod cloud;
+mod delegated;
 mod environment;
 
 use std::{
@@ -26,13 +27,13 @@ use crate::{
     bootstraps::{Bootstraps, BuildError},
     control::Control,
     front::{Front, RouteError},
-    lambda::{AccessKeys, Asynchronous, Destination, Function, FunctionSpec, Host, background},
+    lambda::{AccessKeys, Asynchronous, Function, FunctionSpec, Host, background},
     mapping::Poller,
     rights::LedgerError,
     sandbox::{Apps, Sandbox},
     schedule::{ScheduleError, Timer},
     settings::{WrongSettings, check, nowhere},
-    template::{self, Facts, Template, TemplateError, allows},
+    template::{self, Template, TemplateError},
 };
 
 /// The region everything believes to be in.
@@ -43,11 +44,6 @@ pub const ACCOUNT: &str = "000000000000";
 pub const LOCAL_ACCOUNT: &str = "acct_local";
 /// Execution environments per function, unless the template reserves fewer.
 const ENVIRONMENTS: usize = 64;
-/// What a function's role needs on the queue of a mapping.
-const MAPPING_ACTIONS: [&str; 3] = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
-
-/// The beginning of the keys with which Lambda signs in a function's name.
-const DESTINATION_KEY: &str = "ASIALOCAL";
 
 /// How long [`Stack::until`] waits at most for a call before it looks again.
 const LOOK: Duration = Duration::from_millis(200);
@@ -236,7 +232,7 @@ impl Stack {
         let pollers = Clients::new(&aws_url, REGION, POLLER_KEY);
         for (declared, function) in template.functions.iter().zip(&functions) {
             let clock = embedded.as_ref().map(|embedded| embedded.sqs.clock()).unwrap_or_default();
-            let destination = destination(declared, &template.queues, &host, &aws_url)?;
+            let destination = delegated::destination(declared, &template.queues, &host, &aws_url)?;
             let retries = declared.retries;
             let asynchronous = Asynchronous { function: Arc::clone(function), retries, destination, clock };
             let asynchronous = Arc::new(asynchronous);
@@ -244,7 +240,7 @@ impl Stack {
                 timers.push(Timer::new(schedule, &asynchronous)?);
             }
             for mapping in &declared.mappings {
-                granted(declared, &MAPPING_ACTIONS, &mapping.queue_arn, "its event-source mapping")?;
+                delegated::mapped(declared, &mapping.queue_arn)?;
                 for queue in template.queues.iter().filter(|queue| queue.arn == mapping.queue_arn) {
                     let pollers = Poller::all(&pollers, queue, mapping, REGION, function);
                     tasks.extend(pollers.into_iter().map(|poller| background(poller.run())));
@@ -355,34 +351,6 @@ impl Drop for Stack {
             task.abort();
         }
     }
-}
-
-/// Holds a function's role to what Lambda does in its name.
-fn granted(
-    declared: &template::Function,
-    actions: &[&'static str],
-    queue: &str,
-    purpose: &'static str,
-) -> Result<(), StackError> {
-    let lacking = actions.iter().find(|action| !allows(&declared.statements, action, queue, &Facts::new()));
-    let (function, queue) = (declared.name.clone(), queue.to_owned());
-    lacking.map_or(Ok(()), |&action| Err(StackError::Lacking { function, action, queue, purpose }))
-}
-
-/// Where a function's failed asynchronous invocations go. Lambda sends them as the function, and so under an access key of its own.
-fn destination(
-    declared: &template::Function,
-    queues: &[template::Queue],
-    host: &Host,
-    aws_url: &str,
-) -> Result<Option<Destination>, StackError> {
-    let Some(queue) = queues.iter().find(|queue| declared.on_failure.as_ref() == Some(&queue.arn)) else {
-        return Ok(None);
-    };
-    granted(declared, &["sqs:SendMessage"], &queue.arn, "its failure destination")?;
-    let key = format!("{DESTINATION_KEY}{}", declared.logical_id);
-    host.access_keys.register(&key, &declared.name);
-    Ok(Some(Destination { url: queue.url.clone(), sqs: Clients::new(aws_url, REGION, &key).sqs }))
 }
 
 /// Where functions run.

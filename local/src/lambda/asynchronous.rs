@@ -22,7 +22,7 @@ const ALIAS: &str = "live";
 
 /// A function as asynchronous senders see it.
 pub struct Asynchronous {
-    /// The function.
+    /// Invoked by its alias on AWS; here there is one version of it.
     pub function: Arc<Function>,
     /// How often a failed event is tried again, at most twice.
     pub retries: usize,
@@ -34,7 +34,7 @@ pub struct Asynchronous {
 
 /// The queue of a failure destination.
 pub struct Destination {
-    /// The queue's URL.
+    /// A queue of the same stack: the function's role must allow `sqs:SendMessage` on it.
     pub url: String,
     /// Signs with a key of the function.
     pub sqs: aws_sdk_sqs::Client,
