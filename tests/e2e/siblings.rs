@@ -88,7 +88,8 @@ async fn an_integration_that_can_not_be_read_stops_no_other_of_its_account_from_
     }
     set(&ada, "slack#T0SANDBOX", "connected_at", text("damaged")).await;
     ada.admin("slack", Method::POST, "grants/revoke", &json!({})).await;
-    let dead = async || (depth(&stack, "webhooks-dead") == 1).then_some(());
+    // Slack sends `tokens_revoked` and `app_uninstalled`.
+    let dead = async || (depth(&stack, "webhooks-dead") == 2).then_some(());
     stack.until(PATIENCE, dead).await.expect("the damage is told");
     let (_, body) = bob.api(Method::GET, "/integrations/slack", &Value::Null).await;
     assert_eq!(body["integrations"][0]["state"], "reconnect_required", "{body}");
