@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use domain::{integration::State, proof::ChannelOwner};
+use domain::{integration::State, webhook::proof::ChannelOwner};
 use platform::{
     Aws,
-    aws::Patience,
-    integrations::Integrations,
-    secrets::{self, App},
+    aws::{
+        Patience,
+        secrets::{self, App},
+    },
+    stores::integrations::Integrations,
 };
 use secrecy::SecretString;
 use serde::Deserialize;

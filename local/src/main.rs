@@ -195,10 +195,10 @@ async fn sign_file(options: Sign) -> Outcome {
         Some(spec) => {
             let joined = joined()?;
             let (app, owner) = (joined.app(spec.secret).await?, joined.integration(spec.id).await?);
-            sign_as(spec.id, &body, &app, owner.as_ref(), platform::clock::now())?
+            sign_as(spec.id, &body, &app, owner.as_ref(), platform::base::clock::now())?
         }
         // `sign` names the known ones.
-        None => sign(&options.provider, &body, &String::new().into(), platform::clock::now())?,
+        None => sign(&options.provider, &body, &String::new().into(), platform::base::clock::now())?,
     };
     if let Some(url) = options.send {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -218,8 +218,8 @@ async fn sign_file(options: Sign) -> Outcome {
 
 async fn token(options: Token) -> Outcome {
     let key = joined()?.session_key().await?;
-    let expires_at = platform::clock::now() + Duration::from_secs(options.ttl);
-    let token = platform::session::mint(&key, &options.user, options.role.as_deref(), expires_at);
+    let expires_at = platform::base::clock::now() + Duration::from_secs(options.ttl);
+    let token = platform::runtime::session::mint(&key, &options.user, options.role.as_deref(), expires_at);
     say(&token.ok_or("the session key is not Base64")?);
     Ok(ExitCode::SUCCESS)
 }

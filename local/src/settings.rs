@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use domain::limit::Rates;
-use platform::{outbound::Rewrites, settings};
+use domain::call::limit::Rates;
+use platform::base::{rewrites::Rewrites, settings};
 use providers::REGISTRY;
 
 use crate::{

@@ -2,11 +2,11 @@
 
 use domain::{
     Proof,
-    proof::{ChannelOwner, ChannelToken},
+    webhook::proof::{ChannelOwner, ChannelToken},
 };
 use http::HeaderMap;
 use jiff::Timestamp;
-use platform::secrets::App;
+use platform::aws::secrets::App;
 use secrecy::SecretString;
 use uuid::Uuid;
 

@@ -323,7 +323,7 @@ impl Stack {
 
     /// A session token of `user_id`.
     pub fn session(&self, user_id: &str, role: Option<&str>, life: Duration) -> Option<String> {
-        platform::session::mint(&self.session_key, user_id, role, crate::lambda::now() + life)
+        platform::runtime::session::mint(&self.session_key, user_id, role, crate::lambda::now() + life)
     }
 
     /// Waits for what `check` looks for. It looks again whenever a function or a poller had an answer from AWS, and every

@@ -109,7 +109,7 @@ async fn expire_states(guest: &Guest<'_>) {
     for item in guest.look.items("oauth-states").await.unwrap() {
         let call = guest.stack.clients.dynamodb.update_item().table_name(guest.stack.table("oauth-states"));
         let call = call.key("state_hash", item["state_hash"].clone()).update_expression("SET expires_at = :now");
-        let now = AttributeValue::N(platform::clock::now().as_second().to_string());
+        let now = AttributeValue::N(platform::base::clock::now().as_second().to_string());
         call.expression_attribute_values(":now", now).send().await.unwrap();
     }
 }

@@ -20,7 +20,7 @@ async fn each_event_is_listed_once_with_its_outcome_and_its_reason() {
     let stack = stack(SHORT_CLAIMS).await;
     let admin = Guest::new(&stack, "admin").await;
     let web = Web::new();
-    let began = platform::clock::now();
+    let began = platform::base::clock::now();
     for number in 0..7 {
         let body = customer_event(&format!("evt_{number}"), "cus_1", 1_795_000_000 + number);
         for _ in 0..2 {
@@ -132,7 +132,7 @@ async fn what_is_given_up_is_listed_with_its_reason_however_unlike_an_event_it_i
     // What only another version of the stack would send.
     let gone = json!({
         "v": 1, "provider": "myspace", "integration_id": null, "account": null, "delivery_id": "19a-gone",
-        "received_at": platform::clock::now(), "body": { "json": {} },
+        "received_at": platform::base::clock::now(), "body": { "json": {} },
     });
     let url = stack.embedded.as_ref().unwrap().sqs.queue_url(&format!("{}-webhooks", stack.prefix()));
     for body in [gone.to_string(), r#"{"v":2}"#.to_owned()] {
@@ -182,7 +182,7 @@ async fn what_is_refused_repeated_and_given_up_is_counted_by_reason() {
     // Slack says that it sends again. No integration has the workspace.
     let slack = r#"{"type":"event_callback","team_id":"T0SANDBOX","event_id":"Ev1","event_time":1795000000,"event":{"type":"channel_created"}}"#;
     let secret: &SecretString = &stack.webhook_secrets["slack"];
-    let headers = sign("slack", slack.as_bytes(), secret, platform::clock::now()).unwrap();
+    let headers = sign("slack", slack.as_bytes(), secret, platform::base::clock::now()).unwrap();
     let mut headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     headers.extend([("x-slack-retry-num", "1"), ("x-slack-retry-reason", "http_timeout")]);
     let answer = web.call(Method::POST, &format!("{}/webhooks/slack", stack.url), &headers, slack).await.unwrap();

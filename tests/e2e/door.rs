@@ -21,7 +21,7 @@ async fn post(web: &Web, stack: &Stack, path: &str, headers: &[(&str, &str)], bo
 
 /// Posts a body signed now with the app's secret and this content type.
 async fn signed(web: &Web, stack: &Stack, content_type: &str, body: &[u8]) -> u16 {
-    let headers = sign("stripe", body, &stack.webhook_secrets["stripe"], platform::clock::now()).unwrap();
+    let headers = sign("stripe", body, &stack.webhook_secrets["stripe"], platform::base::clock::now()).unwrap();
     let signature = &headers.iter().find(|(name, _)| *name == "stripe-signature").unwrap().1;
     let headers = [("content-type", content_type), ("stripe-signature", signature)];
     post(web, stack, "/webhooks/stripe", &headers, body).await.0
@@ -34,7 +34,8 @@ async fn forged_stale_and_malformed_signatures_are_refused_and_nothing_is_queued
     let body = customer_event("evt_1", "cus_1", 1);
     let old = jiff::Timestamp::from_second(1_700_000_000).unwrap();
     let stale = sign("stripe", body.as_bytes(), &stack.webhook_secrets["stripe"], old).unwrap()[1].1.clone();
-    let foreign = sign("stripe", body.as_bytes(), &"whsec_other".into(), platform::clock::now()).unwrap()[1].1.clone();
+    let foreign =
+        sign("stripe", body.as_bytes(), &"whsec_other".into(), platform::base::clock::now()).unwrap()[1].1.clone();
     let slack = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503";
     let many = format!("t=1700000000{}", ",v1=00".repeat(500));
     for header in [&stale, &foreign, "", "t", "t=1,v1=", "v1=00", "t=1700000000,v0=00", &many, slack] {
@@ -57,7 +58,8 @@ async fn the_signature_covers_the_exact_bytes_however_api_gateway_carries_them()
     for content_type in ["application/json", "application/vnd.api+json", "text/plain", "application/octet-stream"] {
         assert_eq!(signed(&web, &stack, content_type, body.as_bytes()).await, 200, "{content_type}");
     }
-    let headers = sign("stripe", body.as_bytes(), &stack.webhook_secrets["stripe"], platform::clock::now()).unwrap();
+    let headers =
+        sign("stripe", body.as_bytes(), &stack.webhook_secrets["stripe"], platform::base::clock::now()).unwrap();
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     for changed in [format!("{body}\n"), format!("\u{feff}{body}"), body.replace(':', ": ")] {
         let (status, _) = post(&web, &stack, "/webhooks/stripe", &headers, changed.as_bytes()).await;
@@ -172,7 +174,7 @@ async fn a_replaced_secret_is_taken_up_without_a_deployment_and_none_means_503()
             .unwrap();
     };
     let with = async |secret: &str| {
-        let headers = sign("stripe", body.as_bytes(), &secret.to_owned().into(), platform::clock::now()).unwrap();
+        let headers = sign("stripe", body.as_bytes(), &secret.to_owned().into(), platform::base::clock::now()).unwrap();
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         post(&web, &stack, "/webhooks/stripe", &headers, body.as_bytes()).await.0
     };

@@ -61,7 +61,7 @@ async fn a_delivery_has_one_id_on_every_hop_one_line_per_failure_and_one_reason_
     let good = customer_event("evt_good", "cus_1", 1);
     assert_eq!(send(&good).await, Some(200));
     assert_eq!(send(&good).await, Some(200), "a repeat");
-    let signature = format!("t={},v1={}", platform::clock::now().as_second(), "00".repeat(32));
+    let signature = format!("t={},v1={}", platform::base::clock::now().as_second(), "00".repeat(32));
     let forged = [("stripe-signature", signature.as_str())];
     assert_eq!(web.call(Method::POST, &url, &forged, good.clone()).await.unwrap().status(), 400);
     assert_eq!(send(&customer_event("evt_good", "cus_2", 1)).await, Some(200), "another body under its id");

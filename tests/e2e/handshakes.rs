@@ -76,7 +76,8 @@ async fn the_first_message_of_a_channel_queues_nothing_and_a_genuine_body_that_i
     assert!(!published(&stack).iter().any(|event| event["type"] == "calendar.sync"));
 
     let body = json!({ "type": "something_new" }).to_string();
-    let headers = sign("slack", body.as_bytes(), &stack.webhook_secrets["slack"], platform::clock::now()).unwrap();
+    let headers =
+        sign("slack", body.as_bytes(), &stack.webhook_secrets["slack"], platform::base::clock::now()).unwrap();
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     assert_eq!(post(&stack, &headers, &body).await, (200, "Received".to_owned()));
     let dead = async || (depth(&stack, "webhooks-dead") == 1).then_some(());

@@ -100,7 +100,7 @@ fn payment(id: &str, live: bool) -> Value {
 
 /// Delivers a body to an integration's own endpoint, signed with its secret.
 async fn deliver_own(ada: &Guest<'_>, id: &str, secret: &str, body: &str) {
-    let headers = sign("stripe", body.as_bytes(), &SecretString::from(secret), platform::clock::now()).unwrap();
+    let headers = sign("stripe", body.as_bytes(), &SecretString::from(secret), platform::base::clock::now()).unwrap();
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let url = format!("{}/webhooks/stripe/{id}", ada.stack.url);
     let taken = async || {

@@ -14,7 +14,7 @@ use tests::{FAST, Guest, PATIENCE, customer_event, published, stack};
 /// Delivers a body to an integration's endpoint, signed with this secret: the status.
 pub(crate) async fn deliver(guest: &Guest<'_>, id: &str, secret: &str, body: &str) -> u16 {
     let secret = SecretString::from(secret);
-    let headers = sign("stripe", body.as_bytes(), &secret, platform::clock::now()).unwrap();
+    let headers = sign("stripe", body.as_bytes(), &secret, platform::base::clock::now()).unwrap();
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let url = format!("{}/webhooks/stripe/{id}", guest.stack.url);
     Web::new().call(Method::POST, &url, &headers, body.to_owned()).await.unwrap().status().as_u16()

@@ -55,7 +55,7 @@ async fn eight_processes_share_a_limit_without_meeting_it_and_use_nine_tenths_of
         let key = (format!("{}-api-proxy", stack.prefix()), Service::Dynamodb, "UpdateItem".to_owned());
         stack.gateway.counts().get(&key).copied().unwrap_or_default()
     };
-    let (start, at) = (Instant::now(), platform::clock::now());
+    let (start, at) = (Instant::now(), platform::base::clock::now());
     let caller = async |_| {
         let mut made = 0;
         while start.elapsed() < STEADY.end {
@@ -111,7 +111,7 @@ async fn a_tenant_at_its_limit_slows_no_other() {
     let (status, body) = call(&ada, test).await;
     assert_eq!((status, &body["error"]["kind"]), (429, &json!("rate_limited")), "{body}");
     let retry_at: Timestamp = body["error"]["retry_at"].as_str().unwrap().parse().unwrap();
-    let wait = retry_at.duration_since(platform::clock::now()).as_secs();
+    let wait = retry_at.duration_since(platform::base::clock::now()).as_secs();
     assert!((50..=62).contains(&wait), "{wait} s");
     assert!(start.elapsed() < Duration::from_secs(5), "it was told at once");
     assert_eq!(ada.calls("slack", "/api/auth.test").await, seen, "Slack was not called");

@@ -10,7 +10,11 @@ use local::aws::{
     clients::DEVELOPER_KEY,
     faults::{Effect, Fault},
 };
-use platform::{Aws, aws::Patience, due, integrations::Integrations};
+use platform::{
+    Aws,
+    aws::Patience,
+    stores::{due, integrations::Integrations},
+};
 use serde_json::{Value, json};
 use tests::{Guest, PATIENCE, Running, dead_letters, depth, integration, logs, stack};
 

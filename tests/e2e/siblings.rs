@@ -6,7 +6,7 @@ use local::aws::{
     Service,
     faults::{Effect, Fault},
 };
-use platform::due::shard;
+use platform::stores::due::shard;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, Running, depth, stack};
 
@@ -83,7 +83,7 @@ async fn an_integration_that_can_not_be_read_stops_no_other_of_its_account_from_
     for guest in [&ada, &bob] {
         guest.connect_and_sync("slack").await;
         // Slack tells the time of an event in whole seconds.
-        let minute_ago = platform::clock::now() - std::time::Duration::from_mins(1);
+        let minute_ago = platform::base::clock::now() - std::time::Duration::from_mins(1);
         set(guest, "slack#T0SANDBOX", "connected_at", text(&minute_ago.to_string())).await;
     }
     set(&ada, "slack#T0SANDBOX", "connected_at", text("damaged")).await;

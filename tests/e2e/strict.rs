@@ -7,8 +7,8 @@ mod rows;
 use std::{collections::BTreeSet, time::Duration};
 
 use ::local::{stack::Stack, web::Web};
-use domain::route::{CSRF, Names, ROUTES, Route};
 use http::Method;
+use platform::runtime::http::route::{CSRF, Names, ROUTES, Route};
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, stack};
 

@@ -246,7 +246,7 @@ async fn connected_earlier(guest: &Guest<'_>) {
     let call = guest.stack.clients.dynamodb.update_item().table_name(guest.stack.table("integrations"));
     let call = call.key("user_id", text(&guest.user)).key("integration", text("slack#T0SANDBOX"));
     let call = call.update_expression("SET connected_at = :at");
-    let minute_ago = platform::clock::now() - std::time::Duration::from_mins(1);
+    let minute_ago = platform::base::clock::now() - std::time::Duration::from_mins(1);
     call.expression_attribute_values(":at", text(&minute_ago.to_string())).send().await.unwrap();
 }
 

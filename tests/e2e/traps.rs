@@ -5,7 +5,7 @@
 //!   `it::claims::a_failed_or_dead_event_can_be_claimed_again_and_a_finished_one_cannot`, `crashes`.
 //! - Attempts are not counted: `it::claims::a_claim_after_a_crash_between_effect_and_completion_does_not_apply_again`, `crashes`.
 //! - An acknowledgement before the queue has it: `door::a_2xx_is_given_only_when_the_queue_has_it`.
-//! - Signatures of unequal length break the comparison, the time is not signed, one candidate only: `domain::signature::tests`,
+//! - Signatures of unequal length break the comparison, the time is not signed, one candidate only: `domain::webhook::signature::tests`,
 //!   `door::forged_stale_and_malformed_signatures_are_refused_and_nothing_is_queued`.
 //! - `Retry-After` as a date, as nonsense or as years: here, and
 //!   `domain::call::retry::retry_after_as_seconds_date_nonsense_negative_and_ten_years`.
@@ -15,26 +15,26 @@
 //!   `providers::slack::actions::a_message_that_slack_refuses_inside_a_success_is_a_failure`.
 //! - A 401 is refreshed and repeated for ever, what may pass is not tried again, a POST is repeated: here.
 //! - The state is stored open, compared loosely, never expires, without PKCE: `callback`,
-//!   `domain::grant::a_verifier_follows_from_state_and_secret_and_meets_the_standard`.
+//!   `domain::oauth::grant::a_verifier_follows_from_state_and_secret_and_meets_the_standard`.
 //! - Lists are read without pages, sync tokens and 410, the next cursor is the time of the end:
 //!   `syncs::changes_made_while_a_sync_runs_are_not_missed_and_calendars_are_read_to_their_end`, `providers::google_calendar::pages`.
 //! - A fan-out sends one message at a time: here.
 //! - The token endpoint is sent JSON: the sandbox refuses it, so every test that connects proves it; see
 //!   `local::sandbox::google_calendar::a_client_must_authenticate_with_a_form`.
-//! - An absent `expires_in` becomes no number: `domain::grant::hostile_answers_give_no_token_and_an_absent_life_is_no_number`.
+//! - An absent `expires_in` becomes no number: `domain::oauth::grant::hostile_answers_give_no_token_and_an_absent_life_is_no_number`.
 //! - Calendar's resource is taken for an event:
 //!   `providers::google_calendar::event::a_push_is_named_by_channel_and_number_never_by_the_resource`.
-//! - An idle service has an error rate of 0/0: `domain::status::a_service_without_calls_is_idle_and_has_no_rate`, `front`.
+//! - An idle service has an error rate of 0/0: `domain::integration::status::a_service_without_calls_is_idle_and_has_no_rate`, `front`.
 //! - Mail fields begin other headers: `shared/providers/tests/mail.rs`, `providers::gmail::mail`, and `tests/mail`, where Python
 //!   reads the same messages.
-//! - A limit on calls is kept in the memory of one instance: `pace`, `it::pace`, `domain::rate`.
+//! - A limit on calls is kept in the memory of one instance: `pace`, `it::pace`, `domain::call::rate`.
 
 use std::time::{Duration, Instant};
 
 use http::Method;
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use local::aws::Service;
-use platform::{Aws, aws::Patience, integrations::Integrations};
+use platform::{Aws, aws::Patience, stores::integrations::Integrations};
 use serde_json::{Value, json};
 use tests::{FAST, Guest, integration, stack};
 
@@ -67,12 +67,12 @@ async fn a_retry_after_is_waited_for_as_seconds_or_date_and_nonsense_never_hamme
         json!({ "status": 429, "headers": headers, "body": { "ok": false, "error": "ratelimited" } })
     };
     // A date counts whole seconds.
-    let at = Timestamp::from_second(platform::clock::now().as_second() + 3).unwrap();
+    let at = Timestamp::from_second(platform::base::clock::now().as_second() + 3).unwrap();
     let date = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap();
     ada.fault("slack", POST_MESSAGE, 1, limited(Some(&date))).await;
     let (status, body, seen) = post(&ada).await;
     assert_eq!((status, seen), (200, [2, 1]), "{body}");
-    assert!(platform::clock::now() >= at, "not waited for until {date}");
+    assert!(platform::base::clock::now() >= at, "not waited for until {date}");
 
     for nonsense in [None, Some("NaN"), Some("-5")] {
         let start = Instant::now();
@@ -93,7 +93,7 @@ async fn a_retry_after_is_waited_for_as_seconds_or_date_and_nonsense_never_hamme
         assert_eq!((status, seen), (429, [1, 0]), "{long}: {body}");
         assert!(start.elapsed() < Duration::from_secs(5), "{long}: waited for {:?}", start.elapsed());
         let retry_at: Option<Timestamp> = body["error"]["retry_at"].as_str().and_then(|at| at.parse().ok());
-        let latest = platform::clock::now() + SignedDuration::from_hours(25);
+        let latest = platform::base::clock::now() + SignedDuration::from_hours(25);
         assert!(retry_at.is_none_or(|at| at < latest), "{long}: {retry_at:?}");
         ada.admin("slack", Method::DELETE, "faults", &Value::Null).await;
         // What a limit can ask for is kept, by all. The rest is not about a limit, and only told.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use domain::message::SyncType;
+use domain::sync::SyncType;
 use fastrand::Rng;
 use http::Method;
 use serde_json::{Map, Value};
@@ -147,7 +147,7 @@ pub(crate) async fn run<C: Course>(
         check(&mut ways, "an incremental sync", &course, &world).await?;
     } else if C::SECONDS {
         // A list and an event of one second are in no order.
-        let now = platform::clock::now();
+        let now = platform::base::clock::now();
         tokio::time::sleep(std::time::Duration::from_nanos(
             1_000_000_000 - u64::try_from(now.subsec_nanosecond()).unwrap(),
         ))

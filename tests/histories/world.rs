@@ -5,20 +5,22 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use domain::{
     Integration, IntegrationKey,
-    grant::Issued,
-    message::{Cause, SyncMessage, SyncType},
+    messages::message::{Cause, SyncMessage},
+    oauth::grant::Issued,
+    sync::SyncType,
 };
 use http::Method;
 use jiff::SignedDuration;
 use lambda_runtime::{Context, LambdaEvent};
 use local::{browser::query, sandbox::Sandbox, web::Web};
 use platform::{
-    clock,
-    config::load_from,
-    credentials::Credentials,
-    envelope::Vault,
-    integrations::Integrations,
-    records::{Records, Selection},
+    aws::envelope::Vault,
+    base::{clock, config::load_from},
+    stores::{
+        credentials::Credentials,
+        integrations::Integrations,
+        records::{Records, Selection},
+    },
 };
 use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;

@@ -1,7 +1,7 @@
 //! The bus: every integration of an account hears of an event, however many there are and however large it is.
 
 use jiff::Timestamp;
-use platform::bus::{Bus, Detail, Payload};
+use platform::aws::bus::{Bus, Detail, Payload};
 use serde_json::value::RawValue;
 use tests::Ground;
 

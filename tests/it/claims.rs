@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{Change, ClaimState, Verdict};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use platform::{
+use platform::stores::{
     claims::{Applied, Claim, ClaimError, Claiming, Claims, Write},
     records::{Records, Selection},
 };

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
-use domain::{IntegrationKey, Reason, grant::Issued};
+use domain::{IntegrationKey, Reason, oauth::grant::Issued};
 use jiff::{SignedDuration, Timestamp};
 use platform::{
-    credentials::{Credential, Credentials, Leasing},
-    envelope::Vault,
+    aws::envelope::Vault,
+    stores::credentials::{Credential, Credentials, Leasing},
 };
 use proptest::{
     prelude::{Just, Strategy},

@@ -6,9 +6,9 @@ use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 use domain::{ClaimState, Diagnosis, Reason};
 use jiff::{SignedDuration, Timestamp};
 use platform::{
-    claims::{About, Claiming, Claims, Entry, GivenUp},
-    clock,
-    queue::{DeadLetter, Queue},
+    aws::queue::{DeadLetter, Queue},
+    base::clock,
+    stores::claims::{About, Claiming, Claims, Entry, GivenUp},
 };
 use tests::Ground;
 

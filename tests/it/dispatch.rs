@@ -10,15 +10,17 @@ use std::{
 
 use domain::{
     Failure, Request,
-    call::{Api, Callee},
-    limit::Rates,
+    call::{Api, limit::Rates},
+    provider_api::Callee,
 };
 use platform::{
-    clock,
-    dispatch::{At, Dispatch, Failed, Outgoing},
-    health::Health,
-    outbound::{Authorization, Outbound, Rewrites},
-    pace::Pace,
+    base::{clock, rewrites::Rewrites},
+    client::{
+        dispatch::{At, Dispatch, Failed, Outgoing},
+        outbound::{Authorization, Outbound},
+        pace::Pace,
+    },
+    stores::health::Health,
 };
 use tests::{Ground, start};
 use tokio::{

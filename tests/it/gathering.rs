@@ -6,9 +6,11 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use platform::{
     Aws,
-    aws::Patience,
-    bus::{Bus, Detail, Payload, PublishError},
-    gathering::{Gathering, Seat},
+    aws::{
+        Patience,
+        bus::{Bus, Detail, Payload, PublishError},
+        gathering::{Gathering, Seat},
+    },
 };
 use serde_json::value::RawValue;
 use tests::{Ground, PATIENCE};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use platform::health::{Health, Observed};
+use platform::stores::health::{Health, Observed};
 use tests::Ground;
 
 fn hours(count: i64) -> Timestamp {

@@ -4,7 +4,7 @@ use domain::{
     Integration,
     integration::{Ending, State},
 };
-use platform::integrations::Integrations;
+use platform::stores::integrations::Integrations;
 use tests::{Ground, integration};
 
 #[tokio::test]

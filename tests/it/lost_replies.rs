@@ -5,20 +5,21 @@ use std::time::Duration;
 
 use domain::{
     Change, Diagnosis, Integration, IntegrationKey, Reason,
-    grant::Issued,
     integration::{Ending, State},
-    message::SyncType,
-    stream::Sweep,
+    oauth::grant::Issued,
+    sync::{SyncType, stream::Sweep},
 };
 use jiff::{SignedDuration, Timestamp};
 use platform::{
-    claims::{About, Applied, Claiming, Claims, Entry, GivenUp},
-    credentials::{Credentials, Leasing},
-    envelope::Vault,
-    integrations::Integrations,
-    records::Records,
-    states::{Presented, Stand, States, Transaction},
-    syncs::{self, Syncs},
+    aws::envelope::Vault,
+    stores::{
+        claims::{About, Applied, Claiming, Claims, Entry, GivenUp},
+        credentials::{Credentials, Leasing},
+        integrations::Integrations,
+        records::Records,
+        states::{Presented, Stand, States, Transaction},
+        syncs::{self, Syncs},
+    },
 };
 use secrecy::ExposeSecret as _;
 use serde_json::json;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{
+use domain::call::{
     limit::Bucket,
     rate::{Ask, Rate},
 };
@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use platform::{
     Aws,
     aws::Patience,
-    pace::{Full, Pace},
+    client::pace::{Full, Pace},
 };
 use tests::Ground;
 
@@ -58,14 +58,14 @@ async fn the_table_decides_by_the_rule_of_the_arithmetic() {
     let patience = Duration::from_secs(2);
     for ahead in [-60_000_000, -500_000, -300_000, 0, 700_000, 1_900_000, 12_000_000, 60_000_000_i64] {
         let key = format!("rule-{ahead}");
-        let now = platform::clock::now().as_microsecond();
+        let now = platform::base::clock::now().as_microsecond();
         let put = ground.clients.dynamodb.put_item().table_name(TABLE);
         let put = put.item("bucket", aws_sdk_dynamodb::types::AttributeValue::S(key.clone()));
         let put = put.item("next_slot", aws_sdk_dynamodb::types::AttributeValue::N((now + ahead).to_string()));
         put.send().await.unwrap();
         let turn = Pace::new(&ground.aws, TABLE).turn(&[bucket(&key, rate)], patience).await;
         // The clock went on between the two.
-        let took = platform::clock::now().as_microsecond() - now;
+        let took = platform::base::clock::now().as_microsecond() - now;
         let ask = Ask { units: 1, advance: 0, floor: now - 412_000, latest: now + 2_000_000 };
         let moved = next_slot(&ground, &key).await.unwrap();
         match ask.of(Some(now + ahead)) {

@@ -5,7 +5,13 @@ use std::{sync::Mutex, time::Duration};
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName};
 use domain::{Aging, Deferral, Diagnosis, Disposition, Reason};
 use lambda_runtime::{Context, LambdaEvent};
-use platform::queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue};
+use platform::{
+    aws::queue::Queue,
+    runtime::{
+        batch::{Batch, BatchResponse},
+        consumer::{Attempt, Consumer, Handler},
+    },
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tests::Ground;
@@ -79,7 +85,7 @@ impl Bench {
         let records: Vec<_> = messages.iter().map(record).collect();
         let batch: Batch = serde_json::from_value(json!({ "Records": records })).unwrap();
         let mut context = Context::default();
-        let deadline = platform::clock::now() + left;
+        let deadline = platform::base::clock::now() + left;
         context.deadline = u64::try_from(deadline.as_millisecond()).unwrap();
         let response = self.consumer.run(handler, LambdaEvent { payload: batch, context }).await;
         let failed = failures(&response);
@@ -197,7 +203,7 @@ async fn a_retry_counts_and_a_deferral_does_not() {
 #[tokio::test]
 async fn deferring_ends_by_age_and_a_wait_for_a_limit_or_progress_does_not_age() {
     let bench = Bench::start().await;
-    let hours_ago = |hours| (platform::clock::now() - Duration::from_hours(hours)).as_millisecond();
+    let hours_ago = |hours| (platform::base::clock::now() - Duration::from_hours(hours)).as_millisecond();
     let (old, recent) = (hours_ago(7), hours_ago(5));
     let now = hours_ago(0);
     for (id, what, since, sent) in [
@@ -235,7 +241,7 @@ async fn deferring_ends_by_age_and_a_wait_for_a_limit_or_progress_does_not_age()
 #[tokio::test]
 async fn a_reason_that_sqs_would_refuse_is_cleaned_and_the_message_still_arrives() {
     let bench = Bench::start().await;
-    bench.send(&domain::json::ascii(&order(1, "\u{ffff}\u{1f600}"))).await;
+    bench.send(&domain::webhook::json::ascii(&order(1, "\u{ffff}\u{1f600}"))).await;
     assert_eq!(bench.round(&Obedient::default(), PLENTY).await, (1, 0));
     let dead = bench.receive("webhooks-dead").await;
     let reason = dead[0].message_attributes().unwrap()["Detail"].string_value().unwrap();

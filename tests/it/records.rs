@@ -2,10 +2,10 @@
 
 use domain::{
     Change,
-    stream::{Extent, Sweep},
+    sync::stream::{Extent, Sweep},
 };
 use jiff::Timestamp;
-use platform::{
+use platform::stores::{
     claims::{Applied, Claiming, Claims},
     records::{Records, Selection},
 };

@@ -1,6 +1,6 @@
 //! The samples in events/ are what the functions take.
 
-use domain::message::{RefreshMessage, ScheduleMessage, SyncMessage, WebhookMessage};
+use domain::messages::message::{RefreshMessage, ScheduleMessage, SyncMessage, WebhookMessage};
 use local::bootstraps::root;
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ fn bodies(name: &str) -> Vec<String> {
 fn message_samples_are_messages_of_the_current_version() {
     for body in bodies("sqs-webhooks.json") {
         let message: WebhookMessage<'_> = serde_json::from_str(&body).unwrap();
-        let domain::message::Body::Json(json) = message.body;
+        let domain::messages::message::Body::Json(json) = message.body;
         assert!(providers::REGISTRY.find(&message.provider).unwrap().event(json, message.received_at).is_ok());
     }
     for body in bodies("sqs-syncs.json") {
@@ -53,7 +53,8 @@ fn http_samples_name_routes_that_exist() {
     for name in ["http-webhook-stripe.json", "http-connect.json", "http-integrations.json", "http-action.json"] {
         let sample = sample(name);
         let route = sample["routeKey"].as_str().unwrap();
-        let known = domain::route::ROUTES.iter().any(|it| format!("{} {}", it.method, it.path) == route);
+        let known =
+            platform::runtime::http::route::ROUTES.iter().any(|it| format!("{} {}", it.method, it.path) == route);
         assert!(known, "{name}: {route}");
     }
 }

@@ -7,8 +7,10 @@ use local::settings::check;
 use platform::{
     Aws,
     aws::Patience,
-    config::{Env, load_from},
-    settings::{Bound, PAIRS, Setting},
+    base::{
+        config::{Env, load_from},
+        settings::{Bound, PAIRS, Setting},
+    },
 };
 use providers::REGISTRY;
 use tests::template;

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use platform::states::{Presented, Stand, States, Transaction};
+use platform::stores::states::{Presented, Stand, States, Transaction};
 use tests::Ground;
 
 fn now() -> Timestamp {

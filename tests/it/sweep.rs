@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt::Write as _};
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
-use platform::due::{Due, SHARDS, shard};
+use platform::stores::due::{Due, SHARDS, shard};
 use tests::Ground;
 
 const TABLE: &str = "intertie-credentials";

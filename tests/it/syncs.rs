@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use domain::{
-    message::SyncType,
+use domain::sync::{
+    SyncType,
+    outcome::LogEntry,
     stream::{Run, StreamState},
-    sync::LogEntry,
 };
 use jiff::Timestamp;
-use platform::syncs::{Lease, LeaseError, Leasing, Syncs};
+use platform::stores::syncs::{Lease, LeaseError, Leasing, Syncs};
 use serde_json::{Value, json};
 use tests::Ground;
 

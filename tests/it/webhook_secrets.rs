@@ -4,8 +4,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::IntegrationKey;
 use jiff::{SignedDuration, Timestamp};
 use platform::{
-    secrets::Freshness,
-    webhook_secrets::{WebhookSecrets, WebhookSecretsConfig},
+    aws::secrets::Freshness,
+    stores::webhook_secrets::{WebhookSecrets, WebhookSecretsConfig},
 };
 use secrecy::ExposeSecret as _;
 use tests::{Ground, integration};

@@ -2,16 +2,18 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use domain::route::ROUTES;
 use local::{
     rights::OTHER_KEYS,
     template::{AttributeType, Facts, Queue, Template},
 };
 use platform::{
-    claims,
-    config::names,
-    metrics::{Metric, NAMESPACE},
-    queue::RETENTION,
+    aws::queue::RETENTION,
+    base::{
+        config::names,
+        metrics::{Metric, NAMESPACE},
+    },
+    runtime::http::route::ROUTES,
+    stores::claims,
 };
 use serde_json::Value;
 use tests::template;

@@ -29,7 +29,7 @@ use local::{
     template::{Context, Template},
     web::Web,
 };
-use platform::{Aws, aws::Patience, integrations::Integrations};
+use platform::{Aws, aws::Patience, stores::integrations::Integrations};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::{
@@ -301,7 +301,7 @@ pub fn customer_event(event_id: &str, customer: &str, created: i64) -> String {
 /// Delivers a body to a stack as Stripe does, signed now. The status, or none if there was no answer.
 pub async fn deliver(web: &Web, stack: &Stack, body: &str) -> Option<u16> {
     let secret: &SecretString = &stack.webhook_secrets["stripe"];
-    let headers = sign("stripe", body.as_bytes(), secret, platform::clock::now()).expect("Stripe signs");
+    let headers = sign("stripe", body.as_bytes(), secret, platform::base::clock::now()).expect("Stripe signs");
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let url = format!("{}/webhooks/stripe", stack.url);
     let response = web.call(http::Method::POST, &url, &headers, body.to_owned()).await;

@@ -1,6 +1,6 @@
 //! The application's table of handlers, and two of them. Each writes a line to the log where an application would act.
 
-use domain::{Event, event::is_id};
+use domain::{Event, webhook::event::is_id};
 use serde::Deserialize;
 use webhook_process::{EventHandler, HandlerError, HandlerInput};
 

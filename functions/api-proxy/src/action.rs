@@ -8,10 +8,10 @@ use domain::{
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use platform::{
-    calls::CallError,
-    claims::{Claim, Claiming},
-    clock,
-    http::{Call, Input, internal, json},
+    base::clock,
+    client::calls::CallError,
+    runtime::http::{Call, Input, internal, json},
+    stores::claims::{Claim, Claiming},
 };
 use providers::{Provider, Step, so_far};
 use serde_json::Value;

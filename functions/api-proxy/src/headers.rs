@@ -5,7 +5,7 @@
 
 use domain::{Problem, call::Api, error::Field};
 use lambda_http::http::{HeaderMap, HeaderName, HeaderValue, header};
-use platform::http::clipped;
+use platform::runtime::http::clipped;
 
 /// Headers of requests that pass to every provider: what RFC 9110 and RFC 7240 let a request ask for, and what describes its body.
 const PASSED: &[&str] = &[
@@ -245,7 +245,7 @@ pub(crate) fn returned(from: &HeaderMap, api: &Api, to: &mut HeaderMap<HeaderVal
 
 #[cfg(test)]
 mod tests {
-    use domain::call::Callee;
+    use domain::provider_api::Callee;
 
     use super::*;
 

@@ -9,18 +9,17 @@ mod proxy;
 
 use std::{convert::Infallible, time::Duration};
 
-use domain::{Diagnosis, Integration, Problem, account::select, error::Kind};
+use domain::{Diagnosis, Integration, Problem, error::Kind, integration::account::select};
 use lambda_http::{Body, Request, Response};
 use platform::{
     Aws,
-    access::{Access, AccessConfig},
-    aws::AwsInitError,
-    calls::CallError,
-    claims::Claims,
-    clock,
-    config::Env,
-    http::{Call, Front, FrontConfig, internal},
-    integrations::usable,
+    base::{InitError, clock, config::Env},
+    client::{
+        access::{Access, AccessConfig},
+        calls::CallError,
+    },
+    runtime::http::{Call, Front, FrontConfig, internal},
+    stores::{claims::Claims, integrations::usable},
 };
 use providers::{Registry, Spec};
 
@@ -59,7 +58,7 @@ type Answer = Result<Response<Body>, Problem>;
 
 impl ApiProxy {
     /// Makes the clients.
-    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, AwsInitError> {
+    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, InitError> {
         Ok(Self {
             registry,
             front: Front::new(aws, &config.front),
@@ -108,7 +107,7 @@ fn problem(error: &CallError, name: &str) -> Problem {
         CallError::Corrupt(error) => {
             let Diagnosis { reason, detail } = error.diagnosis();
             tracing::error!(reason = reason.name(), detail, "the stored credential can't be opened");
-            platform::metrics::operator_failure(reason);
+            platform::base::metrics::operator_failure(reason);
             Problem::credential_unreadable(name)
         }
         CallError::Aws(error) => internal(error),

@@ -3,7 +3,12 @@
 use std::process::ExitCode;
 
 use api_proxy::{ApiProxy, Config};
-use platform::{Aws, aws::Patience, bootstrap, config, http, telemetry};
+use platform::{
+    Aws,
+    aws::Patience,
+    base::{config, telemetry},
+    runtime::{bootstrap, http},
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

@@ -13,8 +13,8 @@ use lambda_http::{
     http::{HeaderValue, Method, StatusCode, header},
 };
 use platform::{
-    calls::CallError,
-    http::{Call, MAX_PAYLOAD, payload_size, text},
+    client::calls::CallError,
+    runtime::http::{Call, MAX_PAYLOAD, payload_size, text},
 };
 use providers::{Provider, Spec};
 

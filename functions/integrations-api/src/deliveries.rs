@@ -6,9 +6,9 @@ use domain::{ClaimState, Problem};
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use platform::{
-    clock,
-    deliveries::{Listed, UNKNOWN, place},
-    http::{Call, internal, json},
+    base::clock,
+    runtime::http::{Call, internal, json},
+    stores::deliveries::{Listed, UNKNOWN, place},
 };
 
 use crate::{Answer, IntegrationsApi};

@@ -10,7 +10,7 @@ mod status;
 
 use std::{convert::Infallible, time::Duration};
 
-use domain::{Integration, Problem, account::select, error::Kind, message::SyncType, route};
+use domain::{Integration, Problem, error::Kind, integration::account::select, sync::SyncType};
 use jiff::Timestamp;
 use lambda_http::{
     Body, Request, RequestExt as _, Response,
@@ -18,17 +18,20 @@ use lambda_http::{
 };
 use platform::{
     Aws,
-    claims::Claims,
-    clock,
-    config::Env,
-    deliveries::Deliveries,
-    health::Health,
-    http::{Call, Front, FrontConfig, Input, Notice, SETTINGS, internal, json},
-    integrations::{Integrations, usable},
-    records::Records,
-    session::Caller,
-    sync_queue::SyncQueue,
-    syncs::Syncs,
+    aws::sync_queue::SyncQueue,
+    base::{clock, config::Env},
+    runtime::{
+        http::{Call, Front, FrontConfig, Input, Notice, SETTINGS, internal, json, route},
+        session::Caller,
+    },
+    stores::{
+        claims::Claims,
+        deliveries::Deliveries,
+        health::Health,
+        integrations::{Integrations, usable},
+        records::Records,
+        syncs::Syncs,
+    },
 };
 use providers::{Provider, Registry};
 use serde::Serialize;

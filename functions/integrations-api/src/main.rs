@@ -3,7 +3,12 @@
 use std::process::ExitCode;
 
 use integrations_api::{Config, IntegrationsApi};
-use platform::{Aws, aws::Patience, bootstrap, config, http, telemetry};
+use platform::{
+    Aws,
+    aws::Patience,
+    base::{config, telemetry},
+    runtime::{bootstrap, http},
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

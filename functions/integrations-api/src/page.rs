@@ -7,8 +7,8 @@ use domain::{
     Diagnosis, Problem, Proof, Reason,
     call::form,
     error::Kind,
-    grant::OAuth,
-    status::{Connection, Status, Stream},
+    integration::status::{Connection, Status, Stream},
+    oauth::grant::OAuth,
 };
 use jiff::Timestamp;
 use lambda_http::{
@@ -16,9 +16,11 @@ use lambda_http::{
     http::{HeaderValue, header},
 };
 use platform::{
-    clock,
-    http::{Call, Notice, SETTINGS, failed, html_with_forms, see_other, set_cookie},
-    session::LOOPBACK_COOKIE,
+    base::clock,
+    runtime::{
+        http::{Call, Notice, SETTINGS, failed, html_with_forms, see_other},
+        session::LOOPBACK_COOKIE,
+    },
 };
 use providers::{Auth, Provider};
 use secrecy::ExposeSecret as _;
@@ -96,7 +98,7 @@ impl IntegrationsApi {
         if let Some(token) = call.query("session").filter(|_| call.is_loopback()) {
             self.front.sessions.caller(token, true).await?;
             let mut response = see_other(SETTINGS);
-            set_cookie(&mut response, call, LOOPBACK_COOKIE, token, self.session_life);
+            call.set_cookie(&mut response, LOOPBACK_COOKIE, token, self.session_life);
             return Ok(response);
         }
         let caller = self.front.caller(call).await?;

@@ -1,10 +1,10 @@
 //! The records of one integration, part by part.
 
-use domain::{Problem, record};
+use domain::{Problem, sync::record};
 use lambda_http::{Body, Response, http::StatusCode};
 use platform::{
-    http::{Call, internal, json},
-    records::{Records, Selection},
+    runtime::http::{Call, internal, json},
+    stores::records::{Records, Selection},
 };
 use providers::Spec;
 use serde::Serialize;

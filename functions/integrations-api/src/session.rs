@@ -1,12 +1,14 @@
 //! How a browser gets its session: the application's page posts a token, once.
 
-use domain::{Problem, error::Kind, grant::is_own_path};
+use domain::{Problem, error::Kind, oauth::grant::is_own_path};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::http::header;
 use platform::{
-    clock,
-    http::{Call, Input, SETTINGS, internal, see_other, set_cookie},
-    session::{COOKIE, LOOPBACK_COOKIE},
+    base::clock,
+    runtime::{
+        http::{Call, Input, SETTINGS, internal, see_other},
+        session::{COOKIE, LOOPBACK_COOKIE},
+    },
 };
 
 use crate::{Answer, IntegrationsApi};
@@ -49,7 +51,7 @@ impl IntegrationsApi {
         let session = self.front.sessions.mint(&claims, now + self.session_life).await?;
         let mut response = see_other(to);
         let cookie = if call.is_loopback() { LOOPBACK_COOKIE } else { COOKIE };
-        set_cookie(&mut response, call, cookie, &session, self.session_life);
+        call.set_cookie(&mut response, cookie, &session, self.session_life);
         Ok(response)
     }
 }

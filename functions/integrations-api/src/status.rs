@@ -2,17 +2,22 @@
 
 use domain::{
     Integration, Problem,
-    integration::State,
-    status::{Scopes, Status, Stream, Watching},
-    stream::PassedOver,
+    integration::{
+        State,
+        status::{Scopes, Status, Stream, Watching},
+    },
+    sync::stream::PassedOver,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lambda_http::http::StatusCode;
 use platform::{
-    AwsError, clock,
-    http::{internal, json},
-    session::Caller,
-    syncs::Overview,
+    AwsError,
+    base::clock,
+    runtime::{
+        http::{internal, json},
+        session::Caller,
+    },
+    stores::syncs::Overview,
 };
 use providers::{Provider, Watched};
 use serde::Serialize;

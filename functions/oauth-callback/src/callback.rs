@@ -6,20 +6,21 @@ use std::time::Duration;
 
 use domain::{
     ConnectError, Diagnosis, Failure, Problem, Reason,
-    call::Callee,
-    connect::Subject,
     error::Kind,
-    grant::{Issued, OAuth, verifier},
+    oauth::{
+        connect::Subject,
+        grant::{Issued, OAuth, verifier},
+    },
+    provider_api::Callee,
 };
 use lambda_http::{Body, Response};
 use platform::{
-    AwsError, clock,
-    dispatch::Failed,
-    http::{Call, Notice, found, internal, set_cookie},
-    metrics,
-    revocation::Revoked,
-    secrets::App,
-    states::{Presented, Stand, Transaction},
+    AwsError,
+    aws::secrets::App,
+    base::{clock, metrics},
+    client::{dispatch::Failed, revocation::Revoked},
+    runtime::http::{Call, Notice, found, internal},
+    stores::states::{Presented, Stand, Transaction},
 };
 use providers::{Provider, Spec};
 use serde_json::Value;
@@ -71,7 +72,7 @@ impl OauthCallback {
             Ok(()) => {
                 let mut response = self.back(call, to, ("success", spec.id), &connected(spec.name));
                 // A second opening of the link needs it as long as the state can be presented again.
-                set_cookie(&mut response, call, cookie(call), browser, LIFE);
+                call.set_cookie(&mut response, cookie(call), browser, LIFE);
                 return Ok(response);
             }
             Err(failed) => failed,

@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use domain::{
     Diagnosis, Problem, Reason,
-    account::select,
     error::Kind,
-    event::is_id,
-    grant::{OAuth, is_own_path, verifier},
+    integration::account::select,
+    oauth::grant::{OAuth, is_own_path, verifier},
+    webhook::event::is_id,
 };
 use platform::{
-    clock,
-    http::{Call, Front, clipped, failed, found, internal, set_cookie},
-    random::is_handle,
-    states::Transaction,
+    base::{clock, random::is_handle},
+    runtime::http::{Call, Front, clipped, failed, found, internal},
+    stores::states::Transaction,
 };
 use providers::{Provider, Spec};
 
@@ -60,7 +59,7 @@ impl OauthCallback {
         let redirect_uri = &transaction.redirect_uri;
         let url = oauth.authorize_url(&app.client_id, redirect_uri, &scopes, &state, &verifier, account.as_deref());
         let mut response = found(&self.access.dispatch().outbound.rewritten(url));
-        set_cookie(&mut response, call, cookie(call), &browser, LIFE);
+        call.set_cookie(&mut response, cookie(call), &browser, LIFE);
         Ok(response)
     }
 }

@@ -4,17 +4,24 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use domain::{Integration, IntegrationKey, Request, account::select, integration::Ending, message::SyncType};
+use domain::{
+    Integration, IntegrationKey, Request,
+    integration::{Ending, account::select},
+    sync::SyncType,
+};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use platform::{
-    AwsError, clock,
-    credentials::Credential,
-    dispatch::{At, Outgoing},
-    http::{Call, Input, Notice, internal, json},
-    outbound::Authorization,
-    revocation::{GRACE, Revoked, TIMEOUT},
+    AwsError,
+    base::clock,
+    client::{
+        dispatch::{At, Outgoing},
+        outbound::Authorization,
+        revocation::{Revoked, TIMEOUT},
+    },
+    runtime::http::{Call, Input, Notice, internal, json},
+    stores::credentials::{Credential, GRACE},
 };
 use providers::{Provider, Watched};
 use serde::Serialize;

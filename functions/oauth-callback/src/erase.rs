@@ -7,9 +7,9 @@ use domain::{Integration, Problem, error::Kind, integration::Ending};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::http::StatusCode;
 use platform::{
-    clock,
-    http::{Call, internal, json},
-    revocation::Revoked,
+    base::clock,
+    client::revocation::Revoked,
+    runtime::http::{Call, internal, json},
 };
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ use crate::{Answer, OauthCallback};
 /// Left of the time when the next grant is not begun any more: what a provider may take to be told, and some.
 const MARGIN: SignedDuration = SignedDuration::from_secs(16);
 
-/// What the pseudonyms of [`platform::erasures`] are for.
+/// What the pseudonyms of [`platform::stores::erasures`] are for.
 const PURPOSE: &str = "erasure";
 
 /// What is recorded of a user.

@@ -2,15 +2,14 @@
 
 use domain::{
     Failure, Problem, Proof,
-    connect::Subject,
-    grant::Issued,
+    integration::status::Status,
+    oauth::{connect::Subject, grant::Issued},
     secret::{self, NotASecret},
-    status::Status,
 };
 use lambda_http::http::StatusCode;
 use platform::{
-    clock,
-    http::{Call, Input, internal, json},
+    base::clock,
+    runtime::http::{Call, Input, internal, json},
 };
 use providers::{Auth, Provider, Spec};
 use secrecy::SecretString;

@@ -14,17 +14,19 @@ use domain::{Problem, error::Kind};
 use lambda_http::{Body, Request, Response};
 use platform::{
     Aws,
-    access::{Access, AccessConfig},
-    aws::AwsInitError,
-    clock,
-    config::Env,
-    erasures::Erasures,
-    http::{Call, Front, FrontConfig, Notice, SETTINGS},
-    secrets::{App, Freshness},
-    states::States,
-    sync_queue::SyncQueue,
-    syncs::Syncs,
-    webhook_secrets::{WebhookSecrets, WebhookSecretsConfig},
+    aws::{
+        secrets::{App, Freshness},
+        sync_queue::SyncQueue,
+    },
+    base::{InitError, clock, config::Env},
+    client::access::{Access, AccessConfig},
+    runtime::http::{Call, Front, FrontConfig, Notice, SETTINGS},
+    stores::{
+        erasures::Erasures,
+        states::States,
+        syncs::Syncs,
+        webhook_secrets::{WebhookSecrets, WebhookSecretsConfig},
+    },
 };
 use providers::{Registry, Spec};
 use secrecy::ExposeSecret as _;
@@ -73,7 +75,7 @@ type Answer = Result<Response<Body>, Problem>;
 
 impl OauthCallback {
     /// Makes the clients.
-    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, AwsInitError> {
+    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, InitError> {
         let access = Access::new(aws, &config.access, |limit| registry.has_limit(limit))?;
         Ok(Self {
             registry,
@@ -143,7 +145,7 @@ impl AppError {
                     format!("Add client_id and client_secret to the secret of {} in Secrets Manager.", spec.name);
                 Problem::new(Kind::Internal, format!("{} is not set up here yet.", spec.name), next)
             }
-            Self::Aws(error) => platform::http::internal(error),
+            Self::Aws(error) => platform::runtime::http::internal(error),
         }
     }
 }
@@ -163,5 +165,5 @@ fn with_query(to: &str, name: &str, value: &str) -> String {
 
 /// 256 random bits, for URLs and cookies.
 fn random_handle() -> Result<String, Problem> {
-    platform::random::handle().ok_or_else(Problem::internal)
+    platform::base::random::handle().ok_or_else(Problem::internal)
 }

@@ -3,7 +3,12 @@
 use std::process::ExitCode;
 
 use oauth_callback::{Config, OauthCallback};
-use platform::{Aws, aws::Patience, bootstrap, config, http, telemetry};
+use platform::{
+    Aws,
+    aws::Patience,
+    base::{config, telemetry},
+    runtime::{bootstrap, http},
+};
 use providers::REGISTRY;
 
 #[tokio::main(flavor = "current_thread")]

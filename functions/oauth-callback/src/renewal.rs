@@ -1,6 +1,6 @@
 //! What renews a grant: a refresh token that an answer does not replace is kept, and a grant that nothing renews says so at once.
 
-use domain::{Integration, Problem, Reason, grant::Issued, integration::State};
+use domain::{Integration, Problem, Reason, integration::State, oauth::grant::Issued};
 use jiff::Timestamp;
 use platform::AwsError;
 use providers::Spec;

@@ -3,14 +3,20 @@
 use std::{borrow::Cow, time::Duration};
 
 use domain::{
-    ConnectError, Diagnosis, Failure, Integration, IntegrationKey, Reason, Request, account, event::is_id,
-    grant::Issued, id_token, message::SyncType,
+    ConnectError, Diagnosis, Failure, Integration, IntegrationKey, Reason, Request,
+    integration::account,
+    oauth::{grant::Issued, id_token},
+    sync::SyncType,
+    webhook::event::is_id,
 };
 use jiff::{SignedDuration, Timestamp};
 use platform::{
-    AwsError, clock,
-    dispatch::{At, Failed, Outgoing},
-    outbound::Authorization,
+    AwsError,
+    base::clock,
+    client::{
+        dispatch::{At, Failed, Outgoing},
+        outbound::Authorization,
+    },
 };
 use providers::{Place, Provider, Service, Spec};
 use secrecy::ExposeSecret as _;

@@ -7,16 +7,20 @@ use std::time::Duration;
 
 use domain::{
     Disposition, IntegrationKey,
-    message::{Cause, Schedule, ScheduleMessage, SyncMessage, SyncType, Version},
+    messages::message::{Cause, Schedule, ScheduleMessage, SyncMessage, Version},
+    sync::SyncType,
 };
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use platform::{
-    Aws, AwsError, clock,
-    config::Env,
-    due::{Due, SHARDS},
-    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, deadline},
-    sync_queue::SyncQueue,
+    Aws, AwsError,
+    aws::{queue::Queue, sync_queue::SyncQueue},
+    base::{clock, config::Env},
+    runtime::{
+        batch::{Batch, BatchResponse},
+        consumer::{Attempt, Consumer, Handler, deadline},
+    },
+    stores::due::{Due, SHARDS},
 };
 use serde::{Deserialize, Serialize};
 

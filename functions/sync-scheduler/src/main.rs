@@ -2,7 +2,12 @@
 
 use std::process::ExitCode;
 
-use platform::{Aws, aws::Patience, bootstrap, config, telemetry};
+use platform::{
+    Aws,
+    aws::Patience,
+    base::{config, telemetry},
+    runtime::bootstrap,
+};
 use sync_scheduler::{Config, SyncScheduler};
 
 #[tokio::main(flavor = "current_thread")]

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use domain::{
-    Aging, Deferral, Diagnosis, Disposition, Integration, IntegrationKey, Reason,
-    integration::State,
-    message::{SyncMessage, SyncType},
+    Aging, Deferral, Diagnosis, Disposition, Integration, IntegrationKey, Reason, integration::State,
+    messages::message::SyncMessage, sync::SyncType,
 };
-use platform::{AwsError, queue::Attempt, syncs::Leasing};
+use platform::{AwsError, runtime::consumer::Attempt, stores::syncs::Leasing};
 
 use crate::{SyncWorker, in_turn, is_over};
 

@@ -19,24 +19,29 @@ use std::{
 
 use domain::{
     Aging, Deferral, Disposition, Failure, Integration, IntegrationKey, Reason,
-    disposition::backoff,
     error::Kind,
-    message::{Cause, SyncMessage, SyncType},
+    messages::{
+        disposition::backoff,
+        message::{Cause, SyncMessage},
+    },
     reason::Class,
-    sync::LogEntry,
+    sync::{SyncType, outcome::LogEntry},
 };
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::LambdaEvent;
 use platform::{
     Aws, AwsError,
-    access::{Access, AccessConfig},
-    aws::AwsInitError,
-    clock,
-    config::Env,
-    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue},
-    records::Records,
-    sync_queue::SyncQueue,
-    syncs::{Lease, Leasing, Overview, Syncs},
+    aws::{queue::Queue, sync_queue::SyncQueue},
+    base::{InitError, clock, config::Env},
+    client::access::{Access, AccessConfig},
+    runtime::{
+        batch::{Batch, BatchResponse},
+        consumer::{Attempt, Consumer, Handler},
+    },
+    stores::{
+        records::Records,
+        syncs::{Lease, Leasing, Overview, Syncs},
+    },
 };
 use providers::{Provider, Registry};
 
@@ -130,7 +135,7 @@ fn is_over(attempt: &Attempt) -> bool {
 
 impl SyncWorker {
     /// Makes the clients.
-    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, AwsInitError> {
+    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, InitError> {
         let dead_letters = Queue::new(aws, &config.syncs_dead_letter_queue_url);
         let queue = Queue::new(aws, &config.syncs_queue_url);
         Ok(Self {

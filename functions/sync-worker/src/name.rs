@@ -2,11 +2,12 @@
 
 use domain::{
     Diagnosis, Integration,
-    message::{Cause, SyncMessage, SyncType},
-    spell::{Spell, Task},
+    integration::spell::{Spell, Task},
+    messages::message::{Cause, SyncMessage},
+    sync::SyncType,
 };
 use jiff::SignedDuration;
-use platform::{AwsError, calls::CallError, clock, queue::Attempt};
+use platform::{AwsError, base::clock, client::calls::CallError, runtime::consumer::Attempt};
 use providers::Provider;
 use serde_json::Value;
 

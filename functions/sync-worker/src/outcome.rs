@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use domain::{
-    Failure, Problem, backoff::Backoff, disposition::backoff, reason::Class, stream::StreamState, sync::SyncFailure,
+    Failure, Problem,
+    messages::disposition::backoff,
+    reason::Class,
+    sync::{backoff::Backoff, outcome::SyncFailure, stream::StreamState},
 };
 use jiff::Timestamp;
-use platform::{clock, queue::Attempt};
+use platform::{base::clock, runtime::consumer::Attempt};
 use providers::Stream;
 
 use crate::{Stop, Work};

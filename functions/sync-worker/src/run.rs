@@ -5,12 +5,14 @@ use std::{collections::HashMap, sync::atomic::Ordering};
 use domain::{
     Change, Failure, Request,
     call::Bearing,
-    stream::{About, Action, Asked, Course, End, Machine, Outcome, PageRead, StreamState},
-    sync::LogEntry,
+    sync::{
+        outcome::LogEntry,
+        stream::{About, Action, Asked, Course, End, Machine, Outcome, PageRead, StreamState},
+    },
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
-use platform::{calls::CallError, clock};
+use platform::{base::clock, client::calls::CallError};
 use providers::{Page, Provider, Stream};
 use serde_json::Value;
 

@@ -2,8 +2,8 @@
 
 use domain::{
     error::Kind,
-    spell::Task,
-    sync::{LogEntry, SyncFailure},
+    integration::spell::Task,
+    sync::outcome::{LogEntry, SyncFailure},
 };
 
 use crate::{LONGEST_DELAY, Stop, SyncWorker, Work};
@@ -43,7 +43,7 @@ fn ended(stop: Option<&Stop>, entry: &LogEntry) -> Option<Result<(), SyncFailure
 
 #[cfg(test)]
 mod tests {
-    use domain::{Failure, message::SyncType};
+    use domain::{Failure, sync::SyncType};
     use jiff::Timestamp;
 
     use super::*;

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use domain::{
     Aging, Deferral, Diagnosis, Disposition, Failure,
-    message::{Cause, SyncMessage, SyncType},
+    messages::message::{Cause, SyncMessage},
+    sync::SyncType,
 };
-use platform::{AwsError, calls::CallError, clock, queue::Attempt, syncs::LeaseError};
+use platform::{
+    AwsError, base::clock, client::calls::CallError, runtime::consumer::Attempt, stores::syncs::LeaseError,
+};
 
 use crate::{LONGEST_DELAY, SyncWorker, Work, outcome};
 

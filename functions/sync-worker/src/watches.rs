@@ -4,12 +4,17 @@
 
 use domain::{
     Diagnosis, Failure,
-    backoff::{Backoff, Pace},
     call::Bearing,
-    proof::{ChannelOwner, ChannelToken},
+    sync::backoff::{Backoff, Pace},
+    webhook::proof::{ChannelOwner, ChannelToken},
 };
 use jiff::{SignedDuration, Timestamp};
-use platform::{calls::CallError, clock, random, secrets::Freshness, syncs::Overview};
+use platform::{
+    aws::secrets::Freshness,
+    base::{clock, random},
+    client::calls::CallError,
+    stores::syncs::Overview,
+};
 use providers::{Watch, WatchPlan, Watched, Watching};
 
 use crate::{Stop, SyncWorker, Work};

@@ -6,27 +6,31 @@ use std::time::Duration;
 
 use domain::{
     Diagnosis, Disposition, Failure, Integration, IntegrationKey,
-    call::Callee,
-    integration::State,
-    message::{RefreshMessage, Schedule, Version},
+    integration::{State, spell::Task},
+    messages::message::{RefreshMessage, Schedule, Version},
+    provider_api::Callee,
     reason::Class,
-    spell::Task,
-    sync::SyncFailure,
+    sync::outcome::SyncFailure,
 };
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use platform::{
     Aws, AwsError,
-    access::{Access, AccessConfig},
-    aws::AwsInitError,
-    clock,
-    config::Env,
-    credentials::Credential,
-    due::{Due, SHARDS},
-    metrics,
-    queue::{Attempt, Batch, BatchResponse, Consumer, Handler, Queue, deadline, group},
-    revocation::{GRACE, Revoked},
-    tokens::{Refresh, TokenError, Wanted},
+    aws::queue::{Queue, group},
+    base::{InitError, clock, config::Env, metrics},
+    client::{
+        access::{Access, AccessConfig},
+        revocation::Revoked,
+        tokens::{Refresh, TokenError, Wanted},
+    },
+    runtime::{
+        batch::{Batch, BatchResponse},
+        consumer::{Attempt, Consumer, Handler, deadline},
+    },
+    stores::{
+        credentials::{Credential, GRACE},
+        due::{Due, SHARDS},
+    },
 };
 use providers::Registry;
 use serde::{Deserialize, Serialize};
@@ -98,7 +102,7 @@ pub enum Answer {
 
 impl TokenRefresh {
     /// Makes the clients.
-    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, AwsInitError> {
+    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, InitError> {
         let refreshes = Queue::new(aws, &config.refreshes_queue_url);
         let dead_letters = Queue::new(aws, &config.refreshes_dead_letter_queue_url);
         Ok(Self {

@@ -11,9 +11,9 @@ use std::{
 use domain::{
     Diagnosis, Problem, Proof, Reason, Rejection, UnverifiedDelivery, VerifiedDelivery,
     integration::is_integration_id,
-    jwt::Jwks,
-    message::{Envelope, Version, delivery_id},
-    proof::Material,
+    messages::message::{Envelope, Version, delivery_id},
+    oauth::jwt::Jwks,
+    webhook::proof::Material,
 };
 use jiff::Timestamp;
 use lambda_http::{
@@ -21,15 +21,20 @@ use lambda_http::{
     http::{StatusCode, header},
 };
 use platform::{
-    Aws, clock,
-    config::Env,
-    http::{Call, text},
-    jwks::JwksCache,
-    metrics::{self, Metric},
-    outbound::Rewrites,
-    queue::{MAX_MESSAGE, Queue, group},
-    secrets::{App, Freshness, Secrets},
-    webhook_secrets::{Own, WebhookSecrets, WebhookSecretsConfig},
+    Aws,
+    aws::{
+        queue::{MAX_MESSAGE, Queue, group},
+        secrets::{App, Freshness, Secrets},
+    },
+    base::{
+        clock,
+        config::Env,
+        metrics::{self, Metric},
+        rewrites::Rewrites,
+    },
+    client::jwks::JwksCache,
+    runtime::http::{Call, text},
+    stores::webhook_secrets::{Own, WebhookSecrets, WebhookSecretsConfig},
 };
 use providers::{Provider, Registry};
 

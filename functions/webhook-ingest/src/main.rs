@@ -2,7 +2,12 @@
 
 use std::process::ExitCode;
 
-use platform::{Aws, aws::Patience, bootstrap, config, http, telemetry};
+use platform::{
+    Aws,
+    aws::Patience,
+    base::{config, telemetry},
+    runtime::{bootstrap, http},
+};
 use webhook_ingest::{Config, Ingest};
 
 #[tokio::main(flavor = "current_thread")]

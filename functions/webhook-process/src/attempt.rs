@@ -4,14 +4,16 @@
 
 use domain::{
     ClaimState, Diagnosis, Disposition,
-    event::{key_of_delivery, key_of_fork},
-    message::{WebhookMessage, delivery_id},
+    messages::message::{WebhookMessage, delivery_id},
+    webhook::event::{key_of_delivery, key_of_fork},
 };
 use platform::{
-    claims::{About, Claim, Claiming, Entry},
-    deliveries::UNKNOWN,
-    metrics::Metric,
-    queue::{Attempt, Handler},
+    base::metrics::Metric,
+    runtime::consumer::{Attempt, Handler},
+    stores::{
+        claims::{About, Claim, Claiming, Entry},
+        deliveries::UNKNOWN,
+    },
 };
 use tracing::Span;
 

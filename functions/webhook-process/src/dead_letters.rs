@@ -5,18 +5,20 @@
 
 use domain::{
     Diagnosis, Reason,
-    event::{key_of_delivery, key_of_fork},
-    message::{WebhookMessage, delivery_id},
+    messages::message::{WebhookMessage, delivery_id},
     reason::Class,
+    webhook::event::{key_of_delivery, key_of_fork},
 };
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use platform::{
     AwsError,
-    claims::{About, Entry, GivenUp},
-    clock,
-    deliveries::UNKNOWN,
-    queue::{DeadLetter, Reviewed},
+    aws::queue::{DeadLetter, Reviewed},
+    base::clock,
+    stores::{
+        claims::{About, Entry, GivenUp},
+        deliveries::UNKNOWN,
+    },
 };
 
 use crate::{Process, told::Told};

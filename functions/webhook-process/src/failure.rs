@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use domain::{ClaimState, Diagnosis, Disposition, IdempotencyRecord, Reason, Verdict, reason::Class};
-use platform::{AwsError, bus::PublishError, claims::ClaimError, queue::Attempt, records::UpsertError};
+use platform::{
+    AwsError,
+    aws::bus::PublishError,
+    runtime::consumer::Attempt,
+    stores::{claims::ClaimError, records::UpsertError},
+};
 
 use crate::handlers::{CallError, HandlerError};
 

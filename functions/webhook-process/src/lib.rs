@@ -12,21 +12,28 @@ mod told;
 
 use std::{pin::pin, task::Poll, time::Duration};
 
-use domain::{Effect, Event, IntegrationKey, Mode, Reached, Recipient, message::SyncMessage};
+use domain::{Effect, Event, IntegrationKey, Mode, Reached, Recipient, messages::message::SyncMessage};
 use futures_util::poll;
 use lambda_runtime::LambdaEvent;
 use platform::{
-    Aws, AwsError, access,
-    bus::{Bus, Detail, MAX_ENTRIES, Payload},
-    claims::{Applied, Claim, Claims},
-    clock,
-    config::Env,
-    gathering::{Gathering, Seat},
-    integrations::Integrations,
-    metrics::Tally,
-    queue::{BatchResponse, Consumer, Queue, Reviewed, Trigger, deadline},
-    records::Records,
-    sync_queue::SyncQueue,
+    Aws, AwsError,
+    aws::{
+        bus::{Bus, Detail, MAX_ENTRIES, Payload},
+        gathering::{Gathering, Seat},
+        queue::{Queue, Reviewed},
+        sync_queue::SyncQueue,
+    },
+    base::{clock, config::Env, metrics::Tally},
+    client::access,
+    runtime::{
+        batch::{BatchResponse, Trigger},
+        consumer::{Consumer, deadline},
+    },
+    stores::{
+        claims::{Applied, Claim, Claims},
+        integrations::Integrations,
+        records::Records,
+    },
 };
 use providers::{Registry, Spec};
 use serde::Serialize;

@@ -2,7 +2,12 @@
 
 use std::process::ExitCode;
 
-use platform::{Aws, aws::Patience, bootstrap, config, telemetry};
+use platform::{
+    Aws,
+    aws::Patience,
+    base::{config, telemetry},
+    runtime::bootstrap,
+};
 use webhook_process::{Config, Process};
 
 #[tokio::main(flavor = "current_thread")]

@@ -2,10 +2,10 @@
 
 use domain::{
     Diagnosis, Endpoint, Event, Owner, Reason, Recipient,
-    event::{is_id, key, key_of_delivery},
-    message::{Body, WebhookMessage},
+    messages::message::{Body, WebhookMessage},
+    webhook::event::{is_id, key, key_of_delivery},
 };
-use platform::{
+use platform::stores::{
     claims::{About, Entry},
     deliveries::UNKNOWN,
 };

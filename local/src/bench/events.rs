@@ -9,7 +9,7 @@ use std::{
 
 use axum::body::Bytes;
 use domain::{Integration, IntegrationKey};
-use platform::{Aws, aws::Patience, integrations::Integrations};
+use platform::{Aws, aws::Patience, stores::integrations::Integrations};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ impl Events {
                 samples.insert(name.to_owned(), json);
             }
         }
-        let session = platform::session::mint(&cloud.session_key, USER, None, now() + Duration::from_hours(1));
+        let session = platform::runtime::session::mint(&cloud.session_key, USER, None, now() + Duration::from_hours(1));
         let events = Self {
             body: samples.get(WEBHOOK).map(lengthened).transpose()?.unwrap_or_default(),
             samples,

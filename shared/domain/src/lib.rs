@@ -2,47 +2,30 @@
 //!
 //! *Invariant:* everything here is a pure function of its arguments; time and secrets are passed in.
 
-pub mod account;
-pub mod address;
-pub mod backoff;
 pub mod call;
-pub mod claim;
-pub mod connect;
-pub mod delivery;
-pub mod disposition;
 pub mod error;
-pub mod event;
-pub mod grant;
-pub mod id_token;
 pub mod integration;
-pub mod json;
-pub mod jwt;
-pub mod limit;
-pub mod message;
-pub mod proof;
-pub mod rate;
+pub mod messages;
+pub mod oauth;
+pub mod provider_api;
 pub mod reason;
-pub mod recipient;
-pub mod record;
-pub mod refresh;
-pub mod route;
 pub mod secret;
-pub mod signature;
-pub mod spell;
-pub mod status;
-pub mod stream;
 pub mod sync;
+pub mod webhook;
 
 pub use call::{Failure, Reply, Request};
-pub use claim::{IdempotencyRecord, State as ClaimState, Verdict};
-pub use connect::ConnectError;
-pub use delivery::{Probe, Rejection, UnverifiedDelivery, VerifiedDelivery, VerifiedJson};
-pub use disposition::{Aging, Deferral, Disposition};
 pub use error::{Kind, Problem};
-pub use event::{Effect, Event, NotAnEvent};
 pub use integration::{Integration, IntegrationKey, Mode};
-pub use proof::Proof;
+pub use messages::disposition::{Aging, Deferral, Disposition};
+pub use oauth::connect::ConnectError;
 pub use reason::{Diagnosis, Reason};
-pub use recipient::{Endpoint, Lookup, Owner, Reached, Recipient};
-pub use record::{Change, Record};
-pub use signature::Scheme;
+pub use sync::record::{Change, Record};
+pub use webhook::{
+    Rejection,
+    claim::{IdempotencyRecord, State as ClaimState, Verdict},
+    delivery::{Probe, UnverifiedDelivery, VerifiedDelivery, VerifiedJson},
+    event::{Effect, Event, NotAnEvent, Owner},
+    proof::Proof,
+    recipient::{Endpoint, Lookup, Reached, Recipient},
+    signature::Scheme,
+};

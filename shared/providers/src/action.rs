@@ -1,6 +1,6 @@
 //! The input of typed actions, read field by field, and how an action goes on.
 
-use domain::{Problem, Request, call::Unreadable, error::Field, json::escaped_len};
+use domain::{Problem, Request, call::Unreadable, error::Field, webhook::json::escaped_len};
 use serde_json::{Value, json};
 
 use crate::stream::following;

@@ -176,7 +176,7 @@ fn header_names_are_lower_case_and_every_scheme_signs_the_body() {
     for proof in REGISTRY.iter().filter_map(|provider| provider.spec().webhook.as_ref()) {
         let Proof::Signature(scheme) = proof else { continue };
         assert_eq!(scheme.header, scheme.header.to_lowercase());
-        assert!(scheme.content.contains(&domain::signature::Part::Body));
+        assert!(scheme.content.contains(&domain::webhook::signature::Part::Body));
     }
 }
 

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use domain::{
-    call::{Api, Class},
-    grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
-    limit::{Counts, Limit, Per, With},
-    rate::Rate,
+    call::{
+        Api, Class,
+        limit::{Counts, Limit, Per, With},
+        rate::Rate,
+    },
+    oauth::grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
 };
 use jiff::Timestamp;
 use serde_json::Value;

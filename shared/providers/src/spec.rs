@@ -2,13 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{
-    Probe,
-    call::{Api, Callee},
-    grant::OAuth,
-    proof::Proof,
-    record::Clock,
-};
+use domain::{Probe, call::Api, oauth::grant::OAuth, provider_api::Callee, sync::record::Clock, webhook::proof::Proof};
 
 /// What data says of a provider.
 #[derive(Debug)]
@@ -93,7 +87,7 @@ pub struct Organisation {
 pub enum Place {
     /// The one that brought the tokens.
     Grant,
-    /// The ID token in the one that brought the tokens ([`domain::id_token`]).
+    /// The ID token in the one that brought the tokens ([`domain::oauth::id_token`]).
     IdToken,
     /// That of a `GET` of this path, relative to the API's base.
     Get(&'static str),

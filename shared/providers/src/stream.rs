@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-pub use domain::stream::{About, Next, Whole};
+pub use domain::sync::stream::{About, Next, Whole};
 use domain::{Change, Request, call::Unreadable};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};

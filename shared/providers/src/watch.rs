@@ -1,6 +1,6 @@
 //! Watches: channels that a provider reports changes to.
 
-use domain::backoff::Backoff;
+use domain::sync::backoff::Backoff;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! The floor of the bench: a Lambda that sends the request's body to a queue and answers 200, and nothing else.
 //!
-//! It has the SDK features, TLS and client settings of the bundle's functions (shared/platform/src/aws.rs), but depends on
+//! It has the SDK features, TLS and client settings of the bundle's functions (shared/platform/src/aws/mod.rs), but depends on
 //! none of their code: no log, no configuration, no verification, no call at init.
 
 use std::{env::VarError, time::Duration};
@@ -60,7 +60,7 @@ fn client() -> Result<Client, Error> {
     Ok(Client::from_conf(config.build()))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the floor does not depend on platform::config")]
+#[expect(clippy::disallowed_methods, reason = "the floor does not depend on platform::base::config")]
 fn variable(name: &str) -> Result<String, VarError> {
     std::env::var(name)
 }

@@ -54,7 +54,7 @@ async fn a_callback_opened_ahead_or_again_leads_the_same_browser_to_the_same_pla
     assert_eq!((ada.holdings().await, ada.calls("slack", EXCHANGE).await), ((1, 1), 1));
     let kept = ada.look.items("oauth-states").await.unwrap().remove(0);
     assert!(!kept.contains_key("user_id") && !kept.contains_key("scopes"), "only where it leads is kept: {kept:?}");
-    let (now, until) = (platform::clock::now().as_second(), number(&kept["expires_at"]));
+    let (now, until) = (platform::base::clock::now().as_second(), number(&kept["expires_at"]));
     assert!((now..=now + 60).contains(&until), "for 60 seconds: {now}, {until}");
     expire_states(&ada).await;
     assert_invalid(&ada.get(&callback).await, "a reload after a minute");

@@ -76,7 +76,7 @@ async fn a_session_begins_with_a_fresh_token_of_the_applications_page_once() {
 /// A token that is right in all but that it has no name.
 fn unnamed(stack: &Stack) -> String {
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-    let claims = json!({ "sub": "ada", "exp": platform::clock::now().as_second() + 50 });
+    let claims = json!({ "sub": "ada", "exp": platform::base::clock::now().as_second() + 50 });
     let message = format!("{}.{}", encode(br#"{"alg":"HS256","typ":"JWT"}"#), encode(claims.to_string().as_bytes()));
     let key = STANDARD.decode(stack.session_key.expose_secret()).unwrap();
     let mac = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(&message).finalize().into_bytes();

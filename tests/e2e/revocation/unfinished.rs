@@ -117,12 +117,13 @@ async fn an_integration_that_is_connected_again_while_the_sweep_looks_at_it_keep
         function: Some("token-refresh".into()),
         service: Some(Service::Dynamodb),
         operation: Some("Query".into()),
-        at: 1 + u64::from(platform::due::SHARDS),
+        at: 1 + u64::from(platform::stores::due::SHARDS),
         ..Fault::new(Effect::Delay(5_000))
     };
     stack.gateway.faults.arm(vec![fault]);
     fire(&ada).await;
-    let looks = async || (stack.gateway.faults.armed()[0].seen > u64::from(platform::due::SHARDS)).then_some(());
+    let looks =
+        async || (stack.gateway.faults.armed()[0].seen > u64::from(platform::stores::due::SHARDS)).then_some(());
     stack.until(PATIENCE, looks).await.expect("the sweep looks at it");
     ada.connect("slack").await;
     // As old as the sweep wants it: what it must not go by alone.

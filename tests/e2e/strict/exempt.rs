@@ -53,9 +53,9 @@ async fn callback(ada: &Guest<'_>) {
 async fn delivery(ada: &Guest<'_>, event: &str, path: &str, own: Option<&str>) {
     let stack = ada.stack;
     let secret = own.map_or_else(|| stack.webhook_secrets["stripe"].clone(), Into::into);
-    let body = customer_event(event, "cus_1", platform::clock::now().as_second());
+    let body = customer_event(event, "cus_1", platform::base::clock::now().as_second());
     let body = body.replacen('{', r#"{"surprise":{"deep":[1]},"#, 1);
-    let headers = sign("stripe", body.as_bytes(), &secret, platform::clock::now()).unwrap();
+    let headers = sign("stripe", body.as_bytes(), &secret, platform::base::clock::now()).unwrap();
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let url = format!("{}{path}?{UNKNOWN}", stack.url);
     let answer = ::local::web::Web::new().call(Method::POST, &url, &headers, body).await.unwrap();

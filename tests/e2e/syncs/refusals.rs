@@ -63,7 +63,7 @@ async fn a_sync_that_only_an_administrator_can_allow_is_told_and_left_alone_for_
     assert!(words.contains("administrators of this Google account do not allow this app"), "{words}");
     assert_eq!(status["last_sync"], before["last_sync"]);
     let next: jiff::Timestamp = status["streams"][0]["next_try"].as_str().unwrap().parse().unwrap();
-    let pause = next.duration_since(platform::clock::now()).as_mins();
+    let pause = next.duration_since(platform::base::clock::now()).as_mins();
     assert!((50..=60).contains(&pause), "{pause} minutes");
     assert_eq!(depth(&stack, "syncs-dead"), 0, "only the administrator can change it");
 

@@ -9,8 +9,11 @@ use std::process::ExitCode;
 use platform::{
     Aws,
     aws::Patience,
-    bootstrap::{self, StartError, serve},
-    config, http, telemetry,
+    base::{config, telemetry},
+    runtime::{
+        bootstrap::{self, StartError, serve},
+        http,
+    },
 };
 use providers::{REGISTRY, Registry};
 

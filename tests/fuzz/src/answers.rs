@@ -7,15 +7,7 @@
 
 use std::time::Duration;
 
-use domain::{
-    Reply, Request,
-    call::{
-        Repeat,
-        retry::{Attempt, MAX_PAUSE},
-        retry_after,
-    },
-    limit::Rates,
-};
+use domain::{Reply, Request, call::{Repeat, retry::{Attempt, MAX_PAUSE}, retry_after, limit::Rates}};
 use fuzz::{NOW, headers, parts, split};
 use libfuzzer_sys::fuzz_target;
 use providers::{Next, Provider, Step, WatchPlan};

@@ -3,14 +3,7 @@
 #![no_main]
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use domain::{
-    Effect, Event, NotAnEvent, Owner, Proof, Scheme, UnverifiedDelivery,
-    event::{MAX_TYPE, is_id},
-    json::NotJson,
-    message::{Body, Envelope, Version, WebhookMessage},
-    proof::Material,
-    signature::{Encoding, Key, Part},
-};
+use domain::{Effect, Event, NotAnEvent, Owner, Proof, Scheme, UnverifiedDelivery, webhook::{event::{MAX_TYPE, is_id}, json::NotJson, proof::Material, signature::{Encoding, Key, Part}}, messages::message::{Body, Envelope, Version, WebhookMessage}};
 use fuzz::NOW;
 use http::{HeaderMap, header};
 use libfuzzer_sys::fuzz_target;
@@ -30,7 +23,7 @@ const SCHEME: Scheme = Scheme {
     time: None,
 };
 
-/// What `domain::json` promises.
+/// What `domain::webhook::json` promises.
 const MAX_DEPTH: usize = 128;
 
 /// The body on its way through ingest and the queue: as text, and as the message.

@@ -9,12 +9,7 @@
 use std::{borrow::Cow, slice, sync::LazyLock};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::{
-    Proof, Rejection, Scheme, UnverifiedDelivery, VerifiedDelivery,
-    jwt::Jwks,
-    proof::{ChannelOwner, ChannelToken, Material},
-    signature::{Encoding, Key, Part, Time},
-};
+use domain::{Proof, Rejection, Scheme, UnverifiedDelivery, VerifiedDelivery, oauth::jwt::Jwks, webhook::{proof::{ChannelOwner, ChannelToken, Material}, signature::{Encoding, Key, Part, Time}}};
 use fuzz::{NOW, headers, split};
 use http::HeaderMap;
 use jiff::SignedDuration;

@@ -3,7 +3,12 @@
 
 use std::process::ExitCode;
 
-use platform::{Aws, aws::Patience, bootstrap, config, telemetry};
+use platform::{
+    Aws,
+    aws::Patience,
+    base::{config, telemetry},
+    runtime::bootstrap,
+};
 use webhook_process::{Config, EventHandler, HandlerError, HandlerInput, Process};
 
 /// The event whose handler panics.

@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use domain::{
     Effect, Event, NotAnEvent, Owner,
     call::Api,
-    proof::Proof,
-    signature::{Encoding, Key, Part, Scheme, Time},
+    webhook::{
+        proof::Proof,
+        signature::{Encoding, Key, Part, Scheme, Time},
+    },
 };
 use jiff::Timestamp;
 use providers::{ApiKey, Auth, Identity, Place, Provider, Spec};

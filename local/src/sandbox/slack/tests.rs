@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::signature::{Encoding, Key, Part, Scheme, Time};
+use domain::webhook::signature::{Encoding, Key, Part, Scheme, Time};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 

@@ -11,8 +11,8 @@ use super::{
     retry::{retry_after, until},
 };
 use crate::{
+    call::limit::{self, Bucket, Limit, Rates},
     integration::Mode,
-    limit::{self, Bucket, Limit, Rates},
 };
 
 /// A provider's API: where it is, what its answers mean, and how many calls it takes.
@@ -263,7 +263,7 @@ mod tests {
     use http::{HeaderName, HeaderValue};
 
     use super::*;
-    use crate::{
+    use crate::call::{
         limit::{Counts, With},
         rate::Rate,
     };

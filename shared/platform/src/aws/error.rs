@@ -9,9 +9,7 @@ use aws_sdk_dynamodb::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
 };
-use domain::{Diagnosis, Reason};
-
-use crate::secrets::UnusableSecret;
+use domain::{Diagnosis, Reason, secret::NotASecret};
 
 /// A call to AWS failed, or what it brought can't be used.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -74,6 +72,35 @@ pub enum AwsError {
         action: &'static str,
         /// What is wrong with it.
         lack: &'static str,
+    },
+}
+
+/// Why a secret can't be used. No variant quotes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableSecret {
+    /// It is not JSON of the documented form. The parser's words could quote it, so only the position is told.
+    #[error("it is not of the documented form (line {line}, column {column})")]
+    Form {
+        /// Where the reader stopped.
+        line: usize,
+        /// Where in the line.
+        column: usize,
+    },
+    /// A value of it can't be what it stands for.
+    #[error("\"{field}\" {source}")]
+    Value {
+        /// The field.
+        field: &'static str,
+        /// Why not.
+        source: NotASecret,
+    },
+    /// A key of it can't be used.
+    #[error("\"{field}\" is not Base64 of at least {least} bytes")]
+    Key {
+        /// The field.
+        field: &'static str,
+        /// The size that a key must have.
+        least: usize,
     },
 }
 

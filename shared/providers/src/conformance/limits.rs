@@ -1,6 +1,6 @@
 //! That every provider's limits can be kept, name each call that we make, and keep accounts apart.
 
-use domain::{
+use domain::call::{
     limit::{Bucket, Counts, Limit, Rates, With},
     rate::Share,
 };

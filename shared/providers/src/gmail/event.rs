@@ -10,7 +10,7 @@ use base64::{
     alphabet::URL_SAFE,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use domain::{Effect, Event, NotAnEvent, Owner, event::is_id};
+use domain::{Effect, Event, NotAnEvent, Owner, webhook::event::is_id};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};

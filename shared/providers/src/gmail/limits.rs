@@ -1,7 +1,7 @@
 //! Gmail's limits, in units that calls cost: <https://developers.google.com/workspace/gmail/api/reference/quota>, read 2026-11:
 //! those of projects made since 2026-05. Any minute counts, so a tenth is kept back for bursts.
 
-use domain::{limit::Limit, rate::Rate};
+use domain::call::{limit::Limit, rate::Rate};
 
 use crate::google;
 

@@ -13,7 +13,7 @@ use std::{borrow::Cow, time::Duration};
 use domain::{
     Change, Event, NotAnEvent, Problem, Reply, Request,
     call::{Api, Unreadable},
-    proof::{IdToken, Proof},
+    webhook::proof::{IdToken, Proof},
 };
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};

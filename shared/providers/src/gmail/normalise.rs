@@ -1,7 +1,7 @@
 //! Gmail's messages as our records: <https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages>,
 //! read 2026-11. Bodies and the content of attachments are not read.
 
-use domain::{Change, Request, event::is_id, record::Clock};
+use domain::{Change, Request, sync::record::Clock, webhook::event::is_id};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 

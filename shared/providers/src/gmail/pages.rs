@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Change, Reply, Request, call::Unreadable, event::is_id};
+use domain::{Change, Reply, Request, call::Unreadable, webhook::event::is_id};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

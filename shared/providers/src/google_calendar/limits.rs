@@ -1,7 +1,7 @@
 //! Calendar's limits: <https://developers.google.com/workspace/calendar/api/guides/quota>, read 2026-11: those of projects made
 //! since 2026-05. Any minute counts, so a tenth is kept back for bursts.
 
-use domain::{limit::Limit, rate::Rate};
+use domain::call::{limit::Limit, rate::Rate};
 
 use crate::google;
 

@@ -12,7 +12,7 @@ use std::{borrow::Cow, time::Duration};
 use domain::{
     Event, NotAnEvent, Problem, Reply, Request,
     call::Unreadable,
-    proof::{ChannelToken, Proof},
+    webhook::proof::{ChannelToken, Proof},
 };
 use jiff::Timestamp;
 use serde::Deserialize;

@@ -2,7 +2,7 @@
 
 use domain::{
     Change,
-    record::{self, Clock, MAX_KEY},
+    sync::record::{self, Clock, MAX_KEY},
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value};

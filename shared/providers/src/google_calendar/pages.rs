@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use domain::{
     Change, Reply, Request,
     call::Unreadable,
-    stream::{Carries, Extent, Member},
+    sync::stream::{Carries, Extent, Member},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -342,7 +342,7 @@ mod tests {
                 "run": AT, "backoff": { "since": AT, "failures": 1_000_000, "next_try": AT },
             })
         };
-        let members: Vec<_> = (0..domain::stream::MAX_PASSED).map(member).collect();
+        let members: Vec<_> = (0..domain::sync::stream::MAX_PASSED).map(member).collect();
         let again: Vec<_> = (0..25).map(|number| format!("{number:0>1024}")).collect();
         for done in [0, MAX_CALENDARS / 2, MAX_CALENDARS] {
             let position = Position {
@@ -352,13 +352,13 @@ mod tests {
                 page: Some("p".repeat(300)),
                 ..Position::default()
             };
-            let mut run = domain::stream::Run::new(domain::message::SyncType::Full, true, AT, json!(position));
+            let mut run = domain::sync::stream::Run::new(domain::sync::SyncType::Full, true, AT, json!(position));
             run.again = again.clone();
-            let state = domain::stream::StreamState {
+            let state = domain::sync::stream::StreamState {
                 cursor: Some(json!({ "calendars": tokens(0..MAX_CALENDARS) })),
                 run: Some(run),
                 passed: serde_json::from_value(json!({ "members": members, "beyond": 9 })).unwrap(),
-                ..domain::stream::StreamState::default()
+                ..domain::sync::stream::StreamState::default()
             };
             let size = json!(state).to_string().len();
             // Beside it: the key, the fence and times.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use domain::{
     Change, Effect, Event, NotAnEvent, Owner,
-    event::{MAX_TYPE, is_id},
+    webhook::event::{MAX_TYPE, is_id},
 };
 use jiff::Timestamp;
 use serde::Deserialize;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::{
+use domain::call::{
     limit::{Counts, Limit, Per, With},
     rate::Rate,
 };

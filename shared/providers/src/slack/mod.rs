@@ -15,9 +15,11 @@ use std::{borrow::Cow, time::Duration};
 use domain::{
     Event, NotAnEvent, Probe, Problem, Reply, Request,
     call::{Api, Flag, Unreadable},
-    grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
-    proof::Proof,
-    signature::{Encoding, Key, Part, Scheme, Time},
+    oauth::grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
+    webhook::{
+        proof::Proof,
+        signature::{Encoding, Key, Part, Scheme, Time},
+    },
 };
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};

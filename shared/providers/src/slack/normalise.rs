@@ -6,8 +6,8 @@
 
 use domain::{
     Change,
-    event::is_id,
-    record::{Clock, Rank},
+    sync::record::{Clock, Rank},
+    webhook::event::is_id,
 };
 use jiff::Timestamp;
 use serde_json::Value;

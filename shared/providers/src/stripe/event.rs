@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use domain::{
     Change, Effect, Event, Mode, NotAnEvent, Owner,
-    event::{MAX_TYPE, is_id},
-    record::Rank,
+    sync::record::Rank,
+    webhook::event::{MAX_TYPE, is_id},
 };
 use jiff::Timestamp;
 use serde::Deserialize;

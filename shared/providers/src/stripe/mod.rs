@@ -12,8 +12,10 @@ use std::borrow::Cow;
 use domain::{
     Event, NotAnEvent, Problem, Reply, Request,
     call::{Api, Unreadable},
-    proof::Proof,
-    signature::{Encoding, Key, Part, Scheme, Time},
+    webhook::{
+        proof::Proof,
+        signature::{Encoding, Key, Part, Scheme, Time},
+    },
 };
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};

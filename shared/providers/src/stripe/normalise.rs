@@ -5,7 +5,7 @@
 //! events in that of the webhook endpoint or account, so what moved between versions is looked for at all its places, and
 //! what only one of the two ever carries is not a field.
 
-use domain::record::Clock;
+use domain::sync::record::Clock;
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::stream::pick;

@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use domain::{
     IntegrationKey, Request,
-    call::{Api, Callee},
-    grant::Issued,
-    limit::{Counts, Limit, Per, With},
-    rate::Rate,
+    call::{
+        Api,
+        limit::{Counts, Limit, Per, With},
+        rate::Rate,
+    },
+    oauth::grant::Issued,
+    provider_api::Callee,
 };
 use nix::{
     sched::{CpuSet, sched_setaffinity},
@@ -21,9 +24,9 @@ use nix::{
 };
 use platform::{
     Aws,
-    access::{Access, AccessConfig},
     aws::Patience,
-    clock, config, telemetry,
+    base::{clock, config, telemetry},
+    client::access::{Access, AccessConfig},
 };
 use secrecy::SecretString;
 use serde_json::json;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     call::Api,
-    grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
+    oauth::grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
 };
 use providers::{Auth, Identity, Place, Provider, Spec};
 

@@ -1,0 +1,20 @@
+//! One request to a provider: the call, its limits, what an answer means, and whether the call is sent again.
+//!
+//! *Invariant:* what an answer means is decided here, from data; nothing here is sent.
+
+pub mod address;
+mod api;
+mod failure;
+pub mod limit;
+pub mod rate;
+mod reply;
+mod request;
+pub mod retry;
+
+pub use self::{
+    api::{Api, Class, Flag, Left},
+    failure::{Bearing, Failure},
+    reply::{Reply, Unreadable},
+    request::{Repeat, Request, form, segment},
+    retry::retry_after,
+};

@@ -1,0 +1,167 @@
+//! Spells in which an integration does not work as it should: when one begins and when it ends.
+//!
+//! *Invariant:* an integration is degraded while its latest syncs or its latest refreshes fail, and only then. What is to be told
+//! is stored together with what it is about, and stays until it was told: a crash between tells it again, under the same number.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::sync::outcome::SyncFailure;
+
+/// How many turns are kept while the bus takes none: beyond, the earliest beginning goes with its end.
+const MAX_UNTOLD: usize = 20;
+
+/// What is done for an integration in the background.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Its syncs.
+    Syncs,
+    /// The refreshes of its token.
+    Refreshes,
+}
+
+/// The spells of an integration since it was connected.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spells {
+    /// How many have begun.
+    pub begun: u64,
+    /// The one that lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<Spell>,
+    /// What is still to be told, the earliest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untold: Vec<Notice>,
+}
+
+/// A spell that lasts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spell {
+    /// When it began.
+    pub since: Timestamp,
+    /// What failed first.
+    pub failure: SyncFailure,
+    /// What fails now.
+    pub failing: BTreeSet<Task>,
+}
+
+/// What the application is told of a spell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Of which, counted from 1.
+    pub number: u64,
+    /// When its turn came.
+    pub at: Timestamp,
+    /// Which turn.
+    pub turn: Turn,
+}
+
+/// A turn of a spell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Turn {
+    /// It has begun, with this failure.
+    Degraded(SyncFailure),
+    /// It has ended; it began then.
+    Recovered(Timestamp),
+}
+
+impl Spells {
+    /// What an outcome of `task` makes of them; none if it changes nothing.
+    pub fn after(&self, task: Task, outcome: &Result<(), SyncFailure>, now: Timestamp) -> Option<Self> {
+        let mut next = self.clone();
+        match (&mut next.current, outcome) {
+            (None, Ok(())) => return None,
+            (None, Err(failure)) => {
+                next.begun += 1;
+                next.current = Some(Spell { since: now, failure: failure.clone(), failing: [task].into() });
+                next.tell(Turn::Degraded(failure.clone()), now);
+            }
+            (Some(spell), Ok(())) => {
+                if !spell.failing.remove(&task) {
+                    return None;
+                }
+                if spell.failing.is_empty() {
+                    let since = spell.since;
+                    next.current = None;
+                    next.tell(Turn::Recovered(since), now);
+                }
+            }
+            (Some(spell), Err(_)) => {
+                if !spell.failing.insert(task) {
+                    return None;
+                }
+            }
+        }
+        Some(next)
+    }
+
+    fn tell(&mut self, turn: Turn, at: Timestamp) {
+        if self.untold.len() >= MAX_UNTOLD {
+            self.untold.drain(..2);
+        }
+        self.untold.push(Notice { number: self.begun, at, turn });
+    }
+
+    /// The same, with nothing left to tell.
+    #[must_use]
+    pub fn told(self) -> Self {
+        Self { untold: Vec::new(), ..self }
+    }
+
+    /// Whether this task fails.
+    pub fn is_failing(&self, task: Task) -> bool {
+        self.current.as_ref().is_some_and(|spell| spell.failing.contains(&task))
+    }
+}
+
+impl Turn {
+    /// The type of the event that tells it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Degraded(_) => "integration.degraded",
+            Self::Recovered(_) => "integration.recovered",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_integration_is_degraded_while_something_fails_and_each_turn_is_told_once(
+            outcomes in proptest::collection::vec((any::<bool>(), any::<bool>(), any::<bool>()), 0..20),
+        ) {
+            let now = Timestamp::UNIX_EPOCH;
+            let (mut spells, mut failing, mut told) = (Spells::default(), BTreeSet::new(), Vec::new());
+            for (syncs, works, published) in outcomes {
+                let task = if syncs { Task::Syncs } else { Task::Refreshes };
+                let failure = SyncFailure { message: "It is down.".to_owned(), next_try: None };
+                let outcome = if works { Ok(()) } else { Err(failure) };
+                if works { failing.remove(&task) } else { failing.insert(task) };
+                spells = spells.after(task, &outcome, now).unwrap_or(spells);
+                prop_assert_eq!(spells.after(task, &outcome, now), None, "the same again changes nothing");
+                let now_failing = spells.current.as_ref().map(|it| it.failing.clone()).unwrap_or_default();
+                prop_assert_eq!(&now_failing, &failing);
+                let stored = serde_json::to_string(&spells).unwrap();
+                prop_assert_eq!(&serde_json::from_str::<Spells>(&stored).unwrap(), &spells);
+                // A publisher that dies leaves it to the next.
+                if published {
+                    told.append(&mut spells.untold.clone());
+                    spells = spells.told();
+                }
+            }
+            told.extend(spells.untold);
+            for (place, notice) in told.into_iter().enumerate() {
+                let expected = if place % 2 == 0 { "integration.degraded" } else { "integration.recovered" };
+                prop_assert_eq!((notice.turn.name(), notice.number), (expected, place as u64 / 2 + 1));
+            }
+        }
+    }
+}

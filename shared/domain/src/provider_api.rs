@@ -1,0 +1,20 @@
+//! What every call to a provider needs to know of it.
+
+use crate::{call::Api, oauth::grant::OAuth};
+
+/// Whose API is called, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Callee {
+    /// The provider's id.
+    pub id: &'static str,
+    /// Its name for people.
+    pub name: &'static str,
+    /// The secret of the app.
+    pub app: &'static str,
+    /// Its API.
+    pub api: &'static Api,
+    /// Its grant; none for keys.
+    pub oauth: Option<&'static OAuth>,
+    /// The credential that its API takes.
+    pub credential: &'static str,
+}

@@ -1,0 +1,9 @@
+//! Syncs: what is asked for, where a stream stands, what a run does next, and what became of it.
+
+pub mod backoff;
+mod job;
+pub mod outcome;
+pub mod record;
+pub mod stream;
+
+pub use self::job::SyncType;

@@ -1,0 +1,228 @@
+//! Where the sync of one stream stands, and what a run over it is made of.
+//!
+//! *Invariant:* the cursor is replaced only when a run has ended, by what the provider said in that run. Until then the run keeps
+//! its own position, so a crash repeats one page at most.
+
+mod passed;
+mod step;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::sync::{SyncType, backoff::Backoff};
+
+pub use self::{
+    passed::{MAX_PASSED, Passed, PassedOver},
+    step::{Action, Asked, Course, End, Machine, Outcome, PageRead, Sweep},
+};
+
+/// Where the sync of one stream stands.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StreamState {
+    /// What the next incremental run begins after: the provider's own.
+    pub cursor: Option<Value>,
+    /// The run that is under way.
+    pub run: Option<Run>,
+    /// When the last full run that ended began: it saw everything that was there then.
+    #[serde(default)]
+    pub full_since: Option<Timestamp>,
+    /// When a full run last ended.
+    pub last_full_sync: Option<Timestamp>,
+    /// When an incremental run last ended.
+    pub last_incremental_sync: Option<Timestamp>,
+    /// What could not be read, so that it was read without.
+    #[serde(default)]
+    pub passed: PassedOver,
+    /// Set while the stream as a whole is refused.
+    #[serde(default)]
+    pub backoff: Option<Backoff>,
+    /// Full runs in a row that began because the provider refused a cursor.
+    #[serde(default)]
+    pub refused_cursors: Option<Backoff>,
+}
+
+/// A run over a stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// What was asked for.
+    pub r#type: SyncType,
+    /// Whether it sees everything, so that what it did not see is gone.
+    pub full: bool,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// The next page: the provider's own.
+    pub position: Value,
+    /// How many states were written.
+    pub changes: u64,
+    /// How many pages were read.
+    #[serde(default)]
+    pub pages: u32,
+    /// Whether it began because the provider refused a cursor: that is done once.
+    #[serde(default)]
+    pub anew: bool,
+    /// Members and single objects that were read.
+    #[serde(default)]
+    pub read: u64,
+    /// Members that were passed over.
+    #[serde(default)]
+    pub passed: u64,
+    /// Those of them that are not remembered.
+    #[serde(default)]
+    pub beyond: u64,
+    /// Single objects to ask for with the first page: earlier runs passed over them.
+    #[serde(default)]
+    pub again: Vec<String>,
+}
+
+impl Run {
+    /// A run that begins now, at `position`.
+    pub const fn new(r#type: SyncType, full: bool, started_at: Timestamp, position: Value) -> Self {
+        Self {
+            r#type,
+            full,
+            started_at,
+            position,
+            changes: 0,
+            pages: 0,
+            anew: false,
+            read: 0,
+            passed: 0,
+            beyond: 0,
+            again: Vec::new(),
+        }
+    }
+}
+
+/// Which records of a stream are meant, by their ids.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Extent {
+    /// Those whose ids begin so.
+    Under(String),
+    /// That of this id.
+    One(String),
+}
+
+impl Extent {
+    /// The id, or what the ids begin with.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Under(id) | Self::One(id) => id,
+        }
+    }
+
+    /// Whether a record of this id is meant.
+    pub fn holds(&self, id: &str) -> bool {
+        match self {
+            Self::Under(prefix) => id.starts_with(prefix),
+            Self::One(one) => id == one,
+        }
+    }
+}
+
+/// What follows a page. Positions and cursors are of the provider's own shape.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// The page at this position.
+    Page(Value),
+    /// Nothing; the next incremental run begins after this cursor.
+    Done(Value),
+}
+
+/// What the call at a position is about, which decides how a run goes on when the call is refused.
+#[derive(Debug, Clone, PartialEq)]
+pub struct About {
+    /// What the call carries of earlier answers.
+    pub carries: Carries,
+    /// The part of the stream that is read there; `None` for a list of parts, and for a stream without parts.
+    pub member: Option<Member>,
+}
+
+/// What a call carries of earlier answers: a refusal may be about that alone.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Carries {
+    /// Nothing that could be wrong.
+    Nothing,
+    /// A cursor, or the mark of a page: without it the run begins anew, as a full one.
+    Cursor,
+    /// Those of the member: the same call without them is at this position.
+    MembersCursor(Value),
+    /// The mark of a page of the member, which is read from its beginning already.
+    MembersPage,
+}
+
+/// A part of a stream that is read by calls of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// Its records.
+    pub extent: Extent,
+    /// What it is, for people: "calendar".
+    pub kind: &'static str,
+    /// Its name, for people.
+    pub name: String,
+    /// How the run goes on without it, where its own cursor is kept for the next run.
+    pub passed: Next,
+    /// How the run goes on if it is gone.
+    pub gone: Next,
+}
+
+/// A part of a stream that was read whole within an incremental run: what was not seen of it since then is gone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Whole {
+    /// Its records.
+    pub extent: Extent,
+    /// When its first page was asked for.
+    pub since: Timestamp,
+}
+
+impl About {
+    /// A call that carries nothing, of a stream without parts.
+    pub const NOTHING: Self = Self { carries: Carries::Nothing, member: None };
+
+    /// A call of a stream without parts that carries a cursor or the mark of a page, if `carries` says so.
+    pub const fn list(carries: bool) -> Self {
+        Self { carries: if carries { Carries::Cursor } else { Carries::Nothing }, member: None }
+    }
+}
+
+impl StreamState {
+    /// Ends the run: its cursor counts from now on.
+    pub fn finish(&mut self, cursor: Value, now: Timestamp) -> Option<Run> {
+        let run = self.run.take()?;
+        self.cursor = Some(cursor);
+        if run.full {
+            self.last_full_sync = Some(now);
+            self.full_since = Some(run.started_at);
+        }
+        if run.r#type == SyncType::Incremental {
+            self.last_incremental_sync = Some(now);
+        }
+        self.passed.settle(run.started_at, run.full, run.beyond);
+        self.backoff = None;
+        if !run.anew {
+            self.refused_cursors = None;
+        }
+        Some(run)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_cursor_moves_only_when_a_run_ends() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut state = StreamState { cursor: Some(json!("old")), ..StreamState::default() };
+        assert!(state.finish(json!("new"), at(1)).is_none());
+        assert_eq!(state.cursor, Some(json!("old")), "no run has ended");
+        let run = Run::new(SyncType::Full, true, at(1), Value::Null);
+        state.run = Some(run.clone());
+        assert_eq!(state.finish(json!("new"), at(2)), Some(run));
+        assert_eq!((state.cursor, state.last_full_sync), (Some(json!("new")), Some(at(2))));
+        assert_eq!(state.last_incremental_sync, None);
+    }
+}

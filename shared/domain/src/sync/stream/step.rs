@@ -1,0 +1,395 @@
+//! What a run over one stream does next: a pure function of where it stands and of what its last action came to.
+//!
+//! *Invariant:* the position moves only over what was written or is noted as passed over; the cursor moves only when the run has
+//! ended. A run whose list failed, or whose every member was passed over, ends without a cursor and without a sweep. A machine
+//! that starts from a saved state repeats at most the action after it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::{About, Carries, Extent, Member, Next, Run, StreamState, Whole};
+use crate::{
+    call::{Bearing, Failure},
+    reason::{Class, Reason},
+    sync::{
+        SyncType,
+        backoff::{Backoff, Pace},
+    },
+};
+
+/// More pages than any stream has: ten million objects.
+const MAX_PAGES: u32 = 100_000;
+
+/// What a provider knows of a stream.
+pub trait Course: Sync {
+    /// Where a run after a cursor begins; `None` if the cursor is of no use, so that a full run must follow.
+    fn begin(&self, cursor: &Value, now: Timestamp) -> Option<Value>;
+
+    /// Where a full run begins. `before` is the last cursor, which members that can't be read now keep.
+    fn restart(&self, before: Option<&Value>, now: Timestamp) -> Value;
+
+    /// What the call at a position is about.
+    fn about(&self, position: &Value) -> About;
+}
+
+/// Which run is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// How much.
+    pub kind: SyncType,
+    /// When: a stream that was read whole since then is not read again.
+    pub at: Timestamp,
+    /// Whether a stream that is refused is tried though its pause is not over.
+    pub forced: bool,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Ask for the page at the run's position and for the objects that it names; at first also for those of [`Run::again`].
+    Ask,
+    /// Write the states of the page that was read.
+    Write,
+    /// Delete the records that were not seen.
+    Sweep(Sweep),
+    /// Store the state.
+    Save,
+    /// Nothing.
+    End(End),
+}
+
+/// Which records to delete: those not seen since `since`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sweep {
+    /// When seeing them began.
+    pub since: Timestamp,
+    /// Only these; `None` means all of the stream.
+    pub of: Option<Extent>,
+    /// Not these: the run could not see them.
+    pub except: Vec<Extent>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// The stream is read.
+    Read,
+    /// The stream is refused, and its pause is not over.
+    Waiting,
+    /// Every member of the stream was passed over.
+    NothingRead,
+    /// A call failed. If that passes by itself, the run goes on where it stands.
+    Failed(Failure),
+}
+
+/// What an action came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The page was read.
+    Read(PageRead),
+    /// The page could not be had, at this time.
+    Refused(Failure),
+    /// The page was written, without these objects, which are too large: what each is, and its id.
+    Written(Vec<(String, String)>),
+    /// The records that were not seen are deleted.
+    Swept,
+    /// The state is stored.
+    Saved,
+}
+
+/// What is known of a page that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PageRead {
+    /// How many states it brings.
+    pub changes: u64,
+    /// What follows.
+    pub next: Next,
+    /// The part of the stream that was read whole with it.
+    pub whole: Option<Whole>,
+    /// How many of the objects that it only names were read.
+    pub objects: u64,
+    /// Those that could not be read: what each is, its id, and why.
+    pub refused: Vec<(String, String, Failure)>,
+    /// The objects that it brings and that earlier runs passed over.
+    pub mended: Vec<String>,
+}
+
+/// A run over a stream, step by step.
+pub struct Machine<'c> {
+    course: &'c dyn Course,
+    state: StreamState,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Phase {
+    Ask,
+    Write(PageRead),
+    /// Sweeping, and then going on.
+    Sweep(Sweep, Next),
+    /// Saving, and then this.
+    Save(Then),
+    End(End),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Then {
+    Ask,
+    End(End),
+}
+
+impl<'c> Machine<'c> {
+    /// Starts a run over a stream, or goes on with the one that is under way.
+    pub fn start(course: &'c dyn Course, incremental: bool, state: StreamState, asked: Asked, now: Timestamp) -> Self {
+        let mut it = Self { course, state, phase: Phase::Ask };
+        let full = asked.kind == SyncType::Full;
+        // Read whole since it was asked for, before this sync broke off at another stream.
+        if full && it.state.run.is_none() && it.state.full_since.is_some_and(|since| since >= asked.at) {
+            it.phase = Phase::End(End::Read);
+        } else if it.state.run.is_none()
+            && it.state.backoff.as_ref().is_some_and(|it| !it.is_due(now, full || asked.forced))
+        {
+            it.phase = Phase::End(End::Waiting);
+        } else if it.state.run.as_ref().is_some_and(|run| run.full || !full) {
+            it.phase = it.ask(now);
+        } else {
+            let cursor = it.state.cursor.as_ref().filter(|_| incremental && !full);
+            let run = match cursor.and_then(|cursor| course.begin(cursor, now)) {
+                Some(position) => Run::new(asked.kind, false, now, position),
+                None => it.whole(asked.kind, now),
+            };
+            let again = if run.full { Vec::new() } else { it.state.passed.again(now, it.state.backoff.is_some()) };
+            it.state.run = Some(Run { again, ..run });
+            it.phase = Phase::Save(Then::Ask);
+        }
+        it
+    }
+
+    /// What to do next.
+    pub fn action(&self) -> Action {
+        match &self.phase {
+            Phase::Ask => Action::Ask,
+            Phase::Write(_) => Action::Write,
+            Phase::Sweep(sweep, _) => Action::Sweep(sweep.clone()),
+            Phase::Save(_) => Action::Save,
+            Phase::End(end) => Action::End(end.clone()),
+        }
+    }
+
+    /// Where the stream stands.
+    pub const fn state(&self) -> &StreamState {
+        &self.state
+    }
+
+    /// Goes on after the action came to this. An outcome that is none of the action changes nothing.
+    #[must_use]
+    pub fn after(mut self, outcome: Outcome, now: Timestamp) -> Self {
+        self.phase = match (self.phase.clone(), outcome) {
+            // What passes and has no place to be remembered would be behind the cursor for ever: the run waits where it stands.
+            (Phase::Ask, Outcome::Read(page)) => match self.state.passed.first_without_place(&page) {
+                Some(failure) => Phase::End(End::Failed(failure)),
+                None => Phase::Write(page),
+            },
+            (Phase::Ask, Outcome::Refused(failure)) => self.refused(failure, now),
+            (Phase::Write(page), Outcome::Written(too_large)) => self.written(page, &too_large, now),
+            (Phase::Sweep(_, next), Outcome::Swept) => self.swept(next, now),
+            (Phase::Save(Then::Ask), Outcome::Saved) => self.ask(now),
+            (Phase::Save(Then::End(end)), Outcome::Saved) => Phase::End(end),
+            (phase, _) => phase,
+        };
+        self
+    }
+
+    fn whole(&self, kind: SyncType, now: Timestamp) -> Run {
+        Run::new(kind, true, now, self.course.restart(self.state.cursor.as_ref(), now))
+    }
+
+    /// The next page to ask for. Members whose pause is not over are passed over without a call.
+    fn ask(&mut self, now: Timestamp) -> Phase {
+        loop {
+            let Some(run) = &mut self.state.run else { return Phase::End(End::Read) };
+            let all = run.full || self.state.backoff.is_some();
+            let Some(member) = self.course.about(&run.position).member else { return Phase::Ask };
+            if !self.state.passed.waits(&member.extent, run.started_at, all) {
+                return Phase::Ask;
+            }
+            run.passed += 1;
+            match member.passed {
+                Next::Page(position) if position == run.position => return self.fail(Failure::Unreadable, now),
+                Next::Page(position) => run.position = position,
+                Next::Done(cursor) => return self.done(cursor, now),
+            }
+        }
+    }
+
+    fn refused(&mut self, failure: Failure, now: Timestamp) -> Phase {
+        let Some(run) = &mut self.state.run else { return Phase::End(End::Failed(failure)) };
+        let About { carries, member } = self.course.about(&run.position);
+        let (bearing, carries_no_page) = (failure.bearing(), carries != Carries::MembersPage);
+        match (carries, bearing) {
+            // First the same call without what may be wrong with it.
+            (Carries::MembersCursor(position), Bearing::Lasting | Bearing::Missing) => {
+                run.position = position;
+                return Phase::Save(Then::Ask);
+            }
+            // Only a full run finds out what changed. It begins once, or there would be no end of them.
+            (Carries::Cursor, Bearing::Lasting | Bearing::Missing)
+                if !run.anew && self.state.refused_cursors.as_ref().is_none_or(|it| it.is_due(now, false)) =>
+            {
+                let kind = run.r#type;
+                let run = Run { anew: true, ..self.whole(kind, now) };
+                self.state.refused_cursors =
+                    Some(Backoff::after(self.state.refused_cursors.as_ref(), Pace::Hours, now));
+                self.state.run = Some(run);
+                return Phase::Save(Then::Ask);
+            }
+            (Carries::Nothing | Carries::Cursor | Carries::MembersCursor(_) | Carries::MembersPage, _) => {}
+        }
+        // That the mark of a page is gone does not mean that the member is.
+        let gone = bearing == Bearing::Missing && carries_no_page;
+        match (member, bearing) {
+            (Some(member), Bearing::Missing) if gone => self.go_on(member.gone, now),
+            (
+                Some(Member { extent, kind, name, passed, .. }),
+                Bearing::Lasting | Bearing::Passing | Bearing::Missing,
+            ) => {
+                self.pass((extent, kind, &name), &failure, now);
+                if let Some(run) = &mut self.state.run {
+                    run.passed += 1;
+                }
+                self.go_on(passed, now)
+            }
+            (None, _) | (Some(_), Bearing::None) => self.fail(failure, now),
+        }
+    }
+
+    fn pass(&mut self, member: (Extent, &str, &str), failure: &Failure, now: Timestamp) {
+        let pace = if failure.bearing() == Bearing::Lasting { Pace::FullSyncs } else { Pace::Minutes };
+        self.note(member, failure.reason(), pace, now);
+    }
+
+    fn note(&mut self, member: (Extent, &str, &str), why: Reason, pace: Pace, now: Timestamp) {
+        let Some(run) = &mut self.state.run else { return };
+        if !self.state.passed.note(member, (why, pace), run.started_at, now) {
+            run.beyond += 1;
+        }
+    }
+
+    fn written(&mut self, mut page: PageRead, too_large: &[(String, String)], now: Timestamp) -> Phase {
+        let Some(run) = &mut self.state.run else { return Phase::End(End::Read) };
+        run.changes += page.changes.saturating_sub(u64::try_from(too_large.len()).unwrap_or(0));
+        run.pages += 1;
+        run.again.clear();
+        // A member is read with its last page.
+        let member_at = |position: &Value| self.course.about(position).member.map(|it| it.extent);
+        let follows = if let Next::Page(next) = &page.next { member_at(next) } else { None };
+        if let Some(extent) = member_at(&run.position)
+            && follows.as_ref() != Some(&extent)
+        {
+            self.state.passed.mark_read(&extent);
+            run.read += 1;
+        }
+        // In an incremental run the objects that pages name are those that changed, not all there are.
+        if run.full {
+            run.read += page.objects;
+            run.passed += u64::try_from(page.refused.len()).unwrap_or(u64::MAX);
+        }
+        let full = run.full;
+        for id in page.mended {
+            self.state.passed.mark_read(&Extent::One(id));
+        }
+        // Those that pass have the places.
+        page.refused.sort_by_key(|(_, _, failure)| failure.bearing() != Bearing::Passing);
+        for (kind, id, failure) in page.refused {
+            self.pass((Extent::One(id.clone()), &kind, &id), &failure, now);
+        }
+        for (kind, id) in too_large {
+            self.note((Extent::One(id.clone()), kind, id), Reason::TooLarge, Pace::FullSyncs, now);
+        }
+        // What was passed over and is not remembered would be taken for gone.
+        let remembered = self.state.run.as_ref().is_some_and(|run| run.beyond == 0);
+        match page.whole.filter(|_| !full && remembered) {
+            Some(Whole { extent, since }) => {
+                let except = self.singles();
+                Phase::Sweep(Sweep { since, of: Some(extent), except }, page.next)
+            }
+            None => self.go_on(page.next, now),
+        }
+    }
+
+    /// Single objects that were passed over: whatever else was seen, they were not.
+    fn singles(&self) -> Vec<Extent> {
+        let all = self.state.passed.members().iter().map(|it| &it.extent);
+        all.filter(|extent| matches!(extent, Extent::One(_))).cloned().collect()
+    }
+
+    fn go_on(&mut self, next: Next, now: Timestamp) -> Phase {
+        match (next, &mut self.state.run) {
+            // A mark that leads to itself, or on for ever.
+            (Next::Page(position), Some(run)) if position == run.position || run.pages > MAX_PAGES => {
+                self.fail(Failure::Unreadable, now)
+            }
+            (Next::Page(position), Some(run)) => {
+                run.position = position;
+                Phase::Save(Then::Ask)
+            }
+            (Next::Done(cursor), _) => self.done(cursor, now),
+            (Next::Page(_), None) => Phase::End(End::Read),
+        }
+    }
+
+    /// Everything was asked for.
+    fn done(&mut self, cursor: Value, now: Timestamp) -> Phase {
+        let Some(run) = &self.state.run else { return Phase::End(End::Read) };
+        if run.read == 0 && run.passed > 0 {
+            let passes = self.state.passed.passes(run.started_at);
+            self.refuse(if passes { Pace::Minutes } else { Pace::Hours }, now);
+            return Phase::Save(Then::End(End::NothingRead));
+        }
+        // What was passed over and is not remembered would be taken for gone.
+        if run.full && run.beyond == 0 {
+            let except = self.state.passed.in_run(run.started_at);
+            return Phase::Sweep(Sweep { since: run.started_at, of: None, except }, Next::Done(cursor));
+        }
+        self.finish(cursor, now)
+    }
+
+    fn swept(&mut self, next: Next, now: Timestamp) -> Phase {
+        match (next, &self.state.run) {
+            (Next::Done(cursor), Some(run)) if run.full => self.finish(cursor, now),
+            // A part was swept.
+            (next, _) => self.go_on(next, now),
+        }
+    }
+
+    fn finish(&mut self, cursor: Value, now: Timestamp) -> Phase {
+        self.state.finish(cursor, now);
+        Phase::Save(Then::End(End::Read))
+    }
+
+    fn fail(&mut self, failure: Failure, now: Timestamp) -> Phase {
+        if failure.is_refusal() {
+            self.refuse(Pace::Hours, now);
+        } else if failure.reason().class() == Class::Operators
+            || failure.is_transient() && failure != Failure::Unreadable
+        {
+            return Phase::End(End::Failed(failure));
+        } else {
+            // A page that can't be read must not be where the next run begins.
+            self.state.run = None;
+        }
+        Phase::Save(Then::End(End::Failed(failure)))
+    }
+
+    fn refuse(&mut self, pace: Pace, now: Timestamp) {
+        self.state.run = None;
+        let mut backoff = Backoff::after(self.state.backoff.as_ref(), pace, now);
+        // Not in the same sync again.
+        let soonest = now.checked_add(SignedDuration::from_mins(10)).ok();
+        backoff.next_try = backoff.next_try.max(soonest);
+        self.state.backoff = Some(backoff);
+    }
+}
+
+#[cfg(test)]
+mod tests;

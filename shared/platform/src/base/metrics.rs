@@ -1,0 +1,227 @@
+//! Metrics, as lines of CloudWatch's embedded metric format: no call, no agent, and a log backend that is down fails nothing.
+//!
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>, read
+//! 2026-11. *Invariant:* names are a closed set, which template.yaml's alarms are tested against.
+
+use std::{
+    collections::HashMap,
+    io::Write as _,
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use domain::Reason;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::base::{clock, environment};
+
+/// The namespace of all.
+pub const NAMESPACE: &str = "Intertie";
+/// The most values that one line may hold of a metric.
+const MAX_VALUES: usize = 100;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Metric {
+    /// Calls to a provider.
+    Calls,
+    /// Those that failed through the provider: its trouble, its limits, a grant that is over.
+    CallFailures,
+    /// Those that were too many, as the provider said.
+    CallsLimited,
+    /// Those that were not made, because a limit left them no turn.
+    CallsHeldBack,
+    /// How long calls took.
+    CallDuration,
+    /// How long they waited for their turn under a limit.
+    CallPaced,
+    /// Events that were applied.
+    EventsApplied,
+    /// Genuine events of accounts that no integration has.
+    EventsUnmatched,
+    /// Deliveries of events that were applied already.
+    EventsRepeated,
+    /// Messages that were given up, by reason.
+    EventsDeadLettered,
+    /// Failures that an operator must repair, or that show damage, by reason.
+    OperatorFailures,
+    /// Deliveries that were refused, by reason.
+    DeliveriesRefused,
+    /// Checks of an address by which a provider tells of no event, and which prove nothing.
+    DeliveriesProbed,
+    /// Deliveries that the provider sent again because we were too slow for it, or failed.
+    DeliveriesRetried,
+}
+
+impl Metric {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::OperatorFailures,
+        Self::Calls,
+        Self::CallFailures,
+        Self::CallsLimited,
+        Self::CallsHeldBack,
+        Self::EventsApplied,
+        Self::EventsUnmatched,
+        Self::EventsRepeated,
+        Self::EventsDeadLettered,
+        Self::DeliveriesRefused,
+        Self::DeliveriesProbed,
+        Self::DeliveriesRetried,
+        Self::CallDuration,
+        Self::CallPaced,
+    ];
+
+    /// Its name in CloudWatch.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Calls => "Calls",
+            Self::CallFailures => "CallFailures",
+            Self::CallsLimited => "CallsLimited",
+            Self::CallsHeldBack => "CallsHeldBack",
+            Self::EventsApplied => "EventsApplied",
+            Self::EventsUnmatched => "EventsUnmatched",
+            Self::EventsRepeated => "EventsRepeated",
+            Self::EventsDeadLettered => "EventsDeadLettered",
+            Self::OperatorFailures => "OperatorFailures",
+            Self::DeliveriesRefused => "DeliveriesRefused",
+            Self::DeliveriesProbed => "DeliveriesProbed",
+            Self::DeliveriesRetried => "DeliveriesRetried",
+            Self::CallDuration => "CallDuration",
+            Self::CallPaced => "CallPaced",
+        }
+    }
+
+    const fn unit(self) -> &'static str {
+        match self {
+            Self::CallDuration | Self::CallPaced => "Milliseconds",
+            Self::Calls
+            | Self::CallFailures
+            | Self::CallsLimited
+            | Self::CallsHeldBack
+            | Self::EventsApplied
+            | Self::EventsUnmatched
+            | Self::EventsRepeated
+            | Self::EventsDeadLettered
+            | Self::OperatorFailures
+            | Self::DeliveriesRefused
+            | Self::DeliveriesProbed
+            | Self::DeliveriesRetried => "Count",
+        }
+    }
+}
+
+/// Counts while a batch is worked on, and writes the sums at its end.
+#[derive(Debug, Default)]
+pub struct Tally(Mutex<HashMap<(Metric, &'static str), u64>>);
+
+impl Tally {
+    /// Counts one.
+    pub fn count(&self, metric: Metric) {
+        self.add(metric, "");
+    }
+
+    /// Counts a message that is given up for this reason.
+    pub fn dead_letter(&self, reason: Reason) {
+        self.add(Metric::EventsDeadLettered, reason.name());
+    }
+
+    fn add(&self, metric: Metric, reason: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((metric, reason)).or_default() += 1;
+    }
+
+    /// Writes the sums and begins anew.
+    pub fn write(&self, stack: &str, now: Timestamp) {
+        let counted = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for ((metric, reason), count) in counted {
+            write(stack, ("reason", reason), &[(metric, vec![count])], now);
+        }
+    }
+}
+
+/// The stack whose metrics these are: known once the configuration is read.
+static STACK: OnceLock<String> = OnceLock::new();
+
+/// Names the stack of this process.
+pub(crate) fn belong_to(stack: String) {
+    // The first name stays; a process belongs to one stack.
+    let _ = STACK.set(stack);
+}
+
+/// Counts a failure at once, if it is one that rings an alarm.
+pub fn operator_failure(reason: Reason) {
+    if reason.alarms() {
+        let stack = STACK.get().map_or("", String::as_str);
+        write(stack, ("reason", reason.name()), &[(Metric::OperatorFailures, vec![1])], clock::now());
+    }
+}
+
+/// Writes what was measured, by stack and by stack and `part`, such as a provider or a reason: as many lines as the values need.
+pub fn write(stack: &str, part: (&'static str, &str), measured: &[(Metric, Vec<u64>)], now: Timestamp) {
+    let mut out = std::io::stdout().lock();
+    for line in lines(stack, part, measured, now) {
+        // There is nobody to tell if it can't be written.
+        let _ = writeln!(out, "{line}");
+    }
+}
+
+fn lines(stack: &str, part: (&'static str, &str), measured: &[(Metric, Vec<u64>)], now: Timestamp) -> Vec<Value> {
+    let longest = measured.iter().map(|(_, values)| values.len()).max().unwrap_or_default();
+    let slice = |from: usize| {
+        let slice = measured.iter().map(|(metric, values)| {
+            let values: Vec<_> = values.iter().copied().skip(from).take(MAX_VALUES).collect();
+            (*metric, values)
+        });
+        slice.filter(|(_, values)| !values.is_empty()).collect::<Vec<_>>()
+    };
+    (0..longest).step_by(MAX_VALUES).map(|from| line(stack, part, slice(from), now)).collect()
+}
+
+fn line(stack: &str, part: (&'static str, &str), measured: Vec<(Metric, Vec<u64>)>, now: Timestamp) -> Value {
+    let metrics: Vec<_> =
+        measured.iter().map(|(metric, _)| json!({ "Name": metric.name(), "Unit": metric.unit() })).collect();
+    let values = measured.into_iter().map(|(metric, values)| (metric.name().to_owned(), values.into()));
+    // A dimension must have a value.
+    let named = !part.1.is_empty();
+    let dimensions = if named { json!([["stack"], ["stack", part.0]]) } else { json!([["stack"]]) };
+    let mut line = Map::from_iter([
+        ("version".to_owned(), environment::release().into()),
+        ("stack".to_owned(), stack.into()),
+        (
+            "_aws".to_owned(),
+            json!({
+                "Timestamp": now.as_millisecond(),
+                "CloudWatchMetrics": [{
+                    "Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": metrics,
+                }],
+            }),
+        ),
+    ]);
+    line.extend(named.then(|| (part.0.to_owned(), part.1.into())));
+    line.extend(values);
+    line.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_what_the_format_asks_for() {
+        let measured = [(Metric::Calls, vec![2]), (Metric::CallDuration, vec![7; 150])];
+        let lines = lines("intertie", ("service", "slack"), &measured, Timestamp::from_second(5).unwrap());
+        let [first, second] = &lines[..] else { panic!("{lines:?}") };
+        assert_eq!(first["_aws"]["Timestamp"], 5_000);
+        let directive = &first["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(
+            directive["Metrics"],
+            json!([{ "Name": "Calls", "Unit": "Count" }, { "Name": "CallDuration", "Unit": "Milliseconds" }])
+        );
+        for name in directive["Dimensions"].as_array().unwrap().iter().flat_map(|set| set.as_array().unwrap()) {
+            assert!(first[name.as_str().unwrap()].is_string(), "{name} has no value");
+        }
+        let count = |line: &Value| line["CallDuration"].as_array().unwrap().len();
+        assert_eq!((&first["Calls"], count(first), count(second)), (&json!([2]), MAX_VALUES, 50));
+        assert!(second.get("Calls").is_none(), "counted once");
+    }
+}

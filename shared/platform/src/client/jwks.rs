@@ -1,0 +1,107 @@
+//! Issuers' public keys, cached in memory: read again when they are old, or when a token names a key that is not among them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use domain::{Diagnosis, Reason, Request, call::Unreadable, oauth::jwt::Jwks};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    base::{InitError, rewrites::Rewrites},
+    client::outbound::{Authorization, Outbound, SendError},
+};
+
+/// Issuers publish new keys days before they use them.
+const KEEP: SignedDuration = SignedDuration::from_hours(6);
+/// A key that is not there is looked for again, but not more often than this: strangers can name any.
+const REREAD: SignedDuration = SignedDuration::from_secs(30);
+/// How long reading may take: a webhook waits.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The keys of an issuer can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum JwksError {
+    /// The client for the issuer can't be made.
+    #[error("no HTTP client for the issuer's keys")]
+    Client(#[source] InitError),
+    /// No answer.
+    #[error("the issuer of keys can't be asked")]
+    Unreached(#[source] SendError),
+    /// Another status than success.
+    #[error("the issuer answers {0} in place of its keys")]
+    Status(u16),
+    /// The answer is no key set (RFC 7517).
+    #[error("the issuer's answer is no key set")]
+    NotKeys(#[source] Unreadable),
+}
+
+impl JwksError {
+    /// Why, for operators: a wrong address is theirs to repair, an issuer that is down passes.
+    pub fn diagnosis(&self) -> Diagnosis {
+        let reason = match self {
+            Self::Unreached(SendError::Forbidden) | Self::Client(_) | Self::Status(400..=499) => Reason::Misconfigured,
+            Self::Unreached(SendError::NotSent | SendError::Closed | SendError::Late) => Reason::Unreachable,
+            Self::NotKeys(_) | Self::Unreached(SendError::TooLong) => Reason::Unreadable,
+            Self::Status(_) => Reason::ProviderDown,
+        };
+        Diagnosis::new(reason, self.to_string())
+    }
+}
+
+/// The cache.
+#[derive(Debug)]
+pub struct JwksCache {
+    rewrites: Rewrites,
+    /// Made when the first token comes: most cold starts never see one.
+    outbound: OnceLock<Outbound>,
+    cache: Mutex<HashMap<String, (Arc<Jwks>, Timestamp)>>,
+}
+
+impl JwksCache {
+    /// An empty cache.
+    pub fn new(rewrites: Rewrites) -> Self {
+        Self { rewrites, outbound: OnceLock::new(), cache: Mutex::default() }
+    }
+
+    /// The keys at `url` for checking `token`.
+    pub async fn for_token(&self, url: &str, token: &str, now: Timestamp) -> Result<Arc<Jwks>, JwksError> {
+        let cached = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(url).cloned();
+        if let Some((keys, read_at)) = &cached {
+            let keep = if keys.knows(token) { KEEP } else { REREAD };
+            if now.duration_since(*read_at) < keep {
+                return Ok(Arc::clone(keys));
+            }
+        }
+        match self.read(url).await {
+            Ok(keys) => {
+                let keys = Arc::new(keys);
+                let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+                cache.insert(url.to_owned(), (Arc::clone(&keys), now));
+                Ok(keys)
+            }
+            // Old keys still tell right from wrong.
+            Err(error) => cached.map(|(keys, _)| keys).ok_or(error),
+        }
+    }
+
+    fn outbound(&self) -> Result<&Outbound, JwksError> {
+        if let Some(outbound) = self.outbound.get() {
+            return Ok(outbound);
+        }
+        let made = Outbound::new(self.rewrites.clone()).map_err(JwksError::Client)?;
+        Ok(self.outbound.get_or_init(|| made))
+    }
+
+    async fn read(&self, url: &str) -> Result<Jwks, JwksError> {
+        let request = Request::get("jwks", url);
+        let reply = self.outbound()?.send(&request, &[], Authorization::None, TIMEOUT).await;
+        let reply = reply.map_err(JwksError::Unreached)?;
+        if !reply.is_success() {
+            return Err(JwksError::Status(reply.status));
+        }
+        reply.json().map_err(JwksError::NotKeys)
+    }
+}

@@ -1,0 +1,91 @@
+//! Tells the application when an integration's syncs or refreshes begin to fail, and when they work again.
+//!
+//! *Invariant:* what is to be told is stored before it is told, by a write that only one of several processes wins, and is taken
+//! off the item after the bus has it: a crash between tells it again, under the same id.
+
+use domain::{
+    Integration, IntegrationKey,
+    integration::{
+        State,
+        spell::{Notice, Spells, Task, Turn},
+    },
+    provider_api::Callee,
+    sync::outcome::SyncFailure,
+};
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::{aws::AwsError, base::clock, client::access::Access};
+
+/// How often a process tries again whose write another one was faster than.
+const MAX_RACES: usize = 4;
+
+impl Access {
+    /// Records how `task` of an integration ended. `seen` is the integration as it was read when the task began: an outcome that
+    /// changes nothing costs no call.
+    pub async fn report(
+        &self,
+        callee: &Callee,
+        seen: &Integration,
+        task: Task,
+        outcome: &Result<(), SyncFailure>,
+    ) -> Result<(), AwsError> {
+        let now = clock::now();
+        let quiet = seen.spells.untold.is_empty() && (seen.spells.current.is_none() || outcome.is_err());
+        if quiet && seen.spells.after(task, outcome, now).is_none() {
+            return Ok(());
+        }
+        for _ in 0..MAX_RACES {
+            let found = self.integrations.get(&seen.key.user_id, &seen.key.account()).await?;
+            // Another grant begins anew, and of one that is over another event tells.
+            let same = |it: &Integration| it.state == State::Connected && it.connected_at == seen.connected_at;
+            let Some(found) = found.filter(same) else { return Ok(()) };
+            let next = self.spells_after(callee, &found, task, outcome, now).await?;
+            if next != found.spells && !self.integrations.set_spells(&found, &next).await? {
+                continue;
+            }
+            for notice in &next.untold {
+                self.tell(&found, notice).await?;
+            }
+            if !next.untold.is_empty() {
+                let told = Integration { spells: next.clone(), ..found };
+                // If another process was faster, it tells the same again under the same id.
+                self.integrations.set_spells(&told, &next.told()).await?;
+            }
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    async fn spells_after(
+        &self,
+        callee: &Callee,
+        found: &Integration,
+        task: Task,
+        outcome: &Result<(), SyncFailure>,
+        now: Timestamp,
+    ) -> Result<Spells, AwsError> {
+        let next = found.spells.after(task, outcome, now).unwrap_or_else(|| found.spells.clone());
+        // A call refreshes a token too, and then no sweep finds it for long.
+        let refreshed = task == Task::Syncs
+            && outcome.is_ok()
+            && next.is_failing(Task::Refreshes)
+            && self.refreshes_work(callee, &found.key, now).await?;
+        Ok(next.after(Task::Refreshes, &Ok(()), now).filter(|_| refreshed).unwrap_or(next))
+    }
+
+    async fn refreshes_work(&self, callee: &Callee, key: &IntegrationKey, now: Timestamp) -> Result<bool, AwsError> {
+        let found = self.calls.tokens.credentials.get(&key.id(), callee.credential, now).await?;
+        Ok(found.is_some_and(|credential| credential.failures == 0))
+    }
+
+    async fn tell(&self, integration: &Integration, notice: &Notice) -> Result<(), AwsError> {
+        let (kind, key) = (notice.turn.name(), &integration.key);
+        let id = format!("{}:{kind}:{}:{}", key.id(), integration.connected_at.as_millisecond(), notice.number);
+        let data = match &notice.turn {
+            Turn::Degraded(failure) => json!({ "message": failure.message, "next_try": failure.next_try }),
+            Turn::Recovered(since) => json!({ "since": since }),
+        };
+        self.bus.announce(kind, &id, key, notice.at, &data).await
+    }
+}

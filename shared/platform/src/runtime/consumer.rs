@@ -1,0 +1,289 @@
+//! The loop over a batch: decodes each message, catches its panics, stops it in time, and turns its disposition into calls.
+//!
+//! *Invariant:* a failure is logged here, once, with its reason; what an operator must repair rings an alarm from here.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use domain::{Aging, Deferral, Diagnosis, Disposition, Reason, messages::disposition::backoff};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
+use lambda_runtime::{Context, LambdaEvent};
+use serde::Deserialize;
+use serde_json::error::Category;
+use tracing::{Instrument as _, Span, field::Empty};
+
+use crate::{
+    aws::{
+        AwsError,
+        queue::{DELIVERY_ID, DETAIL, Queue, REASON},
+    },
+    base::{clock, metrics},
+    runtime::batch::{Batch, BatchResponse, DEFERRED_SINCE, Failure, HOPS, Received},
+};
+
+/// Left of the invocation's time when work on a message stops, so that its end can still be settled.
+const MARGIN: Duration = Duration::from_secs(1);
+/// Left of the invocation's time when settling stops, so that the answer still gets out.
+const LAST: Duration = Duration::from_millis(100);
+/// Lambda's longest timeout, in milliseconds.
+const MAX_RUN: u64 = 900_000;
+/// More than any timeout.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// How long a message may be deferred without progress before it is dead-lettered, unless the queue says otherwise.
+const DEFERRED_FOR: Duration = Duration::from_hours(6);
+
+/// One attempt at a message.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// How often the message was received, this time included.
+    pub number: u32,
+    /// How often the message was deferred before.
+    pub hops: u32,
+    /// Names the message.
+    pub message_id: String,
+    /// Names this attempt: no other attempt, of this message or another, has the same.
+    pub id: String,
+    /// When the attempt began.
+    pub at: Timestamp,
+    /// When the invocation ends; the loop stops the attempt shortly before.
+    pub deadline: Timestamp,
+}
+
+impl Attempt {
+    /// What becomes of a message whose work failed so.
+    pub fn failed(&self, why: Diagnosis) -> Disposition {
+        let defer = backoff(self.hops + 1, &self.message_id);
+        Disposition::of(why, backoff(self.number, &self.message_id), defer)
+    }
+}
+
+/// What a function does with one message.
+pub trait Handler: Sync {
+    /// The envelope it reads.
+    type Message<'a>: Deserialize<'a> + Send;
+
+    /// Handles one message. The loop turns a panic or a timeout into a retry.
+    fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> impl Future<Output = Disposition> + Send;
+
+    /// What becomes of a message that can't be read, for this reason: it is dead-lettered, unless the function has to record it
+    /// first.
+    fn unreadable(&self, why: Diagnosis, _attempt: &Attempt) -> impl Future<Output = Disposition> + Send {
+        std::future::ready(Disposition::DeadLetter(why))
+    }
+
+    /// The delivery that led to a message, if one did: it is named in every line of the log about the message, and in its dead
+    /// letter.
+    fn delivery_id<'m>(_message: &'m Self::Message<'_>) -> Option<&'m str> {
+        None
+    }
+}
+
+/// The loop over a batch.
+#[derive(Debug, Clone)]
+pub struct Consumer {
+    queue: Queue,
+    dead_letters: Queue,
+    concurrency: usize,
+    deferred_for: Duration,
+}
+
+impl Consumer {
+    /// Reads from `queue`; what can't succeed goes to `dead_letters`. At most `concurrency` messages at a time: each
+    /// costs a connection, and its handshake, in the first batch.
+    pub fn new(queue: Queue, dead_letters: Queue, concurrency: usize) -> Self {
+        Self { queue, dead_letters, concurrency, deferred_for: DEFERRED_FOR }
+    }
+
+    /// The same, but a message may be deferred without progress for this long before it is dead-lettered.
+    #[must_use]
+    pub fn deferring_for(self, deferred_for: Duration) -> Self {
+        Self { deferred_for, ..self }
+    }
+
+    /// Handles every message of a batch.
+    pub async fn run<H: Handler>(&self, handler: &H, event: LambdaEvent<Batch>) -> BatchResponse {
+        let (batch, context) = (event.payload, event.context);
+        let deadline = deadline(&context, clock::now());
+        let request_id = context.request_id.as_str();
+        let failures = stream::iter(batch.records)
+            .map(|received| async move {
+                // Filled in when the message is read.
+                let span = tracing::info_span!(
+                    "message",
+                    message.id = received.message_id,
+                    delivery.id = Empty,
+                    event.id = Empty,
+                    integration.id = Empty
+                );
+                let gone = self.one(handler, &received, request_id, deadline).instrument(span).await;
+                (!gone).then_some(Failure { id: received.message_id })
+            })
+            .buffer_unordered(self.concurrency)
+            .filter_map(async |failure| failure)
+            .collect()
+            .await;
+        BatchResponse { failures }
+    }
+
+    /// Whether the message may be deleted.
+    async fn one<H: Handler>(&self, handler: &H, received: &Received, request_id: &str, deadline: Timestamp) -> bool {
+        let now = clock::now();
+        let left = remaining(deadline, now).saturating_sub(MARGIN);
+        if left.is_zero() {
+            return false;
+        }
+        let attempt = Attempt {
+            number: received.attributes.receive_count.parse().unwrap_or(1),
+            hops: received.hops(),
+            message_id: received.message_id.clone(),
+            id: format!("{request_id}/{}", received.message_id),
+            at: now,
+            deadline: now + left,
+        };
+        let mut delivery = None;
+        let disposition = match serde_json::from_str(&received.body) {
+            // The parser's own words could quote the message.
+            Err(error) => {
+                let detail = format!("{} at line {}, column {}", category(&error), error.line(), error.column());
+                let recorded = handler.unreadable(Diagnosis::new(Reason::MessageUnreadable, detail), &attempt);
+                tokio::time::timeout(left, recorded).await.unwrap_or_else(|_elapsed| attempt.failed(out_of_time()))
+            }
+            Ok(message) => {
+                delivery = H::delivery_id(&message).map(str::to_owned);
+                if let Some(id) = &delivery {
+                    Span::current().record("delivery.id", id);
+                }
+                let work = AssertUnwindSafe(handler.handle(message, &attempt)).catch_unwind();
+                match tokio::time::timeout(left, work).await {
+                    Ok(Ok(disposition)) => disposition,
+                    Ok(Err(_panic)) => attempt.failed(Diagnosis::new(Reason::Panicked, "the work on it panicked")),
+                    Err(_elapsed) => attempt.failed(out_of_time()),
+                }
+            }
+        };
+        let left = remaining(deadline, clock::now()).saturating_sub(LAST);
+        let settled =
+            tokio::time::timeout(left, self.settle(received, &attempt, disposition, delivery.as_deref())).await;
+        settled.unwrap_or(false)
+    }
+
+    async fn settle(
+        &self,
+        received: &Received,
+        attempt: &Attempt,
+        disposition: Disposition,
+        delivery: Option<&str>,
+    ) -> bool {
+        let disposition = self.aged(received, attempt, disposition);
+        if let Some(why) = disposition.diagnosis() {
+            report(attempt, &disposition, why);
+        }
+        let settled = match disposition {
+            Disposition::Done => return true,
+            Disposition::Retry(after, _) => self.hide(received, after).await.map(|()| false),
+            Disposition::Defer(deferral) => self.defer(received, attempt, &deferral).await.map(|()| true),
+            Disposition::DeadLetter(why) => self.bury(received, attempt.number, &why, delivery).await.map(|()| true),
+        };
+        settled.unwrap_or_else(|error| {
+            let Diagnosis { reason, detail } = error.diagnosis();
+            tracing::warn!(
+                reason = reason.name(),
+                detail,
+                "not settled; the message comes back when its visibility timeout ends"
+            );
+            false
+        })
+    }
+
+    /// A message that was deferred for too long without progress is given up.
+    fn aged(&self, received: &Received, attempt: &Attempt, disposition: Disposition) -> Disposition {
+        if let Disposition::Defer(Deferral { aging: Aging::Grows, why, .. }) = &disposition
+            && remaining(attempt.at, received.waiting_since(attempt.at, self.deferred_for)) > self.deferred_for
+        {
+            return Disposition::DeadLetter(why.clone());
+        }
+        disposition
+    }
+
+    async fn hide(&self, received: &Received, after: Duration) -> Result<(), AwsError> {
+        self.queue.hide(&received.receipt_handle, after).await
+    }
+
+    async fn defer(&self, received: &Received, attempt: &Attempt, deferral: &Deferral) -> Result<(), AwsError> {
+        let since = received.waiting_since(attempt.at, self.deferred_for);
+        let since = match deferral.aging {
+            Aging::Grows => since,
+            // The wait moves the beginning along.
+            Aging::Pauses => since + deferral.after,
+            Aging::Restarts => clock::now(),
+        };
+        let attributes = [
+            (HOPS, "Number", &*(attempt.hops + 1).to_string()),
+            (DEFERRED_SINCE, "Number", &*since.as_millisecond().to_string()),
+        ];
+        self.queue.pass_on(&received.body, received.attributes.group.as_deref(), deferral.after, &attributes).await
+    }
+
+    async fn bury(
+        &self,
+        received: &Received,
+        attempt: u32,
+        why: &Diagnosis,
+        delivery: Option<&str>,
+    ) -> Result<(), AwsError> {
+        let (detail, attempt, delivery) = (printable(&why.detail), attempt.to_string(), delivery.map(printable));
+        let mut attributes = vec![
+            (REASON, "String", why.reason.name()),
+            (DETAIL, "String", &*detail),
+            ("Attempt", "Number", &*attempt),
+            ("MessageId", "String", &*received.message_id),
+        ];
+        attributes.extend(delivery.as_deref().map(|id| (DELIVERY_ID, "String", id)));
+        self.dead_letters
+            .pass_on(&received.body, received.attributes.group.as_deref(), Duration::ZERO, &attributes)
+            .await
+    }
+}
+
+/// The one line of a failure. Waiting for another worker or for a limit is none.
+fn report(attempt: &Attempt, disposition: &Disposition, why: &Diagnosis) {
+    let Diagnosis { reason, detail } = why;
+    let (reason, attempt) = (reason.name(), attempt.number);
+    match (disposition, why.reason) {
+        (Disposition::DeadLetter(_), _) => tracing::error!(attempt, reason, detail, "dead-lettered"),
+        (_, Reason::LeaseHeld | Reason::ThrottledLocally) => tracing::info!(reason, detail, "deferred"),
+        (Disposition::Defer(_), _) => tracing::warn!(attempt, reason, detail, "deferred"),
+        (Disposition::Retry(..) | Disposition::Done, _) => {
+            tracing::warn!(attempt, reason, detail, "will be tried again");
+        }
+    }
+    metrics::operator_failure(why.reason);
+}
+
+/// When the invocation ends. The development server of cargo-lambda sends a span where Lambda sends a time.
+pub fn deadline(context: &Context, now: Timestamp) -> Timestamp {
+    let milliseconds = i64::try_from(context.deadline).unwrap_or(i64::MAX);
+    let time = Timestamp::from_millisecond(milliseconds).ok().filter(|time| *time > Timestamp::UNIX_EPOCH + DAY);
+    time.unwrap_or_else(|| now + Duration::from_millis(context.deadline.min(MAX_RUN)))
+}
+
+fn remaining(deadline: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(deadline.duration_since(now)).unwrap_or_default()
+}
+
+fn out_of_time() -> Diagnosis {
+    Diagnosis::new(Reason::TimedOut, "the invocation's time ended before the work")
+}
+
+fn category(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        Category::Io | Category::Eof => "it ends too early",
+        Category::Syntax => "it is not JSON",
+        Category::Data => "it is not of a version or shape that is known",
+    }
+}
+
+/// Reasons quote what strangers sent: only what SQS takes, and not much of it.
+fn printable(reason: &str) -> String {
+    reason.chars().take(500).map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect()
+}

@@ -1,0 +1,275 @@
+//! What a caller sends: the parameters of the query, and a body of JSON from programs or of a form from pages.
+//!
+//! *Invariant:* a name that the route does not declare, or that stands there twice, is refused before anything is done.
+
+use std::{borrow::Cow, collections::BTreeSet, fmt};
+
+use crate::runtime::http::route::Names;
+use domain::{
+    Problem,
+    error::{Field, Kind},
+};
+use lambda_http::{RequestExt as _, http::header};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+use super::call::Call;
+
+/// The largest body of JSON or form that is taken, in bytes. Only actions carry more, such as attachments: they may be as large as
+/// an event.
+const MAX_BODY: usize = 256 * 1024;
+/// The most characters of an unknown name that the answer repeats.
+const MAX_ECHO: usize = 64;
+
+/// The body of a request as fields.
+#[derive(Clone)]
+pub struct Input {
+    /// Those of a form are texts.
+    fields: Map<String, Value>,
+    /// Whether it came from a page, which is answered by leading back to it.
+    pub form: bool,
+}
+
+/// Fields can be keys and tokens.
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input").field("form", &self.form).finish_non_exhaustive()
+    }
+}
+
+impl Input {
+    /// Reads the body. None at all is an empty object.
+    pub fn of(call: &Call<'_>) -> Result<Self, Problem> {
+        let body: &[u8] = call.request.body().as_ref();
+        if body.len() > MAX_BODY && !call.path().starts_with("/actions/") {
+            let message = "The body is larger than anything that is taken here.";
+            return Err(Problem::new(Kind::TooLarge, message, format!("Send at most {} KB.", MAX_BODY / 1024)));
+        }
+        let content_type = call.request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let form = content_type.is_some_and(|it| it.starts_with("application/x-www-form-urlencoded"));
+        let pairs = if form {
+            let pairs = form_urlencoded::parse(body);
+            pairs.map(|(name, value)| (name.into_owned(), Value::from(value))).collect()
+        } else if body.iter().all(u8::is_ascii_whitespace) {
+            Vec::new()
+        } else {
+            let pairs: Result<Pairs, _> = serde_json::from_slice(body);
+            let Pairs(pairs) = pairs.map_err(|_| {
+                let message = "The body is not a JSON object.";
+                Problem::new(Kind::MalformedRequest, message, "Send a JSON object, with content-type application/json.")
+            })?;
+            pairs
+        };
+        let mut fields = Map::new();
+        for (name, value) in pairs {
+            if fields.contains_key(&name) {
+                let name = clipped(&name);
+                let message = format!("The body has the field \"{name}\" more than once.");
+                return Err(Problem::field(name, message));
+            }
+            fields.insert(name, value);
+        }
+        Ok(Self { fields, form })
+    }
+
+    /// A field that is a text. What a form leaves empty is absent.
+    pub fn text(&self, name: &'static str) -> Result<Option<&str>, Problem> {
+        match self.fields.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if self.form && text.is_empty() => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(Problem::field(name, format!("\"{name}\" must be a text."))),
+        }
+    }
+
+    /// A field that is true or false; in a form, the text of it, or what a ticked box sends.
+    pub fn flag(&self, name: &'static str) -> Result<Option<bool>, Problem> {
+        match (self.fields.get(name), self.form) {
+            (None | Some(Value::Null), _) => Ok(None),
+            (Some(Value::Bool(flag)), _) => Ok(Some(*flag)),
+            (Some(Value::String(text)), true) if text.is_empty() => Ok(None),
+            (Some(Value::String(text)), true) if text == "on" => Ok(Some(true)),
+            (Some(Value::String(text)), true) => flag(name, text).map(Some),
+            (Some(_), _) => Err(not_a_flag(name)),
+        }
+    }
+
+    /// All fields, for an action.
+    pub fn into_fields(self) -> Value {
+        Value::Object(self.fields)
+    }
+}
+
+impl Call<'_> {
+    /// Refuses, all at once and by name, what the route does not declare and what it has more than once.
+    pub fn check(&self) -> Result<(), Problem> {
+        let Some(route) = self.route else { return Ok(()) };
+        let mut wrong = Vec::new();
+        if let (Names::Only(known), Some(query)) = (route.query, self.request.query_string_parameters_ref()) {
+            let names: BTreeSet<&str> = query.iter().map(|(name, _)| name).collect();
+            wrong.extend(unknown("parameter", names.iter().copied(), known));
+            for name in known.iter().filter(|name| query.all(name).is_some_and(|all| all.len() > 1)) {
+                let message = format!("The query has \"{name}\" more than once.");
+                wrong.push(Field { field: (*name).into(), message });
+            }
+        }
+        if let Names::Only(known) = route.body {
+            let input = Input::of(self)?;
+            wrong.extend(unknown("field", input.fields.keys().map(String::as_str), known));
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(Problem::fields(wrong)) }
+    }
+
+    /// A parameter of the query that is true or false.
+    pub fn query_flag(&self, name: &'static str) -> Result<Option<bool>, Problem> {
+        self.query(name).map(|text| flag(name, text)).transpose()
+    }
+
+    /// What the query or the body says, for a name that may stand in either: `body` is what stands in the body.
+    pub fn either<T>(name: &'static str, query: Option<T>, body: Option<T>) -> Result<Option<T>, Problem> {
+        if query.is_some() && body.is_some() {
+            return Err(Problem::field(name, format!("\"{name}\" stands in the query and in the body.")));
+        }
+        Ok(query.or(body))
+    }
+}
+
+fn flag(name: &'static str, text: &str) -> Result<bool, Problem> {
+    text.parse().map_err(|_| not_a_flag(name))
+}
+
+fn not_a_flag(name: &'static str) -> Problem {
+    Problem::field(name, format!("\"{name}\" must be true or false."))
+}
+
+/// Those of `names` that are not `known`, each with a sentence that names it and the known ones.
+fn unknown<'n>(what: &str, names: impl Iterator<Item = &'n str>, known: &[&str]) -> Vec<Field> {
+    let names = names.filter(|name| !known.contains(name)).map(clipped);
+    let all: Vec<_> = known.iter().map(|name| format!("\"{name}\"")).collect();
+    let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+    let field =
+        |name| Field { message: format!("There is no {what} \"{name}\" here. Known: {all}."), field: Cow::Owned(name) };
+    names.map(field).collect()
+}
+
+/// As much of a name that a caller made up as an answer repeats.
+pub fn clipped(name: &str) -> String {
+    name.chars().take(MAX_ECHO).collect()
+}
+
+/// The fields of a JSON object as they stand there: a map would keep the last of two with one name, and tell nothing.
+struct Pairs(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use lambda_http::{Body, Request};
+
+    use super::*;
+
+    fn request(method: &str, path_and_query: &str, content_type: &str, body: &str) -> Request {
+        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        let request = ::http::Request::builder().method(method).uri(format!("https://api.example.com{path_and_query}"));
+        let request = request.header("content-type", content_type).body(Body::from(body)).unwrap();
+        let query: HashMap<String, Vec<String>> =
+            form_urlencoded::parse(query.as_bytes()).into_owned().fold(HashMap::new(), |mut all, (name, value)| {
+                all.entry(name).or_default().push(value);
+                all
+            });
+        request.with_raw_http_path(path).with_query_string_parameters(query)
+    }
+
+    fn wrong(method: &str, path: &str, content_type: &str, body: &str) -> Vec<String> {
+        let request = request(method, path, content_type, body);
+        let problem = Call::of(&request).check().err();
+        problem.into_iter().flat_map(|problem| problem.fields).map(|it| it.field.into_owned()).collect()
+    }
+
+    #[test]
+    fn what_a_route_does_not_declare_is_refused_all_at_once_and_by_name() {
+        let (json, form) = ("application/json", "application/x-www-form-urlencoded; charset=utf-8");
+        let disconnect = "/integrations/slack/disconnect";
+        for (method, path, content_type, body, expected) in [
+            ("POST", disconnect, json, r#"{"keep_records":true}"#, vec![]),
+            ("POST", disconnect, json, r#"{"keep_record":true,"acount":"T1"}"#, vec!["acount", "keep_record"]),
+            ("POST", disconnect, form, "csrf=x&keep_records=on", vec![]),
+            ("POST", disconnect, form, "csrf=x&keep_record=on", vec!["keep_record"]),
+            ("POST", disconnect, form, "account=T1&account=T2", vec!["account"]),
+            ("POST", disconnect, json, r#"{"account":"T1","account":"T2"}"#, vec!["account"]),
+            (
+                "GET",
+                "/integrations/slack/records?limit=1&updated_after=2&limit=3",
+                json,
+                "",
+                vec!["updated_after", "limit"],
+            ),
+            ("GET", "/integrations", json, r#"{"x":1}"#, vec!["x"]),
+            ("GET", "/integrations", json, "{}", vec![]),
+            ("GET", "/auth/slack/callback?scope=x&prompt=consent", json, "", vec![]),
+            ("POST", "/proxy/slack/chat.postMessage?x=1&x=2", json, r#"{"y":1}"#, vec![]),
+            ("POST", "/actions/slack/post_message?acount=T1", json, r#"{"y":1}"#, vec!["acount"]),
+        ] {
+            assert_eq!(wrong(method, path, content_type, body), expected, "{method} {path} {body}");
+        }
+    }
+
+    #[test]
+    fn values_of_another_type_are_refused_and_never_read_as_absent() {
+        let read = |content_type: &str, body: &str| {
+            Input::of(&Call::of(&request("POST", "/integrations/slack/sync", content_type, body))).unwrap()
+        };
+        let json = |body| read("application/json", body);
+        let form = |body| read("application/x-www-form-urlencoded", body);
+        assert_eq!(json(r#"{"type":"full"}"#).text("type").unwrap(), Some("full"));
+        assert_eq!(json(r#"{"type":null}"#).text("type").unwrap(), None);
+        assert_eq!(json(r#"{"type":""}"#).text("type").unwrap(), Some(""));
+        assert_eq!(form("type=").text("type").unwrap(), None);
+        for body in [r#"{"type":7}"#, r#"{"type":["full"]}"#, r#"{"type":false}"#, r#"{"type":{}}"#] {
+            assert_eq!(json(body).text("type").unwrap_err().fields[0].field, "type", "{body}");
+        }
+        assert_eq!(json(r#"{"keep":false}"#).flag("keep").unwrap(), Some(false));
+        assert_eq!(
+            [form("keep=on").flag("keep").unwrap(), form("keep=false").flag("keep").unwrap()],
+            [Some(true), Some(false)]
+        );
+        for input in [json(r#"{"keep":"yes"}"#), json(r#"{"keep":"true"}"#), json(r#"{"keep":1}"#), form("keep=yes")] {
+            assert!(input.flag("keep").is_err(), "{:?}", input.fields);
+        }
+        assert!(Call::either("account", Some("T1"), Some("T1")).is_err());
+        assert_eq!(Call::either("account", None, Some("T1")).unwrap(), Some("T1"));
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_read_is_malformed() {
+        for body in ["{", "[]", "7", "null", "{\"a\":1}x", "\u{feff}{}"] {
+            let request = request("POST", "/integrations/slack/sync", "application/json", body);
+            assert_eq!(Call::of(&request).check().unwrap_err().kind, Kind::MalformedRequest, "{body}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! What became of deliveries: the idempotency records, newest first, for administrators.
+//!
+//! *Invariant:* every outcome of a delivery that was accepted is a record in the index `by_day`, with its reason. An event is one
+//! record, and its repeats are its attempts; a delivery that is no event, and another payload under a used event id, are records
+//! of their own.
+//!
+//! The index is sharded like the others, because one partition of DynamoDB takes a bounded rate of writes. Provider, time and
+//! shard follow from a delivery's id, so that a record can be found by the id of its first delivery without an index on it.
+
+use std::{collections::HashMap, time::Duration};
+
+use aws_sdk_dynamodb::{Client, types::KeysAndAttributes};
+use domain::{ClaimState, webhook::event};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
+use serde::Serialize;
+
+use crate::{
+    aws::{Aws, AwsError, client},
+    base::clock,
+    stores::{
+        claims::RETENTION,
+        delivery_index::{day, shard},
+        due::SHARDS,
+        item::{Item, malformed, number, s, text},
+    },
+};
+
+/// Queries at a time.
+const CONCURRENCY: usize = 16;
+/// The provider under which is listed what names none of the registry's.
+pub const UNKNOWN: &str = "-";
+/// How far back a list goes that names no beginning: a day costs 40 queries.
+pub const USUAL: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How far the clocks of two functions may differ.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// Records that are looked at together: what DynamoDB reads in one call.
+const MAX_BATCH: usize = 100;
+/// How often what it left unread is asked for.
+const MAX_ROUNDS: u32 = 5;
+/// The wait before that, longer each time.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The table.
+#[derive(Debug)]
+pub struct Deliveries {
+    client: Client,
+    table: String,
+}
+
+/// An event, or a delivery that is none, and what became of it.
+#[derive(Debug, Serialize)]
+pub struct Delivery {
+    /// The id of the first delivery of it: see [`domain::messages::message::delivery_id`].
+    pub id: String,
+    /// The provider; `-` if a message names none.
+    pub provider: String,
+    /// The account, or the integration whose own endpoint was called; `-` if neither is known.
+    pub account: String,
+    /// The provider's id of the event; none if it is no event.
+    pub event_id: Option<String>,
+    /// The provider's type.
+    pub r#type: Option<String>,
+    /// See [`ClaimState`].
+    pub state: ClaimState,
+    /// How often processing was started.
+    pub attempts: u64,
+    /// How often its effect was committed.
+    pub effects: u64,
+    /// Why the last attempt failed, if it did: the name of a [`domain::Reason`].
+    pub reason: Option<String>,
+    /// The same in a sentence.
+    pub last_error: Option<String>,
+    /// When its first delivery came.
+    pub received_at: Timestamp,
+}
+
+/// A part of a list.
+#[derive(Debug, Serialize)]
+pub struct Part {
+    /// Newest first.
+    pub deliveries: Vec<Delivery>,
+    /// What to go on after; none at the end of the list.
+    pub next: Option<String>,
+}
+
+/// Which deliveries to list.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed<'a> {
+    /// Of these providers.
+    pub providers: &'a [&'a str],
+    /// In this state; in any, if none.
+    pub state: Option<ClaimState>,
+    /// Received at this time or later; if none, [`USUAL`] before the end.
+    pub since: Option<Timestamp>,
+    /// Received before this time; if none, until now.
+    pub until: Option<Timestamp>,
+    /// After this place.
+    pub after: Option<&'a Place>,
+    /// At most this many.
+    pub limit: usize,
+    /// When the answer must be ready; what was not looked at by then follows in the next part.
+    pub deadline: Timestamp,
+}
+
+/// When a day begins, in milliseconds since 1970.
+fn beginning(day: Date) -> i64 {
+    day.to_zoned(TimeZone::UTC).map_or(i64::MIN, |zoned| zoned.timestamp().as_millisecond())
+}
+
+/// A place in the list: the newest time first, in milliseconds since 1970, then the key.
+pub type Place = (i64, String);
+
+/// The place of a [`Part::next`].
+pub fn place(next: &str) -> Option<Place> {
+    let (at, key) = next.split_once(':')?;
+    Some((at.parse().ok()?, key.to_owned()))
+}
+
+fn next(place: Option<&Place>) -> Option<String> {
+    place.map(|(at, key)| format!("{at}:{key}"))
+}
+
+impl Deliveries {
+    /// The table of this name.
+    pub fn new(aws: &Aws, table: impl Into<String>) -> Self {
+        Self { client: client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB"), table: table.into() }
+    }
+
+    /// Lists deliveries. A part may be shorter than asked for, even empty, and still have a next.
+    pub async fn list(&self, listed: Listed<'_>) -> Result<Part, AwsError> {
+        let now = clock::now();
+        let until = listed.until.unwrap_or(now + SKEW).min(now + SKEW);
+        // A record begins to expire when it is written, which is later than its delivery is received.
+        let kept = now - RETENTION - SKEW;
+        let since = listed.since.unwrap_or_else(|| until.checked_sub(USUAL).unwrap_or(kept)).max(kept).as_millisecond();
+        let until = until.as_millisecond() - 1;
+        let mut after = listed.after.cloned();
+        let mut deliveries = Vec::new();
+        let mut last: Option<Place> = None;
+        let mut today = day(after.as_ref().map_or(until, |(at, _)| until.min(*at)));
+        while today >= day(since) {
+            let latest = after.as_ref().map_or(until, |(at, _)| until.min(*at));
+            let mut places = self.places(&listed, today, (since, latest), after.as_ref()).await?;
+            let more = places.len() > MAX_BATCH;
+            places.truncate(MAX_BATCH);
+            let mut items = self.read(&places).await?;
+            for place in &places {
+                let Some(delivery) = items.remove(&place.1).map(|item| delivery(&item)).transpose()? else { continue };
+                if listed.state.is_some_and(|state| delivery.state != state) {
+                    continue;
+                }
+                if deliveries.len() == listed.limit {
+                    return Ok(Part { deliveries, next: next(last.as_ref()) });
+                }
+                deliveries.push(delivery);
+                last = Some(place.clone());
+            }
+            after = places.pop().or(after);
+            if !more {
+                // Nothing of this day is left.
+                after = Some((beginning(today), String::new()));
+                let Ok(yesterday) = today.checked_sub(1.day()) else { break };
+                today = yesterday;
+            }
+            let full = more && deliveries.len() == listed.limit;
+            if full || (clock::now() >= listed.deadline && today >= day(since)) {
+                return Ok(Part { deliveries, next: next(after.as_ref()) });
+            }
+        }
+        Ok(Part { deliveries, next: None })
+    }
+
+    /// The newest places of a day that are left after `after`; more than [`MAX_BATCH`] if there are more.
+    async fn places(
+        &self,
+        listed: &Listed<'_>,
+        day: Date,
+        times: (i64, i64),
+        after: Option<&Place>,
+    ) -> Result<Vec<Place>, AwsError> {
+        let of = |provider: &'_ str| (0..SHARDS).map(move |number| shard(provider, day, number)).collect::<Vec<_>>();
+        let partitions: Vec<_> = listed.providers.iter().flat_map(|provider| of(provider)).collect();
+        let queries = partitions.into_iter().map(|partition| self.query(partition, times, after));
+        let found: Vec<Vec<Place>> = stream::iter(queries).buffer_unordered(CONCURRENCY).try_collect().await?;
+        let mut places: Vec<_> = found.into_iter().flatten().collect();
+        places.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(places)
+    }
+
+    /// The newest places of a partition within `times`, after this one, more than [`MAX_BATCH`], so that it shows if there are
+    /// more. Those of one millisecond are in no order, so they come all.
+    async fn query(
+        &self,
+        partition: String,
+        (since, latest): (i64, i64),
+        after: Option<&Place>,
+    ) -> Result<Vec<Place>, AwsError> {
+        let mut places = Vec::<Place>::new();
+        if latest < since {
+            return Ok(places);
+        }
+        let call = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name("by_day")
+            .key_condition_expression("#day = :day AND received_at BETWEEN :since AND :latest")
+            .expression_attribute_names("#day", "day")
+            .expression_attribute_values(":day", s(partition))
+            .expression_attribute_values(":since", crate::stores::item::n(since))
+            .expression_attribute_values(":latest", crate::stores::item::n(latest))
+            .limit(i32::try_from(MAX_BATCH).unwrap_or(i32::MAX).saturating_add(2))
+            .scan_index_forward(false);
+        let mut pages = call.into_paginator().items().send();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(|error| AwsError::new("dynamodb:Query", error))?;
+            let place = (number(&item, "received_at")?, text(&item, "key")?.to_owned());
+            if places.len() > MAX_BATCH && places.last().is_some_and(|last| place.0 < last.0) {
+                break;
+            }
+            if after.is_none_or(|after| place < *after) {
+                places.push(place);
+            }
+        }
+        Ok(places)
+    }
+
+    async fn read(&self, places: &[Place]) -> Result<HashMap<String, Item>, AwsError> {
+        let mut items = HashMap::new();
+        for places in places.chunks(MAX_BATCH) {
+            let keys = places.iter().map(|(_, key)| Item::from([("key".to_owned(), s(key))])).collect();
+            let keys = KeysAndAttributes::builder().set_keys(Some(keys)).build();
+            let mut open = keys.map_err(|error| AwsError::unwritable("deliveries", error)).map(Some)?;
+            for round in 0.. {
+                let Some(keys) = open.take() else { break };
+                if round == MAX_ROUNDS {
+                    return Err(AwsError::Answer { action: "dynamodb:BatchGetItem", lack: "it leaves items unread" });
+                }
+                tokio::time::sleep(PAUSE * round).await;
+                let call = self.client.batch_get_item().request_items(&self.table, keys);
+                let output = call.send().await.map_err(|error| AwsError::new("dynamodb:BatchGetItem", error))?;
+                for item in output.responses.into_iter().flat_map(HashMap::into_values).flatten() {
+                    items.insert(text(&item, "key")?.to_owned(), item);
+                }
+                open = output.unprocessed_keys.and_then(|mut rest| rest.remove(&self.table));
+            }
+        }
+        Ok(items)
+    }
+}
+
+fn delivery(item: &Item) -> Result<Delivery, AwsError> {
+    let key = text(item, "key")?;
+    let (provider, account, event_id) = event::parts(key).ok_or_else(|| malformed("key"))?;
+    let stored = |name| text(item, name).ok().map(str::to_owned);
+    Ok(Delivery {
+        id: text(item, "delivery_id")?.to_owned(),
+        provider: provider.to_owned(),
+        account: account.to_owned(),
+        event_id: event_id.map(str::to_owned),
+        r#type: stored("type"),
+        state: ClaimState::parse(text(item, "state")?).ok_or_else(|| malformed("state"))?,
+        attempts: number(item, "attempts")?,
+        effects: number(item, "effects")?,
+        reason: stored("reason"),
+        last_error: stored("last_error"),
+        received_at: Timestamp::from_millisecond(number(item, "received_at")?).map_err(|_| malformed("received_at"))?,
+    })
+}

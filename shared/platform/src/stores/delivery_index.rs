@@ -1,0 +1,21 @@
+//! Where a delivery is listed: the partitions of the index by provider, day and shard.
+
+use domain::messages::disposition::spread;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+use crate::stores::due::SHARDS;
+
+/// Where a record is listed.
+pub(crate) fn partition(provider: &str, delivery_id: &str, received_at: Timestamp) -> String {
+    shard(provider, day(received_at.as_millisecond()), spread(delivery_id) % SHARDS)
+}
+
+pub(super) fn shard(provider: &str, day: Date, shard: u32) -> String {
+    format!("{provider}#{day}#{shard}")
+}
+
+/// The day of a time in milliseconds, UTC. A time out of range belongs to the last or first day there is.
+pub(super) fn day(milliseconds: i64) -> Date {
+    let edge = if milliseconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Timestamp::from_millisecond(milliseconds).unwrap_or(edge).to_zoned(TimeZone::UTC).date()
+}

@@ -1,0 +1,99 @@
+//! What is due: read from an index on due time, so that a sweep costs what is due and not what exists.
+//!
+//! The index is sharded, because one partition of DynamoDB takes a bounded rate of writes.
+
+use aws_sdk_dynamodb::{
+    Client,
+    types::{ConsumedCapacity, ReturnConsumedCapacity},
+};
+use jiff::Timestamp;
+
+use crate::{
+    aws::{Aws, AwsError, client},
+    stores::item::{n, text},
+};
+
+/// How many partitions a due index is spread over.
+pub const SHARDS: u32 = 8;
+
+/// The partition of an integration: its id is a hash already.
+pub fn shard(integration_id: &str) -> u32 {
+    integration_id.chars().next_back().and_then(|digit| digit.to_digit(16)).unwrap_or(0) % SHARDS
+}
+
+/// What is due in one shard.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Its keys, earliest first.
+    pub keys: Vec<[String; 2]>,
+    /// The calls that it took.
+    pub requests: u32,
+    /// What DynamoDB charges for them, in read units.
+    pub read_units: f64,
+}
+
+/// An index on due time.
+#[derive(Debug, Clone)]
+pub struct Due {
+    client: Client,
+    table: String,
+    index: &'static str,
+    /// The attributes of the index.
+    shard_and_time: [&'static str; 2],
+    key: [&'static str; 2],
+}
+
+impl Due {
+    /// The index of the integrations table: user id and `provider#account` of those whose sync is due.
+    pub fn syncs(aws: &Aws, table: impl Into<String>) -> Self {
+        Self::new(aws, table, "by_due", ["due_shard", "due_at"], ["user_id", "integration"])
+    }
+
+    /// The same of those with a watch to renew.
+    pub fn watches(aws: &Aws, table: impl Into<String>) -> Self {
+        Self::new(aws, table, "by_watch_due", ["watch_shard", "watch_due_at"], ["user_id", "integration"])
+    }
+
+    /// The index of the credentials table: integration id and name of those that expire soon.
+    pub fn refreshes(aws: &Aws, table: impl Into<String>) -> Self {
+        Self::new(aws, table, "by_refresh_due", ["due_shard", "due_at"], ["integration_id", "credential"])
+    }
+
+    fn new(
+        aws: &Aws,
+        table: impl Into<String>,
+        index: &'static str,
+        shard_and_time: [&'static str; 2],
+        key: [&'static str; 2],
+    ) -> Self {
+        let client = client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB");
+        Self { client, table: table.into(), index, shard_and_time, key }
+    }
+
+    /// What is due in one shard at `now`; all that will ever be due, if none.
+    pub async fn shard(&self, shard: u32, now: Option<Timestamp>) -> Result<Found, AwsError> {
+        let until = now.map_or(i64::MAX, Timestamp::as_second);
+        let call = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(self.index)
+            .key_condition_expression("#shard = :shard AND #at <= :until")
+            .expression_attribute_names("#shard", self.shard_and_time[0])
+            .expression_attribute_names("#at", self.shard_and_time[1])
+            .expression_attribute_values(":shard", n(shard))
+            .expression_attribute_values(":until", n(until))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let mut pages = call.into_paginator().send();
+        let mut found = Found::default();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| AwsError::new("dynamodb:Query", error))?;
+            found.requests += 1;
+            found.read_units += page.consumed_capacity().and_then(ConsumedCapacity::capacity_units).unwrap_or_default();
+            for item in page.items() {
+                found.keys.push([text(item, self.key[0])?.to_owned(), text(item, self.key[1])?.to_owned()]);
+            }
+        }
+        Ok(found)
+    }
+}

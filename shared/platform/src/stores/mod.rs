@@ -1,0 +1,15 @@
+//! The tables: one file for each, and what they share.
+
+pub mod claims;
+pub mod credentials;
+pub mod deliveries;
+mod delivery_index;
+pub mod due;
+pub mod erasures;
+pub mod health;
+pub mod integrations;
+pub(crate) mod item;
+pub mod records;
+pub mod states;
+pub mod syncs;
+pub mod webhook_secrets;
