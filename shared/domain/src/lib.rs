@@ -13,9 +13,9 @@ pub mod secret;
 pub mod sync;
 pub mod webhook;
 
-pub use call::{Failure, Reply, Request};
+pub use call::{Failure, Mode, Reply, Request};
 pub use error::{Kind, Problem};
-pub use integration::{Integration, IntegrationKey, Mode};
+pub use integration::{Integration, IntegrationKey};
 pub use messages::disposition::{Aging, Deferral, Disposition};
 pub use oauth::connect::ConnectError;
 pub use reason::{Diagnosis, Reason};

@@ -10,9 +10,9 @@ use super::{
     Failure, Reply, Request,
     retry::{retry_after, until},
 };
-use crate::{
-    call::limit::{self, Bucket, Limit, Rates},
-    integration::Mode,
+use crate::call::{
+    Mode,
+    limit::{self, Bucket, Limit, Rates},
 };
 
 /// A provider's API: where it is, what its answers mean, and how many calls it takes.

@@ -6,6 +6,7 @@ pub mod address;
 mod api;
 mod failure;
 pub mod limit;
+mod mode;
 pub mod rate;
 mod reply;
 mod request;
@@ -14,6 +15,7 @@ pub mod retry;
 pub use self::{
     api::{Api, Class, Flag, Left},
     failure::{Bearing, Failure},
+    mode::Mode,
     reply::{Reply, Unreadable},
     request::{Repeat, Request, form, segment},
     retry::retry_after,

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::{
+    call::Mode,
     error::{Kind, Problem},
-    integration::{Integration, IntegrationKey, Mode, State},
+    integration::{Integration, IntegrationKey, State},
 };
 
 /// The provider-side identity, as callers see it.

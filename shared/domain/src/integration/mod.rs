@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::integration::spell::Spells;
+use crate::{call::Mode, integration::spell::Spells};
 
 /// What identifies an integration: the user, the provider, and the account there with its mode.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -23,30 +23,6 @@ pub struct IntegrationKey {
     pub account_id: String,
     /// Which of the account's two worlds it is, where the provider has two: nothing of one is in the other.
     pub mode: Option<Mode>,
-}
-
-/// The mode of an account at a provider that keeps tests apart from what is real.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Real money, real mail.
-    Live,
-    /// Tests.
-    Test,
-}
-
-impl Mode {
-    /// Its name in keys and for callers.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Test => "test",
-        }
-    }
-
-    fn parse(name: &str) -> Option<Self> {
-        [Self::Live, Self::Test].into_iter().find(|mode| mode.name() == name)
-    }
 }
 
 /// The integration record.

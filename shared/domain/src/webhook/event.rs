@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use crate::{integration::Mode, sync::record::Change};
+use crate::{call::Mode, sync::record::Change};
 
 /// An event in the provider's own terms, with what it changes here.
 #[derive(Debug, Clone)]

@@ -4,7 +4,8 @@
 //! reaches an integration of the other.
 
 use crate::{
-    integration::{IntegrationKey, Mode},
+    call::Mode,
+    integration::IntegrationKey,
     webhook::event::{Event, Owner},
 };
 
