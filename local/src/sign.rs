@@ -64,7 +64,7 @@ pub fn sign_as(
             let channel = Uuid::new_v4().to_string();
             let token = ChannelToken::mint(&app.webhook_secrets, &channel, owner);
             let mut headers = vec![(proof.channel, channel), (proof.token, token.ok_or(SignError::Secret(spec.name))?)];
-            headers.extend(proof.carried.iter().map(|(header, name)| {
+            headers.extend(proof.forwarded_headers.iter().map(|(header, name)| {
                 let value = match *name {
                     "state" => "exists".to_owned(),
                     "message_number" => now.as_millisecond().to_string(),

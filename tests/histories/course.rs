@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use domain::sync::SyncType;
+use domain::sync::SyncJob;
 use fastrand::Rng;
 use http::Method;
 use serde_json::{Map, Value};
@@ -88,7 +88,7 @@ pub(crate) async fn run<C: Course>(
     // Half of the histories lose nothing.
     let lossy = rng.bool();
     let mut untold = false;
-    world.sync(SyncType::Full).await;
+    world.sync(SyncJob::Full).await;
     world.taken().await;
     for _ in 0..rng.usize(6..15) {
         match rng.u8(..20) {
@@ -112,7 +112,7 @@ pub(crate) async fn run<C: Course>(
             }
             11..=16 => deliver::<C>(&mut world, &mut rng, &mut pending, &sent, lossy, steps).await,
             _ => {
-                let kind = if rng.bool() { SyncType::Incremental } else { SyncType::Full };
+                let kind = if rng.bool() { SyncJob::Incremental } else { SyncJob::Full };
                 steps.push(format!("sync {kind:?}"));
                 let before = kept(&course, &world).await;
                 world.sync(kind).await;
@@ -143,7 +143,7 @@ pub(crate) async fn run<C: Course>(
     world.admin(Method::DELETE, "faults", &Value::Object(Map::new())).await;
     if !untold && rng.bool() {
         steps.push("sync Incremental".to_owned());
-        world.sync(SyncType::Incremental).await;
+        world.sync(SyncJob::Incremental).await;
         check(&mut ways, "an incremental sync", &course, &world).await?;
     } else if C::SECONDS {
         // A list and an event of one second are in no order.
@@ -154,7 +154,7 @@ pub(crate) async fn run<C: Course>(
         .await;
     }
     steps.push("sync Full".to_owned());
-    world.sync(SyncType::Full).await;
+    world.sync(SyncJob::Full).await;
     check(&mut ways, "a full sync", &course, &world).await?;
     // What comes late changes nothing that is known. An object of which nothing was told, neither its creation nor its end, begins
     // with the late delivery; the next full sync finds out that it is gone.
@@ -168,7 +168,7 @@ pub(crate) async fn run<C: Course>(
         if let Some((key, was)) = known.iter().find(|(key, was)| then.get(*key) != Some(*was)) {
             return Err(format!("a late delivery changed {key} from {was:?} to {:?}", then.get(key)));
         }
-        world.sync(SyncType::Full).await;
+        world.sync(SyncJob::Full).await;
         check(&mut ways, "a full sync after late deliveries", &course, &world).await?;
     }
     world.end().await;

@@ -6,8 +6,8 @@ use aws_sdk_sqs::types::MessageSystemAttributeName;
 use domain::{
     Integration, IntegrationKey,
     messages::message::{Cause, SyncMessage},
-    oauth::grant::Issued,
-    sync::SyncType,
+    oauth::grant::TokenResponse,
+    sync::SyncJob,
 };
 use http::Method;
 use jiff::SignedDuration;
@@ -70,7 +70,7 @@ impl<'g> World<'g> {
         let (name, access) = C::grant(&world).await;
         let vault = Vault::new(&ground.aws, "alias/intertie", "intertie");
         let credentials = Credentials::new(&ground.aws, "intertie-credentials", vault, Duration::from_secs(30));
-        let issued = Issued { name, access: access.into(), refresh: None, life: None, scopes: None };
+        let issued = TokenResponse { name, access: access.into(), refresh: None, life: None, scopes: None };
         credentials.put(&world.key, &[issued], Duration::from_mins(1), clock::now()).await.unwrap();
         let integration = Integration::connected(world.key.clone(), "Test", clock::now());
         world.integrations().put(&integration, clock::now()).await.unwrap();
@@ -169,7 +169,7 @@ impl<'g> World<'g> {
     }
 
     /// Syncs, and whatever the queue holds then.
-    pub(crate) async fn sync(&mut self, kind: SyncType) {
+    pub(crate) async fn sync(&mut self, kind: SyncJob) {
         let message = SyncMessage::new(&self.key, kind, Cause::Asked, clock::now());
         self.work(&serde_json::to_string(&message).unwrap()).await;
         self.drain().await;

@@ -74,7 +74,7 @@ async fn a_late_finisher_is_refused_whatever_it_tries() {
     let records = Records::new(&ground.aws, "intertie-records");
     let slow = won(&claims, "slow", now()).await;
     let fast = won(&claims, "fast", later(30)).await;
-    let write = records.upsert("int_1", &change(1), Timestamp::UNIX_EPOCH).unwrap();
+    let write = records.upsert_from_sync("int_1", &change(1), Timestamp::UNIX_EPOCH).unwrap();
     assert!(matches!(claims.apply(&slow, vec![write.clone()]).await, Err(ClaimError::Superseded)));
     assert!(matches!(claims.complete(&slow).await, Err(ClaimError::Superseded)));
     assert!(matches!(claims.release(&slow, ClaimState::Retry, "x").await, Err(ClaimError::Superseded)));
@@ -122,15 +122,15 @@ async fn a_stale_write_is_left_out_and_the_rest_is_committed_with_the_claim() {
     let claims = claims(&ground);
     let records = Records::new(&ground.aws, "intertie-records");
     let claim = won(&claims, "1", now()).await;
-    commit(&claims, &claim, vec![records.upsert("int_1", &change(5), Timestamp::UNIX_EPOCH).unwrap()]).await;
+    commit(&claims, &claim, vec![records.upsert_from_sync("int_1", &change(5), Timestamp::UNIX_EPOCH).unwrap()]).await;
     claims.complete(&claim).await.unwrap();
 
     let Claiming::Won(claim) = claims.claim("stripe#a#evt_2", "hash", "2", now()).await.unwrap() else {
         panic!("not claimed");
     };
     let writes = vec![
-        records.upsert("int_1", &change(4), Timestamp::UNIX_EPOCH).unwrap(),
-        records.upsert("int_2", &change(4), Timestamp::UNIX_EPOCH).unwrap(),
+        records.upsert_from_sync("int_1", &change(4), Timestamp::UNIX_EPOCH).unwrap(),
+        records.upsert_from_sync("int_2", &change(4), Timestamp::UNIX_EPOCH).unwrap(),
     ];
     commit(&claims, &claim, writes).await;
     let version = async |integration: &str| {
@@ -147,7 +147,8 @@ async fn of_two_states_of_one_version_the_stored_one_stays_and_the_other_is_told
     let claims = claims(&ground);
     let records = Records::new(&ground.aws, "intertie-records");
     let named = |name: &str| Change { data: json!({ "name": name }), ..change(1) };
-    let write = |integration, name| records.tell(integration, &named(name), Timestamp::UNIX_EPOCH).unwrap();
+    let write =
+        |integration, name| records.upsert_from_event(integration, &named(name), Timestamp::UNIX_EPOCH).unwrap();
     let stored = async |integration: &str| {
         let selection = Selection { stream: None, after: None, limit: 10, deleted: true };
         let records = records.list(integration, selection).await.unwrap().records;
@@ -162,7 +163,7 @@ async fn of_two_states_of_one_version_the_stored_one_stays_and_the_other_is_told
     };
     let claim = claimed("stripe#a#evt_2").await;
     let tied = claims.apply(&claim, vec![write("int_1", "other"), write("int_2", "other")]).await.unwrap();
-    let Applied::Tied(rest) = tied else { panic!("not tied") };
+    let Applied::VersionConflict(rest) = tied else { panic!("not tied") };
     assert_eq!((stored("int_1").await, stored("int_2").await), (Some(json!("one")), None));
     assert_eq!(claims.get("stripe#a#evt_2").await.unwrap().unwrap().effects, 0);
     commit(&claims, &claim, rest).await;
@@ -172,7 +173,7 @@ async fn of_two_states_of_one_version_the_stored_one_stays_and_the_other_is_told
     // The same state once more is no tie, and an end needs no asking.
     commit(&claims, &claimed("stripe#a#evt_3").await, vec![write("int_1", "one")]).await;
     let end = Change { deleted: true, ..named("end") };
-    let end = records.tell("int_1", &end, Timestamp::UNIX_EPOCH).unwrap();
+    let end = records.upsert_from_event("int_1", &end, Timestamp::UNIX_EPOCH).unwrap();
     commit(&claims, &claimed("stripe#a#evt_4").await, vec![end]).await;
     assert_eq!(stored("int_1").await, Some(json!("end")));
     // A sync read them in their order.
@@ -187,7 +188,7 @@ async fn more_writes_than_a_transaction_holds_are_all_made_and_count_as_one_effe
     let records = Records::new(&ground.aws, "intertie-records");
     let claim = won(&claims, "1", now()).await;
     let writes = (0..250)
-        .map(|user| records.upsert(&format!("int_{user}"), &change(1), Timestamp::UNIX_EPOCH).unwrap())
+        .map(|user| records.upsert_from_sync(&format!("int_{user}"), &change(1), Timestamp::UNIX_EPOCH).unwrap())
         .collect();
     commit(&claims, &claim, writes).await;
     let scanned = ground.clients.dynamodb.scan().table_name("intertie-records").send().await.unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
-use domain::{IntegrationKey, Reason, oauth::grant::Issued};
+use domain::{IntegrationKey, Reason, oauth::grant::TokenResponse};
 use jiff::{SignedDuration, Timestamp};
 use platform::{
     aws::envelope::Vault,
@@ -33,9 +33,9 @@ fn later(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + seconds).unwrap()
 }
 
-fn issued(name: &'static str, access: &str, refresh: Option<&str>) -> Issued {
+fn issued(name: &'static str, access: &str, refresh: Option<&str>) -> TokenResponse {
     let refresh = refresh.map(Into::into);
-    Issued { name, access: access.into(), refresh, life: Some(Duration::from_hours(1)), scopes: None }
+    TokenResponse { name, access: access.into(), refresh, life: Some(Duration::from_hours(1)), scopes: None }
 }
 
 async fn granted(all: &Credentials, at: Timestamp) -> Credential {

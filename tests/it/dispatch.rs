@@ -116,8 +116,8 @@ async fn a_post_on_a_connection_that_died_under_it_is_not_repeated_and_one_that_
     send(&cut, &post).await.unwrap();
     assert_eq!(send(&cut, &post).await, Err(Failure::Down(None)), "nobody knows if it was carried out");
     assert_eq!(requests.load(Ordering::SeqCst), 2);
-    assert_eq!(send(&cut, &post.clone().safe()).await, Ok(()), "a new connection");
-    assert_eq!(send(&cut, &post.clone().safe()).await, Ok(()), "repeated, because it may be");
+    assert_eq!(send(&cut, &post.clone().idempotent()).await, Ok(()), "a new connection");
+    assert_eq!(send(&cut, &post.clone().idempotent()).await, Ok(()), "repeated, because it may be");
 
     let nowhere = dispatch(&ground, "http://127.0.0.1:9");
     let began = Instant::now();

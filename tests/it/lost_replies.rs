@@ -6,8 +6,8 @@ use std::time::Duration;
 use domain::{
     Change, Diagnosis, Integration, IntegrationKey, Reason,
     integration::{Ending, State},
-    oauth::grant::Issued,
-    sync::{SyncType, stream::Sweep},
+    oauth::grant::TokenResponse,
+    sync::{SyncJob, stream::Sweep},
 };
 use jiff::{SignedDuration, Timestamp};
 use platform::{
@@ -16,8 +16,8 @@ use platform::{
         claims::{About, Applied, Claiming, Claims, Entry, GivenUp},
         credentials::{Credentials, Leasing},
         integrations::Integrations,
+        pending_authorizations::{AuthorizationRequest, PendingAuthorizations, Presented, Stand},
         records::Records,
-        states::{Presented, Stand, States, Transaction},
         syncs::{self, Syncs},
     },
 };
@@ -36,9 +36,9 @@ fn key() -> IntegrationKey {
 #[tokio::test]
 async fn a_state_is_begun_taken_and_ended_though_each_reply_is_lost_once() {
     let ground = Ground::start().await;
-    let states = States::new(&ground.aws_losing_replies(), "intertie-oauth-states");
+    let states = PendingAuthorizations::new(&ground.aws_losing_replies(), "intertie-oauth-states");
     let text = |text: &str| text.to_owned();
-    let transaction = Transaction {
+    let transaction = AuthorizationRequest {
         user_id: text("ada"),
         provider: text("slack"),
         return_to: text("/settings"),
@@ -89,7 +89,7 @@ async fn a_credential_is_stored_leased_rotated_and_deleted_though_each_reply_is_
     let aws = ground.aws_losing_replies();
     let vault = Vault::new(&aws, "alias/intertie", "intertie");
     let all = Credentials::new(&aws, "intertie-credentials", vault, Duration::from_secs(30));
-    let issued = |access: &str| Issued {
+    let issued = |access: &str| TokenResponse {
         name: "user",
         access: access.into(),
         refresh: Some(format!("refresh of {access}").into()),
@@ -134,14 +134,14 @@ async fn an_event_is_claimed_applied_and_ended_though_each_reply_is_lost_once() 
         deleted: false,
         data: json!({}),
     };
-    let write = records.tell("int_1", &change, later(0)).unwrap();
+    let write = records.upsert_from_event("int_1", &change, later(0)).unwrap();
     assert!(matches!(claims.apply(&claim, vec![write]).await.unwrap(), Applied::Committed));
     claims.complete(&claim).await.unwrap();
     assert_eq!(claims.get("stripe#a#evt_1").await.unwrap().map(|it| it.effects), Some(1));
 
     records.put_page("int_1", &[change], later(5)).await.unwrap();
     let sweep = Sweep { since: later(9), of: None, except: vec![] };
-    assert_eq!(records.sweep("int_1", "customers", &sweep, 7).await.unwrap(), 1);
+    assert_eq!(records.delete_unseen("int_1", "customers", &sweep, 7).await.unwrap(), 1);
 
     let about = About { provider: "stripe", r#type: None, delivery_id: "d", received_at: later(0) };
     let entry = Entry { key: "stripe#a#evt_2", body_hash: "hash", about };
@@ -153,15 +153,15 @@ async fn an_event_is_claimed_applied_and_ended_though_each_reply_is_lost_once() 
 async fn a_sync_is_leased_marked_and_given_back_though_each_reply_is_lost_once() {
     let ground = Ground::start().await;
     let syncs = Syncs::new(&ground.aws_losing_replies(), "intertie-syncs", Duration::from_mins(1));
-    let syncs::Leasing::Won(lease) = syncs.lease("int_1", "one", SyncType::Full, later(0)).await.unwrap() else {
+    let syncs::Leasing::Won(lease) = syncs.lease("int_1", "one", SyncJob::Full, later(0)).await.unwrap() else {
         panic!("it is free")
     };
-    assert!(syncs.run_again("int_1", SyncType::Incremental, later(1)).await.unwrap());
+    assert!(syncs.run_again("int_1", SyncJob::Incremental, later(1)).await.unwrap());
     // What the lost reply said is not known: it may have been the wish for a full sync.
-    assert_eq!(syncs.release(&lease).await.unwrap(), Some(SyncType::Full));
+    assert_eq!(syncs.release(&lease).await.unwrap(), Some(SyncJob::Full));
     assert_eq!(syncs.release(&lease).await.unwrap(), None);
-    assert!(!syncs.run_again("int_1", SyncType::Full, later(1) + SignedDuration::from_secs(1)).await.unwrap());
-    let syncs::Leasing::Won(_) = syncs.lease("int_1", "two", SyncType::Full, later(2)).await.unwrap() else {
+    assert!(!syncs.run_again("int_1", SyncJob::Full, later(1) + SignedDuration::from_secs(1)).await.unwrap());
+    let syncs::Leasing::Won(_) = syncs.lease("int_1", "two", SyncJob::Full, later(2)).await.unwrap() else {
         panic!("it is free")
     };
     assert_eq!(syncs.break_lease("int_1", later(3)).await.unwrap(), Some(later(62)), "until when it was held");

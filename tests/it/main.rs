@@ -8,7 +8,7 @@ mod credentials;
 mod dead_letters;
 mod dependencies;
 mod dispatch;
-mod gathering;
+mod event_batcher;
 mod health;
 mod integrations;
 mod lost_replies;

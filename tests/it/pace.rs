@@ -7,13 +7,13 @@ use std::{
 
 use domain::call::{
     limit::Bucket,
-    rate::{Ask, Rate},
+    rate::{Rate, Reservation},
 };
 use futures_util::future::join_all;
 use platform::{
     Aws,
     aws::Patience,
-    client::pace::{Full, Pace},
+    client::pace::{Exhausted, Pace},
 };
 use tests::Ground;
 
@@ -66,7 +66,7 @@ async fn the_table_decides_by_the_rule_of_the_arithmetic() {
         let turn = Pace::new(&ground.aws, TABLE).turn(&[bucket(&key, rate)], patience).await;
         // The clock went on between the two.
         let took = platform::base::clock::now().as_microsecond() - now;
-        let ask = Ask { units: 1, advance: 0, floor: now - 412_000, latest: now + 2_000_000 };
+        let ask = Reservation { units: 1, advance: 0, floor: now - 412_000, latest: now + 2_000_000 };
         let moved = next_slot(&ground, &key).await.unwrap();
         match ask.of(Some(now + ahead)) {
             Ok(first) => {
@@ -75,7 +75,7 @@ async fn the_table_decides_by_the_rule_of_the_arithmetic() {
                 assert!((expected..=expected + took).contains(&moved), "{ahead}: {} off", moved - expected);
             }
             Err(full) => {
-                let Full(wait) = turn.unwrap_err();
+                let Exhausted(wait) = turn.unwrap_err();
                 assert_eq!(moved, now + ahead, "{ahead}: nothing was leased");
                 let off = full - now - i64::try_from(wait.as_micros()).unwrap();
                 assert!((0..=took).contains(&off), "{ahead}: {off} off");
@@ -114,13 +114,13 @@ async fn what_a_provider_said_to_one_process_holds_for_all_and_for_no_other_buck
     for pace in [&one, &other] {
         pace.turn(std::slice::from_ref(&limited), PATIENCE).await.unwrap();
     }
-    one.close(&limited, Duration::from_secs(30)).await;
+    one.exhaust(&limited, Duration::from_secs(30)).await;
     for pace in [&one, &other] {
         let mut refused = BTreeSet::new();
         // Slots that were leased before may still be used.
         for _ in 0..5 {
             refused.extend(
-                pace.turn(std::slice::from_ref(&limited), PATIENCE).await.err().map(|Full(wait)| wait.as_secs()),
+                pace.turn(std::slice::from_ref(&limited), PATIENCE).await.err().map(|Exhausted(wait)| wait.as_secs()),
             );
         }
         assert!(!refused.is_empty() && refused.iter().all(|wait| (10..=30).contains(wait)), "{refused:?}");
@@ -128,7 +128,7 @@ async fn what_a_provider_said_to_one_process_holds_for_all_and_for_no_other_buck
         assert!(turn.is_ok(), "another tenant has to wait: {turn:?}");
     }
     // A shorter wait does not open it.
-    one.close(&limited, Duration::from_secs(1)).await;
+    one.exhaust(&limited, Duration::from_secs(1)).await;
     assert!(Pace::new(&ground.aws, TABLE).turn(&[limited], PATIENCE).await.is_err());
 }
 
@@ -138,7 +138,7 @@ async fn a_table_that_can_not_be_asked_stops_no_call() {
     let pace = Pace::new(&nowhere, TABLE);
     let bucket = bucket("nowhere", Rate::per_second(1, 1));
     pace.turn(std::slice::from_ref(&bucket), PATIENCE).await.unwrap();
-    pace.close(&bucket, Duration::from_secs(1)).await;
+    pace.exhaust(&bucket, Duration::from_secs(1)).await;
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn a_call_that_takes_from_two_limits_keeps_both() {
         pace.turn(&both, PATIENCE).await.unwrap();
     }
     assert!(start.elapsed() >= Duration::from_millis(480), "the narrow one: {:?}", start.elapsed());
-    pace.close(&both[1], Duration::from_secs(30)).await;
+    pace.exhaust(&both[1], Duration::from_secs(30)).await;
     let seen = next_slot(&ground, "narrow").await;
     assert!(Pace::new(&ground.aws, TABLE).turn(&both, PATIENCE).await.is_err(), "the wide one");
     assert_eq!(next_slot(&ground, "narrow").await, seen, "no slot was spent for a call that is not made");

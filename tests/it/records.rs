@@ -32,7 +32,7 @@ async fn commit(ground: &Ground, integration: &str, changes: &[Change]) {
         let Claiming::Won(claim) = claims.claim(&key, "", "me", Timestamp::UNIX_EPOCH).await.unwrap() else {
             panic!("not claimed")
         };
-        let write = records.tell(integration, change, Timestamp::UNIX_EPOCH).unwrap();
+        let write = records.upsert_from_event(integration, change, Timestamp::UNIX_EPOCH).unwrap();
         assert!(matches!(claims.apply(&claim, vec![write]).await.unwrap(), Applied::Committed));
     }
 }
@@ -97,8 +97,9 @@ async fn a_full_run_deletes_what_it_did_not_see_and_nothing_that_is_newer_or_was
     let records = Records::new(&ground.aws, "intertie-records");
     let at = |second| Timestamp::from_second(second).unwrap();
     let put = async |changes: &[Change], second| records.put_page("int_1", changes, at(second)).await.unwrap();
-    let sweep =
-        async |of, except| records.sweep("int_1", "customers", &Sweep { since: at(20), of, except }, 7).await.unwrap();
+    let sweep = async |of, except| {
+        records.delete_unseen("int_1", "customers", &Sweep { since: at(20), of, except }, 7).await.unwrap()
+    };
     let here = async || {
         let found = records.list("int_1", all(10)).await.unwrap().records;
         found.into_iter().map(|it| (it.id, it.version, it.deleted)).collect::<Vec<_>>()
@@ -136,7 +137,10 @@ async fn a_full_run_deletes_what_it_did_not_see_and_nothing_that_is_newer_or_was
     assert_eq!(records.count("int_1", "customers").await.unwrap(), 4);
     // In one tick of the clock an event can have the larger version.
     assert_eq!(
-        records.sweep("int_1", "customers", &Sweep { since: at(31), of: None, except: vec![] }, 4).await.unwrap(),
+        records
+            .delete_unseen("int_1", "customers", &Sweep { since: at(31), of: None, except: vec![] }, 4)
+            .await
+            .unwrap(),
         4
     );
     assert_eq!(here().await[1], row("gone", 7, true));

@@ -2,15 +2,15 @@
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use platform::stores::states::{Presented, Stand, States, Transaction};
+use platform::stores::pending_authorizations::{AuthorizationRequest, PendingAuthorizations, Presented, Stand};
 use tests::Ground;
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_700_000_000).unwrap()
 }
 
-fn transaction() -> Transaction {
-    Transaction {
+fn transaction() -> AuthorizationRequest {
+    AuthorizationRequest {
         user_id: "ada".into(),
         provider: "slack".into(),
         return_to: "/settings".into(),
@@ -21,8 +21,8 @@ fn transaction() -> Transaction {
 
 const PRESENTED: Presented<'_> = Presented { state: "state", browser: "browser", provider: "slack" };
 
-async fn begun(ground: &Ground) -> States {
-    let states = States::new(&ground.aws, "intertie-oauth-states");
+async fn begun(ground: &Ground) -> PendingAuthorizations {
+    let states = PendingAuthorizations::new(&ground.aws, "intertie-oauth-states");
     assert!(states.begin("state", "browser", &transaction(), now()).await.unwrap());
     states
 }

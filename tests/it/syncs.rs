@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::sync::{
-    SyncType,
+    SyncJob,
     outcome::LogEntry,
     stream::{Run, StreamState},
 };
@@ -23,21 +23,21 @@ fn later(seconds: i64) -> Timestamp {
 }
 
 async fn won(syncs: &Syncs, holder: &str, at: Timestamp) -> Lease {
-    match syncs.lease(ID, holder, SyncType::Incremental, at).await.unwrap() {
+    match syncs.lease(ID, holder, SyncJob::Incremental, at).await.unwrap() {
         Leasing::Won(lease) => lease,
         Leasing::Busy(kind, until) => panic!("{kind:?} runs until {until}"),
     }
 }
 
-async fn busy(syncs: &Syncs, holder: &str, at: Timestamp) -> Option<(SyncType, Timestamp)> {
-    match syncs.lease(ID, holder, SyncType::Full, at).await.unwrap() {
+async fn busy(syncs: &Syncs, holder: &str, at: Timestamp) -> Option<(SyncJob, Timestamp)> {
+    match syncs.lease(ID, holder, SyncJob::Full, at).await.unwrap() {
         Leasing::Won(_) => None,
         Leasing::Busy(kind, until) => Some((kind, until)),
     }
 }
 
 fn state(position: Value) -> StreamState {
-    let run = Run::new(SyncType::Full, true, later(0), position);
+    let run = Run::new(SyncJob::Full, true, later(0), position);
     StreamState { run: Some(run), ..StreamState::default() }
 }
 
@@ -46,9 +46,9 @@ async fn a_lease_goes_to_one_and_every_page_prolongs_it() {
     let ground = Ground::start().await;
     let syncs = syncs(&ground);
     let lease = won(&syncs, "one", later(0)).await;
-    assert_eq!(busy(&syncs, "two", later(59)).await, Some((SyncType::Incremental, later(60))));
+    assert_eq!(busy(&syncs, "two", later(59)).await, Some((SyncJob::Incremental, later(60))));
     syncs.save(&lease, "events", &state(json!(1)), later(50)).await.unwrap();
-    assert_eq!(busy(&syncs, "two", later(60)).await, Some((SyncType::Incremental, later(110))));
+    assert_eq!(busy(&syncs, "two", later(60)).await, Some((SyncJob::Incremental, later(110))));
     assert!(syncs.overview(ID, later(109)).await.unwrap().in_progress);
     assert!(!syncs.overview(ID, later(110)).await.unwrap().in_progress);
     assert_eq!(syncs.release(&lease).await.unwrap(), None);
@@ -89,21 +89,21 @@ async fn whoever_lost_the_lease_writes_nothing_any_more() {
 async fn a_change_that_is_reported_while_a_sync_runs_is_not_given_back_with_the_lease() {
     let ground = Ground::start().await;
     let syncs = syncs(&ground);
-    assert!(!syncs.run_again(ID, SyncType::Incremental, later(0)).await.unwrap(), "nobody runs");
+    assert!(!syncs.run_again(ID, SyncJob::Incremental, later(0)).await.unwrap(), "nobody runs");
     let lease = won(&syncs, "one", later(0)).await;
-    assert!(syncs.run_again(ID, SyncType::Incremental, later(1)).await.unwrap());
-    assert!(syncs.run_again(ID, SyncType::Full, later(2)).await.unwrap());
-    assert!(syncs.run_again(ID, SyncType::Incremental, later(3)).await.unwrap());
-    assert_eq!(syncs.release(&lease).await.unwrap(), Some(SyncType::Full), "a full run covers an incremental one");
+    assert!(syncs.run_again(ID, SyncJob::Incremental, later(1)).await.unwrap());
+    assert!(syncs.run_again(ID, SyncJob::Full, later(2)).await.unwrap());
+    assert!(syncs.run_again(ID, SyncJob::Incremental, later(3)).await.unwrap());
+    assert_eq!(syncs.release(&lease).await.unwrap(), Some(SyncJob::Full), "a full run covers an incremental one");
     assert!(busy(&syncs, "two", later(4)).await.is_some(), "the lease stays while there is more to do");
     assert_eq!(syncs.release(&lease).await.unwrap(), None);
-    assert!(!syncs.run_again(ID, SyncType::Incremental, later(5)).await.unwrap(), "it has just ended");
+    assert!(!syncs.run_again(ID, SyncJob::Incremental, later(5)).await.unwrap(), "it has just ended");
     // A mark of a run that died waits for the next one to end.
     let lease = won(&syncs, "two", later(6)).await;
-    assert!(syncs.run_again(ID, SyncType::Full, later(7)).await.unwrap());
+    assert!(syncs.run_again(ID, SyncJob::Full, later(7)).await.unwrap());
     let next = won(&syncs, "three", later(100)).await;
     assert!(matches!(syncs.release(&lease).await, Err(LeaseError::Lost)));
-    assert_eq!(syncs.release(&next).await.unwrap(), Some(SyncType::Full));
+    assert_eq!(syncs.release(&next).await.unwrap(), Some(SyncJob::Full));
     assert_eq!(syncs.release(&next).await.unwrap(), None);
 }
 
@@ -114,7 +114,7 @@ async fn what_is_erased_leaves_the_fence_that_keeps_a_late_writer_out() {
     let lease = won(&syncs, "one", later(0)).await;
     syncs.save(&lease, "events", &state(json!(1)), later(1)).await.unwrap();
     syncs.save_watch(&lease, "primary", "{}", later(1)).await.unwrap();
-    let entry = LogEntry { finished_at: later(2), changes: 1, ..LogEntry::begin(SyncType::Full, later(0), None) };
+    let entry = LogEntry { finished_at: later(2), changes: 1, ..LogEntry::begin(SyncJob::Full, later(0), None) };
     syncs.log(ID, &entry).await.unwrap();
     let overview = syncs.overview(ID, later(2)).await.unwrap();
     assert_eq!((overview.streams.len(), overview.watches.len(), overview.last.map(|it| it.changes)), (1, 1, Some(1)));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{
-    ClaimState, Diagnosis, Failure, Integration, IntegrationKey, Problem, Request, call::Repeat, error::Kind,
+    ClaimState, Diagnosis, Failure, Integration, IntegrationKey, Problem, Request, call::Idempotent, error::Kind,
 };
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
@@ -86,7 +86,7 @@ impl ApiProxy {
                 };
             }
         };
-        let repeat = request.repeat;
+        let repeat = request.idempotent;
         match self.run(act, request).await {
             Ok(answer) => {
                 self.keep(&claim, &answer, repeat).await;
@@ -101,12 +101,12 @@ impl ApiProxy {
 
     /// Keeps the answer under its key, so that it can be given again. One that is too long to be kept is asked for again, if
     /// that changes nothing at the provider.
-    async fn keep(&self, claim: &Claim, answer: &Value, repeat: Repeat) {
+    async fn keep(&self, claim: &Claim, answer: &Value, repeat: Idempotent) {
         let text = answer.to_string();
         let kept = match repeat {
             _ if text.len() <= MAX_KEPT => self.claims.answered(claim, &text).await,
-            Repeat::Safe => self.claims.release(claim, ClaimState::Retry, "the answer is too long to be kept").await,
-            Repeat::Never => self.claims.complete(claim).await,
+            Idempotent::Yes => self.claims.release(claim, ClaimState::Retry, "the answer is too long to be kept").await,
+            Idempotent::No => self.claims.complete(claim).await,
         };
         if let Err(error) = kept {
             let Diagnosis { reason, detail } = error.diagnosis();
@@ -125,7 +125,7 @@ impl ApiProxy {
     async fn run(&self, act: &Act<'_>, mut request: Request) -> Result<Value, Problem> {
         let spec = act.provider.spec();
         if let Some(key) = act.key.filter(|_| spec.api.idempotent) {
-            request = request.header("idempotency-key", provider_key(&act.integration.key, act.name, key)).safe();
+            request = request.header("idempotency-key", provider_key(&act.integration.key, act.name, key)).idempotent();
         }
         let unreadable = |_| Failure::Unreadable.problem(spec.name, clock::now());
         let (callee, deadline) = (spec.callee(), act.call.deadline());

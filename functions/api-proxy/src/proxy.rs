@@ -5,7 +5,7 @@
 
 use domain::{
     Failure, Problem, Reply, Request,
-    call::{Repeat, segment},
+    call::{Idempotent, segment},
     error::Kind,
 };
 use lambda_http::{
@@ -84,7 +84,7 @@ fn rewrite(call: &Call<'_>, spec: &'static Spec) -> Result<Request, Problem> {
     request.headers = headers::passed(call.request.headers(), &spec.api, spec.name)?;
     let keyed = idempotency_key(call)?.is_some() && spec.api.idempotent && request.method == Method::POST;
     let reads = request.method == Method::GET || request.method == Method::HEAD;
-    request.repeat = if reads || keyed { Repeat::Safe } else { Repeat::Never };
+    request.idempotent = if reads || keyed { Idempotent::Yes } else { Idempotent::No };
     request.body = body(call)?;
     Ok(request)
 }
@@ -121,9 +121,9 @@ fn answer(reply: Reply, spec: &Spec, ways: &Ways) -> Response<Body> {
 /// The provider's answer does not fit into one of Lambda's. The call was made.
 fn too_large(name: &str, request: &Request) -> Problem {
     let message = format!("{name} answered, and its answer is larger than what can be passed on.");
-    let next = match request.repeat {
-        Repeat::Safe => "Ask for less at a time.",
-        Repeat::Never => "The call was made: read what it did, less at a time.",
+    let next = match request.idempotent {
+        Idempotent::Yes => "Ask for less at a time.",
+        Idempotent::No => "The call was made: read what it did, less at a time.",
     };
     Problem::new(Kind::ProviderRejected, message, next)
 }

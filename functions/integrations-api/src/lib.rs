@@ -10,7 +10,7 @@ mod status;
 
 use std::{convert::Infallible, time::Duration};
 
-use domain::{Integration, Problem, error::Kind, integration::account::select, sync::SyncType};
+use domain::{Integration, Problem, error::Kind, integration::account::select, sync::SyncJob};
 use jiff::Timestamp;
 use lambda_http::{
     Body, Request, RequestExt as _, Response,
@@ -146,14 +146,14 @@ impl IntegrationsApi {
         struct Asked {
             accepted: bool,
             integration_id: String,
-            r#type: SyncType,
+            r#type: SyncJob,
         }
         let spec = self.known(call)?.spec();
         let caller = self.front.caller(call).await?;
         let input = Input::of(call)?;
         let kind = match input.text("type")? {
-            None | Some("incremental") => SyncType::Incremental,
-            Some("full") => SyncType::Full,
+            None | Some("incremental") => SyncJob::Incremental,
+            Some("full") => SyncJob::Full,
             Some(_) => return Err(Problem::field("type", "It must be \"full\" or \"incremental\".")),
         };
         let account = Call::either("account", call.query("account"), input.text("account")?)?;

@@ -9,7 +9,7 @@ use domain::{
     error::Kind,
     oauth::{
         connect::Subject,
-        grant::{Issued, OAuth, verifier},
+        grant::{OAuth, TokenResponse, verifier},
     },
     provider_api::Callee,
 };
@@ -20,7 +20,7 @@ use platform::{
     base::{clock, metrics},
     client::{dispatch::Failed, revocation::Revoked},
     runtime::http::{Call, Notice, found, internal},
-    stores::states::{Presented, Stand, Transaction},
+    stores::pending_authorizations::{AuthorizationRequest, Presented, Stand},
 };
 use providers::{Provider, Spec};
 use serde_json::Value;
@@ -119,7 +119,7 @@ impl OauthCallback {
         provider: &dyn Provider,
         oauth: &'static OAuth,
         state: &str,
-        transaction: &Transaction,
+        transaction: &AuthorizationRequest,
     ) -> Result<(), Unfinished> {
         match call.queries("error")[..] {
             [] => {}
@@ -157,8 +157,8 @@ impl OauthCallback {
         app: &App,
         code: &str,
         state: &str,
-        transaction: &Transaction,
-    ) -> Result<(Vec<Issued>, Value), Unfinished> {
+        transaction: &AuthorizationRequest,
+    ) -> Result<(Vec<TokenResponse>, Value), Unfinished> {
         let verifier = verifier(state, &app.client_secret);
         let mut pairs = vec![
             ("grant_type", "authorization_code"),

@@ -12,7 +12,7 @@ use domain::{
 use platform::{
     base::{clock, random::is_handle},
     runtime::http::{Call, Front, clipped, failed, found, internal},
-    stores::states::Transaction,
+    stores::pending_authorizations::AuthorizationRequest,
 };
 use providers::{Provider, Spec};
 
@@ -44,7 +44,7 @@ impl OauthCallback {
             Some(cookie) => cookie.to_owned(),
             None => random_handle()?,
         };
-        let transaction = Transaction {
+        let transaction = AuthorizationRequest {
             user_id: caller.user_id.clone(),
             provider: spec.id.to_owned(),
             return_to,

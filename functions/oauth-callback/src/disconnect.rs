@@ -7,7 +7,7 @@ use std::{collections::HashMap, time::Duration};
 use domain::{
     Integration, IntegrationKey, Request,
     integration::{Ending, account::select},
-    sync::SyncType,
+    sync::SyncJob,
 };
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -106,15 +106,15 @@ impl OauthCallback {
         self.syncs.erase(&id).await?;
         let kind = match ending {
             Ending::Keep => return Ok(()),
-            Ending::Erase => SyncType::Erase,
-            Ending::Forget => SyncType::Forget,
+            Ending::Erase => SyncJob::PurgeRecords,
+            Ending::Forget => SyncJob::DeleteIntegration,
         };
         self.sync_queue.ask(key, kind, now, Duration::ZERO).await?;
         // A sync may be in the middle of a page and a webhook in the middle of its transaction, and write the rest of it. Then
         // they have, too.
         let busy_for = busy_until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
         let late = busy_for.unwrap_or_default().max(IN_FLIGHT);
-        self.sync_queue.ask(key, SyncType::Erase, now, late).await
+        self.sync_queue.ask(key, SyncJob::PurgeRecords, now, late).await
     }
 
     /// Ends an integration of a provider that is not there any more, and has it forgotten.

@@ -3,7 +3,7 @@
 use domain::{
     Failure, Problem, Proof,
     integration::status::Status,
-    oauth::{connect::Subject, grant::Issued},
+    oauth::{connect::Subject, grant::TokenResponse},
     secret::{self, NotASecret},
 };
 use lambda_http::http::StatusCode;
@@ -41,7 +41,7 @@ impl OauthCallback {
         }
         let webhook_secret = webhook_secret(&input, spec)?;
         let access = SecretString::from(key);
-        let issued = vec![Issued { name: api_key.name, access, refresh: None, life: None, scopes: None }];
+        let issued = vec![TokenResponse { name: api_key.name, access, refresh: None, life: None, scopes: None }];
         let grant = Grant {
             provider,
             user_id: &caller.user_id,

@@ -1,6 +1,6 @@
 //! What renews a grant: a refresh token that an answer does not replace is kept, and a grant that nothing renews says so at once.
 
-use domain::{Integration, Problem, Reason, integration::State, oauth::grant::Issued};
+use domain::{Integration, Problem, Reason, integration::State, oauth::grant::TokenResponse};
 use jiff::Timestamp;
 use platform::AwsError;
 use providers::Spec;
@@ -16,10 +16,10 @@ impl OauthCallback {
     /// Slack: it belongs to the account that installed the app before, and another account may have installed it now.
     pub(crate) async fn renewable(
         &self,
-        mut issued: Vec<Issued>,
+        mut issued: Vec<TokenResponse>,
         earlier: Option<&Integration>,
         now: Timestamp,
-    ) -> Result<Vec<Issued>, AwsError> {
+    ) -> Result<Vec<TokenResponse>, AwsError> {
         let Some(earlier) = earlier.filter(|it| it.state == State::Connected) else { return Ok(issued) };
         for token in issued.iter_mut().filter(|it| ends(it)) {
             match self.access.calls.tokens.credentials.get(&earlier.key.id(), token.name, now).await {
@@ -35,13 +35,13 @@ impl OauthCallback {
 
 /// What the status says of a grant whose token, the first, ends for good. It is kept all the same: until then it works, and a
 /// refusal could be repeated for ever by a provider that goes on sending no refresh token.
-pub(crate) fn problem(spec: &Spec, issued: &[Issued], now: Timestamp) -> Option<String> {
+pub(crate) fn problem(spec: &Spec, issued: &[TokenResponse], now: Timestamp) -> Option<String> {
     let token = issued.first().filter(|it| ends(it))?;
     let Problem { message, next_action, .. } = Problem::access_ends(spec.name, now + token.life?, now);
     Some(format!("{message} {next_action}"))
 }
 
 /// Whether a token has an end, and nothing to renew it with.
-const fn ends(token: &Issued) -> bool {
+const fn ends(token: &TokenResponse) -> bool {
     token.life.is_some() && token.refresh.is_none()
 }

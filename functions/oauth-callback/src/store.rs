@@ -5,8 +5,8 @@ use std::{borrow::Cow, time::Duration};
 use domain::{
     ConnectError, Diagnosis, Failure, Integration, IntegrationKey, Reason, Request,
     integration::account,
-    oauth::{grant::Issued, id_token},
-    sync::SyncType,
+    oauth::{grant::TokenResponse, id_token},
+    sync::SyncJob,
     webhook::event::is_id,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -33,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 pub(crate) struct Grant<'a> {
     pub(crate) provider: &'a dyn Provider,
     pub(crate) user_id: &'a str,
-    pub(crate) issued: Vec<Issued>,
+    pub(crate) issued: Vec<TokenResponse>,
     /// What the tokens came with; null for keys.
     pub(crate) answer: Value,
     /// The app that they were issued to; empty for keys.
@@ -140,7 +140,7 @@ impl OauthCallback {
         let issued = self.renewable(grant.issued, earlier.as_ref(), now).await?;
         let problem = renewal::problem(spec, &issued, now);
         let integration = Integration { granted, missing, problem, address, ..Integration::connected(key, name, now) };
-        let margin = oauth.map(|oauth| oauth.margin).unwrap_or_default();
+        let margin = oauth.map(|oauth| oauth.refresh_ahead).unwrap_or_default();
         self.access.integrations.reserve(&integration).await?;
         self.access.calls.tokens.credentials.put(&integration.key, &issued, margin, now).await?;
         self.access.integrations.put(&integration, now + FIRST_DUE).await?;
@@ -155,7 +155,7 @@ impl OauthCallback {
     }
 
     async fn tell(&self, integration: &Integration) -> Result<(), AwsError> {
-        self.sync_queue.ask(&integration.key, SyncType::Full, integration.connected_at, Duration::ZERO).await?;
+        self.sync_queue.ask(&integration.key, SyncJob::Full, integration.connected_at, Duration::ZERO).await?;
         let (kind, at) = ("integration.connected", integration.connected_at);
         let id = format!("{}:{kind}:{}", integration.key.id(), at.as_millisecond());
         let data = json!({ "account": account::Account::of(integration) });

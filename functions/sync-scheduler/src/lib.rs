@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::{
     Disposition, IntegrationKey,
     messages::message::{Cause, Schedule, ScheduleMessage, SyncMessage, Version},
-    sync::SyncType,
+    sync::SyncJob,
 };
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
@@ -136,12 +136,12 @@ impl SyncScheduler {
     }
 
     /// Sends what is due in one shard.
-    async fn shard(&self, kind: SyncType, shard: u32, now: Timestamp) -> Result<usize, AwsError> {
+    async fn shard(&self, kind: SyncJob, shard: u32, now: Timestamp) -> Result<usize, AwsError> {
         let due = match kind {
-            SyncType::Incremental => self.due.shard(shard, Some(now)).await?,
-            SyncType::Watches => self.watches.shard(shard, Some(now)).await?,
+            SyncJob::Incremental => self.due.shard(shard, Some(now)).await?,
+            SyncJob::RenewWatches => self.watches.shard(shard, Some(now)).await?,
             // All that are in use, due or not.
-            SyncType::Full | SyncType::Erase | SyncType::Forget => self.due.shard(shard, None).await?,
+            SyncJob::Full | SyncJob::PurgeRecords | SyncJob::DeleteIntegration => self.due.shard(shard, None).await?,
         };
         let message = |[user_id, integration]: [String; 2]| {
             let key = IntegrationKey::parse(&user_id, &integration)?;
@@ -164,11 +164,11 @@ impl Handler for SyncScheduler {
     }
 }
 
-const fn sync_type(schedule: Schedule) -> Option<SyncType> {
+const fn sync_type(schedule: Schedule) -> Option<SyncJob> {
     match schedule {
-        Schedule::Incremental => Some(SyncType::Incremental),
-        Schedule::Full => Some(SyncType::Full),
-        Schedule::Watches => Some(SyncType::Watches),
+        Schedule::Incremental => Some(SyncJob::Incremental),
+        Schedule::Full => Some(SyncJob::Full),
+        Schedule::Watches => Some(SyncJob::RenewWatches),
         Schedule::Refresh | Schedule::DeadLetters => None,
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     Aging, Deferral, Diagnosis, Disposition, Integration, IntegrationKey, Reason, integration::State,
-    messages::message::SyncMessage, sync::SyncType,
+    messages::message::SyncMessage, sync::SyncJob,
 };
 use platform::{AwsError, runtime::consumer::Attempt, stores::syncs::Leasing};
 
@@ -35,7 +35,7 @@ impl SyncWorker {
         };
         let done = self.records.erase(&id, || is_over(attempt)).await?;
         self.syncs.erase(&id).await?;
-        if done && message.r#type == SyncType::Forget {
+        if done && message.r#type == SyncJob::DeleteIntegration {
             // Last: as long as the integration is there, a repeated erasure finds what is left.
             self.access.integrations.forget(&key).await?;
         }

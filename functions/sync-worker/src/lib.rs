@@ -25,7 +25,7 @@ use domain::{
         message::{Cause, SyncMessage},
     },
     reason::Class,
-    sync::{SyncType, outcome::LogEntry},
+    sync::{SyncJob, outcome::LogEntry},
 };
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::LambdaEvent;
@@ -163,7 +163,7 @@ impl SyncWorker {
         progress: &AtomicBool,
     ) -> Result<Disposition, AwsError> {
         let found = self.access.integrations.get(&message.user_id, &message.integration).await?;
-        if matches!(message.r#type, SyncType::Erase | SyncType::Forget) {
+        if matches!(message.r#type, SyncJob::PurgeRecords | SyncJob::DeleteIntegration) {
             return self.erase(found, message, attempt).await;
         }
         let Some(integration) = found else { return Ok(Disposition::Done) };
@@ -210,22 +210,24 @@ impl SyncWorker {
         &self,
         id: &str,
         message: &SyncMessage,
-        running: SyncType,
+        running: SyncJob,
         until: Timestamp,
         attempt: &Attempt,
     ) -> Result<Disposition, AwsError> {
         let covers = match running {
-            SyncType::Full => true,
-            SyncType::Incremental => message.r#type == SyncType::Incremental,
-            SyncType::Watches | SyncType::Erase | SyncType::Forget => false,
+            SyncJob::Full => true,
+            SyncJob::Incremental => message.r#type == SyncJob::Incremental,
+            SyncJob::RenewWatches | SyncJob::PurgeRecords | SyncJob::DeleteIntegration => false,
         };
-        if matches!(running, SyncType::Erase | SyncType::Forget) {
+        if matches!(running, SyncJob::PurgeRecords | SyncJob::DeleteIntegration) {
             return Ok(in_turn(until, attempt));
         }
         match (message.r#type, message.cause) {
-            (SyncType::Erase | SyncType::Forget | SyncType::Watches, _) => Ok(in_turn(until, attempt)),
-            (SyncType::Full | SyncType::Incremental, Cause::Asked | Cause::Due) if covers => Ok(Disposition::Done),
-            (kind @ (SyncType::Full | SyncType::Incremental), _) => {
+            (SyncJob::PurgeRecords | SyncJob::DeleteIntegration | SyncJob::RenewWatches, _) => {
+                Ok(in_turn(until, attempt))
+            }
+            (SyncJob::Full | SyncJob::Incremental, Cause::Asked | Cause::Due) if covers => Ok(Disposition::Done),
+            (kind @ (SyncJob::Full | SyncJob::Incremental), _) => {
                 let told = self.syncs.run_again(id, kind, clock::now()).await?;
                 // They had just finished: it is our turn.
                 Ok(if told { Disposition::Done } else { Disposition::wait_for_lease(Duration::from_secs(1)) })
@@ -237,7 +239,7 @@ impl SyncWorker {
         // What is refused for longer is tried before its time only where a user or a program asks for it, and once.
         let (mut kind, mut forced) = (message.r#type, message.cause == Cause::Asked);
         // From now on the schedule finds it when it is due again, whatever becomes of this attempt.
-        if kind != SyncType::Watches && !self.access.integrations.sync_due(work.key, work.due_at).await? {
+        if kind != SyncJob::RenewWatches && !self.access.integrations.sync_due(work.key, work.due_at).await? {
             self.syncs.abandon(&work.lease).await?;
             return Ok(Disposition::Done);
         }
@@ -258,10 +260,10 @@ impl SyncWorker {
     }
 
     /// One round over all streams, and what a person and the application hear of it.
-    async fn round(&self, work: &Work<'_>, kind: SyncType, forced: bool) -> Result<(), Stop> {
+    async fn round(&self, work: &Work<'_>, kind: SyncJob, forced: bool) -> Result<(), Stop> {
         let started_at = clock::now();
         let overview = self.syncs.overview(&work.id, started_at).await?;
-        if kind == SyncType::Watches {
+        if kind == SyncJob::RenewWatches {
             return Box::pin(self.watch(work, &overview, false)).await;
         }
         let mut entry = LogEntry::begin(kind, started_at, overview.last.as_ref());
@@ -283,7 +285,7 @@ impl SyncWorker {
         }
         // What the first full run found can be watched only now.
         let overview = self.syncs.overview(&work.id, clock::now()).await?;
-        Box::pin(self.watch(work, &overview, kind == SyncType::Full)).await?;
+        Box::pin(self.watch(work, &overview, kind == SyncJob::Full)).await?;
         let id = format!("{}:sync:{}", work.id, started_at.as_millisecond());
         let data = serde_json::json!({
             "sync_type": kind, "changes": entry.changes, "deleted": entry.swept, "started_at": started_at,

@@ -147,7 +147,7 @@ impl SyncWorker {
                 }
                 Action::Sweep(sweep) => {
                     let version = stream.clock.listed(sweep.since);
-                    entry.swept += self.records.sweep(&work.id, stream.name, &sweep, version).await?;
+                    entry.swept += self.records.delete_unseen(&work.id, stream.name, &sweep, version).await?;
                     Outcome::Swept
                 }
                 Action::Save => {

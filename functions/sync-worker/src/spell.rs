@@ -43,7 +43,7 @@ fn ended(stop: Option<&Stop>, entry: &LogEntry) -> Option<Result<(), SyncFailure
 
 #[cfg(test)]
 mod tests {
-    use domain::{Failure, sync::SyncType};
+    use domain::{Failure, sync::SyncJob};
     use jiff::Timestamp;
 
     use super::*;
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn a_stream_that_waits_while_another_one_is_read_is_no_recovery() {
         let now = Timestamp::UNIX_EPOCH;
-        let mut entry = LogEntry::begin(SyncType::Incremental, now, None);
+        let mut entry = LogEntry::begin(SyncJob::Incremental, now, None);
         let failure = SyncFailure { message: "Slack has trouble answering.".into(), next_try: Some(now) };
         entry.fail(Some("channels"), failure.clone());
         entry.last_sync = Some(now);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{
     Aging, Deferral, Diagnosis, Disposition, Failure,
     messages::message::{Cause, SyncMessage},
-    sync::SyncType,
+    sync::SyncJob,
 };
 use platform::{
     AwsError, base::clock, client::calls::CallError, runtime::consumer::Attempt, stores::syncs::LeaseError,
@@ -61,7 +61,7 @@ impl SyncWorker {
     pub(crate) async fn stopped(
         &self,
         work: &Work<'_>,
-        kind: SyncType,
+        kind: SyncJob,
         stop: Stop,
         attempt: &Attempt,
     ) -> Result<Disposition, AwsError> {

@@ -13,7 +13,7 @@ use domain::{
     integration::is_integration_id,
     messages::message::{Envelope, Version, delivery_id},
     oauth::jwt::Jwks,
-    webhook::proof::Material,
+    webhook::proof::VerificationContext,
 };
 use jiff::Timestamp;
 use lambda_http::{
@@ -291,7 +291,7 @@ impl Ingest {
             let own = own.map_err(|error| Refusal::Unavailable(error.diagnosis()))?;
             // Another provider's integration has no secret here.
             let Some(own) = own.filter(|own| own.key.provider == provider.spec().id) else { continue };
-            let material = Material { secrets: &own.secrets, jwks: None, audience: None, email: None };
+            let material = VerificationContext { secrets: &own.secrets, jwks: None, audience: None, email: None };
             match unverified.verify(proof, &material, now) {
                 Ok(delivery) => return Ok((delivery, Source::Integration(own))),
                 Err(refused) => rejection = refused,
@@ -365,8 +365,8 @@ impl Refusal {
     }
 }
 
-fn material<'a>(app: &'a App, jwks: Option<&'a Jwks>) -> Material<'a> {
-    Material {
+fn material<'a>(app: &'a App, jwks: Option<&'a Jwks>) -> VerificationContext<'a> {
+    VerificationContext {
         secrets: &app.webhook_secrets,
         jwks,
         audience: app.push_audience.as_deref(),

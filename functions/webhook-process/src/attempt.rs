@@ -38,12 +38,12 @@ impl Handler for Process {
     }
 
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
-        let seat = self.gathering.seat();
+        let member = self.batcher.join();
         let told = Told::read(self.registry, &message);
         let (provider, event, recipient) = match &told.event {
             Ok((provider, event, recipient)) => (provider, event, recipient),
             Err(why) => {
-                drop(seat);
+                drop(member);
                 return self.give_up(told.entry(), why.clone(), attempt).await;
             }
         };
@@ -52,7 +52,7 @@ impl Handler for Process {
         let claim = match self.claims.claim_event(&told.key, &told.hash, &attempt.id, told.about(), attempt.at).await {
             Ok(Claiming::Won(claim)) => claim,
             Ok(Claiming::Lost(record)) if record.body_hash != told.hash => {
-                drop(seat);
+                drop(member);
                 let key = key_of_fork(&told.key, &told.hash);
                 return self.give_up(Entry { key: &key, ..told.entry() }, forked(), attempt).await;
             }
@@ -67,7 +67,7 @@ impl Handler for Process {
         };
         let spec = provider.spec();
         let work = Work { claim: &claim, spec, event, recipient, delivery_id: &message.delivery_id };
-        match self.process(&work, (seat, lane)).await {
+        match self.process(&work, (member, lane)).await {
             Ok(ended) => {
                 let (counted, words) = match ended {
                     Ended::Applied => (Metric::EventsApplied, "applied"),
@@ -95,7 +95,7 @@ impl Process {
     /// Records that an attempt failed: what becomes of its message.
     async fn failed(&self, claim: &Claim, failure: &Failure, attempt: &Attempt) -> Disposition {
         let why = failure.diagnosis();
-        let Some(state) = failure.leaves() else { return attempt.failed(why) };
+        let Some(state) = failure.resulting_state() else { return attempt.failed(why) };
         match (state, self.claims.failed(claim, state, &why).await) {
             (ClaimState::Dead, Ok(())) => {
                 self.tally.dead_letter(why.reason);

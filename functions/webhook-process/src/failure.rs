@@ -61,7 +61,7 @@ impl From<ClaimError> for Failure {
 
 impl Failure {
     /// The state in which the record is left; none if another claim decides it.
-    pub(crate) const fn leaves(&self) -> Option<ClaimState> {
+    pub(crate) const fn resulting_state(&self) -> Option<ClaimState> {
         match (self, self.reason().class()) {
             (Self::Superseded, _) => None,
             (_, Class::Passing | Class::Operators | Class::Counted) => Some(ClaimState::Retry),

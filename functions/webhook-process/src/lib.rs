@@ -19,7 +19,7 @@ use platform::{
     Aws, AwsError,
     aws::{
         bus::{Bus, Detail, MAX_ENTRIES, Payload},
-        gathering::{Gathering, Seat},
+        event_batcher::{EventBatcher, Member},
         queue::{Queue, Reviewed},
         sync_queue::SyncQueue,
     },
@@ -94,7 +94,7 @@ pub struct Process {
     integrations: Integrations,
     records: Records,
     bus: Bus,
-    gathering: Gathering,
+    batcher: EventBatcher,
     syncs: SyncQueue,
     lanes: Semaphore,
     accounts: Accounts,
@@ -151,7 +151,7 @@ impl Process {
             claims: Claims::new(aws, &config.idempotency_table, config.claim_lease),
             integrations: Integrations::new(aws, &config.integrations_table),
             records: Records::new(aws, &config.records_table),
-            gathering: Gathering::new(bus.clone()),
+            batcher: EventBatcher::new(bus.clone()),
             bus,
             lanes: Semaphore::new(LANES),
             accounts: Accounts::default(),
@@ -182,26 +182,26 @@ impl Process {
     async fn process(
         &self,
         work: &Work<'_>,
-        (mut seat, lane): (Seat<'_>, Option<SemaphorePermit<'_>>),
+        (mut member, lane): (Member<'_>, Option<SemaphorePermit<'_>>),
     ) -> Result<Ended, Failure> {
         let Work { claim, spec, event, recipient, delivery_id } = work;
         let provider = spec.id;
         let Reached { integrations, other_mode } = self.integrations(provider, recipient).await?;
         if integrations.len() >= MAX_ENTRIES {
             // So many take their time, and a call to the bus of their own.
-            seat.leave();
+            member.leave();
         }
         let matched = claim.applied || !integrations.is_empty();
         if matched && !claim.applied {
-            self.reach(work, &integrations).await?;
+            self.run_side_effects(work, &integrations).await?;
             let mut writes = Vec::new();
             for integration in &integrations {
                 for change in event.changes() {
-                    writes.push(self.records.tell(&integration.id(), change, clock::now())?);
+                    writes.push(self.records.upsert_from_event(&integration.id(), change, clock::now())?);
                 }
             }
             let mut asked = false;
-            while let Applied::Tied(rest) = self.claims.apply(claim, writes).await? {
+            while let Applied::VersionConflict(rest) = self.claims.apply(claim, writes).await? {
                 if !std::mem::replace(&mut asked, true) {
                     self.sync(&integrations, delivery_id).await?;
                 }
@@ -214,7 +214,7 @@ impl Process {
         match poll!(&mut handled) {
             Poll::Ready(outcome) => outcome?,
             Poll::Pending => {
-                seat.leave();
+                member.leave();
                 handled.await?;
             }
         }
@@ -234,7 +234,7 @@ impl Process {
             ids => ids.iter().map(|(user, id)| detail(Some(*user), Some(id.as_str()))).collect(),
         };
         let record = event.changes().first().map(domain::Change::key);
-        seat.publish(&details, record.as_deref()).await?;
+        member.publish(&details, record.as_deref()).await?;
         let _lane = self.lane().await;
         if matched {
             self.claims.complete(claim).await?;
@@ -252,7 +252,7 @@ impl Process {
     }
 
     /// Effects beyond the records; each is safe to repeat, so they come before the mark that the event is applied.
-    async fn reach(&self, work: &Work<'_>, integrations: &[IntegrationKey]) -> Result<(), AwsError> {
+    async fn run_side_effects(&self, work: &Work<'_>, integrations: &[IntegrationKey]) -> Result<(), AwsError> {
         let Work { spec, event, delivery_id, .. } = work;
         match &event.effect {
             Effect::Records(_) => {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{
     call::{
         Api, Class,
-        limit::{Counts, Limit, Per, With},
+        limit::{Applies, CredentialMode, Limit, PartitionBy},
         rate::Rate,
     },
     oauth::grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
@@ -49,7 +49,7 @@ pub(crate) const fn oauth(scopes: &'static [&'static str], further_scopes: &'sta
         account_hint: Some("login_hint"),
         // https://developers.google.com/identity/protocols/oauth2/web-server#creatingclient, read 2026-11: `prompt` is a list.
         account_choice: Some(("prompt", "consent select_account")),
-        allows: &[
+        scope_labels: &[
             (OPENID, "know which account it is"),
             (EMAIL, "see the address of the account"),
             ("https://www.googleapis.com/auth/calendar.readonly", "see the calendars"),
@@ -63,8 +63,8 @@ pub(crate) const fn oauth(scopes: &'static [&'static str], further_scopes: &'sta
         issuer: Some("https://accounts.google.com"),
         tokens: &[Token { name: "user", at: "", required: true }],
         failed: None,
-        dead: &["invalid_grant"],
-        margin: Duration::from_mins(15),
+        terminal_errors: &["invalid_grant"],
+        refresh_ahead: Duration::from_mins(15),
         revoke: Some(Revoke {
             url: "https://oauth2.googleapis.com/revoke",
             token: RevokedBy::Form,
@@ -94,21 +94,21 @@ pub(crate) const fn api(base: &'static str, limits: &'static [Limit]) -> Api {
 pub(crate) const fn limits(user: Rate, project: Rate, costs: &'static [(&'static str, u32)]) -> [Limit; 2] {
     let user = Limit {
         name: "user",
-        counts: Counts::All,
-        per: &[Per::Account],
-        with: With::Any,
+        applies: Applies::All,
+        partition_by: &[PartitionBy::Account],
+        credential_mode: CredentialMode::Any,
         rate: user,
         costs,
         reasons: &[],
         // Other limits have the same reason, and waits of hours: Gmail's of sending, of forwarding rules.
-        closes: Duration::from_mins(2),
+        max_retry_after: Duration::from_mins(2),
     };
     let project = Limit {
         name: "project",
-        per: &[],
+        partition_by: &[],
         rate: project,
         reasons: &["dailyLimitExceeded"],
-        closes: Duration::from_mins(15),
+        max_retry_after: Duration::from_mins(15),
         ..user
     };
     [user, project]

@@ -27,7 +27,7 @@ pub struct Api {
     /// Sent with every call.
     pub headers: &'static [(&'static str, &'static str)],
     /// How a failure inside a successful answer shows.
-    pub failed: Option<Flag>,
+    pub success_flag: Option<SuccessFlag>,
     /// JSON pointers to where a code may stand, the most telling first.
     pub codes: &'static [&'static str],
     /// What codes mean, where the status does not say it.
@@ -41,7 +41,7 @@ pub struct Api {
     /// A header that names which limit was reached; without it, the code does.
     pub limited_by: Option<&'static str>,
     /// Headers that tell what is left of a limit.
-    pub left: Option<Left>,
+    pub quota_headers: Option<QuotaHeaders>,
     /// How many calls it takes, the narrowest limits first.
     pub limits: &'static [Limit],
     /// What credentials for testing begin with.
@@ -54,16 +54,16 @@ pub struct Api {
 
 /// A flag in a body that says whether the call worked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flag {
+pub struct SuccessFlag {
     /// The JSON pointer; `false` there means that it failed.
     pub pointer: &'static str,
 }
 
 /// Headers that tell what is left of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Left {
+pub struct QuotaHeaders {
     /// How many calls are left.
-    pub calls: &'static str,
+    pub remaining: &'static str,
     /// When there are more again, in seconds: from 1970, or from now where that is less.
     pub reset: &'static str,
 }
@@ -108,14 +108,14 @@ impl Api {
             uploads: None,
             idempotent: false,
             headers: &[],
-            failed: None,
+            success_flag: None,
             codes: &[],
             classes: &[],
             forbidden: Class::ScopeMissing,
             should_retry: None,
             wait_in_text: None,
             limited_by: None,
-            left: None,
+            quota_headers: None,
             limits: &[],
             test_credentials: &[],
             request_headers: &[],
@@ -129,10 +129,11 @@ impl Api {
         if reply.status == 304 {
             return Ok(());
         }
-        let body: Option<Value> =
-            (self.failed.is_some() || !reply.is_success()).then(|| serde_json::from_slice(&reply.body).ok()).flatten();
+        let body: Option<Value> = (self.success_flag.is_some() || !reply.is_success())
+            .then(|| serde_json::from_slice(&reply.body).ok())
+            .flatten();
         if reply.is_success() {
-            let Some(flag) = self.failed else { return Ok(()) };
+            let Some(flag) = self.success_flag else { return Ok(()) };
             match body.as_ref().and_then(|body| body.pointer(flag.pointer)) {
                 Some(Value::Bool(true)) => return Ok(()),
                 Some(Value::Bool(false)) => {}
@@ -218,15 +219,15 @@ impl Api {
             return buckets.first().filter(|bucket| header.is_none() && wait <= bucket.closes).map(|it| (it, wait));
         }
         let bucket = buckets.first()?;
-        Some((bucket, self.left?.reset(&reply.headers, now)?.min(bucket.closes)))
+        Some((bucket, self.quota_headers?.reset(&reply.headers, now)?.min(bucket.closes)))
     }
 }
 
-impl Left {
+impl QuotaHeaders {
     /// How long nothing is left for.
     fn reset(&self, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         let number = |name| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
-        let seconds = number(self.reset).filter(|_| number(self.calls) == Some(0))?;
+        let seconds = number(self.reset).filter(|_| number(self.remaining) == Some(0))?;
         let from = if seconds < EPOCH { now.as_second() } else { 0 };
         Some(until(Timestamp::from_second(from.saturating_add(seconds)).ok()?, now))
     }
@@ -264,18 +265,27 @@ mod tests {
 
     use super::*;
     use crate::call::{
-        limit::{Counts, With},
+        limit::{Applies, CredentialMode},
         rate::Rate,
     };
 
     const fn limit(name: &'static str, reasons: &'static [&'static str]) -> Limit {
         let rate = Rate::per_second(1, 1);
         let closes = Duration::from_mins(15);
-        Limit { name, counts: Counts::All, per: &[], with: With::Any, rate, costs: &[], reasons, closes }
+        Limit {
+            name,
+            applies: Applies::All,
+            partition_by: &[],
+            credential_mode: CredentialMode::Any,
+            rate,
+            costs: &[],
+            reasons,
+            max_retry_after: closes,
+        }
     }
 
     const API: Api = Api {
-        failed: Some(Flag { pointer: "/ok" }),
+        success_flag: Some(SuccessFlag { pointer: "/ok" }),
         codes: &["/error"],
         classes: &[
             ("ratelimited", Class::RateLimited),
@@ -284,7 +294,7 @@ mod tests {
         ],
         wait_in_text: Some(("/text", "Retry after ")),
         limited_by: Some("x-reason"),
-        left: Some(Left { calls: "x-left", reset: "x-reset" }),
+        quota_headers: Some(QuotaHeaders { remaining: "x-left", reset: "x-reset" }),
         limits: &[limit("narrow", &["endpoint"]), limit("wide", &["global", "daily"])],
         ..Api::new("https://slack.com/api")
     };

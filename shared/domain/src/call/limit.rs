@@ -17,11 +17,11 @@ pub struct Limit {
     /// Its name: in the keys of buckets, and where a deployment sets another rate.
     pub name: &'static str,
     /// The calls that it counts.
-    pub counts: Counts,
+    pub applies: Applies,
     /// What calls must have in common to be counted together, besides the app.
-    pub per: &'static [Per],
+    pub partition_by: &'static [PartitionBy],
     /// The credentials that it is for.
-    pub with: With,
+    pub credential_mode: CredentialMode,
     /// How many it lets through.
     pub rate: Rate,
     /// Units that calls cost, by pattern; the first that matches counts, and without any it is 1.
@@ -30,13 +30,13 @@ pub struct Limit {
     pub reasons: &'static [&'static str],
     /// The longest wait that can be about it: a provider that names a longer one speaks of something else. And the longest that it
     /// stays closed before a call finds out how it stands.
-    pub closes: Duration,
+    pub max_retry_after: Duration,
 }
 
 /// Which calls a limit counts. Patterns are paths after the API's base, with `*` for any segment and `**` at the end for any
 /// rest; a method and a space may stand before.
 #[derive(Debug, Clone, Copy)]
-pub enum Counts {
+pub enum Applies {
     /// All.
     All,
     /// Those of these patterns.
@@ -47,7 +47,7 @@ pub enum Counts {
 
 /// Which credentials a limit is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum With {
+pub enum CredentialMode {
     /// All.
     Any,
     /// Those for testing.
@@ -58,7 +58,7 @@ pub enum With {
 
 /// What calls have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Per {
+pub enum PartitionBy {
     /// The account at the provider, whoever of our users connected it.
     Account,
     /// The method.
@@ -137,24 +137,24 @@ pub fn buckets(
 ) -> Vec<Bucket> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let named = |patterns: &[&str]| patterns.iter().any(|pattern| matches(pattern, &request.method, path));
-    let counts = |limit: &&Limit| match limit.counts {
-        Counts::All => true,
-        Counts::Of(patterns) => named(patterns),
-        Counts::Rest => !limits.iter().any(|other| matches!(other.counts, Counts::Of(patterns) if named(patterns))),
+    let counts = |limit: &&Limit| match limit.applies {
+        Applies::All => true,
+        Applies::Of(patterns) => named(patterns),
+        Applies::Rest => !limits.iter().any(|other| matches!(other.applies, Applies::Of(patterns) if named(patterns))),
     };
-    let applies = |limit: &&Limit| match limit.with {
-        With::Any => true,
-        With::Test => test,
-        With::Live => !test,
+    let applies = |limit: &&Limit| match limit.credential_mode {
+        CredentialMode::Any => true,
+        CredentialMode::Test => test,
+        CredentialMode::Live => !test,
     };
     let bucket = |limit: &'static Limit| {
         let mut hash = Sha256::new();
-        for per in limit.per {
+        for per in limit.partition_by {
             let part = match per {
-                Per::Account => Cow::Borrowed(account),
-                Per::Method => request.method.as_str().into(),
-                Per::Path(count) => path.split('/').skip(1).take(*count).collect::<Vec<_>>().join("/").into(),
-                Per::Field(pointer) => field(request, pointer).unwrap_or_default().into(),
+                PartitionBy::Account => Cow::Borrowed(account),
+                PartitionBy::Method => request.method.as_str().into(),
+                PartitionBy::Path(count) => path.split('/').skip(1).take(*count).collect::<Vec<_>>().join("/").into(),
+                PartitionBy::Field(pointer) => field(request, pointer).unwrap_or_default().into(),
             };
             hash.update(part.len().to_be_bytes());
             hash.update(&*part);
@@ -163,7 +163,14 @@ pub fn buckets(
         let key = format!("{name}#{}", hex::encode(&hash.finalize()[..16]));
         let cost = limit.costs.iter().find(|(pattern, _)| matches(pattern, &request.method, path));
         let cost = cost.map_or(1, |(_, cost)| *cost);
-        Bucket { key, name, rate: rates.of(provider, limit), cost, reasons: limit.reasons, closes: limit.closes }
+        Bucket {
+            key,
+            name,
+            rate: rates.of(provider, limit),
+            cost,
+            reasons: limit.reasons,
+            closes: limit.max_retry_after,
+        }
     };
     limits.iter().filter(applies).filter(counts).map(bucket).collect()
 }
@@ -208,43 +215,43 @@ mod tests {
     const LIMITS: &[Limit] = &[
         Limit {
             name: "channel",
-            counts: Counts::Of(&["POST /chat.post"]),
-            per: &[Per::Account, Per::Field("/channel")],
-            with: With::Any,
+            applies: Applies::Of(&["POST /chat.post"]),
+            partition_by: &[PartitionBy::Account, PartitionBy::Field("/channel")],
+            credential_mode: CredentialMode::Any,
             rate: SLOW,
             costs: &[],
             reasons: &[],
-            closes: Duration::from_mins(1),
+            max_retry_after: Duration::from_mins(1),
         },
         Limit {
             name: "rest",
-            counts: Counts::Rest,
-            per: &[Per::Account, Per::Path(2)],
-            with: With::Any,
+            applies: Applies::Rest,
+            partition_by: &[PartitionBy::Account, PartitionBy::Path(2)],
+            credential_mode: CredentialMode::Any,
             rate: SLOW,
             costs: &[],
             reasons: &[],
-            closes: Duration::from_mins(1),
+            max_retry_after: Duration::from_mins(1),
         },
         Limit {
             name: "all",
-            counts: Counts::All,
-            per: &[],
-            with: With::Any,
+            applies: Applies::All,
+            partition_by: &[],
+            credential_mode: CredentialMode::Any,
             rate: FAST,
             costs: &[("GET /v1/*/x", 5), ("/**", 2)],
             reasons: &[],
-            closes: Duration::from_mins(1),
+            max_retry_after: Duration::from_mins(1),
         },
         Limit {
             name: "test",
-            counts: Counts::All,
-            per: &[Per::Method],
-            with: With::Test,
+            applies: Applies::All,
+            partition_by: &[PartitionBy::Method],
+            credential_mode: CredentialMode::Test,
             rate: SLOW,
             costs: &[],
             reasons: &[],
-            closes: Duration::from_mins(1),
+            max_retry_after: Duration::from_mins(1),
         },
     ];
 

@@ -13,10 +13,10 @@ mod request;
 pub mod retry;
 
 pub use self::{
-    api::{Api, Class, Flag, Left},
+    api::{Api, Class, QuotaHeaders, SuccessFlag},
     failure::{Bearing, Failure},
     mode::Mode,
     reply::{Reply, Unreadable},
-    request::{Repeat, Request, form, segment},
+    request::{Idempotent, Request, form, segment},
     retry::retry_after,
 };

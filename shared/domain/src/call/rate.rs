@@ -1,8 +1,8 @@
-//! A rate, kept by many processes together: each call has its slot on one time line, and a process leases a few slots ahead.
+//! A rate that many processes keep together, by the generic cell rate algorithm (GCRA): one number per bucket, the theoretical
+//! arrival time (TAT) of the next cell.
 //!
-//! The time line of a bucket is one number in a table: the next free slot. Leasing moves it on by what is leased; an idle
-//! bucket's is behind the clock, which is its burst. A process sends in its slots or up to a grace later, and
-//! then lets them lapse.
+//! A process reserves several cells with one write, which moves the TAT on by as many intervals. The TAT of an idle bucket is
+//! behind the clock, by its burst at most. A process uses a cell at its time or up to a grace later; an older cell lapses.
 //!
 //! *Invariant:* together they send no more than the provider's own bucket of the same rate and burst lets through, as long as
 //! delays on the way differ by less than the grace. A burst of less than a quarter of a second's worth leaves no room for that:
@@ -10,15 +10,15 @@
 
 use std::time::Duration;
 
-/// Slots are this much wider than the rate asks for, in percent: a provider's bucket that was emptied fills again.
+/// Cells are this much further apart than the rate asks for, in percent: a provider's bucket that was emptied fills again.
 const HEADROOM: i64 = 3;
-/// The longest time that one lease spans. Longer ones cost fewer writes, and make others wait longer.
+/// The longest time that one reservation spans, in microseconds. Longer ones cost fewer writes and make other processes wait longer.
 const SPAN: i64 = 350_000;
-/// The shortest grace: what a slot must allow to a busy machine.
+/// The shortest grace, in microseconds: what a cell must allow to a busy machine.
 const MIN_GRACE: i64 = 50_000;
-/// How much longer the next lease is when one was used up.
+/// How much longer the next reservation is after one that was used up.
 const GROWTH: u32 = 4;
-/// With slots further ahead than this, leases are not made longer, and with twice this, shorter.
+/// With cells further ahead than this, in microseconds, reservations are not made longer, and with twice this, shorter.
 const BACKLOG: i64 = 2_000_000;
 
 /// How much is let through. Times here are microseconds.
@@ -29,38 +29,38 @@ pub struct Rate {
     burst: u32,
 }
 
-/// What a process holds of a bucket.
+/// The cells of a bucket that a process has reserved, and what it knows of the bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Share {
-    /// The next slot that is leased, and how many units are.
-    slot: i64,
+pub struct LocalReservation {
+    /// The time of the next reserved cell, and how many units are left.
+    next_cell: i64,
     left: u32,
-    leased_at: i64,
-    /// Calls made from this lease, and whether some of it lapsed.
+    reserved_at: i64,
+    /// Calls made from this reservation, and whether some of its cells lapsed.
     used: u32,
     lapsed: bool,
-    /// Calls to lease for next time.
+    /// Calls to reserve for next time.
     want: u32,
-    /// Whether the last lease began behind another one, or within the burst.
+    /// Whether the last reservation began behind another one, or within the burst.
     busy: bool,
-    /// How far ahead the last lease began.
+    /// How far ahead the last reservation began.
     backlog: i64,
-    /// No free slot before this one is within reach, as the table last said.
-    full_until: i64,
-    /// The table can't be asked before then.
-    blind_until: i64,
+    /// The bucket has no free cell before this time, as the table or the provider last said.
+    exhausted_until: i64,
+    /// The table failed, and is not asked again before this time.
+    store_down_until: i64,
 }
 
-/// A wish for slots.
+/// A request to reserve cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ask {
+pub struct Reservation {
     /// How many units.
     pub units: u32,
-    /// By how much that moves the time line.
+    /// By how much that moves the TAT.
     pub advance: i64,
-    /// Where the time line of an idle bucket stands.
+    /// The TAT of an idle bucket: the clock less the burst.
     pub floor: i64,
-    /// The latest slot that is of use.
+    /// The latest cell that is of use.
     pub latest: i64,
 }
 
@@ -122,15 +122,15 @@ impl Rate {
         i64::from((self.burst / 2).max(1))
     }
 
-    /// How late a slot may be used. As much again may be lost on the way.
+    /// How late a cell may be used. As much again may be lost on the way.
     fn grace(&self) -> i64 {
         ((i64::from(self.burst) - self.at_once()) * self.interval() / 2).max(MIN_GRACE)
     }
 }
 
-impl Ask {
-    /// The first slot that is had from a time line that stands at `next`, or where it stands, if that is too late to be of use.
-    /// The table decides by the same rule.
+impl Reservation {
+    /// The first cell that a bucket with this TAT grants; its TAT as the error if that is too late to be of use. The table's
+    /// condition expressions decide by the same rule.
     pub fn of(&self, next: Option<i64>) -> Result<i64, i64> {
         match next {
             Some(next) if next > self.latest => Err(next),
@@ -140,32 +140,32 @@ impl Ask {
     }
 }
 
-impl Share {
-    /// Takes a call's units. When it may be sent; `None` if there must be a lease first.
+impl LocalReservation {
+    /// Takes a call's units: the time at which to send it, or `None` if cells must be reserved first.
     pub fn take(&mut self, rate: Rate, cost: u32, now: i64) -> Option<i64> {
         let interval = rate.interval();
-        while self.left > 0 && self.slot.max(self.leased_at) + rate.grace() < now {
-            self.slot += interval;
+        while self.left > 0 && self.next_cell.max(self.reserved_at) + rate.grace() < now {
+            self.next_cell += interval;
             self.left -= 1;
             self.lapsed = true;
         }
         if self.left < cost.max(1) {
             return None;
         }
-        let at = self.slot.max(now);
-        self.slot += interval * i64::from(cost);
+        let at = self.next_cell.max(now);
+        self.next_cell += interval * i64::from(cost);
         self.left -= cost;
         self.used += 1;
         Some(at)
     }
 
-    /// How long to wait at least, if a lease was just refused and asking again is of no use yet.
-    pub fn full(&self, now: i64, patience: Duration) -> Option<Duration> {
-        (self.full_until > now + micros(patience)).then(|| between(now, self.full_until))
+    /// How long the bucket is still exhausted, if that is longer than `patience`: the table is not asked then.
+    pub fn exhausted_for(&self, now: i64, patience: Duration) -> Option<Duration> {
+        (self.exhausted_until > now + micros(patience)).then(|| between(now, self.exhausted_until))
     }
 
-    /// What to ask for: more than last time if that was used up, less if it lapsed.
-    pub fn ask(&mut self, rate: Rate, cost: u32, now: i64, patience: Duration) -> Ask {
+    /// What to reserve: more than last time if that was used up, less if it lapsed.
+    pub fn reservation(&mut self, rate: Rate, cost: u32, now: i64, patience: Duration) -> Reservation {
         let interval = rate.interval();
         let each = interval * i64::from(cost.max(1));
         let most = u32::try_from(SPAN / each).unwrap_or(u32::MAX).max(1);
@@ -178,7 +178,7 @@ impl Share {
         };
         self.want = self.want.clamp(1, most);
         let units = self.want * cost.max(1);
-        Ask {
+        Reservation {
             units,
             advance: interval * i64::from(units),
             floor: now - (rate.at_once() - 1) * interval,
@@ -186,33 +186,40 @@ impl Share {
         }
     }
 
-    /// Whether the time line is to be looked for where a lease of another one left it, as at the last lease. Otherwise the clock is
-    /// ahead of it, most likely: the bucket was idle then, or has not been asked yet.
+    /// Whether the TAT is likely ahead of the clock, as at the last reservation. Otherwise the bucket was idle then, or has not
+    /// been asked yet.
     pub const fn is_busy(&self) -> bool {
         self.busy
     }
 
-    /// The lease that was had of what was asked for, from this slot on.
-    pub fn leased(&mut self, first: i64, ask: Ask, now: i64) {
-        let (backlog, busy) = ((first - now).max(0), first > ask.floor);
-        *self =
-            Self { slot: first, left: ask.units, leased_at: now, want: self.want, busy, backlog, ..Self::default() };
+    /// The table granted what was requested, from this cell on.
+    pub fn reserved(&mut self, first: i64, request: Reservation, now: i64) {
+        let (backlog, busy) = ((first - now).max(0), first > request.floor);
+        *self = Self {
+            next_cell: first,
+            left: request.units,
+            reserved_at: now,
+            want: self.want,
+            busy,
+            backlog,
+            ..Self::default()
+        };
     }
 
-    /// Whether the table could not be asked a moment ago.
-    pub fn is_blind(&self, now: i64) -> bool {
-        self.blind_until > now
+    /// Whether the table failed a moment ago.
+    pub fn is_store_down(&self, now: i64) -> bool {
+        self.store_down_until > now
     }
 
-    /// The table can't be asked: not before this moment again.
-    pub fn blind(&mut self, until: i64) {
-        self.blind_until = until;
+    /// The table failed: it is not asked again before this time.
+    pub fn store_down(&mut self, until: i64) {
+        self.store_down_until = until;
     }
 
-    /// There is no free slot before this one, or the provider said to wait until then: what is leased is not used any more.
-    pub fn closed(&mut self, until: i64) {
+    /// The bucket has no free cell before this time, or the provider said to wait until then: reserved cells are dropped.
+    pub fn exhausted(&mut self, until: i64) {
         self.left = 0;
-        self.full_until = self.full_until.max(until);
+        self.exhausted_until = self.exhausted_until.max(until);
     }
 }
 

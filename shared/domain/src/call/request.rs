@@ -25,16 +25,16 @@ pub struct Request {
     /// The body and its content type.
     pub body: Option<(String, Vec<u8>)>,
     /// Whether it may be sent again.
-    pub repeat: Repeat,
+    pub idempotent: Idempotent,
 }
 
 /// Whether a call may be sent again when nobody knows if it was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
+pub enum Idempotent {
     /// It changes nothing, or the same when repeated.
-    Safe,
+    Yes,
     /// Only when it was surely not carried out.
-    Never,
+    No,
 }
 
 /// Queries, headers and bodies can hold what nobody else may read.
@@ -56,13 +56,13 @@ impl Request {
             url: url.into(),
             headers: Vec::new(),
             body: None,
-            repeat: Repeat::Safe,
+            idempotent: Idempotent::Yes,
         }
     }
 
     /// A call that changes something.
     pub fn post(endpoint: impl Into<Cow<'static, str>>, url: impl Into<String>) -> Self {
-        Self { method: Method::POST, repeat: Repeat::Never, ..Self::get(endpoint, url) }
+        Self { method: Method::POST, idempotent: Idempotent::No, ..Self::get(endpoint, url) }
     }
 
     /// With these query parameters.
@@ -97,8 +97,8 @@ impl Request {
 
     /// Repeating it changes nothing more.
     #[must_use]
-    pub fn safe(self) -> Self {
-        Self { repeat: Repeat::Safe, ..self }
+    pub fn idempotent(self) -> Self {
+        Self { idempotent: Idempotent::Yes, ..self }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::header;
 use jiff::Timestamp;
 
-use super::{Failure, Repeat, Reply};
+use super::{Failure, Idempotent, Reply};
 
 /// How often a call is sent at most.
 pub const MAX_ATTEMPTS: u32 = 4;
@@ -21,22 +21,22 @@ const MAX_WAIT: Duration = Duration::from_hours(24);
 
 /// What is known of an attempt that failed.
 #[derive(Debug, Clone, Copy)]
-pub struct Attempt<'a> {
+pub struct FailedCall<'a> {
     /// Which it was, from 1.
     pub number: u32,
     /// Why it failed.
     pub failure: &'a Failure,
     /// What the provider says about sending it again: see [`Api::should_retry`](super::Api::should_retry).
-    pub told: Option<bool>,
+    pub retry_hint: Option<bool>,
     /// Whether the call may be repeated.
-    pub repeat: Repeat,
+    pub idempotent: Idempotent,
 }
 
-impl Attempt<'_> {
+impl FailedCall<'_> {
     /// How long to wait before the next attempt; `None` if there is none. `jitter` is a random number from 0 to 1.
     pub fn next(&self, jitter: f64) -> Option<Duration> {
-        let allowed = self.repeat == Repeat::Safe || !self.failure.outcome_unknown();
-        let useful = self.told.unwrap_or_else(|| self.failure.is_transient());
+        let allowed = self.idempotent == Idempotent::Yes || !self.failure.outcome_unknown();
+        let useful = self.retry_hint.unwrap_or_else(|| self.failure.is_transient());
         if !allowed || !useful || self.failure.is_final() || self.number >= MAX_ATTEMPTS {
             return None;
         }
@@ -87,39 +87,39 @@ mod tests {
         }
     }
 
-    fn next(number: u32, failure: &Failure, repeat: Repeat, told: Option<bool>) -> Option<Duration> {
-        Attempt { number, failure, told, repeat }.next(1.0)
+    fn next(number: u32, failure: &Failure, repeat: Idempotent, told: Option<bool>) -> Option<Duration> {
+        FailedCall { number, failure, retry_hint: told, idempotent: repeat }.next(1.0)
     }
 
     #[test]
     fn what_may_have_been_done_is_repeated_only_where_that_is_safe() {
         let down = Failure::Down(None);
-        assert!(next(1, &down, Repeat::Safe, None).is_some());
-        assert_eq!(next(1, &down, Repeat::Never, None), None);
-        assert_eq!(next(1, &down, Repeat::Never, Some(true)), None, "whatever the provider says");
-        assert!(next(1, &Failure::RateLimited(None), Repeat::Never, None).is_some(), "a refusal is no execution");
+        assert!(next(1, &down, Idempotent::Yes, None).is_some());
+        assert_eq!(next(1, &down, Idempotent::No, None), None);
+        assert_eq!(next(1, &down, Idempotent::No, Some(true)), None, "whatever the provider says");
+        assert!(next(1, &Failure::RateLimited(None), Idempotent::No, None).is_some(), "a refusal is no execution");
     }
 
     #[test]
     fn the_providers_word_on_retrying_outranks_the_status() {
-        assert_eq!(next(1, &Failure::Down(None), Repeat::Safe, Some(false)), None);
-        assert!(next(1, &Failure::Conflict, Repeat::Safe, Some(true)).is_some());
-        assert_eq!(next(1, &Failure::Conflict, Repeat::Safe, None), None);
-        assert_eq!(next(1, &Failure::TokenRefused, Repeat::Safe, Some(true)), None, "that is for a refresh");
+        assert_eq!(next(1, &Failure::Down(None), Idempotent::Yes, Some(false)), None);
+        assert!(next(1, &Failure::Conflict, Idempotent::Yes, Some(true)).is_some());
+        assert_eq!(next(1, &Failure::Conflict, Idempotent::Yes, None), None);
+        assert_eq!(next(1, &Failure::TokenRefused, Idempotent::Yes, Some(true)), None, "that is for a refresh");
     }
 
     #[test]
     fn a_long_wait_is_left_to_the_caller_and_a_short_one_is_kept() {
         let limited = |seconds| Failure::RateLimited(Some(Duration::from_secs(seconds)));
-        assert_eq!(next(1, &limited(3), Repeat::Never, None), Some(Duration::from_secs(3)));
-        assert_eq!(next(1, &limited(6), Repeat::Safe, None), None);
+        assert_eq!(next(1, &limited(3), Idempotent::No, None), Some(Duration::from_secs(3)));
+        assert_eq!(next(1, &limited(6), Idempotent::Yes, None), None);
     }
 
     proptest! {
         #[test]
         fn pauses_grow_stay_bounded_and_end(number in 1u32..10, jitter in 0.0f64..=1.0) {
             let failure = Failure::Down(None);
-            let attempt = Attempt { number, failure: &failure, told: None, repeat: Repeat::Safe };
+            let attempt = FailedCall { number, failure: &failure, retry_hint: None, idempotent: Idempotent::Yes };
             match attempt.next(jitter) {
                 Some(pause) => prop_assert!(number < MAX_ATTEMPTS && pause <= BASE * (1 << number)),
                 None => prop_assert!(number >= MAX_ATTEMPTS),

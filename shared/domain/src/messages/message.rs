@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     integration::IntegrationKey,
-    sync::SyncType,
+    sync::SyncJob,
     webhook::{delivery::VerifiedJson, json, recipient::Endpoint},
 };
 
@@ -123,7 +123,7 @@ pub struct SyncMessage {
     /// Which one: `provider#account`.
     pub integration: String,
     /// How much of it.
-    pub r#type: SyncType,
+    pub r#type: SyncJob,
     /// Why.
     #[serde(default)]
     pub cause: Cause,
@@ -136,7 +136,7 @@ pub struct SyncMessage {
 
 impl SyncMessage {
     /// The message that asks for a sync of an integration.
-    pub fn new(key: &IntegrationKey, r#type: SyncType, cause: Cause, asked_at: Timestamp) -> Self {
+    pub fn new(key: &IntegrationKey, r#type: SyncJob, cause: Cause, asked_at: Timestamp) -> Self {
         let (user_id, integration) = (key.user_id.clone(), key.account());
         Self { v: Version, user_id, integration, r#type, cause, asked_at, delivery_id: None }
     }
@@ -144,7 +144,7 @@ impl SyncMessage {
     /// The message that asks for a sync of what a webhook delivery reported.
     pub fn reported(key: &IntegrationKey, delivery_id: &str, asked_at: Timestamp) -> Self {
         let delivery_id = Some(delivery_id.to_owned());
-        Self { delivery_id, ..Self::new(key, SyncType::Incremental, Cause::Changed, asked_at) }
+        Self { delivery_id, ..Self::new(key, SyncJob::Incremental, Cause::Changed, asked_at) }
     }
 }
 
@@ -211,7 +211,7 @@ mod tests {
         UnverifiedDelivery,
         webhook::{
             json::NotJson,
-            proof::{Material, Proof},
+            proof::{Proof, VerificationContext},
             signature::{Encoding, Key, Part, Scheme},
         },
     };
@@ -233,7 +233,7 @@ mod tests {
             headers.insert(name, value.parse().unwrap());
         }
         let unverified = UnverifiedDelivery { headers: &headers, body };
-        let material = Material { secrets: &[secret], ..Material::default() };
+        let material = VerificationContext { secrets: &[secret], ..VerificationContext::default() };
         let verified = unverified.verify(&Proof::Signature(SCHEME), &material, Timestamp::UNIX_EPOCH).unwrap();
         let envelope = Envelope {
             v: Version,

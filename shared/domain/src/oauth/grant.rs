@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::call::{Failure, Flag, Reply, form, retry_after};
+use crate::call::{Failure, Reply, SuccessFlag, form, retry_after};
 
 /// How a provider gives access.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ pub struct OAuth {
     /// Sent along when no account is preselected, so that the provider asks which one is meant.
     pub account_choice: Option<(&'static str, &'static str)>,
     /// What scopes allow, as it follows "the app may not": for people, when one was not granted.
-    pub allows: &'static [(&'static str, &'static str)],
+    pub scope_labels: &'static [(&'static str, &'static str)],
     /// What stands between scopes, in requests and answers.
     pub scope_separator: &'static str,
     /// Whether the provider checks a PKCE verifier (RFC 7636).
@@ -50,11 +50,11 @@ pub struct OAuth {
     /// The tokens that an answer can carry.
     pub tokens: &'static [Token],
     /// How a failure inside a successful answer shows.
-    pub failed: Option<Flag>,
+    pub failed: Option<SuccessFlag>,
     /// Errors that mean that the grant is over, so that only the user can help.
-    pub dead: &'static [&'static str],
+    pub terminal_errors: &'static [&'static str],
     /// A token is refreshed when less than this is left of its life.
-    pub margin: Duration,
+    pub refresh_ahead: Duration,
     /// How a grant is given back.
     pub revoke: Option<Revoke>,
 }
@@ -101,7 +101,7 @@ pub enum RevokedBy {
 
 /// Tokens as a provider issued them.
 #[derive(Debug, Clone)]
-pub struct Issued {
+pub struct TokenResponse {
     /// The name of the credential.
     pub name: &'static str,
     /// The access token.
@@ -176,7 +176,7 @@ impl OAuth {
 
     /// What a scope allows, in words; itself if there are none.
     pub fn allowed_by<'s>(&self, scope: &'s str) -> &'s str {
-        self.allows.iter().find(|(known, _)| *known == scope).map_or(scope, |(_, words)| words)
+        self.scope_labels.iter().find(|(known, _)| *known == scope).map_or(scope, |(_, words)| words)
     }
 
     /// Whether the token endpoint gave an answer that can be read: it is neither busy nor down.
@@ -189,11 +189,11 @@ impl OAuth {
     }
 
     /// Reads what the token endpoint answered to a code, and the whole answer.
-    pub fn read(&self, reply: &Reply) -> Result<(Vec<Issued>, Value), Failure> {
+    pub fn read(&self, reply: &Reply) -> Result<(Vec<TokenResponse>, Value), Failure> {
         self.read_tokens(self.tokens, reply)
     }
 
-    fn read_tokens(&self, tokens: &[Token], reply: &Reply) -> Result<(Vec<Issued>, Value), Failure> {
+    fn read_tokens(&self, tokens: &[Token], reply: &Reply) -> Result<(Vec<TokenResponse>, Value), Failure> {
         match reply.status {
             429 => return Err(Failure::RateLimited(None)),
             408 | 500.. => return Err(Failure::Down(None)),
@@ -226,7 +226,7 @@ impl OAuth {
     /// What an error code of the token endpoint means (RFC 6749 §5.2): the grant is over, the endpoint is busy or down, or the
     /// app itself is at fault, with a wrong client secret for example.
     fn refusal(&self, code: &str) -> Failure {
-        if self.dead.contains(&code) {
+        if self.terminal_errors.contains(&code) {
             return Failure::GrantEnded;
         }
         match code {
@@ -242,13 +242,13 @@ impl OAuth {
     }
 
     /// Reads what the token endpoint answered to a refresh of one token: it stands at the top, whichever it is.
-    pub fn read_refreshed(&self, name: &'static str, reply: &Reply) -> Result<Issued, Failure> {
+    pub fn read_refreshed(&self, name: &'static str, reply: &Reply) -> Result<TokenResponse, Failure> {
         let token = [Token { name, at: "", required: true }];
         let (mut all, _) = self.read_tokens(&token, reply)?;
         all.pop().ok_or(Failure::Unreadable)
     }
 
-    fn issued(&self, name: &'static str, part: &Value) -> Option<Issued> {
+    fn issued(&self, name: &'static str, part: &Value) -> Option<TokenResponse> {
         let answer = Answer::deserialize(part).ok()?;
         let bearer = answer.token_type.as_deref().is_none_or(|kind| !kind.eq_ignore_ascii_case("mac"));
         let usable = |token: &SecretString| {
@@ -262,7 +262,7 @@ impl OAuth {
             let parts = scope.split(|c: char| c == ' ' || self.scope_separator.contains(c));
             parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
         });
-        Some(Issued {
+        Some(TokenResponse {
             name,
             access: answer.access_token,
             refresh: answer.refresh_token.filter(usable),

@@ -2,18 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How much a sync reads.
+/// What a sync is asked to do. The names in messages are older than the variants and stay, for messages that wait in a queue
+/// during an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum SyncType {
-    /// Everything, and what is gone at the provider is deleted here.
+pub enum SyncJob {
+    /// Reads everything, and deletes the records of what is gone at the provider.
     Full,
-    /// What changed since the cursor.
+    /// Reads what changed since the cursor.
     Incremental,
-    /// Nothing: only the watches are created and renewed.
-    Watches,
-    /// Nothing: what was synced is deleted, after the integration was disconnected.
-    Erase,
-    /// Nothing: likewise, and then the integration itself.
-    Forget,
+    /// Creates and renews watches, and reads nothing.
+    #[serde(rename = "watches")]
+    RenewWatches,
+    /// Deletes what was synced, after the integration was disconnected.
+    #[serde(rename = "erase")]
+    PurgeRecords,
+    /// Deletes what was synced, and then the integration itself.
+    #[serde(rename = "forget")]
+    DeleteIntegration,
 }

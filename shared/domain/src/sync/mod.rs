@@ -6,4 +6,4 @@ pub mod outcome;
 pub mod record;
 pub mod stream;
 
-pub use self::job::SyncType;
+pub use self::job::SyncJob;

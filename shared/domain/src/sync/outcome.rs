@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::sync::SyncType;
+use crate::sync::SyncJob;
 
 /// Why a sync, or one stream of it, did not come to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct SyncFailure {
 #[serde(from = "Stored", into = "Stored")]
 pub struct LogEntry {
     /// What was asked for.
-    pub r#type: SyncType,
+    pub r#type: SyncJob,
     /// When it began.
     pub started_at: Timestamp,
     /// When it ended or broke off.
@@ -44,7 +44,7 @@ pub struct LogEntry {
 /// The stored form. The first version had no more than `problem`: its readers still read this, and its entries are read here.
 #[derive(Serialize, Deserialize)]
 struct Stored {
-    r#type: SyncType,
+    r#type: SyncJob,
     started_at: Timestamp,
     finished_at: Timestamp,
     changes: u64,
@@ -60,7 +60,7 @@ struct Stored {
 
 impl LogEntry {
     /// The entry of a sync that begins now, with what is still to be told of the one before.
-    pub fn begin(r#type: SyncType, started_at: Timestamp, before: Option<&Self>) -> Self {
+    pub fn begin(r#type: SyncJob, started_at: Timestamp, before: Option<&Self>) -> Self {
         Self {
             r#type,
             started_at,
@@ -141,14 +141,14 @@ mod tests {
     #[test]
     fn an_entry_is_read_as_it_was_written() {
         let failure = |message: &str| SyncFailure { message: message.into(), next_try: Some(at(9)) };
-        let mut entry = LogEntry::begin(SyncType::Incremental, at(1), None);
+        let mut entry = LogEntry::begin(SyncJob::Incremental, at(1), None);
         assert_eq!(serde_json::from_str::<LogEntry>(&serde_json::to_string(&entry).unwrap()).unwrap().outcome, Ok(()));
         entry.fail(Some("users"), failure("Users failed."));
         entry.fail(Some("channels"), failure("Channels failed."));
         assert_eq!(entry.outcome, Err(failure("Users failed.")), "the first");
         assert_eq!(entry.streams.len(), 2);
         assert_eq!(serde_json::from_str::<LogEntry>(&serde_json::to_string(&entry).unwrap()).unwrap(), entry);
-        let next = LogEntry::begin(SyncType::Full, at(5), Some(&entry));
+        let next = LogEntry::begin(SyncJob::Full, at(5), Some(&entry));
         assert_eq!((next.outcome, next.streams, next.last_sync), (Ok(()), entry.streams, None));
     }
 }

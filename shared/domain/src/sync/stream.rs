@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::sync::{SyncType, backoff::Backoff};
+use crate::sync::{SyncJob, backoff::Backoff};
 
 pub use self::{
     passed::{MAX_PASSED, Passed, PassedOver},
@@ -46,7 +46,7 @@ pub struct StreamState {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// What was asked for.
-    pub r#type: SyncType,
+    pub r#type: SyncJob,
     /// Whether it sees everything, so that what it did not see is gone.
     pub full: bool,
     /// When it began.
@@ -77,7 +77,7 @@ pub struct Run {
 
 impl Run {
     /// A run that begins now, at `position`.
-    pub const fn new(r#type: SyncType, full: bool, started_at: Timestamp, position: Value) -> Self {
+    pub const fn new(r#type: SyncJob, full: bool, started_at: Timestamp, position: Value) -> Self {
         Self {
             r#type,
             full,
@@ -195,7 +195,7 @@ impl StreamState {
             self.last_full_sync = Some(now);
             self.full_since = Some(run.started_at);
         }
-        if run.r#type == SyncType::Incremental {
+        if run.r#type == SyncJob::Incremental {
             self.last_incremental_sync = Some(now);
         }
         self.passed.settle(run.started_at, run.full, run.beyond);
@@ -219,7 +219,7 @@ mod tests {
         let mut state = StreamState { cursor: Some(json!("old")), ..StreamState::default() };
         assert!(state.finish(json!("new"), at(1)).is_none());
         assert_eq!(state.cursor, Some(json!("old")), "no run has ended");
-        let run = Run::new(SyncType::Full, true, at(1), Value::Null);
+        let run = Run::new(SyncJob::Full, true, at(1), Value::Null);
         state.run = Some(run.clone());
         assert_eq!(state.finish(json!("new"), at(2)), Some(run));
         assert_eq!((state.cursor, state.last_full_sync), (Some(json!("new")), Some(at(2))));

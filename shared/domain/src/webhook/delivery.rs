@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::webhook::{
     Rejection,
     json::{self, NotJson},
-    proof::{Material, Proof},
+    proof::{Proof, VerificationContext},
 };
 
 /// One inbound attempt to tell us of an event, as received.
@@ -57,7 +57,7 @@ impl<'a> UnverifiedDelivery<'a> {
     pub fn verify(
         self,
         proof: &Proof,
-        material: &Material<'_>,
+        material: &VerificationContext<'_>,
         now: Timestamp,
     ) -> Result<VerifiedDelivery<'a>, Rejection> {
         match proof {

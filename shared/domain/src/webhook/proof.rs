@@ -33,7 +33,7 @@ pub struct ChannelToken {
     /// The header with the channel's id.
     pub channel: &'static str,
     /// Headers that become the delivery's body, with the names they get in it.
-    pub carried: &'static [(&'static str, &'static str)],
+    pub forwarded_headers: &'static [(&'static str, &'static str)],
 }
 
 /// An `OpenID` Connect token in the `Authorization` header.
@@ -47,7 +47,7 @@ pub struct IdToken {
 
 /// What proofs are checked against.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Material<'a> {
+pub struct VerificationContext<'a> {
     /// The app's webhook secrets: all verify.
     pub secrets: &'a [SecretString],
     /// The issuer's keys.
@@ -79,7 +79,7 @@ impl ChannelToken {
     }
 
     /// The body of a genuine delivery: the headers that it carries, and whose channel it is.
-    pub(crate) fn verify(&self, headers: &HeaderMap, material: &Material<'_>) -> Result<Value, Rejection> {
+    pub(crate) fn verify(&self, headers: &HeaderMap, material: &VerificationContext<'_>) -> Result<Value, Rejection> {
         let text = |name| headers.get(name).map(|value| value.to_str().map_err(|_| Rejection::Malformed));
         if material.secrets.iter().all(|secret| secret.expose_secret().is_empty()) {
             return Err(Rejection::NoSecret);
@@ -99,7 +99,7 @@ impl ChannelToken {
             ("account".to_owned(), json!(owner.1)),
             ("channel_id".to_owned(), json!(channel_id)),
         ]);
-        for (header, name) in self.carried {
+        for (header, name) in self.forwarded_headers {
             if let Some(value) = text(header) {
                 body.insert((*name).to_owned(), json!(value?));
             }
@@ -109,7 +109,12 @@ impl ChannelToken {
 }
 
 impl IdToken {
-    pub(crate) fn verify(&self, headers: &HeaderMap, material: &Material<'_>, now: Timestamp) -> Result<(), Rejection> {
+    pub(crate) fn verify(
+        &self,
+        headers: &HeaderMap,
+        material: &VerificationContext<'_>,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
         #[derive(Clone, Deserialize)]
         struct Claims {
             iss: String,
@@ -162,7 +167,7 @@ mod tests {
     const TOKEN: ChannelToken = ChannelToken {
         token: "x-token",
         channel: "x-channel",
-        carried: &[("x-number", "number"), ("x-state", "state")],
+        forwarded_headers: &[("x-number", "number"), ("x-state", "state")],
     };
 
     fn owner() -> ChannelOwner {
@@ -179,7 +184,7 @@ mod tests {
         let token = ChannelToken::mint(&secrets[1..], "c1", &owner()).unwrap();
         let verify = |secrets: &[SecretString], token: &str, channel: &str| {
             let headers = headers(&[("x-token", token), ("x-channel", channel), ("x-number", "7")]);
-            TOKEN.verify(&headers, &Material { secrets, ..Material::default() })
+            TOKEN.verify(&headers, &VerificationContext { secrets, ..VerificationContext::default() })
         };
         let body = verify(&secrets, &token, "c1").unwrap();
         assert_eq!(
@@ -205,7 +210,7 @@ mod tests {
     #[test]
     fn without_a_configured_identity_no_token_of_the_provider_is_taken() {
         let token = IdToken { issuers: &["https://accounts.google.com"], jwks: "" };
-        let empty = Material { audience: Some(""), email: Some(""), ..Material::default() };
+        let empty = VerificationContext { audience: Some(""), email: Some(""), ..VerificationContext::default() };
         assert_eq!(token.verify(&headers(&[]), &empty, Timestamp::UNIX_EPOCH), Err(Rejection::NoSecret));
     }
 }

@@ -82,7 +82,7 @@ impl Vault {
 
     /// Without asking which KMS key is the current one: nothing is ever outdated.
     #[must_use]
-    pub fn as_it_is(self) -> Self {
+    pub fn without_rewrap(self) -> Self {
         Self { rewraps: false, ..self }
     }
 

@@ -5,7 +5,7 @@
 pub mod bus;
 pub mod envelope;
 mod error;
-pub mod gathering;
+pub mod event_batcher;
 pub mod queue;
 pub mod secrets;
 pub mod sync_queue;

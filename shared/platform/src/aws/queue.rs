@@ -111,7 +111,7 @@ impl Queue {
     }
 
     /// Keeps a received message from being received again for a while.
-    pub(crate) async fn hide(&self, receipt_handle: &str, time: Duration) -> Result<(), AwsError> {
+    pub(crate) async fn change_visibility(&self, receipt_handle: &str, time: Duration) -> Result<(), AwsError> {
         let call = self.client.change_message_visibility().queue_url(&self.url);
         let call = call.receipt_handle(receipt_handle).visibility_timeout(seconds(time));
         call.send().await.map_err(|error| AwsError::new("sqs:ChangeMessageVisibility", error))?;

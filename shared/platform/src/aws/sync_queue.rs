@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{
     IntegrationKey,
     messages::message::{Cause, SyncMessage},
-    sync::SyncType,
+    sync::SyncJob,
 };
 use jiff::Timestamp;
 
@@ -28,7 +28,7 @@ impl SyncQueue {
     pub async fn ask(
         &self,
         key: &IntegrationKey,
-        kind: SyncType,
+        kind: SyncJob,
         asked_at: Timestamp,
         delay: Duration,
     ) -> Result<(), AwsError> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::{
     Diagnosis, Failure, IntegrationKey, Reason, Reply, Request,
-    call::{Api, Repeat},
+    call::{Api, Idempotent},
     provider_api::Callee,
 };
 use http::Method;
@@ -176,7 +176,7 @@ fn keyed(api: &Api, request: &Request) -> Option<Request> {
     let has_key = request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY));
     let wanted = api.idempotent && request.method == Method::POST && !has_key;
     let key = random::handle().filter(|_| wanted)?;
-    Some(Request { repeat: Repeat::Safe, ..request.clone() }.header(IDEMPOTENCY_KEY, key))
+    Some(Request { idempotent: Idempotent::Yes, ..request.clone() }.header(IDEMPOTENCY_KEY, key))
 }
 
 /// Whether an address is under the API's base: nothing but a path or a query may follow it, and the path may not climb.
@@ -216,7 +216,7 @@ mod tests {
         let api = Api { idempotent: true, ..Api::new("https://a") };
         let post = Request::post("x", "https://a/x");
         let (one, two) = (keyed(&api, &post).unwrap(), keyed(&api, &post).unwrap());
-        assert_eq!(one.repeat, Repeat::Safe);
+        assert_eq!(one.idempotent, Idempotent::Yes);
         assert_ne!(one.headers, two.headers, "two calls are two");
         assert!(keyed(&api, &post.clone().header("Idempotency-Key", "k")).is_none());
         assert!(keyed(&api, &Request::get("x", "https://a/x")).is_none());

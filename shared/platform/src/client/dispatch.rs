@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use domain::{
     Failure, Reason, Reply, Request,
     call::{
-        Repeat,
+        Idempotent,
         limit::{Bucket, Rates},
-        retry::{Attempt, MAX_PAUSE, until},
+        retry::{FailedCall, MAX_PAUSE, until},
     },
     oauth::grant::OAuth,
     provider_api::Callee,
@@ -22,7 +22,7 @@ use crate::{
     base::clock::{self, milliseconds},
     client::{
         outbound::{Authorization, Outbound, SendError},
-        pace::{Full, Pace},
+        pace::{Exhausted, Pace},
     },
     stores::health::{Health, Observed},
 };
@@ -85,7 +85,7 @@ impl Dispatch {
     /// Makes a call.
     pub async fn send(&self, call: Outgoing<'_>) -> Result<Reply, Failed> {
         let buckets = self.buckets(call);
-        let (mut attempt, mut free) = (1, call.request.repeat == Repeat::Safe);
+        let (mut attempt, mut free) = (1, call.request.idempotent == Idempotent::Yes);
         loop {
             let paced = self.turn(call, &buckets).await?;
             if call.time() < call.least() {
@@ -126,7 +126,7 @@ impl Dispatch {
     async fn turn(&self, call: Outgoing<'_>, buckets: &[Bucket]) -> Result<Duration, Failed> {
         let patience = MAX_PAUSE.min(call.time().saturating_sub(call.least()));
         // On the heap: whoever calls holds it in every future of theirs.
-        Box::pin(self.pace.turn(buckets, patience)).await.map_err(|Full(wait)| {
+        Box::pin(self.pace.turn(buckets, patience)).await.map_err(|Exhausted(wait)| {
             let (service, wait_ms) = (call.callee.id, milliseconds(wait));
             self.health.held_back(service);
             tracing::info!(service, endpoint = %call.request.endpoint, wait_ms, "not called: no turn in time");
@@ -174,7 +174,7 @@ impl Dispatch {
         let failure = outcome.as_ref().err().map(|Failed(failure, _)| failure);
         let closed = answer(outcome).and_then(|reply| call.callee.api.closes(reply, failure, buckets, now));
         if let Some((bucket, wait)) = closed {
-            self.pace.close(bucket, wait).await;
+            self.pace.exhaust(bucket, wait).await;
         }
     }
 }
@@ -190,7 +190,7 @@ fn answer(outcome: &Result<Reply, Failed>) -> Option<&Reply> {
 /// After which pause it is sent again; `None` if it is not.
 fn again(call: Outgoing<'_>, number: u32, Failed(failure, reply): &Failed) -> Option<Duration> {
     let told = reply.as_ref().and_then(|reply| call.callee.api.told_to_retry(reply));
-    Attempt { number, failure, told, repeat: call.request.repeat }.next(fastrand::f64())
+    FailedCall { number, failure, retry_hint: told, idempotent: call.request.idempotent }.next(fastrand::f64())
 }
 
 /// What came of an attempt.

@@ -1,7 +1,7 @@
-//! Calls at a provider's pace, kept by all processes together: each leases slots of a bucket ahead, in one write for several calls.
-//! See [`domain::call::rate`] for the arithmetic.
+//! Rate limits that all processes keep together: each reserves the cells of several calls with one write.
+//! [`domain::call::rate`] has the arithmetic (GCRA). The attribute `next_slot` is a bucket's theoretical arrival time.
 //!
-//! *Invariant:* a slot is leased once. If the table can't be asked, calls go ahead: the provider's own refusal is the net.
+//! *Invariant:* a cell is reserved once. If the table fails, calls go ahead: the provider's own limit still holds.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use aws_sdk_dynamodb::{
 };
 use domain::call::{
     limit::Bucket,
-    rate::{Ask, Share, between, micros},
+    rate::{LocalReservation, Reservation, between, micros},
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
@@ -27,38 +27,38 @@ use crate::{
     stores::item::{malformed, n, number, s},
 };
 
-/// A bucket nobody takes from is forgotten after this: longer than any wait that is believed.
+/// TTL deletes an unused bucket after this: longer than any wait that is believed.
 const RETENTION: SignedDuration = SignedDuration::from_hours(48);
-/// Buckets that are remembered in memory; what is leased of others lapses.
-const MAX_SHARES: usize = 1_000;
+/// Buckets that are remembered in memory; cells reserved of others lapse.
+const MAX_RESERVATIONS: usize = 1_000;
 /// What asking the table may take beyond a caller's patience.
 const SLOW: Duration = Duration::from_secs(1);
-/// After the table could not be asked, it is not asked again for so long.
-const BLIND: Duration = Duration::from_secs(1);
-/// How often a lease is tried: the bucket may go idle or fill up in between.
+/// How long the table is not asked again after it failed.
+const STORE_DOWN: Duration = Duration::from_secs(1);
+/// How often a reservation is tried: the bucket may go idle or fill up in between.
 const TRIES: u32 = 3;
 
-/// The table, and what this process holds of it.
+/// The table, and the cells that this process has reserved.
 #[derive(Debug)]
 pub struct Pace {
     client: Client,
     table: String,
-    shares: Lock<HashMap<String, Arc<Mutex<Share>>>>,
+    reservations: Lock<HashMap<String, Arc<Mutex<LocalReservation>>>>,
 }
 
-/// There is no slot within the time: not before this long.
+/// The limit leaves no turn within the caller's time: the next one is after this long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full(pub Duration);
+pub struct Exhausted(pub Duration);
 
 impl Pace {
     /// The table of this name.
     pub fn new(aws: &Aws, table: impl Into<String>) -> Self {
         let client = client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB");
-        Self { client, table: table.into(), shares: Lock::default() }
+        Self { client, table: table.into(), reservations: Lock::default() }
     }
 
-    /// Waits for a call's turn in all its buckets, `patience` at most. How long that took.
-    pub async fn turn(&self, buckets: &[Bucket], patience: Duration) -> Result<Duration, Full> {
+    /// Waits for a call's turn in all its buckets, `patience` at most, and returns how long that took.
+    pub async fn turn(&self, buckets: &[Bucket], patience: Duration) -> Result<Duration, Exhausted> {
         if buckets.is_empty() {
             return Ok(Duration::ZERO);
         }
@@ -67,9 +67,9 @@ impl Pace {
         let all = async {
             // The widest first: its turn passes while the narrow one is waited for, and it has more room for that.
             for bucket in buckets.iter().rev() {
-                let at = self.slot(bucket, between(now(), latest)).await?;
+                let at = self.cell(bucket, between(now(), latest)).await?;
                 if at > latest {
-                    return Err(Full(between(now(), at)));
+                    return Err(Exhausted(between(now(), at)));
                 }
                 let wait = between(now(), at);
                 if !wait.is_zero() {
@@ -87,10 +87,10 @@ impl Pace {
         }
     }
 
-    /// The provider said that a bucket is empty for this long: nobody takes from it until then.
-    pub async fn close(&self, bucket: &Bucket, wait: Duration) {
+    /// The provider said that a bucket is exhausted for this long: no process takes from it until then.
+    pub async fn exhaust(&self, bucket: &Bucket, wait: Duration) {
         let until = now().saturating_add(micros(wait));
-        self.share(bucket).lock().await.closed(until);
+        self.reservation(bucket).lock().await.exhausted(until);
         let call = self.update(bucket).update_expression("SET next_slot = :until, expires_at = :expires_at");
         let call = call.condition_expression("attribute_not_exists(next_slot) OR next_slot < :until");
         let call = call.expression_attribute_values(":until", n(until));
@@ -107,29 +107,29 @@ impl Pace {
         }
     }
 
-    async fn slot(&self, bucket: &Bucket, patience: Duration) -> Result<i64, Full> {
-        let share = self.share(bucket);
-        // Others of this process wait here while one asks for all.
-        let mut share = share.lock().await;
+    async fn cell(&self, bucket: &Bucket, patience: Duration) -> Result<i64, Exhausted> {
+        let reservation = self.reservation(bucket);
+        // Other calls of this process wait here while one reserves for all.
+        let mut reservation = reservation.lock().await;
         let now = now();
-        if let Some(at) = share.take(bucket.rate, bucket.cost, now) {
+        if let Some(at) = reservation.take(bucket.rate, bucket.cost, now) {
             return Ok(at);
         }
-        if let Some(wait) = share.full(now, patience) {
-            return Err(Full(wait));
+        if let Some(wait) = reservation.exhausted_for(now, patience) {
+            return Err(Exhausted(wait));
         }
-        if share.is_blind(now) {
+        if reservation.is_store_down(now) {
             return Ok(now);
         }
-        let ask = share.ask(bucket.rate, bucket.cost, now, patience);
-        match self.lease(bucket, ask, share.is_busy()).await {
+        let request = reservation.reservation(bucket.rate, bucket.cost, now, patience);
+        match self.reserve(bucket, request, reservation.is_busy()).await {
             Ok(Ok(first)) => {
-                share.leased(first, ask, now);
-                Ok(share.take(bucket.rate, bucket.cost, now).unwrap_or(first))
+                reservation.reserved(first, request, now);
+                Ok(reservation.take(bucket.rate, bucket.cost, now).unwrap_or(first))
             }
             Ok(Err(full)) => {
-                share.closed(full);
-                Err(Full(between(now, full)))
+                reservation.exhausted(full);
+                Err(Exhausted(between(now, full)))
             }
             Err(error) => {
                 tracing::warn!(
@@ -138,33 +138,33 @@ impl Pace {
                     limit = bucket.name,
                     "not paced"
                 );
-                share.blind(now.saturating_add(micros(BLIND)));
+                reservation.store_down(now.saturating_add(micros(STORE_DOWN)));
                 Ok(now)
             }
         }
     }
 
     /// The first slot that was leased, or the first free one that is too late. By the same rule as [`Ask::of`].
-    async fn lease(&self, bucket: &Bucket, ask: Ask, busy: bool) -> Result<Result<i64, i64>, AwsError> {
-        // A busy bucket's time line moves on from where it stands, an idle one's from the clock; the table knows which it is, and a
-        // wrong guess costs a write.
+    async fn reserve(&self, bucket: &Bucket, request: Reservation, busy: bool) -> Result<Result<i64, i64>, AwsError> {
+        // A busy bucket's TAT moves on from where it is, an idle one's from the clock; the table knows which it is, and a wrong
+        // guess costs a write.
         let mut idle = !busy;
         for _ in 0..TRIES {
             let call = self.update(bucket).return_values(ReturnValue::UpdatedNew);
             let call = if idle {
                 call.update_expression("SET next_slot = :next, expires_at = :expires_at")
                     .condition_expression("attribute_not_exists(next_slot) OR next_slot < :floor")
-                    .expression_attribute_values(":next", n(ask.floor + ask.advance))
+                    .expression_attribute_values(":next", n(request.floor + request.advance))
             } else {
                 call.update_expression("SET next_slot = next_slot + :advance, expires_at = :expires_at")
                     .condition_expression("next_slot BETWEEN :floor AND :latest")
-                    .expression_attribute_values(":advance", n(ask.advance))
-                    .expression_attribute_values(":latest", n(ask.latest))
+                    .expression_attribute_values(":advance", n(request.advance))
+                    .expression_attribute_values(":latest", n(request.latest))
             };
-            let error = match call.expression_attribute_values(":floor", n(ask.floor)).send().await {
+            let error = match call.expression_attribute_values(":floor", n(request.floor)).send().await {
                 Ok(output) => {
                     let item = output.attributes().ok_or_else(|| malformed("next_slot"))?;
-                    return Ok(Ok(number::<i64>(item, "next_slot")? - ask.advance));
+                    return Ok(Ok(number::<i64>(item, "next_slot")? - request.advance));
                 }
                 Err(error) => error,
             };
@@ -172,8 +172,8 @@ impl Pace {
                 return Err(AwsError::new("dynamodb:UpdateItem", error));
             };
             let next = refusal.item().map(|item| number(item, "next_slot")).transpose()?;
-            match ask.of(next) {
-                Ok(_) => idle = next.is_none_or(|next| next < ask.floor),
+            match request.of(next) {
+                Ok(_) => idle = next.is_none_or(|next| next < request.floor),
                 Err(full) => return Ok(Err(full)),
             }
         }
@@ -190,15 +190,15 @@ impl Pace {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     }
 
-    fn share(&self, bucket: &Bucket) -> Arc<Mutex<Share>> {
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if shares.len() >= MAX_SHARES && !shares.contains_key(&bucket.key) {
-            shares.retain(|_, share| Arc::strong_count(share) > 1);
+    fn reservation(&self, bucket: &Bucket) -> Arc<Mutex<LocalReservation>> {
+        let mut reservations = self.reservations.lock().unwrap_or_else(PoisonError::into_inner);
+        if reservations.len() >= MAX_RESERVATIONS && !reservations.contains_key(&bucket.key) {
+            reservations.retain(|_, reservation| Arc::strong_count(reservation) > 1);
         }
-        if let Some(share) = shares.get(&bucket.key) {
-            return Arc::clone(share);
+        if let Some(reservation) = reservations.get(&bucket.key) {
+            return Arc::clone(reservation);
         }
-        Arc::clone(shares.entry(bucket.key.clone()).or_default())
+        Arc::clone(reservations.entry(bucket.key.clone()).or_default())
     }
 }
 

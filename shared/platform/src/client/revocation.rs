@@ -10,7 +10,7 @@ use std::time::Duration;
 use domain::{
     Diagnosis, Failure, IntegrationKey, Reply, Request,
     integration::State,
-    oauth::grant::{Issued, OAuth, RevokedBy},
+    oauth::grant::{OAuth, RevokedBy, TokenResponse},
     provider_api::Callee,
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -102,7 +102,7 @@ impl Access {
         sharing: &[&str],
         user_id: &str,
         account_id: Option<&str>,
-        issued: &[Issued],
+        issued: &[TokenResponse],
     ) -> Revoked {
         let Some((oauth, revoke)) = callee.oauth.and_then(|oauth| Some((oauth, oauth.revoke?))) else {
             return Revoked::Nothing;
@@ -173,7 +173,7 @@ impl Access {
     }
 
     /// Whether a token that nothing is stored of is over.
-    async fn revoke_issued_as_bearer(&self, callee: &Callee, url: &'static str, issued: &Issued) -> bool {
+    async fn revoke_issued_as_bearer(&self, callee: &Callee, url: &'static str, issued: &TokenResponse) -> bool {
         let (request, deadline) = (bearer(url), clock::now() + TIMEOUT);
         let authorization = Authorization::Bearer(&issued.access);
         let call = Outgoing { callee, request: &request, authorization, account: None, at: At::Api, deadline };
@@ -227,7 +227,7 @@ struct Family<'a> {
 
 /// A token that is revoked twice is revoked.
 fn request(url: &'static str) -> Request {
-    Request::post("oauth revoke", url).safe()
+    Request::post("oauth revoke", url).idempotent()
 }
 
 /// A revocation by the token that authorises it: the call has no arguments, and a form without fields is what SDKs send then.

@@ -15,7 +15,7 @@ use domain::{
     Diagnosis, Failure, IntegrationKey, Reason, Reply, Request,
     messages::disposition::backoff,
     oauth::{
-        grant::{ClientAuth, Issued, OAuth, Token},
+        grant::{ClientAuth, OAuth, Token, TokenResponse},
         refresh::is_due,
     },
     provider_api::Callee,
@@ -133,7 +133,7 @@ impl Tokens {
         let mut version = found.version;
         loop {
             let now = clock::now();
-            let Some(patience) = patience(deadline, now) else {
+            let Some(patience) = time_for_call(deadline, now) else {
                 return usable(found, refresh).ok_or_else(|| TokenError::Failed(Failure::Unreached));
             };
             match self.credentials.lease(&wanted.owner.id(), wanted.credential, version, holder, now).await? {
@@ -169,13 +169,13 @@ impl Tokens {
     async fn store(
         &self,
         held: &Credential,
-        issued: &Issued,
-        margin: Duration,
+        issued: &TokenResponse,
+        refresh_ahead: Duration,
         now: Timestamp,
     ) -> Result<Option<Credential>, AwsError> {
         let mut tried = 1;
         loop {
-            match self.credentials.rotate(held, issued, margin, now).await {
+            match self.credentials.rotate(held, issued, refresh_ahead, now).await {
                 Err(error) if tried < MAX_STORES => {
                     tracing::warn!(
                         integration.id = held.owner.id(),
@@ -211,7 +211,7 @@ impl Tokens {
         let now = clock::now();
         let failure = match asked {
             Ok(issued) => {
-                return match self.store(&held, &issued, oauth.margin, now).await? {
+                return match self.store(&held, &issued, oauth.refresh_ahead, now).await? {
                     Some(fresh) => Ok(fresh),
                     // Disconnected or connected anew meanwhile: what is there now counts.
                     None => self.read(wanted).await,
@@ -256,7 +256,7 @@ impl Tokens {
         token: &'static Token,
         held: &Credential,
         patience: Duration,
-    ) -> Result<Result<Issued, Failure>, TokenError> {
+    ) -> Result<Result<TokenResponse, Failure>, TokenError> {
         let Some(old) = &held.refresh else { return Ok(Err(Failure::GrantEnded)) };
         let app = self.apps.get(wanted.callee.app, Freshness::Cached, clock::now()).await?;
         let pairs = [("grant_type", "refresh_token"), ("refresh_token", old.expose_secret())];
@@ -303,7 +303,7 @@ impl Tokens {
 }
 
 /// How long the token endpoint may take.
-fn patience(deadline: Timestamp, now: Timestamp) -> Option<Duration> {
+fn time_for_call(deadline: Timestamp, now: Timestamp) -> Option<Duration> {
     let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
     let patience = left.saturating_sub(STORE.min(left / 3)).min(TOKEN_CALL);
     (patience >= LEAST).then_some(patience)

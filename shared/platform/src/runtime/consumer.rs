@@ -180,9 +180,11 @@ impl Consumer {
         }
         let settled = match disposition {
             Disposition::Done => return true,
-            Disposition::Retry(after, _) => self.hide(received, after).await.map(|()| false),
+            Disposition::Retry(after, _) => self.change_visibility(received, after).await.map(|()| false),
             Disposition::Defer(deferral) => self.defer(received, attempt, &deferral).await.map(|()| true),
-            Disposition::DeadLetter(why) => self.bury(received, attempt.number, &why, delivery).await.map(|()| true),
+            Disposition::DeadLetter(why) => {
+                self.dead_letter(received, attempt.number, &why, delivery).await.map(|()| true)
+            }
         };
         settled.unwrap_or_else(|error| {
             let Diagnosis { reason, detail } = error.diagnosis();
@@ -205,8 +207,8 @@ impl Consumer {
         disposition
     }
 
-    async fn hide(&self, received: &Received, after: Duration) -> Result<(), AwsError> {
-        self.queue.hide(&received.receipt_handle, after).await
+    async fn change_visibility(&self, received: &Received, after: Duration) -> Result<(), AwsError> {
+        self.queue.change_visibility(&received.receipt_handle, after).await
     }
 
     async fn defer(&self, received: &Received, attempt: &Attempt, deferral: &Deferral) -> Result<(), AwsError> {
@@ -224,7 +226,7 @@ impl Consumer {
         self.queue.pass_on(&received.body, received.attributes.group.as_deref(), deferral.after, &attributes).await
     }
 
-    async fn bury(
+    async fn dead_letter(
         &self,
         received: &Received,
         attempt: u32,

@@ -110,7 +110,7 @@ pub enum Applied {
     Committed,
     /// It is not yet: other states of the same version are stored, and which is the newer, only the provider can tell. Once
     /// it is certain that it will be asked, these writes are what is left to apply.
-    Tied(Vec<Write>),
+    VersionConflict(Vec<Write>),
 }
 
 impl Write {
@@ -207,9 +207,9 @@ impl Claims {
     pub async fn apply(&self, claim: &Claim, mut writes: Vec<Write>) -> Result<Applied, ClaimError> {
         while writes.len() > WRITES {
             let ahead = writes.split_off(writes.len() - WRITES);
-            if let Applied::Tied(rest) = self.transact(ahead, None).await? {
+            if let Applied::VersionConflict(rest) = self.transact(ahead, None).await? {
                 writes.extend(rest);
-                return Ok(Applied::Tied(writes));
+                return Ok(Applied::VersionConflict(writes));
             }
         }
         self.transact(writes, Some(claim)).await
@@ -247,7 +247,7 @@ impl Claims {
             let mut index = 0..;
             writes.retain(|_| index.next().is_none_or(|index| refused.iter().all(|(refused, _)| *refused != index)));
             if tied {
-                return Ok(Applied::Tied(writes));
+                return Ok(Applied::VersionConflict(writes));
             }
         }
     }

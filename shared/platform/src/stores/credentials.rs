@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::{
 };
 use domain::{
     IntegrationKey, Reason,
-    oauth::{grant::Issued, refresh::due_at},
+    oauth::{grant::TokenResponse, refresh::due_at},
 };
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -112,8 +112,8 @@ impl Credentials {
     pub async fn put(
         &self,
         owner: &IntegrationKey,
-        issued: &[Issued],
-        margin: Duration,
+        issued: &[TokenResponse],
+        refresh_ahead: Duration,
         now: Timestamp,
     ) -> Result<(), AwsError> {
         let id = owner.id();
@@ -124,7 +124,7 @@ impl Credentials {
             let mut item = sealed(owner, issued, None, version, &key)?;
             // Without a refresh token it is due once: if no integration in use has it by then, the sweep revokes and deletes it.
             let due_at = match &issued.refresh {
-                Some(_) => due_at(&id, issued.life, margin, now),
+                Some(_) => due_at(&id, issued.life, refresh_ahead, now),
                 None => now + GRACE,
             };
             item.extend(times(&id, issued.life.map(|life| now + life), Some(due_at)));
@@ -174,7 +174,7 @@ impl Credentials {
     pub async fn rotate(
         &self,
         old: &Credential,
-        issued: &Issued,
+        issued: &TokenResponse,
         margin: Duration,
         now: Timestamp,
     ) -> Result<Option<Credential>, AwsError> {

@@ -9,7 +9,7 @@ pub mod erasures;
 pub mod health;
 pub mod integrations;
 pub(crate) mod item;
+pub mod pending_authorizations;
 pub mod records;
-pub mod states;
 pub mod syncs;
 pub mod webhook_secrets;

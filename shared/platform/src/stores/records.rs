@@ -86,15 +86,25 @@ impl Records {
 
     /// The write that brings one object up to date, unless a newer state is stored: see [`Change::replaces`]. `seen_at` is
     /// when the provider said so. Of two states of one version the later read counts: a sync reads them in their order.
-    pub fn upsert(&self, integration_id: &str, change: &Change, seen_at: Timestamp) -> Result<Write, UpsertError> {
+    pub fn upsert_from_sync(
+        &self,
+        integration_id: &str,
+        change: &Change,
+        seen_at: Timestamp,
+    ) -> Result<Write, UpsertError> {
         self.write(integration_id, change, seen_at, true)
     }
 
     /// The same for a change that an event tells. Events come in any order, so of two states of one version the stored one
     /// stays until a sync has asked: see [`crate::stores::claims::Applied::Tied`]. An end needs no asking.
-    pub fn tell(&self, integration_id: &str, change: &Change, seen_at: Timestamp) -> Result<Write, UpsertError> {
+    pub fn upsert_from_event(
+        &self,
+        integration_id: &str,
+        change: &Change,
+        seen_at: Timestamp,
+    ) -> Result<Write, UpsertError> {
         if change.deleted {
-            return self.upsert(integration_id, change, seen_at);
+            return self.upsert_from_sync(integration_id, change, seen_at);
         }
         self.write(integration_id, change, seen_at, false)
     }

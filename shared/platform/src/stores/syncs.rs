@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::{
     },
     types::{AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
-use domain::sync::{SyncType, outcome::LogEntry, stream::StreamState};
+use domain::sync::{SyncJob, outcome::LogEntry, stream::StreamState};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -55,7 +55,7 @@ pub enum Leasing {
     /// It is ours.
     Won(Lease),
     /// A sync of this type runs, until then unless it is prolonged.
-    Busy(SyncType, Timestamp),
+    Busy(SyncJob, Timestamp),
 }
 
 /// Why a write under a lease failed.
@@ -101,12 +101,12 @@ impl Syncs {
         &self,
         integration_id: &str,
         holder: &str,
-        kind: SyncType,
+        kind: SyncJob,
         now: Timestamp,
     ) -> Result<Leasing, AwsError> {
         let expires_at = match kind {
-            SyncType::Erase | SyncType::Forget => Some(expiry(now)),
-            SyncType::Full | SyncType::Incremental | SyncType::Watches => None,
+            SyncJob::PurgeRecords | SyncJob::DeleteIntegration => Some(expiry(now)),
+            SyncJob::Full | SyncJob::Incremental | SyncJob::RenewWatches => None,
         };
         let and = if expires_at.is_some() { ", expires_at = :expires_at" } else { " REMOVE expires_at" };
         let call = self
@@ -144,11 +144,11 @@ impl Syncs {
     }
 
     /// Tells the holder of the lease to run again. Whether there was one.
-    pub async fn run_again(&self, integration_id: &str, kind: SyncType, now: Timestamp) -> Result<bool, AwsError> {
+    pub async fn run_again(&self, integration_id: &str, kind: SyncJob, now: Timestamp) -> Result<bool, AwsError> {
         // A full run covers an incremental one.
         let set = match kind {
-            SyncType::Full => "SET again = :type",
-            SyncType::Incremental | SyncType::Watches | SyncType::Erase | SyncType::Forget => {
+            SyncJob::Full => "SET again = :type",
+            SyncJob::Incremental | SyncJob::RenewWatches | SyncJob::PurgeRecords | SyncJob::DeleteIntegration => {
                 "SET again = if_not_exists(again, :type)"
             }
         };
@@ -163,7 +163,7 @@ impl Syncs {
 
     /// Gives a lease back, unless a change was reported meanwhile: then it stays, the mark is taken off, and this is what to
     /// run.
-    pub async fn release(&self, lease: &Lease) -> Result<Option<SyncType>, LeaseError> {
+    pub async fn release(&self, lease: &Lease) -> Result<Option<SyncJob>, LeaseError> {
         let give_back = self
             .update(&lease.integration_id, LEASE)
             .update_expression("REMOVE lease_until, holder, #type")
@@ -187,7 +187,7 @@ impl Syncs {
                     // Still ours, so the mark was taken off by this very call, whose reply was lost: what it said is not known. A full
                     // sync covers whatever it was.
                     let fence = refusal.item().and_then(|item| number::<u64>(item, "fence").ok());
-                    if fence == Some(lease.fence) { Ok(Some(SyncType::Full)) } else { Err(LeaseError::Lost) }
+                    if fence == Some(lease.fence) { Ok(Some(SyncJob::Full)) } else { Err(LeaseError::Lost) }
                 }
                 _ => Err(AwsError::new("dynamodb:UpdateItem", error).into()),
             },

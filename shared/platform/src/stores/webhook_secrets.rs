@@ -76,7 +76,7 @@ impl WebhookSecrets {
     /// Makes the clients.
     pub fn new(aws: &Aws, config: &WebhookSecretsConfig) -> Self {
         let client = client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB");
-        let vault = Vault::new(aws, &config.key, &config.prefix).as_it_is();
+        let vault = Vault::new(aws, &config.key, &config.prefix).without_rewrap();
         Self { client, table: config.table.clone(), vault, cache: Mutex::default() }
     }
 

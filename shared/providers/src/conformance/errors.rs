@@ -8,7 +8,7 @@ mod tokens;
 
 use domain::{
     Failure,
-    call::{Repeat, retry::Attempt},
+    call::{Idempotent, retry::FailedCall},
 };
 
 use super::*;
@@ -170,7 +170,9 @@ fn every_error_becomes_its_kind_its_sentence_its_next_step_and_its_retry() {
     for (spec, row) in all() {
         let (reply, failure) = (row.reply(), row.failure(spec));
         let told = spec.api.told_to_retry(&reply);
-        let again = |repeat| Attempt { number: 1, failure: &failure, told, repeat }.next(1.0).map(millis);
+        let again = |repeat| {
+            FailedCall { number: 1, failure: &failure, retry_hint: told, idempotent: repeat }.next(1.0).map(millis)
+        };
         let problem = failure.problem(spec.name, NOW);
         let until = problem.retry_at.map(|at| millis(at.duration_since(NOW).unsigned_abs()));
         let fill = |text: &str| text.replace("{name}", spec.name).replace("{code}", row.code);
@@ -184,7 +186,7 @@ fn every_error_becomes_its_kind_its_sentence_its_next_step_and_its_retry() {
             row.body
         );
         assert_eq!(
-            ([again(Repeat::Safe), again(Repeat::Never), until], failure == Failure::TokenRefused),
+            ([again(Idempotent::Yes), again(Idempotent::No), until], failure == Failure::TokenRefused),
             (row.then.again, row.then.refresh),
             "{} {} {} {}",
             spec.id,

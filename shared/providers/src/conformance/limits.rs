@@ -1,8 +1,8 @@
 //! That every provider's limits can be kept, name each call that we make, and keep accounts apart.
 
 use domain::call::{
-    limit::{Bucket, Counts, Limit, Rates, With},
-    rate::Share,
+    limit::{Applies, Bucket, CredentialMode, Limit, Rates},
+    rate::LocalReservation,
 };
 
 use super::*;
@@ -165,7 +165,7 @@ fn every_rate_can_be_kept_and_every_call_can_go_at_once_after_a_pause() {
         let name = format!("{}/{}", spec.id, limit.name);
         assert!(limit.rate.is_usable(), "{name}");
         // How far back an idle bucket's time line stands is what goes out at once: half the burst.
-        let idle = Share::default().ask(limit.rate, 1, 0, std::time::Duration::ZERO);
+        let idle = LocalReservation::default().reservation(limit.rate, 1, 0, std::time::Duration::ZERO);
         let at_once = 1 - idle.floor / limit.rate.interval();
         for (pattern, cost) in limit.costs.iter().chain(&[("/**", 1)]) {
             assert!(*cost > 0 && i64::from(*cost) <= at_once, "{name}: {pattern} costs {cost} of {at_once}");
@@ -177,7 +177,7 @@ fn every_rate_can_be_kept_and_every_call_can_go_at_once_after_a_pause() {
 fn every_pattern_is_a_path_and_none_hides_behind_an_earlier_one() {
     const METHODS: &[&str] = &["DELETE", "GET", "PATCH", "POST", "PUT"];
     for (spec, limit) in limits() {
-        let named = if let Counts::Of(patterns) = limit.counts { patterns } else { &[] };
+        let named = if let Applies::Of(patterns) = limit.applies { patterns } else { &[] };
         for pattern in limit.costs.iter().map(|(pattern, _)| pattern).chain(named) {
             let (method, path) = pattern.split_once(' ').unwrap_or(("GET", pattern));
             assert!(path.starts_with('/') && !path.contains(['?', '#', ' ']), "{}: {pattern}", spec.id);
@@ -189,7 +189,7 @@ fn every_pattern_is_a_path_and_none_hides_behind_an_earlier_one() {
             // A call that is as the pattern says, and no more.
             let url = format!("{}{}", spec.api.base, path.replace("**", "x").replace('*', "x"));
             let request = Request { method: method.parse().unwrap(), ..Request::get("x", url) };
-            let taken = buckets(spec, "A1", &request, limit.with == With::Test);
+            let taken = buckets(spec, "A1", &request, limit.credential_mode == CredentialMode::Test);
             let taken = taken.iter().find(|bucket| name(bucket) == limit.name).map(|bucket| bucket.cost);
             assert_eq!(taken, Some(*cost), "{}/{}: {pattern}", spec.id, limit.name);
         }
@@ -199,9 +199,9 @@ fn every_pattern_is_a_path_and_none_hides_behind_an_earlier_one() {
 #[test]
 fn a_reason_names_one_limit_of_a_credential() {
     for spec in REGISTRY.iter().map(Provider::spec) {
-        for other in [With::Live, With::Test] {
+        for other in [CredentialMode::Live, CredentialMode::Test] {
             let mut seen = HashSet::new();
-            for limit in spec.api.limits.iter().filter(|limit| limit.with != other) {
+            for limit in spec.api.limits.iter().filter(|limit| limit.credential_mode != other) {
                 for reason in limit.reasons {
                     assert!(seen.insert(reason), "{}: {reason} names {} and another one", spec.id, limit.name);
                 }

@@ -11,7 +11,7 @@ use crate::{Watch, WatchPlan, google};
 pub(super) fn start(plan: &WatchPlan<'_>) -> Option<Request> {
     let topic = plan.topic?;
     // A second watch takes the first one's place.
-    Some(SPEC.post("/users/me/watch", "").json(&json!({ "topicName": topic })).safe())
+    Some(SPEC.post("/users/me/watch", "").json(&json!({ "topicName": topic })).idempotent())
 }
 
 pub(super) fn started(plan: &WatchPlan<'_>, reply: &Reply) -> Result<Watch, Unreadable> {
@@ -40,7 +40,7 @@ pub(super) fn remedy(refusal: &Reply) -> Option<Request> {
 
 pub(super) fn stop() -> Request {
     // The body must be empty, and its length be told.
-    SPEC.post("/users/me/stop", "").header("content-length", "0").safe()
+    SPEC.post("/users/me/stop", "").header("content-length", "0").idempotent()
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ const SPEC: Spec = Spec {
     webhook: Some(Proof::ChannelToken(ChannelToken {
         token: "x-goog-channel-token",
         channel: "x-goog-channel-id",
-        carried: &[
+        forwarded_headers: &[
             ("x-goog-resource-id", "resource_id"),
             ("x-goog-resource-state", "state"),
             ("x-goog-message-number", "message_number"),

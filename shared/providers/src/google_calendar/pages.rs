@@ -352,7 +352,7 @@ mod tests {
                 page: Some("p".repeat(300)),
                 ..Position::default()
             };
-            let mut run = domain::sync::stream::Run::new(domain::sync::SyncType::Full, true, AT, json!(position));
+            let mut run = domain::sync::stream::Run::new(domain::sync::SyncJob::Full, true, AT, json!(position));
             run.again = again.clone();
             let state = domain::sync::stream::StreamState {
                 cursor: Some(json!({ "calendars": tokens(0..MAX_CALENDARS) })),

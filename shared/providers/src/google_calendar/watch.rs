@@ -36,7 +36,7 @@ pub(super) fn started(plan: &WatchPlan<'_>, reply: &Reply) -> Result<Watch, Unre
 
 pub(super) fn stop(watch: &Watch) -> Request {
     let resource_id = &watch.handle["resource_id"];
-    SPEC.post("/channels/stop", "").json(&json!({ "id": watch.channel_id, "resourceId": resource_id })).safe()
+    SPEC.post("/channels/stop", "").json(&json!({ "id": watch.channel_id, "resourceId": resource_id })).idempotent()
 }
 
 #[cfg(test)]

@@ -104,8 +104,8 @@ mod tests {
         let input = json!({"channel": "C1", "text": "Grüße", "blocks": [{"type": "divider"}], "attachments": null});
         let request = first("post_message", &input).unwrap();
         assert_eq!(
-            (request.url.as_str(), request.repeat),
-            ("https://slack.com/api/chat.postMessage", domain::call::Repeat::Never)
+            (request.url.as_str(), request.idempotent),
+            ("https://slack.com/api/chat.postMessage", domain::call::Idempotent::No)
         );
         let form = "blocks=%5B%7B%22type%22%3A%22divider%22%7D%5D&channel=C1&text=Gr%C3%BC%C3%9Fe";
         assert_eq!(body(request), form);

@@ -4,66 +4,66 @@
 use std::time::Duration;
 
 use domain::call::{
-    limit::{Counts, Limit, Per, With},
+    limit::{Applies, CredentialMode, Limit, PartitionBy},
     rate::Rate,
 };
 
 /// It asks for a minute at most; longer is what somebody deliberately switched off.
 const CLOSES: Duration = Duration::from_mins(15);
 
-const METHOD: &[Per] = &[Per::Account, Per::Path(1)];
+const METHOD: &[PartitionBy] = &[PartitionBy::Account, PartitionBy::Path(1)];
 
 pub(super) const LIMITS: &[Limit] = &[
     Limit {
         name: "channel",
-        counts: Counts::Of(&["/chat.postMessage"]),
-        per: &[Per::Account, Per::Field("/channel")],
-        with: With::Any,
+        applies: Applies::Of(&["/chat.postMessage"]),
+        partition_by: &[PartitionBy::Account, PartitionBy::Field("/channel")],
+        credential_mode: CredentialMode::Any,
         rate: Rate::per_second(1, 1),
         costs: &[],
         reasons: &[],
-        closes: CLOSES,
+        max_retry_after: CLOSES,
     },
     // Hundreds a minute, the documentation says; Slack's own SDK for Java keeps 600.
     Limit {
         name: "auth_test",
-        counts: Counts::Of(&["/auth.test"]),
-        per: METHOD,
-        with: With::Any,
+        applies: Applies::Of(&["/auth.test"]),
+        partition_by: METHOD,
+        credential_mode: CredentialMode::Any,
         rate: Rate::per_minute(600, 60),
         costs: &[],
         reasons: &[],
-        closes: CLOSES,
+        max_retry_after: CLOSES,
     },
     Limit {
         name: "tier2",
-        counts: Counts::Of(&["/conversations.list", "/users.list"]),
-        per: METHOD,
-        with: With::Any,
+        applies: Applies::Of(&["/conversations.list", "/users.list"]),
+        partition_by: METHOD,
+        credential_mode: CredentialMode::Any,
         rate: Rate::per_minute(20, 20),
         costs: &[],
         reasons: &[],
-        closes: CLOSES,
+        max_retry_after: CLOSES,
     },
     Limit {
         name: "tier4",
-        counts: Counts::Of(&["/users.info", "/conversations.members"]),
-        per: METHOD,
-        with: With::Any,
+        applies: Applies::Of(&["/users.info", "/conversations.members"]),
+        partition_by: METHOD,
+        credential_mode: CredentialMode::Any,
         rate: Rate::per_minute(100, 40),
         costs: &[],
         reasons: &[],
-        closes: CLOSES,
+        max_retry_after: CLOSES,
     },
     // Most methods are of this tier; what Slack says corrects it for those that are not.
     Limit {
         name: "tier3",
-        counts: Counts::Rest,
-        per: METHOD,
-        with: With::Any,
+        applies: Applies::Rest,
+        partition_by: METHOD,
+        credential_mode: CredentialMode::Any,
         rate: Rate::per_minute(50, 20),
         costs: &[],
         reasons: &[],
-        closes: CLOSES,
+        max_retry_after: CLOSES,
     },
 ];

@@ -23,7 +23,7 @@ pub(super) fn call(path: &'static str, arguments: &Value) -> Request {
 
 #[cfg(test)]
 mod tests {
-    use domain::call::Repeat;
+    use domain::call::Idempotent;
     use serde_json::json;
 
     use super::*;
@@ -35,7 +35,7 @@ mod tests {
             "cursor": null, "empty": ""
         });
         let request = call("/chat.postMessage", &arguments);
-        assert_eq!((request.method.as_str(), request.repeat), ("POST", Repeat::Never));
+        assert_eq!((request.method.as_str(), request.idempotent), ("POST", Idempotent::No));
         assert_eq!(request.url, "https://slack.com/api/chat.postMessage");
         let (kind, body) = request.body.unwrap();
         assert_eq!(kind, "application/x-www-form-urlencoded");

@@ -14,7 +14,7 @@ use std::{borrow::Cow, time::Duration};
 
 use domain::{
     Event, NotAnEvent, Probe, Problem, Reply, Request,
-    call::{Api, Flag, Unreadable},
+    call::{Api, SuccessFlag, Unreadable},
     oauth::grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
     webhook::{
         proof::Proof,
@@ -30,7 +30,7 @@ use crate::{About, Auth, Identity, Organisation, Page, Place, Provider, Spec, St
 #[derive(Debug)]
 pub(crate) struct Slack;
 
-const FAILED: Flag = Flag { pointer: "/ok" };
+const FAILED: SuccessFlag = SuccessFlag { pointer: "/ok" };
 
 const SPEC: Spec = Spec {
     id: "slack",
@@ -49,7 +49,7 @@ const SPEC: Spec = Spec {
         // The workspace's id: https://docs.slack.dev/tools/node-slack-sdk/reference/oauth/interfaces/InstallURLOptions, read 2026-11.
         account_hint: Some("team"),
         account_choice: None,
-        allows: &[
+        scope_labels: &[
             ("channels:read", "see the channels"),
             ("groups:read", "see the private channels that it is in"),
             ("chat:write", "post messages"),
@@ -64,9 +64,9 @@ const SPEC: Spec = Spec {
             Token { name: "user", at: "/authed_user", required: false },
         ],
         failed: Some(FAILED),
-        dead: &["invalid_refresh_token", "token_revoked", "invalid_auth", "account_inactive"],
+        terminal_errors: &["invalid_refresh_token", "token_revoked", "invalid_auth", "account_inactive"],
         // Tokens live for twelve hours.
-        margin: Duration::from_hours(2),
+        refresh_ahead: Duration::from_hours(2),
         revoke: Some(Revoke {
             url: "https://slack.com/api/auth.revoke",
             token: RevokedBy::Bearer,
@@ -85,7 +85,7 @@ const SPEC: Spec = Spec {
         addressed: false,
     },
     api: Api {
-        failed: Some(FAILED),
+        success_flag: Some(FAILED),
         codes: &["/error"],
         classes: errors::CLASSES,
         limits: limits::LIMITS,

@@ -44,7 +44,7 @@ pub(super) fn request(stream: &str, cursor: Option<&str>, limit: u16) -> Result<
         _ => return Err(Unreadable("no such stream")),
     };
     // A list changes nothing.
-    Ok(method::call(path, &arguments).safe())
+    Ok(method::call(path, &arguments).idempotent())
 }
 
 /// The objects of a page, and the mark of the next.
@@ -72,7 +72,7 @@ pub(super) fn page(stream: &str, position: &Value, reply: &Reply, asked_at: Time
 
 #[cfg(test)]
 mod tests {
-    use domain::{Failure, call::Repeat};
+    use domain::{Failure, call::Idempotent};
 
     use super::{
         super::{SPEC, Slack},
@@ -116,8 +116,8 @@ mod tests {
         assert_eq!(page.next, Next::Page(json!({"cursor": "dGVhbTpDMDYxRkE1UEI="})));
         let next = request("channels", Some("dGVhbTpDMDYxRkE1UEI="), RECOMMENDED).unwrap();
         assert_eq!(
-            (next.method.as_str(), next.url.as_str(), next.repeat),
-            ("POST", "https://slack.com/api/conversations.list", Repeat::Safe)
+            (next.method.as_str(), next.url.as_str(), next.idempotent),
+            ("POST", "https://slack.com/api/conversations.list", Idempotent::Yes)
         );
         assert_eq!(
             String::from_utf8(next.body.unwrap().1).unwrap(),

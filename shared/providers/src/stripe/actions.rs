@@ -55,7 +55,7 @@ fn cancel(input: &Value) -> Result<Request, Problem> {
     let mut fields = Fields::of(input);
     let subscription = fields.text("subscription");
     fields.check()?;
-    Ok(SPEC.post("/v1/subscriptions/{id}", subscription).form([("cancel_at_period_end", "true")]).safe())
+    Ok(SPEC.post("/v1/subscriptions/{id}", subscription).form([("cancel_at_period_end", "true")]).idempotent())
 }
 
 fn cancelled(reply: &Reply) -> Result<Step, Unreadable> {
@@ -73,7 +73,7 @@ fn cancelled(reply: &Reply) -> Result<Step, Unreadable> {
 
 #[cfg(test)]
 mod tests {
-    use domain::call::Repeat;
+    use domain::call::Idempotent;
 
     use super::*;
 
@@ -87,7 +87,7 @@ mod tests {
     fn a_subscription_is_created_incomplete_and_gives_the_secret_that_confirms_its_payment() {
         let input = json!({"customer": "cus_1", "price": "price_1", "plan": "pro & more"});
         let request = first("create_subscription", &input, "user-1").unwrap();
-        assert_eq!(request.repeat, Repeat::Never);
+        assert_eq!(request.idempotent, Idempotent::No);
         assert_eq!(
             String::from_utf8(request.body.unwrap().1).unwrap(),
             "customer=cus_1&items%5B0%5D%5Bprice%5D=price_1&payment_behavior=default_incomplete\

@@ -4,40 +4,40 @@
 use std::time::Duration;
 
 use domain::call::{
-    limit::{Counts, Limit, Per, With},
+    limit::{Applies, CredentialMode, Limit, PartitionBy},
     rate::Rate,
 };
 
 pub(super) const LIMITS: &[Limit] = &[
     Limit {
         name: "operation",
-        counts: Counts::All,
-        per: &[Per::Account, Per::Method, Per::Path(2)],
-        with: With::Live,
+        applies: Applies::All,
+        partition_by: &[PartitionBy::Account, PartitionBy::Method, PartitionBy::Path(2)],
+        credential_mode: CredentialMode::Live,
         rate: Rate::per_second(25, 25),
         costs: &[],
         reasons: &["endpoint-rate"],
-        closes: Duration::from_mins(1),
+        max_retry_after: Duration::from_mins(1),
     },
     Limit {
         name: "account",
-        counts: Counts::All,
-        per: &[Per::Account],
-        with: With::Live,
+        applies: Applies::All,
+        partition_by: &[PartitionBy::Account],
+        credential_mode: CredentialMode::Live,
         rate: Rate::per_second(100, 100),
         costs: &[],
         reasons: &["global-rate"],
-        closes: Duration::from_mins(1),
+        max_retry_after: Duration::from_mins(1),
     },
     // One operation has as many as all together.
     Limit {
         name: "test",
-        counts: Counts::All,
-        per: &[Per::Account],
-        with: With::Test,
+        applies: Applies::All,
+        partition_by: &[PartitionBy::Account],
+        credential_mode: CredentialMode::Test,
         rate: Rate::per_second(25, 25),
         costs: &[],
         reasons: &["global-rate", "endpoint-rate"],
-        closes: Duration::from_mins(1),
+        max_retry_after: Duration::from_mins(1),
     },
 ];

@@ -11,10 +11,10 @@ use domain::{
     IntegrationKey, Request,
     call::{
         Api,
-        limit::{Counts, Limit, Per, With},
+        limit::{Applies, CredentialMode, Limit, PartitionBy},
         rate::Rate,
     },
-    oauth::grant::Issued,
+    oauth::grant::TokenResponse,
     provider_api::Callee,
 };
 use nix::{
@@ -39,13 +39,13 @@ const TOKEN: &str = "xoxb-0000000000-000000000000-measured";
 /// A limit that is there and lets everything through.
 const LIMITS: &[Limit] = &[Limit {
     name: "account",
-    counts: Counts::All,
-    per: &[Per::Account],
-    with: With::Any,
+    applies: Applies::All,
+    partition_by: &[PartitionBy::Account],
+    credential_mode: CredentialMode::Any,
     rate: Rate::per_second(1_000_000, 1_000_000),
     costs: &[],
     reasons: &[],
-    closes: Duration::from_mins(1),
+    max_retry_after: Duration::from_mins(1),
 }];
 const API: Api = Api { limits: LIMITS, ..Api::new("https://provider.example") };
 const CALLEE: Callee =
@@ -67,7 +67,7 @@ async fn main() {
     let owner =
         IntegrationKey { user_id: "u".into(), provider: "provider".into(), account_id: "A1".into(), mode: None };
     let access_token = SecretString::from(TOKEN);
-    let issued = Issued { name: "key", access: access_token, refresh: None, life: None, scopes: None };
+    let issued = TokenResponse { name: "key", access: access_token, refresh: None, life: None, scopes: None };
     access.calls.tokens.credentials.put(&owner, &[issued], Duration::ZERO, clock::now()).await.unwrap();
 
     rustls::crypto::ring::default_provider().install_default().unwrap();

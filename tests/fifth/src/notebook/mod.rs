@@ -24,7 +24,7 @@ const SPEC: Spec = Spec {
         identity_scopes: &[],
         account_hint: Some("login_hint"),
         account_choice: None,
-        allows: &[("openid", "know whose notebook it is"), ("offline_access", "work while nobody looks")],
+        scope_labels: &[("openid", "know whose notebook it is"), ("offline_access", "work while nobody looks")],
         scope_separator: " ",
         pkce: true,
         // OpenID Connect Core 1.0 §11: offline_access is granted only with consent.
@@ -34,8 +34,8 @@ const SPEC: Spec = Spec {
         issuer: Some("https://notebook.example"),
         tokens: &[Token { name: "user", at: "", required: true }],
         failed: None,
-        dead: &["invalid_grant"],
-        margin: Duration::from_mins(2),
+        terminal_errors: &["invalid_grant"],
+        refresh_ahead: Duration::from_mins(2),
         // RFC 7009 §2.1: with the refresh token, access tokens of the same grant end too.
         revoke: Some(Revoke {
             url: "https://notebook.example/token/revocation",

@@ -38,21 +38,22 @@ fn run(rate: Rate, cost: u32, processes: usize, seconds: i64, noise: &[i64]) -> 
     let mut next: Option<i64> = None;
     let mut writes = 0;
     let mut arrivals = Vec::new();
-    let mut open: Vec<(i64, Share)> = (0..processes).map(|_| (noise(), Share::default())).collect();
+    let mut open: Vec<(i64, LocalReservation)> =
+        (0..processes).map(|_| (noise(), LocalReservation::default())).collect();
     while let Some((now, share)) = open.iter_mut().min_by_key(|(now, _)| *now) {
         if *now > seconds * SECOND {
             break;
         }
         let Some(at) = share.take(rate, cost, *now) else {
             writes += 1;
-            let ask = share.ask(rate, cost, *now, PATIENCE);
+            let ask = share.reservation(rate, cost, *now, PATIENCE);
             match ask.of(next) {
                 Ok(first) => {
                     next = Some(first + ask.advance);
-                    share.leased(first, ask, *now);
+                    share.reserved(first, ask, *now);
                 }
                 Err(full) => {
-                    share.closed(full);
+                    share.exhausted(full);
                     *now = full - micros(PATIENCE);
                 }
             }
@@ -80,16 +81,16 @@ fn eight_processes_at_a_limit_of_twenty_keep_it_use_it_and_write_little() {
     assert!(writes * 4 <= arrivals.len(), "{writes} writes for {} calls", arrivals.len());
 }
 
-fn ask_of(units: u32) -> Ask {
-    Ask { units, advance: 0, floor: 0, latest: 0 }
+fn ask_of(units: u32) -> Reservation {
+    Reservation { units, advance: 0, floor: 0, latest: 0 }
 }
 
 #[test]
 fn a_bucket_is_taken_for_idle_until_a_lease_begins_where_another_ended() {
-    let mut share = Share::default();
+    let mut share = LocalReservation::default();
     assert!(!share.is_busy());
     for (first, busy) in [(1, true), (0, false)] {
-        share.leased(first, ask_of(1), SECOND);
+        share.reserved(first, ask_of(1), SECOND);
         assert_eq!(share.is_busy(), busy);
     }
 }
@@ -118,21 +119,21 @@ fn a_rate_is_read_as_people_write_it_and_its_burst_follows_the_documented_one() 
 #[test]
 fn a_slot_that_was_not_used_in_time_lapses_and_the_next_lease_is_smaller() {
     let rate = Rate::per_second(20, 20);
-    let mut share = Share { want: 4, ..Share::default() };
-    share.leased(0, ask_of(4), 0);
+    let mut share = LocalReservation { want: 4, ..LocalReservation::default() };
+    share.reserved(0, ask_of(4), 0);
     assert_eq!(share.take(rate, 1, 0), Some(0));
     assert_eq!(share.take(rate, 1, 10 * SECOND), None, "ten seconds late");
-    assert_eq!(share.ask(rate, 1, 10 * SECOND, PATIENCE).units, 1);
+    assert_eq!(share.reservation(rate, 1, 10 * SECOND, PATIENCE).units, 1);
 }
 
 #[test]
 fn a_closed_bucket_is_not_asked_again_before_it_is_of_use() {
-    let mut share = Share::default();
-    share.leased(0, ask_of(4), 0);
-    share.closed(30 * SECOND);
+    let mut share = LocalReservation::default();
+    share.reserved(0, ask_of(4), 0);
+    share.exhausted(30 * SECOND);
     assert_eq!(share.take(Rate::per_second(20, 20), 1, 0), None);
-    assert_eq!(share.full(0, PATIENCE), Some(Duration::from_secs(30)));
-    assert_eq!(share.full(26 * SECOND, PATIENCE), None);
+    assert_eq!(share.exhausted_for(0, PATIENCE), Some(Duration::from_secs(30)));
+    assert_eq!(share.exhausted_for(26 * SECOND, PATIENCE), None);
 }
 
 proptest! {

@@ -12,7 +12,7 @@ const OAUTH: OAuth = OAuth {
     identity_scopes: &[],
     account_hint: Some("team"),
     account_choice: None,
-    allows: &[("channels:read", "see the channels")],
+    scope_labels: &[("channels:read", "see the channels")],
     scope_separator: ",",
     pkce: true,
     authorize_params: &[("prompt", "consent")],
@@ -22,12 +22,12 @@ const OAUTH: OAuth = OAuth {
         Token { name: "user", at: "/authed_user", required: false },
     ],
     failed: None,
-    dead: &["invalid_grant"],
-    margin: Duration::from_mins(15),
+    terminal_errors: &["invalid_grant"],
+    refresh_ahead: Duration::from_mins(15),
     revoke: None,
 };
 
-fn read(status: u16, body: &str) -> Result<(Vec<Issued>, Value), Failure> {
+fn read(status: u16, body: &str) -> Result<(Vec<TokenResponse>, Value), Failure> {
     OAUTH.read(&Reply { status, headers: HeaderMap::new(), body: body.into() })
 }
 

@@ -12,7 +12,7 @@ use crate::{
     call::{Bearing, Failure},
     reason::{Class, Reason},
     sync::{
-        SyncType,
+        SyncJob,
         backoff::{Backoff, Pace},
     },
 };
@@ -36,7 +36,7 @@ pub trait Course: Sync {
 #[derive(Debug, Clone, Copy)]
 pub struct Asked {
     /// How much.
-    pub kind: SyncType,
+    pub kind: SyncJob,
     /// When: a stream that was read whole since then is not read again.
     pub at: Timestamp,
     /// Whether a stream that is refused is tried though its pause is not over.
@@ -142,7 +142,7 @@ impl<'c> Machine<'c> {
     /// Starts a run over a stream, or goes on with the one that is under way.
     pub fn start(course: &'c dyn Course, incremental: bool, state: StreamState, asked: Asked, now: Timestamp) -> Self {
         let mut it = Self { course, state, phase: Phase::Ask };
-        let full = asked.kind == SyncType::Full;
+        let full = asked.kind == SyncJob::Full;
         // Read whole since it was asked for, before this sync broke off at another stream.
         if full && it.state.run.is_none() && it.state.full_since.is_some_and(|since| since >= asked.at) {
             it.phase = Phase::End(End::Read);
@@ -200,7 +200,7 @@ impl<'c> Machine<'c> {
         self
     }
 
-    fn whole(&self, kind: SyncType, now: Timestamp) -> Run {
+    fn whole(&self, kind: SyncJob, now: Timestamp) -> Run {
         Run::new(kind, true, now, self.course.restart(self.state.cursor.as_ref(), now))
     }
 

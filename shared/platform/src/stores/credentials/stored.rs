@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
-use domain::{IntegrationKey, oauth::grant::Issued};
+use domain::{IntegrationKey, oauth::grant::TokenResponse};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -21,7 +21,7 @@ use crate::{
 /// The attributes of a credential of this version.
 pub(super) fn sealed(
     owner: &IntegrationKey,
-    issued: &Issued,
+    issued: &TokenResponse,
     old_refresh: Option<&SecretString>,
     version: i64,
     key: &DataKey,

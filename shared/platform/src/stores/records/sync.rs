@@ -35,7 +35,7 @@ impl Records {
         seen_at: Timestamp,
     ) -> Result<Vec<String>, AwsError> {
         let put = async |change: &Change| {
-            let write = match self.upsert(integration_id, change, seen_at) {
+            let write = match self.upsert_from_sync(integration_id, change, seen_at) {
                 Ok(write) => write,
                 Err(UpsertError::TooLarge { .. }) => return Ok(Some(change.id.clone())),
                 Err(UpsertError::Aws(error)) => return Err(error),
@@ -51,7 +51,7 @@ impl Records {
 
     /// Deletes the records of a stream that a sync did not see. `version` is what a list of [`Sweep::since`] is versioned by, so
     /// that a late event of an earlier time revives none. How many.
-    pub async fn sweep(
+    pub async fn delete_unseen(
         &self,
         integration_id: &str,
         stream: &str,
@@ -77,7 +77,7 @@ impl Records {
                 .expression_attribute_values(":false", false_value())
                 .set_exclusive_start_key(after);
             let output = call.send().await.map_err(|error| AwsError::new("dynamodb:Query", error))?;
-            let bury = async |item: &Item| self.bury(integration_id, text(item, "record")?, since, version).await;
+            let bury = async |item: &Item| self.tombstone(integration_id, text(item, "record")?, since, version).await;
             let buried: Vec<_> = stream::iter(output.items().iter().filter(is_swept).map(bury))
                 .buffer_unordered(CONCURRENCY)
                 .try_collect()
@@ -145,7 +145,13 @@ impl Records {
     }
 
     /// Leaves a tombstone, marked as swept: the provider did not say that it is gone, so a state of the same version revives it.
-    async fn bury(&self, integration_id: &str, record: &str, since: Timestamp, version: i64) -> Result<bool, AwsError> {
+    async fn tombstone(
+        &self,
+        integration_id: &str,
+        record: &str,
+        since: Timestamp,
+        version: i64,
+    ) -> Result<bool, AwsError> {
         // Within one tick of the stream's clock what is stored can have the larger version, and keeps it.
         for (set, and) in [(", version = :version", "version < :version"), ("", "version >= :version")] {
             let update = Update::builder()

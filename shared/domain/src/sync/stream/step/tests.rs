@@ -308,7 +308,7 @@ impl Worker {
 
     /// One sync: the actions that it took, and how it ended.
     fn sync(&mut self, round: &Round) -> (Vec<Action>, End) {
-        let kind = if round.full { SyncType::Full } else { SyncType::Incremental };
+        let kind = if round.full { SyncJob::Full } else { SyncJob::Incremental };
         let asked = Asked { kind, at: self.now, forced: true };
         let (mut actions, mut step) = (Vec::new(), 0);
         let start = |it: &mut Self| {
@@ -486,7 +486,7 @@ fn count(actions: &[Action], wanted: &Action) -> usize {
 fn a_refused_cursor_of_a_list_begins_one_full_run() {
     let worker = seeded();
     let refused = Failure::Rejected { words: None, code: "invalid".into() };
-    let asked = Asked { kind: SyncType::Incremental, at: worker.now, forced: true };
+    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: true };
     let machine =
         Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now).after(Outcome::Saved, worker.now);
     assert!(!machine.state().run.as_ref().unwrap().full);
@@ -559,7 +559,7 @@ fn a_run_whose_every_member_is_passed_over_has_failed() {
 #[test]
 fn a_stream_that_is_refused_is_left_alone_unless_a_user_asks() {
     let worker = seeded();
-    let asked = Asked { kind: SyncType::Incremental, at: worker.now, forced: false };
+    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: false };
     let backoff = Some(Backoff::after(None, Pace::Hours, worker.now));
     let start = |asked, minutes| {
         let state = StreamState { backoff: backoff.clone(), ..worker.saved.clone() };
@@ -593,7 +593,7 @@ fn with_more_objects_down_than_are_remembered_a_run_waits_where_it_stands() {
 #[test]
 fn a_call_that_names_a_wait_is_about_the_service_and_no_member_is_passed_over() {
     let worker = seeded();
-    let asked = Asked { kind: SyncType::Full, at: worker.now + SignedDuration::from_secs(1), forced: true };
+    let asked = Asked { kind: SyncJob::Full, at: worker.now + SignedDuration::from_secs(1), forced: true };
     let down = Failure::Down(Some(std::time::Duration::from_secs(30)));
     let page = PageRead {
         changes: 0,
@@ -615,7 +615,7 @@ fn a_call_that_names_a_wait_is_about_the_service_and_no_member_is_passed_over() 
 #[test]
 fn what_only_the_operators_can_repair_leaves_the_run_where_it_stands() {
     let worker = seeded();
-    let asked = Asked { kind: SyncType::Full, at: worker.now + SignedDuration::from_secs(1), forced: true };
+    let asked = Asked { kind: SyncJob::Full, at: worker.now + SignedDuration::from_secs(1), forced: true };
     let off = Failure::AppRefused { code: "accessNotConfigured".into() };
     let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now);
     for outcome in [Outcome::Saved, Outcome::Refused(off.clone())] {
@@ -630,7 +630,7 @@ fn a_forced_run_that_another_invocation_goes_on_with_is_not_put_off() {
     let worker = seeded();
     let backoff = Some(Backoff::after(None, Pace::Hours, worker.now));
     let state = StreamState { backoff, ..worker.saved.clone() };
-    let asked = Asked { kind: SyncType::Incremental, at: worker.now, forced: true };
+    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: true };
     let begun = Machine::start(&Walk, true, state, asked, worker.now).after(Outcome::Saved, worker.now);
     let next = Asked { forced: false, ..asked };
     let machine = Machine::start(&Walk, true, begun.state().clone(), next, worker.now);
@@ -639,7 +639,7 @@ fn a_forced_run_that_another_invocation_goes_on_with_is_not_put_off() {
 
 /// A run that stands at a member, with what is known of it.
 fn at_member(worker: &Worker, full: bool, position: Position, passed: PassedOver) -> Machine<'static> {
-    let kind = if full { SyncType::Full } else { SyncType::Incremental };
+    let kind = if full { SyncJob::Full } else { SyncJob::Incremental };
     let run = Run::new(kind, full, worker.now, json!(Position { full, listed: true, ..position }));
     let state = StreamState { run: Some(run), passed, ..worker.saved.clone() };
     let asked = Asked { kind, at: worker.now + SignedDuration::from_secs(1), forced: true };
@@ -727,7 +727,7 @@ fn a_run_asks_again_for_some_of_what_was_passed_over_and_the_next_ones_for_the_r
 #[test]
 fn with_more_members_passed_over_than_are_remembered_nothing_is_swept() {
     let mut worker = seeded();
-    let asked = Asked { kind: SyncType::Full, at: worker.now + SignedDuration::from_secs(1), forced: true };
+    let asked = Asked { kind: SyncJob::Full, at: worker.now + SignedDuration::from_secs(1), forced: true };
     let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now);
     let refused: Vec<_> = (0..=MAX_PASSED)
         .map(|number| ("message".to_owned(), format!("m{number}"), Failure::NotFound))

@@ -33,14 +33,14 @@ const SUCCEEDED: &str = "succeeded";
 
 /// The table.
 #[derive(Debug, Clone)]
-pub struct States {
+pub struct PendingAuthorizations {
     client: Client,
     table: String,
 }
 
 /// A transaction under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transaction {
+pub struct AuthorizationRequest {
     /// The user who began it.
     pub user_id: String,
     /// The provider it was begun for.
@@ -68,7 +68,7 @@ pub struct Presented<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stand {
     /// This callback has taken it, and no other will.
-    Taken(Transaction),
+    Taken(AuthorizationRequest),
     /// Another callback of the same browser has taken it, and has not ended yet.
     Exchanging,
     /// It succeeded within the last 60 seconds; this is where the user goes.
@@ -77,7 +77,7 @@ pub enum Stand {
     Unknown,
 }
 
-impl States {
+impl PendingAuthorizations {
     /// The table of this name.
     pub fn new(aws: &Aws, table: impl Into<String>) -> Self {
         Self { client: client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB"), table: table.into() }
@@ -88,7 +88,7 @@ impl States {
         &self,
         state: &str,
         browser: &str,
-        transaction: &Transaction,
+        transaction: &AuthorizationRequest,
         now: Timestamp,
     ) -> Result<bool, AwsError> {
         let call = self.client.put_item().table_name(&self.table);
@@ -124,7 +124,7 @@ impl States {
             .return_values(ReturnValue::AllNew);
         let Some(item) = conditional(call).await? else { return self.stand(presented, now).await };
         let text = |name| text(&item, name).map(str::to_owned);
-        Ok(Stand::Taken(Transaction {
+        Ok(Stand::Taken(AuthorizationRequest {
             user_id: text("user_id")?,
             provider: text("provider")?,
             return_to: text("return_to")?,

@@ -9,7 +9,7 @@ use platform::{
     aws::{
         Patience,
         bus::{Bus, Detail, Payload, PublishError},
-        gathering::{Gathering, Seat},
+        event_batcher::{EventBatcher, Member},
     },
 };
 use serde_json::value::RawValue;
@@ -29,9 +29,9 @@ fn detail(id: &str) -> Detail<'_> {
     }
 }
 
-/// A table at the bus of somebody whose calls are counted.
-fn table(ground: &Ground) -> Gathering {
-    Gathering::new(Bus::new(&ground.aws, "intertie"))
+/// A batcher at the bus of somebody whose calls are counted.
+fn batcher(ground: &Ground) -> EventBatcher {
+    EventBatcher::new(Bus::new(&ground.aws, "intertie"))
 }
 
 fn heard(ground: &Ground) -> Vec<String> {
@@ -41,8 +41,8 @@ fn heard(ground: &Ground) -> Vec<String> {
 #[tokio::test]
 async fn nobody_publishes_before_all_are_ready_or_have_left() {
     let ground = Ground::start().await;
-    let table = table(&ground);
-    let (one, other, third) = (table.seat(), table.seat(), table.seat());
+    let batcher = batcher(&ground);
+    let (one, other, third) = (batcher.join(), batcher.join(), batcher.join());
     let details = [detail("evt_1")];
     let mut first = pin!(one.publish(&details, None));
     let pending = |poll: Poll<_>| matches!(poll, Poll::Pending);
@@ -60,19 +60,19 @@ async fn nobody_publishes_before_all_are_ready_or_have_left() {
 #[tokio::test]
 async fn ten_ready_ones_take_one_call_and_a_slow_one_that_left_follows() {
     let ground = Ground::start().await;
-    let table = table(&ground);
+    let batcher = batcher(&ground);
     let ids: Vec<_> = (0..10).map(|number| format!("evt_{number}")).collect();
     let ready = Semaphore::new(0);
     let work = ids.iter().enumerate().map(|(number, id)| {
-        let (mut seat, ready) = (table.seat(), &ready);
+        let (mut member, ready) = (batcher.join(), &ready);
         async move {
             if number == 3 {
-                seat.leave();
+                member.leave();
                 // Slower than all others.
                 ready.acquire_many(9).await.unwrap().forget();
-                seat.come_back();
+                member.rejoin();
             }
-            seat.publish(&[detail(id)], None).await.unwrap();
+            member.publish(&[detail(id)], None).await.unwrap();
             ready.add_permits(1);
         }
     });
@@ -87,19 +87,19 @@ async fn ten_ready_ones_take_one_call_and_a_slow_one_that_left_follows() {
 #[tokio::test]
 async fn an_event_that_the_bus_does_not_take_keeps_no_other_from_it() {
     let ground = Ground::start().await;
-    let table = table(&ground);
+    let batcher = batcher(&ground);
     // Deeper than the bus reads.
     let deep = RawValue::from_string(format!("{}{}", "[".repeat(128), "]".repeat(128))).unwrap();
     let ids: Vec<_> = (0..10).map(|number| format!("evt_{number}")).collect();
-    let seats: Vec<_> = ids.iter().map(|_| table.seat()).collect();
-    let publish = async |(number, seat): (usize, Seat<'_>)| {
+    let members: Vec<_> = ids.iter().map(|_| batcher.join()).collect();
+    let publish = async |(number, member): (usize, Member<'_>)| {
         let mut detail = detail(&ids[number]);
         if number == 4 {
             detail.data = Payload::Whole(&deep);
         }
-        seat.publish(&[detail], None).await
+        member.publish(&[detail], None).await
     };
-    let outcomes = join_all(seats.into_iter().enumerate().map(publish)).await;
+    let outcomes = join_all(members.into_iter().enumerate().map(publish)).await;
     for (number, outcome) in outcomes.iter().enumerate() {
         let refused = matches!(outcome, Err(PublishError::Refused(code)) if code == "MalformedDetail");
         assert!(if number == 4 { refused } else { outcome.is_ok() }, "{number}: {outcome:?}");
@@ -110,8 +110,8 @@ async fn an_event_that_the_bus_does_not_take_keeps_no_other_from_it() {
 #[tokio::test]
 async fn an_event_of_many_integrations_goes_alone_and_nobody_waits_for_it() {
     let ground = Ground::start().await;
-    let table = table(&ground);
-    let (many, one, late) = (table.seat(), table.seat(), table.seat());
+    let batcher = batcher(&ground);
+    let (many, one, late) = (batcher.join(), batcher.join(), batcher.join());
     let details: Vec<_> = (0..25).map(|_| detail("evt_many")).collect();
     many.publish(&details, None).await.unwrap();
     assert_eq!(heard(&ground).len(), 25);
@@ -123,15 +123,16 @@ async fn an_event_of_many_integrations_goes_alone_and_nobody_waits_for_it() {
 #[tokio::test]
 async fn a_bus_that_fails_fails_all_who_waited_and_who_gave_up_holds_nobody() {
     let nowhere = Aws::at("http://127.0.0.1:9", local::stack::REGION, "nobody", Patience::REQUEST);
-    let table = Gathering::new(Bus::new(&nowhere, "intertie"));
-    let seats: Vec<_> = (0..3).map(|_| table.seat()).collect();
-    let outcomes = join_all(seats.into_iter().map(async |seat| seat.publish(&[detail("evt_1")], None).await)).await;
+    let batcher = EventBatcher::new(Bus::new(&nowhere, "intertie"));
+    let members: Vec<_> = (0..3).map(|_| batcher.join()).collect();
+    let outcomes =
+        join_all(members.into_iter().map(async |member| member.publish(&[detail("evt_1")], None).await)).await;
     assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
 
     // The first one gives up while it waits: what it had is not sent, and the next one sends.
     let ground = Ground::start().await;
-    let table = self::table(&ground);
-    let (one, other) = (table.seat(), table.seat());
+    let batcher = self::batcher(&ground);
+    let (one, other) = (batcher.join(), batcher.join());
     let gone = tokio::time::timeout(Duration::from_millis(20), one.publish(&[detail("evt_gone")], None)).await;
     assert!(gone.is_err());
     other.publish(&[detail("evt_here")], None).await.unwrap();
