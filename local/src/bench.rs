@@ -28,7 +28,7 @@ use crate::{
     lambda::FunctionSpec,
     report::{Failed, say},
     sandbox::Apps,
-    stack::{self, Cloud, Place},
+    stack::{self, Cloud, CloudOptions},
 };
 
 /// Measures what `options` name and prints the figures. Fails if a bar is missed.
@@ -56,7 +56,7 @@ pub async fn run(options: &cli::Bench) -> Result<(), Failed> {
 
     let cloud = Cloud::start(
         &root.join("template.yaml"),
-        Place {
+        CloudOptions {
             overrides: &[],
             own: &[],
             aws_endpoint: None,

@@ -15,7 +15,7 @@ pub struct Browser {
 }
 
 /// What a page answered.
-pub struct Page {
+pub struct BrowserPage {
     /// The status.
     pub status: u16,
     /// Where it leads, whole.
@@ -33,12 +33,12 @@ impl Browser {
     }
 
     /// Follows a link.
-    pub async fn get(&self, url: &str) -> Result<Page, Failed> {
+    pub async fn get(&self, url: &str) -> Result<BrowserPage, Failed> {
         self.send(Method::GET, url, &[], String::new()).await
     }
 
     /// Sends a form of a page of the same host.
-    pub async fn post(&self, url: &str, fields: &[(String, String)]) -> Result<Page, Failed> {
+    pub async fn post(&self, url: &str, fields: &[(String, String)]) -> Result<BrowserPage, Failed> {
         let origin = origin(url)?;
         let headers = [("content-type", "application/x-www-form-urlencoded"), ("origin", origin.as_str())];
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
@@ -52,7 +52,7 @@ impl Browser {
         url: &str,
         headers: &[(&str, &str)],
         body: String,
-    ) -> Result<Page, Failed> {
+    ) -> Result<BrowserPage, Failed> {
         let host = origin(url)?;
         let cookies = lock(&self.cookies).get(&host).cloned().unwrap_or_default();
         let cookies: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -75,7 +75,7 @@ impl Browser {
         }
         let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
         let location = location.map(|to| if to.starts_with('/') { format!("{host}{to}") } else { to.to_owned() });
-        Ok(Page {
+        Ok(BrowserPage {
             status: response.status().as_u16(),
             location,
             headers: response.headers().clone(),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use domain::{integration::State, webhook::proof::ChannelOwner};
+use domain::{integration::IntegrationState, webhook::proof::ChannelOwner};
 use platform::{
     Aws,
     aws::{
@@ -92,7 +92,7 @@ impl Joined {
         let table = format!("{}-integrations", self.variable("INTERTIE_PREFIX")?);
         let found = Integrations::new(&aws, table).of_user(USER, Some(provider)).await;
         let found = found.map_err(|error| JoinError::Integrations(error.to_string()))?;
-        let used = found.into_iter().find(|integration| integration.state == State::Connected);
+        let used = found.into_iter().find(|integration| integration.state == IntegrationState::Connected);
         Ok(used.map(|it| ChannelOwner { integration_id: it.key.id(), account: it.key.account_id }))
     }
 

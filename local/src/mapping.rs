@@ -38,12 +38,12 @@ pub struct Poller {
 #[serde(rename_all = "camelCase")]
 struct Response {
     #[serde(default)]
-    batch_item_failures: Option<Vec<Failure>>,
+    batch_item_failures: Option<Vec<BatchItemFailure>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Failure {
+struct BatchItemFailure {
     item_identifier: String,
 }
 

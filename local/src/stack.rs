@@ -19,7 +19,7 @@ use tokio::{
 };
 
 pub use self::{
-    cloud::{Cloud, Place},
+    cloud::{Cloud, CloudOptions},
     environment::line,
 };
 use crate::{
@@ -217,7 +217,7 @@ impl Stack {
         let aws_endpoint = options.aws_endpoint.as_deref();
         let ledger = options.ledger.as_deref();
         let overrides = &options.overrides;
-        let place = Place { overrides, own: &own, aws_endpoint, events: &events, api_url: &url, ledger };
+        let place = CloudOptions { overrides, own: &own, aws_endpoint, events: &events, api_url: &url, ledger };
         let cloud = Cloud::start(&options.template, place, &apps).await?;
         let Cloud { url: aws_url, template, gateway, clients, embedded, .. } = cloud;
         let mut tasks = vec![cloud.served];

@@ -11,7 +11,7 @@ mod strangers;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::{join, join_all};
-use local::browser::{Page, query};
+use local::browser::{BrowserPage, query};
 use tests::{FAST, Guest, stack};
 
 /// A callback's address with this change of its query.
@@ -49,14 +49,14 @@ fn value(callback: &str, name: &str) -> String {
 }
 
 /// Refused before anything of the transaction is used.
-fn assert_invalid(page: &Page, what: &str) {
+fn assert_invalid(page: &BrowserPage, what: &str) {
     assert_eq!((page.status, &page.location), (400, &None), "{what}: {}", page.body);
     assert!(page.body.contains("not valid any more"), "{what}: {}", page.body);
     assert_eq!(page.headers["cache-control"], "no-store", "{what}");
     assert_eq!(page.headers["referrer-policy"], "no-referrer", "{what}");
 }
 
-fn assert_leads(page: &Page, to: &str, what: &str) {
+fn assert_leads(page: &BrowserPage, to: &str, what: &str) {
     assert_eq!(page.status, 302, "{what}: {}", page.body);
     assert!(page.location.as_deref().is_some_and(|at| at.ends_with(to)), "{what}: {:?}, not {to}", page.location);
 }

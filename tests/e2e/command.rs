@@ -151,7 +151,7 @@ async fn a_bootstrap_with_wrong_settings_ends_at_init_with_what_is_wrong() {
             "JwksUrl, JwtIssuer and JwtAudience are set together",
         ),
         ("webhook-ingest", "INTERTIE_URL_REWRITES", "nonsense", "UrlRewrites is `nonsense`"),
-        ("webhook-ingest", "SECRET_PREFIX", "Bad_Prefix", "Prefix is `Bad_Prefix`"),
+        ("webhook-ingest", "RESOURCE_PREFIX", "Bad_Prefix", "Prefix is `Bad_Prefix`"),
     ] {
         let declared = template.functions.iter().find(|it| it.binary == function).unwrap();
         let ambient = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"].map(|name| (name, "x"));

@@ -4,7 +4,7 @@ mod dead_ends;
 mod session;
 
 use http::Method;
-use local::browser::Page;
+use local::browser::BrowserPage;
 use serde_json::json;
 use tests::{FAST, Guest, Running, stack};
 
@@ -16,7 +16,7 @@ async fn running() -> Running {
 }
 
 /// Posts a form with this origin.
-async fn post(guest: &Guest<'_>, path: &str, origin: Option<&str>, form: &str) -> Page {
+async fn post(guest: &Guest<'_>, path: &str, origin: Option<&str>, form: &str) -> BrowserPage {
     let mut headers = vec![("content-type", FORM)];
     headers.extend(origin.map(|origin| ("origin", origin)));
     let url = format!("{}{path}", guest.stack.url);

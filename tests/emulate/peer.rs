@@ -2,7 +2,7 @@
 
 use http::Method;
 use local::{
-    browser::{Browser, Page, query},
+    browser::{Browser, BrowserPage, query},
     sandbox::App,
     stack::Options,
     web::Web,
@@ -159,7 +159,7 @@ fn encoded(pairs: &[(&str, &str)]) -> String {
 }
 
 /// The forms of a page, with what their hidden inputs hold.
-fn forms(page: &Page) -> Vec<Form> {
+fn forms(page: &BrowserPage) -> Vec<Form> {
     let form = |html: &str| {
         let inputs = html.split("<input").skip(1);
         let field = |input: &str| Some((attribute(input, "name")?, attribute(input, "value").unwrap_or_default()));

@@ -57,7 +57,7 @@ async fn all<C: Course>() {
             process = world::process(&ground);
             println!("{}: {done} after {:?}", C::PROVIDER, began.elapsed());
         }
-        let mut told = Told { provider: C::PROVIDER, seed, number: done + 1, steps: Vec::new() };
+        let mut told = Reported { provider: C::PROVIDER, seed, number: done + 1, steps: Vec::new() };
         if let Err(wrong) = run::<C>((&ground, &process), seed, &mut told.steps).await {
             panic!("{wrong}");
         }
@@ -66,14 +66,14 @@ async fn all<C: Course>() {
 }
 
 /// What happened in a history, which is printed if the test fails in it.
-struct Told {
+struct Reported {
     provider: &'static str,
     seed: u64,
     number: usize,
     steps: Vec<String>,
 }
 
-impl Drop for Told {
+impl Drop for Reported {
     #[expect(clippy::print_stdout, reason = "what repeats a failed run")]
     fn drop(&mut self) {
         if std::thread::panicking() {

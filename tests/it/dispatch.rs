@@ -20,7 +20,7 @@ use platform::{
         outbound::{Authorization, Outbound},
         pace::Pace,
     },
-    stores::health::Health,
+    stores::health::CallHealth,
 };
 use tests::{Ground, start};
 use tokio::{
@@ -72,7 +72,7 @@ async fn connection(mut stream: TcpStream, later: Later, count: Arc<AtomicUsize>
 fn dispatch(ground: &Ground, url: &str) -> Dispatch {
     Dispatch {
         outbound: Outbound::new(Rewrites::parse(&format!("{}={url}", API.base)).unwrap()).unwrap(),
-        health: Health::new(&ground.aws, "intertie-health"),
+        health: CallHealth::new(&ground.aws, "intertie-health"),
         pace: Pace::new(&ground.aws, "intertie-rate-limits"),
         rates: Rates::default(),
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use platform::stores::health::{Health, Observed};
+use platform::stores::health::{CallHealth, Observed};
 use tests::Ground;
 
 fn hours(count: i64) -> Timestamp {
@@ -18,7 +18,7 @@ fn call(service: &'static str, healthy: bool, at: Timestamp) -> Observed {
 #[tokio::test]
 async fn calls_of_a_day_add_up_over_instances_and_older_ones_do_not_count() {
     let ground = Ground::start().await;
-    let instances = [Health::new(&ground.aws, "intertie-health"), Health::new(&ground.aws, "intertie-health")];
+    let instances = [CallHealth::new(&ground.aws, "intertie-health"), CallHealth::new(&ground.aws, "intertie-health")];
     let idle = instances[0].of("slack", hours(0)).await.unwrap();
     assert_eq!((idle.calls, idle.error_rate(), idle.last_success), (0, None, None));
     for (hour, worked) in [(0, false), (1, true), (1, false), (20, true), (24, true)] {

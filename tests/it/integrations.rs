@@ -2,7 +2,7 @@
 
 use domain::{
     Integration,
-    integration::{Ending, State},
+    integration::{Ending, IntegrationState},
 };
 use platform::stores::integrations::Integrations;
 use tests::{Ground, integration};
@@ -15,7 +15,7 @@ async fn an_account_leads_to_every_user_who_connected_it_and_to_no_disconnected_
         integrations.put(&integration(user), jiff::Timestamp::UNIX_EPOCH).await.unwrap();
     }
     let mut ended = integration("u2");
-    ended.state = State::Disconnected;
+    ended.state = IntegrationState::Disconnected;
     integrations.put(&ended, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
     let account = integration("u1").key.account_id;
     let found = integrations.of_account("stripe", &account).await.unwrap();
@@ -53,7 +53,7 @@ async fn only_the_grant_that_ended_is_ended_once_and_what_its_user_ended_stays_s
     assert!(end(11).await);
     assert!(!end(12).await, "twice");
     let found = integrations.get("u1", &key.account()).await.unwrap().unwrap();
-    assert_eq!((found.state, found.problem.as_deref()), (State::ReconnectRequired, Some("words")));
+    assert_eq!((found.state, found.problem.as_deref()), (IntegrationState::ReconnectRequired, Some("words")));
     assert!(integrations.of_account("stripe", &key.account_id).await.unwrap().is_empty(), "webhooks find it");
     assert!(
         !integrations.sync_due(&key, at(30)).await.unwrap() && !integrations.watch_due(&key, at(30)).await.unwrap()
@@ -63,7 +63,7 @@ async fn only_the_grant_that_ended_is_ended_once_and_what_its_user_ended_stays_s
     assert!(integrations.disconnect(&key, Ending::Keep, at(13)).await.unwrap());
     assert!(!end(14).await, "its user ended it");
     let found = integrations.get("u1", &key.account()).await.unwrap().unwrap();
-    assert_eq!((found.state, found.problem, found.ending), (State::Disconnected, None, Some(Ending::Keep)));
+    assert_eq!((found.state, found.problem, found.ending), (IntegrationState::Disconnected, None, Some(Ending::Keep)));
     assert!(integrations.disconnect(&key, Ending::Erase, at(13)).await.unwrap(), "what was wished last counts");
     integrations.disconnected(&key, Ending::Keep).await.unwrap();
     let ending = async || integrations.get("u1", &key.account()).await.unwrap().unwrap().ending;

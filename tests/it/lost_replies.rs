@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::{
     Change, Diagnosis, Integration, IntegrationKey, Reason,
-    integration::{Ending, State},
+    integration::{Ending, IntegrationState},
     oauth::grant::TokenResponse,
     sync::{SyncJob, stream::Sweep},
 };
@@ -63,7 +63,7 @@ async fn an_integration_says_truly_whether_a_call_ended_or_restored_it_though_ea
     let connected = |second| Integration { connected_at: later(second), ..integration("ada") };
     let stored = async || integrations.get("ada", &key().account()).await.unwrap().map(|it| it.state);
     integrations.reserve(&connected(0)).await.unwrap();
-    assert_eq!(stored().await, Some(State::Disconnected));
+    assert_eq!(stored().await, Some(IntegrationState::Disconnected));
     integrations.put(&connected(1), later(9)).await.unwrap();
     assert!(
         integrations.sync_due(&key(), later(9)).await.unwrap()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use local::{
-    browser::{Browser, Page, query},
+    browser::{Browser, BrowserPage, query},
     look::Look,
     stack::Stack,
     web::Web,
@@ -45,7 +45,7 @@ impl<'s> Guest<'s> {
     }
 
     /// A page of ours, or of an address that begins with `http`.
-    pub async fn get(&self, url: &str) -> Page {
+    pub async fn get(&self, url: &str) -> BrowserPage {
         let url = if url.starts_with("http") { url.to_owned() } else { format!("{}{url}", self.stack.url) };
         self.browser.get(&url).await.expect("a page")
     }

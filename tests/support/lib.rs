@@ -25,7 +25,7 @@ use local::{
     lambda::AccessKeys,
     sandbox::Apps,
     sign::sign,
-    stack::{ACCOUNT, Cloud, LOCAL_ACCOUNT, Options, Place, REGION, Stack},
+    stack::{ACCOUNT, Cloud, CloudOptions, LOCAL_ACCOUNT, Options, REGION, Stack},
     template::{Context, Template},
     web::Web,
 };
@@ -220,7 +220,7 @@ impl Ground {
         let apps = Apps::local();
         let cloud = Cloud::start(
             &template,
-            Place {
+            CloudOptions {
                 overrides: &[],
                 own: &[],
                 aws_endpoint: None,

@@ -159,7 +159,7 @@ impl ApiProxy {
 /// Whether a call failed because what is left of the time, or of a limit, was too little for it.
 fn for_want_of_time(error: &CallError, deadline: Timestamp) -> bool {
     match error {
-        CallError::Failed(Failure::RateLimited(_) | Failure::Paced(_), _) => true,
+        CallError::Failed(Failure::RateLimited(_) | Failure::ThrottledLocally(_), _) => true,
         CallError::Failed(failure, _) => failure.is_transient() && clock::now() + PAGE >= deadline,
         CallError::NotConnected | CallError::Corrupt(_) | CallError::Aws(_) => false,
     }

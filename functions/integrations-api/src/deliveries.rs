@@ -8,7 +8,7 @@ use lambda_http::http::StatusCode;
 use platform::{
     base::clock,
     runtime::http::{Call, internal, json},
-    stores::deliveries::{Listed, UNKNOWN, place},
+    stores::deliveries::{DeliveriesQuery, UNKNOWN, place},
 };
 
 use crate::{Answer, IntegrationsApi};
@@ -44,7 +44,8 @@ impl IntegrationsApi {
         let after = next.map(|next| place(next).ok_or_else(|| Problem::field("after", "It must be a part's next.")));
         let after = after.transpose()?;
         let deadline = call.deadline().min(clock::now() + SEARCH);
-        let listed = Listed { providers: &providers, state, since, until, after: after.as_ref(), limit, deadline };
+        let listed =
+            DeliveriesQuery { providers: &providers, state, since, until, after: after.as_ref(), limit, deadline };
         let part = self.deliveries.list(listed).await.map_err(|error| internal(&error))?;
         Ok(json(StatusCode::OK, &part))
     }

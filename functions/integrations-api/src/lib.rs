@@ -27,7 +27,7 @@ use platform::{
     stores::{
         claims::Claims,
         deliveries::Deliveries,
-        health::Health,
+        health::CallHealth,
         integrations::{Integrations, usable},
         records::Records,
         syncs::Syncs,
@@ -73,7 +73,7 @@ pub struct IntegrationsApi {
     integrations: Integrations,
     records: Records,
     syncs: Syncs,
-    health: Health,
+    health: CallHealth,
     claims: Claims,
     deliveries: Deliveries,
     sync_queue: SyncQueue,
@@ -94,7 +94,7 @@ impl IntegrationsApi {
             syncs: Syncs::new(aws, &config.syncs_table, Duration::ZERO),
             claims: Claims::new(aws, &config.idempotency_table, Duration::ZERO),
             deliveries: Deliveries::new(aws, &config.idempotency_table),
-            health: Health::new(aws, &config.health_table),
+            health: CallHealth::new(aws, &config.health_table),
             sync_queue: SyncQueue::new(aws, &config.syncs_queue_url),
             session_life: config.session_life,
         }

@@ -7,7 +7,7 @@ use domain::{
     Diagnosis, Problem, Proof, Reason,
     call::form,
     error::Kind,
-    integration::status::{Connection, Status, Stream},
+    integration::status::{Connection, Status, StreamStatus},
     oauth::grant::OAuth,
 };
 use jiff::Timestamp;
@@ -129,7 +129,7 @@ impl IntegrationsApi {
         })?;
         let mut response = html_with_forms(page);
         if left.is_some() {
-            Notice::told(&mut response, call);
+            Notice::clear(&mut response, call);
         }
         Ok(response)
     }
@@ -182,7 +182,7 @@ pub(crate) fn asset(file: &str) -> Answer {
     Ok(response)
 }
 
-fn failing(stream: &Stream, now: Timestamp) -> Option<Failing<'_>> {
+fn failing(stream: &StreamStatus, now: Timestamp) -> Option<Failing<'_>> {
     let name = stream.name.replace('_', " ");
     let error = stream.error.as_deref()?;
     Some(Failing { stream: name, error, next_try: stream.next_try.map(|at| soon(at, now)) })

@@ -3,8 +3,8 @@
 use domain::{
     Integration, Problem,
     integration::{
-        State,
-        status::{Scopes, Status, Stream, Watching},
+        IntegrationState,
+        status::{Scopes, Status, StreamStatus, Watching},
     },
     sync::stream::PassedOver,
 };
@@ -71,7 +71,7 @@ impl IntegrationsApi {
         let Some(integration) = integration else { return Ok(status) };
         status.scopes = Scopes { granted: integration.granted.clone(), missing: integration.missing.clone() };
         status.error.clone_from(&integration.problem);
-        if integration.state == State::Disconnected {
+        if integration.state == IntegrationState::Disconnected {
             let unfinished =
                 || format!("Disconnecting {} did not finish. Disconnect it again to finish it.", spec.name);
             status.error = status.ending.map(|_| unfinished()).or(status.error);
@@ -95,7 +95,7 @@ impl IntegrationsApi {
             let passed = state.map(|state| &state.passed).filter(|_| entry.is_some() && failure.is_none());
             let without = passed.and_then(PassedOver::sentence);
             let next_try = failure.map_or_else(|| passed.and_then(PassedOver::next_try), |failure| failure.next_try);
-            status.streams.push(Stream {
+            status.streams.push(StreamStatus {
                 name: stream.name,
                 records: self.records.count(&id, stream.name).await?,
                 last_full_sync: state.and_then(|state| state.last_full_sync),

@@ -24,7 +24,7 @@ const PURPOSE: &str = "erasure";
 /// What is recorded of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum State {
+enum ErasureState {
     /// The user has integrations, and no erasure was asked for since they were connected.
     Active,
     /// An erasure was asked for, and integrations that it ends are left.
@@ -37,7 +37,7 @@ enum State {
 #[derive(Serialize)]
 struct Erasure<'a> {
     user_id: &'a str,
-    state: State,
+    state: ErasureState,
     integrations: Vec<Ended>,
 }
 
@@ -90,7 +90,7 @@ impl OauthCallback {
         if let Some(problem) = failed {
             return Err(unfinished(&left, problem));
         }
-        let state = if integrations.is_empty() { State::Erased } else { State::Erasing };
+        let state = if integrations.is_empty() { ErasureState::Erased } else { ErasureState::Erasing };
         Ok(json(StatusCode::ACCEPTED, &Erasure { user_id, state, integrations }))
     }
 
@@ -125,13 +125,13 @@ fn unfinished(left: &[&Integration], problem: Problem) -> Problem {
 }
 
 /// What the record of an erasure and the integrations that are left say of a user; none if there is neither.
-fn recorded(begun_at: Option<Timestamp>, left: &[Integration]) -> Option<State> {
+fn recorded(begun_at: Option<Timestamp>, left: &[Integration]) -> Option<ErasureState> {
     match begun_at {
-        None => (!left.is_empty()).then_some(State::Active),
-        Some(_) if left.is_empty() => Some(State::Erased),
-        Some(begun_at) if left.iter().any(|it| it.connected_at <= begun_at) => Some(State::Erasing),
+        None => (!left.is_empty()).then_some(ErasureState::Active),
+        Some(_) if left.is_empty() => Some(ErasureState::Erased),
+        Some(begun_at) if left.iter().any(|it| it.connected_at <= begun_at) => Some(ErasureState::Erasing),
         // The user has come back since.
-        Some(_) => Some(State::Active),
+        Some(_) => Some(ErasureState::Active),
     }
 }
 
@@ -155,10 +155,10 @@ mod tests {
     fn the_state_of_a_user_is_what_was_recorded() {
         let (old, new) = (connected_at(1), connected_at(3));
         assert_eq!(recorded(None, &[]), None, "never seen");
-        assert_eq!(recorded(None, std::slice::from_ref(&old)), Some(State::Active));
-        assert_eq!(recorded(Some(at(2)), std::slice::from_ref(&old)), Some(State::Erasing));
-        assert_eq!(recorded(Some(at(2)), &[old, new.clone()]), Some(State::Erasing), "part of it is left");
-        assert_eq!(recorded(Some(at(2)), &[]), Some(State::Erased));
-        assert_eq!(recorded(Some(at(2)), &[new]), Some(State::Active), "connected again");
+        assert_eq!(recorded(None, std::slice::from_ref(&old)), Some(ErasureState::Active));
+        assert_eq!(recorded(Some(at(2)), std::slice::from_ref(&old)), Some(ErasureState::Erasing));
+        assert_eq!(recorded(Some(at(2)), &[old, new.clone()]), Some(ErasureState::Erasing), "part of it is left");
+        assert_eq!(recorded(Some(at(2)), &[]), Some(ErasureState::Erased));
+        assert_eq!(recorded(Some(at(2)), &[new]), Some(ErasureState::Active), "connected again");
     }
 }

@@ -1,6 +1,6 @@
 //! What renews a grant: a refresh token that an answer does not replace is kept, and a grant that nothing renews says so at once.
 
-use domain::{Integration, Problem, Reason, integration::State, oauth::grant::TokenResponse};
+use domain::{Integration, Problem, Reason, integration::IntegrationState, oauth::grant::TokenResponse};
 use jiff::Timestamp;
 use platform::AwsError;
 use providers::Spec;
@@ -20,7 +20,7 @@ impl OauthCallback {
         earlier: Option<&Integration>,
         now: Timestamp,
     ) -> Result<Vec<TokenResponse>, AwsError> {
-        let Some(earlier) = earlier.filter(|it| it.state == State::Connected) else { return Ok(issued) };
+        let Some(earlier) = earlier.filter(|it| it.state == IntegrationState::Connected) else { return Ok(issued) };
         for token in issued.iter_mut().filter(|it| ends(it)) {
             match self.access.calls.tokens.credentials.get(&earlier.key.id(), token.name, now).await {
                 Ok(stored) => token.refresh = stored.and_then(|stored| stored.refresh),

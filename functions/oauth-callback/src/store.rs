@@ -18,7 +18,7 @@ use platform::{
         outbound::Authorization,
     },
 };
-use providers::{Place, Provider, Service, Spec};
+use providers::{AccountSource, Provider, Service, Spec};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -166,9 +166,9 @@ impl OauthCallback {
     async fn identity<'g>(&self, grant: &'g Grant<'_>, now: Timestamp) -> Result<Cow<'g, Value>, StoreError> {
         let spec = grant.provider.spec();
         match spec.identity.place {
-            Place::Grant => Ok(Cow::Borrowed(&grant.answer)),
-            Place::IdToken => self.id_token(spec, grant, now).map(Cow::Owned).ok_or(StoreError::NoAccount),
-            Place::Get(path) => self.ask(path, grant).await.map(Cow::Owned).map_err(StoreError::Provider),
+            AccountSource::Grant => Ok(Cow::Borrowed(&grant.answer)),
+            AccountSource::IdToken => self.id_token(spec, grant, now).map(Cow::Owned).ok_or(StoreError::NoAccount),
+            AccountSource::Get(path) => self.ask(path, grant).await.map(Cow::Owned).map_err(StoreError::Provider),
         }
     }
 

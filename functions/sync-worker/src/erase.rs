@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{
-    Aging, Deferral, Diagnosis, Disposition, Integration, IntegrationKey, Reason, integration::State,
+    Aging, Deferral, Diagnosis, Disposition, Integration, IntegrationKey, Reason, integration::IntegrationState,
     messages::message::SyncMessage, sync::SyncJob,
 };
 use platform::{AwsError, runtime::consumer::Attempt, stores::syncs::Leasing};
@@ -23,7 +23,10 @@ impl SyncWorker {
         };
         let id = key.id();
         // Connected again since: what is there now is another grant's.
-        if found.as_ref().is_some_and(|it| it.state == State::Connected || it.connected_at > message.asked_at) {
+        if found
+            .as_ref()
+            .is_some_and(|it| it.state == IntegrationState::Connected || it.connected_at > message.asked_at)
+        {
             tracing::info!(integration.id = id, "nothing to erase");
             // An earlier attempt may have died under its lease, and the new grant's sync waits for that.
             self.syncs.give_up(&id, &attempt.message_id).await?;

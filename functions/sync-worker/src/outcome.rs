@@ -10,7 +10,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use platform::{base::clock, runtime::consumer::Attempt};
-use providers::Stream;
+use providers::StreamSpec;
 
 use crate::{Stop, Work};
 
@@ -23,13 +23,13 @@ pub(crate) fn object(stream: &str) -> String {
 impl Work<'_> {
     /// What to tell of a stop; none if nothing failed: the sync goes on, or belongs to another worker.
     pub(crate) fn failure(&self, stop: &Stop) -> Option<SyncFailure> {
-        self.told(stop, None, None)
+        self.failure_for_status(stop, None, None)
     }
 
     /// The same of a stream that was not read to its end, and is refused until `backoff` is over.
     pub(crate) fn stream_failure(
         &self,
-        stream: &Stream,
+        stream: &StreamSpec,
         stop: &Stop,
         backoff: Option<&Backoff>,
     ) -> Option<SyncFailure> {
@@ -38,7 +38,7 @@ impl Work<'_> {
             Stop::Aws(_) | Stop::Corrupt(_) | Stop::NotConnected => None,
             Stop::Failed(_) | Stop::Time | Stop::Lost => Some(stream.name.replace('_', " ")),
         };
-        self.told(stop, whole.as_deref(), backoff)
+        self.failure_for_status(stop, whole.as_deref(), backoff)
     }
 
     /// What to tell of a stream of which nothing can be read.
@@ -52,11 +52,11 @@ impl Work<'_> {
         backoff.next_try.map(|at| at.max(self.due_at))
     }
 
-    fn told(&self, stop: &Stop, object: Option<&str>, backoff: Option<&Backoff>) -> Option<SyncFailure> {
+    fn failure_for_status(&self, stop: &Stop, object: Option<&str>, backoff: Option<&Backoff>) -> Option<SyncFailure> {
         let (name, now) = (self.provider.spec().name, clock::now());
         let message = match stop {
             // That a limit is kept is no failure.
-            Stop::Time | Stop::Lost | Stop::Failed(Failure::Paced(_)) => return None,
+            Stop::Time | Stop::Lost | Stop::Failed(Failure::ThrottledLocally(_)) => return None,
             Stop::Failed(failure) => failure.problem(name, now).message,
             Stop::NotConnected => format!("The access to {name} that was kept here is gone. Connect {name} again."),
             Stop::Corrupt(_) => {

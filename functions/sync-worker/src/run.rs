@@ -13,7 +13,7 @@ use domain::{
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use platform::{base::clock, client::calls::CallError};
-use providers::{Page, Provider, Stream};
+use providers::{Provider, StreamPage, StreamSpec};
 use serde_json::Value;
 
 use crate::{Stop, SyncWorker, Work, outcome::object};
@@ -113,7 +113,7 @@ impl SyncWorker {
     async fn stream(
         &self,
         work: &Work<'_>,
-        stream: &Stream,
+        stream: &StreamSpec,
         state: StreamState,
         forced: bool,
         entry: &mut LogEntry,
@@ -180,7 +180,7 @@ impl SyncWorker {
             Err(error) => return Err(error.into()),
         };
         let Ok(page) = provider.page(stream, position, &reply, asked_at) else { return Ok(Err(Failure::Unreadable)) };
-        let Page { mut changes, mut details, next, whole } = page;
+        let StreamPage { mut changes, mut details, next, whole } = page;
         let again = run.again.iter().filter(|id| !details.iter().any(|(_, gone)| gone.id == **id));
         let again: Vec<_> = again.filter_map(|id| provider.again(stream, id, asked_at)).collect();
         details.extend(again);

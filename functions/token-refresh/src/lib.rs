@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::{
     Diagnosis, Disposition, Failure, Integration, IntegrationKey,
-    integration::{State, spell::Task},
+    integration::{IntegrationState, spell::Task},
     messages::message::{RefreshMessage, Schedule, Version},
     provider_api::Callee,
     reason::Class,
@@ -218,9 +218,9 @@ impl TokenRefresh {
     async fn refresh(&self, message: &RefreshMessage, attempt: &Attempt) -> Result<(), TokenError> {
         let tokens = &self.access.calls.tokens;
         let found = tokens.credentials.get(&message.integration_id, &message.credential, attempt.at).await?;
-        let Credential { owner, version, .. } = found.ok_or(TokenError::Absent)?;
+        let Credential { integration: owner, version, .. } = found.ok_or(TokenError::Absent)?;
         let integration = self.access.integrations.get(&owner.user_id, &owner.account()).await?;
-        let Some(integration) = integration.filter(|it| it.state != State::Disconnected) else {
+        let Some(integration) = integration.filter(|it| it.state != IntegrationState::Disconnected) else {
             self.abandoned(&owner, attempt.at).await?;
             return Err(TokenError::Absent);
         };
@@ -228,7 +228,7 @@ impl TokenRefresh {
             return self.never_due(message, "the provider is not there any more").await;
         };
         let callee = provider.spec().callee();
-        let wanted = Wanted { owner: &owner, credential: &message.credential, callee: &callee };
+        let wanted = Wanted { integration: &owner, credential: &message.credential, callee: &callee };
         let refreshed = tokens.valid(wanted, Refresh::Due, &attempt.id, attempt.deadline).await;
         // Without tokens of users, say, the rest still works.
         if message.credential == callee.credential {
@@ -274,7 +274,7 @@ impl TokenRefresh {
         }
         // The user may have connected it again meanwhile, and the provider may have given the same token again.
         let integration = self.access.integrations.get(&owner.user_id, &owner.account()).await?;
-        if integration.is_some_and(|it| it.state != State::Disconnected) {
+        if integration.is_some_and(|it| it.state != IntegrationState::Disconnected) {
             return Ok(());
         }
         let revoked = match self.registry.find(&owner.provider) {

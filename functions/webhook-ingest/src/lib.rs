@@ -49,7 +49,7 @@ const ANSWER: Duration = Duration::from_millis(1_500);
 #[derive(Debug)]
 pub struct Config {
     queue_url: String,
-    secret_prefix: String,
+    resource_prefix: String,
     secret_cache: Duration,
     webhook_secrets: WebhookSecretsConfig,
     rewrites: Rewrites,
@@ -60,7 +60,7 @@ impl Config {
     pub fn read(env: &mut Env) -> Self {
         Self {
             queue_url: env.text("WEBHOOKS_QUEUE_URL"),
-            secret_prefix: env.text("SECRET_PREFIX"),
+            resource_prefix: env.text("RESOURCE_PREFIX"),
             secret_cache: env.seconds("SECRET_CACHE_SECONDS"),
             webhook_secrets: WebhookSecretsConfig::read(env),
             rewrites: env.rewrites(),
@@ -130,14 +130,14 @@ impl Ingest {
     /// Opens the connections and reads the secrets while init has the full CPU. What fails now is tried again on demand.
     pub async fn new(aws: &Aws, config: &Config, registry: Registry) -> Self {
         let queue = Queue::new(aws, &config.queue_url);
-        let apps = Secrets::new(aws, &config.secret_prefix, config.secret_cache);
+        let apps = Secrets::new(aws, &config.resource_prefix, config.secret_cache);
         if let Err(error) = queue.warm().await {
             let Diagnosis { reason, detail } = error.diagnosis();
             tracing::warn!(reason = reason.name(), detail, "init: the queue was not reached");
         }
         let jwks = JwksCache::new(config.rewrites.clone());
         let (own, own_config, aws) = (OnceLock::new(), config.webhook_secrets.clone(), aws.clone());
-        let stack = config.secret_prefix.clone();
+        let stack = config.resource_prefix.clone();
         let ingest = Self { registry, stack, queue, apps, jwks, own, own_config, aws };
         for provider in registry.iter().filter(|provider| provider.spec().webhook.is_some()) {
             if let Err(refusal) = ingest.app(provider, Freshness::Cached, clock::now()).await {

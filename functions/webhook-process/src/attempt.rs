@@ -19,8 +19,8 @@ use tracing::Span;
 
 use crate::{
     Process, Work,
-    failure::{Failure, forked, lost},
-    told::Told,
+    failure::{AttemptFailure, claim_lost, forked},
+    received::Received,
 };
 
 impl Handler for Process {
@@ -39,7 +39,7 @@ impl Handler for Process {
 
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
         let member = self.batcher.join();
-        let told = Told::read(self.registry, &message);
+        let told = Received::read(self.registry, &message);
         let (provider, event, recipient) = match &told.event {
             Ok((provider, event, recipient)) => (provider, event, recipient),
             Err(why) => {
@@ -57,7 +57,7 @@ impl Handler for Process {
                 return self.give_up(Entry { key: &key, ..told.entry() }, forked(), attempt).await;
             }
             Ok(Claiming::Lost(record)) => {
-                let disposition = lost(&record, attempt);
+                let disposition = claim_lost(&record, attempt);
                 if disposition == Disposition::Done {
                     self.tally.count(Metric::EventsRepeated);
                 }
@@ -93,7 +93,7 @@ pub(crate) enum Ended {
 
 impl Process {
     /// Records that an attempt failed: what becomes of its message.
-    async fn failed(&self, claim: &Claim, failure: &Failure, attempt: &Attempt) -> Disposition {
+    async fn failed(&self, claim: &Claim, failure: &AttemptFailure, attempt: &Attempt) -> Disposition {
         let why = failure.diagnosis();
         let Some(state) = failure.resulting_state() else { return attempt.failed(why) };
         match (state, self.claims.failed(claim, state, &why).await) {

@@ -21,7 +21,7 @@ use platform::{
     },
 };
 
-use crate::{Process, told::Told};
+use crate::{Process, received::Received};
 
 /// Messages that one run looks at.
 const MOST: usize = 1_000;
@@ -67,7 +67,7 @@ impl Process {
             let key = key_of_delivery(UNKNOWN, UNKNOWN, &letter.message_id);
             return self.ended(Entry { key: &key, body_hash: "", about }, None, &why, now).await.map(|_| ());
         };
-        let told = Told::read(self.registry, &message);
+        let told = Received::read(self.registry, &message);
         let event = told.event.as_ref().ok().map(|(_, event, _)| event.id.as_str());
         if self.ended(told.entry(), event, &why, now).await? == GivenUp::Forked {
             let fork = key_of_fork(&told.key, &told.hash);

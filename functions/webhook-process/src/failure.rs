@@ -14,7 +14,7 @@ use crate::handlers::{CallError, HandlerError};
 
 /// Why an attempt at a claimed event failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub(crate) enum AttemptFailure {
     /// A later claim holds the event now; it will finish it.
     #[error("the claim was taken over by a later one")]
     Superseded,
@@ -32,7 +32,7 @@ pub(crate) enum Failure {
     Handler(#[from] CallError),
 }
 
-impl From<UpsertError> for Failure {
+impl From<UpsertError> for AttemptFailure {
     fn from(error: UpsertError) -> Self {
         match error {
             UpsertError::TooLarge { .. } => Self::TooLarge(error),
@@ -41,7 +41,7 @@ impl From<UpsertError> for Failure {
     }
 }
 
-impl From<PublishError> for Failure {
+impl From<PublishError> for AttemptFailure {
     fn from(error: PublishError) -> Self {
         match error {
             PublishError::Refused(_) => Self::Unpublishable(error),
@@ -50,7 +50,7 @@ impl From<PublishError> for Failure {
     }
 }
 
-impl From<ClaimError> for Failure {
+impl From<ClaimError> for AttemptFailure {
     fn from(error: ClaimError) -> Self {
         match error {
             ClaimError::Superseded => Self::Superseded,
@@ -59,7 +59,7 @@ impl From<ClaimError> for Failure {
     }
 }
 
-impl Failure {
+impl AttemptFailure {
     /// The state in which the record is left; none if another claim decides it.
     pub(crate) const fn resulting_state(&self) -> Option<ClaimState> {
         match (self, self.reason().class()) {
@@ -99,7 +99,7 @@ pub(crate) fn forked() -> Diagnosis {
 }
 
 /// Another attempt has the event, or had it and finished.
-pub(crate) fn lost(record: &IdempotencyRecord, attempt: &Attempt) -> Disposition {
+pub(crate) fn claim_lost(record: &IdempotencyRecord, attempt: &Attempt) -> Disposition {
     match record.verdict(attempt.at) {
         Verdict::Finished => {
             tracing::info!("already finished");

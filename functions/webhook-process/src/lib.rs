@@ -8,7 +8,7 @@ mod attempt;
 mod dead_letters;
 mod failure;
 mod handlers;
-mod told;
+mod received;
 
 use std::{pin::pin, task::Poll, time::Duration};
 
@@ -40,7 +40,7 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use self::handlers::{EventHandler, HandlerError, HandlerFuture, HandlerInput, HandlersError};
-use self::{accounts::Accounts, attempt::Ended, failure::Failure, handlers::Handlers};
+use self::{accounts::Accounts, attempt::Ended, failure::AttemptFailure, handlers::Handlers};
 
 /// Messages of a batch at a time: all of them, so that one call can put their events on the bus.
 const CONCURRENCY: usize = 10;
@@ -70,7 +70,7 @@ impl Config {
     pub fn read(env: &mut Env) -> Self {
         env.compared(&["PROCESS_TIMEOUT_SECONDS", "WEBHOOKS_VISIBILITY_SECONDS"]);
         Self {
-            stack: env.text("SECRET_PREFIX"),
+            stack: env.text("RESOURCE_PREFIX"),
             idempotency_table: env.text("IDEMPOTENCY_TABLE"),
             integrations_table: env.text("INTEGRATIONS_TABLE"),
             records_table: env.text("RECORDS_TABLE"),
@@ -183,7 +183,7 @@ impl Process {
         &self,
         work: &Work<'_>,
         (mut member, lane): (Member<'_>, Option<SemaphorePermit<'_>>),
-    ) -> Result<Ended, Failure> {
+    ) -> Result<Ended, AttemptFailure> {
         let Work { claim, spec, event, recipient, delivery_id } = work;
         let provider = spec.id;
         let Reached { integrations, other_mode } = self.integrations(provider, recipient).await?;

@@ -38,7 +38,7 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How often each operation was called, by function.
-pub type Counts = BTreeMap<(String, Service, String), u64>;
+pub type CallCounts = BTreeMap<(String, Service, String), u64>;
 
 /// The gateway.
 pub struct Gateway {
@@ -51,7 +51,7 @@ pub struct Gateway {
     /// Set once the functions exist: they need the gateway's address first.
     functions: OnceLock<Vec<Arc<Function>>>,
     web: Web,
-    counts: Mutex<Counts>,
+    counts: Mutex<CallCounts>,
     activity: watch::Sender<u64>,
     /// What goes wrong.
     pub faults: Faults,
@@ -96,7 +96,7 @@ impl Gateway {
     }
 
     /// What functions have called so far.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> CallCounts {
         lock(&self.counts).clone()
     }
 

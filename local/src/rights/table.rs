@@ -21,11 +21,11 @@ pub struct Table {
 #[derive(Debug)]
 struct Row {
     grant: Grant,
-    state: State,
+    state: RightState,
 }
 
 #[derive(Debug, PartialEq)]
-enum State {
+enum RightState {
     Used,
     Excepted(String),
     Unused,
@@ -41,10 +41,10 @@ impl Table {
         };
         let reason = |grant: &Grant| {
             let exception = exceptions.iter().find(|exception| exception.pairs().any(|pair| is_about(pair, grant)));
-            exception.map_or(State::Unused, |exception| State::Excepted(exception.reason.clone()))
+            exception.map_or(RightState::Unused, |exception| RightState::Excepted(exception.reason.clone()))
         };
         let row = |grant: Grant| {
-            let state = if used.contains(&grant) { State::Used } else { reason(&grant) };
+            let state = if used.contains(&grant) { RightState::Used } else { reason(&grant) };
             Row { grant, state }
         };
         let idle = exceptions.iter().flat_map(idle).collect();
@@ -53,10 +53,10 @@ impl Table {
 
     /// Whether every right is used or excepted, and every exception is for a right that is not used.
     pub fn is_whole(&self) -> bool {
-        self.idle.is_empty() && self.count(|state| *state == State::Unused) == 0
+        self.idle.is_empty() && self.count(|state| *state == RightState::Unused) == 0
     }
 
-    fn count(&self, is_it: impl Fn(&State) -> bool) -> usize {
+    fn count(&self, is_it: impl Fn(&RightState) -> bool) -> usize {
         self.rows.iter().filter(|row| is_it(&row.state)).count()
     }
 }
@@ -80,15 +80,15 @@ impl Display for Table {
             writeln!(f, "An exception is for nothing: {idle}. Remove it.")?;
         }
         let [used, excepted, unused] = [
-            self.count(|state| *state == State::Used),
-            self.count(|state| matches!(state, State::Excepted(_))),
-            self.count(|state| *state == State::Unused),
+            self.count(|state| *state == RightState::Used),
+            self.count(|state| matches!(state, RightState::Excepted(_))),
+            self.count(|state| *state == RightState::Unused),
         ];
         write!(f, "{} rights granted: {used} used, {excepted} for a reason, {unused} unused", self.rows.len())
     }
 }
 
-impl Display for State {
+impl Display for RightState {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Used => f.write_str("used"),

@@ -43,7 +43,7 @@ pub struct Cloud {
 
 /// Where a cloud stands.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct CloudOptions<'a> {
     /// Parameters of the template.
     pub overrides: &'a [(String, String)],
     /// See [`Context::own`].
@@ -60,8 +60,8 @@ pub struct Place<'a> {
 
 impl Cloud {
     /// Starts it, with the secrets of `apps`.
-    pub async fn start(template: &Path, place: Place<'_>, apps: &Apps) -> Result<Self, StackError> {
-        let Place { overrides, own, aws_endpoint, events, api_url, ledger } = place;
+    pub async fn start(template: &Path, place: CloudOptions<'_>, apps: &Apps) -> Result<Self, StackError> {
+        let CloudOptions { overrides, own, aws_endpoint, events, api_url, ledger } = place;
         let aws_endpoint = aws_endpoint.map(str::to_owned);
         let (url, listener) = listen_any().await?;
         let sqs_base = aws_endpoint.clone().unwrap_or_else(|| url.clone());

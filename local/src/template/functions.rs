@@ -10,7 +10,7 @@ use super::{
     document::{Kind, Resource, key, mapping},
     error::TemplateError,
     model::{Function, Mapping, Queue, Role, Route, Schedule},
-    resolve::{At, Resolver, STACK_NAME, text},
+    resolve::{Location, Resolver, STACK_NAME, text},
 };
 
 /// Properties without effect on what a function sees while it runs; `Events` and `FunctionName` are read apart.
@@ -159,7 +159,7 @@ fn function(
     queues: &[Queue],
     roles: &BTreeMap<String, Role>,
 ) -> Result<Function, TemplateError> {
-    let at = At::new(resource.path());
+    let at = Location::new(resource.path());
     let unclear = || TemplateError::Role { path: at.path.clone() };
     if resource.properties.contains_key("Policies") {
         return Err(unclear());
@@ -205,7 +205,7 @@ fn add_trigger(
     name: &str,
     event: &Yaml,
     queues: &[Queue],
-    at: &At,
+    at: &Location,
 ) -> Result<(), TemplateError> {
     let properties = mapping(event.get("Properties"), &at.path)?;
     match event.get("Type").and_then(Yaml::as_str) {
@@ -245,7 +245,7 @@ fn add_trigger(
 
 impl SqsEvent {
     /// Checked as Lambda does when it creates the mapping.
-    fn mapping(self, timeout: Duration, queues: &[Queue], at: &At) -> Result<Mapping, TemplateError> {
+    fn mapping(self, timeout: Duration, queues: &[Queue], at: &Location) -> Result<Mapping, TemplateError> {
         let Some(queue) = queues.iter().find(|queue| queue.arn == self.queue) else {
             return Err(TemplateError::NoSuchQueue { path: at.path.clone(), arn: self.queue });
         };

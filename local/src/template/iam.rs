@@ -10,7 +10,7 @@ use super::{
     document::Kind,
     error::TemplateError,
     model::Role,
-    resolve::{At, Resolver},
+    resolve::{Location, Resolver},
 };
 
 /// Properties of a role that say nothing about what it may do.
@@ -66,7 +66,7 @@ impl Statement {
 pub(super) fn roles(resolver: &Resolver) -> Result<BTreeMap<String, Role>, TemplateError> {
     let mut roles = BTreeMap::new();
     for resource in resolver.resources(Kind::Role)? {
-        let at = At::new(resource.path());
+        let at = Location::new(resource.path());
         let role: RoleProperties = resolver.read(&resource.properties, DEPLOYED_ONLY, &at)?;
         let statements = role.policies.into_iter().flat_map(|policy| policy.policy_document.statement).collect();
         roles.insert(resolver.arn(resource, &at)?, Role { logical_id: resource.id.clone(), statements });

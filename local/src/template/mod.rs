@@ -23,7 +23,7 @@ use serde_yaml_ng::Value as Yaml;
 use self::{
     document::{Document, Kind, key},
     parameters::Parameters,
-    resolve::{At, Resolver, text},
+    resolve::{Location, Resolver, text},
 };
 pub use self::{
     error::{ParameterProblem, TemplateError},
@@ -95,7 +95,7 @@ impl Template {
         }
         let resolver = Resolver { document: &document, parameters: &parameters, context };
         for name in document.conditions.keys() {
-            resolver.condition(key(name, "Conditions")?, &At::new("Conditions"))?;
+            resolver.condition(key(name, "Conditions")?, &Location::new("Conditions"))?;
         }
         let queues = storage::queues(&resolver)?;
         let mut roles = iam::roles(&resolver)?;
@@ -150,10 +150,10 @@ fn cors(resolver: &Resolver) -> Result<Option<Cors>, TemplateError> {
     match resolver.resources(Kind::HttpApi)?.as_slice() {
         [] => Ok(None),
         [api] => {
-            let api: ApiProperties = resolver.read(&api.properties, API_DEPLOYED_ONLY, &At::new(api.path()))?;
+            let api: ApiProperties = resolver.read(&api.properties, API_DEPLOYED_ONLY, &Location::new(api.path()))?;
             Ok(api.cors_configuration)
         }
-        _ => Err(At::new("Resources").malformed("a mapping with at most one HTTP API; cargo local serves one")),
+        _ => Err(Location::new("Resources").malformed("a mapping with at most one HTTP API; cargo local serves one")),
     }
 }
 
@@ -161,7 +161,7 @@ fn outputs(resolver: &Resolver) -> Result<BTreeMap<String, String>, TemplateErro
     let mut outputs = BTreeMap::new();
     for (name, output) in &resolver.document.outputs {
         let name = key(name, "Outputs")?;
-        let at = At::new(format!("Outputs.{name}"));
+        let at = Location::new(format!("Outputs.{name}"));
         if let Some(condition) = output.get("Condition").and_then(Yaml::as_str)
             && !resolver.condition(condition, &at)?
         {

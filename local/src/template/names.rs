@@ -5,12 +5,12 @@ use serde_json::Value;
 use super::{
     document::{Kind, Resource},
     error::TemplateError,
-    resolve::{At, Resolver, STACK_NAME},
+    resolve::{Location, Resolver, STACK_NAME},
 };
 
 impl Resolver<'_> {
     /// `Ref`: a parameter's value, a pseudo-parameter or a resource's identity.
-    pub(super) fn reference(&self, name: &str, at: &At) -> Result<Option<Value>, TemplateError> {
+    pub(super) fn reference(&self, name: &str, at: &Location) -> Result<Option<Value>, TemplateError> {
         if let Some(value) = self.parameters.get(name) {
             return Ok(Some(value.clone()));
         }
@@ -27,12 +27,12 @@ impl Resolver<'_> {
     }
 
     /// `Fn::GetAtt`.
-    pub(super) fn attribute(&self, id: &str, attribute: &str, at: &At) -> Result<Value, TemplateError> {
+    pub(super) fn attribute(&self, id: &str, attribute: &str, at: &Location) -> Result<Value, TemplateError> {
         self.value_of(id, Some(attribute), at)
     }
 
     /// The resource's own name, or one made of its logical id as CloudFormation does.
-    pub(super) fn name(&self, resource: &Resource, at: &At) -> Result<String, TemplateError> {
+    pub(super) fn name(&self, resource: &Resource, at: &Location) -> Result<String, TemplateError> {
         let at = at.follow(format!("{}.{}", resource.path(), resource.name_property))?;
         let name = match resource.properties.get(resource.name_property) {
             Some(name) => self.resolve(name, &at)?,
@@ -46,7 +46,7 @@ impl Resolver<'_> {
     }
 
     /// The ARN of a resource of the local account.
-    pub(super) fn arn(&self, resource: &Resource, at: &At) -> Result<String, TemplateError> {
+    pub(super) fn arn(&self, resource: &Resource, at: &Location) -> Result<String, TemplateError> {
         let name = || self.name(resource, at);
         Ok(match resource.kind {
             Kind::Function => self.regional("lambda", &format!("function:{}", name()?)),
@@ -76,7 +76,7 @@ impl Resolver<'_> {
         format!("arn:aws:{service}:{}:{}:{resource}", self.context.region, self.context.account)
     }
 
-    fn value_of(&self, id: &str, attribute: Option<&str>, at: &At) -> Result<Value, TemplateError> {
+    fn value_of(&self, id: &str, attribute: Option<&str>, at: &Location) -> Result<Value, TemplateError> {
         let Some(resource) = self.document.resource(id) else {
             return Err(TemplateError::UnknownName { path: at.path.clone(), name: id.to_owned() });
         };
@@ -112,6 +112,6 @@ impl Resolver<'_> {
     }
 }
 
-fn only_deployed(name: &str, at: &At) -> TemplateError {
+fn only_deployed(name: &str, at: &Location) -> TemplateError {
     TemplateError::OnlyDeployed { path: at.path.clone(), name: name.to_owned() }
 }

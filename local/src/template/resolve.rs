@@ -23,12 +23,12 @@ const LONGEST_CHAIN: u8 = 16;
 
 /// A place in the template, and how many references were followed to get there.
 #[derive(Clone)]
-pub(super) struct At {
+pub(super) struct Location {
     pub(super) path: String,
     followed: u8,
 }
 
-impl At {
+impl Location {
     pub(super) fn new(path: impl Into<String>) -> Self {
         Self { path: path.into(), followed: 0 }
     }
@@ -59,7 +59,7 @@ pub(super) struct Resolver<'a> {
 
 impl Resolver<'_> {
     /// The value without its function calls; `None` for `AWS::NoValue`, which removes the property it stands for.
-    pub(super) fn resolve(&self, value: &Yaml, at: &At) -> Result<Option<Value>, TemplateError> {
+    pub(super) fn resolve(&self, value: &Yaml, at: &Location) -> Result<Option<Value>, TemplateError> {
         match value {
             Yaml::Tagged(tagged) => self.call(&long_name(&tagged.tag.to_string()), &tagged.value, at),
             Yaml::Mapping(mapping) if calls(mapping) => {
@@ -81,7 +81,7 @@ impl Resolver<'_> {
     /// Reads properties into `T`, which should refuse those it does not know.
     ///
     /// `skipped` names the properties that matter only when deployed; they are not even resolved.
-    pub(super) fn read<T>(&self, properties: &Mapping, skipped: &[&str], at: &At) -> Result<T, TemplateError>
+    pub(super) fn read<T>(&self, properties: &Mapping, skipped: &[&str], at: &Location) -> Result<T, TemplateError>
     where
         T: DeserializeOwned,
     {
@@ -98,7 +98,7 @@ impl Resolver<'_> {
         &self,
         properties: &Mapping,
         skipped: &[&str],
-        at: &At,
+        at: &Location,
     ) -> Result<Map<String, Value>, TemplateError> {
         let mut resolved = Map::new();
         for (name, value) in properties {
@@ -117,7 +117,7 @@ impl Resolver<'_> {
     pub(super) fn resources(&self, kind: Kind) -> Result<Vec<&Resource>, TemplateError> {
         let mut resources = Vec::new();
         for resource in self.document.resources.iter().filter(|resource| resource.kind == kind) {
-            if self.exists(resource, &At::new("Resources"))? {
+            if self.exists(resource, &Location::new("Resources"))? {
                 resources.push(resource);
             }
         }
@@ -125,20 +125,20 @@ impl Resolver<'_> {
     }
 
     /// Whether the resource's condition holds.
-    pub(super) fn exists(&self, resource: &Resource, at: &At) -> Result<bool, TemplateError> {
+    pub(super) fn exists(&self, resource: &Resource, at: &Location) -> Result<bool, TemplateError> {
         let Some(condition) = &resource.condition else { return Ok(true) };
         self.condition(condition, &at.follow(format!("Resources.{}.Condition", resource.id))?)
     }
 
     /// Whether the named condition holds.
-    pub(super) fn condition(&self, name: &str, at: &At) -> Result<bool, TemplateError> {
+    pub(super) fn condition(&self, name: &str, at: &Location) -> Result<bool, TemplateError> {
         let Some(condition) = self.document.conditions.get(name) else {
             return Err(TemplateError::UnknownCondition { path: at.path.clone(), name: name.to_owned() });
         };
         self.holds(condition, &at.follow(format!("Conditions.{name}"))?)
     }
 
-    pub(super) fn holds(&self, condition: &Yaml, at: &At) -> Result<bool, TemplateError> {
+    pub(super) fn holds(&self, condition: &Yaml, at: &Location) -> Result<bool, TemplateError> {
         let (name, argument) = if let Yaml::Tagged(tagged) = condition {
             (long_name(&tagged.tag.to_string()), &tagged.value)
         } else if let Some((name, argument)) = condition.as_mapping().and_then(single) {
@@ -167,12 +167,12 @@ impl Resolver<'_> {
     }
 
     /// CloudFormation compares as text.
-    fn comparable(&self, value: &Yaml, at: &At) -> Result<String, TemplateError> {
+    fn comparable(&self, value: &Yaml, at: &Location) -> Result<String, TemplateError> {
         let value = self.resolve(value, at)?;
         value.as_ref().and_then(text).ok_or_else(|| at.malformed("a comparison of plain values"))
     }
 
-    fn call(&self, name: &str, argument: &Yaml, at: &At) -> Result<Option<Value>, TemplateError> {
+    fn call(&self, name: &str, argument: &Yaml, at: &Location) -> Result<Option<Value>, TemplateError> {
         match name {
             "Ref" => self.reference(argument.as_str().ok_or_else(|| at.malformed("Ref of one name"))?, at),
             "Fn::GetAtt" => {
@@ -213,7 +213,7 @@ impl Resolver<'_> {
     }
 
     /// `own` are names that stand for a value in this text alone.
-    fn substitute(&self, template: &str, own: &Map<String, Value>, at: &At) -> Result<Value, TemplateError> {
+    fn substitute(&self, template: &str, own: &Map<String, Value>, at: &Location) -> Result<Value, TemplateError> {
         let mut filled = String::new();
         let mut rest = template;
         while let Some((before, after)) = rest.split_once("${") {

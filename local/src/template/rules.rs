@@ -9,7 +9,7 @@ use serde_yaml_ng::Value as Yaml;
 use super::{
     document::{key, mapping},
     error::{ParameterProblem, TemplateError},
-    resolve::{At, Resolver, long_name},
+    resolve::{Location, Resolver, long_name},
 };
 
 /// The assertions that do not hold.
@@ -17,7 +17,7 @@ pub(super) fn broken(resolver: &Resolver) -> Result<Vec<ParameterProblem>, Templ
     let mut broken = Vec::new();
     for (name, rule) in &resolver.document.rules {
         let name = key(name, "Rules")?;
-        let at = At::new(format!("Rules.{name}"));
+        let at = Location::new(format!("Rules.{name}"));
         let rule = mapping(Some(rule), &at.path)?;
         if let Some(condition) = rule.get("RuleCondition")
             && !holds(resolver, condition, &at.child("RuleCondition"))?
@@ -39,12 +39,12 @@ pub(super) fn broken(resolver: &Resolver) -> Result<Vec<ParameterProblem>, Templ
     Ok(broken)
 }
 
-fn holds(resolver: &Resolver, assertion: &Yaml, at: &At) -> Result<bool, TemplateError> {
+fn holds(resolver: &Resolver, assertion: &Yaml, at: &Location) -> Result<bool, TemplateError> {
     only_rule_functions(resolver, assertion, at)?;
     resolver.holds(assertion, at)
 }
 
-fn only_rule_functions(resolver: &Resolver, value: &Yaml, at: &At) -> Result<(), TemplateError> {
+fn only_rule_functions(resolver: &Resolver, value: &Yaml, at: &Location) -> Result<(), TemplateError> {
     let check = |name: &str, argument: &Yaml| match name {
         "Ref" if argument.as_str().is_some_and(|name| resolver.parameters.contains_key(name)) => Ok(()),
         "Ref" => Err(at.malformed("a rule over parameters")),

@@ -8,7 +8,7 @@ use super::{
     document::Kind,
     error::TemplateError,
     model::{AttributeType, Index, Key, KeySchema, Queue, Secret, SecretValue, Table},
-    resolve::{At, Resolver, text},
+    resolve::{Location, Resolver, text},
 };
 
 /// The properties of a queue that are attributes of `CreateQueue` under the same name.
@@ -119,7 +119,7 @@ struct AliasProperties {
 pub(super) fn queues(resolver: &Resolver) -> Result<Vec<Queue>, TemplateError> {
     let mut queues = Vec::new();
     for resource in resolver.resources(Kind::Queue)? {
-        let at = At::new(resource.path());
+        let at = Location::new(resource.path());
         let mut attributes = BTreeMap::new();
         for (property, value) in resolver.properties(&resource.properties, &["QueueName", "Tags"], &at)? {
             if !QUEUE_ATTRIBUTES.contains(&property.as_str()) {
@@ -144,7 +144,7 @@ pub(super) fn queues(resolver: &Resolver) -> Result<Vec<Queue>, TemplateError> {
 pub(super) fn tables(resolver: &Resolver) -> Result<Vec<Table>, TemplateError> {
     let mut tables = Vec::new();
     for resource in resolver.resources(Kind::Table)? {
-        let at = At::new(resource.path());
+        let at = Location::new(resource.path());
         let table: TableProperties = resolver.read(&resource.properties, TABLE_DEPLOYED_ONLY, &at)?;
         let attributes = table.attribute_definitions.into_iter();
         tables.push(Table {
@@ -166,7 +166,7 @@ pub(super) fn tables(resolver: &Resolver) -> Result<Vec<Table>, TemplateError> {
 pub(super) fn secrets(resolver: &Resolver) -> Result<Vec<Secret>, TemplateError> {
     let mut secrets = Vec::new();
     for resource in resolver.resources(Kind::Secret)? {
-        let at = At::new(resource.path());
+        let at = Location::new(resource.path());
         let skipped = ["Description", "KmsKeyId", "Name", "Tags"];
         let secret: SecretProperties = resolver.read(&resource.properties, &skipped, &at)?;
         let value = match (secret.secret_string, secret.generate_secret_string) {
@@ -203,11 +203,11 @@ impl GenerateSecretString {
 pub(super) fn keys(resolver: &Resolver) -> Result<Vec<Key>, TemplateError> {
     let mut keys = Vec::new();
     for resource in resolver.resources(Kind::Key)? {
-        let arn = resolver.arn(resource, &At::new(resource.path()))?;
+        let arn = resolver.arn(resource, &Location::new(resource.path()))?;
         keys.push(Key { logical_id: resource.id.clone(), arn, aliases: Vec::new() });
     }
     for resource in resolver.resources(Kind::Alias)? {
-        let at = At::new(resource.path());
+        let at = Location::new(resource.path());
         let alias: AliasProperties = resolver.read(&resource.properties, &[], &at)?;
         let target = alias.target_key_id;
         let (aliases, named) = (vec![alias.alias_name], |key: &&mut Key| target == key.logical_id || target == key.arn);
@@ -223,7 +223,7 @@ pub(super) fn keys(resolver: &Resolver) -> Result<Vec<Key>, TemplateError> {
 /// Names of the event buses.
 pub(super) fn buses(resolver: &Resolver) -> Result<Vec<String>, TemplateError> {
     let buses = resolver.resources(Kind::Bus)?.into_iter();
-    buses.map(|resource| resolver.name(resource, &At::new(resource.path()))).collect()
+    buses.map(|resource| resolver.name(resource, &Location::new(resource.path()))).collect()
 }
 
 fn default_length() -> usize {

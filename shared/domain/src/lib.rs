@@ -22,7 +22,7 @@ pub use reason::{Diagnosis, Reason};
 pub use sync::record::{Change, Record};
 pub use webhook::{
     Rejection,
-    claim::{IdempotencyRecord, State as ClaimState, Verdict},
+    claim::{ClaimState, IdempotencyRecord, Verdict},
     delivery::{Probe, UnverifiedDelivery, VerifiedDelivery, VerifiedJson},
     event::{Effect, Event, NotAnEvent, Owner},
     proof::Proof,

@@ -176,7 +176,7 @@ fn header_names_are_lower_case_and_every_scheme_signs_the_body() {
     for proof in REGISTRY.iter().filter_map(|provider| provider.spec().webhook.as_ref()) {
         let Proof::Signature(scheme) = proof else { continue };
         assert_eq!(scheme.header, scheme.header.to_lowercase());
-        assert!(scheme.content.contains(&domain::webhook::signature::Part::Body));
+        assert!(scheme.content.contains(&domain::webhook::signature::SignedPart::Body));
     }
 }
 
@@ -300,7 +300,7 @@ fn actions_refuse_by_name_what_they_do_not_know_and_what_is_of_another_type() {
 fn what_is_declared_can_be_asked_for() {
     for spec in REGISTRY.iter().map(Provider::spec) {
         assert!(!spec.api.base.ends_with('/'), "{}", spec.id);
-        if let Place::Get(path) = spec.identity.place {
+        if let AccountSource::Get(path) = spec.identity.place {
             assert!(path.starts_with('/'), "{}", spec.id);
         }
         if let Some(service) = &spec.identity.service {

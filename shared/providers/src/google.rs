@@ -13,7 +13,7 @@ use domain::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::{Identity, Place};
+use crate::{AccountSource, Identity};
 
 /// Asks for an ID token. Google never changes the `sub` in it, unlike the address, and gives it to no other account:
 /// <https://developers.google.com/identity/openid-connect/openid-connect#an-id-tokens-payload>, read 2026-11.
@@ -25,7 +25,7 @@ const PROFILE: &str = "https://www.googleapis.com/auth/userinfo.profile";
 
 /// Whose account a grant is. The ID token costs no call and needs no permission of a service.
 pub(crate) const IDENTITY: Identity = Identity {
-    place: Place::IdToken,
+    place: AccountSource::IdToken,
     id: "/sub",
     name: &["/email"],
     service: None,

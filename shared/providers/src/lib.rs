@@ -22,8 +22,8 @@ use serde_json::{Value, value::RawValue};
 
 pub use self::{
     action::{Fields, Step, so_far},
-    spec::{ApiKey, Auth, Identity, Organisation, Place, Service, Spec, Stream, Watching},
-    stream::{About, Next, Page, Whole},
+    spec::{AccountSource, ApiKey, Auth, Identity, Organisation, Service, Spec, StreamSpec, Watching},
+    stream::{About, Next, StreamPage, Whole},
     watch::{Watch, WatchPlan, Watched},
 };
 
@@ -71,7 +71,13 @@ pub trait Provider: Sync {
     }
 
     /// Reads that page. `asked_at` is when the call was made.
-    fn page(&self, _stream: &str, _position: &Value, _reply: &Reply, _asked_at: Timestamp) -> Result<Page, Unreadable> {
+    fn page(
+        &self,
+        _stream: &str,
+        _position: &Value,
+        _reply: &Reply,
+        _asked_at: Timestamp,
+    ) -> Result<StreamPage, Unreadable> {
         Err(Unreadable("a stream without pages"))
     }
 

@@ -28,7 +28,7 @@ pub struct Spec {
     /// A header with which it says that it delivers again what we did not acknowledge in time.
     pub retry_header: Option<&'static str>,
     /// What is kept in sync.
-    pub streams: &'static [Stream],
+    pub streams: &'static [StreamSpec],
     /// How it tells that something changed, if it must be asked to.
     pub watching: Option<Watching>,
     /// Its typed actions.
@@ -60,7 +60,7 @@ pub struct ApiKey {
 #[derive(Debug)]
 pub struct Identity {
     /// The answer that names the account, which no permission of a service may be needed for.
-    pub place: Place,
+    pub place: AccountSource,
     /// The account's id: what the provider never changes, and never gives to another account.
     pub id: &'static str,
     /// The account's name; where several are given, the first that is there.
@@ -84,7 +84,7 @@ pub struct Organisation {
 
 /// Which answer names the account.
 #[derive(Debug)]
-pub enum Place {
+pub enum AccountSource {
     /// The one that brought the tokens.
     Grant,
     /// The ID token in the one that brought the tokens ([`domain::oauth::id_token`]).
@@ -109,7 +109,7 @@ pub struct Service {
 
 /// One kind of objects that is kept in sync.
 #[derive(Debug)]
-pub struct Stream {
+pub struct StreamSpec {
     /// Its name.
     pub name: &'static str,
     /// Whether a run can continue from the last one's cursor. If not, every run is a full one.
@@ -136,7 +136,7 @@ pub struct Watching {
 
 impl Spec {
     /// The stream of this name.
-    pub fn stream(&self, name: &str) -> Option<&'static Stream> {
+    pub fn stream(&self, name: &str) -> Option<&'static StreamSpec> {
         self.streams.iter().find(|stream| stream.name == name)
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 /// One page, read.
 #[derive(Debug)]
-pub struct Page {
+pub struct StreamPage {
     /// The states of the objects on it, one of each object.
     pub changes: Vec<Change>,
     /// Calls for objects that it only names, with what each becomes if the provider has it no more.
@@ -20,7 +20,7 @@ pub struct Page {
     pub whole: Option<Whole>,
 }
 
-impl Page {
+impl StreamPage {
     /// A page of changes. Of several of one object the newest stays; of those of one version the last.
     pub fn new(changes: impl IntoIterator<Item = Change>, next: Next) -> Self {
         let mut newest = BTreeMap::<String, Change>::new();

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join;
 use http::Method;
-use local::browser::Page;
+use local::browser::BrowserPage;
 use serde_json::json;
 use tests::{FAST, Guest, stack};
 
@@ -11,7 +11,7 @@ use super::{assert_invalid, assert_leads, expire_states};
 
 const EXCHANGE: &str = "POST /api/oauth.v2.access";
 
-async fn send(guest: &Guest<'_>, method: Method, path: &str, headers: &[(&str, &str)]) -> Page {
+async fn send(guest: &Guest<'_>, method: Method, path: &str, headers: &[(&str, &str)]) -> BrowserPage {
     let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", guest.stack.url) };
     guest.browser.send(method, &url, headers, String::new()).await.unwrap()
 }
@@ -79,7 +79,7 @@ async fn a_second_opening_waits_for_the_first_and_after_a_failure_leads_back_to_
 
     let callback = ada.allow("/connect/slack").await;
     ada.fault("slack", EXCHANGE, 1, json!({ "hang_ms": 1_500, "status": 400 })).await;
-    let mut pages = <[Page; 2]>::from(join(ada.get(&callback), ada.get(&callback)).await);
+    let mut pages = <[BrowserPage; 2]>::from(join(ada.get(&callback), ada.get(&callback)).await);
     pages.sort_by_key(|page| page.status);
     assert_leads(&pages[0], "?error=connect_failed", "the one that exchanged");
     for page in [&pages[1], &ada.get(&callback).await] {

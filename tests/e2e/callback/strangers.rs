@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join;
 use http::Method;
-use local::browser::Page;
+use local::browser::BrowserPage;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, stack};
 
@@ -25,7 +25,7 @@ async fn return_paths(ada: &Guest<'_>) {
     let trusted = format!("{ORIGIN}/after");
     let own = format!("{}/settings/integrations", ada.stack.url);
     let begin = async |to: &str| ada.get(&format!("/connect/slack?return_to={}", escaped(to))).await;
-    let refused = |begun: &Page| {
+    let refused = |begun: &BrowserPage| {
         let consent = begun.location.as_deref().unwrap();
         format!("{}?state={}&error=access_denied", value(consent, "redirect_uri"), value(consent, "state"))
     };

@@ -1,7 +1,7 @@
 //! Whatever went wrong, the page says what it was, where it can be mended, and how to go on.
 
 use http::Method;
-use local::browser::Page;
+use local::browser::BrowserPage;
 use serde_json::json;
 use tests::{Guest, PATIENCE};
 
@@ -10,7 +10,7 @@ use super::{APP, csrf, post, running};
 const SETTINGS: &str = "/settings/integrations";
 
 /// Sends a form of the settings page, and opens what it leads to.
-async fn submit(guest: &Guest<'_>, path: &str, form: &str) -> Page {
+async fn submit(guest: &Guest<'_>, path: &str, form: &str) -> BrowserPage {
     let form = format!("csrf={}&{form}", csrf(guest).await);
     let page = post(guest, path, Some(&guest.stack.url), &form).await;
     assert_eq!(page.status, 303, "{path}: {}", page.body);

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::Method;
 use local::{
-    browser::{Browser, Page},
+    browser::{Browser, BrowserPage},
     stack::Stack,
 };
 use secrecy::ExposeSecret as _;
@@ -20,7 +20,7 @@ use sha2::Sha256;
 use super::{APP, FORM, running};
 
 /// Signs in as the application's page does.
-async fn sign_in(stack: &Stack, origin: Option<&str>, token: &str, return_to: &str) -> Page {
+async fn sign_in(stack: &Stack, origin: Option<&str>, token: &str, return_to: &str) -> BrowserPage {
     let browser = Browser::new();
     let mut headers = vec![("content-type", FORM)];
     headers.extend(origin.map(|origin| ("origin", origin)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use local::{
     bootstraps::{Bootstraps, root},
-    browser::{Browser, Page},
+    browser::{Browser, BrowserPage},
     look::Look,
     stack::Options,
     web::Web,
@@ -125,7 +125,7 @@ impl Setup {
     }
 
     /// Signs in, allows or refuses on a page of the provider.
-    async fn decide(&self, page: &Page, decision: &str) -> Page {
+    async fn decide(&self, page: &BrowserPage, decision: &str) -> BrowserPage {
         let between = |start: &str, end: &str| {
             let (_, rest) = page.body.split_once(start)?;
             Some(rest.split_once(end)?.0.to_owned())

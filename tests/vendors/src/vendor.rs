@@ -7,11 +7,11 @@ use domain::{
     call::Api,
     webhook::{
         proof::Proof,
-        signature::{Encoding, Key, Part, Scheme, Time},
+        signature::{Encoding, Scheme, SecretEncoding, SignedPart, TimeSource},
     },
 };
 use jiff::Timestamp;
-use providers::{ApiKey, Auth, Identity, Place, Provider, Spec};
+use providers::{AccountSource, ApiKey, Auth, Identity, Provider, Spec};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
@@ -31,8 +31,8 @@ static GITHUB: Spec = sender(
         separator: None,
         prefix: "sha256=",
         encoding: Encoding::Hex,
-        key: Key::Text,
-        content: &[Part::Body],
+        key: SecretEncoding::Text,
+        content: &[SignedPart::Body],
         time: None,
     },
 );
@@ -46,9 +46,15 @@ static STANDARD_WEBHOOKS: Spec = sender(
         separator: Some(' '),
         prefix: "v1,",
         encoding: Encoding::Base64,
-        key: Key::Base64After("whsec_"),
-        content: &[Part::Header("webhook-id"), Part::Text("."), Part::Time, Part::Text("."), Part::Body],
-        time: Some(Time::Header("webhook-timestamp")),
+        key: SecretEncoding::Base64After("whsec_"),
+        content: &[
+            SignedPart::Header("webhook-id"),
+            SignedPart::Text("."),
+            SignedPart::Time,
+            SignedPart::Text("."),
+            SignedPart::Body,
+        ],
+        time: Some(TimeSource::Header("webhook-timestamp")),
     },
 );
 
@@ -59,7 +65,7 @@ const fn sender(id: &'static str, name: &'static str, scheme: Scheme) -> Spec {
         secret: id,
         auth: Auth::ApiKey(ApiKey { name: "key", hint: "", prefixes: &[] }),
         identity: Identity {
-            place: Place::Grant,
+            place: AccountSource::Grant,
             id: "",
             name: &[],
             service: None,

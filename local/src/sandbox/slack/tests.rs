@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::webhook::signature::{Encoding, Key, Part, Scheme, Time};
+use domain::webhook::signature::{Encoding, Scheme, SecretEncoding, SignedPart, TimeSource};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -54,9 +54,9 @@ fn verify(received: &Received) {
         separator: None,
         prefix: "v0=",
         encoding: Encoding::Hex,
-        key: Key::Text,
-        content: &[Part::Text("v0:"), Part::Time, Part::Text(":"), Part::Body],
-        time: Some(Time::Header("x-slack-request-timestamp")),
+        key: SecretEncoding::Text,
+        content: &[SignedPart::Text("v0:"), SignedPart::Time, SignedPart::Text(":"), SignedPart::Body],
+        time: Some(TimeSource::Header("x-slack-request-timestamp")),
     };
     scheme.verify(&received.headers, &received.body, &[SECRET.into()], now()).unwrap();
 }

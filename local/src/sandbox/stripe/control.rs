@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    Key, Stripe,
+    ApiKey, Stripe,
     change::canceled,
     objects::{customer, event, payment_intent, subscription, thin_event, with},
 };
@@ -119,9 +119,9 @@ impl Stripe {
             }
             ("POST", ["keys"]) => {
                 let state = match (&body["state"], body["state"].as_str()) {
-                    (_, Some("expired")) => Key::Expired,
-                    (_, Some("revoked")) => Key::Revoked,
-                    (Value::Null, _) | (_, Some("good")) => Key::Good,
+                    (_, Some("expired")) => ApiKey::Expired,
+                    (_, Some("revoked")) => ApiKey::Revoked,
+                    (Value::Null, _) | (_, Some("good")) => ApiKey::Good,
                     _ => {
                         let words = "state is one of good, expired, revoked";
                         return Some(Outcome::Done(refusal(StatusCode::UNPROCESSABLE_ENTITY, words)));
@@ -134,11 +134,11 @@ impl Stripe {
                 json!({ "keys": self.keys.len() })
             }
             ("POST", ["tokens", "expire"]) => {
-                self.keys.values_mut().for_each(|state| *state = Key::Expired);
+                self.keys.values_mut().for_each(|state| *state = ApiKey::Expired);
                 json!({ "expired": true })
             }
             ("POST", ["grants", "revoke"]) => {
-                self.keys.values_mut().for_each(|state| *state = Key::Revoked);
+                self.keys.values_mut().for_each(|state| *state = ApiKey::Revoked);
                 json!({ "revoked": self.keys.len() })
             }
             ("GET", ["grants"]) => json!([]),

@@ -32,7 +32,7 @@ const VERSION: &str = "2025-03-31.basil";
 pub(super) struct Stripe {
     app: App,
     /// Keys ever issued, and whether they are good.
-    keys: BTreeMap<String, Key>,
+    keys: BTreeMap<String, ApiKey>,
     /// Those of the mode of the present call.
     objects: Objects,
     /// Those of the other one: nothing of one mode is in the other.
@@ -45,7 +45,7 @@ pub(super) struct Stripe {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Key {
+enum ApiKey {
     Good,
     Expired,
     Revoked,
@@ -73,11 +73,11 @@ type Answer = Result<Value, Refusal>;
 impl Stripe {
     pub(super) fn new(app: App, outbox: Outbox) -> Self {
         let keys = [
-            ("sk_test_sandbox", Key::Good),
-            ("rk_test_sandbox", Key::Good),
-            ("sk_live_sandbox", Key::Good),
-            ("rk_live_sandbox", Key::Good),
-            ("sk_test_expired", Key::Expired),
+            ("sk_test_sandbox", ApiKey::Good),
+            ("rk_test_sandbox", ApiKey::Good),
+            ("sk_live_sandbox", ApiKey::Good),
+            ("rk_live_sandbox", ApiKey::Good),
+            ("sk_test_expired", ApiKey::Expired),
         ];
         let keys = keys.map(|(key, state)| (key.to_owned(), state)).into();
         let (objects, others) = (Objects::seed(), Objects::default());
@@ -103,15 +103,15 @@ impl Stripe {
             return unauthorized(json!({ "type": "invalid_request_error", "message": words }));
         };
         match self.keys.get(key) {
-            Some(Key::Good) => {
+            Some(ApiKey::Good) => {
                 self.enter(key.starts_with("sk_live_") || key.starts_with("rk_live_"));
                 Ok(())
             }
-            Some(Key::Expired) => unauthorized(json!({
+            Some(ApiKey::Expired) => unauthorized(json!({
                 "type": "invalid_request_error", "code": "api_key_expired",
                 "message": format!("Expired API Key provided: {}", masked(key)),
             })),
-            None | Some(Key::Revoked) => unauthorized(json!({
+            None | Some(ApiKey::Revoked) => unauthorized(json!({
                 "type": "invalid_request_error", "message": format!("Invalid API Key provided: {}", masked(key)),
             })),
         }

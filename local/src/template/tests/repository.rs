@@ -62,7 +62,7 @@ fn ingest_may_do_its_work_and_nothing_else() {
     let queue = |name: &str| template.queues.iter().find(|queue| queue.name == format!("intertie-{name}")).unwrap();
     let secret = |name: &str| &template.secrets.iter().find(|it| it.name == format!("intertie/{name}")).unwrap().arn;
     assert_eq!(ingest.environment["WEBHOOKS_QUEUE_URL"], queue("webhooks").url);
-    assert_eq!(ingest.environment["SECRET_PREFIX"], "intertie");
+    assert_eq!(ingest.environment["RESOURCE_PREFIX"], "intertie");
     assert_eq!(ingest.environment["SECRET_CACHE_SECONDS"], "300");
     for (action, resource, expected) in [
         ("sqs:SendMessage", &queue("webhooks").arn, true),

@@ -18,7 +18,7 @@ pub enum Failure {
     RateLimited(Option<Duration>),
     /// Too many calls, by the limits that we keep ourselves: not before this long. Nothing was sent.
     #[error("no turn under a limit in time")]
-    Paced(Duration),
+    ThrottledLocally(Duration),
     /// The provider is at the same object already. Nothing was carried out.
     #[error("the provider is busy with the same object")]
     Busy,
@@ -173,7 +173,9 @@ impl Failure {
             Classified { usual_wait: Some(Duration::from_mins(1)), providers_fault: true, ..LASTING };
         match self {
             Self::RateLimited(wait) => Classified { reason: Reason::RateLimited, wait: *wait, ..PASSING },
-            Self::Paced(wait) => Classified { reason: Reason::ThrottledLocally, wait: Some(*wait), ..PASSING },
+            Self::ThrottledLocally(wait) => {
+                Classified { reason: Reason::ThrottledLocally, wait: Some(*wait), ..PASSING }
+            }
             Self::Busy => Classified {
                 reason: Reason::ProviderBusy,
                 usual_wait: Some(Duration::from_secs(5)),
@@ -216,7 +218,7 @@ impl Failure {
     pub fn problem(&self, name: &str, now: Timestamp) -> Problem {
         let retry_at = self.retry_after().and_then(|wait| now.checked_add(wait).ok());
         let (message, next_action) = match self {
-            Self::RateLimited(_) | Self::Paced(_) => {
+            Self::RateLimited(_) | Self::ThrottledLocally(_) => {
                 let at = point_in_time(retry_at.unwrap_or(now), now);
                 let why = if self.reason() == Reason::ThrottledLocally {
                     format!("We keep to the limits of {name}.")
@@ -278,7 +280,7 @@ impl Failure {
             Self::RateLimited(_) => {
                 format!("{name} takes no more calls for now, though we keep to its limits as we know them.")
             }
-            Self::Paced(_) => format!(
+            Self::ThrottledLocally(_) => format!(
                 "We call {name} no more for now, to keep to its limits; if this stays, ask it for higher ones and set them in \
                  RateLimits."
             ),
@@ -321,7 +323,7 @@ mod tests {
         let all = [
             Failure::RateLimited(None),
             Failure::RateLimited(Some(Duration::from_mins(1))),
-            Failure::Paced(Duration::from_mins(1)),
+            Failure::ThrottledLocally(Duration::from_mins(1)),
             Failure::Busy,
             Failure::TokenRefused,
             Failure::GrantEnded,

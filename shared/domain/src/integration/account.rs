@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{
     call::Mode,
     error::{Kind, Problem},
-    integration::{Integration, IntegrationKey, State},
+    integration::{Integration, IntegrationKey, IntegrationState},
 };
 
 /// The provider-side identity, as callers see it.
@@ -59,8 +59,8 @@ pub fn select(found: Vec<Integration>, name: &str, wanted: Option<&str>) -> Resu
             if by_id.is_empty() { by_name() } else { by_id }
         }
     };
-    if fitting.len() > 1 && fitting.iter().any(|it| it.state != State::Disconnected) {
-        fitting.retain(|it| it.state != State::Disconnected);
+    if fitting.len() > 1 && fitting.iter().any(|it| it.state != IntegrationState::Disconnected) {
+        fitting.retain(|it| it.state != IntegrationState::Disconnected);
     }
     match fitting.len() {
         0 => {
@@ -91,7 +91,7 @@ mod tests {
 
     use super::*;
 
-    fn integration(id: &str, mode: Option<Mode>, name: &str, state: State) -> Integration {
+    fn integration(id: &str, mode: Option<Mode>, name: &str, state: IntegrationState) -> Integration {
         let (user_id, provider) = ("u".to_owned(), "p".to_owned());
         let key = IntegrationKey { user_id, provider, account_id: id.to_owned(), mode };
         Integration { state, ..Integration::connected(key, name, Timestamp::UNIX_EPOCH) }
@@ -99,8 +99,8 @@ mod tests {
 
     #[test]
     fn an_account_is_selected_by_its_id_its_mode_or_a_name_that_is_the_only_one() {
+        use IntegrationState::{Connected, Disconnected, ReconnectRequired};
         use Mode::{Live, Test};
-        use State::{Connected, Disconnected, ReconnectRequired};
         let stripe = |live, test| {
             vec![integration("acct_1", Some(Live), "Shop", live), integration("acct_1", Some(Test), "Shop", test)]
         };

@@ -37,7 +37,7 @@ pub struct Integration {
     /// When the name was last read.
     pub named_at: Timestamp,
     /// Whether calls can be made.
-    pub state: State,
+    pub state: IntegrationState,
     /// When it was last connected.
     pub connected_at: Timestamp,
     /// What the user granted.
@@ -63,7 +63,7 @@ impl Integration {
             account_name: account_name.into(),
             address: None,
             named_at: at,
-            state: State::Connected,
+            state: IntegrationState::Connected,
             connected_at: at,
             granted: Vec::new(),
             missing: Vec::new(),
@@ -78,7 +78,7 @@ impl Integration {
 /// Whether an integration can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum IntegrationState {
     /// In use.
     Connected,
     /// The user must grant access again.

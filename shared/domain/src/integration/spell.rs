@@ -107,7 +107,7 @@ impl Spells {
 
     /// The same, with nothing left to tell.
     #[must_use]
-    pub fn told(self) -> Self {
+    pub fn without_notice(self) -> Self {
         Self { untold: Vec::new(), ..self }
     }
 
@@ -154,7 +154,7 @@ mod tests {
                 // A publisher that dies leaves it to the next.
                 if published {
                     told.append(&mut spells.untold.clone());
-                    spells = spells.told();
+                    spells = spells.without_notice();
                 }
             }
             told.extend(spells.untold);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::integration::{Ending, Integration, State, account::Account, spell::Spell};
+use crate::integration::{Ending, Integration, IntegrationState, account::Account, spell::Spell};
 
 /// The status of one provider for one user, as the contract's JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,7 +34,7 @@ pub struct Status {
     /// What the user granted.
     pub scopes: Scopes,
     /// The kinds of records kept.
-    pub streams: Vec<Stream>,
+    pub streams: Vec<StreamStatus>,
     /// How much of what the provider could report is watched; none where nothing is.
     pub watching: Option<Watching>,
 }
@@ -84,7 +84,7 @@ pub struct Scopes {
 
 /// One kind of records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Stream {
+pub struct StreamStatus {
     /// The stream's name.
     pub name: &'static str,
     /// How many records there are, without deleted ones.
@@ -104,9 +104,9 @@ impl Status {
     pub fn new(provider: &'static str, name: &'static str, integration: Option<&Integration>) -> Self {
         let state = match integration.map(|it| it.state) {
             None => Connection::NeverConnected,
-            Some(State::Connected) => Connection::Connected,
-            Some(State::ReconnectRequired) => Connection::ReconnectRequired,
-            Some(State::Disconnected) => Connection::Disconnected,
+            Some(IntegrationState::Connected) => Connection::Connected,
+            Some(IntegrationState::ReconnectRequired) => Connection::ReconnectRequired,
+            Some(IntegrationState::Disconnected) => Connection::Disconnected,
         };
         let current = integration.and_then(|it| it.spells.current.clone()).filter(|_| state == Connection::Connected);
         let degraded = current.map(|Spell { since, failure, .. }| Degraded {
@@ -147,7 +147,7 @@ impl Status {
 
 /// How a provider's API did in the last 24 hours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
+pub struct ServiceHealth {
     /// The provider's id.
     pub service: &'static str,
     /// Calls made.
@@ -160,7 +160,7 @@ pub struct Health {
     pub last_failure: Option<Timestamp>,
 }
 
-impl Health {
+impl ServiceHealth {
     /// The share of calls that failed; none without calls.
     #[expect(clippy::cast_precision_loss, reason = "a share of counts far below 2^52")]
     pub fn error_rate(&self) -> Option<f64> {
@@ -196,8 +196,13 @@ mod tests {
 
     #[test]
     fn a_service_without_calls_is_idle_and_has_no_rate() {
-        let health =
-            |calls, failures| Health { service: "slack", calls, failures, last_success: None, last_failure: None };
+        let health = |calls, failures| ServiceHealth {
+            service: "slack",
+            calls,
+            failures,
+            last_success: None,
+            last_failure: None,
+        };
         assert_eq!((health(0, 0).words(), health(0, 0).error_rate()), ("idle", None));
         let words = [(1000, 0), (1000, 9), (1000, 10), (1000, 99), (1000, 100), (1, 1)];
         let words = words.map(|(calls, failures)| health(calls, failures).words());

@@ -212,7 +212,7 @@ mod tests {
         webhook::{
             json::NotJson,
             proof::{Proof, VerificationContext},
-            signature::{Encoding, Key, Part, Scheme},
+            signature::{Encoding, Scheme, SecretEncoding, SignedPart},
         },
     };
 
@@ -221,8 +221,8 @@ mod tests {
         separator: None,
         prefix: "",
         encoding: Encoding::Hex,
-        key: Key::Text,
-        content: &[Part::Body],
+        key: SecretEncoding::Text,
+        content: &[SignedPart::Body],
         time: None,
     };
 

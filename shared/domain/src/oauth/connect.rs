@@ -96,7 +96,7 @@ impl ConnectError {
 impl From<&Failure> for ConnectError {
     fn from(failure: &Failure) -> Self {
         match failure {
-            Failure::RateLimited(_) | Failure::Paced(_) => Self::RateLimited,
+            Failure::RateLimited(_) | Failure::ThrottledLocally(_) => Self::RateLimited,
             Failure::Down(_) | Failure::Unreached | Failure::Busy => Self::ProviderDown,
             Failure::ScopeMissing => Self::ScopeMissing,
             Failure::TokenRefused

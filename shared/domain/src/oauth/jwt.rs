@@ -68,9 +68,11 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |_, _| Err(ErrorKind::InvalidAlgorithm.into()),
     verifier_factory: |algorithm, key| {
         let key = match (algorithm, key.kind()) {
-            (Algorithm::HS256, _) => Key::Hmac(key.try_get_hmac_secret()?.to_vec()),
-            (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) => Key::Rsa { n: n.clone(), e: e.clone() },
-            (Algorithm::ES256, DecodingKeyKind::SecretOrDer(point)) => Key::P256(point.clone()),
+            (Algorithm::HS256, _) => VerificationKey::Hmac(key.try_get_hmac_secret()?.to_vec()),
+            (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+                VerificationKey::Rsa { n: n.clone(), e: e.clone() }
+            }
+            (Algorithm::ES256, DecodingKeyKind::SecretOrDer(point)) => VerificationKey::P256(point.clone()),
             _ => return Err(ErrorKind::InvalidAlgorithm.into()),
         };
         Ok(Box::new(key))
@@ -78,13 +80,13 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     jwk_utils: JwkUtils::new_unimplemented(),
 };
 
-enum Key {
+enum VerificationKey {
     Hmac(Vec<u8>),
     Rsa { n: Vec<u8>, e: Vec<u8> },
     P256(Vec<u8>),
 }
 
-impl Verifier<Vec<u8>> for Key {
+impl Verifier<Vec<u8>> for VerificationKey {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), SignatureError> {
         match self {
             Self::Hmac(key) => {
@@ -101,7 +103,7 @@ impl Verifier<Vec<u8>> for Key {
     }
 }
 
-impl JwtVerifier for Key {
+impl JwtVerifier for VerificationKey {
     fn algorithm(&self) -> Algorithm {
         match self {
             Self::Hmac(_) => Algorithm::HS256,

@@ -49,7 +49,7 @@ impl Clock {
     }
 
     /// The version of a state that an event of `at` tells. `rank` orders the events of one tick, as far as their types do.
-    pub fn told(self, at: Timestamp, rank: Rank) -> i64 {
+    pub fn event_version(self, at: Timestamp, rank: Rank) -> i64 {
         match self {
             Self::Microseconds => at.as_microsecond(),
             Self::Seconds => at.as_second() * 1_000_000 + rank as i64,
@@ -120,18 +120,20 @@ mod tests {
     #[test]
     fn a_version_is_a_number_that_every_json_reader_keeps_exactly() {
         let last: Timestamp = "2255-01-01T00:00:00Z".parse().unwrap();
-        assert!(Clock::Microseconds.listed(last) < (1 << 53) && Clock::Seconds.told(last, Rank::Last) < (1 << 53));
+        assert!(
+            Clock::Microseconds.listed(last) < (1 << 53) && Clock::Seconds.event_version(last, Rank::Last) < (1 << 53)
+        );
     }
 
     #[test]
     fn what_a_list_tells_is_later_than_the_events_before_its_second_and_earlier_than_those_of_it() {
         let at = |millis| Timestamp::from_millisecond(millis).unwrap();
         let listed = Clock::Seconds.listed(at(10_900));
-        assert!(Clock::Seconds.told(at(9_999), Rank::Last) < listed);
-        assert!(listed < Clock::Seconds.told(at(10_000), Rank::First));
-        let ranks = [Rank::First, Rank::Between, Rank::Last].map(|rank| Clock::Seconds.told(at(10_000), rank));
+        assert!(Clock::Seconds.event_version(at(9_999), Rank::Last) < listed);
+        assert!(listed < Clock::Seconds.event_version(at(10_000), Rank::First));
+        let ranks = [Rank::First, Rank::Between, Rank::Last].map(|rank| Clock::Seconds.event_version(at(10_000), rank));
         assert!(ranks.is_sorted_by(|a, b| a < b), "{ranks:?}");
-        assert!(Clock::Microseconds.told(at(10_899), Rank::Last) < Clock::Microseconds.listed(at(10_900)));
+        assert!(Clock::Microseconds.event_version(at(10_899), Rank::Last) < Clock::Microseconds.listed(at(10_900)));
     }
 
     proptest! {

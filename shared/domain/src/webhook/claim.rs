@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 /// Where the processing of an event stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum ClaimState {
     /// Somebody is processing it, until the lease ends.
     Claimed,
     /// An attempt failed and will be repeated.
@@ -37,7 +37,7 @@ pub enum State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyRecord {
     /// Where it stands.
-    pub state: State,
+    pub state: ClaimState,
     /// Counts claims; only the holder of the current one may write.
     pub fence: u64,
     /// When the current claim may be taken over.
@@ -65,7 +65,7 @@ pub enum Verdict {
     Finished,
 }
 
-impl State {
+impl ClaimState {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Claimed, Self::Retry, Self::Done, Self::Dead, Self::Unmatched];
 
@@ -90,9 +90,9 @@ impl IdempotencyRecord {
     /// What a newcomer at `now` may do. The store's condition expression says the same; a test holds the two together.
     pub fn verdict(&self, now: Timestamp) -> Verdict {
         match self.state {
-            State::Done | State::Unmatched => Verdict::Finished,
-            State::Claimed if self.lease_until > now => Verdict::Busy(self.lease_until),
-            State::Claimed | State::Retry | State::Dead => Verdict::Claim,
+            ClaimState::Done | ClaimState::Unmatched => Verdict::Finished,
+            ClaimState::Claimed if self.lease_until > now => Verdict::Busy(self.lease_until),
+            ClaimState::Claimed | ClaimState::Retry | ClaimState::Dead => Verdict::Claim,
         }
     }
 }
@@ -115,12 +115,12 @@ mod tests {
             answer: None,
         };
         let live = Timestamp::from_second(1001).unwrap();
-        assert_eq!(record(State::Claimed, 1001).verdict(now), Verdict::Busy(live));
-        assert_eq!(record(State::Claimed, 1000).verdict(now), Verdict::Claim);
-        for state in [State::Done, State::Unmatched] {
+        assert_eq!(record(ClaimState::Claimed, 1001).verdict(now), Verdict::Busy(live));
+        assert_eq!(record(ClaimState::Claimed, 1000).verdict(now), Verdict::Claim);
+        for state in [ClaimState::Done, ClaimState::Unmatched] {
             assert_eq!(record(state, 0).verdict(now), Verdict::Finished);
         }
-        for state in [State::Retry, State::Dead] {
+        for state in [ClaimState::Retry, ClaimState::Dead] {
             assert_eq!(record(state, 2000).verdict(now), Verdict::Claim);
         }
     }

@@ -30,11 +30,11 @@ pub struct Scheme {
     /// How the signature is written.
     pub encoding: Encoding,
     /// How the configured secret becomes the key.
-    pub key: Key,
+    pub key: SecretEncoding,
     /// The signed bytes, part by part.
-    pub content: &'static [Part],
+    pub content: &'static [SignedPart],
     /// Where the time of signing stands, if the scheme has one.
-    pub time: Option<Time>,
+    pub time: Option<TimeSource>,
 }
 
 /// How the bytes of a signature are written in the header.
@@ -48,7 +48,7 @@ pub enum Encoding {
 
 /// How the configured secret becomes the HMAC key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
+pub enum SecretEncoding {
     /// The secret's text is the key.
     Text,
     /// What follows the optional prefix is the key in Base64.
@@ -57,7 +57,7 @@ pub enum Key {
 
 /// One part of the signed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum SignedPart {
     /// The body as received.
     Body,
     /// The time of signing, as written.
@@ -70,7 +70,7 @@ pub enum Part {
 
 /// Where the time of signing (Unix seconds) stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Time {
+pub enum TimeSource {
     /// In a header of its own.
     Header(&'static str),
     /// As the entry of the signature header with this prefix.
@@ -96,8 +96,8 @@ impl Scheme {
         }
         let time = match self.time {
             None => None,
-            Some(Time::Header(name)) => Some(joined(headers, name).ok_or(Rejection::Missing)?),
-            Some(Time::Entry(prefix)) => {
+            Some(TimeSource::Header(name)) => Some(joined(headers, name).ok_or(Rejection::Missing)?),
+            Some(TimeSource::Entry(prefix)) => {
                 let mut times = self.entries(&header).filter_map(|entry| entry.strip_prefix(prefix));
                 let time = times.next().ok_or(Rejection::Malformed)?;
                 if times.next().is_some() {
@@ -146,8 +146,8 @@ impl Scheme {
         let signature = format!("{}{}", self.prefix, self.encoding.encode(&mac));
         Some(match self.time {
             None => vec![(self.header, signature)],
-            Some(Time::Header(name)) => vec![(name, time), (self.header, signature)],
-            Some(Time::Entry(prefix)) => {
+            Some(TimeSource::Header(name)) => vec![(name, time), (self.header, signature)],
+            Some(TimeSource::Entry(prefix)) => {
                 let separator = self.separator.unwrap_or(',');
                 vec![(self.header, format!("{prefix}{time}{separator}{signature}"))]
             }
@@ -163,10 +163,10 @@ impl Scheme {
         let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
         for part in self.content {
             match *part {
-                Part::Body => mac.update(body),
-                Part::Time => mac.update(time?.as_bytes()),
-                Part::Header(name) => mac.update(joined(headers, name)?.as_bytes()),
-                Part::Text(text) => mac.update(text.as_bytes()),
+                SignedPart::Body => mac.update(body),
+                SignedPart::Time => mac.update(time?.as_bytes()),
+                SignedPart::Header(name) => mac.update(joined(headers, name)?.as_bytes()),
+                SignedPart::Text(text) => mac.update(text.as_bytes()),
             }
         }
         Some(mac)
@@ -189,7 +189,7 @@ impl Encoding {
     }
 }
 
-impl Key {
+impl SecretEncoding {
     /// `None` for an empty secret: an empty key would accept what anyone can sign.
     fn bytes(self, secret: &SecretString) -> Option<Vec<u8>> {
         let text = secret.expose_secret();

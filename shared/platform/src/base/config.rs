@@ -15,7 +15,7 @@ use crate::base::{
 };
 
 /// The prefix of the stack's names: every function has it.
-const STACK: &str = "SECRET_PREFIX";
+const STACK: &str = "RESOURCE_PREFIX";
 
 /// Reads variables and collects what is wrong with them.
 #[derive(Debug)]
@@ -210,6 +210,6 @@ mod tests {
 
     #[test]
     fn the_names_read_are_known_without_an_environment() {
-        assert_eq!(names(read), ["LEASE_SECONDS", "SECRET_PREFIX", "TABLE", "VERSION"]);
+        assert_eq!(names(read), ["LEASE_SECONDS", "RESOURCE_PREFIX", "TABLE", "VERSION"]);
     }
 }

@@ -30,7 +30,7 @@ pub enum Metric {
     /// Those that were too many, as the provider said.
     CallsLimited,
     /// Those that were not made, because a limit left them no turn.
-    CallsHeldBack,
+    CallsThrottledLocally,
     /// How long calls took.
     CallDuration,
     /// How long they waited for their turn under a limit.
@@ -60,7 +60,7 @@ impl Metric {
         Self::Calls,
         Self::CallFailures,
         Self::CallsLimited,
-        Self::CallsHeldBack,
+        Self::CallsThrottledLocally,
         Self::EventsApplied,
         Self::EventsUnmatched,
         Self::EventsRepeated,
@@ -78,7 +78,7 @@ impl Metric {
             Self::Calls => "Calls",
             Self::CallFailures => "CallFailures",
             Self::CallsLimited => "CallsLimited",
-            Self::CallsHeldBack => "CallsHeldBack",
+            Self::CallsThrottledLocally => "CallsHeldBack",
             Self::EventsApplied => "EventsApplied",
             Self::EventsUnmatched => "EventsUnmatched",
             Self::EventsRepeated => "EventsRepeated",
@@ -98,7 +98,7 @@ impl Metric {
             Self::Calls
             | Self::CallFailures
             | Self::CallsLimited
-            | Self::CallsHeldBack
+            | Self::CallsThrottledLocally
             | Self::EventsApplied
             | Self::EventsUnmatched
             | Self::EventsRepeated

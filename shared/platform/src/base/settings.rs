@@ -137,7 +137,7 @@ pub const PAIRS: &[Pair] = &[
 
 /// The forms.
 pub const FORMS: &[Form] = &[
-    Form { setting: setting("Prefix", "SECRET_PREFIX"), read: prefix },
+    Form { setting: setting("Prefix", "RESOURCE_PREFIX"), read: prefix },
     Form { setting: setting("PublicUrl", "PUBLIC_URL"), read: origin },
     Form { setting: setting("AllowedOrigins", "ALLOWED_ORIGINS"), read: origins },
     Form { setting: setting("JwksUrl", "JWKS_URL"), read: https_url },
@@ -273,7 +273,7 @@ mod tests {
         let settings = PAIRS.iter().map(|pair| pair.setting).chain(bounds).chain(FORMS.iter().map(|form| form.setting));
         for setting in settings {
             match setting.variable {
-                "SECRET_PREFIX" | "INTERTIE_URL_REWRITES" => {}
+                "RESOURCE_PREFIX" | "INTERTIE_URL_REWRITES" => {}
                 variable => assert_eq!(variable, capitals(setting.parameter)),
             }
         }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{
     Integration, IntegrationKey, Problem, Reason, Reply, Request,
     call::{Failure, limit::Rates},
-    integration::State,
+    integration::IntegrationState,
     provider_api::Callee,
 };
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ use crate::{
         pace::Pace,
         tokens::Tokens,
     },
-    stores::{credentials::Credentials, health::Health, integrations::Integrations},
+    stores::{credentials::Credentials, health::CallHealth, integrations::Integrations},
 };
 
 /// What an [`Access`] is configured by.
@@ -33,7 +33,7 @@ pub struct AccessConfig {
     rates: Rates,
     token_key: String,
     event_bus: String,
-    secret_prefix: String,
+    resource_prefix: String,
     secret_cache: Duration,
     refresh_lease: Duration,
     rewrites: Rewrites,
@@ -50,7 +50,7 @@ impl AccessConfig {
             rates: env.rates(),
             token_key: env.text("TOKEN_KEY"),
             event_bus: env.text("EVENT_BUS"),
-            secret_prefix: env.text("SECRET_PREFIX"),
+            resource_prefix: env.text("RESOURCE_PREFIX"),
             secret_cache: env.seconds("SECRET_CACHE_SECONDS"),
             refresh_lease: env.seconds("REFRESH_LEASE_SECONDS"),
             rewrites: env.rewrites(),
@@ -77,20 +77,20 @@ impl Access {
         if !unknown.is_empty() {
             return Err(InitError::UnknownLimit(unknown.join(", ")));
         }
-        let vault = Vault::new(aws, &config.token_key, &config.secret_prefix);
+        let vault = Vault::new(aws, &config.token_key, &config.resource_prefix);
         let credentials = Credentials::new(aws, &config.credentials_table, vault, config.refresh_lease);
         let dispatch = Dispatch {
             outbound: Outbound::new(config.rewrites.clone())?,
-            health: Health::new(aws, &config.health_table),
+            health: CallHealth::new(aws, &config.health_table),
             pace: Pace::new(aws, &config.rate_limits_table),
             rates: config.rates.clone(),
         };
-        let apps = Arc::new(Secrets::new(aws, &config.secret_prefix, config.secret_cache));
+        let apps = Arc::new(Secrets::new(aws, &config.resource_prefix, config.secret_cache));
         Ok(Self {
             calls: Calls::new(Tokens::new(credentials, dispatch, apps)),
             integrations: Integrations::new(aws, &config.integrations_table),
             bus: Bus::new(aws, &config.event_bus),
-            stack: config.secret_prefix.clone(),
+            stack: config.resource_prefix.clone(),
         })
     }
 
@@ -128,7 +128,7 @@ impl Access {
     pub async fn set_aside(&self, callee: &Callee, owner: &IntegrationKey) -> Result<(), AwsError> {
         self.calls.tokens.credentials.set_aside(&owner.id(), callee.credential).await?;
         let found = self.integrations.get(&owner.user_id, &owner.account()).await?;
-        let Some(integration) = found.filter(|it| it.state == State::Connected) else { return Ok(()) };
+        let Some(integration) = found.filter(|it| it.state == IntegrationState::Connected) else { return Ok(()) };
         let Problem { message, next_action, .. } = Problem::credential_unreadable(callee.name);
         let sentence = format!("{message} {next_action}");
         let kind = "integration.reconnect_required";
@@ -141,7 +141,7 @@ impl Access {
 
     /// Whether an integration can be used: one that was set aside is put back in use if its credential opens again.
     pub async fn is_usable(&self, integration: &Integration, credential: &str) -> Result<bool, AwsError> {
-        if integration.state == State::Connected {
+        if integration.state == IntegrationState::Connected {
             return Ok(true);
         }
         if !integration.unreadable {
@@ -175,7 +175,7 @@ pub async fn ended(
     at: Timestamp,
 ) -> Result<(), AwsError> {
     let found = integrations.get(&owner.user_id, &owner.account()).await?;
-    let Some(integration) = found.filter(|it| it.state == State::Connected && it.connected_at <= at) else {
+    let Some(integration) = found.filter(|it| it.state == IntegrationState::Connected && it.connected_at <= at) else {
         return Ok(());
     };
     let kind = "integration.reconnect_required";

@@ -151,7 +151,7 @@ impl Calls {
         let lock = || self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let of_this = |held: &Held| {
             let credential = &held.credential;
-            held.holder == holder && credential.name == callee.credential && credential.owner == *owner
+            held.holder == holder && credential.name == callee.credential && credential.integration == *owner
         };
         if refresh == Refresh::Soon
             && let Some(held) = lock().iter().find(|held| of_this(held))
@@ -159,7 +159,7 @@ impl Calls {
         {
             return Ok(Arc::clone(&held.credential));
         }
-        let wanted = Wanted { owner, credential: callee.credential, callee };
+        let wanted = Wanted { integration: owner, credential: callee.credential, callee };
         let credential = Arc::new(self.tokens.valid(wanted, refresh, holder, deadline).await?);
         let mut all = lock();
         all.retain(|held| !of_this(held));

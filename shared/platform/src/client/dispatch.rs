@@ -24,7 +24,7 @@ use crate::{
         outbound::{Authorization, Outbound, SendError},
         pace::{Exhausted, Pace},
     },
-    stores::health::{Health, Observed},
+    stores::health::{CallHealth, Observed},
 };
 
 /// How long one attempt may take.
@@ -44,7 +44,7 @@ pub struct Dispatch {
     /// The wire.
     pub outbound: Outbound,
     /// Counts.
-    pub health: Health,
+    pub health: CallHealth,
     /// Waits for turns.
     pub pace: Pace,
     /// Rates that this deployment sets.
@@ -128,9 +128,9 @@ impl Dispatch {
         // On the heap: whoever calls holds it in every future of theirs.
         Box::pin(self.pace.turn(buckets, patience)).await.map_err(|Exhausted(wait)| {
             let (service, wait_ms) = (call.callee.id, milliseconds(wait));
-            self.health.held_back(service);
+            self.health.throttled_locally(service);
             tracing::info!(service, endpoint = %call.request.endpoint, wait_ms, "not called: no turn in time");
-            Failed(Failure::Paced(wait), None)
+            Failed(Failure::ThrottledLocally(wait), None)
         })
     }
 

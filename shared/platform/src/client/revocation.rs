@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use domain::{
     Diagnosis, Failure, IntegrationKey, Reply, Request,
-    integration::State,
+    integration::IntegrationState,
     oauth::grant::{OAuth, RevokedBy, TokenResponse},
     provider_api::Callee,
 };
@@ -164,7 +164,7 @@ impl Access {
             // The index may be behind the table, which knows: what the user has just connected is not in it yet.
             for key in std::iter::once(own).chain(all).filter(|key| Some(key) != ended) {
                 let found = self.integrations.get(&key.user_id, &key.account()).await?;
-                if found.is_some_and(|it| it.state == State::Connected || it.unreadable) {
+                if found.is_some_and(|it| it.state == IntegrationState::Connected || it.unreadable) {
                     return Ok(true);
                 }
             }
@@ -194,7 +194,7 @@ impl Access {
         let Some(token) = oauth.tokens.iter().find(|token| token.name == credential.name) else { return Ok(false) };
         let Some(holder) = random::handle() else { return Ok(false) };
         let (callee, deadline) = (Callee { credential: token.name, ..*callee }, clock::now() + TIMEOUT);
-        match self.calls.call(&callee, &credential.owner, &bearer(url), &holder, deadline).await {
+        match self.calls.call(&callee, &credential.integration, &bearer(url), &holder, deadline).await {
             Ok(_) | Err(CallError::NotConnected | CallError::Failed(Failure::GrantEnded, _)) => Ok(true),
             Err(CallError::Failed(..) | CallError::Corrupt(_)) => Ok(false),
             Err(CallError::Aws(error)) => Err(error),

@@ -6,7 +6,7 @@
 use domain::{
     Integration, IntegrationKey,
     integration::{
-        State,
+        IntegrationState,
         spell::{Notice, Spells, Task, Turn},
     },
     provider_api::Callee,
@@ -38,7 +38,8 @@ impl Access {
         for _ in 0..MAX_RACES {
             let found = self.integrations.get(&seen.key.user_id, &seen.key.account()).await?;
             // Another grant begins anew, and of one that is over another event tells.
-            let same = |it: &Integration| it.state == State::Connected && it.connected_at == seen.connected_at;
+            let same =
+                |it: &Integration| it.state == IntegrationState::Connected && it.connected_at == seen.connected_at;
             let Some(found) = found.filter(same) else { return Ok(()) };
             let next = self.spells_after(callee, &found, task, outcome, now).await?;
             if next != found.spells && !self.integrations.set_spells(&found, &next).await? {
@@ -50,7 +51,7 @@ impl Access {
             if !next.untold.is_empty() {
                 let told = Integration { spells: next.clone(), ..found };
                 // If another process was faster, it tells the same again under the same id.
-                self.integrations.set_spells(&told, &next.told()).await?;
+                self.integrations.set_spells(&told, &next.without_notice()).await?;
             }
             return Ok(());
         }

@@ -62,7 +62,7 @@ pub struct Tokens {
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     /// Whose.
-    pub owner: &'a IntegrationKey,
+    pub integration: &'a IntegrationKey,
     /// The credential.
     pub credential: &'a str,
     /// Where.
@@ -136,7 +136,7 @@ impl Tokens {
             let Some(patience) = time_for_call(deadline, now) else {
                 return usable(found, refresh).ok_or_else(|| TokenError::Failed(Failure::Unreached));
             };
-            match self.credentials.lease(&wanted.owner.id(), wanted.credential, version, holder, now).await? {
+            match self.credentials.lease(&wanted.integration.id(), wanted.credential, version, holder, now).await? {
                 Leasing::Won(held) => return self.refresh(wanted, oauth, token, *held, refresh, patience).await,
                 Leasing::Lost => {}
             }
@@ -161,7 +161,7 @@ impl Tokens {
     fn flight(&self, wanted: Wanted<'_>) -> Arc<Mutex<()>> {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         flights.retain(|_, flight| Arc::strong_count(flight) > 1);
-        Arc::clone(flights.entry(format!("{}#{}", wanted.owner.id(), wanted.credential)).or_default())
+        Arc::clone(flights.entry(format!("{}#{}", wanted.integration.id(), wanted.credential)).or_default())
     }
 
     /// Stores what a refresh brought. The old refresh token may be dead by now, so a failure of the store is not the end: the
@@ -178,7 +178,7 @@ impl Tokens {
             match self.credentials.rotate(held, issued, refresh_ahead, now).await {
                 Err(error) if tried < MAX_STORES => {
                     tracing::warn!(
-                        integration.id = held.owner.id(),
+                        integration.id = held.integration.id(),
                         reason = error.reason().name(),
                         detail = error.diagnosis().detail,
                         tried,
@@ -193,7 +193,7 @@ impl Tokens {
     }
 
     async fn read(&self, wanted: Wanted<'_>) -> Result<Credential, TokenError> {
-        let found = self.credentials.get(&wanted.owner.id(), wanted.credential, clock::now()).await?;
+        let found = self.credentials.get(&wanted.integration.id(), wanted.credential, clock::now()).await?;
         found.ok_or(TokenError::Absent)
     }
 
@@ -228,7 +228,7 @@ impl Tokens {
             return Err(TokenError::Failed(failure));
         }
         let told = failure.wait().unwrap_or_default();
-        let wait = backoff(held.failures + 1, &held.owner.id()).max(told).max(Duration::from_mins(1));
+        let wait = backoff(held.failures + 1, &held.integration.id()).max(told).max(Duration::from_mins(1));
         self.credentials.release(&held, Some(now + wait), failure.outcome_unknown()).await?;
         // The call goes ahead with the token that is left, so nobody else tells of this.
         match usable(held, refresh) {
@@ -236,7 +236,7 @@ impl Tokens {
                 let Diagnosis { reason, detail } = failure.diagnosis(wanted.callee.name);
                 tracing::warn!(
                     service = wanted.callee.id,
-                    integration.id = wanted.owner.id(),
+                    integration.id = wanted.integration.id(),
                     reason = reason.name(),
                     detail,
                     "not refreshed"

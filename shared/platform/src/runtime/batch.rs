@@ -77,11 +77,11 @@ pub(crate) struct Attributes {
 #[derive(Debug, Serialize)]
 pub struct BatchResponse {
     #[serde(rename = "batchItemFailures")]
-    pub(crate) failures: Vec<Failure>,
+    pub(crate) failures: Vec<BatchItemFailure>,
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Failure {
+pub(crate) struct BatchItemFailure {
     #[serde(rename = "itemIdentifier")]
     pub(crate) id: String,
 }

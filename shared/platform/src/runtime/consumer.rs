@@ -18,7 +18,7 @@ use crate::{
         queue::{DELIVERY_ID, DETAIL, Queue, REASON},
     },
     base::{clock, metrics},
-    runtime::batch::{Batch, BatchResponse, DEFERRED_SINCE, Failure, HOPS, Received},
+    runtime::batch::{Batch, BatchItemFailure, BatchResponse, DEFERRED_SINCE, HOPS, Received},
 };
 
 /// Left of the invocation's time when work on a message stops, so that its end can still be settled.
@@ -116,7 +116,7 @@ impl Consumer {
                     integration.id = Empty
                 );
                 let gone = self.one(handler, &received, request_id, deadline).instrument(span).await;
-                (!gone).then_some(Failure { id: received.message_id })
+                (!gone).then_some(BatchItemFailure { id: received.message_id })
             })
             .buffer_unordered(self.concurrency)
             .filter_map(async |failure| failure)

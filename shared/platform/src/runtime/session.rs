@@ -116,7 +116,7 @@ struct Issuer {
 /// What sessions are configured by.
 #[derive(Debug)]
 pub struct Config {
-    secret_prefix: String,
+    resource_prefix: String,
     secret_cache: std::time::Duration,
     issuer: Option<Issuer>,
 }
@@ -124,7 +124,7 @@ pub struct Config {
 impl Config {
     /// Reads it.
     pub fn read(env: &mut Env) -> Self {
-        let secret_prefix = env.text("SECRET_PREFIX");
+        let resource_prefix = env.text("RESOURCE_PREFIX");
         let secret_cache = env.seconds("SECRET_CACHE_SECONDS");
         let issuer = ["JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE"].map(|name| env.optional(name));
         let issuer = match issuer {
@@ -135,7 +135,7 @@ impl Config {
                 None
             }
         };
-        Self { secret_prefix, secret_cache, issuer }
+        Self { resource_prefix, secret_cache, issuer }
     }
 }
 
@@ -151,7 +151,7 @@ impl Sessions {
     /// Makes the clients.
     pub fn new(aws: &Aws, config: &Config, rewrites: &Rewrites) -> Self {
         Self {
-            keys: Secrets::new(aws, &config.secret_prefix, config.secret_cache),
+            keys: Secrets::new(aws, &config.resource_prefix, config.secret_cache),
             issuer: config.issuer.clone(),
             jwks: JwksCache::new(rewrites.clone()),
         }

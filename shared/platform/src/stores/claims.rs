@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::{
     },
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
-use domain::{ClaimState as State, Diagnosis, IdempotencyRecord, Reason};
+use domain::{ClaimState, Diagnosis, IdempotencyRecord, Reason};
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::given_up::{Entry, GivenUp};
@@ -131,8 +131,8 @@ impl Claims {
 
     /// Claims an event for the attempt `owner`. Repeating the call under the same owner finds the claim again, so a lost
     /// reply does not lock the event. Another body under the same key never gets the claim.
-    pub async fn claim(&self, key: &str, body_hash: &str, owner: &str, now: Timestamp) -> Result<Claiming, AwsError> {
-        self.claim_with(self.claiming(key), "", (key, body_hash, owner), now).await
+    pub async fn claim(&self, key: &str, body_hash: &str, holder: &str, now: Timestamp) -> Result<Claiming, AwsError> {
+        self.claim_with(self.claiming(key), "", (key, body_hash, holder), now).await
     }
 
     /// The same for an event, which is listed among the deliveries of its day: see [`crate::stores::deliveries`].
@@ -140,12 +140,12 @@ impl Claims {
         &self,
         key: &str,
         body_hash: &str,
-        owner: &str,
+        holder: &str,
         about: About<'_>,
         now: Timestamp,
     ) -> Result<Claiming, AwsError> {
         let call = listed(self.claiming(key), about);
-        self.claim_with(call, LISTED, (key, body_hash, owner), now).await
+        self.claim_with(call, LISTED, (key, body_hash, holder), now).await
     }
 
     fn claiming(&self, key: &str) -> UpdateItemFluentBuilder {
@@ -175,9 +175,9 @@ impl Claims {
             .expression_attribute_names("#key", "key")
             .expression_attribute_names("#state", "state")
             .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":claimed", s(State::Claimed.name()))
-            .expression_attribute_values(":retry", s(State::Retry.name()))
-            .expression_attribute_values(":dead", s(State::Dead.name()))
+            .expression_attribute_values(":claimed", s(ClaimState::Claimed.name()))
+            .expression_attribute_values(":retry", s(ClaimState::Retry.name()))
+            .expression_attribute_values(":dead", s(ClaimState::Dead.name()))
             .expression_attribute_values(":owner", s(owner))
             .expression_attribute_values(":now", n(now.as_millisecond()))
             .expression_attribute_values(":lease_until", n(lease_until.as_millisecond()))
@@ -254,26 +254,26 @@ impl Claims {
 
     /// Ends a claim: the event is done.
     pub async fn complete(&self, claim: &Claim) -> Result<(), ClaimError> {
-        self.end(claim, State::Done, &[]).await
+        self.end(claim, ClaimState::Done, &[]).await
     }
 
     /// Ends a claim: the event is genuine, and no integration has its account.
     pub async fn unmatched(&self, claim: &Claim) -> Result<(), ClaimError> {
-        self.end(claim, State::Unmatched, &[]).await
+        self.end(claim, ClaimState::Unmatched, &[]).await
     }
 
     /// Ends a claim on a request: it is done, and this was answered.
     pub async fn answered(&self, claim: &Claim, answer: &str) -> Result<(), ClaimError> {
-        self.end(claim, State::Done, &[("answer", answer)]).await
+        self.end(claim, ClaimState::Done, &[("answer", answer)]).await
     }
 
     /// Ends a claim on a request: the attempt failed for this reason.
-    pub async fn release(&self, claim: &Claim, state: State, reason: &str) -> Result<(), ClaimError> {
+    pub async fn release(&self, claim: &Claim, state: ClaimState, reason: &str) -> Result<(), ClaimError> {
         self.end(claim, state, &[("last_error", reason)]).await
     }
 
     /// Ends a claim on an event: the attempt failed.
-    pub async fn failed(&self, claim: &Claim, state: State, why: &Diagnosis) -> Result<(), ClaimError> {
+    pub async fn failed(&self, claim: &Claim, state: ClaimState, why: &Diagnosis) -> Result<(), ClaimError> {
         self.end(claim, state, &[("reason", why.reason.name()), ("last_error", &why.detail)]).await
     }
 
@@ -292,7 +292,7 @@ impl Claims {
     }
 
     /// Sets the state and these attributes. What an earlier attempt failed for is forgotten.
-    async fn end(&self, claim: &Claim, state: State, more: &[(&str, &str)]) -> Result<(), ClaimError> {
+    async fn end(&self, claim: &Claim, state: ClaimState, more: &[(&str, &str)]) -> Result<(), ClaimError> {
         let mut set = String::new();
         for (name, _) in more {
             set.extend([", ", name, " = :", name]);
@@ -311,7 +311,7 @@ impl Claims {
             .expression_attribute_names("#state", "state");
         let mut values = Item::from([
             (":state".to_owned(), s(state.name())),
-            (":claimed".to_owned(), s(State::Claimed.name())),
+            (":claimed".to_owned(), s(ClaimState::Claimed.name())),
             (":fence".to_owned(), n(claim.fence)),
         ]);
         values.extend(more.iter().map(|(name, value)| (format!(":{name}"), s(*value))));
@@ -333,7 +333,7 @@ impl Claims {
             .update_expression("ADD effects :one")
             .condition_expression("fence = :fence AND #state = :claimed AND effects = :zero")
             .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":claimed", s(State::Claimed.name()))
+            .expression_attribute_values(":claimed", s(ClaimState::Claimed.name()))
             .expression_attribute_values(":fence", n(claim.fence))
             .expression_attribute_values(":zero", n(0))
             .expression_attribute_values(":one", n(1))
@@ -359,7 +359,7 @@ fn listed(call: UpdateItemFluentBuilder, about: About<'_>) -> UpdateItemFluentBu
 }
 
 fn read(item: &Item) -> Result<IdempotencyRecord, AwsError> {
-    let state = State::parse(text(item, "state")?).ok_or_else(|| malformed("state"))?;
+    let state = ClaimState::parse(text(item, "state")?).ok_or_else(|| malformed("state"))?;
     Ok(IdempotencyRecord {
         state,
         fence: number(item, "fence")?,

@@ -20,7 +20,7 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
-use self::stored::{aad, bytes, context, millis, owner, sealed, times};
+use self::stored::{aad, bytes, context, integration, millis, sealed, times};
 use crate::{
     aws::{
         Aws, AwsError, client,
@@ -51,7 +51,7 @@ pub struct Credential {
     /// Its name.
     pub name: String,
     /// Whose it is.
-    pub owner: IntegrationKey,
+    pub integration: IntegrationKey,
     /// Moves with every change.
     pub version: i64,
     /// When its user granted it.
@@ -111,25 +111,28 @@ impl Credentials {
     /// Stores what a new grant brought, in place of what was there. `margin` before its end a token is due.
     pub async fn put(
         &self,
-        owner: &IntegrationKey,
+        integration: &IntegrationKey,
         issued: &[TokenResponse],
         refresh_ahead: Duration,
         now: Timestamp,
     ) -> Result<(), AwsError> {
-        let id = owner.id();
-        let key = self.vault.make(context(owner, &id)).await?;
+        let id = integration.id();
+        let key = self.vault.make(context(integration, &id)).await?;
         // Times count up over disconnections too, so that what an earlier grant's refresh still writes is refused.
         let version = now.as_millisecond();
         for issued in issued {
-            let mut item = sealed(owner, issued, None, version, &key)?;
+            let mut item = sealed(integration, issued, None, version, &key)?;
             // Without a refresh token it is due once: if no integration in use has it by then, the sweep revokes and deletes it.
             let due_at = match &issued.refresh {
                 Some(_) => due_at(&id, issued.life, refresh_ahead, now),
                 None => now + GRACE,
             };
             item.extend(times(&id, issued.life.map(|life| now + life), Some(due_at)));
-            let names =
-                [("user_id", s(&owner.user_id)), ("integration", s(owner.account())), ("granted_at", n(version))];
+            let names = [
+                ("user_id", s(&integration.user_id)),
+                ("integration", s(integration.account())),
+                ("granted_at", n(version)),
+            ];
             item.extend(names.map(|(name, value)| (name.to_owned(), value)));
             let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
             let put = put.condition_expression("attribute_not_exists(version) OR version <= :version");
@@ -178,9 +181,9 @@ impl Credentials {
         margin: Duration,
         now: Timestamp,
     ) -> Result<Option<Credential>, AwsError> {
-        let id = old.owner.id();
+        let id = old.integration.id();
         let version = old.version + 1;
-        let mut values = sealed(&old.owner, issued, old.refresh.as_ref(), version, &old.key)?;
+        let mut values = sealed(&old.integration, issued, old.refresh.as_ref(), version, &old.key)?;
         let refresh = issued.refresh.clone().or_else(|| old.refresh.clone());
         let due_at = refresh.as_ref().map(|_| due_at(&id, issued.life, margin, now));
         let expires_at = issued.life.map(|life| now + life);
@@ -222,7 +225,7 @@ impl Credentials {
         removed.extend((!unknown).then_some("refreshing_since"));
         removed.extend(due_at.is_none().then_some("due_at, due_shard"));
         let mut set = String::from("SET failures = if_not_exists(failures, :zero) + :one");
-        let mut call = self.update(&held.owner.id(), &held.name);
+        let mut call = self.update(&held.integration.id(), &held.name);
         if let Some(due_at) = due_at {
             set.push_str(", due_at = :due_at");
             call = call.expression_attribute_values(":due_at", n(due_at.as_second()));
@@ -242,7 +245,7 @@ impl Credentials {
     pub async fn set_aside(&self, integration_id: &str, name: &str) -> Result<Option<IntegrationKey>, AwsError> {
         let call = self.update(integration_id, name).update_expression("REMOVE due_at, due_shard");
         let call = call.condition_expression("attribute_exists(version)").return_values(ReturnValue::AllNew);
-        Ok(conditional(call).await?.and_then(|item| owner(&item).ok()))
+        Ok(conditional(call).await?.and_then(|item| integration(&item).ok()))
     }
 
     /// All credentials of an integration, for revoking them. A failure that passes, or that an operator repairs, is an error: asking
@@ -338,7 +341,7 @@ impl Credentials {
     }
 
     async fn read(&self, item: &Item, now: Timestamp) -> Result<Credential, AwsError> {
-        let owner = owner(item)?;
+        let owner = integration(item)?;
         let id = owner.id();
         let name = text(item, "credential")?;
         let version = number(item, "version")?;
@@ -356,7 +359,7 @@ impl Credentials {
             failures: number(item, "failures").unwrap_or(0),
             refreshing_since: millis(item, "refreshing_since"),
             fence: number(item, "fence").unwrap_or(0),
-            owner,
+            integration: owner,
             key,
         })
     }

@@ -77,7 +77,7 @@ pub struct Delivery {
 
 /// A part of a list.
 #[derive(Debug, Serialize)]
-pub struct Part {
+pub struct DeliveriesPage {
     /// Newest first.
     pub deliveries: Vec<Delivery>,
     /// What to go on after; none at the end of the list.
@@ -86,7 +86,7 @@ pub struct Part {
 
 /// Which deliveries to list.
 #[derive(Debug, Clone, Copy)]
-pub struct Listed<'a> {
+pub struct DeliveriesQuery<'a> {
     /// Of these providers.
     pub providers: &'a [&'a str],
     /// In this state; in any, if none.
@@ -96,7 +96,7 @@ pub struct Listed<'a> {
     /// Received before this time; if none, until now.
     pub until: Option<Timestamp>,
     /// After this place.
-    pub after: Option<&'a Place>,
+    pub after: Option<&'a Position>,
     /// At most this many.
     pub limit: usize,
     /// When the answer must be ready; what was not looked at by then follows in the next part.
@@ -109,15 +109,15 @@ fn beginning(day: Date) -> i64 {
 }
 
 /// A place in the list: the newest time first, in milliseconds since 1970, then the key.
-pub type Place = (i64, String);
+pub type Position = (i64, String);
 
 /// The place of a [`Part::next`].
-pub fn place(next: &str) -> Option<Place> {
+pub fn place(next: &str) -> Option<Position> {
     let (at, key) = next.split_once(':')?;
     Some((at.parse().ok()?, key.to_owned()))
 }
 
-fn next(place: Option<&Place>) -> Option<String> {
+fn next(place: Option<&Position>) -> Option<String> {
     place.map(|(at, key)| format!("{at}:{key}"))
 }
 
@@ -128,7 +128,7 @@ impl Deliveries {
     }
 
     /// Lists deliveries. A part may be shorter than asked for, even empty, and still have a next.
-    pub async fn list(&self, listed: Listed<'_>) -> Result<Part, AwsError> {
+    pub async fn list(&self, listed: DeliveriesQuery<'_>) -> Result<DeliveriesPage, AwsError> {
         let now = clock::now();
         let until = listed.until.unwrap_or(now + SKEW).min(now + SKEW);
         // A record begins to expire when it is written, which is later than its delivery is received.
@@ -137,7 +137,7 @@ impl Deliveries {
         let until = until.as_millisecond() - 1;
         let mut after = listed.after.cloned();
         let mut deliveries = Vec::new();
-        let mut last: Option<Place> = None;
+        let mut last: Option<Position> = None;
         let mut today = day(after.as_ref().map_or(until, |(at, _)| until.min(*at)));
         while today >= day(since) {
             let latest = after.as_ref().map_or(until, |(at, _)| until.min(*at));
@@ -151,7 +151,7 @@ impl Deliveries {
                     continue;
                 }
                 if deliveries.len() == listed.limit {
-                    return Ok(Part { deliveries, next: next(last.as_ref()) });
+                    return Ok(DeliveriesPage { deliveries, next: next(last.as_ref()) });
                 }
                 deliveries.push(delivery);
                 last = Some(place.clone());
@@ -165,24 +165,24 @@ impl Deliveries {
             }
             let full = more && deliveries.len() == listed.limit;
             if full || (clock::now() >= listed.deadline && today >= day(since)) {
-                return Ok(Part { deliveries, next: next(after.as_ref()) });
+                return Ok(DeliveriesPage { deliveries, next: next(after.as_ref()) });
             }
         }
-        Ok(Part { deliveries, next: None })
+        Ok(DeliveriesPage { deliveries, next: None })
     }
 
     /// The newest places of a day that are left after `after`; more than [`MAX_BATCH`] if there are more.
     async fn places(
         &self,
-        listed: &Listed<'_>,
+        listed: &DeliveriesQuery<'_>,
         day: Date,
         times: (i64, i64),
-        after: Option<&Place>,
-    ) -> Result<Vec<Place>, AwsError> {
+        after: Option<&Position>,
+    ) -> Result<Vec<Position>, AwsError> {
         let of = |provider: &'_ str| (0..SHARDS).map(move |number| shard(provider, day, number)).collect::<Vec<_>>();
         let partitions: Vec<_> = listed.providers.iter().flat_map(|provider| of(provider)).collect();
         let queries = partitions.into_iter().map(|partition| self.query(partition, times, after));
-        let found: Vec<Vec<Place>> = stream::iter(queries).buffer_unordered(CONCURRENCY).try_collect().await?;
+        let found: Vec<Vec<Position>> = stream::iter(queries).buffer_unordered(CONCURRENCY).try_collect().await?;
         let mut places: Vec<_> = found.into_iter().flatten().collect();
         places.sort_unstable_by(|one, other| other.cmp(one));
         Ok(places)
@@ -194,9 +194,9 @@ impl Deliveries {
         &self,
         partition: String,
         (since, latest): (i64, i64),
-        after: Option<&Place>,
-    ) -> Result<Vec<Place>, AwsError> {
-        let mut places = Vec::<Place>::new();
+        after: Option<&Position>,
+    ) -> Result<Vec<Position>, AwsError> {
+        let mut places = Vec::<Position>::new();
         if latest < since {
             return Ok(places);
         }
@@ -226,7 +226,7 @@ impl Deliveries {
         Ok(places)
     }
 
-    async fn read(&self, places: &[Place]) -> Result<HashMap<String, Item>, AwsError> {
+    async fn read(&self, places: &[Position]) -> Result<HashMap<String, Item>, AwsError> {
         let mut items = HashMap::new();
         for places in places.chunks(MAX_BATCH) {
             let keys = places.iter().map(|(_, key)| Item::from([("key".to_owned(), s(key))])).collect();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use aws_sdk_dynamodb::Client;
-use domain::integration::status::Health as Summary;
+use domain::integration::status::ServiceHealth as Summary;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -28,10 +28,10 @@ const RETENTION: SignedDuration = SignedDuration::from_hours(48);
 
 /// The table.
 #[derive(Debug)]
-pub struct Health {
+pub struct CallHealth {
     client: Client,
     table: String,
-    pending: Mutex<HashMap<&'static str, Counts>>,
+    pending: Mutex<HashMap<&'static str, CallCounts>>,
 }
 
 /// A call that was made.
@@ -52,18 +52,18 @@ pub struct Observed {
 }
 
 #[derive(Debug, Default, Clone)]
-struct Counts {
+struct CallCounts {
     calls: u64,
     failures: u64,
     limited: u64,
-    held_back: u64,
+    throttled_locally: u64,
     took: Vec<u64>,
     paced: Vec<u64>,
     last_success: Option<Timestamp>,
     last_failure: Option<Timestamp>,
 }
 
-impl Health {
+impl CallHealth {
     /// The table of this name.
     pub fn new(aws: &Aws, table: impl Into<String>) -> Self {
         let client = client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB");
@@ -87,8 +87,8 @@ impl Health {
     }
 
     /// Counts a call that was not made, because a limit left it no turn.
-    pub fn held_back(&self, service: &'static str) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).entry(service).or_default().held_back += 1;
+    pub fn throttled_locally(&self, service: &'static str) {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).entry(service).or_default().throttled_locally += 1;
     }
 
     /// Writes what was counted; `stack` tells its metrics from those of others. Counting is not worth failing for: what can't be
@@ -100,7 +100,7 @@ impl Health {
                 (Metric::Calls, vec![counts.calls]),
                 (Metric::CallFailures, vec![counts.failures]),
                 (Metric::CallsLimited, vec![counts.limited]),
-                (Metric::CallsHeldBack, vec![counts.held_back]),
+                (Metric::CallsThrottledLocally, vec![counts.throttled_locally]),
                 (Metric::CallDuration, counts.took.clone()),
                 (Metric::CallPaced, counts.paced.clone()),
             ];
@@ -121,7 +121,7 @@ impl Health {
         }
     }
 
-    async fn add(&self, service: &str, counts: Counts, now: Timestamp) -> Result<(), AwsError> {
+    async fn add(&self, service: &str, counts: CallCounts, now: Timestamp) -> Result<(), AwsError> {
         let mut set = String::from("SET expires_at = :expires_at");
         let mut call = self
             .client

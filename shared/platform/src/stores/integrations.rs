@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::{
 };
 use domain::{
     Integration, IntegrationKey, Lookup, Problem,
-    integration::{Ending, State, account, spell::Spells},
+    integration::{Ending, IntegrationState, account, spell::Spells},
 };
 
 use jiff::Timestamp;
@@ -49,7 +49,7 @@ impl Integrations {
     /// Stores an integration that is not in use, unless there is one of the same key: so that whoever ends it, or erases its user,
     /// finds it whatever becomes of the one who is connecting it.
     pub async fn reserve(&self, integration: &Integration) -> Result<(), AwsError> {
-        let reserved = Integration { state: State::Disconnected, ..integration.clone() };
+        let reserved = Integration { state: IntegrationState::Disconnected, ..integration.clone() };
         let item = write(&reserved, integration.connected_at);
         let call = self.client.put_item().table_name(&self.table).set_item(Some(item));
         create(call, "user_id").await.map(|_| ())
@@ -66,8 +66,8 @@ impl Integrations {
             .condition_expression("connected_at <= :at AND #state = :connected")
             .expression_attribute_values(":at", s(at.to_string()))
             .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":required", s(state_name(State::ReconnectRequired)))
-            .expression_attribute_values(":connected", s(state_name(State::Connected)))
+            .expression_attribute_values(":required", s(state_name(IntegrationState::ReconnectRequired)))
+            .expression_attribute_values(":connected", s(state_name(IntegrationState::Connected)))
             .expression_attribute_values(":problem", s(problem));
         Ok(conditional(call).await?.is_some())
     }
@@ -83,7 +83,7 @@ impl Integrations {
             .condition_expression("connected_at <= :at")
             .expression_attribute_values(":at", s(at.to_string()))
             .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":disconnected", s(state_name(State::Disconnected)))
+            .expression_attribute_values(":disconnected", s(state_name(IntegrationState::Disconnected)))
             .expression_attribute_values(":ending", s(ending.name()));
         Ok(conditional(call).await?.is_some())
     }
@@ -110,8 +110,8 @@ impl Integrations {
             .condition_expression("#state = :connected AND connected_at = :connected_at")
             .expression_attribute_values(":connected_at", s(integration.connected_at.to_string()))
             .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":required", s(state_name(State::ReconnectRequired)))
-            .expression_attribute_values(":connected", s(state_name(State::Connected)))
+            .expression_attribute_values(":required", s(state_name(IntegrationState::ReconnectRequired)))
+            .expression_attribute_values(":connected", s(state_name(IntegrationState::Connected)))
             .expression_attribute_values(":problem", s(problem))
             .expression_attribute_values(":true", AttributeValue::Bool(true));
         Ok(conditional(call).await?.is_some())
@@ -130,8 +130,8 @@ impl Integrations {
             ))
             .condition_expression("#state = :required AND unreadable = :true")
             .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":required", s(state_name(State::ReconnectRequired)))
-            .expression_attribute_values(":connected", s(state_name(State::Connected)))
+            .expression_attribute_values(":required", s(state_name(IntegrationState::ReconnectRequired)))
+            .expression_attribute_values(":connected", s(state_name(IntegrationState::Connected)))
             .expression_attribute_values(":account", s(account(&key.provider, &key.account_id)))
             .expression_attribute_values(":shard", n(shard(&key.id())))
             .expression_attribute_values(":at", n(due_at.as_second()))
@@ -151,7 +151,7 @@ impl Integrations {
             .update_expression(format!("SET account_name = :name, named_at = :named_at{set}"))
             .condition_expression("#state = :connected AND connected_at = :connected_at")
             .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":connected", s(state_name(State::Connected)))
+            .expression_attribute_values(":connected", s(state_name(IntegrationState::Connected)))
             .expression_attribute_values(":connected_at", s(integration.connected_at.to_string()))
             .expression_attribute_values(":name", s(&integration.account_name))
             .expression_attribute_values(":named_at", s(integration.named_at.to_string()));
@@ -170,7 +170,7 @@ impl Integrations {
         let call = call
             .condition_expression("#state <> :connected")
             .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":connected", s(state_name(State::Connected)));
+            .expression_attribute_values(":connected", s(state_name(IntegrationState::Connected)));
         match call.send().await {
             Ok(_) => Ok(()),
             // Gone already, or connected again meanwhile.
@@ -199,7 +199,7 @@ impl Integrations {
             .update_expression(update)
             .condition_expression("#state = :connected")
             .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":connected", s(state_name(State::Connected)))
+            .expression_attribute_values(":connected", s(state_name(IntegrationState::Connected)))
             .expression_attribute_values(":shard", n(shard(&key.id())))
             .expression_attribute_values(":at", n(at.as_second()));
         Ok(conditional(call).await?.is_some())
@@ -273,10 +273,10 @@ impl Integrations {
 /// Whether calls can be made for it; `name` is the provider's.
 pub fn usable(integration: Integration, name: &str) -> Result<Integration, Problem> {
     match integration.state {
-        State::Connected => Ok(integration),
-        State::ReconnectRequired if integration.unreadable => Err(Problem::credential_unreadable(name)),
-        State::ReconnectRequired => Err(Problem::reconnect_required(name)),
-        State::Disconnected => Err(Problem::not_connected(name)),
+        IntegrationState::Connected => Ok(integration),
+        IntegrationState::ReconnectRequired if integration.unreadable => Err(Problem::credential_unreadable(name)),
+        IntegrationState::ReconnectRequired => Err(Problem::reconnect_required(name)),
+        IntegrationState::Disconnected => Err(Problem::not_connected(name)),
     }
 }
 
@@ -294,7 +294,7 @@ fn write(integration: &Integration, due_at: Timestamp) -> Item {
     ];
     item.extend(integration.problem.as_ref().map(|problem| ("problem", s(problem))));
     item.extend(integration.address.as_ref().map(|address| ("account_address", s(address))));
-    if integration.state == State::Connected {
+    if integration.state == IntegrationState::Connected {
         item.push(("account", s(account(&integration.key.provider, &integration.key.account_id))));
         item.extend(address(integration).map(|address| ("address", s(address))));
         item.push(("due_shard", n(shard(&integration.key.id()))));
@@ -309,7 +309,7 @@ fn address(integration: &Integration) -> Option<String> {
 }
 
 fn read(item: &Item) -> Result<Integration, AwsError> {
-    let states = [State::Connected, State::ReconnectRequired, State::Disconnected];
+    let states = [IntegrationState::Connected, IntegrationState::ReconnectRequired, IntegrationState::Disconnected];
     let state = text(item, "state")?;
     let list = |name: &str| {
         let all = item.get(name).and_then(|list| list.as_l().ok()).map(Vec::as_slice).unwrap_or_default();
@@ -336,10 +336,10 @@ fn key(item: &Item) -> Result<IntegrationKey, AwsError> {
     IntegrationKey::parse(text(item, "user_id")?, text(item, "integration")?).ok_or_else(|| malformed("integration"))
 }
 
-const fn state_name(state: State) -> &'static str {
+const fn state_name(state: IntegrationState) -> &'static str {
     match state {
-        State::Connected => "connected",
-        State::ReconnectRequired => "reconnect_required",
-        State::Disconnected => "disconnected",
+        IntegrationState::Connected => "connected",
+        IntegrationState::ReconnectRequired => "reconnect_required",
+        IntegrationState::Disconnected => "disconnected",
     }
 }

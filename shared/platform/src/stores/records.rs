@@ -58,7 +58,7 @@ pub struct Records {
 
 /// A part of the records of an integration.
 #[derive(Debug)]
-pub struct Page {
+pub struct RecordsPage {
     /// In the order of their keys.
     pub records: Vec<Record>,
     /// Where the next part starts, if there is one.
@@ -154,7 +154,7 @@ impl Records {
 
     /// Lists records in the order of stream and id. A part may be shorter than asked for, even empty, and still have a next:
     /// reading stops at a bounded number of items and bytes, however many tombstones lie on the way.
-    pub async fn list(&self, integration_id: &str, selection: Selection<'_>) -> Result<Page, AwsError> {
+    pub async fn list(&self, integration_id: &str, selection: Selection<'_>) -> Result<RecordsPage, AwsError> {
         let mut records: Vec<Record> = Vec::new();
         let mut bytes = 0;
         let mut after = selection.after.map(str::to_owned);
@@ -165,7 +165,7 @@ impl Records {
                 let key = record::key(&record.stream, &record.id);
                 if selection.deleted || !record.deleted {
                     if records.len() == selection.limit || bytes > MAX_BYTES {
-                        return Ok(Page { records, next: after });
+                        return Ok(RecordsPage { records, next: after });
                     }
                     bytes += text(item, "data")?.len();
                     records.push(record);
@@ -173,10 +173,10 @@ impl Records {
                 after = Some(key);
             }
             if output.last_evaluated_key().is_none() {
-                return Ok(Page { records, next: None });
+                return Ok(RecordsPage { records, next: None });
             }
         }
-        Ok(Page { records, next: after })
+        Ok(RecordsPage { records, next: after })
     }
 
     /// How many records of a stream there are, without tombstones. It reads them all, at half the price.

@@ -47,7 +47,11 @@ impl WebhookSecretsConfig {
 
     /// Reads it.
     pub fn read(env: &mut Env) -> Self {
-        Self { table: env.text("WEBHOOK_SECRETS_TABLE"), key: env.text("TOKEN_KEY"), prefix: env.text("SECRET_PREFIX") }
+        Self {
+            table: env.text("WEBHOOK_SECRETS_TABLE"),
+            key: env.text("TOKEN_KEY"),
+            prefix: env.text("RESOURCE_PREFIX"),
+        }
     }
 }
 

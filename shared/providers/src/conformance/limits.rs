@@ -124,7 +124,7 @@ fn calls(provider: &dyn Provider) -> Vec<Request> {
         let begun = cursors.iter().map(Some).chain([None]).filter_map(|it| provider.begin(stream.name, it, NOW));
         calls.extend(begun.map(|position| provider.page_request(stream.name, &position).unwrap()));
     }
-    if let Place::Get(path) = spec.identity.place {
+    if let AccountSource::Get(path) = spec.identity.place {
         calls.push(spec.get(path, ""));
     }
     calls.extend(spec.identity.service.iter().map(|service| spec.get(service.path, "")));

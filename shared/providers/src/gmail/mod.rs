@@ -18,7 +18,9 @@ use domain::{
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
-use crate::{About, Auth, Identity, Page, Provider, Service, Spec, Step, Stream, Watch, WatchPlan, Watching, google};
+use crate::{
+    About, Auth, Identity, Provider, Service, Spec, Step, StreamPage, StreamSpec, Watch, WatchPlan, Watching, google,
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -77,7 +79,7 @@ const SPEC: Spec = Spec {
     forms: false,
     probe: None,
     retry_header: None,
-    streams: &[Stream { name: "messages", incremental: true, clock: normalise::CLOCK, ends: &[] }],
+    streams: &[StreamSpec { name: "messages", incremental: true, clock: normalise::CLOCK, ends: &[] }],
     // Google asks to renew daily; a watch lives for at most seven days.
     watching: Some(Watching { stream: "messages", life: Duration::from_hours(24), most: 1, channels: false }),
     actions: &["send_email"],
@@ -104,7 +106,13 @@ impl Provider for Gmail {
         pages::request(position)
     }
 
-    fn page(&self, _stream: &str, position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {
+    fn page(
+        &self,
+        _stream: &str,
+        position: &Value,
+        reply: &Reply,
+        asked_at: Timestamp,
+    ) -> Result<StreamPage, Unreadable> {
         pages::page(position, reply, asked_at)
     }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{SPEC, normalise};
 use crate::{
-    About, Next, Page,
+    About, Next, StreamPage,
     stream::{following, place},
 };
 
@@ -99,7 +99,7 @@ pub(super) fn request(position: &Value) -> Result<Request, Unreadable> {
     Ok(request.query([LIMIT]).query(page.as_deref().map(|page| ("pageToken", page))))
 }
 
-pub(super) fn page(position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {
+pub(super) fn page(position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<StreamPage, Unreadable> {
     let position = read(position)?;
     match (&position.since, &position.history_id) {
         (Some(_), _) => changed(position, reply.json()?, asked_at),
@@ -108,7 +108,7 @@ pub(super) fn page(position: &Value, reply: &Reply, asked_at: Timestamp) -> Resu
             let Profile { history_id } = reply.json()?;
             number(&history_id)?;
             let next = Position { history_id: Some(history_id), ..position };
-            Ok(Page::new(Vec::new(), Next::Page(json!(next))))
+            Ok(StreamPage::new(Vec::new(), Next::Page(json!(next))))
         }
     }
 }
@@ -123,7 +123,7 @@ pub(super) fn again(id: &str, asked_at: Timestamp) -> Option<(Request, Change)> 
     Some(normalise::detail(checked(id).ok()?, asked_at))
 }
 
-fn listed(position: Position, list: List, asked_at: Timestamp) -> Result<Page, Unreadable> {
+fn listed(position: Position, list: List, asked_at: Timestamp) -> Result<StreamPage, Unreadable> {
     if list.messages.is_none() && list.result_size_estimate.is_none() {
         return Err(Unreadable("a list without its items"));
     }
@@ -131,10 +131,10 @@ fn listed(position: Position, list: List, asked_at: Timestamp) -> Result<Page, U
     for Named { id } in list.messages.unwrap_or_default() {
         details.push(normalise::detail(checked(&id)?, asked_at));
     }
-    Ok(Page { changes: Vec::new(), details, next: position.next(list.next_page_token)?, whole: None })
+    Ok(StreamPage { changes: Vec::new(), details, next: position.next(list.next_page_token)?, whole: None })
 }
 
-fn changed(mut position: Position, history: Changes, asked_at: Timestamp) -> Result<Page, Unreadable> {
+fn changed(mut position: Position, history: Changes, asked_at: Timestamp) -> Result<StreamPage, Unreadable> {
     number(&history.history_id)?;
     // The mailbox goes on while pages are read; what came after the first one is read again.
     position.history_id.get_or_insert(history.history_id);
@@ -155,7 +155,7 @@ fn changed(mut position: Position, history: Changes, asked_at: Timestamp) -> Res
             details.push(normalise::detail(&id, asked_at));
         }
     }
-    Ok(Page { changes, details, next: position.next(history.next_page_token)?, whole: None })
+    Ok(StreamPage { changes, details, next: position.next(history.next_page_token)?, whole: None })
 }
 
 impl Position {
@@ -189,7 +189,7 @@ mod tests {
     const AT: Timestamp = Timestamp::constant(1_795_428_000, 0);
     const BASE: &str = "https://gmail.googleapis.com/gmail/v1";
 
-    fn turn(position: &Value, body: &Value) -> Result<Page, Unreadable> {
+    fn turn(position: &Value, body: &Value) -> Result<StreamPage, Unreadable> {
         page(position, &Reply { status: 200, body: body.to_string().into(), ..Reply::default() }, AT)
     }
 

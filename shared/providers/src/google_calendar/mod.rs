@@ -18,7 +18,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use crate::{About, Auth, Identity, Page, Provider, Service, Spec, Step, Stream, Watch, WatchPlan, Watching, google};
+use crate::{
+    About, Auth, Identity, Provider, Service, Spec, Step, StreamPage, StreamSpec, Watch, WatchPlan, Watching, google,
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -75,7 +77,7 @@ const SPEC: Spec = Spec {
     forms: false,
     probe: None,
     retry_header: None,
-    streams: &[Stream { name: "events", incremental: true, clock: normalise::CLOCK, ends: &[] }],
+    streams: &[StreamSpec { name: "events", incremental: true, clock: normalise::CLOCK, ends: &[] }],
     watching: Some(Watching { stream: "events", life: Duration::from_hours(7 * 24), most: 50, channels: true }),
     actions: &["list_events"],
 };
@@ -110,7 +112,13 @@ impl Provider for GoogleCalendar {
         pages::request(position)
     }
 
-    fn page(&self, _stream: &str, position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {
+    fn page(
+        &self,
+        _stream: &str,
+        position: &Value,
+        reply: &Reply,
+        asked_at: Timestamp,
+    ) -> Result<StreamPage, Unreadable> {
         pages::page(position, reply, asked_at)
     }
 

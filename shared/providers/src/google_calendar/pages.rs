@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::{SPEC, normalise};
 use crate::{
-    About, Next, Page, Whole,
+    About, Next, StreamPage, Whole,
     stream::{following, place},
 };
 
@@ -49,7 +49,7 @@ struct Position {
     /// Whether all calendars are listed.
     listed: bool,
     /// The calendars to read, the next one first.
-    left: Vec<Left>,
+    left: Vec<CalendarsLeft>,
     /// The page of the list, or of the next calendar.
     page: Option<String>,
     /// Whether the next calendar is read from its beginning, because its token or a page of it was refused.
@@ -60,7 +60,7 @@ struct Position {
 
 /// A calendar that is still to be read.
 #[derive(Clone, Serialize, Deserialize)]
-struct Left {
+struct CalendarsLeft {
     id: String,
     name: String,
 }
@@ -123,7 +123,7 @@ pub(super) fn request(position: &Value) -> Result<Request, Unreadable> {
     Ok(request.query(position.page.as_deref().map(|page| ("pageToken", page))))
 }
 
-pub(super) fn page(position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {
+pub(super) fn page(position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<StreamPage, Unreadable> {
     let mut position = read(position)?;
     let (items, list) = List::of(reply)?;
     let page = following(list.next_page_token, position.page.as_deref())?;
@@ -133,13 +133,13 @@ pub(super) fn page(position: &Value, reply: &Reply, asked_at: Timestamp) -> Resu
         for item in &items {
             let id = normalise::id(item).ok_or(Unreadable("a calendar without an id"))?;
             if position.left.len() < MAX_CALENDARS && !position.left.iter().any(|known| known.id == id) {
-                position.left.push(Left { id: id.to_owned(), name: name(item, id) });
+                position.left.push(CalendarsLeft { id: id.to_owned(), name: name(item, id) });
             }
         }
         position.listed = last;
-        return Ok(Page::new(Vec::new(), position.next()));
+        return Ok(StreamPage::new(Vec::new(), position.next()));
     }
-    let Left { id, .. } = position.left.first().cloned().ok_or(Unreadable("no position of a run"))?;
+    let CalendarsLeft { id, .. } = position.left.first().cloned().ok_or(Unreadable("no position of a run"))?;
     let changes = changes(&id, &items, asked_at)?;
     if position.token().is_none() {
         position.since.get_or_insert(asked_at);
@@ -151,13 +151,13 @@ pub(super) fn page(position: &Value, reply: &Reply, asked_at: Timestamp) -> Resu
         position.reached.extend(list.next_sync_token.map(|token| (id, token)));
         position.leave();
     }
-    Ok(Page { whole, ..Page::new(changes, position.next()) })
+    Ok(StreamPage { whole, ..StreamPage::new(changes, position.next()) })
 }
 
 /// A calendar can be in the list and not be readable: its owner closed it, or took the right to read it away.
 pub(super) fn about(position: &Value) -> About {
     let Ok(position) = read(position) else { return About::NOTHING };
-    let Some(Left { id, name }) = position.left.first().filter(|_| position.listed) else {
+    let Some(CalendarsLeft { id, name }) = position.left.first().filter(|_| position.listed) else {
         return About::list(position.page.is_some());
     };
     let mut without = position.clone();
@@ -232,7 +232,7 @@ mod tests {
     const AT: Timestamp = Timestamp::constant(1_795_428_000, 0);
     const BASE: &str = "https://www.googleapis.com/calendar/v3";
 
-    fn turn(position: &Value, body: &Value) -> Result<Page, Unreadable> {
+    fn turn(position: &Value, body: &Value) -> Result<StreamPage, Unreadable> {
         page(position, &Reply { status: 200, body: body.to_string().into(), ..Reply::default() }, AT)
     }
 
@@ -335,7 +335,8 @@ mod tests {
         let at = |number: usize| format!("{number:090}");
         let tokens = |all: std::ops::Range<usize>| all.map(|it| (at(it), "t".repeat(150))).collect::<Tokens>();
         let wide = |length: usize| "\u{1f4c5}".repeat(length);
-        let left = |all: std::ops::Range<usize>| all.map(|it| Left { id: at(it), name: wide(MAX_NAME) }).collect();
+        let left =
+            |all: std::ops::Range<usize>| all.map(|it| CalendarsLeft { id: at(it), name: wide(MAX_NAME) }).collect();
         let member = |number: usize| {
             json!({
                 "extent": { "one": format!("{number:0>1024}") }, "kind": "calendar", "name": wide(MAX_NAME), "reason": "provider_conflict",

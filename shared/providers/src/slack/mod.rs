@@ -18,13 +18,13 @@ use domain::{
     oauth::grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
     webhook::{
         proof::Proof,
-        signature::{Encoding, Key, Part, Scheme, Time},
+        signature::{Encoding, Scheme, SecretEncoding, SignedPart, TimeSource},
     },
 };
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
-use crate::{About, Auth, Identity, Organisation, Page, Place, Provider, Spec, Step, Stream};
+use crate::{About, AccountSource, Auth, Identity, Organisation, Provider, Spec, Step, StreamPage, StreamSpec};
 
 /// See the module.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ const SPEC: Spec = Spec {
         }),
     }),
     identity: Identity {
-        place: Place::Grant,
+        place: AccountSource::Grant,
         id: "/team/id",
         name: &["/team/name"],
         service: None,
@@ -99,9 +99,9 @@ const SPEC: Spec = Spec {
         separator: None,
         prefix: "v0=",
         encoding: Encoding::Hex,
-        key: Key::Text,
-        content: &[Part::Text("v0:"), Part::Time, Part::Text(":"), Part::Body],
-        time: Some(Time::Header("x-slack-request-timestamp")),
+        key: SecretEncoding::Text,
+        content: &[SignedPart::Text("v0:"), SignedPart::Time, SignedPart::Text(":"), SignedPart::Body],
+        time: Some(TimeSource::Header("x-slack-request-timestamp")),
     })),
     // Slash commands and interactivity.
     forms: true,
@@ -111,13 +111,13 @@ const SPEC: Spec = Spec {
     retry_header: Some("x-slack-retry-num"),
     // https://docs.slack.dev/reference/events/channel_deleted and …/group_deleted, read 2026-11. Users are never deleted.
     streams: &[
-        Stream {
+        StreamSpec {
             name: "channels",
             incremental: false,
             clock: normalise::CLOCK,
             ends: &["channel_deleted", "group_deleted"],
         },
-        Stream { name: "users", incremental: false, clock: normalise::CLOCK, ends: &[] },
+        StreamSpec { name: "users", incremental: false, clock: normalise::CLOCK, ends: &[] },
     ],
     watching: None,
     actions: &["post_message", "list_channels"],
@@ -144,7 +144,13 @@ impl Provider for Slack {
         pages::request(stream, pages::cursor(position).as_deref(), pages::RECOMMENDED)
     }
 
-    fn page(&self, stream: &str, position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {
+    fn page(
+        &self,
+        stream: &str,
+        position: &Value,
+        reply: &Reply,
+        asked_at: Timestamp,
+    ) -> Result<StreamPage, Unreadable> {
         pages::page(stream, position, reply, asked_at)
     }
 

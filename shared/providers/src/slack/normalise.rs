@@ -72,7 +72,7 @@ pub(super) fn told(stream: &str, object: &Value, at: Timestamp) -> Option<Change
     Some(Change {
         stream: stream.to_owned(),
         id: id.to_owned(),
-        version: CLOCK.told(at, Rank::Between),
+        version: CLOCK.event_version(at, Rank::Between),
         updated_at: updated.and_then(Result::ok).unwrap_or(at),
         deleted: false,
         data: pick(object, fields).into(),
@@ -84,7 +84,7 @@ pub(super) fn deleted_channel(id: &str, at: Timestamp) -> Option<Change> {
     is_id(id).then(|| Change {
         stream: "channels".to_owned(),
         id: id.to_owned(),
-        version: CLOCK.told(at, Rank::Between),
+        version: CLOCK.event_version(at, Rank::Between),
         updated_at: at,
         deleted: true,
         data: Value::Null,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{method, normalise};
 use crate::{
-    Next, Page,
+    Next, StreamPage,
     stream::{following, place},
 };
 
@@ -60,14 +60,19 @@ pub(super) fn cursor(position: &Value) -> Option<String> {
     place::<Position>(position).map(|it| it.cursor)
 }
 
-pub(super) fn page(stream: &str, position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {
+pub(super) fn page(
+    stream: &str,
+    position: &Value,
+    reply: &Reply,
+    asked_at: Timestamp,
+) -> Result<StreamPage, Unreadable> {
     let (objects, next) = read(stream, reply)?;
     let changes = objects.iter().map(|object| normalise::listed(stream, object, asked_at)).collect::<Option<Vec<_>>>();
     let next = match following(next, cursor(position).as_deref())? {
         Some(cursor) => Next::Page(json!({ "cursor": cursor })),
         None => Next::Done(Value::Null),
     };
-    Ok(Page::new(changes.ok_or(Unreadable("an object without an id"))?, next))
+    Ok(StreamPage::new(changes.ok_or(Unreadable("an object without an id"))?, next))
 }
 
 #[cfg(test)]
@@ -82,7 +87,7 @@ mod tests {
 
     const AT: Timestamp = Timestamp::constant(1_795_428_000, 0);
 
-    fn read_page(stream: &str, position: &Value, body: &Value) -> Result<Page, Unreadable> {
+    fn read_page(stream: &str, position: &Value, body: &Value) -> Result<StreamPage, Unreadable> {
         page(stream, position, &Reply { status: 200, body: body.to_string().into(), ..Reply::default() }, AT)
     }
 

@@ -143,7 +143,7 @@ fn change(event_type: &str, at: Timestamp, data: &RawValue) -> Result<Option<Cha
     Ok(Some(Change {
         stream: normalised.stream.to_owned(),
         id: normalised.id,
-        version: normalise::CLOCK.told(at, rank(event_type)),
+        version: normalise::CLOCK.event_version(at, rank(event_type)),
         updated_at: at,
         deleted,
         data: if deleted { Value::Null } else { normalised.data },

@@ -14,13 +14,13 @@ use domain::{
     call::{Api, Unreadable},
     webhook::{
         proof::Proof,
-        signature::{Encoding, Key, Part, Scheme, Time},
+        signature::{Encoding, Scheme, SecretEncoding, SignedPart, TimeSource},
     },
 };
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
-use crate::{About, ApiKey, Auth, Identity, Page, Place, Provider, Spec, Step, Stream};
+use crate::{About, AccountSource, ApiKey, Auth, Identity, Provider, Spec, Step, StreamPage, StreamSpec};
 
 /// See the module.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ const SPEC: Spec = Spec {
         prefixes: &["rk_", "sk_"],
     }),
     identity: Identity {
-        place: Place::Get("/v1/account"),
+        place: AccountSource::Get("/v1/account"),
         id: "/id",
         name: &["/settings/dashboard/display_name", "/business_profile/name", "/email"],
         service: None,
@@ -65,9 +65,9 @@ const SPEC: Spec = Spec {
         separator: Some(','),
         prefix: "v1=",
         encoding: Encoding::Hex,
-        key: Key::Text,
-        content: &[Part::Time, Part::Text("."), Part::Body],
-        time: Some(Time::Entry("t=")),
+        key: SecretEncoding::Text,
+        content: &[SignedPart::Time, SignedPart::Text("."), SignedPart::Body],
+        time: Some(TimeSource::Entry("t=")),
     })),
     forms: false,
     probe: None,
@@ -75,9 +75,9 @@ const SPEC: Spec = Spec {
     // https://docs.stripe.com/api/events/types, read 2026-11. `customer.subscription.deleted` says that a subscription is
     // canceled: it is still there, and listed. Payments have no event of an end.
     streams: &[
-        Stream { name: "customers", incremental: true, clock: normalise::CLOCK, ends: &["customer.deleted"] },
-        Stream { name: "subscriptions", incremental: true, clock: normalise::CLOCK, ends: &[] },
-        Stream { name: "payment_intents", incremental: true, clock: normalise::CLOCK, ends: &[] },
+        StreamSpec { name: "customers", incremental: true, clock: normalise::CLOCK, ends: &["customer.deleted"] },
+        StreamSpec { name: "subscriptions", incremental: true, clock: normalise::CLOCK, ends: &[] },
+        StreamSpec { name: "payment_intents", incremental: true, clock: normalise::CLOCK, ends: &[] },
     ],
     watching: None,
     actions: &["create_subscription", "cancel_subscription"],
@@ -103,7 +103,13 @@ impl Provider for Stripe {
         pages::request(stream, position)
     }
 
-    fn page(&self, stream: &str, position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {
+    fn page(
+        &self,
+        stream: &str,
+        position: &Value,
+        reply: &Reply,
+        asked_at: Timestamp,
+    ) -> Result<StreamPage, Unreadable> {
         pages::page(stream, position, reply, asked_at)
     }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::{SPEC, event, normalise};
 use crate::{
-    About, Next, Page,
+    About, Next, StreamPage,
     stream::{following, place},
 };
 
@@ -144,7 +144,12 @@ pub(super) fn request(stream: &str, position: &Value) -> Result<Request, Unreada
     Ok(request.query([LIMIT]).query(position.after.as_deref().map(|after| ("starting_after", after))))
 }
 
-pub(super) fn page(stream: &str, position: &Value, reply: &Reply, asked_at: Timestamp) -> Result<Page, Unreadable> {
+pub(super) fn page(
+    stream: &str,
+    position: &Value,
+    reply: &Reply,
+    asked_at: Timestamp,
+) -> Result<StreamPage, Unreadable> {
     #[derive(Deserialize)]
     struct Head {
         id: String,
@@ -173,7 +178,7 @@ pub(super) fn page(stream: &str, position: &Value, reply: &Reply, asked_at: Time
         Some(after) => Next::Page(json!(Position { after: Some(after), edge, ..position })),
         None => Next::Done(json!({ "since": position.started.saturating_sub(OVERLAP) })),
     };
-    Ok(Page::new(changes, next))
+    Ok(StreamPage::new(changes, next))
 }
 
 /// An object that marked a page can be gone by the time of the next one, and events are not kept for ever.
@@ -214,7 +219,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::constant(1_795_428_000, 0);
 
-    fn read_page(stream: &str, position: &Value, body: &Value) -> Result<Page, Unreadable> {
+    fn read_page(stream: &str, position: &Value, body: &Value) -> Result<StreamPage, Unreadable> {
         page(stream, position, &Reply { status: 200, body: body.to_string().into(), ..Reply::default() }, NOW)
     }
 

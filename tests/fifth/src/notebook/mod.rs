@@ -6,7 +6,7 @@ use domain::{
     call::Api,
     oauth::grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
 };
-use providers::{Auth, Identity, Place, Provider, Spec};
+use providers::{AccountSource, Auth, Identity, Provider, Spec};
 
 /// See the module.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ const SPEC: Spec = Spec {
         }),
     }),
     identity: Identity {
-        place: Place::Get("/me"),
+        place: AccountSource::Get("/me"),
         id: "/sub",
         name: &["/name", "/email"],
         service: None,

@@ -9,26 +9,26 @@ const STRIPE: Scheme = Scheme {
     separator: Some(','),
     prefix: "v1=",
     encoding: Encoding::Hex,
-    key: Key::Text,
-    content: &[Part::Time, Part::Text("."), Part::Body],
-    time: Some(Time::Entry("t=")),
+    key: SecretEncoding::Text,
+    content: &[SignedPart::Time, SignedPart::Text("."), SignedPart::Body],
+    time: Some(TimeSource::Entry("t=")),
 };
 const SLACK: Scheme = Scheme {
     header: "x-slack-signature",
     separator: None,
     prefix: "v0=",
     encoding: Encoding::Hex,
-    key: Key::Text,
-    content: &[Part::Text("v0:"), Part::Time, Part::Text(":"), Part::Body],
-    time: Some(Time::Header("x-slack-request-timestamp")),
+    key: SecretEncoding::Text,
+    content: &[SignedPart::Text("v0:"), SignedPart::Time, SignedPart::Text(":"), SignedPart::Body],
+    time: Some(TimeSource::Header("x-slack-request-timestamp")),
 };
 const GITHUB: Scheme = Scheme {
     header: "x-hub-signature-256",
     separator: None,
     prefix: "sha256=",
     encoding: Encoding::Hex,
-    key: Key::Text,
-    content: &[Part::Body],
+    key: SecretEncoding::Text,
+    content: &[SignedPart::Body],
     time: None,
 };
 const STANDARD_WEBHOOKS: Scheme = Scheme {
@@ -36,9 +36,15 @@ const STANDARD_WEBHOOKS: Scheme = Scheme {
     separator: Some(' '),
     prefix: "v1,",
     encoding: Encoding::Base64,
-    key: Key::Base64After("whsec_"),
-    content: &[Part::Header("webhook-id"), Part::Text("."), Part::Time, Part::Text("."), Part::Body],
-    time: Some(Time::Header("webhook-timestamp")),
+    key: SecretEncoding::Base64After("whsec_"),
+    content: &[
+        SignedPart::Header("webhook-id"),
+        SignedPart::Text("."),
+        SignedPart::Time,
+        SignedPart::Text("."),
+        SignedPart::Body,
+    ],
+    time: Some(TimeSource::Header("webhook-timestamp")),
 };
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {

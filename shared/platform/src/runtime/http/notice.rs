@@ -80,7 +80,7 @@ impl Notice {
     }
 
     /// Takes it away: it was told.
-    pub fn told(response: &mut Response<Body>, call: &Call<'_>) {
+    pub fn clear(response: &mut Response<Body>, call: &Call<'_>) {
         call.set_cookie(response, cookie(call), "", Duration::ZERO);
     }
 }

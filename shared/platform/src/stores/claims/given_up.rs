@@ -4,7 +4,7 @@
 //! *Invariant:* a record that says `dead` never blocks a claim, so a redrive after the repair is processed as usual.
 
 use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::ReturnValue};
-use domain::{ClaimState as State, Diagnosis};
+use domain::{ClaimState, Diagnosis};
 use jiff::Timestamp;
 
 use super::{About, Claims, LISTED, RETENTION, listed};
@@ -53,8 +53,8 @@ impl Claims {
                  OR (#state IN (:claimed, :retry) AND lease_until <= :now AND body_hash = :body_hash)",
             )
             .expression_attribute_names("#key", "key")
-            .expression_attribute_values(":claimed", s(State::Claimed.name()))
-            .expression_attribute_values(":retry", s(State::Retry.name()));
+            .expression_attribute_values(":claimed", s(ClaimState::Claimed.name()))
+            .expression_attribute_values(":retry", s(ClaimState::Retry.name()));
         match conditional_or_stored(call).await? {
             Ok(_) => Ok(GivenUp::Recorded),
             Err(stored) if text(&stored, "body_hash")? == entry.body_hash => Ok(GivenUp::Stands),
@@ -71,7 +71,7 @@ impl Claims {
                  body_hash = if_not_exists(body_hash, :body_hash){LISTED}"
             ))
             .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":dead", s(State::Dead.name()))
+            .expression_attribute_values(":dead", s(ClaimState::Dead.name()))
             .expression_attribute_values(":reason", s(why.reason.name()))
             .expression_attribute_values(":detail", s(&why.detail))
             .expression_attribute_values(":now", n(now.as_millisecond()))

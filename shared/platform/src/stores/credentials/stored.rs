@@ -72,7 +72,7 @@ pub(super) fn aad(integration_id: &str, name: &str, field: &str, version: i64) -
     format!("credentials|{integration_id}|{name}|{field}|{version}")
 }
 
-pub(super) fn owner(item: &Item) -> Result<IntegrationKey, AwsError> {
+pub(super) fn integration(item: &Item) -> Result<IntegrationKey, AwsError> {
     IntegrationKey::parse(text(item, "user_id")?, text(item, "integration")?).ok_or_else(|| malformed("integration"))
 }
 

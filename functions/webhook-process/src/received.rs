@@ -13,7 +13,7 @@ use providers::{Provider, Registry};
 use sha2::{Digest as _, Sha256};
 
 /// What a message tells, and the record of it.
-pub(crate) struct Told<'m> {
+pub(crate) struct Received<'m> {
     /// The event, its provider and its recipient, or why the message is given up.
     pub(crate) event: Result<(&'static dyn Provider, Event<'m>, Recipient), Diagnosis>,
     /// The key of its record.
@@ -24,7 +24,7 @@ pub(crate) struct Told<'m> {
     message: &'m WebhookMessage<'m>,
 }
 
-impl<'m> Told<'m> {
+impl<'m> Received<'m> {
     /// Reads a message.
     pub(crate) fn read(registry: Registry, message: &'m WebhookMessage<'m>) -> Self {
         let Body::Json(body) = &message.body;
