@@ -13,6 +13,6 @@ pub enum InitError {
     #[error("the TLS roots can't be used")]
     Roots(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Rates are set for limits that no provider has.
-    #[error("RateLimits sets {0}, which is no provider's limit; the README lists them")]
+    #[error("RateLimits sets {0}, which is no provider's limit; docs/call.md lists them")]
     UnknownLimit(String),
 }
