@@ -63,7 +63,7 @@ def main():
     everything = documents()
     anchors = {document.path: document.anchors for document in everything}
     problems = [problem for document in everything for problem in broken_links(document, anchors)]
-    # What is built from files in the repository only: fixtures of other tools have their own form.
+    # Of the lists under tests/ only the links are checked: what they quote is other programs' own.
     read = [document for document in everything if not document.name.startswith("tests/")]
     problems += [problem for document in read for problem in wrong_blocks(document)]
     if not problems:
