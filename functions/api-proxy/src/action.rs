@@ -128,10 +128,10 @@ impl ApiProxy {
             request = request.header("idempotency-key", provider_key(&act.integration.key, act.name, key)).idempotent();
         }
         let unreadable = |_| Failure::Unreadable.problem(spec.name, clock::now());
-        let (callee, deadline) = (spec.callee(), act.call.deadline());
+        let (api, deadline) = (spec.provider_api(), act.call.deadline());
         let mut gathered = Value::Null;
         for _ in 0..MAX_CALLS {
-            let sent = self.access.call(&callee, &act.integration.key, &request, act.call.request_id, deadline).await;
+            let sent = self.access.call(&api, &act.integration.key, &request, act.call.request_id, deadline).await;
             let reply = match sent {
                 Ok(reply) => reply,
                 Err(error) => {

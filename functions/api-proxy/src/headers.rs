@@ -245,7 +245,7 @@ pub(crate) fn returned(from: &HeaderMap, api: &Api, to: &mut HeaderMap<HeaderVal
 
 #[cfg(test)]
 mod tests {
-    use domain::provider_api::Callee;
+    use domain::provider_api::ProviderApi;
 
     use super::*;
 
@@ -273,7 +273,7 @@ mod tests {
     /// Each provider's own lists name no header that carries a credential, a cookie or an address.
     #[test]
     fn no_provider_passes_what_leads_elsewhere_or_proves_who_calls() {
-        for Callee { id, api, .. } in providers::REGISTRY.iter().map(|provider| provider.spec().callee()) {
+        for ProviderApi { id, api, .. } in providers::REGISTRY.iter().map(|provider| provider.spec().provider_api()) {
             for name in api.request_headers {
                 assert!(HeaderName::from_lowercase(name.as_bytes()).is_ok(), "{id}: {name}");
                 assert!(!METHOD_OVERRIDES.contains(name), "{id}: {name}");

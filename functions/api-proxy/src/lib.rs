@@ -94,7 +94,7 @@ impl ApiProxy {
     ) -> Result<Integration, Problem> {
         let found = self.access.integrations.of_user(user_id, Some(spec.id)).await;
         let integration = select(found.map_err(|error| internal(&error))?, spec.name, account)?;
-        let restored = self.access.is_usable(&integration, spec.callee().credential).await;
+        let restored = self.access.is_usable(&integration, spec.provider_api().credential).await;
         if restored.map_err(|error| internal(&error))? { Ok(integration) } else { usable(integration, spec.name) }
     }
 }

@@ -11,14 +11,14 @@ use domain::{
         connect::Subject,
         grant::{OAuth, TokenResponse, verifier},
     },
-    provider_api::Callee,
+    provider_api::ProviderApi,
 };
 use lambda_http::{Body, Response};
 use platform::{
     AwsError,
     aws::secrets::App,
     base::{clock, metrics},
-    client::{dispatch::Failed, revocation::Revoked},
+    client::{revocation::Revoked, transport::Failed},
     runtime::http::{Call, Notice, found, internal},
     stores::pending_authorizations::{AuthorizationRequest, Presented, Stand},
 };
@@ -139,20 +139,21 @@ impl OauthCallback {
         let code = single(call, "code").filter(|code| is_code(code));
         let code = code.ok_or_else(|| Unfinished::Invalid("the answer has no single, usable code"))?;
         let app = self.app(provider.spec()).await.map_err(Unfinished::App)?;
-        let (issued, answer) = self.exchange(&provider.spec().callee(), oauth, &app, code, state, transaction).await?;
+        let (issued, answer) =
+            self.exchange(&provider.spec().provider_api(), oauth, &app, code, state, transaction).await?;
         let requested = transaction.scopes.split(' ').map(str::to_owned).collect();
         let (user_id, client_id) = (&*transaction.user_id, &*app.client_id);
         let grant = Grant { provider, user_id, issued: issued.clone(), answer, client_id, requested };
         let Err(NotStored { why, account_id }) = self.store(grant).await else { return Ok(()) };
-        let callee = provider.spec().callee();
+        let api = provider.spec().provider_api();
         let sharing: Vec<_> = self.registry.sharing(provider.spec()).map(|other| other.id).collect();
-        let revoked = self.access.revoke_issued(&callee, &sharing, user_id, account_id.as_deref(), &issued).await;
+        let revoked = self.access.revoke_issued(&api, &sharing, user_id, account_id.as_deref(), &issued).await;
         Err(Unfinished::Store(why, revoked))
     }
 
     async fn exchange(
         &self,
-        callee: &Callee,
+        api: &ProviderApi,
         oauth: &'static OAuth,
         app: &App,
         code: &str,
@@ -169,7 +170,7 @@ impl OauthCallback {
             pairs.push(("code_verifier", &verifier));
         }
         let tokens = &self.access.calls.tokens;
-        let reply = tokens.token_call(callee, oauth, app, &pairs, clock::now() + TIMEOUT).await;
+        let reply = tokens.token_call(api, oauth, app, &pairs, clock::now() + TIMEOUT).await;
         let read = reply.map_err(|Failed(failure, _)| failure).and_then(|reply| oauth.read(&reply));
         read.map_err(|failure| {
             // The code may have become a grant whose tokens never arrived.

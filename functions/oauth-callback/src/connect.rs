@@ -58,7 +58,7 @@ impl OauthCallback {
         let verifier = verifier(&state, &app.client_secret);
         let redirect_uri = &transaction.redirect_uri;
         let url = oauth.authorize_url(&app.client_id, redirect_uri, &scopes, &state, &verifier, account.as_deref());
-        let mut response = found(&self.access.dispatch().outbound.rewritten(url));
+        let mut response = found(&self.access.transport().http.rewritten(url));
         call.set_cookie(&mut response, cookie(call), &browser, LIFE);
         Ok(response)
     }

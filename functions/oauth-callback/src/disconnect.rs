@@ -16,9 +16,9 @@ use platform::{
     AwsError,
     base::clock,
     client::{
-        dispatch::{At, Outgoing},
-        outbound::Authorization,
+        http::Authorization,
         revocation::{Revoked, TIMEOUT},
+        transport::{Endpoint, ProviderRequest},
     },
     runtime::http::{Call, Input, Notice, internal, json},
     stores::credentials::{Credential, GRACE},
@@ -79,7 +79,7 @@ impl OauthCallback {
         // answer keeps them no longer than this.
         self.stop_watches(provider, key, &opened.credentials, &watches).await;
         let sharing: Vec<_> = self.registry.sharing(spec).map(|other| other.id).collect();
-        let revoked = self.access.revoke(&spec.callee(), &sharing, key, &opened).await?;
+        let revoked = self.access.revoke(&spec.provider_api(), &sharing, key, &opened).await?;
         self.clear(key, ending, busy_until, now).await?;
         // Also when an earlier disconnect broke off before it told: under the same id, so that it counts once.
         if ended {
@@ -134,13 +134,20 @@ impl OauthCallback {
         credentials: &[Credential],
         watches: &HashMap<String, String>,
     ) {
-        let callee = provider.spec().callee();
-        let Some(credential) = credentials.iter().find(|it| it.name == callee.credential) else { return };
+        let api = provider.spec().provider_api();
+        let Some(credential) = credentials.iter().find(|it| it.name == api.credential) else { return };
         let authorization = Authorization::Bearer(&credential.access);
         let (account, deadline) = (Some(key.account_id.as_str()), clock::now() + TIMEOUT);
         let stop = async |request: Request| {
-            let call = Outgoing { callee: &callee, request: &request, authorization, account, at: At::Api, deadline };
-            self.access.dispatch().send(call).await
+            let call = ProviderRequest {
+                provider: &api,
+                request: &request,
+                authorization,
+                account,
+                endpoint: Endpoint::Api,
+                deadline,
+            };
+            self.access.transport().send(call).await
         };
         let watches = watches.values().filter_map(|text| Watched::read(Some(text)).watch);
         let requests: Vec<_> = watches.filter_map(|watch| provider.unwatch(&watch)).map(stop).collect();
@@ -148,12 +155,12 @@ impl OauthCallback {
         let all = async {
             while let Some(answer) = answers.next().await {
                 if answer.is_err() {
-                    tracing::warn!(service = callee.id, "a watch could not be stopped");
+                    tracing::warn!(service = api.id, "a watch could not be stopped");
                 }
             }
         };
         if tokio::time::timeout(TIMEOUT, all).await.is_err() {
-            tracing::warn!(service = callee.id, "watches are left");
+            tracing::warn!(service = api.id, "watches are left");
         }
     }
 }

@@ -14,8 +14,8 @@ use platform::{
     AwsError,
     base::clock,
     client::{
-        dispatch::{At, Failed, Outgoing},
-        outbound::Authorization,
+        http::Authorization,
+        transport::{Endpoint, Failed, ProviderRequest},
     },
 };
 use providers::{AccountSource, Provider, Service, Spec};
@@ -175,7 +175,7 @@ impl OauthCallback {
     /// The claims of the ID token. One that came from a server that stands in for the provider's has an issuer of its own.
     fn id_token(&self, spec: &Spec, grant: &Grant<'_>, now: Timestamp) -> Option<Value> {
         let oauth = spec.auth.oauth()?;
-        let stands_in = self.access.dispatch().outbound.rewritten(oauth.token.to_owned()) != oauth.token;
+        let stands_in = self.access.transport().http.rewritten(oauth.token.to_owned()) != oauth.token;
         id_token::claims(&grant.answer, grant.client_id, oauth.issuer.filter(|_| !stands_in), now)
     }
 
@@ -203,16 +203,16 @@ impl OauthCallback {
         let spec = grant.provider.spec();
         let token = &grant.issued.first().ok_or(Failure::Unreadable)?.access;
         let request = Request::get(path, format!("{}{path}", spec.api.base));
-        let callee = spec.callee();
-        let call = Outgoing {
-            callee: &callee,
+        let api = spec.provider_api();
+        let call = ProviderRequest {
+            provider: &api,
             request: &request,
             authorization: Authorization::Bearer(token),
             account: None,
-            at: At::Api,
+            endpoint: Endpoint::Api,
             deadline: clock::now() + TIMEOUT,
         };
-        let reply = self.access.dispatch().send(call).await.map_err(|Failed(failure, _)| failure)?;
+        let reply = self.access.transport().send(call).await.map_err(|Failed(failure, _)| failure)?;
         reply.json().map_err(|_| Failure::Unreadable)
     }
 }

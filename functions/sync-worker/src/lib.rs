@@ -174,7 +174,7 @@ impl SyncWorker {
             ));
         };
         // Disconnected since it was asked for.
-        if !self.access.is_usable(&integration, provider.spec().callee().credential).await? {
+        if !self.access.is_usable(&integration, provider.spec().provider_api().credential).await? {
             if integration.unreadable && attempt.number > 1 {
                 // An earlier attempt at this message set the integration aside, and its dead letter may not have been sent.
                 return Ok(Disposition::dead_letter(Reason::Corrupt, "the stored credential can't be opened"));

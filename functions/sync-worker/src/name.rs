@@ -29,8 +29,8 @@ impl SyncWorker {
         let Some(service) = spec.identity.service.as_ref().filter(|_| is_due(integration, message)) else {
             return Ok(());
         };
-        let (callee, request) = (spec.callee(), spec.get(service.path, ""));
-        let called = self.access.calls.call(&callee, &integration.key, &request, &attempt.id, attempt.deadline);
+        let (api, request) = (spec.provider_api(), spec.get(service.path, ""));
+        let called = self.access.calls.call(&api, &integration.key, &request, &attempt.id, attempt.deadline);
         let name = match called.await {
             Ok(reply) => {
                 let answer = reply.json::<Value>().unwrap_or_default();

@@ -230,7 +230,7 @@ impl SyncWorker {
     }
 
     pub(crate) async fn call(&self, work: &Work<'_>, request: &Request) -> Result<domain::Reply, CallError> {
-        let callee = work.provider.spec().callee();
-        self.access.calls.call(&callee, work.key, request, &work.attempt.id, work.attempt.deadline).await
+        let api = work.provider.spec().provider_api();
+        self.access.calls.call(&api, work.key, request, &work.attempt.id, work.attempt.deadline).await
     }
 }

@@ -12,8 +12,8 @@ impl SyncWorker {
     /// Records how a round ended. If that fails, the next round's outcome tells what this one should have told.
     pub(crate) async fn report<T>(&self, work: &Work<'_>, outcome: &Result<T, Stop>, entry: &LogEntry) {
         let Some(ended) = ended(outcome.as_ref().err(), entry) else { return };
-        let callee = work.provider.spec().callee();
-        if let Err(error) = self.access.report(&callee, work.integration, Task::Syncs, &ended).await {
+        let api = work.provider.spec().provider_api();
+        if let Err(error) = self.access.report(&api, work.integration, Task::Syncs, &ended).await {
             let why = error.diagnosis();
             tracing::warn!(reason = why.reason.name(), detail = why.detail, "that syncs fail, or work, is told later");
         }

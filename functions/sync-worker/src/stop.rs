@@ -80,7 +80,7 @@ impl SyncWorker {
             }
             Stop::Corrupt(error) => {
                 // A message that is not settled comes back, and finds the integration set aside: first this, then the dead letter.
-                self.access.set_aside(&work.provider.spec().callee(), work.key).await?;
+                self.access.set_aside(&work.provider.spec().provider_api(), work.key).await?;
                 Disposition::DeadLetter(error.diagnosis())
             }
             Stop::Failed(Failure::GrantEnded) => {

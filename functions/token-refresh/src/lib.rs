@@ -8,7 +8,7 @@ use domain::{
     Diagnosis, Disposition, Failure, Integration, IntegrationKey,
     integration::{IntegrationState, spell::Task},
     messages::message::{RefreshMessage, Schedule, Version},
-    provider_api::Callee,
+    provider_api::ProviderApi,
     reason::Class,
     sync::outcome::SyncFailure,
 };
@@ -204,9 +204,9 @@ impl TokenRefresh {
             let credentials = &self.access.calls.tokens.credentials;
             let owner = credentials.set_aside(&message.integration_id, &message.credential).await?;
             let Some(owner) = owner.filter(|_| unreadable) else { return Ok(()) };
-            let callee = self.registry.find(&owner.provider).map(|provider| provider.spec().callee());
-            match callee.filter(|callee| callee.credential == message.credential) {
-                Some(callee) => self.access.set_aside(&callee, &owner).await,
+            let api = self.registry.find(&owner.provider).map(|provider| provider.spec().provider_api());
+            match api.filter(|api| api.credential == message.credential) {
+                Some(api) => self.access.set_aside(&api, &owner).await,
                 None => Ok(()),
             }
         };
@@ -227,39 +227,39 @@ impl TokenRefresh {
         let Some(provider) = self.registry.find(&owner.provider) else {
             return self.never_due(message, "the provider is not there any more").await;
         };
-        let callee = provider.spec().callee();
-        let wanted = Wanted { integration: &owner, credential: &message.credential, callee: &callee };
+        let api = provider.spec().provider_api();
+        let wanted = Wanted { integration: &owner, credential: &message.credential, provider: &api };
         let refreshed = tokens.valid(wanted, Refresh::Due, &attempt.id, attempt.deadline).await;
         // Without tokens of users, say, the rest still works.
-        if message.credential == callee.credential {
+        if message.credential == api.credential {
             match &refreshed {
                 Err(TokenError::Failed(Failure::GrantEnded)) => {
-                    self.access.ended(callee.name, &owner, attempt.at).await?;
+                    self.access.ended(api.name, &owner, attempt.at).await?;
                 }
-                Err(TokenError::Failed(failure)) => self.failing(&callee, &integration, failure).await?,
-                Ok(_) => self.access.report(&callee, &integration, Task::Refreshes, &Ok(())).await?,
+                Err(TokenError::Failed(failure)) => self.failing(&api, &integration, failure).await?,
+                Ok(_) => self.access.report(&api, &integration, Task::Refreshes, &Ok(())).await?,
                 Err(TokenError::Absent | TokenError::Corrupt(_) | TokenError::Aws(_)) => {}
             }
         }
         let left = refreshed?;
-        let known = callee.oauth.is_some_and(|oauth| oauth.tokens.iter().any(|it| it.name == message.credential));
+        let known = api.oauth.is_some_and(|oauth| oauth.tokens.iter().any(|it| it.name == message.credential));
         if left.refresh.is_none() || !known {
             return self.never_due(message, "nothing refreshes it").await;
         }
         // Another message, or a call, may have been faster.
         let told = if left.version == version { "no refresh: the token is not due any more" } else { "refreshed" };
-        tracing::info!(service = callee.id, "{told}");
+        tracing::info!(service = api.id, "{told}");
         Ok(())
     }
 
     /// Records that a refresh failed, and when it is tried again. That another process holds the lease is no failure.
-    async fn failing(&self, callee: &Callee, integration: &Integration, failure: &Failure) -> Result<(), TokenError> {
+    async fn failing(&self, api: &ProviderApi, integration: &Integration, failure: &Failure) -> Result<(), TokenError> {
         let (now, id) = (clock::now(), integration.key.id());
-        let found = self.access.calls.tokens.credentials.get(&id, callee.credential, now).await?;
+        let found = self.access.calls.tokens.credentials.get(&id, api.credential, now).await?;
         let Some(found) = found.filter(|it| it.failures > 0) else { return Ok(()) };
-        let message = failure.problem(callee.name, now).message;
+        let message = failure.problem(api.name, now).message;
         let outcome = Err(SyncFailure { message, next_try: found.due_at });
-        Ok(self.access.report(callee, integration, Task::Refreshes, &outcome).await?)
+        Ok(self.access.report(api, integration, Task::Refreshes, &outcome).await?)
     }
 
     /// Revokes and deletes the credentials of an integration that is not in use: what a process left that died between storing them
@@ -280,7 +280,7 @@ impl TokenRefresh {
         let revoked = match self.registry.find(&owner.provider) {
             Some(provider) => {
                 let sharing: Vec<_> = self.registry.sharing(provider.spec()).map(|other| other.id).collect();
-                self.access.revoke(&provider.spec().callee(), &sharing, owner, &opened).await?
+                self.access.revoke(&provider.spec().provider_api(), &sharing, owner, &opened).await?
             }
             None => Revoked::Nothing,
         };

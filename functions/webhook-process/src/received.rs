@@ -1,7 +1,7 @@
 //! What a message tells: an event, or something that is none.
 
 use domain::{
-    Diagnosis, Endpoint, Event, Owner, Reason, Recipient,
+    DeliveryEndpoint, Diagnosis, Event, Owner, Reason, Recipient,
     messages::message::{Body, WebhookMessage},
     webhook::event::{is_id, key, key_of_delivery},
 };
@@ -48,7 +48,7 @@ impl<'m> Received<'m> {
             Ok(mut event) => {
                 let endpoint = message.endpoint();
                 let recipient = Recipient::of(&event, endpoint);
-                if let Endpoint::Integration { account: Some(account), .. } = endpoint {
+                if let DeliveryEndpoint::Integration { account: Some(account), .. } = endpoint {
                     // Nor do the application's handlers hear of another account.
                     event.owner = Owner::Account(account.to_owned());
                 }

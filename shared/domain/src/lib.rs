@@ -26,6 +26,6 @@ pub use webhook::{
     delivery::{Probe, UnverifiedDelivery, VerifiedDelivery, VerifiedJson},
     event::{Effect, Event, NotAnEvent, Owner},
     proof::Proof,
-    recipient::{Endpoint, Lookup, Reached, Recipient},
+    recipient::{DeliveryEndpoint, Lookup, Reached, Recipient},
     signature::Scheme,
 };

@@ -2,9 +2,9 @@
 
 use crate::{call::Api, oauth::grant::OAuth};
 
-/// Whose API is called, and how.
+/// A provider as its client knows it: addresses, credentials and the meaning of answers.
 #[derive(Debug, Clone, Copy)]
-pub struct Callee {
+pub struct ProviderApi {
     /// The provider's id.
     pub id: &'static str,
     /// Its name for people.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use domain::{Probe, call::Api, oauth::grant::OAuth, provider_api::Callee, sync::record::Clock, webhook::proof::Proof};
+use domain::{
+    Probe, call::Api, oauth::grant::OAuth, provider_api::ProviderApi, sync::record::Clock, webhook::proof::Proof,
+};
 
 /// What data says of a provider.
 #[derive(Debug)]
@@ -141,12 +143,19 @@ impl Spec {
     }
 
     /// What calling its API takes.
-    pub fn callee(&'static self) -> Callee {
+    pub fn provider_api(&'static self) -> ProviderApi {
         let credential = match &self.auth {
             Auth::OAuth(oauth) => oauth.tokens.first().map_or("", |token| token.name),
             Auth::ApiKey(key) => key.name,
         };
-        Callee { id: self.id, name: self.name, app: self.secret, api: &self.api, oauth: self.auth.oauth(), credential }
+        ProviderApi {
+            id: self.id,
+            name: self.name,
+            app: self.secret,
+            api: &self.api,
+            oauth: self.auth.oauth(),
+            credential,
+        }
     }
 }
 

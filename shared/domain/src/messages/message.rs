@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::{
     integration::IntegrationKey,
     sync::SyncJob,
-    webhook::{delivery::VerifiedJson, json, recipient::Endpoint},
+    webhook::{delivery::VerifiedJson, json, recipient::DeliveryEndpoint},
 };
 
 /// The version of an envelope: (de)serialises as the number `V` and as nothing else.
@@ -58,11 +58,11 @@ pub struct WebhookMessage<'a> {
 
 impl WebhookMessage<'_> {
     /// Where the delivery was received.
-    pub fn endpoint(&self) -> Endpoint<'_> {
+    pub fn endpoint(&self) -> DeliveryEndpoint<'_> {
         let account = self.account.as_deref();
         match self.integration_id.as_deref() {
-            Some(id) => Endpoint::Integration { id, account },
-            None => Endpoint::App { account },
+            Some(id) => DeliveryEndpoint::Integration { id, account },
+            None => DeliveryEndpoint::App { account },
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 
 /// Where a delivery was received, and so for whom its signature can speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Endpoint<'a> {
+pub enum DeliveryEndpoint<'a> {
     /// The app's endpoint; with the account that events belong to which name none, if one is configured.
     App {
         /// The account's id.
@@ -58,15 +58,17 @@ pub enum Lookup {
 
 impl Recipient {
     /// The recipient of an event that was delivered to this endpoint.
-    pub fn of(event: &Event<'_>, endpoint: Endpoint<'_>) -> Self {
+    pub fn of(event: &Event<'_>, endpoint: DeliveryEndpoint<'_>) -> Self {
         let account = |account: &str| Some(Lookup::Account(account.to_owned())).filter(|_| !account.is_empty());
         let (lookup, only) = match (endpoint, &event.owner) {
-            (Endpoint::Integration { id, account: own }, _) => (own.and_then(account), Some(id)),
-            (Endpoint::App { .. }, Owner::Account(named)) => (account(named), None),
-            (Endpoint::App { .. }, Owner::Integration { id, account: named }) => (account(named), Some(id.as_str())),
-            (Endpoint::App { .. }, Owner::Address(address)) => (Some(Lookup::Address(address.clone())), None),
-            (Endpoint::App { account: configured }, Owner::Unnamed) => (configured.and_then(account), None),
-            (Endpoint::App { account: configured }, Owner::About(named)) => {
+            (DeliveryEndpoint::Integration { id, account: own }, _) => (own.and_then(account), Some(id)),
+            (DeliveryEndpoint::App { .. }, Owner::Account(named)) => (account(named), None),
+            (DeliveryEndpoint::App { .. }, Owner::Integration { id, account: named }) => {
+                (account(named), Some(id.as_str()))
+            }
+            (DeliveryEndpoint::App { .. }, Owner::Address(address)) => (Some(Lookup::Address(address.clone())), None),
+            (DeliveryEndpoint::App { account: configured }, Owner::Unnamed) => (configured.and_then(account), None),
+            (DeliveryEndpoint::App { account: configured }, Owner::About(named)) => {
                 (configured.and_then(account).or_else(|| account(named)), None)
             }
         };
@@ -86,9 +88,9 @@ impl Recipient {
 
     /// Within what the event's id is unique: an integration hears of an event at its own endpoint, and the others of the account
     /// at theirs.
-    pub fn scope(&self, endpoint: Endpoint<'_>) -> &str {
+    pub fn scope(&self, endpoint: DeliveryEndpoint<'_>) -> &str {
         match (endpoint, &self.lookup, &self.only) {
-            (Endpoint::Integration { .. }, Some(_), Some(id)) => id,
+            (DeliveryEndpoint::Integration { .. }, Some(_), Some(id)) => id,
             (_, Some(Lookup::Account(key) | Lookup::Address(key)), _) => key,
             (_, None, _) => "-",
         }
@@ -105,9 +107,9 @@ mod tests {
     use super::*;
     use crate::Effect;
 
-    const OWN: Endpoint<'static> = Endpoint::Integration { id: "int_own", account: Some("acct_1") };
-    const APP: Endpoint<'static> = Endpoint::App { account: None };
-    const CONFIGURED: Endpoint<'static> = Endpoint::App { account: Some("acct_app") };
+    const OWN: DeliveryEndpoint<'static> = DeliveryEndpoint::Integration { id: "int_own", account: Some("acct_1") };
+    const APP: DeliveryEndpoint<'static> = DeliveryEndpoint::App { account: None };
+    const CONFIGURED: DeliveryEndpoint<'static> = DeliveryEndpoint::App { account: Some("acct_app") };
 
     fn event(owner: Owner, mode: Option<Mode>) -> Event<'static> {
         Event {
@@ -148,9 +150,9 @@ mod tests {
             (APP, [None, account("acct_2"), address(), account("acct_2"), account("acct_3")]),
             (CONFIGURED, [account("acct_app"), account("acct_2"), address(), account("acct_2"), account("acct_app")]),
             (OWN, [account("acct_1"), account("acct_1"), account("acct_1"), account("acct_1"), account("acct_1")]),
-            (Endpoint::Integration { id: "int_own", account: None }, [None, None, None, None, None]),
+            (DeliveryEndpoint::Integration { id: "int_own", account: None }, [None, None, None, None, None]),
             (
-                Endpoint::App { account: Some("") },
+                DeliveryEndpoint::App { account: Some("") },
                 [None, account("acct_2"), address(), account("acct_2"), account("acct_3")],
             ),
         ];
@@ -166,7 +168,7 @@ mod tests {
     fn an_integrations_own_secret_speaks_for_it_alone_whatever_the_event_names() {
         let mine = integration("acct_1", None);
         let id = mine.id();
-        let endpoint = Endpoint::Integration { id: &id, account: Some("acct_1") };
+        let endpoint = DeliveryEndpoint::Integration { id: &id, account: Some("acct_1") };
         for owner in owners() {
             let recipient = Recipient::of(&event(owner, None), endpoint);
             assert!(includes(&recipient, &mine));
@@ -193,7 +195,9 @@ mod tests {
                 for kept in modes {
                     let integration = integration("acct_1", kept);
                     let id = integration.id();
-                    for endpoint in [APP, CONFIGURED, Endpoint::Integration { id: &id, account: Some("acct_1") }] {
+                    for endpoint in
+                        [APP, CONFIGURED, DeliveryEndpoint::Integration { id: &id, account: Some("acct_1") }]
+                    {
                         let recipient = Recipient::of(&event(owner.clone(), told), endpoint);
                         let other = told.is_some() && kept.is_some() && told != kept;
                         let only = recipient.only.as_ref().is_some_and(|only| *only != id);

@@ -6,7 +6,7 @@ use domain::{
     Integration, IntegrationKey, Problem, Reason, Reply, Request,
     call::{Failure, limit::Rates},
     integration::IntegrationState,
-    provider_api::Callee,
+    provider_api::ProviderApi,
 };
 use jiff::Timestamp;
 
@@ -15,10 +15,10 @@ use crate::{
     base::{InitError, clock, config::Env, rewrites::Rewrites},
     client::{
         calls::{CallError, Calls},
-        dispatch::Dispatch,
-        outbound::Outbound,
+        http::HttpClient,
         pace::Pace,
         tokens::Tokens,
+        transport::Transport,
     },
     stores::{credentials::Credentials, health::CallHealth, integrations::Integrations},
 };
@@ -79,15 +79,15 @@ impl Access {
         }
         let vault = Vault::new(aws, &config.token_key, &config.resource_prefix);
         let credentials = Credentials::new(aws, &config.credentials_table, vault, config.refresh_lease);
-        let dispatch = Dispatch {
-            outbound: Outbound::new(config.rewrites.clone())?,
+        let transport = Transport {
+            http: HttpClient::new(config.rewrites.clone())?,
             health: CallHealth::new(aws, &config.health_table),
             pace: Pace::new(aws, &config.rate_limits_table),
             rates: config.rates.clone(),
         };
         let apps = Arc::new(Secrets::new(aws, &config.resource_prefix, config.secret_cache));
         Ok(Self {
-            calls: Calls::new(Tokens::new(credentials, dispatch, apps)),
+            calls: Calls::new(Tokens::new(credentials, transport, apps)),
             integrations: Integrations::new(aws, &config.integrations_table),
             bus: Bus::new(aws, &config.event_bus),
             stack: config.resource_prefix.clone(),
@@ -95,29 +95,29 @@ impl Access {
     }
 
     /// The one path of all calls, for what is not made in the name of a stored integration.
-    pub fn dispatch(&self) -> &Dispatch {
-        self.calls.dispatch()
+    pub fn transport(&self) -> &Transport {
+        self.calls.transport()
     }
 
     /// Writes what was counted of calls. Once per invocation, at its end.
     pub async fn flush(&self) {
-        self.dispatch().health.flush(&self.stack, clock::now()).await;
+        self.transport().health.flush(&self.stack, clock::now()).await;
     }
 
     /// Makes a call; if it shows that the grant is over, the integration says so from now on.
     pub async fn call(
         &self,
-        callee: &Callee,
+        provider: &ProviderApi,
         owner: &IntegrationKey,
         request: &Request,
         holder: &str,
         deadline: Timestamp,
     ) -> Result<Reply, CallError> {
         let began_at = clock::now();
-        let outcome = self.calls.call(callee, owner, request, holder, deadline).await;
+        let outcome = self.calls.call(provider, owner, request, holder, deadline).await;
         match &outcome {
-            Err(CallError::Failed(Failure::GrantEnded, _)) => self.ended(callee.name, owner, began_at).await?,
-            Err(CallError::Corrupt(_)) => self.set_aside(callee, owner).await?,
+            Err(CallError::Failed(Failure::GrantEnded, _)) => self.ended(provider.name, owner, began_at).await?,
+            Err(CallError::Corrupt(_)) => self.set_aside(provider, owner).await?,
             Ok(_) | Err(CallError::Failed(..) | CallError::NotConnected | CallError::Aws(_)) => {}
         }
         outcome
@@ -125,11 +125,11 @@ impl Access {
 
     /// The stored credential of an integration can't be opened: only connecting again, or a repair of the table, helps, so
     /// nothing is due any more and the user is asked to connect again.
-    pub async fn set_aside(&self, callee: &Callee, owner: &IntegrationKey) -> Result<(), AwsError> {
-        self.calls.tokens.credentials.set_aside(&owner.id(), callee.credential).await?;
+    pub async fn set_aside(&self, provider: &ProviderApi, owner: &IntegrationKey) -> Result<(), AwsError> {
+        self.calls.tokens.credentials.set_aside(&owner.id(), provider.credential).await?;
         let found = self.integrations.get(&owner.user_id, &owner.account()).await?;
         let Some(integration) = found.filter(|it| it.state == IntegrationState::Connected) else { return Ok(()) };
-        let Problem { message, next_action, .. } = Problem::credential_unreadable(callee.name);
+        let Problem { message, next_action, .. } = Problem::credential_unreadable(provider.name);
         let sentence = format!("{message} {next_action}");
         let kind = "integration.reconnect_required";
         let id = format!("{}:{kind}:{}", owner.id(), integration.connected_at.as_millisecond());

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use domain::{
     Diagnosis, Failure, IntegrationKey, Reason, Reply, Request,
     call::{Api, Idempotent},
-    provider_api::Callee,
+    provider_api::ProviderApi,
 };
 use http::Method;
 use jiff::Timestamp;
@@ -16,9 +16,9 @@ use crate::{
     AwsError,
     base::random,
     client::{
-        dispatch::{At, Dispatch, Failed, Outgoing},
-        outbound::Authorization,
+        http::Authorization,
         tokens::{Refresh, TokenError, Tokens, Wanted},
+        transport::{Endpoint, Failed, ProviderRequest, Transport},
     },
     stores::credentials::Credential,
 };
@@ -95,32 +95,32 @@ impl Calls {
     }
 
     /// The one path.
-    pub fn dispatch(&self) -> &Dispatch {
-        &self.tokens.dispatch
+    pub fn transport(&self) -> &Transport {
+        &self.tokens.transport
     }
 
     /// Makes a call. `holder` names the attempt of which it is part.
     pub async fn call(
         &self,
-        callee: &Callee,
+        provider: &ProviderApi,
         owner: &IntegrationKey,
         request: &Request,
         holder: &str,
         deadline: Timestamp,
     ) -> Result<Reply, CallError> {
-        if !belongs(callee.api, &request.url) {
+        if !belongs(provider.api, &request.url) {
             return Err(CallError::Failed(Failure::Forbidden, None));
         }
-        let keyed = keyed(callee.api, request);
+        let keyed = keyed(provider.api, request);
         let request = keyed.as_ref().unwrap_or(request);
-        let credential = self.credential(callee, owner, Refresh::Soon, holder, deadline).await?;
-        let refused = match self.send(callee, owner, request, &credential, deadline).await {
+        let credential = self.credential(provider, owner, Refresh::Soon, holder, deadline).await?;
+        let refused = match self.send(provider, owner, request, &credential, deadline).await {
             Err(Failed(Failure::TokenRefused | Failure::GrantEnded, _)) => Refresh::Refused(credential.version),
             other => return Ok(other?),
         };
         // Refused before it was carried out, so it may be sent again, whatever it does.
-        let credential = self.credential(callee, owner, refused, holder, deadline).await?;
-        self.send(callee, owner, request, &credential, deadline).await.map_err(|failed| match failed {
+        let credential = self.credential(provider, owner, refused, holder, deadline).await?;
+        self.send(provider, owner, request, &credential, deadline).await.map_err(|failed| match failed {
             Failed(Failure::TokenRefused, reply) => CallError::Failed(Failure::GrantEnded, reply),
             other => other.into(),
         })
@@ -128,7 +128,7 @@ impl Calls {
 
     async fn send(
         &self,
-        callee: &Callee,
+        provider: &ProviderApi,
         owner: &IntegrationKey,
         request: &Request,
         credential: &Credential,
@@ -136,13 +136,15 @@ impl Calls {
     ) -> Result<Reply, Failed> {
         let authorization = Authorization::Bearer(&credential.access);
         let account = Some(owner.account_id.as_str());
-        self.dispatch().send(Outgoing { callee, request, authorization, account, at: At::Api, deadline }).await
+        self.transport()
+            .send(ProviderRequest { provider, request, authorization, account, endpoint: Endpoint::Api, deadline })
+            .await
     }
 
     /// The credential, as this attempt has read it before, unless it ends soon or was refused.
     async fn credential(
         &self,
-        callee: &Callee,
+        provider: &ProviderApi,
         owner: &IntegrationKey,
         refresh: Refresh,
         holder: &str,
@@ -151,7 +153,7 @@ impl Calls {
         let lock = || self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let of_this = |held: &Held| {
             let credential = &held.credential;
-            held.holder == holder && credential.name == callee.credential && credential.integration == *owner
+            held.holder == holder && credential.name == provider.credential && credential.integration == *owner
         };
         if refresh == Refresh::Soon
             && let Some(held) = lock().iter().find(|held| of_this(held))
@@ -159,7 +161,7 @@ impl Calls {
         {
             return Ok(Arc::clone(&held.credential));
         }
-        let wanted = Wanted { integration: owner, credential: callee.credential, callee };
+        let wanted = Wanted { integration: owner, credential: provider.credential, provider };
         let credential = Arc::new(self.tokens.valid(wanted, refresh, holder, deadline).await?);
         let mut all = lock();
         all.retain(|held| !of_this(held));

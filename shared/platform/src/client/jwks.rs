@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     base::{InitError, rewrites::Rewrites},
-    client::outbound::{Authorization, Outbound, SendError},
+    client::http::{Authorization, HttpClient, SendError},
 };
 
 /// Issuers publish new keys days before they use them.
@@ -56,14 +56,14 @@ impl JwksError {
 pub struct JwksCache {
     rewrites: Rewrites,
     /// Made when the first token comes: most cold starts never see one.
-    outbound: OnceLock<Outbound>,
+    http: OnceLock<HttpClient>,
     cache: Mutex<HashMap<String, (Arc<Jwks>, Timestamp)>>,
 }
 
 impl JwksCache {
     /// An empty cache.
     pub fn new(rewrites: Rewrites) -> Self {
-        Self { rewrites, outbound: OnceLock::new(), cache: Mutex::default() }
+        Self { rewrites, http: OnceLock::new(), cache: Mutex::default() }
     }
 
     /// The keys at `url` for checking `token`.
@@ -87,17 +87,17 @@ impl JwksCache {
         }
     }
 
-    fn outbound(&self) -> Result<&Outbound, JwksError> {
-        if let Some(outbound) = self.outbound.get() {
-            return Ok(outbound);
+    fn http(&self) -> Result<&HttpClient, JwksError> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
         }
-        let made = Outbound::new(self.rewrites.clone()).map_err(JwksError::Client)?;
-        Ok(self.outbound.get_or_init(|| made))
+        let made = HttpClient::new(self.rewrites.clone()).map_err(JwksError::Client)?;
+        Ok(self.http.get_or_init(|| made))
     }
 
     async fn read(&self, url: &str) -> Result<Jwks, JwksError> {
         let request = Request::get("jwks", url);
-        let reply = self.outbound()?.send(&request, &[], Authorization::None, TIMEOUT).await;
+        let reply = self.http()?.send(&request, &[], Authorization::None, TIMEOUT).await;
         let reply = reply.map_err(JwksError::Unreached)?;
         if !reply.is_success() {
             return Err(JwksError::Status(reply.status));

@@ -2,10 +2,10 @@
 
 pub mod access;
 pub mod calls;
-pub mod dispatch;
+pub mod http;
 pub mod jwks;
-pub mod outbound;
 pub mod pace;
 pub mod revocation;
 pub mod spells;
 pub mod tokens;
+pub mod transport;

@@ -11,7 +11,7 @@ use domain::{
     Diagnosis, Failure, IntegrationKey, Reply, Request,
     integration::IntegrationState,
     oauth::grant::{OAuth, RevokedBy, TokenResponse},
-    provider_api::Callee,
+    provider_api::ProviderApi,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -23,8 +23,8 @@ use crate::{
     client::{
         access::Access,
         calls::CallError,
-        dispatch::{At, Failed, Outgoing},
-        outbound::Authorization,
+        http::Authorization,
+        transport::{Endpoint, Failed, ProviderRequest},
     },
     stores::credentials::{Credential, Opened},
 };
@@ -60,25 +60,25 @@ impl Access {
     /// with it. One token that can't be revoked stops no other.
     pub async fn revoke(
         &self,
-        callee: &Callee,
+        provider: &ProviderApi,
         sharing: &[&str],
         key: &IntegrationKey,
         opened: &Opened,
     ) -> Result<Revoked, AwsError> {
-        let Some((oauth, revoke)) = callee.oauth.and_then(|oauth| Some((oauth, oauth.revoke?))) else {
+        let Some((oauth, revoke)) = provider.oauth.and_then(|oauth| Some((oauth, oauth.revoke?))) else {
             return Ok(Revoked::Nothing);
         };
-        let family = Family { provider: callee.id, sharing };
+        let family = Family { provider: provider.id, sharing };
         if revoke.whole_account && self.is_needed(family, &key.user_id, &key.account_id, Some(key)).await? {
             return Ok(Revoked::StillNeeded);
         }
         let (mut revoked, mut failed) = (Revoked::Nothing, None);
         for credential in &opened.credentials {
             let told = match revoke.token {
-                RevokedBy::Bearer => self.revoke_as_bearer(callee, oauth, revoke.url, credential).await,
+                RevokedBy::Bearer => self.revoke_as_bearer(provider, oauth, revoke.url, credential).await,
                 RevokedBy::Form => {
                     let token = credential.refresh.as_ref().unwrap_or(&credential.access);
-                    self.revoke_by_form(callee, oauth, revoke.url, token).await
+                    self.revoke_by_form(provider, oauth, revoke.url, token).await
                 }
             };
             match told {
@@ -98,17 +98,17 @@ impl Access {
     /// A failure of AWS leaves it as well.
     pub async fn revoke_issued(
         &self,
-        callee: &Callee,
+        provider: &ProviderApi,
         sharing: &[&str],
         user_id: &str,
         account_id: Option<&str>,
         issued: &[TokenResponse],
     ) -> Revoked {
-        let Some((oauth, revoke)) = callee.oauth.and_then(|oauth| Some((oauth, oauth.revoke?))) else {
+        let Some((oauth, revoke)) = provider.oauth.and_then(|oauth| Some((oauth, oauth.revoke?))) else {
             return Revoked::Nothing;
         };
         if revoke.whole_account {
-            let family = Family { provider: callee.id, sharing };
+            let family = Family { provider: provider.id, sharing };
             let needed = match account_id {
                 Some(account_id) => self.is_needed(family, user_id, account_id, None).await,
                 None => Ok(true),
@@ -119,7 +119,7 @@ impl Access {
                 Err(error) => {
                     let Diagnosis { reason, detail } = error.diagnosis();
                     tracing::warn!(
-                        service = callee.id,
+                        service = provider.id,
                         reason = reason.name(),
                         detail,
                         "what was issued is not revoked"
@@ -131,10 +131,10 @@ impl Access {
         let mut revoked = Revoked::Nothing;
         for issued in issued {
             let told = match revoke.token {
-                RevokedBy::Bearer => self.revoke_issued_as_bearer(callee, revoke.url, issued).await,
+                RevokedBy::Bearer => self.revoke_issued_as_bearer(provider, revoke.url, issued).await,
                 RevokedBy::Form => {
                     let token = issued.refresh.as_ref().unwrap_or(&issued.access);
-                    self.revoke_by_form(callee, oauth, revoke.url, token).await.unwrap_or(false)
+                    self.revoke_by_form(provider, oauth, revoke.url, token).await.unwrap_or(false)
                 }
             };
             revoked = revoked.and(told);
@@ -173,11 +173,18 @@ impl Access {
     }
 
     /// Whether a token that nothing is stored of is over.
-    async fn revoke_issued_as_bearer(&self, callee: &Callee, url: &'static str, issued: &TokenResponse) -> bool {
+    async fn revoke_issued_as_bearer(&self, provider: &ProviderApi, url: &'static str, issued: &TokenResponse) -> bool {
         let (request, deadline) = (bearer(url), clock::now() + TIMEOUT);
         let authorization = Authorization::Bearer(&issued.access);
-        let call = Outgoing { callee, request: &request, authorization, account: None, at: At::Api, deadline };
-        match self.dispatch().send(call).await {
+        let call = ProviderRequest {
+            provider,
+            request: &request,
+            authorization,
+            account: None,
+            endpoint: Endpoint::Api,
+            deadline,
+        };
+        match self.transport().send(call).await {
             Ok(_) | Err(Failed(Failure::TokenRefused | Failure::GrantEnded, _)) => true,
             Err(Failed(..)) => false,
         }
@@ -186,15 +193,15 @@ impl Access {
     /// Whether the token is over. One that has expired is refreshed first: its grant lives.
     async fn revoke_as_bearer(
         &self,
-        callee: &Callee,
+        provider: &ProviderApi,
         oauth: &'static OAuth,
         url: &'static str,
         credential: &Credential,
     ) -> Result<bool, AwsError> {
         let Some(token) = oauth.tokens.iter().find(|token| token.name == credential.name) else { return Ok(false) };
         let Some(holder) = random::handle() else { return Ok(false) };
-        let (callee, deadline) = (Callee { credential: token.name, ..*callee }, clock::now() + TIMEOUT);
-        match self.calls.call(&callee, &credential.integration, &bearer(url), &holder, deadline).await {
+        let (provider, deadline) = (ProviderApi { credential: token.name, ..*provider }, clock::now() + TIMEOUT);
+        match self.calls.call(&provider, &credential.integration, &bearer(url), &holder, deadline).await {
             Ok(_) | Err(CallError::NotConnected | CallError::Failed(Failure::GrantEnded, _)) => Ok(true),
             Err(CallError::Failed(..) | CallError::Corrupt(_)) => Ok(false),
             Err(CallError::Aws(error)) => Err(error),
@@ -204,15 +211,15 @@ impl Access {
     /// The same by RFC 7009.
     async fn revoke_by_form(
         &self,
-        callee: &Callee,
+        provider: &ProviderApi,
         oauth: &'static OAuth,
         url: &'static str,
         token: &SecretString,
     ) -> Result<bool, AwsError> {
         let tokens = &self.calls.tokens;
-        let app = tokens.apps.get(callee.app, Freshness::Cached, clock::now()).await?;
+        let app = tokens.apps.get(provider.app, Freshness::Cached, clock::now()).await?;
         let (pairs, deadline) = ([("token", token.expose_secret())], clock::now() + TIMEOUT);
-        let sent = tokens.app_call(callee, oauth, &app, request(url), &pairs, deadline).await;
+        let sent = tokens.app_call(provider, oauth, &app, request(url), &pairs, deadline).await;
         Ok(sent.is_ok_and(|reply| reply.is_success() || is_over(&reply)))
     }
 }

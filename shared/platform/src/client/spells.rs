@@ -9,7 +9,7 @@ use domain::{
         IntegrationState,
         spell::{Notice, Spells, Task, Turn},
     },
-    provider_api::Callee,
+    provider_api::ProviderApi,
     sync::outcome::SyncFailure,
 };
 use jiff::Timestamp;
@@ -25,7 +25,7 @@ impl Access {
     /// changes nothing costs no call.
     pub async fn report(
         &self,
-        callee: &Callee,
+        provider: &ProviderApi,
         seen: &Integration,
         task: Task,
         outcome: &Result<(), SyncFailure>,
@@ -41,7 +41,7 @@ impl Access {
             let same =
                 |it: &Integration| it.state == IntegrationState::Connected && it.connected_at == seen.connected_at;
             let Some(found) = found.filter(same) else { return Ok(()) };
-            let next = self.spells_after(callee, &found, task, outcome, now).await?;
+            let next = self.spells_after(provider, &found, task, outcome, now).await?;
             if next != found.spells && !self.integrations.set_spells(&found, &next).await? {
                 continue;
             }
@@ -60,7 +60,7 @@ impl Access {
 
     async fn spells_after(
         &self,
-        callee: &Callee,
+        provider: &ProviderApi,
         found: &Integration,
         task: Task,
         outcome: &Result<(), SyncFailure>,
@@ -71,12 +71,17 @@ impl Access {
         let refreshed = task == Task::Syncs
             && outcome.is_ok()
             && next.is_failing(Task::Refreshes)
-            && self.refreshes_work(callee, &found.key, now).await?;
+            && self.refreshes_work(provider, &found.key, now).await?;
         Ok(next.after(Task::Refreshes, &Ok(()), now).filter(|_| refreshed).unwrap_or(next))
     }
 
-    async fn refreshes_work(&self, callee: &Callee, key: &IntegrationKey, now: Timestamp) -> Result<bool, AwsError> {
-        let found = self.calls.tokens.credentials.get(&key.id(), callee.credential, now).await?;
+    async fn refreshes_work(
+        &self,
+        provider: &ProviderApi,
+        key: &IntegrationKey,
+        now: Timestamp,
+    ) -> Result<bool, AwsError> {
+        let found = self.calls.tokens.credentials.get(&key.id(), provider.credential, now).await?;
         Ok(found.is_some_and(|credential| credential.failures == 0))
     }
 

@@ -18,7 +18,7 @@ use domain::{
         grant::{ClientAuth, OAuth, Token, TokenResponse},
         refresh::is_due,
     },
-    provider_api::Callee,
+    provider_api::ProviderApi,
 };
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
@@ -29,8 +29,8 @@ use crate::{
     aws::secrets::{App, Freshness, Secrets},
     base::{clock, metrics, settings::TOKEN_CALL},
     client::{
-        dispatch::{At, Dispatch, Failed, MARGIN, Outgoing},
-        outbound::Authorization,
+        http::Authorization,
+        transport::{Endpoint, Failed, MARGIN, ProviderRequest, Transport},
     },
     stores::credentials::{Credential, Credentials, Leasing},
 };
@@ -52,7 +52,7 @@ pub struct Tokens {
     /// The table.
     pub credentials: Credentials,
     /// The way to the token endpoints.
-    pub dispatch: Dispatch,
+    pub transport: Transport,
     /// The apps' secrets.
     pub apps: Arc<Secrets<App>>,
     flights: std::sync::Mutex<HashMap<String, Arc<Mutex<()>>>>,
@@ -66,7 +66,7 @@ pub struct Wanted<'a> {
     /// The credential.
     pub credential: &'a str,
     /// Where.
-    pub callee: &'a Callee,
+    pub provider: &'a ProviderApi,
 }
 
 /// When a token is refreshed.
@@ -106,8 +106,8 @@ impl From<AwsError> for TokenError {
 
 impl Tokens {
     /// Tokens from this table.
-    pub fn new(credentials: Credentials, dispatch: Dispatch, apps: Arc<Secrets<App>>) -> Self {
-        Self { credentials, dispatch, apps, flights: std::sync::Mutex::default() }
+    pub fn new(credentials: Credentials, transport: Transport, apps: Arc<Secrets<App>>) -> Self {
+        Self { credentials, transport, apps, flights: std::sync::Mutex::default() }
     }
 
     /// The credential, refreshed if need be. `holder` names this attempt; `deadline` ends the waiting for others.
@@ -233,9 +233,9 @@ impl Tokens {
         // The call goes ahead with the token that is left, so nobody else tells of this.
         match usable(held, refresh) {
             Some(held) => {
-                let Diagnosis { reason, detail } = failure.diagnosis(wanted.callee.name);
+                let Diagnosis { reason, detail } = failure.diagnosis(wanted.provider.name);
                 tracing::warn!(
-                    service = wanted.callee.id,
+                    service = wanted.provider.id,
                     integration.id = wanted.integration.id(),
                     reason = reason.name(),
                     detail,
@@ -258,9 +258,9 @@ impl Tokens {
         patience: Duration,
     ) -> Result<Result<TokenResponse, Failure>, TokenError> {
         let Some(old) = &held.refresh else { return Ok(Err(Failure::GrantEnded)) };
-        let app = self.apps.get(wanted.callee.app, Freshness::Cached, clock::now()).await?;
+        let app = self.apps.get(wanted.provider.app, Freshness::Cached, clock::now()).await?;
         let pairs = [("grant_type", "refresh_token"), ("refresh_token", old.expose_secret())];
-        let reply = self.token_call(wanted.callee, oauth, &app, &pairs, clock::now() + patience + MARGIN).await;
+        let reply = self.token_call(wanted.provider, oauth, &app, &pairs, clock::now() + patience + MARGIN).await;
         Ok(match reply {
             Ok(reply) => oauth.read_refreshed(token.name, &reply),
             Err(Failed(failure, _)) => Err(failure),
@@ -270,21 +270,21 @@ impl Tokens {
     /// A call to the token endpoint: a form, the app proving itself as the provider wants it.
     pub async fn token_call(
         &self,
-        callee: &Callee,
+        provider: &ProviderApi,
         oauth: &'static OAuth,
         app: &App,
         pairs: &[(&str, &str)],
         deadline: Timestamp,
     ) -> Result<Reply, Failed> {
         let request = Request::post("oauth token", oauth.token).header("accept", "application/json");
-        self.app_call(callee, oauth, app, request, pairs, deadline).await
+        self.app_call(provider, oauth, app, request, pairs, deadline).await
     }
 
     /// A call of the app itself. It is not retried if it may have been carried out, unless the request says that this is safe: a
     /// code or a refresh token may be good for one use only.
     pub async fn app_call(
         &self,
-        callee: &Callee,
+        provider: &ProviderApi,
         oauth: &'static OAuth,
         app: &App,
         request: Request,
@@ -297,8 +297,10 @@ impl Tokens {
             ClientAuth::Form => (&own[..], Authorization::None),
         };
         let request = &request.form(pairs.iter().chain(own).copied());
-        let at = At::Tokens(oauth);
-        self.dispatch.send(Outgoing { callee, request, authorization, account: None, at, deadline }).await
+        let at = Endpoint::Token(oauth);
+        self.transport
+            .send(ProviderRequest { provider, request, authorization, account: None, endpoint: at, deadline })
+            .await
     }
 }
 
@@ -311,7 +313,7 @@ fn time_for_call(deadline: Timestamp, now: Timestamp) -> Option<Duration> {
 
 /// How to refresh it, if it can be.
 fn refreshable(wanted: Wanted<'_>, found: &Credential) -> Option<(&'static OAuth, &'static Token)> {
-    let oauth = wanted.callee.oauth.filter(|_| found.refresh.is_some())?;
+    let oauth = wanted.provider.oauth.filter(|_| found.refresh.is_some())?;
     let token = oauth.tokens.iter().find(|token| token.name == wanted.credential)?;
     Some((oauth, token))
 }

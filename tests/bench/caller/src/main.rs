@@ -15,7 +15,7 @@ use domain::{
         rate::Rate,
     },
     oauth::grant::TokenResponse,
-    provider_api::Callee,
+    provider_api::ProviderApi,
 };
 use nix::{
     sched::{CpuSet, sched_setaffinity},
@@ -48,8 +48,8 @@ const LIMITS: &[Limit] = &[Limit {
     max_retry_after: Duration::from_mins(1),
 }];
 const API: Api = Api { limits: LIMITS, ..Api::new("https://provider.example") };
-const CALLEE: Callee =
-    Callee { id: "provider", name: "Provider", app: "provider", api: &API, oauth: None, credential: "key" };
+const CALLEE: ProviderApi =
+    ProviderApi { id: "provider", name: "Provider", app: "provider", api: &API, oauth: None, credential: "key" };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -61,7 +61,7 @@ async fn main() {
     let figures = std::env::args().nth(1).expect("the file for the figures");
     let config = config::load(AccessConfig::read).expect("the environment of a function");
     let access = Access::new(&Aws::from_env(Patience::QUEUE).unwrap(), &config, |_| true).unwrap();
-    let url = access.dispatch().outbound.rewritten(API.base.to_owned());
+    let url = access.transport().http.rewritten(API.base.to_owned());
     provider::serve(url.trim_start_matches("http://"));
 
     let owner =

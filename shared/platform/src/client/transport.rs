@@ -13,7 +13,7 @@ use domain::{
         retry::{FailedCall, MAX_PAUSE, until},
     },
     oauth::grant::OAuth,
-    provider_api::Callee,
+    provider_api::ProviderApi,
 };
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
@@ -21,7 +21,7 @@ use secrecy::ExposeSecret as _;
 use crate::{
     base::clock::{self, milliseconds},
     client::{
-        outbound::{Authorization, Outbound, SendError},
+        http::{Authorization, HttpClient, SendError},
         pace::{Exhausted, Pace},
     },
     stores::health::{CallHealth, Observed},
@@ -40,9 +40,9 @@ const TOO_LONG: &str = "The answer is larger than what can be passed on; ask for
 
 /// Makes calls.
 #[derive(Debug)]
-pub struct Dispatch {
+pub struct Transport {
     /// The wire.
-    pub outbound: Outbound,
+    pub http: HttpClient,
     /// Counts.
     pub health: CallHealth,
     /// Waits for turns.
@@ -53,9 +53,9 @@ pub struct Dispatch {
 
 /// A call as it is to be made.
 #[derive(Debug, Clone, Copy)]
-pub struct Outgoing<'a> {
+pub struct ProviderRequest<'a> {
     /// Whose API.
-    pub callee: &'a Callee,
+    pub provider: &'a ProviderApi,
     /// What.
     pub request: &'a Request,
     /// By what right.
@@ -63,33 +63,33 @@ pub struct Outgoing<'a> {
     /// The account whose limits count it. Without one it is not paced: the account is not known yet, or it is the app's own call.
     pub account: Option<&'a str>,
     /// Who answers.
-    pub at: At,
+    pub endpoint: Endpoint,
     /// When everything must be over.
     pub deadline: Timestamp,
 }
 
 /// Who answers a call, and so how the answer is understood.
 #[derive(Debug, Clone, Copy)]
-pub enum At {
+pub enum Endpoint {
     /// The API.
     Api,
     /// The endpoint of tokens. What it says about a grant is for [`OAuth::read`]; here counts whether it answers at all.
-    Tokens(&'static OAuth),
+    Token(&'static OAuth),
 }
 
 /// A call did not work; with the answer, if there was one.
 #[derive(Debug)]
 pub struct Failed(pub Failure, pub Option<Box<Reply>>);
 
-impl Dispatch {
+impl Transport {
     /// Makes a call.
-    pub async fn send(&self, call: Outgoing<'_>) -> Result<Reply, Failed> {
+    pub async fn send(&self, call: ProviderRequest<'_>) -> Result<Reply, Failed> {
         let buckets = self.buckets(call);
         let (mut attempt, mut free) = (1, call.request.idempotent == Idempotent::Yes);
         loop {
             let paced = self.turn(call, &buckets).await?;
             if call.time() < call.least() {
-                tracing::warn!(service = call.callee.id, endpoint = %call.request.endpoint, "not called: no time left");
+                tracing::warn!(service = call.provider.id, endpoint = %call.request.endpoint, "not called: no time left");
                 return Err(Failed(Failure::Unreached, None));
             }
             let began = Instant::now();
@@ -115,19 +115,19 @@ impl Dispatch {
         }
     }
 
-    fn buckets(&self, call: Outgoing<'_>) -> Vec<Bucket> {
+    fn buckets(&self, call: ProviderRequest<'_>) -> Vec<Bucket> {
         let Some(account) = call.account else { return Vec::new() };
-        let Callee { id, api, .. } = *call.callee;
+        let ProviderApi { id, api, .. } = *call.provider;
         let test = matches!(call.authorization, Authorization::Bearer(token) if api.is_test(token.expose_secret()));
         api.buckets((id, account), call.request, test, &self.rates)
     }
 
     /// Waits for the call's turn. How long that took.
-    async fn turn(&self, call: Outgoing<'_>, buckets: &[Bucket]) -> Result<Duration, Failed> {
+    async fn turn(&self, call: ProviderRequest<'_>, buckets: &[Bucket]) -> Result<Duration, Failed> {
         let patience = MAX_PAUSE.min(call.time().saturating_sub(call.least()));
         // On the heap: whoever calls holds it in every future of theirs.
         Box::pin(self.pace.turn(buckets, patience)).await.map_err(|Exhausted(wait)| {
-            let (service, wait_ms) = (call.callee.id, milliseconds(wait));
+            let (service, wait_ms) = (call.provider.id, milliseconds(wait));
             self.health.throttled_locally(service);
             tracing::info!(service, endpoint = %call.request.endpoint, wait_ms, "not called: no turn in time");
             Failed(Failure::ThrottledLocally(wait), None)
@@ -135,23 +135,23 @@ impl Dispatch {
     }
 
     /// One attempt.
-    async fn once(&self, call: Outgoing<'_>) -> Result<Reply, SendError> {
+    async fn once(&self, call: ProviderRequest<'_>) -> Result<Reply, SendError> {
         let timeout = ATTEMPT.min(call.time());
-        let headers = match call.at {
-            At::Api => call.callee.api.headers,
-            At::Tokens(_) => &[],
+        let headers = match call.endpoint {
+            Endpoint::Api => call.provider.api.headers,
+            Endpoint::Token(_) => &[],
         };
-        self.outbound.send(call.request, headers, call.authorization, timeout).await
+        self.http.send(call.request, headers, call.authorization, timeout).await
     }
 
     fn observe(
         &self,
-        call: Outgoing<'_>,
+        call: ProviderRequest<'_>,
         (attempt, took, paced): (u32, Duration, Duration),
         outcome: &Result<Reply, Failed>,
         at: Timestamp,
     ) {
-        let (service, name) = (call.callee.id, call.callee.name);
+        let (service, name) = (call.provider.id, call.provider.name);
         let failure = outcome.as_ref().err().map(|Failed(failure, _)| failure);
         let healthy = !failure.is_some_and(Failure::is_providers_fault);
         let limited = failure.is_some_and(|failure| failure.reason() == Reason::RateLimited);
@@ -170,9 +170,15 @@ impl Dispatch {
     }
 
     /// What the provider tells about its limits holds for all processes.
-    async fn heed(&self, call: Outgoing<'_>, outcome: &Result<Reply, Failed>, buckets: &[Bucket], now: Timestamp) {
+    async fn heed(
+        &self,
+        call: ProviderRequest<'_>,
+        outcome: &Result<Reply, Failed>,
+        buckets: &[Bucket],
+        now: Timestamp,
+    ) {
         let failure = outcome.as_ref().err().map(|Failed(failure, _)| failure);
-        let closed = answer(outcome).and_then(|reply| call.callee.api.closes(reply, failure, buckets, now));
+        let closed = answer(outcome).and_then(|reply| call.provider.api.closes(reply, failure, buckets, now));
         if let Some((bucket, wait)) = closed {
             self.pace.exhaust(bucket, wait).await;
         }
@@ -188,13 +194,13 @@ fn answer(outcome: &Result<Reply, Failed>) -> Option<&Reply> {
 }
 
 /// After which pause it is sent again; `None` if it is not.
-fn again(call: Outgoing<'_>, number: u32, Failed(failure, reply): &Failed) -> Option<Duration> {
-    let told = reply.as_ref().and_then(|reply| call.callee.api.told_to_retry(reply));
+fn again(call: ProviderRequest<'_>, number: u32, Failed(failure, reply): &Failed) -> Option<Duration> {
+    let told = reply.as_ref().and_then(|reply| call.provider.api.told_to_retry(reply));
     FailedCall { number, failure, retry_hint: told, idempotent: call.request.idempotent }.next(fastrand::f64())
 }
 
 /// What came of an attempt.
-fn understood(call: Outgoing<'_>, sent: Result<Reply, SendError>, now: Timestamp) -> Result<Reply, Failed> {
+fn understood(call: ProviderRequest<'_>, sent: Result<Reply, SendError>, now: Timestamp) -> Result<Reply, Failed> {
     let reply = sent.map_err(|error| {
         let failure = match error {
             SendError::Forbidden => Failure::Forbidden,
@@ -204,9 +210,9 @@ fn understood(call: Outgoing<'_>, sent: Result<Reply, SendError>, now: Timestamp
         };
         Failed(failure, None)
     })?;
-    let meaning = match call.at {
-        At::Api => call.callee.api.meaning(&reply, now),
-        At::Tokens(oauth) => oauth.answered(&reply, now),
+    let meaning = match call.endpoint {
+        Endpoint::Api => call.provider.api.meaning(&reply, now),
+        Endpoint::Token(oauth) => oauth.answered(&reply, now),
     };
     match meaning {
         Ok(()) => Ok(reply),
@@ -214,7 +220,7 @@ fn understood(call: Outgoing<'_>, sent: Result<Reply, SendError>, now: Timestamp
     }
 }
 
-impl Outgoing<'_> {
+impl ProviderRequest<'_> {
     /// What is left for an attempt.
     fn time(&self) -> Duration {
         until(self.deadline, clock::now()).saturating_sub(MARGIN)
@@ -222,9 +228,9 @@ impl Outgoing<'_> {
 
     /// What an attempt needs at least.
     fn least(&self) -> Duration {
-        match self.at {
-            At::Api => LEAST,
-            At::Tokens(_) => LEAST_FOR_TOKENS,
+        match self.endpoint {
+            Endpoint::Api => LEAST,
+            Endpoint::Token(_) => LEAST_FOR_TOKENS,
         }
     }
 }

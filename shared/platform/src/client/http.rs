@@ -24,7 +24,7 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// Sends calls to providers.
 #[derive(Debug, Clone)]
-pub struct Outbound {
+pub struct HttpClient {
     client: reqwest::Client,
     rewrites: Arc<Rewrites>,
 }
@@ -61,7 +61,7 @@ pub enum Authorization<'a> {
     Basic(&'a str, &'a SecretString),
 }
 
-impl Outbound {
+impl HttpClient {
     /// The client. Its roots are compiled in: reading a system's takes longer than a cold start may.
     pub fn new(rewrites: Rewrites) -> Result<Self, InitError> {
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
@@ -203,20 +203,20 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_sent_in_the_clear_unless_rewritten() {
-        let outbound = Outbound::new(Rewrites::default()).unwrap();
+        let http = HttpClient::new(Rewrites::default()).unwrap();
         let request = Request::get("x", "http://127.0.0.1:9/");
-        let sent = outbound.send(&request, &[], Authorization::None, CONNECT).await;
+        let sent = http.send(&request, &[], Authorization::None, CONNECT).await;
         assert_eq!(sent.unwrap_err(), SendError::Forbidden);
         let injected = Request::get("x", "https://127.0.0.1:9/").header("a", "b\r\nc: d");
-        let sent = outbound.send(&injected, &[], Authorization::None, CONNECT).await;
+        let sent = http.send(&injected, &[], Authorization::None, CONNECT).await;
         assert_eq!(sent.unwrap_err(), SendError::Forbidden);
     }
 
     #[tokio::test]
     async fn a_name_of_this_machine_leads_nowhere_unless_a_rewrite_points_there() {
         let send = async |rewrites: &str, url: &str| {
-            let outbound = Outbound::new(Rewrites::parse(rewrites).unwrap()).unwrap();
-            outbound.send(&Request::get("x", url), &[], Authorization::None, CONNECT).await.unwrap_err()
+            let http = HttpClient::new(Rewrites::parse(rewrites).unwrap()).unwrap();
+            http.send(&Request::get("x", url), &[], Authorization::None, CONNECT).await.unwrap_err()
         };
         assert_eq!(send("", "https://localhost:1/").await, SendError::Forbidden);
         assert_eq!(send("https://a.example=http://localhost:1", "https://a.example/").await, SendError::NotSent);

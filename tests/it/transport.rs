@@ -11,14 +11,14 @@ use std::{
 use domain::{
     Failure, Request,
     call::{Api, limit::Rates},
-    provider_api::Callee,
+    provider_api::ProviderApi,
 };
 use platform::{
     base::{clock, rewrites::Rewrites},
     client::{
-        dispatch::{At, Dispatch, Failed, Outgoing},
-        outbound::{Authorization, Outbound},
+        http::{Authorization, HttpClient},
         pace::Pace,
+        transport::{Endpoint, Failed, ProviderRequest, Transport},
     },
     stores::health::CallHealth,
 };
@@ -29,8 +29,8 @@ use tokio::{
 };
 
 const API: Api = Api::new("https://provider.example");
-const CALLEE: Callee =
-    Callee { id: "provider", name: "Provider", app: "provider", api: &API, oauth: None, credential: "key" };
+const PROVIDER: ProviderApi =
+    ProviderApi { id: "provider", name: "Provider", app: "provider", api: &API, oauth: None, credential: "key" };
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// How a provider's connection treats its requests after the first.
@@ -69,25 +69,25 @@ async fn connection(mut stream: TcpStream, later: Later, count: Arc<AtomicUsize>
     }
 }
 
-fn dispatch(ground: &Ground, url: &str) -> Dispatch {
-    Dispatch {
-        outbound: Outbound::new(Rewrites::parse(&format!("{}={url}", API.base)).unwrap()).unwrap(),
+fn transport(ground: &Ground, url: &str) -> Transport {
+    Transport {
+        http: HttpClient::new(Rewrites::parse(&format!("{}={url}", API.base)).unwrap()).unwrap(),
         health: CallHealth::new(&ground.aws, "intertie-health"),
         pace: Pace::new(&ground.aws, "intertie-rate-limits"),
         rates: Rates::default(),
     }
 }
 
-async fn send(dispatch: &Dispatch, request: &Request) -> Result<(), Failure> {
-    let call = Outgoing {
-        callee: &CALLEE,
+async fn send(transport: &Transport, request: &Request) -> Result<(), Failure> {
+    let call = ProviderRequest {
+        provider: &PROVIDER,
         request,
         authorization: Authorization::None,
         account: Some("A1"),
-        at: At::Api,
+        endpoint: Endpoint::Api,
         deadline: clock::now() + DEADLINE,
     };
-    dispatch.send(call).await.map(|_| ()).map_err(|Failed(failure, _)| failure)
+    transport.send(call).await.map(|_| ()).map_err(|Failed(failure, _)| failure)
 }
 
 #[tokio::test]
@@ -95,12 +95,12 @@ async fn a_connection_that_died_while_the_sandbox_was_frozen_costs_next_to_nothi
     for later in [Later::Closed, Later::Cut] {
         let ground = Ground::start().await;
         let (url, requests) = provider(later).await;
-        let dispatch = dispatch(&ground, &url);
+        let transport = transport(&ground, &url);
         let get = Request::get("x", "https://provider.example/x");
-        send(&dispatch, &get).await.unwrap();
-        send(&dispatch, &get).await.unwrap();
-        dispatch.health.flush("intertie", clock::now()).await;
-        let health = dispatch.health.of(CALLEE.id, clock::now()).await.unwrap();
+        send(&transport, &get).await.unwrap();
+        send(&transport, &get).await.unwrap();
+        transport.health.flush("intertie", clock::now()).await;
+        let health = transport.health.of(PROVIDER.id, clock::now()).await.unwrap();
         assert_eq!((health.calls, health.failures), (2, 0), "replaced at once: no failure, and no pause after it");
         let expected = if matches!(later, Later::Cut) { 3 } else { 2 };
         assert_eq!(requests.load(Ordering::SeqCst), expected);
@@ -112,14 +112,14 @@ async fn a_post_on_a_connection_that_died_under_it_is_not_repeated_and_one_that_
     let ground = Ground::start().await;
     let post = Request::post("x", "https://provider.example/x").form([("a", "b")]);
     let (url, requests) = provider(Later::Cut).await;
-    let cut = dispatch(&ground, &url);
+    let cut = transport(&ground, &url);
     send(&cut, &post).await.unwrap();
     assert_eq!(send(&cut, &post).await, Err(Failure::Down(None)), "nobody knows if it was carried out");
     assert_eq!(requests.load(Ordering::SeqCst), 2);
     assert_eq!(send(&cut, &post.clone().idempotent()).await, Ok(()), "a new connection");
     assert_eq!(send(&cut, &post.clone().idempotent()).await, Ok(()), "repeated, because it may be");
 
-    let nowhere = dispatch(&ground, "http://127.0.0.1:9");
+    let nowhere = transport(&ground, "http://127.0.0.1:9");
     let began = Instant::now();
     assert_eq!(send(&nowhere, &post).await, Err(Failure::Unreached));
     assert!(began.elapsed() > Duration::from_millis(1), "tried more than once, with pauses");
@@ -130,19 +130,19 @@ async fn a_dead_call_ends_with_its_deadline() {
     let ground = Ground::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let dispatch = dispatch(&ground, &url);
+    let transport = transport(&ground, &url);
     let get = Request::get("x", "https://provider.example/x");
     let began = Instant::now();
     let deadline = clock::now() + Duration::from_secs(2);
-    let call = Outgoing {
-        callee: &CALLEE,
+    let call = ProviderRequest {
+        provider: &PROVIDER,
         request: &get,
         authorization: Authorization::None,
         account: None,
-        at: At::Api,
+        endpoint: Endpoint::Api,
         deadline,
     };
-    let Failed(failure, _) = dispatch.send(call).await.unwrap_err();
+    let Failed(failure, _) = transport.send(call).await.unwrap_err();
     assert_eq!(failure, Failure::Down(None));
     // Without a deadline, one attempt takes ten seconds.
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
