@@ -20,11 +20,12 @@ MARKS = {"sh": {"", "alone", "aws", "gate", "terminal", "tools"}, "text": {"", "
 
 def documents():
     """The tracked documents in the order in which a reader meets them: a later one finds what an earlier one connected."""
-    names = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     first = ["README.md", "docs/connect.md", "docs/local.md", "docs/receive.md", "docs/records.md", "docs/call.md"]
-    last = ["docs/operate.md", "docs/deploy.md"] # they replace secrets
-    rank = lambda name: (name in last, first.index(name) if name in first else len(first), name)
-    return [Document(ROOT / name, ROOT) for name in sorted(names.stdout.split(), key=rank) if (ROOT / name).exists()]
+    last = ["docs/operate.md", "docs/deploy.md"]  # they replace secrets
+    order = first + sorted(set(names) - set(first) - set(last)) + last
+    return [Document(ROOT / name, ROOT) for name in order if (ROOT / name).exists()]
 
 
 def broken_links(document, anchors):
@@ -59,10 +60,23 @@ def wrong_blocks(document):
                 yield f"{place}: {block.mark} has no such lines"
 
 
+def undocumented():
+    """Parameters and routes of the template that their references do not have."""
+    template = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    parameters = template.split("\nParameters:\n")[1].split("\nRules:\n")[0]
+    for name, names in [
+        ("docs/configuration.md", re.findall(r"^  (\w+):", parameters, re.MULTILINE)),
+        ("docs/http.md", re.findall(r"Method: \w+, Path: '([^']+)'", template)),
+    ]:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        yield from (f"{name}: there is no {wanted}" for wanted in names if f"{wanted}`" not in text)
+
+
 def main():
     everything = documents()
     anchors = {document.path: document.anchors for document in everything}
     problems = [problem for document in everything for problem in broken_links(document, anchors)]
+    problems += undocumented()
     # Of the lists under tests/ only the links are checked: what they quote is other programs' own.
     read = [document for document in everything if not document.name.startswith("tests/")]
     problems += [problem for document in read for problem in wrong_blocks(document)]
