@@ -11,6 +11,7 @@ mod event_batcher;
 mod health;
 mod integrations;
 mod lost_replies;
+mod modules;
 mod pace;
 mod queue;
 mod records;

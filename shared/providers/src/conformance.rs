@@ -3,10 +3,11 @@
 mod errors;
 mod limits;
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
-use domain::{Proof, call::Class};
-use serde_json::json;
+use domain::{Proof, Reply, Request, call::Class};
+use jiff::Timestamp;
+use serde_json::{Value, json, value::RawValue};
 
 use super::*;
 
