@@ -55,7 +55,7 @@ function processes() {
     try {
       return readFileSync(`/proc/${pid}/environ`, 'utf8');
     } catch {
-      return ''; // Ended meanwhile, or somebody else's.
+      return ''; // Ended meanwhile, or of another user.
     }
   };
   return readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && environment(pid).includes(marker));

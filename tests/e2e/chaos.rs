@@ -22,7 +22,7 @@ const IN_FLIGHT: usize = 6;
 const CALM: u64 = 250;
 const LIMIT: std::time::Duration = std::time::Duration::from_mins(5);
 
-#[expect(clippy::disallowed_methods, reason = "who runs the test says so")]
+#[expect(clippy::disallowed_methods, reason = "the caller of the test chooses")]
 fn events() -> usize {
     std::env::var("CHAOS_EVENTS").map_or(EVENTS, |text| text.parse().expect("a multiple of 250"))
 }
@@ -36,7 +36,7 @@ async fn a_thousand_events_delivered_three_times_while_functions_die_have_one_ef
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
     let stack = Arc::new(stack_by_chance(SHORT_CLAIMS).await);
-    // A message whose function was killed comes back after 18 seconds of the queues, when its claim has ended.
+    // A message of a killed function comes back after 18 seconds of the queues, when its claim has ended.
     let hurried = hurry(&stack, 4);
     let web = Web::new();
     let events = events();

@@ -138,7 +138,7 @@ async fn an_outage_of_the_tables_dead_letters_no_sync_however_often_it_is_tried(
     for attempt in 1..=4 {
         let tried = async || Some(stack.gateway.faults.armed()[0].seen).filter(|seen| *seen > struck);
         struck = stack.until(PATIENCE, tried).await.unwrap_or_else(|waited| panic!("attempt {attempt}: {waited}"));
-        // Beyond the lease that could not be given back. An attempt that is still at it ends first.
+        // Beyond the lease that could not be released. An attempt that is still at it ends first.
         let deferred = async || (tests::delayed(&stack, "syncs") == 1).then_some(());
         stack.until(PATIENCE, deferred).await.unwrap_or_else(|waited| panic!("attempt {attempt}: {waited}"));
         struck = stack.gateway.faults.armed()[0].seen.max(struck);

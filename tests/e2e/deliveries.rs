@@ -1,4 +1,4 @@
-//! What an administrator sees of deliveries: every event with its outcome and reason, and nobody else sees it.
+//! What an administrator sees of deliveries: every event with its outcome and reason, and no other caller sees them.
 
 use std::collections::BTreeSet;
 

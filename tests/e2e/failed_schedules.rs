@@ -1,4 +1,4 @@
-//! A schedule whose function fails is tried three times, then waits in a queue of its own with what it was given.
+//! The invocation of a failed schedule is tried three times, then waits in a queue of its own with its payload.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! People and programs at the HTTP API: who may see what, and what they are told otherwise.
+//! People and programs at the HTTP API: what each may see, and the answer to anything else.
 
 use std::time::Duration;
 

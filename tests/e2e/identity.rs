@@ -1,4 +1,4 @@
-//! Whose an account is: what never changes identifies it, and what changes is a name.
+//! What identifies an account: an id that never changes; what changes is a name.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::Method;

@@ -34,7 +34,7 @@ async fn wrap(guest: &Guest<'_>, table: &str, id: &str, kms_key: &str) {
     assert!(data_key(guest, table, id).await.starts_with(kms_key.as_bytes()));
 }
 
-/// How often a function had KMS wrap a data key anew.
+/// How often a function had KMS re-encrypt a data key.
 fn rewraps(stack: &Running, function: &str) -> u64 {
     let key = (format!("{}-{function}", stack.prefix()), Service::Kms, "ReEncrypt".to_owned());
     stack.gateway.counts().get(&key).copied().unwrap_or_default()

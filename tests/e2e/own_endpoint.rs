@@ -1,4 +1,4 @@
-//! An integration's own webhook endpoint: its secret speaks for it and for nobody else.
+//! An integration's own webhook endpoint: its secret speaks for it and for no other integration.
 
 use futures_util::future::join;
 use http::Method;
@@ -90,7 +90,7 @@ async fn an_integrations_secret_speaks_for_it_alone_and_is_replaced_with_an_over
     // A new secret, while the old one is still in use.
     assert_eq!(ada.connect_stripe(json!({ "webhook_secret": "whsec_new" })).await, of_ada);
     let taken = async |secret: &str, event_id: &str| deliver(&ada, &of_ada, secret, &event(event_id)).await;
-    // Whoever has the old one in memory finds the new one out within seconds.
+    // A process with the old one in memory reads the new one within seconds.
     let new = async || (taken("whsec_new", "evt_own_3").await == 200).then_some(());
     stack.until(PATIENCE, new).await.unwrap();
     assert_eq!(taken("whsec_ada", "evt_own_4").await, 200);

@@ -166,7 +166,7 @@ async fn a_provider_that_is_down_costs_no_token_and_no_connection() {
     stack.shutdown().await;
 }
 
-/// The token endpoint does not answer in time: neither to who is connected nor to who connects.
+/// The token endpoint does not answer in time, neither to a refresh nor to a connect.
 async fn hanging(bob: &Guest<'_>, eve: &Guest<'_>) {
     let id = bob.connect_and_sync("google-calendar").await;
     let version = bob.look.credential(&id).await.unwrap().version;

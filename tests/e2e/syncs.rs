@@ -49,7 +49,7 @@ async fn here(guest: &Guest<'_>, id: &str) -> BTreeSet<String> {
     live.map(|item| item["record"].as_s().unwrap().clone()).collect()
 }
 
-/// A change of an event that nobody is told of.
+/// A change of an event that no webhook reports.
 async fn silently(guest: &Guest<'_>, method: Method, event: &str, body: Value) {
     let mut body = body;
     body["silent"] = true.into();

@@ -5,7 +5,7 @@ use local::web::Web;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, deliver, stack};
 
-/// Two changes of a customer in one second, of which nobody is told: their events, the older first.
+/// Two changes of a customer in one second, that no webhook reports: their events, the older first.
 async fn change_twice_in_a_second(guest: &Guest<'_>, customer: &str) -> [Value; 2] {
     for _ in 0..20 {
         for name in ["older", "newer"] {

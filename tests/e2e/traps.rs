@@ -87,7 +87,7 @@ async fn a_retry_after_is_waited_for_as_seconds_or_date_and_nonsense_never_hamme
     for (number, long) in long.into_iter().enumerate() {
         ada.fault("slack", POST_MESSAGE, 1, limited(Some(long))).await;
         let start = Instant::now();
-        // Each in a channel of its own: who has to wait so long is not called before.
+        // Each in a channel of its own: one that has to wait so long is not called before.
         let channel = format!("C0LONG{number}");
         let (status, body, seen) = post_to(&ada, &channel).await;
         assert_eq!((status, seen), (429, [1, 0]), "{long}: {body}");

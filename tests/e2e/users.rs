@@ -98,7 +98,7 @@ async fn a_user_is_erased_whole_and_nobody_else_is_touched() {
         let all = body["integrations"].as_array().unwrap();
         all.iter().find(|it| it["provider"] == provider).unwrap()["revoked"].clone()
     };
-    // Bob has the same accounts: what he needs is not given back.
+    // Bob has the same accounts: the grants that he needs are not revoked.
     assert_eq!((revoked("slack"), revoked("stripe")), (json!("still_needed"), json!("nothing")), "{body}");
     erased(&bob, "ada").await;
     assert_eq!(left(&ada, "ada", &of_ada).await, [""; 0]);
@@ -120,7 +120,7 @@ async fn a_user_is_erased_whole_and_nobody_else_is_touched() {
     assert_eq!(ada.status("slack").await["state"], "connected");
     assert_eq!(state(&bob, "ada").await, (200, json!("active")), "what was connected since is not being erased");
 
-    // With the last who needs it, a grant is given back.
+    // With the last integration that needs it, a grant is revoked.
     erase(&bob, "bob").await;
     erased(&bob, "bob").await;
     let (_, body) = erase(&bob, "ada").await;
@@ -152,11 +152,11 @@ async fn whatever_dies_while_a_user_is_erased_asking_again_ends_it() {
         assert_eq!(status, 202, "{operation}: {body}");
         erased(&admin, &user).await;
         assert_eq!(left(&guest, &user, &ids).await, [""; 0], "{operation}");
-        // Whatever died: the grant is given back.
+        // At whatever call the process died, the grant is revoked.
         let grants = admin.admin("gmail", Method::GET, "grants", &Value::Null).await;
         assert!(grants.as_array().unwrap().iter().all(|grant| grant["state"] == "revoked"), "{operation}: {grants}");
     }
-    // And who does the erasing.
+    // And the function that erases.
     for (number, (operation, effect)) in
         [("DeleteItem", Effect::KillBefore), ("DeleteItem", Effect::KillAfter), ("Query", Effect::KillBefore)]
             .into_iter()
@@ -191,7 +191,7 @@ async fn a_user_who_is_told_to_be_erased_leaves_only_what_expires_by_itself_howe
     assert_eq!(erase(&admin, "ada").await.0, 202);
     erased(&admin, "ada").await;
     assert_eq!(left(&guest, "ada", &ids).await, [""; 0]);
-    // A second erasure takes the lease anew.
+    // A second erasure takes the lease again.
     erase(&admin, "ada").await;
     guest.settled("syncs").await;
     assert_eq!(left(&guest, "ada", &ids).await, [""; 0]);

@@ -70,7 +70,7 @@ impl Peer {
         self.node.order(json!({ "deliveries": true })).await.as_array().unwrap().clone()
     }
 
-    /// Connects an account of `emulate` through its own page, as the person chooses there who has this in their form.
+    /// Connects an account of `emulate` through its own page, as the person with this in the form chooses there.
     pub(crate) async fn connect(&self, guest: &Guest<'_>, provider: &str, person: &str) {
         let begun = guest.get(&format!("/connect/{provider}")).await;
         let consent = begun.location.expect("connect leads to the provider");

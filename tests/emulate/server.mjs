@@ -4,7 +4,7 @@
 //
 // | order | does |
 // |---|---|
-// | `{"apps":{"slack","google"},"signing_secret","events":URL}` | begins anew, with these apps registered, and Slack's events going to URL, twice each |
+// | `{"apps":{"slack","google"},"signing_secret","events":URL}` | starts over, with these apps registered, and Slack's events going to URL, twice each |
 // | `{"deliveries":true}` | tells which events Slack sent, and how they were answered |
 //
 // It ends with stdin.

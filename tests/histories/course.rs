@@ -34,7 +34,7 @@ pub(crate) trait Course: Sized {
     /// An order was carried out.
     fn happened(&mut self, _order: &Order) {}
 
-    /// The beginning of the keys of records whose objects can't be read now: syncs must leave them as they are.
+    /// The prefix of the keys of records that can't be read now: syncs must leave them as they are.
     fn unreadable(&self) -> Option<String> {
         None
     }

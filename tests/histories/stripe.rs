@@ -16,7 +16,7 @@ pub(crate) struct Stripe {
     customers: Vec<bool>,
     subscriptions: Vec<bool>,
     payments: Vec<bool>,
-    /// The payments whose latest event says that they need an action.
+    /// The payments that need an action by their latest event.
     waiting: BTreeSet<usize>,
 }
 

@@ -177,7 +177,7 @@ async fn without_kms_a_key_in_memory_goes_on_and_without_one_there_is_a_failure(
     assert_eq!(secrets(&read(&all).await.unwrap()), ["a1", "r1"], "what was there is kept");
 }
 
-/// What somebody does with a credential.
+/// A step of a process with a credential.
 #[derive(Debug, Clone)]
 enum Step {
     Lease(usize),
@@ -216,7 +216,7 @@ async fn no_interleaving_of_holders_loses_or_revives_a_token() {
 async fn check(all: &Credentials, owner: &IntegrationKey, steps: &[Step]) {
     let id = owner.id();
     let mut now = 0;
-    // What the model knows: the version that is stored, the number of the last token, and until when who holds the lease.
+    // What the model knows: the version that is stored, the number of the last token, and the lease: its holder and its end.
     let mut stored: Option<(i64, usize)> = None;
     let mut lease: Option<(usize, i64)> = None;
     let mut held: [Option<(Credential, usize)>; 3] = [None, None, None];

@@ -1,4 +1,4 @@
-//! What a batch puts on the bus goes in one call, and nobody is held up by who does not come.
+//! The events of a batch are published in one call, and a member that does not come delays no other.
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
@@ -29,7 +29,7 @@ fn detail(id: &str) -> Detail<'_> {
     }
 }
 
-/// A batcher at the bus of somebody whose calls are counted.
+/// A batcher whose calls to the bus are counted.
 fn batcher(ground: &Ground) -> EventBatcher {
     EventBatcher::new(Bus::new(&ground.aws, "intertie"))
 }
@@ -122,7 +122,7 @@ async fn an_event_of_many_integrations_goes_alone_and_nobody_waits_for_it() {
 
 #[tokio::test]
 async fn a_bus_that_fails_fails_all_who_waited_and_who_gave_up_holds_nobody() {
-    let nowhere = Aws::at("http://127.0.0.1:9", local::stack::REGION, "nobody", Patience::REQUEST);
+    let nowhere = Aws::at("http://127.0.0.1:9", local::stack::REGION, "a-key", Patience::REQUEST);
     let batcher = EventBatcher::new(Bus::new(&nowhere, "intertie"));
     let members: Vec<_> = (0..3).map(|_| batcher.join()).collect();
     let outcomes =

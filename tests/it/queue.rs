@@ -211,7 +211,7 @@ async fn deferring_ends_by_age_and_a_wait_for_a_limit_or_progress_does_not_age()
         (2, "defer", recent, recent),
         (3, "wait for a limit", old, recent),
         (4, "make progress", old, recent),
-        // Redriven long after it was given up: it begins anew.
+        // Redriven long after it was given up: it starts over.
         (5, "defer", old, now),
     ] {
         let number =

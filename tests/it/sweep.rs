@@ -12,7 +12,7 @@ const TABLE: &str = "intertie-credentials";
 const DUE: usize = 100;
 const NOW: i64 = 1_800_000_000;
 
-/// Stores credentials from `from` to `to`; of all, every one whose number is below [`DUE`] is due.
+/// Stores credentials from `from` to `to`; of all, those with a number below [`DUE`] are due.
 async fn fill(ground: &Ground, from: usize, to: usize) {
     let write = |number: usize| {
         let id = format!("int_{number:032x}");

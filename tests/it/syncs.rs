@@ -1,4 +1,4 @@
-//! Syncs: one holder at a time, whose writes end with the lease, and no reported change is forgotten.
+//! Syncs: one holder at a time writes, only under its lease, and no reported change is forgotten.
 
 use std::time::Duration;
 

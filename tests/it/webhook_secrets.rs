@@ -24,7 +24,7 @@ fn key(user: &str) -> IntegrationKey {
     integration(user).key
 }
 
-/// What verifies at this time, to somebody who has read nothing before.
+/// What verifies at this time, to a process that has read nothing before.
 async fn verifying(ground: &Ground, user: &str, at: Timestamp) -> Vec<String> {
     let own = store(ground).get(&key(user).id(), Freshness::Cached, at).await.unwrap();
     own.map_or_else(Vec::new, |own| own.secrets.iter().map(|secret| secret.expose_secret().to_owned()).collect())

@@ -260,7 +260,7 @@ fn the_key_before_and_the_one_after_may_be_used_while_the_alias_moves() {
     }
 }
 
-/// Who may read the apps' secrets, decrypt a token, make a data key, and touch the table of credentials.
+/// The functions that may read the apps' secrets, decrypt a token, make a data key, and touch the table of credentials.
 #[test]
 fn only_the_functions_that_must_can_read_secrets_or_decrypt_tokens() {
     const TOKENS: [&str; 4] = ["oauth-callback", "api-proxy", "sync-worker", "token-refresh"];

@@ -36,7 +36,7 @@ def schedules(template, begin):
 
 
 class Alarms:
-    """What the alarms watch, as points in time. A metric is known by namespace, name and whose it is."""
+    """What the alarms watch, as points in time. A metric is known by namespace, name and dimensions."""
 
     def __init__(self, template):
         self.points = collections.defaultdict(list)

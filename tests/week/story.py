@@ -31,7 +31,7 @@ READABLE, WATCHED = (ADA, TEAM, HOLIDAYS), (ADA, TEAM)
 GOOGLE = ("google-calendar", "gmail")
 # What a change sends if it is told: of each watched calendar that is read, of the two others, and of the mailbox.
 PUSHES = 2 * len(WATCHED) + 2 + 2
-# Calls in a day that an integration makes whose domain blocks the app; polling alone would be 96.
+# Calls in a day of an integration with a blocked domain; polling alone would be 96.
 MOST_BLOCKED = 12
 # A token of an hour is renewed every 41 to 45 minutes; Slack's of 12 hours every 9 to 10.
 RENEWALS = {"GOOGLE": (24, 40), "SLACK": (2, 4)}
@@ -184,7 +184,7 @@ class Story(Week):
             self.fail(f"what {user} is told of {provider}", status)
 
     def count_calls(self, broken):
-        """No token was too old for any call of the day, and who is blocked hardly asks."""
+        """No token was too old for any call of the day, and the blocked integration hardly calls."""
         blocked = collections.Counter()
         for vendor in RENEWALS:
             for call in self.stack.sandbox(vendor, "GET", "calls"):

@@ -13,7 +13,7 @@ from stack import Clock, Refused, Stack
 HOUR, DAY = 3600, 86400
 # How long anything may take before it counts as lost, in real seconds.
 PATIENCE = 60
-# Whose failure it is if a schedule fails.
+# The component that a failed schedule counts for.
 FUNCTIONS = {"dead-letters": "webhook-process", "refresh": "token-refresh"}
 # What is counted here of what alarms watch.
 DEAD = ("AWS/SQS", "ApproximateNumberOfMessagesVisible")

@@ -1,4 +1,4 @@
-//! Each reply of DynamoDB is lost once: nobody who connects or disconnects notices.
+//! Each reply of DynamoDB is lost once, and connecting and disconnecting work all the same.
 
 use http::Method;
 use local::aws::{

@@ -1,4 +1,4 @@
-//! Where a user goes, what our own address is, and whose account it is, are not up to whoever asks.
+//! A request decides neither where a user is sent, nor our own address, nor the user that an account belongs to.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join;

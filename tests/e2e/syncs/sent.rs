@@ -52,7 +52,7 @@ async fn slacks_lists_are_posted_and_posted_again_when_slack_fails_but_a_message
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
     for list in ["conversations.list", "users.list"] {
-        // The answer is lost: nobody knows whether the call was carried out.
+        // The answer is lost: the outcome of the call is unknown.
         ada.fault("slack", list, 1, json!({ "status": 502, "after": true })).await;
     }
     let id = ada.connect_and_sync("slack").await;

@@ -1,4 +1,4 @@
-//! A provider that Intertie does not ship, against a server that nobody of us wrote: what adding one takes, and that the
+//! A provider that Intertie does not ship, against a server from outside this project: what adding one takes, and that the
 //! whole life of its grant follows.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]

@@ -25,7 +25,7 @@ pub(crate) struct Notebook {
     app: Option<(String, String)>,
     web: Web,
     _server: Child,
-    /// Kept open: the server says more, and ends when nobody can hear it.
+    /// Kept open: the server says more, and ends when its pipe is closed.
     _lines: Lines<BufReader<ChildStdout>>,
 }
 
@@ -96,7 +96,7 @@ impl Notebook {
         told["active"].as_bool().unwrap()
     }
 
-    /// Takes a refresh token to the token endpoint, as whoever got hold of it might.
+    /// Takes a refresh token to the token endpoint, as a thief of the token might.
     pub(crate) async fn take(&self, refresh_token: &str) -> (u16, Value) {
         self.as_app("/token", &format!("grant_type=refresh_token&refresh_token={refresh_token}")).await
     }

@@ -16,7 +16,7 @@ use tests::{Running, options, stack_of};
 
 use crate::notebook::Notebook;
 
-/// Who connects: the user here has the same name there.
+/// The user that connects; the account there has the same name.
 pub(crate) const USER: &str = "ada";
 /// The functions that call providers.
 const FUNCTIONS: [&str; 5] = ["api-proxy", "integrations-api", "oauth-callback", "sync-worker", "token-refresh"];

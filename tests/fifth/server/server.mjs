@@ -1,4 +1,4 @@
-// Notebook: a provider that nobody of us wrote. A certified OpenID provider, https://github.com/panva/node-oidc-provider,
+// Notebook: a provider from outside this project. A certified OpenID provider, https://github.com/panva/node-oidc-provider,
 // with PKCE required, refresh tokens that are good once, and revocation of the whole grant when one is used again.
 //
 // Prints its port, and ends when its standard input does. Besides the standard's endpoints:

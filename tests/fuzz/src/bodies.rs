@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde::{Deserialize as _, de::IgnoredAny};
 use serde_json::{Value, json, value::RawValue};
 
-/// The simplest there is: what a body is must not depend on who signed it.
+/// The simplest there is: what a body is must not depend on its signer.
 const SCHEME: Scheme = Scheme {
     header: "x-signature",
     separator: None,

@@ -103,7 +103,7 @@ async fn deliver(stack: &Running, which: &str) -> Vec<String> {
     sorted(String::from_utf8(output.stdout).unwrap().lines().map(arrival))
 }
 
-/// Everything on the bus: who sent it, and what.
+/// Everything on the bus, with its source.
 fn arrived(stack: &Running) -> Vec<String> {
     sorted(published(stack).iter().map(|detail| format!("{}: {}", detail["provider"], detail["data"])))
 }
