@@ -1,13 +1,14 @@
 //! What an action takes reaches the provider as it was given, and what it does not know reaches nothing.
 
+use std::time::Duration;
+
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use http::Method;
-use local::web::Web;
+use local_base::web::Web;
 use serde_json::{Value, json};
-use std::time::Duration;
 use tests::{FAST, Guest, stack};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ mod strangers;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::{join, join_all};
-use local::browser::{BrowserPage, query};
+use local_cli::browser::{BrowserPage, query};
 use tests::{FAST, Guest, stack};
 
 /// A callback's address with this change of its query.

@@ -10,7 +10,9 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream};
-use local::{bootstraps::target_folder, stack::Stack, web::Web};
+use local_base::web::Web;
+use local_cli::bundle::Bundle;
+use local_runtime::bootstraps::target_folder;
 use tests::{Running, SHORT_CLAIMS, customer_event, deliver, depth, hurry, published, stack_by_chance, start};
 
 const EVENTS: usize = 1_000;
@@ -123,7 +125,7 @@ async fn kill_at_random(stack: Arc<Running>, mut random: fastrand::Rng, kills: A
     }
 }
 
-async fn redrive(stack: &Stack) {
+async fn redrive(stack: &Bundle) {
     let sqs = &stack.embedded.as_ref().expect("embedded").sqs;
     let (from, to) = (sqs.queue_arn("intertie-webhooks-dead"), sqs.queue_arn("intertie-webhooks"));
     let call = stack.clients.sqs.start_message_move_task().source_arn(from).destination_arn(to);
@@ -131,7 +133,7 @@ async fn redrive(stack: &Stack) {
 }
 
 async fn items(
-    stack: &Stack,
+    stack: &Bundle,
     table: &str,
 ) -> Vec<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>> {
     let pages = stack.clients.dynamodb.scan().table_name(stack.table(table)).consistent_read(true).into_paginator();
@@ -139,7 +141,7 @@ async fn items(
 }
 
 /// How many events are in each state.
-async fn states(stack: &Stack) -> BTreeMap<String, usize> {
+async fn states(stack: &Bundle) -> BTreeMap<String, usize> {
     let mut states = BTreeMap::new();
     for item in items(stack, "idempotency").await {
         *states.entry(item["state"].as_s().expect("a text").clone()).or_default() += 1;
@@ -148,7 +150,7 @@ async fn states(stack: &Stack) -> BTreeMap<String, usize> {
 }
 
 /// How many events had how many effects.
-async fn effects(stack: &Stack) -> BTreeMap<u64, usize> {
+async fn effects(stack: &Bundle) -> BTreeMap<u64, usize> {
     let mut effects = BTreeMap::new();
     for item in items(stack, "idempotency").await {
         let count = item["effects"].as_n().expect("a number").parse().expect("a number");
@@ -158,7 +160,7 @@ async fn effects(stack: &Stack) -> BTreeMap<u64, usize> {
 }
 
 /// Each customer got events in any order; the record must be that of the newest.
-async fn assert_newest_states(stack: &Stack, events: usize) {
+async fn assert_newest_states(stack: &Bundle, events: usize) {
     let records = items(stack, "records").await;
     assert_eq!(records.len(), CUSTOMERS);
     for item in records {

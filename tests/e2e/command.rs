@@ -6,7 +6,7 @@ use std::{
     process::{Output, Stdio},
 };
 
-use local::bootstraps::target_folder;
+use local_runtime::bootstraps::target_folder;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

@@ -1,13 +1,11 @@
 //! `webhook-process` struck at each of its calls to AWS: the effect happens once, the event is published, nothing is lost.
 
-use local::{
-    aws::{
-        Service,
-        faults::{Effect, Fault},
-    },
-    stack::Stack,
-    web::Web,
+use local_aws::{
+    Service,
+    faults::{Effect, Fault},
 };
+use local_base::web::Web;
+use local_cli::bundle::Bundle;
 use tests::{
     FAST, PATIENCE, SHORT_CLAIMS, Seen, customer_event, deliver, depth, let_time_pass, published, seen, stack,
 };
@@ -16,12 +14,12 @@ use tests::{
 const CALLS: u64 = 5;
 
 /// Delivers an event and waits until it is done and the queue is empty.
-async fn settle(stack: &Stack, web: &Web, event: &str, customer: &str) -> Seen {
+async fn settle(stack: &Bundle, web: &Web, event: &str, customer: &str) -> Seen {
     assert_eq!(deliver(web, stack, &customer_event(event, customer, 1)).await, Some(200));
     done(stack, event).await
 }
 
-async fn done(stack: &Stack, event: &str) -> Seen {
+async fn done(stack: &Bundle, event: &str) -> Seen {
     let done = async || {
         let found = seen(stack, event).await?;
         (found.state == "done" && depth(stack, "webhooks") == 0).then_some(found)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use aws_sdk_sqs::types::Message;
 use http::Method;
-use local::aws::{
+use local_aws::{
     Service,
     faults::{Effect, Fault},
 };

@@ -3,31 +3,29 @@
 use std::time::Duration;
 
 use http::Method;
-use local::{
-    aws::{
-        Service,
-        faults::{Effect, Fault},
-    },
-    stack::Stack,
-    web::Web,
+use local_aws::{
+    Service,
+    faults::{Effect, Fault},
 };
+use local_base::web::Web;
+use local_cli::bundle::Bundle;
 use serde_json::{Value, json};
 use tests::{Guest, PATIENCE, customer_event, deliver, depth, logs, published, seen, stack};
 
 /// Fires the schedule that looks through the dead letters: how many it looked at.
-async fn review(stack: &Stack) -> u64 {
+async fn review(stack: &Bundle) -> u64 {
     let timer = stack.timers.iter().find(|timer| timer.schedule.name.ends_with("-dead-letters")).unwrap();
     let answer: Value = serde_json::from_str(&timer.fire().await.unwrap()).unwrap();
     answer["reviewed"].as_u64().unwrap()
 }
 
 /// Runs the command of the alarm's text.
-async fn redrive(stack: &Stack) {
-    let text = std::fs::read_to_string(local::bootstraps::root().join("template.yaml")).unwrap();
+async fn redrive(stack: &Bundle) {
+    let text = std::fs::read_to_string(local_runtime::bootstraps::root().join("template.yaml")).unwrap();
     let alarm = text.split("\n  WebhooksDeadAlarm:\n").nth(1).unwrap();
     let arn = |option: &str| {
         let id = alarm.split(&format!("{option} ${{")).nth(1).unwrap().split(".Arn}").next().unwrap();
-        &stack.template.queues.iter().find(|queue| queue.logical_id == id).unwrap().arn
+        &stack.template.resources.queues.iter().find(|queue| queue.logical_id == id).unwrap().arn
     };
     let task = stack.clients.sqs.start_message_move_task().source_arn(arn("--source-arn"));
     task.destination_arn(arn("--destination-arn")).send().await.unwrap();

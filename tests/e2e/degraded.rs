@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use http::Method;
-use local::aws::{
+use local_aws::{
     Service,
     faults::{Effect, Fault},
 };

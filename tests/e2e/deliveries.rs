@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use http::Method;
-use local::{sign::sign, web::Web};
+use local_base::web::Web;
+use local_cli::sign::sign;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, SHORT_CLAIMS, customer_event, deliver, logs, published, stack};

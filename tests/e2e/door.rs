@@ -1,26 +1,23 @@
 //! The door the whole world can knock on: what `webhook-ingest` answers to hostile and to honest callers.
 
 use http::Method;
-use local::{
-    aws::{
-        Service,
-        faults::{Effect, Fault},
-    },
-    sign::sign,
-    stack::Stack,
-    web::Web,
+use local_aws::{
+    Service,
+    faults::{Effect, Fault},
 };
+use local_base::web::Web;
+use local_cli::{bundle::Bundle, sign::sign};
 use tests::{PATIENCE, customer_event, deliver, depth, logs, published, seen, stack};
 
 /// Posts to `path` with these headers. Status and body.
-async fn post(web: &Web, stack: &Stack, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, String) {
+async fn post(web: &Web, stack: &Bundle, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, String) {
     let url = format!("{}{path}", stack.url);
     let response = web.call(Method::POST, &url, headers, body.to_vec()).await.expect("an answer");
     (response.status().as_u16(), String::from_utf8_lossy(response.body()).into_owned())
 }
 
 /// Posts a body signed now with the app's secret and this content type.
-async fn signed(web: &Web, stack: &Stack, content_type: &str, body: &[u8]) -> u16 {
+async fn signed(web: &Web, stack: &Bundle, content_type: &str, body: &[u8]) -> u16 {
     let headers = sign("stripe", body, &stack.webhook_secrets["stripe"], platform::base::clock::now()).unwrap();
     let signature = &headers.iter().find(|(name, _)| *name == "stripe-signature").unwrap().1;
     let headers = [("content-type", content_type), ("stripe-signature", signature)];

@@ -1,12 +1,10 @@
 //! What Lambda is told of functions that fail, start or not: names, which alarms and filters match on.
 
-use local::{
-    aws::{
-        Service,
-        faults::{Effect, Fault},
-    },
-    lambda::{Function, InvokeError},
+use local_aws::{
+    Service,
+    faults::{Effect, Fault},
 };
+use local_runtime::lambda::{Function, InvokeError};
 use tests::stack;
 
 #[tokio::test(flavor = "multi_thread")]

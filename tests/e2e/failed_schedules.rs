@@ -3,19 +3,17 @@
 use std::time::Duration;
 
 use http::Method;
-use local::{
-    aws::{
-        Service,
-        faults::{Effect, Fault},
-    },
-    stack::Stack,
-    web::Web,
+use local_aws::{
+    Service,
+    faults::{Effect, Fault},
 };
+use local_base::web::Web;
+use local_cli::bundle::Bundle;
 use serde_json::{Value, json};
 use tests::{FAST, PATIENCE, depth, hurry, stack};
 
 /// Takes the only message out of the queue.
-async fn take(stack: &Stack) -> Value {
+async fn take(stack: &Bundle) -> Value {
     let url = stack.embedded.as_ref().unwrap().sqs.queue_url(&format!("{}-failed-schedules", stack.prefix()));
     let found = stack.clients.sqs.receive_message().queue_url(&url).send().await.unwrap().messages.unwrap_or_default();
     let [message] = &found[..] else { panic!("{found:?}") };

@@ -3,25 +3,23 @@
 
 use aws_sdk_sqs::types::Message;
 use http::Method;
-use local::{
-    aws::{
-        Service,
-        faults::{Effect, Fault},
-    },
-    stack::Stack,
-    web::Web,
+use local_aws::{
+    Service,
+    faults::{Effect, Fault},
 };
+use local_base::web::Web;
+use local_cli::bundle::Bundle;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, customer_event, deliver, logs, stack};
 
 /// The lines of the functions' logs, each as JSON.
-fn lines(stack: &Stack) -> Vec<Value> {
+fn lines(stack: &Bundle) -> Vec<Value> {
     let text = logs(stack);
     text.lines().filter_map(|line| serde_json::from_str(line.get(line.find('{')?..)?).ok()).collect()
 }
 
 /// What the log tells of a delivery: level, message and reason of each line, in their order per function.
-fn told(stack: &Stack, id: &str) -> Vec<[String; 3]> {
+fn told(stack: &Bundle, id: &str) -> Vec<[String; 3]> {
     let of = |line: &Value| line["delivery.id"] == id || line["span"]["delivery.id"] == id;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let lines = lines(stack).into_iter().filter(of);
@@ -32,14 +30,14 @@ fn told(stack: &Stack, id: &str) -> Vec<[String; 3]> {
     all.into_iter().map(|[_, level, message, reason]| [level, message, reason]).collect()
 }
 
-fn counted(stack: &Stack, metric: &str, reason: &str) -> u64 {
+fn counted(stack: &Bundle, metric: &str, reason: &str) -> u64 {
     let of = |line: &Value| line["_aws"].is_object() && (reason.is_empty() || line["reason"] == reason);
     let values =
         lines(stack).into_iter().filter(of).flat_map(|line| line[metric].as_array().cloned().unwrap_or_default());
     values.filter_map(|value| value.as_u64()).sum()
 }
 
-async fn dead_letters(stack: &Stack) -> Vec<Message> {
+async fn dead_letters(stack: &Bundle) -> Vec<Message> {
     let sqs = &stack.embedded.as_ref().unwrap().sqs;
     let url = sqs.queue_url(&format!("{}-webhooks-dead", stack.prefix()));
     let call = stack.clients.sqs.receive_message().queue_url(url).max_number_of_messages(10).visibility_timeout(0);

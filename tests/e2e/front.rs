@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use http::Method;
-use local::{stack::Stack, web::Web};
+use local_base::web::Web;
+use local_cli::bundle::Bundle;
 use serde_json::Value;
 use tests::{PATIENCE, customer_event, deliver, seen, stack};
 
-async fn get(web: &Web, stack: &Stack, path: &str, token: Option<&str>) -> (u16, Value) {
+async fn get(web: &Web, stack: &Bundle, path: &str, token: Option<&str>) -> (u16, Value) {
     let bearer = token.map(|token| format!("Bearer {token}"));
     let headers: Vec<_> = bearer.iter().map(|value| ("authorization", value.as_str())).collect();
     let response = web.call(Method::GET, &format!("{}{path}", stack.url), &headers, "").await.unwrap();
@@ -15,7 +16,7 @@ async fn get(web: &Web, stack: &Stack, path: &str, token: Option<&str>) -> (u16,
     (status, serde_json::from_slice(response.body()).unwrap_or_else(|error| panic!("{path}: {error}")))
 }
 
-fn session(stack: &Stack, user: &str, role: Option<&str>) -> String {
+fn session(stack: &Bundle, user: &str, role: Option<&str>) -> String {
     stack.session(user, role, Duration::from_mins(1)).unwrap()
 }
 
@@ -186,8 +187,8 @@ async fn an_allowed_origin_may_read_and_a_preflight_needs_no_session() {
 async fn a_function_that_goes_beyond_its_role_is_denied() {
     let stack = stack(&[]).await;
     let function = stack.function("integrations-api").unwrap();
-    let environment = local::lambda::Environment::start(function.spec(), &stack.host).await.unwrap();
-    let clients = local::aws::Clients::new(&stack.aws_url, local::stack::REGION, environment.access_key());
+    let environment = local_runtime::lambda::Environment::start(function.spec(), &stack.host).await.unwrap();
+    let clients = local_aws::Clients::new(&stack.aws_url, local_aws::REGION, environment.access_key());
     let denied = clients.dynamodb.scan().table_name(stack.table("credentials")).send().await.unwrap_err();
     assert_eq!(aws_sdk_dynamodb::error::ProvideErrorMetadata::code(&denied), Some("AccessDeniedException"));
     environment.end().await;

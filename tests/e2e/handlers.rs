@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use futures_util::future::join_all;
-use local::web::Web;
+use local_base::web::Web;
 use serde_json::{Value, json};
 use tests::{
     FAST, PATIENCE, bootstraps_with, customer_event, dead_letters, deliver, depth, logs, published, seen, stack,

@@ -2,7 +2,8 @@
 //! event still does.
 
 use http::Method;
-use local::{look::Item, sign::sign, web::Web};
+use local_base::web::Web;
+use local_cli::{look::Item, sign::sign};
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, Running, depth, logs, published, stack};
 

@@ -2,7 +2,8 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::Method;
-use local::{sign::sign, web::Web};
+use local_base::web::Web;
+use local_cli::sign::sign;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, bootstraps_with, deliver, logs, published, stack, stack_with};

@@ -2,7 +2,8 @@
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use http::Method;
-use local::{aws::Service, rights::OTHER_KEYS};
+use local_aws::Service;
+use local_cli::rights::OTHER_KEYS;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, Running, customer_event, stack};
 
@@ -103,7 +104,7 @@ async fn keys(stack: &Running) -> [String; 2] {
     let kms = &stack.clients.kms;
     let in_force = kms.describe_key().key_id("alias/intertie").send().await.unwrap().key_metadata.unwrap().key_id;
     let former = kms.create_key().send().await.unwrap().key_metadata.unwrap().key_id;
-    stack.gateway.know_keys([(former.clone(), arn.to_owned())].into());
+    stack.gateway.set_keys([(former.clone(), arn.to_owned())].into());
     [in_force, former]
 }
 

@@ -2,11 +2,9 @@
 
 use futures_util::future::join;
 use http::Method;
-use local::{
-    aws::faults::{Effect, Fault},
-    sign::sign,
-    web::Web,
-};
+use local_aws::faults::{Effect, Fault};
+use local_base::web::Web;
+use local_cli::sign::sign;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, customer_event, published, stack};

@@ -8,7 +8,8 @@ use std::{
 use futures_util::future::{join, join_all};
 use http::Method;
 use jiff::Timestamp;
-use local::{aws::Service, stack::Stack};
+use local_aws::Service;
+use local_cli::bundle::Bundle;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, logs, stack, stack_alone};
 
@@ -30,7 +31,7 @@ async fn called(guest: &Guest<'_>) -> Vec<(Timestamp, u64)> {
 }
 
 /// How long so many calls waited for their turns together, by the log.
-async fn waited(stack: &Stack, calls: u32) -> Duration {
+async fn waited(stack: &Bundle, calls: u32) -> Duration {
     let all = || -> Vec<Value> {
         let lines = logs(stack);
         let lines = lines.lines().filter(|line| line.contains(r#""endpoint":"proxy GET""#));

@@ -4,7 +4,7 @@ mod dead_ends;
 mod session;
 
 use http::Method;
-use local::browser::BrowserPage;
+use local_cli::browser::BrowserPage;
 use serde_json::json;
 use tests::{FAST, Guest, Running, stack};
 

@@ -5,7 +5,7 @@ mod headers;
 mod lists;
 
 use http::Method;
-use local::web::Web;
+use local_base::web::Web;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, stack};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use jiff::Timestamp;
-use local::aws::{
+use local_aws::{
     Service,
     clients::DEVELOPER_KEY,
     faults::{Effect, Fault},
@@ -32,7 +32,7 @@ const SHORT: &[(&str, &str)] = &[
 
 /// Stores so many integrations that are due in a shard, or in any.
 async fn due(stack: &Running, count: usize, shard: Option<u32>) {
-    let aws = Aws::at(&stack.aws_url, local::stack::REGION, DEVELOPER_KEY, Patience::QUEUE);
+    let aws = Aws::at(&stack.aws_url, local_aws::REGION, DEVELOPER_KEY, Patience::QUEUE);
     let integrations = Integrations::new(&aws, stack.table("integrations"));
     let users = (0..).map(|user| integration(&format!("due-{user}")));
     let fitting = users.filter(|it| shard.is_none_or(|shard| due::shard(&it.key.id()) == shard));

@@ -2,10 +2,8 @@
 //! lease is stuck, and nothing is lost in silence.
 
 use http::Method;
-use local::{
-    aws::faults::{Effect, Fault},
-    stack::Stack,
-};
+use local_aws::faults::{Effect, Fault};
+use local_cli::bundle::Bundle;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, depth, let_time_pass, stack};
 
@@ -37,7 +35,7 @@ async fn refresh(guest: &Guest<'_>, id: &str, faults: Vec<Fault>) {
     assert_eq!(depth(stack, "refreshes-dead"), 0);
 }
 
-fn struck(stack: &Stack, at: u64) -> bool {
+fn struck(stack: &Bundle, at: u64) -> bool {
     stack.gateway.faults.armed().first().is_some_and(|armed| armed.seen >= at)
 }
 

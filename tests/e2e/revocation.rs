@@ -2,7 +2,7 @@
 //! to the caller, deletes nothing, and the next attempt revokes.
 
 use http::Method;
-use local::aws::{
+use local_aws::{
     Service,
     faults::{Effect, Fault},
 };

@@ -6,8 +6,9 @@ mod rows;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use ::local::{stack::Stack, web::Web};
 use http::Method;
+use local_base::web::Web;
+use local_cli::bundle::Bundle;
 use platform::runtime::http::route::{CSRF, Names, ROUTES, Route};
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, stack};
@@ -75,7 +76,7 @@ async fn what_a_route_does_not_know_is_refused_by_name_and_nothing_is_done() {
 
 /// Calls one route with one thing wrong at a time.
 struct Caller<'s> {
-    stack: &'s Stack,
+    stack: &'s Bundle,
     web: Web,
     route: &'static Route,
     path: String,
@@ -199,9 +200,9 @@ async fn settled(ada: &Guest<'_>) {
 }
 
 /// All that a request can change: the tables, the queues, the bus, and what providers were asked.
-async fn everything(stack: &Stack) -> BTreeSet<String> {
+async fn everything(stack: &Bundle) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
-    for table in &stack.template.tables {
+    for table in &stack.template.resources.tables {
         let scan = stack.clients.dynamodb.scan().table_name(&table.name).consistent_read(true);
         let items = scan.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await.unwrap();
         let sorted = |item| format!("{} {:?}", table.name, std::collections::BTreeMap::from_iter(item));

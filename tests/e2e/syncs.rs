@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use http::Method;
-use local::aws::faults::{Effect, Fault};
+use local_aws::faults::{Effect, Fault};
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, depth, let_time_pass, stack};
 

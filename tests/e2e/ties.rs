@@ -1,7 +1,7 @@
 //! Stripe's events carry a time in seconds: which of two of one second is the newer, only Stripe can tell.
 
 use http::Method;
-use local::web::Web;
+use local_base::web::Web;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, deliver, stack};
 

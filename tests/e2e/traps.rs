@@ -20,7 +20,7 @@
 //!   `syncs::changes_made_while_a_sync_runs_are_not_missed_and_calendars_are_read_to_their_end`, `providers::google_calendar::pages`.
 //! - A fan-out sends one message at a time: here.
 //! - The token endpoint is sent JSON: the sandbox refuses it, so every test that connects proves it; see
-//!   `local::sandbox::google_calendar::a_client_must_authenticate_with_a_form`.
+//!   `local_sandbox::google::calendar::a_client_must_authenticate_with_a_form`.
 //! - An absent `expires_in` becomes no number: `domain::oauth::grant::hostile_answers_give_no_token_and_an_absent_life_is_no_number`.
 //! - Calendar's resource is taken for an event:
 //!   `providers::google_calendar::event::a_push_is_named_by_channel_and_number_never_by_the_resource`.
@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
-use local::aws::Service;
+use local_aws::Service;
 use platform::{Aws, aws::Patience, stores::integrations::Integrations};
 use serde_json::{Value, json};
 use tests::{FAST, Guest, integration, stack};
@@ -167,7 +167,7 @@ async fn what_may_pass_is_tried_again_and_a_post_whose_reply_was_lost_is_not() {
 async fn a_fan_out_sends_in_batches() {
     const INTEGRATIONS: usize = 200;
     let stack = stack(FAST).await;
-    let aws = Aws::at(&stack.aws_url, local::stack::REGION, local::aws::clients::DEVELOPER_KEY, Patience::QUEUE);
+    let aws = Aws::at(&stack.aws_url, local_aws::REGION, local_aws::clients::DEVELOPER_KEY, Patience::QUEUE);
     let integrations = Integrations::new(&aws, stack.table("integrations"));
     for user in 0..INTEGRATIONS {
         integrations.put(&integration(&format!("user-{user}")), Timestamp::UNIX_EPOCH).await.unwrap();

@@ -2,13 +2,11 @@
 
 use futures_util::future::join;
 use http::Method;
-use local::{
-    aws::{
-        Service,
-        faults::{Effect, Fault},
-    },
-    web::Web,
+use local_aws::{
+    Service,
+    faults::{Effect, Fault},
 };
+use local_base::web::Web;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, stack};
 

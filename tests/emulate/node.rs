@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use local::bootstraps::target_folder;
+use local_runtime::bootstraps::target_folder;
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},

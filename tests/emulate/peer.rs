@@ -1,12 +1,12 @@
 //! npm's `emulate` in a process of its own, a stack whose providers it is, and a client of it that is not ours.
 
 use http::Method;
-use local::{
+use local_base::web::Web;
+use local_cli::{
     browser::{Browser, BrowserPage, query},
-    sandbox::App,
-    stack::Options,
-    web::Web,
+    bundle::Options,
 };
+use local_sandbox::App;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tests::{Guest, Running, options, stack_of};

@@ -1,7 +1,7 @@
 //! What the product sends to Slack is what Slack's own SDK sends for the same call; and the sandbox takes it from both.
 
 use http::Method;
-use local::stack::Options;
+use local_cli::bundle::Options;
 use serde_json::{Value, json};
 use tests::{Guest, options, stack_of};
 

@@ -12,7 +12,9 @@ use domain::{
 use http::Method;
 use jiff::SignedDuration;
 use lambda_runtime::{Context, LambdaEvent};
-use local::{browser::query, sandbox::Sandbox, web::Web};
+use local_base::web::Web;
+use local_cli::browser::query;
+use local_sandbox::Sandbox;
 use platform::{
     aws::envelope::Vault,
     base::{clock, config::load_from},

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use local::bootstraps::root;
+use local_runtime::bootstraps::root;
 
 /// The names and versions of everything a package is linked with.
 fn tree(package: &str) -> Vec<String> {
@@ -38,7 +38,7 @@ fn functions_carry_no_emulator_no_slow_tls_and_no_second_http_stack() {
         for forbidden in [
             "dynoxide",
             "rustack",
-            "local ",
+            "local-",
             "aws-lc",
             "hyper v0.14",
             "openssl ",
@@ -76,4 +76,19 @@ fn the_domain_depends_on_no_other_crate_of_ours_and_the_platform_on_no_provider(
         assert_eq!(has(&domain, forbidden), None);
     }
     assert_eq!(has(&tree("platform"), "providers"), None);
+}
+
+#[test]
+fn the_sandbox_knows_no_aws_and_the_runtime_no_provider() {
+    for (package, all) in [
+        ("local-sandbox", &["aws", "dynoxide", "rustack", "local-aws", "domain", "providers", "platform"][..]),
+        ("local-aws", &["local-runtime", "local-sandbox", "domain", "providers", "platform"]),
+        ("local-runtime", &["local-sandbox", "local-cli", "domain", "providers", "platform"]),
+        ("local-bench", &["local-sandbox", "local-cli"]),
+    ] {
+        let tree = tree(package);
+        for forbidden in all {
+            assert_eq!(has(&tree, forbidden), None, "{package}");
+        }
+    }
 }

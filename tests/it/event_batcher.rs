@@ -122,7 +122,7 @@ async fn an_event_of_many_integrations_goes_alone_and_nobody_waits_for_it() {
 
 #[tokio::test]
 async fn a_bus_that_fails_fails_all_who_waited_and_who_gave_up_holds_nobody() {
-    let nowhere = Aws::at("http://127.0.0.1:9", local::stack::REGION, "a-key", Patience::REQUEST);
+    let nowhere = Aws::at("http://127.0.0.1:9", local_aws::REGION, "a-key", Patience::REQUEST);
     let batcher = EventBatcher::new(Bus::new(&nowhere, "intertie"));
     let members: Vec<_> = (0..3).map(|_| batcher.join()).collect();
     let outcomes =

@@ -15,6 +15,7 @@ mod modules;
 mod pace;
 mod queue;
 mod records;
+mod rights;
 mod samples;
 mod settings;
 mod states;

@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use local::bootstraps::root;
+use local_runtime::bootstraps::root;
 use syn::{UseTree, Visibility, ext::IdentExt as _, visit::Visit};
 
 /// Rooms of a crate, the lowest first: each imports only those before it.

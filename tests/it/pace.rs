@@ -134,7 +134,7 @@ async fn what_a_provider_said_to_one_process_holds_for_all_and_for_no_other_buck
 
 #[tokio::test]
 async fn a_table_that_can_not_be_asked_stops_no_call() {
-    let nowhere = Aws::at("http://127.0.0.1:9", local::stack::REGION, "a-key", Patience::REQUEST);
+    let nowhere = Aws::at("http://127.0.0.1:9", local_aws::REGION, "a-key", Patience::REQUEST);
     let pace = Pace::new(&nowhere, TABLE);
     let bucket = bucket("nowhere", Rate::per_second(1, 1));
     pace.turn(std::slice::from_ref(&bucket), PATIENCE).await.unwrap();

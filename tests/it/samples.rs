@@ -1,7 +1,7 @@
 //! The samples in events/ are what the functions take.
 
 use domain::messages::message::{RefreshMessage, ScheduleMessage, SyncMessage, WebhookMessage};
-use local::bootstraps::root;
+use local_runtime::bootstraps::root;
 use serde_json::Value;
 
 fn sample(name: &str) -> Value {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use local::settings::check;
+use local_cli::settings::check;
 use platform::{
     Aws,
     aws::Patience,
@@ -18,7 +18,7 @@ use tests::template;
 /// What `cargo local check` says of the repository's template with these parameters.
 fn told(overrides: &[(&str, &str)]) -> Vec<String> {
     let overrides: Vec<_> = overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let template = local::bootstraps::root().join("template.yaml");
+    let template = local_runtime::bootstraps::root().join("template.yaml");
     check(&template, &overrides, "").err().map(|wrong| wrong.0).unwrap_or_default()
 }
 

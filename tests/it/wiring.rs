@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use local::{
-    rights::OTHER_KEYS,
-    template::{AttributeType, Facts, Queue, Template},
+use local_aws::{
+    iam::Facts,
+    resources::{AttributeType, Queue},
 };
+use local_cli::rights::OTHER_KEYS;
+use local_runtime::template::Template;
 use platform::{
     aws::queue::RETENTION,
     base::{
@@ -56,7 +58,7 @@ fn the_release_is_that_of_the_workspace_everywhere() {
 /// A parameter that is left out would change nothing behind the alias: see `SettingsVersion` in the template.
 #[test]
 fn the_numbered_settings_have_every_parameter() {
-    let text = std::fs::read_to_string(local::bootstraps::root().join("template.yaml")).unwrap();
+    let text = std::fs::read_to_string(local_runtime::bootstraps::root().join("template.yaml")).unwrap();
     let content = text.split("      Content: !Sub |\n").nth(1).unwrap();
     let listed: BTreeSet<_> = content.lines().map_while(|line| line.strip_prefix("        ")).collect();
     let parameters = deployed().parameters;
@@ -99,7 +101,7 @@ fn a_message_stays_hidden_for_six_timeouts_and_failures_are_reported_one_by_one(
         template.functions.iter().flat_map(|function| function.mappings.iter().map(move |it| (function, it)));
     let mut count = 0;
     for (function, mapping) in mappings {
-        let queue = template.queues.iter().find(|queue| queue.arn == mapping.queue_arn).unwrap();
+        let queue = template.resources.queues.iter().find(|queue| queue.arn == mapping.queue_arn).unwrap();
         let visibility: u64 = queue.attributes["VisibilityTimeout"].parse().unwrap();
         assert!(visibility >= 6 * function.timeout.as_secs(), "{}", queue.name);
         assert!(mapping.partial, "{}", queue.name);
@@ -122,7 +124,7 @@ fn a_function_is_told_its_own_timeout_and_the_visibility_of_its_own_queue() {
         assert_eq!(function.environment[timeout], function.timeout.as_secs().to_string(), "{binary}");
         if let Some(visibility) = visibility {
             let arn = &function.mappings[0].queue_arn;
-            let queue = template.queues.iter().find(|queue| queue.arn == *arn).unwrap();
+            let queue = template.resources.queues.iter().find(|queue| queue.arn == *arn).unwrap();
             assert_eq!(function.environment[visibility], queue.attributes["VisibilityTimeout"], "{binary}");
         }
     }
@@ -144,8 +146,8 @@ fn a_claim_or_lease_outlives_the_attempt_that_holds_it() {
 #[test]
 fn every_queue_has_a_dead_letter_queue_that_keeps_longer_and_takes_messages_of_a_mebibyte() {
     let template = deployed();
-    assert_eq!(template.queues.len(), 9);
-    for queue in &template.queues {
+    assert_eq!(template.resources.queues.len(), 9);
+    for queue in &template.resources.queues {
         assert_eq!(queue.attributes["MaximumMessageSize"], "1048576", "{}", queue.name);
         assert_eq!(queue.attributes["SqsManagedSseEnabled"], "true", "{}", queue.name);
         match queue.name.strip_suffix("-dead") {
@@ -169,7 +171,14 @@ fn kept(queue: &Queue) -> Duration {
 fn a_message_that_nothing_sends_again_is_kept_as_long_as_a_dead_letter_and_remembered_for_longer_than_both() {
     let template = deployed();
     let kept = |name: &str| {
-        kept(template.queues.iter().find(|queue| queue.name == format!("intertie-{name}")).expect("the queue exists"))
+        kept(
+            template
+                .resources
+                .queues
+                .iter()
+                .find(|queue| queue.name == format!("intertie-{name}"))
+                .expect("the queue exists"),
+        )
     };
     for name in ["webhooks", "webhooks-dead", "syncs", "syncs-dead", "refreshes-dead", "schedules-dead"] {
         assert_eq!(kept(name), RETENTION, "{name}");
@@ -185,16 +194,16 @@ fn a_message_that_nothing_sends_again_is_kept_as_long_as_a_dead_letter_and_remem
 
 #[test]
 fn what_a_schedule_loses_is_kept_and_whatever_sends_it_there_is_allowed_to() {
-    let text = std::fs::read_to_string(local::bootstraps::root().join("template.yaml")).unwrap();
+    let text = std::fs::read_to_string(local_runtime::bootstraps::root().join("template.yaml")).unwrap();
     let policy = text.split("\n  FailedSchedulesQueuePolicy:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     let template = deployed();
-    let failed = template.queues.iter().find(|queue| queue.name == "intertie-failed-schedules").unwrap();
+    let failed = template.resources.queues.iter().find(|queue| queue.name == "intertie-failed-schedules").unwrap();
     let scheduled = template.functions.iter().filter(|function| !function.schedules.is_empty());
     let mut rules = 0;
     for function in scheduled {
         assert_eq!(function.on_failure.as_ref(), Some(&failed.arn), "{}", function.name);
         assert!(
-            local::template::allows(&function.statements, "sqs:SendMessage", &failed.arn, &Facts::new()),
+            local_aws::iam::allows(&function.statements, "sqs:SendMessage", &failed.arn, &Facts::new()),
             "{}",
             function.name
         );
@@ -214,11 +223,11 @@ fn what_a_schedule_loses_is_kept_and_whatever_sends_it_there_is_allowed_to() {
 fn tables_are_recoverable_encrypted_expire_where_they_should_and_index_only_keys() {
     let template = deployed();
     let mut expiring = Vec::new();
-    for table in &template.tables {
+    for table in &template.resources.tables {
         assert!(table.pitr && table.sse, "{}", table.name);
         expiring.extend(table.ttl.is_some().then_some(table.name.as_str()));
         for index in &table.indexes {
-            assert_eq!(index.projection, local::template::Projection::KeysOnly, "{}", table.name);
+            assert_eq!(index.projection, local_aws::resources::Projection::KeysOnly, "{}", table.name);
         }
         assert!(table.attributes.values().all(|kind| *kind != AttributeType::B));
     }
@@ -226,7 +235,7 @@ fn tables_are_recoverable_encrypted_expire_where_they_should_and_index_only_keys
         expiring,
         ["intertie-oauth-states", "intertie-syncs", "intertie-health", "intertie-rate-limits", "intertie-idempotency"]
     );
-    let records = template.tables.iter().find(|table| table.name == "intertie-records").unwrap();
+    let records = template.resources.tables.iter().find(|table| table.name == "intertie-records").unwrap();
     assert!(records.stream_view.is_some());
 }
 
@@ -234,7 +243,7 @@ fn tables_are_recoverable_encrypted_expire_where_they_should_and_index_only_keys
 fn roles_name_actions_and_resources_exactly() {
     let template = template("http://localhost", &[("GradualDeployment", "on")]);
     let [role] = &template.other_roles[..] else { panic!("{:?}", template.other_roles) };
-    assert_eq!(role.logical_id, "DeploymentRole");
+    assert_eq!(role.name, "DeploymentRole");
     let (_, of_functions) = role.statements.split_first().expect("the first is the right to read alarms");
     let all = template.functions.iter().flat_map(|function| &function.statements).chain(of_functions);
     for statement in all {
@@ -248,7 +257,7 @@ fn roles_name_actions_and_resources_exactly() {
 #[test]
 fn the_key_before_and_the_one_after_may_be_used_while_the_alias_moves() {
     let template = template("http://localhost", &OTHER_KEYS);
-    let own = template.keys.iter().find(|key| key.logical_id == "TokenKey").unwrap();
+    let own = template.resources.keys.iter().find(|key| key.logical_id == "TokenKey").unwrap();
     let [given, former] = OTHER_KEYS.map(|(_, arn)| arn);
     for function in &template.functions {
         for action in ["kms:GenerateDataKey", "kms:ReEncryptTo"] {
@@ -266,7 +275,7 @@ fn only_the_functions_that_must_can_read_secrets_or_decrypt_tokens() {
     const TOKENS: [&str; 4] = ["oauth-callback", "api-proxy", "sync-worker", "token-refresh"];
     for function in deployed().functions {
         let may = |action: &str, part: &str| {
-            let matching = |statement: &&local::template::Statement| {
+            let matching = |statement: &&local_aws::iam::Statement| {
                 statement.actions.iter().any(|it| it.starts_with(action))
                     && statement.resources.iter().any(|it| it.contains(part))
             };
@@ -299,7 +308,7 @@ fn only_the_functions_that_must_can_read_secrets_or_decrypt_tokens() {
 
 #[test]
 fn every_dead_letter_queue_has_an_alarm_on_its_depth() {
-    let text = std::fs::read_to_string(local::bootstraps::root().join("template.yaml")).unwrap();
+    let text = std::fs::read_to_string(local_runtime::bootstraps::root().join("template.yaml")).unwrap();
     for queue in ["Webhooks", "Syncs", "Refreshes", "Schedules"] {
         let alarm = text.split(&format!("\n  {queue}DeadAlarm:\n")).nth(1).expect(queue);
         let alarm = alarm.split("\n\n").next().unwrap();
@@ -315,7 +324,7 @@ fn every_dead_letter_queue_has_an_alarm_on_its_depth() {
 
 #[test]
 fn every_alarm_on_our_own_metrics_is_on_one_that_is_written() {
-    let text = std::fs::read_to_string(local::bootstraps::root().join("template.yaml")).unwrap();
+    let text = std::fs::read_to_string(local_runtime::bootstraps::root().join("template.yaml")).unwrap();
     let namespace = format!("Namespace: {NAMESPACE}\n");
     let own = text.split(&namespace).skip(1);
     let named: Vec<_> = own.map(|rest| rest.trim_start().lines().next().unwrap()).collect();
@@ -329,7 +338,8 @@ fn every_alarm_on_our_own_metrics_is_on_one_that_is_written() {
 #[test]
 fn cargo_lambda_watch_serves_the_same_paths() {
     let arguments = ["metadata", "--no-deps", "--offline", "--format-version", "1"];
-    let output = std::process::Command::new("cargo").current_dir(local::bootstraps::root()).args(arguments).output();
+    let output =
+        std::process::Command::new("cargo").current_dir(local_runtime::bootstraps::root()).args(arguments).output();
     let metadata: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
     let router = metadata["metadata"]["lambda"]["watch"]["router"].as_object().unwrap();
     let watched: BTreeSet<_> =

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
-use local::{
+use local_base::web::Web;
+use local_cli::{
     browser::{Browser, BrowserPage, query},
+    bundle::Bundle,
     look::Look,
-    stack::Stack,
-    web::Web,
 };
 use serde_json::{Value, json};
 
@@ -22,14 +22,14 @@ pub struct Guest<'s> {
     /// What is stored.
     pub look: Look<'s>,
     /// Where.
-    pub stack: &'s Stack,
+    pub stack: &'s Bundle,
     session: String,
     web: Web,
 }
 
 impl<'s> Guest<'s> {
     /// Signs a user in.
-    pub async fn new(stack: &'s Stack, user: &str) -> Self {
+    pub async fn new(stack: &'s Bundle, user: &str) -> Self {
         let session = stack.session(user, Some("admin"), Duration::from_mins(30)).expect("a session");
         let guest = Self {
             user: user.to_owned(),

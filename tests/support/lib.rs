@@ -14,21 +14,23 @@ use std::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{Integration, IntegrationKey, Mode};
 use jiff::Timestamp;
-use local::{
-    aws::{
-        Clients, Gateway,
-        clients::DEVELOPER_KEY,
-        faults::{Effect, Fault},
-        sqs::Sqs,
-    },
-    bootstraps::{self, Bootstraps, Profile},
-    lambda::AccessKeys,
-    sandbox::Apps,
-    sign::sign,
-    stack::{ACCOUNT, Cloud, CloudOptions, LOCAL_ACCOUNT, Options, REGION, Stack},
-    template::{Context, Template},
-    web::Web,
+use local_aws::{
+    ACCOUNT, AccessKeys, Clients, Gateway, REGION,
+    clients::DEVELOPER_KEY,
+    faults::{Effect, Fault},
+    sqs::Sqs,
 };
+use local_base::web::Web;
+use local_cli::{
+    bundle::{Bundle, Options},
+    sign::sign,
+};
+use local_runtime::{
+    bootstraps::{self, Bootstraps, Profile},
+    stack::{Cloud, CloudOptions},
+    template::{Context, Template},
+};
+use local_sandbox::{Apps, LOCAL_ACCOUNT};
 use platform::{Aws, aws::Patience, stores::integrations::Integrations};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -105,14 +107,14 @@ pub async fn all_room() -> SemaphorePermit<'static> {
 
 /// A stack with the room that it takes.
 pub struct Running {
-    stack: Stack,
+    stack: Bundle,
     _room: SemaphorePermit<'static>,
 }
 
 impl Deref for Running {
-    type Target = Stack;
+    type Target = Bundle;
 
-    fn deref(&self) -> &Stack {
+    fn deref(&self) -> &Bundle {
         &self.stack
     }
 }
@@ -121,7 +123,7 @@ impl Running {
     async fn start(mut options: Options, room: SemaphorePermit<'static>) -> Self {
         // Another template grants other rights.
         options.ledger = options.ledger.filter(|_| options.template == bootstraps::root().join("template.yaml"));
-        Self { stack: Stack::start(options).await.expect("the stack starts"), _room: room }
+        Self { stack: Bundle::start(options).await.expect("the stack starts"), _room: room }
     }
 
     /// Stops it, and removes its files: those of a failed test stay to be looked at.
@@ -223,12 +225,12 @@ impl Ground {
             CloudOptions {
                 overrides: &[],
                 own: &[],
+                secrets: &apps.secrets(),
                 aws_endpoint: None,
                 events: &events,
                 api_url: "http://localhost:1",
                 ledger: None,
             },
-            &apps,
         )
         .await
         .expect("AWS starts");
@@ -299,7 +301,7 @@ pub fn customer_event(event_id: &str, customer: &str, created: i64) -> String {
 }
 
 /// Delivers a body to a stack as Stripe does, signed now. The status, or none if there was no answer.
-pub async fn deliver(web: &Web, stack: &Stack, body: &str) -> Option<u16> {
+pub async fn deliver(web: &Web, stack: &Bundle, body: &str) -> Option<u16> {
     let secret: &SecretString = &stack.webhook_secrets["stripe"];
     let headers = sign("stripe", body.as_bytes(), secret, platform::base::clock::now()).expect("Stripe signs");
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -310,7 +312,7 @@ pub async fn deliver(web: &Web, stack: &Stack, body: &str) -> Option<u16> {
 
 /// As if the time that a killed function had was over: its messages are visible again, and its claims and leases have ended. Only
 /// for what nothing works on any more.
-pub async fn let_time_pass(stack: &Stack) {
+pub async fn let_time_pass(stack: &Bundle) {
     for (table, key) in [("idempotency", &["key"][..]), ("credentials", &["integration_id", "credential"])] {
         let pages = stack.clients.dynamodb.scan().table_name(stack.table(table)).consistent_read(true).into_paginator();
         let items = pages.items().send().collect::<Result<Vec<_>, _>>().await.expect("a scan");
@@ -329,7 +331,7 @@ pub async fn let_time_pass(stack: &Stack) {
 }
 
 /// Lets the queues' time pass so many times as fast, until it is aborted.
-pub fn hurry(stack: &Stack, times: u32) -> JoinHandle<()> {
+pub fn hurry(stack: &Bundle, times: u32) -> JoinHandle<()> {
     const TICK: Duration = Duration::from_millis(250);
     let sqs = stack.embedded.as_ref().expect("tests use the embedded AWS").sqs.clone();
     start(async move {
@@ -341,7 +343,7 @@ pub fn hurry(stack: &Stack, times: u32) -> JoinHandle<()> {
 }
 
 /// All that a stack's functions have logged so far. Lines are written a moment later than their reason.
-pub fn logs(stack: &Stack) -> String {
+pub fn logs(stack: &Bundle) -> String {
     let files = std::fs::read_dir(stack.directory().join("logs")).expect("the folder of logs").flatten();
     files.map(|file| std::fs::read_to_string(file.path()).expect("a log")).collect()
 }
@@ -358,7 +360,7 @@ pub struct Seen {
 }
 
 /// The idempotency record of an event of [`LOCAL_ACCOUNT`], read past the code that wrote it.
-pub async fn seen(stack: &Stack, event_id: &str) -> Option<Seen> {
+pub async fn seen(stack: &Bundle, event_id: &str) -> Option<Seen> {
     let key = AttributeValue::S(format!("stripe#{LOCAL_ACCOUNT}#{event_id}"));
     let call = stack.clients.dynamodb.get_item().table_name(stack.table("idempotency")).key("key", key);
     let item = call.consistent_read(true).send().await.expect("DynamoDB answers").item?;
@@ -368,14 +370,14 @@ pub async fn seen(stack: &Stack, event_id: &str) -> Option<Seen> {
 }
 
 /// Messages of a queue that are not to be received yet, by its name without prefix.
-pub fn delayed(stack: &Stack, queue: &str) -> usize {
+pub fn delayed(stack: &Bundle, queue: &str) -> usize {
     let embedded = stack.embedded.as_ref().expect("tests use the embedded AWS");
     let name = format!("{}-{queue}", stack.prefix());
     embedded.sqs.depths().into_iter().find(|depth| depth.name == name).expect("the queue exists").delayed
 }
 
 /// Messages in a queue, by its name without prefix: waiting, worked on, delayed.
-pub fn depth(stack: &Stack, queue: &str) -> usize {
+pub fn depth(stack: &Bundle, queue: &str) -> usize {
     let embedded = stack.embedded.as_ref().expect("tests use the embedded AWS");
     let depths = embedded.sqs.depths();
     let depth =
@@ -384,7 +386,7 @@ pub fn depth(stack: &Stack, queue: &str) -> usize {
 }
 
 /// The reasons of the messages in a dead-letter queue, by its queue's name without prefix; at most ten. Takes them.
-pub async fn dead_letters(stack: &Stack, queue: &str) -> Vec<String> {
+pub async fn dead_letters(stack: &Bundle, queue: &str) -> Vec<String> {
     let sqs = &stack.embedded.as_ref().expect("tests use the embedded AWS").sqs;
     let url = sqs.queue_url(&format!("{}-{queue}-dead", stack.prefix()));
     let call = stack.clients.sqs.receive_message().queue_url(url).max_number_of_messages(10);
@@ -397,7 +399,7 @@ pub async fn dead_letters(stack: &Stack, queue: &str) -> Vec<String> {
 }
 
 /// The details of the events on the bus.
-pub fn published(stack: &Stack) -> Vec<Value> {
+pub fn published(stack: &Bundle) -> Vec<Value> {
     details(&stack.directory().join("events.jsonl"))
 }
 

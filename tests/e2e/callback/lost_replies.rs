@@ -1,7 +1,7 @@
 //! Each reply of DynamoDB is lost once, and connecting and disconnecting work all the same.
 
 use http::Method;
-use local::aws::{
+use local_aws::{
     Service,
     faults::{Effect, Fault},
 };

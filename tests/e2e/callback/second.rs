@@ -1,7 +1,7 @@
 //! A second connect fails at each of its steps: the first integration goes on working, and nothing is revoked at its provider.
 
 use http::Method;
-use local::aws::faults::{Effect, Fault};
+use local_aws::faults::{Effect, Fault};
 use serde_json::{Value, json};
 use tests::{FAST, Guest, Running, stack};
 

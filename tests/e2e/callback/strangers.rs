@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join;
 use http::Method;
-use local::browser::BrowserPage;
+use local_cli::browser::BrowserPage;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, stack};
 

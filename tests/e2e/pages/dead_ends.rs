@@ -1,7 +1,7 @@
 //! Whatever went wrong, the page says what it was, where it can be mended, and how to go on.
 
 use http::Method;
-use local::browser::BrowserPage;
+use local_cli::browser::BrowserPage;
 use serde_json::json;
 use tests::{Guest, PATIENCE};
 
@@ -96,7 +96,7 @@ async fn an_error_page_leads_back_and_shows_the_id_of_the_request() {
     assert_eq!(page.status, 400);
     let id = page.body.split("Request <code>").nth(1).and_then(|rest| rest.split('<').next()).expect("a request id");
     assert!(!id.is_empty() && page.body.contains(&format!("href=\"{SETTINGS}\"")), "{}", page.body);
-    let stranger = local::browser::Browser::new();
+    let stranger = local_cli::browser::Browser::new();
     let page = stranger.get(&format!("{}{SETTINGS}", stack.url)).await.unwrap();
     assert_eq!(page.status, 401);
     assert!(page.body.contains(&format!("<a href=\"{APP}\">Back to the application</a>")), "{}", page.body);

@@ -9,9 +9,9 @@ use base64::{
 use futures_util::future::join_all;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::Method;
-use local::{
+use local_cli::{
     browser::{Browser, BrowserPage},
-    stack::Stack,
+    bundle::Bundle,
 };
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use sha2::Sha256;
 use super::{APP, FORM, running};
 
 /// Signs in as the application's page does.
-async fn sign_in(stack: &Stack, origin: Option<&str>, token: &str, return_to: &str) -> BrowserPage {
+async fn sign_in(stack: &Bundle, origin: Option<&str>, token: &str, return_to: &str) -> BrowserPage {
     let browser = Browser::new();
     let mut headers = vec![("content-type", FORM)];
     headers.extend(origin.map(|origin| ("origin", origin)));
@@ -74,7 +74,7 @@ async fn a_session_begins_with_a_fresh_token_of_the_applications_page_once() {
 }
 
 /// A token that is right in all but that it has no name.
-fn unnamed(stack: &Stack) -> String {
+fn unnamed(stack: &Bundle) -> String {
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let claims = json!({ "sub": "ada", "exp": platform::base::clock::now().as_second() + 50 });
     let message = format!("{}.{}", encode(br#"{"alg":"HS256","typ":"JWT"}"#), encode(claims.to_string().as_bytes()));
@@ -84,8 +84,9 @@ fn unnamed(stack: &Stack) -> String {
 }
 
 /// A call as API Gateway passes it on for a public host, with these fields in place of the sample's.
-async fn on_a_public_host(stack: &Stack, method: &str, path: &str, fields: Value) -> Value {
-    let sample = std::fs::read_to_string(local::bootstraps::root().join("events/http-integrations.json")).unwrap();
+async fn on_a_public_host(stack: &Bundle, method: &str, path: &str, fields: Value) -> Value {
+    let sample =
+        std::fs::read_to_string(local_runtime::bootstraps::root().join("events/http-integrations.json")).unwrap();
     let mut event: Value = serde_json::from_str(&sample).unwrap();
     event["requestContext"]["http"]["method"] = method.into();
     event["requestContext"]["http"]["path"] = path.into();

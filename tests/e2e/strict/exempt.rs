@@ -1,7 +1,7 @@
 //! Where unknown names are not refused: they change nothing.
 
-use ::local::sign::sign;
 use http::Method;
+use local_cli::sign::sign;
 use serde_json::json;
 use tests::{Guest, PATIENCE, customer_event};
 
@@ -58,7 +58,7 @@ async fn delivery(ada: &Guest<'_>, event: &str, path: &str, own: Option<&str>) {
     let headers = sign("stripe", body.as_bytes(), &secret, platform::base::clock::now()).unwrap();
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let url = format!("{}{path}?{UNKNOWN}", stack.url);
-    let answer = ::local::web::Web::new().call(Method::POST, &url, &headers, body).await.unwrap();
+    let answer = local_base::web::Web::new().call(Method::POST, &url, &headers, body).await.unwrap();
     assert_eq!((answer.status().as_u16(), &answer.body()[..]), (200, &b"Received"[..]), "{path}");
     let published = async || tests::published(stack).into_iter().find(|detail| detail["id"] == event);
     stack.until(PATIENCE, published).await.unwrap();

@@ -2,13 +2,11 @@
 
 use std::process::Command;
 
-use ::local::{
-    aws::faults::{Effect, Fault},
-    bootstraps,
-    stack::Stack,
-    web::Web,
-};
 use http::Method;
+use local_aws::faults::{Effect, Fault};
+use local_base::web::Web;
+use local_cli::bundle::Bundle;
+use local_runtime::bootstraps;
 use tests::stack;
 
 /// A call that is refused: method, path, body, status, and the name that the answer says.
@@ -106,7 +104,7 @@ async fn the_controls_refuse_what_they_do_not_know_by_name_and_do_nothing() {
 }
 
 /// What the sandboxes hold, and what functions called.
-async fn state(stack: &Stack) -> Vec<String> {
+async fn state(stack: &Bundle) -> Vec<String> {
     let mut all = vec![format!("{:?}", stack.gateway.counts())];
     for (base, paths) in [
         (&stack.sandbox.slack_url, ["channels", "grants", "deliveries"]),

@@ -4,10 +4,8 @@
 use std::time::Duration;
 
 use http::Method;
-use local::{
-    aws::faults::{Effect, Fault},
-    stack::Stack,
-};
+use local_aws::faults::{Effect, Fault};
+use local_cli::bundle::Bundle;
 use serde_json::json;
 use tests::{FAST, Guest, PATIENCE, depth, stack};
 
@@ -19,7 +17,7 @@ const COMES_BACK: Duration = Duration::from_hours(1);
 const PAGES: usize = 4;
 
 /// Calls to AWS that `sync-worker` made so far.
-fn calls(stack: &Stack) -> u64 {
+fn calls(stack: &Bundle) -> u64 {
     let counts = stack.gateway.counts();
     counts.iter().filter(|((function, ..), _)| function.ends_with("-sync-worker")).map(|(_, count)| count).sum()
 }

@@ -2,7 +2,7 @@
 //! more once it works.
 
 use http::Method;
-use local::aws::{
+use local_aws::{
     Service,
     faults::{Effect, Fault},
 };

@@ -4,10 +4,8 @@ use std::{path::PathBuf, process::Stdio};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::Method;
-use local::{
-    bootstraps::{root, target_folder},
-    web::Web,
-};
+use local_base::web::Web;
+use local_runtime::bootstraps::{root, target_folder};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},

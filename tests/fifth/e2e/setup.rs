@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use http::Method;
-use local::{
-    bootstraps::{Bootstraps, root},
+use local_base::web::Web;
+use local_cli::{
     browser::{Browser, BrowserPage},
+    bundle::Options,
     look::Look,
-    stack::Options,
-    web::Web,
 };
+use local_runtime::bootstraps::{Bootstraps, root};
 use memchr::memmem;
 use serde_json::Value;
 use tests::{Running, options, stack_of};

@@ -5,12 +5,9 @@
 
 use std::process::Stdio;
 
-use local::{
-    aws::Service,
-    bootstraps::{root, target_folder},
-    look::Look,
-    stack::Options,
-};
+use local_aws::Service;
+use local_cli::{bundle::Options, look::Look};
+use local_runtime::bootstraps::{root, target_folder};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tests::{PATIENCE, Running, depth, options, published, stack_of};

@@ -1,0 +1,32 @@
+//! The terminal, and errors that are a sentence for it.
+
+use std::io::Write as _;
+
+/// A step did not hold: what was expected, what was there, and where to look.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failed(pub String);
+
+impl Failed {
+    /// From any error.
+    pub fn from<E: std::fmt::Display>(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Prints a line.
+pub fn say(line: &str) {
+    write(&format!("{line}\n"));
+}
+
+/// Prints a line about a problem.
+pub fn complain(line: &str) {
+    // Nobody reads what nobody can be told.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+pub fn write(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // A closed pipe must not stop the stack.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

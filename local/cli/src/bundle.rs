@@ -1,0 +1,136 @@
+//! The stack joined to the provider emulators: its calls to providers lead to them, and their webhooks to it.
+
+use std::{
+    collections::BTreeMap,
+    ops::Deref,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use local_runtime::{
+    bootstraps::Bootstraps,
+    stack::{self, Stack, StackError},
+};
+use local_sandbox::{Apps, Sandbox};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::settings::{self, WrongSettings};
+
+/// How to start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub template: PathBuf,
+    /// Where logs, events and the environment file go.
+    pub directory: PathBuf,
+    /// The HTTP API's port; 0 for any.
+    pub port: u16,
+    /// Parameters of the template.
+    pub overrides: Vec<(String, String)>,
+    /// An AWS that is already running, in place of the embedded one.
+    pub aws_endpoint: Option<String>,
+    /// Where calls to providers lead instead of to the sandbox, as `INTERTIE_URL_REWRITES` has it.
+    pub rewrites: String,
+    pub bootstraps: Bootstraps,
+    /// See [`stack::Options::ledger`].
+    pub ledger: Option<PathBuf>,
+}
+
+/// A running stack and the provider emulators. It is used as its stack is.
+pub struct Bundle {
+    stack: Stack,
+    pub sandbox: Sandbox,
+    /// The apps, as the providers know them.
+    pub apps: Apps,
+    /// What signs webhooks, by app.
+    pub webhook_secrets: BTreeMap<&'static str, SecretString>,
+}
+
+/// Why a bundle does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    #[error(transparent)]
+    Settings(#[from] WrongSettings),
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    /// No loopback port for an emulator.
+    #[error("the sandbox: {0}")]
+    Sandbox(#[from] std::io::Error),
+}
+
+impl Bundle {
+    /// Finds what would keep the bundle from starting, before anything is built: wrong settings, and what [`Stack::check`] finds.
+    pub async fn check(
+        template: &Path,
+        overrides: &[(String, String)],
+        rewrites: &str,
+        port: u16,
+    ) -> Result<(), BundleError> {
+        settings::check(template, overrides, rewrites)?;
+        Ok(Stack::check(template, overrides, port).await?)
+    }
+
+    /// Starts everything.
+    pub async fn start(options: Options) -> Result<Self, BundleError> {
+        settings::check(&options.template, &options.overrides, &options.rewrites)?;
+        let apps = Apps::local();
+        let sandbox = Sandbox::start(apps.clone()).await?;
+        let given = options.overrides.iter().any(|(name, _)| name == "UrlRewrites");
+        let own = (!given).then(|| ("UrlRewrites".to_owned(), rewrites(&options.rewrites, &sandbox)));
+        let stack = Stack::start(stack::Options {
+            template: options.template,
+            directory: options.directory,
+            port: options.port,
+            overrides: options.overrides,
+            own: own.into_iter().collect(),
+            secrets: apps.secrets().into(),
+            aws_endpoint: options.aws_endpoint,
+            bootstraps: options.bootstraps,
+            ledger: options.ledger,
+        });
+        let stack = stack.await?;
+        sandbox.deliver_to(&stack.url);
+        let webhook_secrets = apps.by_secret().map(|(name, app)| (name, app.webhook_secret.clone())).into();
+        Ok(Self { stack, sandbox, apps, webhook_secrets })
+    }
+
+    /// Stops everything and waits until no process is left.
+    pub async fn shutdown(self) {
+        // It may never have been written.
+        let _ = std::fs::remove_file(self.env_file());
+        self.stack.shutdown().await;
+    }
+
+    /// Where its environment is written for other programs.
+    pub fn env_file(&self) -> PathBuf {
+        self.directory().join("env")
+    }
+
+    /// Every secret of the stack, for looking where it must not be.
+    pub fn secrets(&self) -> Vec<String> {
+        let apps = [&self.apps.slack, &self.apps.stripe, &self.apps.google];
+        let of_apps = apps.into_iter().flat_map(|app| [&app.client_secret, &app.webhook_secret]);
+        of_apps.chain([&self.session_key]).map(|secret| secret.expose_secret().to_owned()).collect()
+    }
+
+    /// A session token of `user_id`.
+    pub fn session(&self, user_id: &str, role: Option<&str>, life: Duration) -> Option<String> {
+        platform::runtime::session::mint(&self.stack.session_key, user_id, role, local_base::now() + life)
+    }
+}
+
+impl Deref for Bundle {
+    type Target = Stack;
+
+    fn deref(&self) -> &Stack {
+        &self.stack
+    }
+}
+
+/// The given rewrites, and the sandbox's for all that they do not cover.
+fn rewrites(given: &str, sandbox: &Sandbox) -> String {
+    let covered =
+        |from: &str| given.split_whitespace().any(|pair| from.starts_with(pair.split('=').next().unwrap_or(pair)));
+    let own =
+        sandbox.rewrites().into_iter().filter(|(from, _)| !covered(from)).map(|(from, to)| format!("{from}={to}"));
+    std::iter::once(given.to_owned()).filter(|given| !given.is_empty()).chain(own).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,54 @@
+//! How other programs join a running stack: variables, on the terminal and in a file.
+
+use std::time::Duration;
+
+use local_aws::{REGION, clients::DEVELOPER_KEY};
+use local_runtime::stack::{StackError, endpoints};
+
+use crate::bundle::Bundle;
+
+impl Bundle {
+    /// What another program needs to join the stack: where it is, and the functions' own variables for
+    /// `cargo lambda watch`.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let mut all = endpoints(&self.aws_url);
+        let pairs = [
+            ("AWS_REGION", REGION.to_owned()),
+            // What the SDKs other than Rust's look for.
+            ("AWS_DEFAULT_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", DEVELOPER_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+            ("INTERTIE_URL", self.url.clone()),
+            ("INTERTIE_CONTROL_URL", self.control_url.clone()),
+            ("INTERTIE_PREFIX", self.prefix().to_owned()),
+            (
+                "INTERTIE_SESSION",
+                self.session("local-user", Some("admin"), Duration::from_hours(24)).unwrap_or_default(),
+            ),
+        ];
+        all.extend(pairs.into_iter().chain(self.sandbox.variables()).map(|(name, value)| (name.to_owned(), value)));
+        all.extend(self.template.functions.iter().flat_map(|function| function.environment.clone()));
+        all.into_iter().collect()
+    }
+
+    /// The same, one per line.
+    pub fn environment_lines(&self) -> Vec<String> {
+        self.environment().into_iter().map(|(name, value)| line(&name, &value)).collect()
+    }
+
+    /// Writes [`environment`](Self::environment) for `cargo local sign`, `token` and `fire`, and for other programs.
+    pub fn write_env(&self) -> Result<(), StackError> {
+        let path = self.env_file();
+        std::fs::write(&path, self.environment_lines().join("\n") + "\n")
+            .map_err(|source| StackError::File { path, source })
+    }
+}
+
+/// A variable as shells and `--env-file` read it: JSON and values with spaces in quotes.
+pub fn line(name: &str, value: &str) -> String {
+    match value {
+        json if json.contains('"') => format!("{name}='{json}'"),
+        spaced if spaced.contains(' ') => format!("{name}=\"{spaced}\""),
+        plain => format!("{name}={plain}"),
+    }
+}

@@ -1,0 +1,107 @@
+//! The running stack, as its environment file tells of it: what `sign`, `token` and `fire` work with.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use domain::{integration::IntegrationState, webhook::proof::ChannelOwner};
+use local_aws::{Clients, REGION, clients::DEVELOPER_KEY};
+use platform::{
+    Aws,
+    aws::{
+        Patience,
+        secrets::{self, App},
+    },
+    stores::integrations::Integrations,
+};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::story::USER;
+
+/// A running stack.
+pub struct Joined {
+    variables: BTreeMap<String, String>,
+    clients: Clients,
+}
+
+/// The stack can't be joined.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// None runs.
+    #[error("no stack is running ({}: {source}); start one with `cargo local` in another terminal", file.display())]
+    NotRunning {
+        /// Where its environment would be.
+        file: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file is not whole.
+    #[error("the environment file lacks {0}; restart `cargo local`")]
+    Lacks(&'static str),
+    /// The integrations can't be read.
+    #[error("{0}; is the stack still running?")]
+    Integrations(String),
+    /// A secret can't be read.
+    #[error("{name}: {reason}; is the stack still running?")]
+    Secret {
+        /// Which.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Joined {
+    /// The stack that wrote `file`.
+    pub fn from_file(file: PathBuf) -> Result<Self, JoinError> {
+        let text = std::fs::read_to_string(&file).map_err(|source| JoinError::NotRunning { file, source })?;
+        let pairs = text.lines().filter_map(|line| line.split_once('='));
+        let variables: BTreeMap<_, _> =
+            pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned())).collect();
+        let endpoint = variables.get("AWS_ENDPOINT_URL_SQS").ok_or(JoinError::Lacks("AWS_ENDPOINT_URL_SQS"))?;
+        let clients = Clients::new(endpoint, REGION, DEVELOPER_KEY);
+        Ok(Self { variables, clients })
+    }
+
+    /// One of its variables.
+    pub fn variable(&self, name: &'static str) -> Result<&str, JoinError> {
+        self.variables.get(name).map(String::as_str).ok_or(JoinError::Lacks(name))
+    }
+
+    /// The key that signs sessions.
+    pub async fn session_key(&self) -> Result<SecretString, JoinError> {
+        #[derive(Deserialize)]
+        struct Keys {
+            key: SecretString,
+        }
+        let text = self.secret("session").await?;
+        let keys = serde_json::from_str::<Keys>(&text);
+        keys.map(|keys| keys.key).map_err(|_| Self::unusable("session", "it is not of the documented form"))
+    }
+
+    /// What is configured of an app.
+    pub async fn app(&self, name: &str) -> Result<App, JoinError> {
+        secrets::read(&self.secret(name).await?).map_err(|error| Self::unusable(name, &error.to_string()))
+    }
+
+    /// The first integration of the stack's own user at a provider that is in use.
+    pub async fn integration(&self, provider: &str) -> Result<Option<ChannelOwner>, JoinError> {
+        let aws = Aws::at(self.variable("AWS_ENDPOINT_URL_DYNAMODB")?, REGION, DEVELOPER_KEY, Patience::REQUEST);
+        let table = format!("{}-integrations", self.variable("INTERTIE_PREFIX")?);
+        let found = Integrations::new(&aws, table).of_user(USER, Some(provider)).await;
+        let found = found.map_err(|error| JoinError::Integrations(error.to_string()))?;
+        let used = found.into_iter().find(|integration| integration.state == IntegrationState::Connected);
+        Ok(used.map(|it| ChannelOwner { integration_id: it.key.id(), account: it.key.account_id }))
+    }
+
+    /// The text of a secret.
+    async fn secret(&self, name: &str) -> Result<String, JoinError> {
+        let name = format!("{}/{name}", self.variable("INTERTIE_PREFIX")?);
+        let call = self.clients.secrets.get_secret_value().secret_id(&name);
+        let output = call.send().await.map_err(|error| Self::unusable(&name, &error.to_string()))?;
+        Ok(output.secret_string().unwrap_or_default().to_owned())
+    }
+
+    fn unusable(name: &str, reason: &str) -> JoinError {
+        JoinError::Secret { name: name.to_owned(), reason: reason.to_owned() }
+    }
+}

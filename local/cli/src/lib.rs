@@ -1,0 +1,13 @@
+//! `cargo local`: the whole bundle on one machine, wired by template.yaml.
+
+pub mod arguments;
+pub mod browser;
+pub mod bundle;
+pub mod environment;
+pub mod joined;
+pub mod look;
+pub mod report;
+pub mod rights;
+pub mod settings;
+pub mod sign;
+pub mod story;

@@ -1,0 +1,47 @@
+//! The door: what is not understood is told what is wrong with it.
+
+use http::Method;
+
+use super::{Outcome, Story, expect};
+
+impl Story<'_> {
+    pub(super) async fn bad_input(&self) -> Outcome {
+        let json = [("content-type", "application/json"), ("authorization", "Bearer no.such.token")];
+        let cases = [
+            (Method::POST, "/webhooks/nobody", 404, "stripe"),
+            (Method::GET, "/webhooks/stripe", 405, "invalid_request"),
+            (Method::GET, "/no/such/path", 404, "not_found"),
+            (Method::GET, "/integrations", 401, "unauthenticated"),
+            (Method::POST, "/actions/slack/post_message", 401, "unauthenticated"),
+            (Method::GET, "/connect/nobody", 404, "slack"),
+            (Method::GET, "/auth/slack/callback?code=c&state=s", 400, "not valid any more"),
+        ];
+        let count = cases.len();
+        for (method, path, expected, words) in cases {
+            let (status, body) = self.call(method.clone(), path, &json, "{").await?;
+            let right = status == expected && body.contains(words);
+            expect(right, || format!("{method} {path} answered {status} {body}, not {expected} with {words:?}"))?;
+        }
+        Ok((format!("{count} requests, each with a status and a sentence"), ()))
+    }
+
+    pub(super) async fn schedules(&self) -> Outcome {
+        let mut answers = Vec::new();
+        for timer in &self.stack.timers {
+            let answer = timer.fire().await.map_err(local_base::terminal::Failed::from)?;
+            let sent: serde_json::Value = serde_json::from_str(&answer).map_err(local_base::terminal::Failed::from)?;
+            let full = timer.schedule.name.ends_with("-full");
+            // All four are connected; nothing else is due so soon.
+            let expected = if full { 4 } else { 0 };
+            let count = sent.get("sent").or_else(|| sent.get("reviewed"));
+            expect(count == Some(&expected.into()), || {
+                format!("{} answered {answer}, not {expected}", timer.schedule.name)
+            })?;
+            answers.push(format!("{} {expected}", timer.schedule.name));
+        }
+        expect(!answers.is_empty(), || "template.yaml declares no schedule".into())?;
+        let idle = async || Ok(self.look.is_empty("syncs").then_some(()));
+        self.wait("the full syncs did not end", idle).await?;
+        Ok((answers.join(", "), ()))
+    }
+}

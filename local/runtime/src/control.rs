@@ -1,0 +1,181 @@
+//! The controls of a running stack, over HTTP on a port of their own: fire, kill, break, look.
+//!
+//! *Invariant:* parameters, fields and names that the controls do not have are refused by name (422; 404 in a path), so that a
+//! misspelt fault does not pass for one that is in force.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Path, Request, State},
+    http::StatusCode,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use local_aws::{Gateway, faults::Fault, sqs::Sqs};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::{lambda::Function, schedule::Timer};
+
+/// What can be controlled.
+#[derive(Clone)]
+pub struct Control {
+    /// The functions.
+    pub functions: Vec<Arc<Function>>,
+    /// The schedules.
+    pub timers: Vec<Timer>,
+    /// The way to AWS.
+    pub gateway: Arc<Gateway>,
+    /// The embedded queues; none with an AWS of the user's own.
+    pub sqs: Option<Sqs>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    advance_seconds: u64,
+}
+
+/// Why a call is not carried out: the status and a line of text.
+type Refused = (StatusCode, String);
+
+/// The body of a call that takes none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+impl Control {
+    /// Serves on `listener` until the process ends.
+    pub async fn serve(self, listener: TcpListener) {
+        let router = Router::new()
+            .route("/schedules/{name}/fire", post(fire))
+            .route("/functions/{name}/kill", post(kill))
+            .route("/faults", get(faults).put(arm))
+            .route("/queues", get(queues))
+            .route("/clock", post(advance))
+            .layer(middleware::from_fn(without_parameters))
+            // The Lambda API's own parameters are no concern of ours.
+            .route("/2015-03-31/functions/{name}/invocations", post(invoke))
+            .with_state(self);
+        // Ends only with an error of the listener; the stack itself goes on.
+        let _ = axum::serve(listener, router).await;
+    }
+
+    fn function(&self, name: &str) -> Option<&Arc<Function>> {
+        self.functions.iter().find(|function| named(&function.spec().name, name))
+    }
+}
+
+/// No call of ours has parameters.
+async fn without_parameters(request: Request, next: Next) -> Response {
+    match request.uri().query() {
+        Some(query) if !query.is_empty() => {
+            let name = query.split(['=', '&']).next().unwrap_or_default();
+            refuse(&format!("there is no parameter {name:?} here")).into_response()
+        }
+        _ => next.run(request).await,
+    }
+}
+
+async fn fire(State(control): State<Control>, Path(name): Path<String>, body: Bytes) -> Response {
+    if let Err(refused) = read::<Nothing>(&body, "nothing") {
+        return refused.into_response();
+    }
+    match control.timers.iter().find(|timer| named(&timer.schedule.name, &name)) {
+        Some(timer) => outcome(timer.fire().await),
+        None => {
+            let names = control.timers.iter().map(|timer| timer.schedule.name.as_str());
+            unknown("schedule", &name, names)
+        }
+    }
+}
+
+async fn invoke(State(control): State<Control>, Path(name): Path<String>, payload: Bytes) -> Response {
+    match control.function(&name) {
+        Some(function) => {
+            let answer = function.invoke(payload).await;
+            outcome(answer.map(|answer| String::from_utf8_lossy(&answer).into_owned()))
+        }
+        None => unknown("function", &name, control.functions.iter().map(|function| function.spec().name.as_str())),
+    }
+}
+
+async fn kill(State(control): State<Control>, Path(name): Path<String>, body: Bytes) -> Response {
+    if let Err(refused) = read::<Nothing>(&body, "nothing") {
+        return refused.into_response();
+    }
+    match control.function(&name) {
+        Some(function) => Json(json!({ "killed": function.kill_one() })).into_response(),
+        None => unknown("function", &name, control.functions.iter().map(|function| function.spec().name.as_str())),
+    }
+}
+
+async fn faults(State(control): State<Control>) -> Response {
+    Json(control.gateway.faults.armed()).into_response()
+}
+
+async fn arm(State(control): State<Control>, body: Bytes) -> Response {
+    let faults: Vec<Fault> = match read(&body, "a list of faults") {
+        Ok(faults) => faults,
+        Err(refused) => return refused.into_response(),
+    };
+    let names: Vec<_> = control.functions.iter().map(|function| function.spec().name.as_str()).collect();
+    if let Some(error) = faults.iter().find_map(|fault| fault.check(&names).err()) {
+        return refuse(&error.to_string()).into_response();
+    }
+    control.gateway.faults.arm(faults);
+    StatusCode::NO_CONTENT.into_response()
+}
+
+async fn queues(State(control): State<Control>) -> Response {
+    let depths = control.sqs.iter().flat_map(Sqs::depths).map(|depth| {
+        json!({ "name": depth.name, "visible": depth.visible, "in_flight": depth.in_flight, "delayed": depth.delayed })
+    });
+    Json(depths.collect::<Vec<Value>>()).into_response()
+}
+
+async fn advance(State(control): State<Control>, body: Bytes) -> Response {
+    match (control.sqs, read::<Advance>(&body, r#"{"advance_seconds":N}"#)) {
+        (_, Err(refused)) => refused.into_response(),
+        (Some(sqs), Ok(advance)) => {
+            sqs.advance(std::time::Duration::from_secs(advance.advance_seconds));
+            StatusCode::NO_CONTENT.into_response()
+        }
+        (None, Ok(_)) => {
+            (StatusCode::CONFLICT, "only the embedded queues have a clock that can be moved\n").into_response()
+        }
+    }
+}
+
+/// Reads a body. What can't be read is 400; what is unknown in it, or of another type, is named.
+fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, Refused> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| {
+        let words = format!("not {expected}: {error}");
+        if error.is_data() { refuse(&words) } else { (StatusCode::BAD_REQUEST, format!("{words}\n")) }
+    })
+}
+
+fn refuse(reason: &str) -> Refused {
+    (StatusCode::UNPROCESSABLE_ENTITY, format!("{reason}\n"))
+}
+
+fn named(full: &str, name: &str) -> bool {
+    full == name || full.strip_suffix(name).is_some_and(|prefix| prefix.ends_with('-'))
+}
+
+fn outcome(answer: Result<String, crate::lambda::InvokeError>) -> Response {
+    match answer {
+        Ok(answer) => answer.into_response(),
+        Err(error) => (StatusCode::BAD_GATEWAY, format!("{error}\n")).into_response(),
+    }
+}
+
+fn unknown<'n>(what: &str, name: &str, known: impl Iterator<Item = &'n str>) -> Response {
+    let known = known.collect::<Vec<_>>().join(", ");
+    (StatusCode::NOT_FOUND, format!("there is no {what} {name:?}; there are: {known}\n")).into_response()
+}

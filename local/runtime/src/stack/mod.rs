@@ -1,0 +1,250 @@
+//! The whole stack: AWS, gateway, functions, HTTP API, pollers, schedules, controls, wired by template.yaml.
+
+mod cloud;
+mod delegated;
+mod error;
+mod functions;
+mod listen;
+mod triggers;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use local_aws::{ACCOUNT, Clients, Embedded, Gateway};
+use local_base::background;
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::{
+    task::{AbortHandle, JoinHandle},
+    time::timeout,
+};
+
+pub use self::{
+    cloud::{Cloud, CloudOptions},
+    error::StackError,
+    functions::{endpoints, host, spec},
+};
+use self::{
+    listen::{listen, listen_any},
+    triggers::Triggers,
+};
+use crate::{
+    bootstraps::Bootstraps,
+    control::Control,
+    front::Front,
+    lambda::{Function, Host},
+    schedule::Timer,
+    template::{Context, Template},
+};
+
+/// How long [`Stack::until`] waits at most for a call before it looks again.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How to start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The template.
+    pub template: PathBuf,
+    /// Where logs, events and the environment file go.
+    pub directory: PathBuf,
+    /// The HTTP API's port; 0 for any.
+    pub port: u16,
+    /// Parameters of the template.
+    pub overrides: Vec<(String, String)>,
+    /// See [`Context::own`]; `AllowedOrigins` is added.
+    pub own: Vec<(String, String)>,
+    /// Secrets to store, by their names without prefix.
+    pub secrets: Vec<(&'static str, Value)>,
+    /// An AWS that is already running, in place of the embedded one.
+    pub aws_endpoint: Option<String>,
+    /// The functions' binaries.
+    pub bootstraps: Bootstraps,
+    /// Where the rights that functions use are recorded; see [`Ledger`](local_aws::rights::Ledger).
+    pub ledger: Option<PathBuf>,
+}
+
+/// A running stack.
+pub struct Stack {
+    /// Where the HTTP API answers.
+    pub url: String,
+    /// Where the controls answer.
+    pub control_url: String,
+    /// Where AWS answers.
+    pub aws_url: String,
+    /// Clients that look from outside.
+    pub clients: Clients,
+    /// The template in force.
+    pub template: Arc<Template>,
+    /// The way to AWS, with its faults and counts.
+    pub gateway: Arc<Gateway>,
+    /// What the functions share: for an environment beside theirs.
+    pub host: Host,
+    /// The functions, in the template's order.
+    pub functions: Vec<Arc<Function>>,
+    /// The embedded services, unless AWS is the user's own.
+    pub embedded: Option<Embedded>,
+    /// The schedules.
+    pub timers: Vec<Timer>,
+    /// What signs sessions.
+    pub session_key: SecretString,
+    directory: PathBuf,
+    tasks: Vec<AbortHandle>,
+}
+
+/// Nothing came of waiting.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing came of it within {0:?}")]
+pub struct Waited(Duration);
+
+impl Stack {
+    /// Finds what would keep the stack from starting, before anything is built: a port in use, a broken template.
+    pub async fn check(template: &Path, overrides: &[(String, String)], port: u16) -> Result<(), StackError> {
+        listen(port).await?;
+        // A parameter that is right when deployed, such as a key of another account, may be of no use here.
+        Template::load(template, overrides, &Context::nowhere())?;
+        Ok(())
+    }
+
+    /// Starts everything.
+    pub async fn start(options: Options) -> Result<Self, StackError> {
+        let (log_dir, events) = folders(&options.directory)?;
+        let front = listen(options.port).await?;
+        let port = front.local_addr().map_err(|source| StackError::Port { port: options.port, source })?.port();
+        let (control_url, control) = listen_any().await?;
+        let url = format!("http://localhost:{port}");
+
+        let cloud = CloudOptions {
+            overrides: &options.overrides,
+            own: &own(&options, &url),
+            secrets: &options.secrets,
+            aws_endpoint: options.aws_endpoint.as_deref(),
+            events: &events,
+            api_url: &url,
+            ledger: options.ledger.as_deref(),
+        };
+        let cloud = Cloud::start(&options.template, cloud).await?;
+        let Cloud { url: aws_url, template, gateway, clients, embedded, .. } = cloud;
+        let mut tasks = vec![cloud.served];
+
+        options.bootstraps.check(template.functions.iter().map(|declared| declared.binary.as_str()))?;
+        let host = host(log_dir, cloud.access_keys);
+        let function = |declared| Function::new(spec(declared, &options.bootstraps, endpoints(&aws_url)), host.clone());
+        let functions: Vec<_> = template.functions.iter().map(function).collect();
+        let killed = functions.clone();
+        gateway.set_kill(move |access_key| {
+            // Only one of them has the environment.
+            let _ = killed.iter().any(|function| function.kill_environment(access_key));
+        });
+
+        let clock = embedded.as_ref().map(|embedded| embedded.sqs.clock()).unwrap_or_default();
+        let Triggers { timers, pollers } = Triggers::new(&template, &functions, &host, &aws_url, &clock)?;
+        tasks.extend(pollers.into_iter().map(|poller| background(poller.run())));
+        tasks.extend(timers.iter().cloned().map(|timer| background(timer.run())));
+        let http = Front::new(&template, &functions, format!("localhost:{port}"), ACCOUNT.into())?;
+        tasks.push(background(http.serve(front)));
+        let controls = Control {
+            functions: functions.clone(),
+            timers: timers.clone(),
+            gateway: Arc::clone(&gateway),
+            sqs: embedded.as_ref().map(|embedded| embedded.sqs.clone()),
+        };
+        tasks.push(background(controls.serve(control)));
+        Ok(Self {
+            url,
+            control_url,
+            aws_url,
+            clients,
+            template,
+            gateway,
+            host,
+            functions,
+            embedded,
+            timers,
+            session_key: cloud.session_key,
+            directory: options.directory,
+            tasks: tasks.iter().map(JoinHandle::abort_handle).collect(),
+        })
+    }
+
+    /// Stops everything and waits until no process is left.
+    pub async fn shutdown(self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        for function in &self.functions {
+            function.shutdown().await;
+        }
+    }
+
+    /// The function of this name without prefix.
+    pub fn function(&self, name: &str) -> Option<&Arc<Function>> {
+        self.functions.iter().find(|function| function.spec().name.ends_with(&format!("-{name}")))
+    }
+
+    /// The table of this name without prefix.
+    pub fn table(&self, name: &str) -> String {
+        format!("{}-{name}", self.prefix())
+    }
+
+    /// The value of the parameter `Prefix`.
+    pub fn prefix(&self) -> &str {
+        self.template.parameters.get("Prefix").map_or("intertie", String::as_str)
+    }
+
+    /// The folder with logs and events.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Waits for what `check` looks for. It looks again whenever a function or a poller had an answer from AWS, and every
+    /// 200 ms for what comes without a call: a line of a log, the end of a process.
+    pub async fn until<T>(&self, limit: Duration, mut check: impl AsyncFnMut() -> Option<T>) -> Result<T, Waited> {
+        let mut activity = self.gateway.activity();
+        let found = async {
+            loop {
+                activity.mark_unchanged();
+                if let Some(found) = check().await {
+                    return Some(found);
+                }
+                if let Ok(ended) = timeout(LOOK, activity.changed()).await {
+                    ended.ok()?;
+                }
+            }
+        };
+        timeout(limit, found).await.ok().flatten().ok_or(Waited(limit))
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// The parameters that the stack itself sets: those given, and its own address among the allowed origins.
+fn own(options: &Options, url: &str) -> Vec<(String, String)> {
+    let given = options.overrides.iter().rev().find(|(name, _)| name == "AllowedOrigins");
+    let origins = format!("{} {url}", given.map_or("", |(_, origins)| origins));
+    let origins = ("AllowedOrigins".to_owned(), origins.trim().to_owned());
+    std::iter::once(origins).chain(options.own.iter().cloned()).collect()
+}
+
+/// Makes the folder of logs and the file of events, both empty: an earlier run's would mislead.
+fn folders(directory: &Path) -> Result<(PathBuf, PathBuf), StackError> {
+    let file = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StackError::File { path, source }
+    };
+    let logs = directory.join("logs");
+    // There may have been no earlier run.
+    let _ = std::fs::remove_dir_all(&logs);
+    std::fs::create_dir_all(&logs).map_err(file(&logs))?;
+    let events = directory.join("events.jsonl");
+    std::fs::write(&events, "").map_err(file(&events))?;
+    Ok((logs, events))
+}

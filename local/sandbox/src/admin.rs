@@ -1,0 +1,245 @@
+//! What every sandbox can be told besides its vendor's API: faults, limits, what happens between two pages; and the
+//! calls it was sent.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use jiff::Timestamp;
+use local_base::now;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    call::{Call, Reply},
+    form,
+    opaque::fingerprint,
+};
+
+/// Query parameters whose values are not written down.
+const SECRET: [&str; 7] = ["access_token", "client_secret", "code", "code_verifier", "refresh_token", "state", "token"];
+
+/// What goes wrong with calls.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fault {
+    /// A part of method, space and path.
+    r#match: String,
+    effect: Effect,
+    #[serde(default = "one")]
+    times: u32,
+}
+
+/// How. Without `status`, `close` and `html` the call is answered as usual, late.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Effect {
+    /// Waits this long first, in milliseconds.
+    pub(super) hang_ms: Option<u64>,
+    /// Ends the connection without an answer.
+    pub(super) close: bool,
+    /// Answers with a web page, status 200.
+    html: bool,
+    status: Option<u16>,
+    headers: BTreeMap<String, String>,
+    body: Option<Value>,
+    /// The body where it is no text.
+    body_base64: Option<String>,
+    /// The vendor carries the call out first; only the answer is lost or replaced.
+    pub(super) after: bool,
+}
+
+/// A limit on calls.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limit {
+    #[serde(default)]
+    r#match: String,
+    per_second: f64,
+    burst: f64,
+    /// What is left, and when that was so.
+    #[serde(skip)]
+    level: Option<(f64, Instant)>,
+}
+
+/// A change that happens once, after a page that is not the last.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Between {
+    r#match: String,
+    pub(super) then: Change,
+}
+
+/// A call to the controls.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Change {
+    pub(super) method: String,
+    /// With or without the leading `/_admin`.
+    pub(super) path: String,
+    #[serde(default)]
+    pub(super) body: Map<String, Value>,
+}
+
+impl Change {
+    /// Its method, path below `/_admin`, and body. A method that is none is asked for nowhere.
+    pub(super) fn parts(&self) -> (Method, Vec<&str>, Value) {
+        let path = self.path.trim_start_matches("/_admin").split('/').filter(|part| !part.is_empty()).collect();
+        let method = Method::from_bytes(self.method.as_bytes()).unwrap_or(Method::TRACE);
+        (method, path, Value::Object(self.body.clone()))
+    }
+}
+
+/// A call as it is listed.
+#[derive(Serialize)]
+struct Entry {
+    n: u64,
+    at: Timestamp,
+    method: String,
+    path: String,
+    /// None while it is being answered, and if it got no answer.
+    status: Option<u16>,
+    token: Option<String>,
+    idempotency_key: bool,
+    /// Without the credential and cookies.
+    headers: BTreeMap<String, String>,
+    /// Of the body's bytes. Bodies hold tokens, so they are not listed.
+    body_sha256: String,
+}
+
+/// Everything that is in force, and what was called.
+#[derive(Default)]
+pub(super) struct Board {
+    pub(super) faults: Vec<Fault>,
+    pub(super) limits: Vec<Limit>,
+    pub(super) between: Vec<Between>,
+    calls: Vec<Entry>,
+    count: u64,
+}
+
+impl Board {
+    /// Writes a call down; its number is for [`answered`](Self::answered).
+    pub(super) fn called(&mut self, call: &Call) -> u64 {
+        self.count += 1;
+        let query = call.query.pairs().map(|(name, value)| (name, if SECRET.contains(&name) { "…" } else { value }));
+        let query = form::encode(query);
+        let path = if query.is_empty() { call.path.clone() } else { format!("{}?{query}", call.path) };
+        let token = call.bearer().map(str::to_owned).or_else(|| call.basic().map(|(user, _)| user));
+        self.calls.push(Entry {
+            n: self.count,
+            at: now(),
+            method: call.method.to_string(),
+            path,
+            status: None,
+            token: token.as_deref().map(fingerprint),
+            idempotency_key: call.headers.contains_key("idempotency-key"),
+            headers: headers(&call.headers),
+            body_sha256: hex::encode(Sha256::digest(&call.body)),
+        });
+        self.count
+    }
+
+    /// Writes down how a call was answered.
+    pub(super) fn answered(&mut self, number: u64, status: StatusCode) {
+        if let Some(entry) = self.calls.iter_mut().find(|entry| entry.n == number) {
+            entry.status = Some(status.as_u16());
+        }
+    }
+
+    /// The calls.
+    pub(super) fn calls(&self) -> Value {
+        serde_json::to_value(&self.calls).unwrap_or_default()
+    }
+
+    /// Forgets them.
+    pub(super) fn forget(&mut self) {
+        self.calls.clear();
+    }
+
+    /// What strikes a call of this name.
+    pub(super) fn strike(&mut self, name: &str) -> Option<Effect> {
+        let fault = self.faults.iter_mut().find(|fault| fault.times > 0 && name.contains(&fault.r#match))?;
+        fault.times -= 1;
+        Some(fault.effect.clone())
+    }
+
+    /// Seconds after which a call of this name may be repeated, if it is one too many.
+    pub(super) fn too_many(&mut self, name: &str, now: Instant) -> Option<u64> {
+        let limits = self.limits.iter_mut().filter(|limit| name.contains(&limit.r#match));
+        limits.filter_map(|limit| limit.take(now)).max()
+    }
+
+    /// The change that is due after a page of this name.
+    pub(super) fn after_page(&mut self, name: &str) -> Option<Change> {
+        let due = self.between.iter().position(|between| name.contains(&between.r#match))?;
+        Some(self.between.remove(due).then)
+    }
+}
+
+impl Limit {
+    fn take(&mut self, now: Instant) -> Option<u64> {
+        let (level, at) = self.level.unwrap_or((self.burst, now));
+        let level = (level + now.duration_since(at).as_secs_f64() * self.per_second).min(self.burst);
+        let enough = level >= 1.0;
+        self.level = Some((if enough { level - 1.0 } else { level }, now));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds: small and positive")]
+        let wait = ((1.0 - level) / self.per_second).ceil().clamp(1.0, 86400.0) as u64;
+        (!enough).then_some(wait)
+    }
+}
+
+impl Effect {
+    /// Whether it stands in for the vendor's answer.
+    pub(super) fn replaces(&self) -> bool {
+        self.close || self.html || self.status.is_some()
+    }
+
+    /// The answer; none if the connection ends.
+    pub(super) fn reply(&self) -> Option<Reply> {
+        if self.close {
+            return None;
+        }
+        let status = self.status.and_then(|status| StatusCode::from_u16(status).ok());
+        let status = status.unwrap_or(if self.html { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR });
+        let bytes = self.body_base64.as_ref().and_then(|text| STANDARD.decode(text).ok());
+        let reply = match &self.body {
+            _ if bytes.is_some() => Reply { body: bytes.unwrap_or_default().into(), ..Reply::empty(status) },
+            _ if self.html => Reply::html(status, "<!doctype html><title>Sorry</title><h1>Sorry</h1>\n".to_owned()),
+            None => Reply::empty(status),
+            Some(body) => match body.as_str() {
+                Some(text) => Reply { body: text.to_owned().into(), ..Reply::empty(status) },
+                None => Reply::json(status, body),
+            },
+        };
+        Some(self.headers.iter().fold(reply, |reply, (name, value)| reply.with(name, value)))
+    }
+}
+
+fn headers(all: &HeaderMap) -> BTreeMap<String, String> {
+    let shown = all.iter().filter(|(name, _)| **name != header::AUTHORIZATION && **name != header::COOKIE);
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    shown.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_limit_lets_its_burst_through_and_then_its_rate() {
+        let limit = Limit { r#match: "POST".into(), per_second: 0.5, burst: 2.0, level: None };
+        let mut board = Board { limits: vec![limit], ..Board::default() };
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let answers = [0, 0, 0, 1, 2, 2].map(|seconds| board.too_many("POST /x", at(seconds)));
+        assert_eq!(answers, [None, None, Some(2), Some(1), None, Some(2)]);
+        assert_eq!(board.too_many("GET /x", at(2)), None);
+    }
+}

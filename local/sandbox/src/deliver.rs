@@ -1,0 +1,215 @@
+//! Webhooks on their way: really sent, again if refused, and written down.
+//!
+//! The vendors retry for hours or days; here the pauses between attempts are short enough to be watched.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::{Method, Response, Uri};
+use hyper::body::Bytes;
+use jiff::Timestamp;
+use local_base::{lock, now, web::Web};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+/// Before the second, third and fourth attempt.
+const PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(2)];
+
+/// The headers of an attempt, counted from 1: signatures are made anew for each.
+pub(super) type Headers = Box<dyn Fn(usize, Timestamp) -> Vec<(&'static str, String)> + Send + Sync>;
+
+/// A webhook to be sent.
+pub(super) struct Delivery {
+    pub(super) to: To,
+    pub(super) headers: Headers,
+    pub(super) body: Bytes,
+    /// How long the vendor waits for an answer.
+    pub(super) patience: Duration,
+    /// Whether the vendor sends again after this answer. It always does when there was none.
+    pub(super) again: fn(&Response<Bytes>) -> bool,
+}
+
+/// Where to.
+pub(super) enum To {
+    /// A path of the app that receives webhooks.
+    App(&'static str),
+    /// An address the app asked for. An https one stands for the app's base URL: the sandbox speaks plain HTTP.
+    Address(String),
+}
+
+/// The base URL of the app, once it is known.
+pub(super) type Base = Arc<Mutex<Option<String>>>;
+
+/// Takes deliveries.
+#[derive(Clone)]
+pub(super) struct Outbox {
+    queue: UnboundedSender<Delivery>,
+    sender: Sender,
+}
+
+/// Takes them where they go.
+pub(super) struct Courier {
+    queue: UnboundedReceiver<Delivery>,
+    sender: Sender,
+}
+
+#[derive(Clone)]
+struct Sender {
+    base: Base,
+    web: Web,
+    sent: Arc<Mutex<Vec<Sent>>>,
+    /// What waits to be fetched in place of being sent.
+    held: Arc<Mutex<Option<Vec<Delivery>>>>,
+}
+
+/// One attempt.
+#[derive(Clone, Serialize)]
+struct Sent {
+    at: Timestamp,
+    path: String,
+    /// None if nobody answered.
+    status: Option<u16>,
+    attempt: usize,
+}
+
+/// The HMAC-SHA256 of a text, in hex.
+pub(super) fn hmac(secret: &SecretString, text: &str) -> String {
+    // HMAC takes keys of any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) else { return String::new() };
+    mac.update(text.as_bytes());
+    hex::encode(mac.finalize().into_bytes())
+}
+
+impl Outbox {
+    /// An outbox and what empties it.
+    pub(super) fn new(base: Base) -> (Self, Courier) {
+        let sender = Sender { base, web: Web::new(), sent: Arc::default(), held: Arc::default() };
+        let (queue, waiting) = unbounded_channel();
+        (Self { queue, sender: sender.clone() }, Courier { queue: waiting, sender })
+    }
+
+    /// Sends in the background, and again if refused.
+    pub(super) fn send(&self, delivery: Delivery) {
+        if let Some(held) = &mut *lock(&self.sender.held) {
+            return held.push(delivery);
+        }
+        // Refused only while the sandbox stops.
+        let _ = self.queue.send(delivery);
+    }
+
+    /// Sends once and tells what came back.
+    pub(super) async fn send_now(&self, delivery: &Delivery) -> Value {
+        match self.sender.attempt(delivery, 1).await {
+            Some(answer) => {
+                json!({ "status": answer.status().as_u16(), "body": String::from_utf8_lossy(answer.body()) })
+            }
+            None => json!({ "status": null, "body": null }),
+        }
+    }
+
+    /// From now on deliveries wait to be taken, or are sent again.
+    pub(super) fn hold(&self, hold: bool) {
+        *lock(&self.sender.held) = hold.then(Vec::new);
+    }
+
+    /// Takes the deliveries that wait, in their order, as they would be sent now.
+    pub(super) fn take(&self) -> Value {
+        let held = lock(&self.sender.held).as_mut().map(std::mem::take).unwrap_or_default();
+        let shown = held.iter().map(|delivery| {
+            let headers = (delivery.headers)(1, now());
+            let headers: Value =
+                headers.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
+            let path = match &delivery.to {
+                To::App(path) => (*path).to_owned(),
+                To::Address(url) => url.clone(),
+            };
+            json!({ "to": path, "headers": headers, "body": String::from_utf8_lossy(&delivery.body) })
+        });
+        shown.collect()
+    }
+
+    /// All attempts so far.
+    pub(super) fn sent(&self) -> Value {
+        json!(*lock(&self.sender.sent))
+    }
+
+    /// Forgets them.
+    pub(super) fn forget(&self) {
+        lock(&self.sender.sent).clear();
+    }
+}
+
+impl Courier {
+    /// Works until dropped; deliveries do not wait for each other.
+    pub(super) async fn work(mut self) {
+        let mut under_way = JoinSet::new();
+        while let Some(delivery) = self.queue.recv().await {
+            let sender = self.sender.clone();
+            under_way.spawn(async move { sender.deliver(&delivery).await });
+            while under_way.try_join_next().is_some() {}
+        }
+    }
+}
+
+impl Sender {
+    async fn deliver(&self, delivery: &Delivery) {
+        for attempt in 1..=PAUSES.len() + 1 {
+            let answer = self.attempt(delivery, attempt).await;
+            if answer.is_some_and(|answer| !(delivery.again)(&answer)) {
+                return;
+            }
+            if let Some(pause) = PAUSES.get(attempt - 1) {
+                sleep(*pause).await;
+            }
+        }
+    }
+
+    async fn attempt(&self, delivery: &Delivery, attempt: usize) -> Option<Response<Bytes>> {
+        let path = match &delivery.to {
+            To::App(path) => (*path).to_owned(),
+            To::Address(url) => url.parse::<Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default(),
+        };
+        let url = match &delivery.to {
+            To::Address(url) if !url.starts_with("https:") => Some(url.clone()),
+            To::Address(_) | To::App(_) => lock(&self.base).as_ref().map(|base| format!("{base}{path}")),
+        };
+        let headers = (delivery.headers)(attempt, now());
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer = match &url {
+            Some(url) => {
+                let call = self.web.call(Method::POST, url, &headers, delivery.body.clone());
+                timeout(delivery.patience, call).await.ok().and_then(Result::ok)
+            }
+            None => None,
+        };
+        let status = answer.as_ref().map(|answer| answer.status().as_u16());
+        lock(&self.sent).push(Sent { at: now(), path, status, attempt });
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_of_slacks_own_example_is_slacks() {
+        // https://docs.slack.dev/authentication/verifying-requests-from-slack
+        let body = "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V\
+                    &channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=\
+                    &response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN\
+                    &trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c";
+        let signature = hmac(&"8f742231b10e8888abcd99yyyzzz85a5".into(), &format!("v0:1531420618:{body}"));
+        assert_eq!(signature, "a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503");
+    }
+}

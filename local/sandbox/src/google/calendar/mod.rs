@@ -1,0 +1,124 @@
+//! Google Calendar, version 3: <https://developers.google.com/workspace/calendar/api/v3/reference>.
+
+mod channels;
+mod control;
+mod list;
+mod store;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+pub(crate) use self::control::CONTROLS;
+use self::{channels::Channel, store::Shelf};
+use crate::{
+    call::{Call, Reply},
+    deliver::Outbox,
+    google::{Caller, Refusal},
+};
+
+const READ_LIST: &[&str] =
+    &["calendar", "calendar.readonly", "calendar.calendarlist", "calendar.calendarlist.readonly"];
+const READ_CALENDAR: &[&str] = &["calendar", "calendar.readonly", "calendar.calendars", "calendar.calendars.readonly"];
+const READ_EVENTS: &[&str] = &["calendar", "calendar.readonly", "calendar.events", "calendar.events.readonly"];
+const WRITE_EVENTS: &[&str] = &["calendar", "calendar.events"];
+
+/// See the module.
+pub(super) struct Calendar {
+    shelves: Vec<Shelf>,
+    channels: Vec<Channel>,
+    /// Counts changes to events; the latest.
+    changes: u64,
+    /// Sync tokens of an earlier one have expired.
+    generation: u64,
+    /// Whether they are refused as no token at all, and not as an old one.
+    expired_as_invalid: bool,
+    /// Whether lists show cancelled events with all that is known of them, as on the organiser's own calendar.
+    whole_stubs: bool,
+    outbox: Outbox,
+}
+
+impl Calendar {
+    pub(super) fn new(outbox: Outbox) -> Self {
+        let (shelves, changes) = store::seed();
+        Self {
+            shelves,
+            channels: Vec::new(),
+            changes,
+            generation: 1,
+            expired_as_invalid: false,
+            whole_stubs: false,
+            outbox,
+        }
+    }
+
+    /// Answers a call; `path` is what follows `/calendar/v3`.
+    pub(super) fn answer(&mut self, caller: &Caller, path: &[&str], call: &Call) -> Result<Reply, Refusal> {
+        match (call.method.as_str(), path) {
+            ("GET", ["users", "me", "calendarList"]) => {
+                caller.needs(READ_LIST)?;
+                self.calendars(caller, &call.query)
+            }
+            ("GET", ["users", "me", "calendarList", id]) => {
+                caller.needs(READ_LIST)?;
+                let shelf = self.shelf(caller, id)?;
+                Ok(Reply::json(StatusCode::OK, &self.shelves[shelf].object("calendar#calendarListEntry")))
+            }
+            ("GET", ["calendars", id]) => {
+                caller.needs(READ_CALENDAR)?;
+                let shelf = self.shelf(caller, id)?;
+                Ok(Reply::json(StatusCode::OK, &self.shelves[shelf].object("calendar#calendar")))
+            }
+            ("GET", ["calendars", id, "events"]) => {
+                caller.needs(READ_EVENTS)?;
+                let shelf = self.shelf(caller, id)?;
+                self.shelves[shelf].list.check()?;
+                self.list(&self.shelves[shelf], &call.query)
+            }
+            ("GET", ["calendars", id, "events", event]) => {
+                caller.needs(READ_EVENTS)?;
+                let shelf = self.shelf(caller, id)?;
+                let found = self.shelves[shelf].event(event).ok_or_else(Refusal::not_found)?;
+                Ok(Reply::json(StatusCode::OK, &found.object))
+            }
+            ("POST", ["calendars", id, "events"]) => {
+                caller.needs(WRITE_EVENTS)?;
+                let shelf = self.shelf(caller, id)?;
+                self.insert(shelf, &body(call)?)
+            }
+            ("PATCH" | "PUT", ["calendars", id, "events", event]) => {
+                caller.needs(WRITE_EVENTS)?;
+                let shelf = self.shelf(caller, id)?;
+                self.patch(shelf, event, &body(call)?)
+            }
+            ("DELETE", ["calendars", id, "events", event]) => {
+                caller.needs(WRITE_EVENTS)?;
+                let shelf = self.shelf(caller, id)?;
+                self.delete(shelf, event)
+            }
+            ("POST", ["calendars", id, "events", "watch"]) => {
+                caller.needs(READ_EVENTS)?;
+                let shelf = self.shelf(caller, id)?;
+                self.shelves[shelf].watch.check()?;
+                self.watch(caller, shelf, &body(call)?)
+            }
+            ("POST", ["channels", "stop"]) => self.stop(caller, &body(call)?),
+            _ => Err(Refusal::not_found()),
+        }
+    }
+
+    /// The place of a calendar that the caller can see; `primary` is the account's own.
+    fn shelf(&self, caller: &Caller, id: &str) -> Result<usize, Refusal> {
+        let id = if id == "primary" { &caller.account } else { id };
+        let place = self.shelves.iter().position(|shelf| shelf.id == id && shelf.account == caller.account);
+        place.ok_or_else(Refusal::not_found)
+    }
+}
+
+fn body(call: &Call) -> Result<Value, Refusal> {
+    let body = if call.body.is_empty() { Some(json!({})) } else { call.json() };
+    body.filter(Value::is_object).ok_or_else(|| Refusal::bad("parseError", "Parse Error"))
+}

@@ -1,0 +1,226 @@
+//! Serving a vendor: faults and limits first, then the vendor; its controls under `/_admin`.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use local_base::lock;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinSet, time::sleep};
+
+use super::{
+    admin::{Between, Board, Change, Effect},
+    call::{Call, Reply},
+    controls::{Control, check},
+    deliver::{Delivery, Outbox},
+};
+
+/// After a failed accept.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What is a vendor's own.
+pub(super) trait Vendor: Send + 'static {
+    /// Answers a call of its API.
+    fn answer(&mut self, call: &Call) -> Reply;
+
+    /// Answers a call that is one too many. `wait` is the seconds until the next may come.
+    fn limited(&self, call: &Call, wait: u64) -> Reply;
+
+    /// Adds what every answer carries.
+    fn finish(&self, _reply: &mut Reply) {}
+
+    /// The calls of its own controls.
+    fn controls() -> impl Iterator<Item = &'static Control>;
+
+    /// Answers a call of its own controls, if it has this one.
+    fn administer(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome>;
+}
+
+/// What a call of the controls leads to.
+pub(super) enum Outcome {
+    /// It is done.
+    Done(Reply),
+    /// A delivery whose answer is the answer.
+    Send(Delivery),
+}
+
+impl From<Value> for Outcome {
+    fn from(body: Value) -> Self {
+        Self::Done(Reply::json(StatusCode::OK, &body))
+    }
+}
+
+/// Whether deliveries are held.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hold {
+    hold: bool,
+}
+
+/// The connection ends here, without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the sandbox closed the connection")]
+struct Cut;
+
+struct Server<V> {
+    vendor: Mutex<V>,
+    board: Mutex<Board>,
+    outbox: Outbox,
+}
+
+/// Serves `vendor` on `listener` until dropped, connections included.
+pub(super) async fn serve<V: Vendor>(listener: TcpListener, vendor: V, outbox: Outbox) {
+    let server = Arc::new(Server { vendor: Mutex::new(vendor), board: Mutex::default(), outbox });
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(PAUSE).await;
+            continue;
+        };
+        // Small messages both ways: waiting to fill a packet only delays them.
+        let _ = stream.set_nodelay(true);
+        let server = Arc::clone(&server);
+        connections.spawn(async move {
+            let service = service_fn(|request| Arc::clone(&server).take(request));
+            // A client that goes away concerns nobody else.
+            let _ =
+                http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+impl<V: Vendor> Server<V> {
+    async fn take(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Cut> {
+        let call = Call::read(request).await.map_err(|_| Cut)?;
+        if call.path.starts_with("/_admin") {
+            return Ok(self.control(&call).await.into());
+        }
+        let number = lock(&self.board).called(&call);
+        let mut reply = self.answer(&call).await?;
+        lock(&self.vendor).finish(&mut reply);
+        lock(&self.board).answered(number, reply.status);
+        Ok(reply.into())
+    }
+
+    async fn answer(&self, call: &Call) -> Result<Reply, Cut> {
+        let name = call.name();
+        let effect = lock(&self.board).strike(&name).unwrap_or_default();
+        let Effect { hang_ms, after, .. } = effect;
+        if let Some(hang) = hang_ms.filter(|_| !after) {
+            sleep(Duration::from_millis(hang)).await;
+        }
+        if effect.replaces() && !after {
+            return effect.reply().ok_or(Cut);
+        }
+        let wait = lock(&self.board).too_many(&name, Instant::now());
+        let reply = match wait {
+            Some(wait) => lock(&self.vendor).limited(call, wait),
+            None => lock(&self.vendor).answer(call),
+        };
+        let change = if reply.more { lock(&self.board).after_page(&name) } else { None };
+        if let Some(change) = change {
+            self.change(&change);
+        }
+        if let Some(hang) = hang_ms.filter(|_| after) {
+            sleep(Duration::from_millis(hang)).await;
+        }
+        if effect.replaces() { effect.reply().ok_or(Cut) } else { Ok(reply) }
+    }
+
+    /// Does what was ordered for between two pages.
+    fn change(&self, change: &Change) {
+        let (method, path, body) = change.parts();
+        if let Some(Outcome::Send(delivery)) = lock(&self.vendor).administer(&method, &path, &body) {
+            self.outbox.send(delivery);
+        }
+    }
+
+    async fn control(&self, call: &Call) -> Reply {
+        if let Some((name, _)) = call.query.pairs().next() {
+            return refusal(StatusCode::UNPROCESSABLE_ENTITY, &format!("there is no parameter {name:?} here"));
+        }
+        let body = if call.body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(&call.body) };
+        let body: Value = match body {
+            Ok(Value::Null) => json!({}),
+            Ok(body) => body,
+            Err(error) => return refusal(StatusCode::BAD_REQUEST, &format!("not JSON: {error}")),
+        };
+        let segments = call.segments();
+        let path: Vec<_> = segments.iter().skip(1).map(String::as_str).collect();
+        if let Some(reply) = self.shared(&call.method, &path, &body) {
+            return reply;
+        }
+        if let Err((status, words)) = check(V::controls(), &call.method, &path, &body) {
+            return refusal(status, &words);
+        }
+        let outcome = lock(&self.vendor).administer(&call.method, &path, &body);
+        match outcome {
+            Some(Outcome::Done(reply)) => reply,
+            Some(Outcome::Send(delivery)) => Reply::json(StatusCode::OK, &self.outbox.send_now(&delivery).await),
+            None => refusal(StatusCode::NOT_FOUND, &format!("there is no {}", call.name())),
+        }
+    }
+
+    fn shared(&self, method: &Method, path: &[&str], body: &Value) -> Option<Reply> {
+        let mut board = lock(&self.board);
+        let board = &mut *board;
+        match (method.as_str(), path) {
+            ("POST", ["faults"]) => return Some(add(&mut board.faults, body)),
+            ("POST", ["limit"]) => return Some(add(&mut board.limits, body)),
+            ("POST", ["between_pages"]) => {
+                let refused = serde_json::from_value::<Between>(body.clone()).ok().and_then(|between| {
+                    let (method, path, body) = between.then.parts();
+                    let (_, words) = check(V::controls(), &method, &path, &body).err()?;
+                    // The path is a field here.
+                    Some(refusal(StatusCode::UNPROCESSABLE_ENTITY, &words))
+                });
+                return Some(refused.unwrap_or_else(|| add(&mut board.between, body)));
+            }
+            ("POST", ["deliveries", "hold"]) => {
+                return Some(match serde_json::from_value::<Hold>(body.clone()) {
+                    Ok(Hold { hold }) => {
+                        self.outbox.hold(hold);
+                        Reply::empty(StatusCode::NO_CONTENT)
+                    }
+                    Err(error) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
+                });
+            }
+            ("POST", ["deliveries", "take"]) => return Some(Reply::json(StatusCode::OK, &self.outbox.take())),
+            ("DELETE", ["faults"]) => board.faults.clear(),
+            ("DELETE", ["limit"]) => board.limits.clear(),
+            ("DELETE", ["between_pages"]) => board.between.clear(),
+            ("DELETE", ["calls"]) => board.forget(),
+            ("DELETE", ["deliveries"]) => self.outbox.forget(),
+            ("GET", ["calls"]) => return Some(Reply::json(StatusCode::OK, &board.calls())),
+            ("GET", ["deliveries"]) => return Some(Reply::json(StatusCode::OK, &self.outbox.sent())),
+            _ => return None,
+        }
+        Some(Reply::empty(StatusCode::NO_CONTENT))
+    }
+}
+
+fn add<T: DeserializeOwned>(list: &mut Vec<T>, body: &Value) -> Reply {
+    match serde_json::from_value(body.clone()) {
+        Ok(item) => {
+            list.push(item);
+            Reply::empty(StatusCode::NO_CONTENT)
+        }
+        Err(error) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
+    }
+}
+
+/// The controls refuse.
+pub(super) fn refusal(status: StatusCode, reason: &str) -> Reply {
+    Reply::json(status, &json!({ "error": reason }))
+}
