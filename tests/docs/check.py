@@ -13,6 +13,7 @@ from pathlib import Path
 
 from commands import Commands
 from markdown import Document
+from names import Names
 
 ROOT, WORK = (Path(argument).resolve() for argument in sys.argv[1:3])
 MARKS = {"sh": {"", "alone", "aws", "gate", "terminal", "tools"}, "text": {"", "example"}, "json": {"", "example"}, "mermaid": {""}}
@@ -72,11 +73,18 @@ def undocumented():
         yield from (f"{name}: there is no {wanted}" for wanted in names if f"{wanted}`" not in text)
 
 
+def is_reference(name):
+    """Whether a document describes the code as it is. The changelog tells of former names, too."""
+    return name in ("ARCHITECTURE.md", "CONTRIBUTING.md") or name.startswith("docs/")
+
+
 def main():
     everything = documents()
     anchors = {document.path: document.anchors for document in everything}
     problems = [problem for document in everything for problem in broken_links(document, anchors)]
     problems += undocumented()
+    names = Names(ROOT)
+    problems += [problem for document in everything if is_reference(document.name) for problem in names.missing(document)]
     # Of the lists under tests/ only the links are checked: what they quote is other programs' own.
     read = [document for document in everything if not document.name.startswith("tests/")]
     problems += [problem for document in read for problem in wrong_blocks(document)]

@@ -39,6 +39,7 @@ class Document:
                 prose.append((number, line))
         if opened is not None:
             raise SystemExit(f"{self.name}:{opened.line}: the block is not closed")
+        self.prose = prose
         self.links = [(number, link) for number, line in prose for link in LINK.findall(line)]
         self.named = [(number, name) for number, line in prose for name in NAMED.findall(line)]
         self.anchors = anchors(line for _, line in prose)
