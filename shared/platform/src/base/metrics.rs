@@ -78,7 +78,7 @@ impl Metric {
             Self::Calls => "Calls",
             Self::CallFailures => "CallFailures",
             Self::CallsLimited => "CallsLimited",
-            Self::CallsThrottledLocally => "CallsHeldBack",
+            Self::CallsThrottledLocally => "CallsThrottledLocally",
             Self::EventsApplied => "EventsApplied",
             Self::EventsUnmatched => "EventsUnmatched",
             Self::EventsRepeated => "EventsRepeated",
