@@ -64,9 +64,8 @@ impl<'g> World<'g> {
         variables.insert("RATE_LIMITS".to_owned(), rates.collect::<Vec<_>>().join(" "));
         let config = load_from(variables, sync_worker::Config::read).unwrap();
         let worker = SyncWorker::new(&ground.aws, &config, providers::REGISTRY).unwrap();
-        let (provider, account_id) = (C::PROVIDER, C::ACCOUNT.to_owned());
-        let key =
-            IntegrationKey { user_id: format!("user-{seed}"), provider: provider.to_owned(), account_id, mode: None };
+        let provider = C::PROVIDER;
+        let key = IntegrationKey::parse(&format!("user-{seed}"), &format!("{provider}#{}", C::ACCOUNT)).unwrap();
         let (web, records) = (Web::new(), Records::new(&ground.aws, "intertie-records"));
         let world = Self { ground, sandbox, web, worker, process, records, provider, key, messages: 0 };
         let (name, access) = C::grant(&world).await;
@@ -87,7 +86,7 @@ impl<'g> World<'g> {
     /// The integration is in use no more: later histories of its account are none of its.
     pub(crate) async fn end(self) {
         let table = self.ground.clients.dynamodb.delete_item().table_name("intertie-integrations");
-        let key = [("user_id", self.key.user_id.clone()), ("integration", self.key.account())];
+        let key = [("user_id", self.key.user_id.to_string()), ("integration", self.key.account())];
         let key = key.map(|(name, value)| (name.to_owned(), aws_sdk_dynamodb::types::AttributeValue::S(value)));
         table.set_key(Some(key.into())).send().await.unwrap();
     }

@@ -287,7 +287,7 @@ async fn a_data_key_that_kms_calls_invalid_is_the_operators_until_another_one_op
     let ground = Ground::start().await;
     let all = credentials(&ground);
     granted(&all, later(0)).await;
-    let other = IntegrationKey { user_id: "bob".into(), ..owner() };
+    let other = IntegrationKey { user_id: "bob".parse().unwrap(), ..owner() };
     all.put(&other, &[issued("user", "b1", None)], MARGIN, later(0)).await.unwrap();
     let name = |name: &str, value: &str| (name.to_owned(), AttributeValue::S(value.to_owned()));
     let key = [name("integration_id", &owner().id()), name("credential", "user")];

@@ -39,7 +39,7 @@ async fn a_state_is_begun_taken_and_ended_though_each_reply_is_lost_once() {
     let states = PendingAuthorizations::new(&ground.aws_losing_replies(), "intertie-oauth-states");
     let text = |text: &str| text.to_owned();
     let transaction = AuthorizationRequest {
-        user_id: text("ada"),
+        user_id: "ada".parse().unwrap(),
         provider: text("slack"),
         return_to: text("/settings"),
         redirect_uri: text("https://a/cb"),

@@ -11,7 +11,7 @@ fn now() -> Timestamp {
 
 fn transaction() -> AuthorizationRequest {
     AuthorizationRequest {
-        user_id: "ada".into(),
+        user_id: "ada".parse().unwrap(),
         provider: "slack".into(),
         return_to: "/settings".into(),
         redirect_uri: "https://a/cb".into(),

@@ -69,7 +69,7 @@ async fn a_secret_opens_in_no_other_place() {
     }
     let table = &ground.clients.dynamodb;
     let read = async |user: &str| {
-        let id = AttributeValue::S(key(user).id());
+        let id = AttributeValue::S(key(user).id().to_string());
         table.get_item().table_name(TABLE).key("integration_id", id).send().await.unwrap().item.unwrap()
     };
     let (of_ada, of_eve) = (read("ada").await, read("eve").await);

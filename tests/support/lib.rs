@@ -12,7 +12,7 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{Integration, IntegrationKey, Mode};
+use domain::{Integration, IntegrationKey};
 use jiff::Timestamp;
 use local_aws::{
     ACCOUNT, AccessKeys, Clients, Gateway, REGION,
@@ -188,8 +188,7 @@ pub async fn stack_of(options: Options) -> Running {
 
 /// A connected Stripe integration of a user.
 pub fn integration(user_id: &str) -> Integration {
-    let (user_id, provider, account_id) = (user_id.into(), "stripe".into(), LOCAL_ACCOUNT.into());
-    let key = IntegrationKey { user_id, provider, account_id, mode: Some(Mode::Test) };
+    let key = IntegrationKey::parse(user_id, &format!("stripe#{LOCAL_ACCOUNT}#test")).expect("a key");
     Integration::connected(key, "Shop", Timestamp::UNIX_EPOCH)
 }
 

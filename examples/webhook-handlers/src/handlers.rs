@@ -1,6 +1,6 @@
 //! The application's table of handlers, and two of them. Each writes a line to the log where an application would act.
 
-use domain::{Event, webhook::event::is_id};
+use domain::{Event, id::is_segment};
 use serde::Deserialize;
 use webhook_process::{EventHandler, HandlerError, HandlerInput};
 
@@ -24,7 +24,13 @@ async fn payment_succeeded(input: HandlerInput<'_>) -> Result<(), HandlerError> 
     }
     let HandlerInput { event, integrations, .. } = input;
     let Payment { id, amount_received } = object(event)?;
-    tracing::info!(event.id, payment = safe(&id)?, amount_received, users = integrations.len(), "payment succeeded");
+    tracing::info!(
+        event.id = event.id().as_str(),
+        payment = safe(&id)?,
+        amount_received,
+        users = integrations.len(),
+        "payment succeeded"
+    );
     Ok(())
 }
 
@@ -40,7 +46,13 @@ async fn subscription_ended(input: HandlerInput<'_>) -> Result<(), HandlerError>
     }
     let HandlerInput { event, integrations, .. } = input;
     let Subscription { id, ended_at } = object(event)?;
-    tracing::info!(event.id, subscription = safe(&id)?, ended_at, users = integrations.len(), "subscription ended");
+    tracing::info!(
+        event.id = event.id().as_str(),
+        subscription = safe(&id)?,
+        ended_at,
+        users = integrations.len(),
+        "subscription ended"
+    );
     Ok(())
 }
 
@@ -51,7 +63,7 @@ fn object<'e, T: Deserialize<'e>>(event: &'e Event<'_>) -> Result<T, HandlerErro
         object: T,
     }
     // The parser's own words could quote the payload.
-    let data = serde_json::from_str::<Data<T>>(event.data.get());
+    let data = serde_json::from_str::<Data<T>>(event.data().get());
     data.map(|data| data.object).map_err(|_| {
         HandlerError::Permanent("the object is not as documented: it has no id, or a field of another type".to_owned())
     })
@@ -59,7 +71,7 @@ fn object<'e, T: Deserialize<'e>>(event: &'e Event<'_>) -> Result<T, HandlerErro
 
 /// An id that may stand in a log or a key.
 fn safe(id: &str) -> Result<&str, HandlerError> {
-    if is_id(id) {
+    if is_segment(id) {
         Ok(id)
     } else {
         Err(HandlerError::Permanent("the object's id has characters that no id has".to_owned()))

@@ -196,12 +196,7 @@ mod tests {
 
     #[test]
     fn a_key_at_the_provider_is_of_one_integration_and_one_action_and_stays_the_same() {
-        let integration = |user: &str| IntegrationKey {
-            user_id: user.to_owned(),
-            provider: "stripe".to_owned(),
-            account_id: "acct_1".to_owned(),
-            mode: None,
-        };
+        let integration = |user: &str| IntegrationKey::parse(user, "stripe#acct_1").unwrap();
         let (ada, bob) = (integration("ada"), integration("bob"));
         let key = provider_key(&ada, "create_subscription", "order-1");
         assert_eq!(key, provider_key(&ada, "create_subscription", "order-1"));

@@ -10,7 +10,7 @@ mod status;
 
 use std::{convert::Infallible, time::Duration};
 
-use domain::{Integration, Problem, error::Kind, integration::account::select, sync::SyncJob};
+use domain::{Integration, IntegrationId, Problem, error::Kind, integration::account::select, sync::SyncJob};
 use jiff::Timestamp;
 use lambda_http::{
     Body, Request, RequestExt as _, Response,
@@ -145,7 +145,7 @@ impl IntegrationsApi {
         #[derive(Serialize)]
         struct Asked {
             accepted: bool,
-            integration_id: String,
+            integration_id: IntegrationId,
             r#type: SyncJob,
         }
         let spec = self.known(call)?.spec();

@@ -142,12 +142,12 @@ impl OauthCallback {
         let (issued, answer) =
             self.exchange(&provider.spec().provider_api(), oauth, &app, code, state, transaction).await?;
         let requested = transaction.scopes.split(' ').map(str::to_owned).collect();
-        let (user_id, client_id) = (&*transaction.user_id, &*app.client_id);
+        let (user_id, client_id) = (&transaction.user_id, &*app.client_id);
         let grant = Grant { provider, user_id, issued: issued.clone(), answer, client_id, requested };
         let Err(NotStored { why, account_id }) = self.store(grant).await else { return Ok(()) };
         let api = provider.spec().provider_api();
         let sharing: Vec<_> = self.registry.sharing(provider.spec()).map(|other| other.id).collect();
-        let revoked = self.access.revoke_issued(&api, &sharing, user_id, account_id.as_deref(), &issued).await;
+        let revoked = self.access.revoke_issued(&api, &sharing, user_id, account_id.as_ref(), &issued).await;
         Err(Unfinished::Store(why, revoked))
     }
 

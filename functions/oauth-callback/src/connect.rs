@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use domain::{
-    Diagnosis, Problem, Reason,
+    AccountId, Diagnosis, Problem, Reason, UserId,
     error::Kind,
     integration::account::select,
     oauth::grant::{OAuth, is_own_path, verifier},
-    webhook::event::is_id,
 };
 use platform::{
     base::{clock, random::is_handle},
@@ -67,15 +66,13 @@ impl OauthCallback {
 impl OauthCallback {
     /// The account to preselect at the provider. The name of one that is connected stands for its id; what is neither is passed
     /// on, for the provider may know it.
-    async fn hint(&self, call: &Call<'_>, spec: &Spec, user_id: &str) -> Result<Option<String>, Problem> {
+    async fn hint(&self, call: &Call<'_>, spec: &Spec, user_id: &UserId) -> Result<Option<AccountId>, Problem> {
         let Some(account) = call.query("account") else { return Ok(None) };
         let found = self.access.integrations.of_user(user_id, Some(spec.id)).await.map_err(|error| internal(&error))?;
         let known = select(found, spec.name, Some(account)).map(|it| it.key.account_id);
-        let account = known.unwrap_or_else(|_| account.to_owned());
-        if is_id(&account) {
-            return Ok(Some(account));
-        }
-        Err(Problem::field("account", format!("There is no {} account of this id or name.", spec.name)))
+        let account = known.or_else(|_| AccountId::parse(account)).map(Some);
+        let unknown = |_| Problem::field("account", format!("There is no {} account of this id or name.", spec.name));
+        account.map_err(unknown)
     }
 }
 

@@ -5,7 +5,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use domain::{
-    Integration, IntegrationKey, Request,
+    Integration, IntegrationId, IntegrationKey, Request,
     integration::{Ending, account::select},
     sync::SyncJob,
 };
@@ -39,7 +39,7 @@ impl OauthCallback {
         #[derive(Serialize)]
         struct Ended {
             disconnected: bool,
-            integration_id: String,
+            integration_id: IntegrationId,
             revoked: Revoked,
         }
         let spec = provider.spec();
@@ -88,7 +88,7 @@ impl OauthCallback {
             self.access.bus.announce(kind, &event, key, now, &serde_json::json!({ "revoked": revoked })).await?;
         }
         self.access.integrations.disconnected(key, ending).await?;
-        tracing::info!(service = spec.id, integration.id = id, ?revoked, ?ending, "disconnected");
+        tracing::info!(service = spec.id, integration.id = id.as_str(), ?revoked, ?ending, "disconnected");
         Ok(revoked)
     }
 

@@ -3,7 +3,7 @@
 //! Asking again goes on where it broke off: what is left is found as long as it is there. That an erasure was asked for is
 //! recorded before anything ends, so that its state is known afterwards.
 
-use domain::{Integration, Problem, error::Kind, integration::Ending};
+use domain::{Integration, IntegrationId, Problem, ProviderId, UserId, error::Kind, integration::Ending};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::http::StatusCode;
 use platform::{
@@ -36,7 +36,7 @@ enum ErasureState {
 /// How far it is.
 #[derive(Serialize)]
 struct Erasure<'a> {
-    user_id: &'a str,
+    user_id: &'a UserId,
     state: ErasureState,
     integrations: Vec<Ended>,
 }
@@ -44,8 +44,8 @@ struct Erasure<'a> {
 /// One integration of theirs.
 #[derive(Serialize)]
 struct Ended {
-    provider: String,
-    integration_id: String,
+    provider: ProviderId,
+    integration_id: IntegrationId,
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked: Option<Revoked>,
 }
@@ -54,10 +54,10 @@ impl OauthCallback {
     /// Erases a user. Answers when all of it is on its way.
     pub(crate) async fn erase_user(&self, call: &Call<'_>) -> Answer {
         let user_id = self.whom(call).await?;
-        let pseudonyms = self.front.sessions.pseudonyms(PURPOSE, user_id).await?;
+        let pseudonyms = self.front.sessions.pseudonyms(PURPOSE, user_id.as_str()).await?;
         let current = pseudonyms.first().ok_or_else(Problem::internal)?;
         self.erasures.begin(current, clock::now()).await.map_err(|error| internal(&error))?;
-        let found = self.access.integrations.of_user(user_id, None).await.map_err(|error| internal(&error))?;
+        let found = self.access.integrations.of_user(&user_id, None).await.map_err(|error| internal(&error))?;
         let (mut integrations, mut left) = (Vec::new(), Vec::new());
         let mut failed: Option<Problem> = None;
         // One after the other: what an account granted to several is revoked with the last of them.
@@ -91,15 +91,15 @@ impl OauthCallback {
             return Err(unfinished(&left, problem));
         }
         let state = if integrations.is_empty() { ErasureState::Erased } else { ErasureState::Erasing };
-        Ok(json(StatusCode::ACCEPTED, &Erasure { user_id, state, integrations }))
+        Ok(json(StatusCode::ACCEPTED, &Erasure { user_id: &user_id, state, integrations }))
     }
 
     /// What is recorded of a user, and which integrations there are.
     pub(crate) async fn erasure(&self, call: &Call<'_>) -> Answer {
         let user_id = self.whom(call).await?;
-        let pseudonyms = self.front.sessions.pseudonyms(PURPOSE, user_id).await?;
+        let pseudonyms = self.front.sessions.pseudonyms(PURPOSE, user_id.as_str()).await?;
         let begun_at = self.erasures.begun_at(&pseudonyms, clock::now()).await.map_err(|error| internal(&error))?;
-        let found = self.access.integrations.of_user(user_id, None).await.map_err(|error| internal(&error))?;
+        let found = self.access.integrations.of_user(&user_id, None).await.map_err(|error| internal(&error))?;
         let unknown = || {
             let next = "Check the id. An erasure is known for 35 days.";
             Problem::new(Kind::NotFound, "No user of this id is known here.", next)
@@ -107,13 +107,14 @@ impl OauthCallback {
         let state = recorded(begun_at, &found).ok_or_else(unknown)?;
         let left = |it: Integration| Ended { integration_id: it.key.id(), provider: it.key.provider, revoked: None };
         let integrations = found.into_iter().map(left).collect();
-        Ok(json(StatusCode::OK, &Erasure { user_id, state, integrations }))
+        Ok(json(StatusCode::OK, &Erasure { user_id: &user_id, state, integrations }))
     }
 
     /// The user that an administrator's program names.
-    async fn whom<'r>(&self, call: &Call<'r>) -> Result<&'r str, Problem> {
+    async fn whom(&self, call: &Call<'_>) -> Result<UserId, Problem> {
         self.front.program(call).await?.admin()?;
-        Ok(call.parameter("user_id"))
+        let user_id = UserId::parse(call.parameter("user_id"));
+        user_id.map_err(|_| Problem::field("user_id", "The user's id is longer than any that is taken here."))
     }
 }
 
@@ -142,8 +143,7 @@ mod tests {
     use super::*;
 
     fn connected_at(second: i64) -> Integration {
-        let (user_id, provider, account_id) = ("ada".into(), "slack".into(), second.to_string());
-        let key = IntegrationKey { user_id, provider, account_id, mode: None };
+        let key = IntegrationKey::parse("ada", &format!("slack#{second}")).unwrap();
         Integration::connected(key, "Team", at(second))
     }
 

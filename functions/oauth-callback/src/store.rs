@@ -3,11 +3,10 @@
 use std::{borrow::Cow, time::Duration};
 
 use domain::{
-    ConnectError, Diagnosis, Failure, Integration, IntegrationKey, Reason, Request,
+    AccountId, ConnectError, Diagnosis, Failure, Integration, IntegrationKey, ProviderId, Reason, Request, UserId,
     integration::account,
     oauth::{grant::TokenResponse, id_token},
     sync::SyncJob,
-    webhook::event::is_id,
 };
 use jiff::{SignedDuration, Timestamp};
 use platform::{
@@ -32,7 +31,7 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 /// What a user granted.
 pub(crate) struct Grant<'a> {
     pub(crate) provider: &'a dyn Provider,
-    pub(crate) user_id: &'a str,
+    pub(crate) user_id: &'a UserId,
     pub(crate) issued: Vec<TokenResponse>,
     /// What the tokens came with; null for keys.
     pub(crate) answer: Value,
@@ -44,7 +43,7 @@ pub(crate) struct Grant<'a> {
 /// Why a grant was not stored, and whose account it is of, as far as that is known.
 pub(crate) struct NotStored {
     pub(crate) why: StoreError,
-    pub(crate) account_id: Option<String>,
+    pub(crate) account_id: Option<AccountId>,
 }
 
 /// Why a grant was not stored.
@@ -102,20 +101,20 @@ impl OauthCallback {
         if let Some(organisation) = &identity.organisation
             && grant.answer.pointer(organisation.flag) == Some(&Value::Bool(true))
         {
-            let account_id = text(&grant.answer, organisation.id).map(str::to_owned);
+            let account_id = text(&grant.answer, organisation.id).and_then(|id| AccountId::parse(id).ok());
             return Err(NotStored { why: StoreError::Organisation, account_id });
         }
         let answer = self.identity(&grant, now).await.map_err(of_nobody)?;
-        let id = text(&answer, identity.id).filter(|id| is_id(id)).map(str::to_owned);
+        let id = text(&answer, identity.id).and_then(|id| AccountId::parse(id).ok());
         let id = id.ok_or_else(|| of_nobody(StoreError::NoAccount))?;
-        let name = identity.name.iter().find_map(|pointer| text(&answer, pointer)).unwrap_or(&id).to_owned();
+        let name = identity.name.iter().find_map(|pointer| text(&answer, pointer)).unwrap_or(id.as_str()).to_owned();
         let stored = self.store_as(&id, name, grant, now).await;
         stored.map_err(|why| NotStored { why, account_id: Some(id) })
     }
 
     async fn store_as(
         &self,
-        account_id: &str,
+        account_id: &AccountId,
         name: String,
         grant: Grant<'_>,
         now: Timestamp,
@@ -132,10 +131,10 @@ impl OauthCallback {
         };
         let name = served.unwrap_or(name);
         let missing = grant.requested.into_iter().filter(|scope| !granted.contains(scope)).collect();
-        let address = spec.identity.addressed.then(|| name.to_lowercase());
-        let (user_id, provider) = (grant.user_id.to_owned(), spec.id.to_owned());
+        let address = spec.identity.address(&name);
+        let (user_id, provider) = (grant.user_id.clone(), ProviderId::of_data(spec.id));
         let mode = grant.issued.first().and_then(|issued| spec.api.mode(issued.access.expose_secret()));
-        let key = IntegrationKey { user_id, provider, account_id: account_id.to_owned(), mode };
+        let key = IntegrationKey { user_id, provider, account_id: account_id.clone(), mode };
         let earlier = self.access.integrations.get(&key.user_id, &key.account()).await?;
         let issued = self.renewable(grant.issued, earlier.as_ref(), now).await?;
         let problem = renewal::problem(spec, &issued, now);
@@ -148,9 +147,14 @@ impl OauthCallback {
         if let Err(error) = self.tell(&integration).await {
             let Diagnosis { reason, detail } = error.diagnosis();
             let id = integration.key.id();
-            tracing::error!(reason = reason.name(), detail, integration.id = id, "connected, but not published");
+            tracing::error!(
+                reason = reason.name(),
+                detail,
+                integration.id = id.as_str(),
+                "connected, but not published"
+            );
         }
-        tracing::info!(service = spec.id, integration.id = integration.key.id(), "connected");
+        tracing::info!(service = spec.id, integration.id = integration.key.id().as_str(), "connected");
         Ok(integration)
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::{
     Disposition, IntegrationKey,
-    messages::message::{Cause, Schedule, ScheduleMessage, SyncMessage, Version},
+    messages::message::{Cause, EnvelopeVersion, Schedule, ScheduleMessage, SyncMessage},
     sync::SyncJob,
 };
 use jiff::Timestamp;
@@ -108,7 +108,7 @@ impl SyncScheduler {
             }
             Trigger::Schedule { schedule } => {
                 let deadline = deadline(&context, clock::now());
-                let first = ScheduleMessage { v: Version, schedule, shard: 0, hop: 0 };
+                let first = ScheduleMessage { v: EnvelopeVersion, schedule, shard: 0, hop: 0 };
                 Ok(Answer::Sweep { sent: self.sweep(first, deadline).await? })
             }
         }
@@ -144,7 +144,7 @@ impl SyncScheduler {
             SyncJob::Full | SyncJob::PurgeRecords | SyncJob::DeleteIntegration => self.due.shard(shard, None).await?,
         };
         let message = |[user_id, integration]: [String; 2]| {
-            let key = IntegrationKey::parse(&user_id, &integration)?;
+            let key = IntegrationKey::parse(&user_id, &integration).ok()?;
             Some(SyncMessage::new(&key, kind, Cause::Due, now))
         };
         let messages: Vec<_> = due.keys.into_iter().filter_map(message).collect();

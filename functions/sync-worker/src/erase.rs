@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{
-    Aging, Deferral, Diagnosis, Disposition, Integration, IntegrationKey, Reason, integration::IntegrationState,
+    Aging, Deferral, Diagnosis, Disposition, Integration, Reason, integration::IntegrationState,
     messages::message::SyncMessage, sync::SyncJob,
 };
 use platform::{AwsError, runtime::consumer::Attempt, stores::syncs::Leasing};
@@ -18,16 +18,13 @@ impl SyncWorker {
         message: &SyncMessage,
         attempt: &Attempt,
     ) -> Result<Disposition, AwsError> {
-        let Some(key) = IntegrationKey::parse(&message.user_id, &message.integration) else {
-            return Ok(Disposition::dead_letter(Reason::MessageUnreadable, "it names no integration"));
-        };
-        let id = key.id();
+        let (key, id) = (&message.key, message.key.id());
         // Connected again since: what is there now is another grant's.
         if found
             .as_ref()
             .is_some_and(|it| it.state == IntegrationState::Connected || it.connected_at > message.asked_at)
         {
-            tracing::info!(integration.id = id, "nothing to erase");
+            tracing::info!(integration.id = id.as_str(), "nothing to erase");
             // An earlier attempt may have died under its lease, and the new grant's sync waits for that.
             self.syncs.give_up(&id, &attempt.message_id).await?;
             return Ok(Disposition::Done);
@@ -40,11 +37,11 @@ impl SyncWorker {
         self.syncs.erase(&id).await?;
         if done && message.r#type == SyncJob::DeleteIntegration {
             // Last: as long as the integration is there, a repeated erasure finds what is left.
-            self.access.integrations.forget(&key).await?;
+            self.access.integrations.forget(key).await?;
         }
         // The fence stays, and expires by itself.
         self.syncs.abandon(&lease).await?;
-        tracing::info!(integration.id = id, ?message.r#type, done, "erased");
+        tracing::info!(integration.id = id.as_str(), ?message.r#type, done, "erased");
         Ok(if done {
             Disposition::Done
         } else {

@@ -18,7 +18,7 @@ use std::{
 };
 
 use domain::{
-    Aging, Deferral, Disposition, Failure, Integration, IntegrationKey, Reason,
+    Aging, Deferral, Disposition, Failure, Integration, IntegrationId, IntegrationKey, Reason,
     error::Kind,
     messages::{
         disposition::backoff,
@@ -99,7 +99,7 @@ struct Work<'a> {
     provider: &'static dyn Provider,
     integration: &'a Integration,
     key: &'a IntegrationKey,
-    id: String,
+    id: IntegrationId,
     lease: Lease,
     attempt: &'a Attempt,
     /// See [`SyncMessage::asked_at`].
@@ -162,7 +162,7 @@ impl SyncWorker {
         attempt: &Attempt,
         progress: &AtomicBool,
     ) -> Result<Disposition, AwsError> {
-        let found = self.access.integrations.get(&message.user_id, &message.integration).await?;
+        let found = self.access.integrations.get(&message.key.user_id, &message.key.account()).await?;
         if matches!(message.r#type, SyncJob::PurgeRecords | SyncJob::DeleteIntegration) {
             return self.erase(found, message, attempt).await;
         }
@@ -280,7 +280,7 @@ impl SyncWorker {
         }
         let read = outcome?;
         if !read {
-            tracing::info!(service = work.provider.spec().id, integration.id = work.id, sync.r#type = ?kind, "nothing read");
+            tracing::info!(service = work.provider.spec().id, integration.id = work.id.as_str(), sync.r#type = ?kind, "nothing read");
             return Ok(());
         }
         // What the first full run found can be watched only now.
@@ -293,7 +293,7 @@ impl SyncWorker {
         self.access.bus.announce("sync.completed", &id, work.key, entry.finished_at, &data).await?;
         tracing::info!(
             service = work.provider.spec().id,
-            integration.id = work.id,
+            integration.id = work.id.as_str(),
             sync.r#type = ?kind,
             entry.changes,
             entry.swept,
@@ -332,10 +332,8 @@ impl Handler for SyncWorker {
     }
 
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
-        let key = IntegrationKey::parse(&message.user_id, &message.integration);
-        if let Some(key) = &key {
-            tracing::Span::current().record("integration.id", key.id());
-        }
+        let id = message.key.id();
+        tracing::Span::current().record("integration.id", id.as_str());
         // On the heap: it holds a whole run.
         let progress = AtomicBool::new(false);
         let disposition = match Box::pin(self.sync(&message, attempt, &progress)).await {
@@ -343,10 +341,7 @@ impl Handler for SyncWorker {
             Err(error) => {
                 // A deferred message is another one: it would find the lease of this one, and believe that a sync runs. The
                 // same message takes its own lease over.
-                let free = match key {
-                    Some(key) => self.syncs.give_up(&key.id(), &attempt.message_id).await.is_ok(),
-                    None => true,
-                };
+                let free = self.syncs.give_up(&id, &attempt.message_id).await.is_ok();
                 match (error.reason().class(), free) {
                     (Class::Passing | Class::Operators, false) => self.after_the_lease(error.diagnosis()),
                     (Class::Passing | Class::Operators | Class::Counted | Class::Hopeless, _) => {

@@ -45,7 +45,7 @@ impl SyncWorker {
             }
         };
         let name = name.filter(|name| !name.is_empty()).unwrap_or_else(|| integration.account_name.clone());
-        let address = integration.address.is_some().then(|| name.to_lowercase());
+        let address = spec.identity.address(&name);
         let same = name == integration.account_name && address == integration.address;
         if same && message.cause == Cause::Due && clock::now().duration_since(integration.named_at) < STORED {
             return Ok(());

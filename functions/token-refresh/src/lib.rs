@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use domain::{
-    Diagnosis, Disposition, Failure, Integration, IntegrationKey,
+    Diagnosis, Disposition, Failure, Integration, IntegrationId, IntegrationKey,
     integration::{IntegrationState, spell::Task},
-    messages::message::{RefreshMessage, Schedule, Version},
+    messages::message::{EnvelopeVersion, RefreshMessage, Schedule},
     provider_api::ProviderApi,
     reason::Class,
     sync::outcome::SyncFailure,
@@ -155,8 +155,10 @@ impl TokenRefresh {
     async fn shard(&self, shard: u32, now: Timestamp) -> Result<usize, AwsError> {
         let due = self.due.shard(shard, Some(now)).await?;
         let messages = due.keys.into_iter().map(|[integration_id, credential]| {
+            let integration_id =
+                IntegrationId::parse(integration_id).map_err(|_| AwsError::Malformed("integration_id".to_owned()))?;
             let tenant = group(&integration_id);
-            let message = RefreshMessage { v: Version, integration_id, credential };
+            let message = RefreshMessage { v: EnvelopeVersion, integration_id, credential };
             let body = serde_json::to_string(&message);
             Ok((body.map_err(|error| AwsError::unwritable("message", error))?, tenant))
         });
@@ -171,7 +173,7 @@ impl Handler for TokenRefresh {
     type Message<'a> = RefreshMessage;
 
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
-        tracing::Span::current().record("integration.id", &message.integration_id);
+        tracing::Span::current().record("integration.id", message.integration_id.as_str());
         let why = match self.refresh(&message, attempt).await {
             // Disconnected since: nothing to refresh, and nothing may be revived.
             Ok(()) | Err(TokenError::Absent) => return Disposition::Done,
@@ -285,7 +287,7 @@ impl TokenRefresh {
             None => Revoked::Nothing,
         };
         credentials.delete(&id, before).await?;
-        tracing::info!(integration.id = id, ?revoked, "deleted: no integration in use has it");
+        tracing::info!(integration.id = id.as_str(), ?revoked, "deleted: no integration in use has it");
         Ok(())
     }
 

@@ -9,9 +9,8 @@ use std::{
 };
 
 use domain::{
-    Diagnosis, Problem, Proof, Reason, Rejection, UnverifiedDelivery, VerifiedDelivery,
-    integration::is_integration_id,
-    messages::message::{Envelope, Version, delivery_id},
+    AccountId, Diagnosis, IntegrationId, Problem, Proof, Reason, Rejection, UnverifiedDelivery, VerifiedDelivery,
+    messages::message::{Envelope, EnvelopeVersion, delivery_id},
     oauth::jwt::Jwks,
     webhook::proof::VerificationContext,
 };
@@ -104,9 +103,9 @@ enum Source {
 
 impl Source {
     /// The account that events belong to which name none.
-    fn account(&self) -> Option<&str> {
+    fn account(&self) -> Option<&AccountId> {
         match self {
-            Self::App(app) => app.account_id.as_deref(),
+            Self::App(app) => app.account_id.as_ref(),
             Self::Integration(own) => Some(&own.key.account_id),
         }
     }
@@ -205,11 +204,11 @@ impl Ingest {
         if provider.spec().probe.is_some_and(|probe| unverified.is_probe(&probe)) {
             return Ok(Taken::Probe);
         }
-        let id = call.parameter("integration_id");
-        let (delivery, source) = if id.is_empty() {
-            self.verify(unverified, proof, provider, now).await?
-        } else {
-            self.verify_own(unverified, proof, (provider, id), now).await?
+        let own = Some(call.parameter("integration_id")).filter(|id| !id.is_empty()).map(IntegrationId::parse);
+        let own = own.transpose().map_err(|_| Refusal::Rejected(Rejection::NoSecret))?;
+        let (delivery, source) = match &own {
+            None => self.verify(unverified, proof, provider, now).await?,
+            Some(id) => self.verify_own(unverified, proof, (provider, id), now).await?,
         };
         let retry = provider.spec().retry_header.and_then(|name| call.request.headers().get(name));
         if retry.is_some() {
@@ -226,9 +225,9 @@ impl Ingest {
         }
         let account = provider.account(body.text());
         let envelope = Envelope {
-            v: Version,
+            v: EnvelopeVersion,
             provider: provider.spec().id,
-            integration_id: Some(id).filter(|id| !id.is_empty()),
+            integration_id: own.as_ref(),
             account: source.account(),
             delivery_id,
             received_at: now,
@@ -239,7 +238,7 @@ impl Ingest {
         }
         // Who signs with their own secret fills their own group, whatever account they name.
         let named = account.as_deref().filter(|_| matches!(source, Source::App(_)));
-        let tenant = tenant(provider, named.or(source.account()));
+        let tenant = tenant(provider, named.or(source.account().map(AccountId::as_str)));
         let sent = self.queue.send(message, Some(&tenant)).await;
         sent.map_err(|error| Refusal::Unavailable(error.diagnosis()))?;
         Ok(done)
@@ -278,10 +277,10 @@ impl Ingest {
         &self,
         unverified: UnverifiedDelivery<'a>,
         proof: &Proof,
-        (provider, id): (&dyn Provider, &str),
+        (provider, id): (&dyn Provider, &IntegrationId),
         now: Timestamp,
     ) -> Result<(VerifiedDelivery<'a>, Source), Refusal> {
-        if !matches!(proof, Proof::Signature(_)) || !is_integration_id(id) {
+        if !matches!(proof, Proof::Signature(_)) {
             return Err(Refusal::Rejected(Rejection::NoSecret));
         }
         let table = self.own.get_or_init(|| WebhookSecrets::new(&self.aws, &self.own_config));

@@ -47,7 +47,7 @@ impl Handler for Process {
                 return self.give_up(told.entry(), why.clone(), attempt).await;
             }
         };
-        Span::current().record("event.id", &event.id);
+        Span::current().record("event.id", event.id().as_str());
         let lane = self.lane().await;
         let claim = match self.claims.claim_event(&told.key, &told.hash, &attempt.id, told.about(), attempt.at).await {
             Ok(Claiming::Won(claim)) => claim,
@@ -73,7 +73,12 @@ impl Handler for Process {
                     Ended::Applied => (Metric::EventsApplied, "applied"),
                     Ended::Unmatched => (Metric::EventsUnmatched, "unmatched"),
                 };
-                tracing::info!(provider.name = spec.id, event.r#type, attempt = attempt.number, "{words}");
+                tracing::info!(
+                    provider.name = spec.id,
+                    event.r#type = event.event_type().as_str(),
+                    attempt = attempt.number,
+                    "{words}"
+                );
                 self.tally.count(counted);
                 Disposition::Done
             }

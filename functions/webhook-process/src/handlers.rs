@@ -138,7 +138,7 @@ impl Handlers {
     /// Runs the event's handler, if the table has one. A panic is the handler's alone: the other messages of the batch
     /// go on, and repeating the event would repeat the panic.
     pub(crate) async fn call(&self, input: HandlerInput<'_>) -> Result<(), CallError> {
-        let Some(handler) = self.0.get(&(input.provider, input.event.r#type.as_str())) else { return Ok(()) };
+        let Some(handler) = self.0.get(&(input.provider, input.event.event_type().as_str())) else { return Ok(()) };
         // The closure itself may panic before there is a future.
         let run = AssertUnwindSafe(async { (handler.run)(input).await });
         run.catch_unwind().await.map_err(|_: Box<dyn Any + Send>| CallError::Panicked)?.map_err(CallError::Failed)

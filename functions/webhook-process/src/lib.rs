@@ -220,14 +220,14 @@ impl Process {
         }
         let ids: Vec<_> = integrations.iter().map(|it| (it.user_id.as_str(), it.id())).collect();
         let detail = |user_id, integration_id| Detail {
-            id: &event.id,
+            id: event.id().as_str(),
             user_id,
             integration_id,
             provider,
-            r#type: &event.r#type,
-            occurred_at: event.occurred_at,
-            livemode: event.mode.map(|mode| mode == Mode::Live),
-            data: Payload::Whole(&event.data),
+            r#type: event.event_type().as_str(),
+            occurred_at: event.occurred_at(),
+            livemode: event.mode().map(|mode| mode == Mode::Live),
+            data: Payload::Whole(event.data()),
         };
         let details: Vec<_> = match &ids[..] {
             [] => vec![detail(None, None)],
@@ -254,14 +254,14 @@ impl Process {
     /// Effects beyond the records; each is safe to repeat, so they come before the mark that the event is applied.
     async fn run_side_effects(&self, work: &Work<'_>, integrations: &[IntegrationKey]) -> Result<(), AwsError> {
         let Work { spec, event, delivery_id, .. } = work;
-        match &event.effect {
+        match event.effect() {
             Effect::Records(_) => {}
             Effect::Sync => self.sync(integrations, delivery_id).await?,
             Effect::GrantEnded => {
                 // One that fails for now stops no other.
                 let mut failed = Ok(());
                 for key in integrations {
-                    let ended = access::ended(&self.integrations, &self.bus, spec.name, key, event.occurred_at).await;
+                    let ended = access::ended(&self.integrations, &self.bus, spec.name, key, event.occurred_at()).await;
                     failed = failed.and(ended);
                 }
                 failed?;

@@ -1,9 +1,9 @@
 //! What a message tells: an event, or something that is none.
 
 use domain::{
-    DeliveryEndpoint, Diagnosis, Event, Owner, Reason, Recipient,
+    AccountId, DeliveryEndpoint, Diagnosis, Event, IntegrationId, Owner, Reason, Recipient,
     messages::message::{Body, WebhookMessage},
-    webhook::event::{is_id, key, key_of_delivery},
+    webhook::event::{key, key_of_delivery},
 };
 use platform::stores::{
     claims::{About, Entry},
@@ -28,8 +28,8 @@ impl<'m> Received<'m> {
     /// Reads a message.
     pub(crate) fn read(registry: Registry, message: &'m WebhookMessage<'m>) -> Self {
         let Body::Json(body) = &message.body;
-        let scope = [&message.integration_id, &message.account].into_iter().flatten().find(|it| is_id(it));
-        let scope = scope.map_or(UNKNOWN, |scope| scope);
+        let account = message.account.as_ref().map_or(UNKNOWN, AccountId::as_str);
+        let scope = message.integration_id.as_ref().map_or(account, IntegrationId::as_str);
         let none = |named: &str, listed_under, why| Self {
             event: Err(why),
             key: key_of_delivery(named, scope, &message.delivery_id),
@@ -38,23 +38,28 @@ impl<'m> Received<'m> {
             message,
         };
         let Some(provider) = registry.find(&message.provider) else {
-            let why = Diagnosis::new(Reason::UnknownProvider, format!("there is no provider {:?}", message.provider));
-            let named = if is_id(&message.provider) { &*message.provider } else { UNKNOWN };
-            return none(named, UNKNOWN, why);
+            let why = Diagnosis::new(
+                Reason::UnknownProvider,
+                format!("there is no provider {:?}", message.provider.as_str()),
+            );
+            return none(message.provider.as_str(), UNKNOWN, why);
         };
         let id = provider.spec().id;
         match provider.event(body, message.received_at) {
             Err(error) => none(id, id, Diagnosis::new(Reason::NotAnEvent, error.to_string())),
-            Ok(mut event) => {
+            Ok(event) => {
                 let endpoint = message.endpoint();
                 let recipient = Recipient::of(&event, endpoint);
-                if let DeliveryEndpoint::Integration { account: Some(account), .. } = endpoint {
-                    // Nor do the application's handlers hear of another account.
-                    event.owner = Owner::Account(account.to_owned());
-                }
-                let key = key(id, recipient.scope(endpoint), &event.id);
+                let event = match endpoint {
+                    // Nor do the application's handlers see another account.
+                    DeliveryEndpoint::Integration { account: Some(account), .. } => {
+                        event.with_owner(Owner::Account(account.clone()))
+                    }
+                    DeliveryEndpoint::Integration { account: None, .. } | DeliveryEndpoint::App { .. } => event,
+                };
+                let key = key(id, recipient.scope(endpoint), event.id().as_str());
                 // Of the payload alone: the rest of a body may differ between deliveries of one event.
-                let hash = hash(event.data.get());
+                let hash = hash(event.data().get());
                 Self { event: Ok((provider, event, recipient)), key, hash, listed_under: id, message }
             }
         }
@@ -69,7 +74,7 @@ impl<'m> Received<'m> {
     pub(crate) fn about(&self) -> About<'_> {
         About {
             provider: self.listed_under,
-            r#type: self.event.as_ref().ok().map(|(_, event, _)| event.r#type.as_str()),
+            r#type: self.event.as_ref().ok().map(|(_, event, _)| event.event_type().as_str()),
             delivery_id: &self.message.delivery_id,
             received_at: self.message.received_at,
         }

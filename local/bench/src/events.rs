@@ -118,8 +118,8 @@ impl Events {
     async fn connect(&self, cloud: &Cloud) -> Result<(), Failed> {
         let message = message(&self.sample(MESSAGES)?["Records"][0])?;
         let text = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
-        let (user_id, provider, account_id) = (USER.into(), text("provider"), text("account"));
-        let key = IntegrationKey { user_id, provider, account_id, mode: None };
+        let key = IntegrationKey::parse(USER, &format!("{}#{}", text("provider"), text("account")));
+        let key = key.map_err(|error| Failed(error.to_string()))?;
         let stored = Integration::connected(key, "Bench", now());
         let table = cloud.template.resources.tables.iter().find(|table| table.name.ends_with("-integrations"));
         let table = table.ok_or_else(|| Failed("template.yaml declares no table {prefix}-integrations".into()))?;

@@ -68,8 +68,9 @@ impl<'s> Look<'s> {
     /// The state of an integration, by its public id.
     pub async fn integration(&self, integration_id: &str) -> Result<Option<String>, Failed> {
         let is_it = |item: &Item| {
-            let key = IntegrationKey::parse(item.get("user_id")?.as_s().ok()?, item.get("integration")?.as_s().ok()?)?;
-            (key.id() == integration_id).then(|| item.get("state")?.as_s().ok().cloned())?
+            let key =
+                IntegrationKey::parse(item.get("user_id")?.as_s().ok()?, item.get("integration")?.as_s().ok()?).ok()?;
+            (key.id() == *integration_id).then(|| item.get("state")?.as_s().ok().cloned())?
         };
         Ok(self.items("integrations").await?.iter().find_map(is_it))
     }

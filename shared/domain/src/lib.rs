@@ -4,6 +4,7 @@
 
 pub mod call;
 pub mod error;
+pub mod id;
 pub mod integration;
 pub mod messages;
 pub mod oauth;
@@ -15,7 +16,10 @@ pub mod webhook;
 
 pub use call::{Failure, Mode, Reply, Request};
 pub use error::{Kind, Problem};
-pub use integration::{Integration, IntegrationKey};
+pub use integration::{
+    Integration, IntegrationKey,
+    ids::{AccountAddress, AccountId, IntegrationId, ProviderId, UserId},
+};
 pub use messages::disposition::{Aging, Deferral, Disposition};
 pub use oauth::connect::ConnectError;
 pub use reason::{Diagnosis, Reason};
@@ -24,7 +28,7 @@ pub use webhook::{
     Rejection,
     claim::{ClaimState, IdempotencyRecord, Verdict},
     delivery::{Probe, UnverifiedDelivery, VerifiedDelivery, VerifiedJson},
-    event::{Effect, Event, NotAnEvent, Owner},
+    event::{Effect, Event, EventId, EventType, NotAnEvent, Owner},
     proof::Proof,
     recipient::{DeliveryEndpoint, Lookup, Reached, Recipient},
     signature::Scheme,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use domain::{
-    Probe, call::Api, oauth::grant::OAuth, provider_api::ProviderApi, sync::record::Clock, webhook::proof::Proof,
+    AccountAddress, Probe, call::Api, oauth::grant::OAuth, provider_api::ProviderApi, sync::record::Clock,
+    webhook::proof::Proof,
 };
 
 /// What data says of a provider.
@@ -156,6 +157,13 @@ impl Spec {
             oauth: self.auth.oauth(),
             credential,
         }
+    }
+}
+
+impl Identity {
+    /// The address by which the provider's events name an account of this name, if they do.
+    pub fn address(&self, name: &str) -> Option<AccountAddress> {
+        AccountAddress::parse(name.to_lowercase()).ok().filter(|_| self.addressed)
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use domain::{Reply, Request, call::{Repeat, retry::{Attempt, MAX_PAUSE}, retry_after, limit::Rates}};
+use domain::{Reply, Request, call::{Idempotent, retry::{FailedCall, MAX_PAUSE}, retry_after, limit::Rates}};
 use fuzz::{NOW, headers, parts, split};
 use libfuzzer_sys::fuzz_target;
 use providers::{Next, Provider, Step, WatchPlan};
@@ -61,7 +61,7 @@ fn meaning(provider: &dyn Provider, reply: &Reply) {
     assert!(problem.message.ends_with('.') && problem.retry_at.is_none_or(|at| at <= NOW + DAY), "{problem:?}");
     assert!(failure.operator(spec.name).ends_with('.'));
     let told = spec.api.told_to_retry(reply);
-    let attempt = Attempt { number: 1, failure: &failure, told, repeat: Repeat::Safe };
+    let attempt = FailedCall { number: 1, failure: &failure, retry_hint: told, idempotent: Idempotent::Yes };
     assert!(attempt.next(1.0).is_none_or(|pause| pause <= MAX_PAUSE));
 }
 

@@ -9,7 +9,7 @@
 use std::{borrow::Cow, slice, sync::LazyLock};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::{Proof, Rejection, Scheme, UnverifiedDelivery, VerifiedDelivery, oauth::jwt::Jwks, webhook::{proof::{ChannelOwner, ChannelToken, Material}, signature::{Encoding, Key, Part, Time}}};
+use domain::{Proof, Rejection, Scheme, UnverifiedDelivery, VerifiedDelivery, oauth::jwt::Jwks, webhook::{proof::{ChannelOwner, ChannelToken, VerificationContext}, signature::{Encoding, SecretEncoding, SignedPart, TimeSource}}};
 use fuzz::{NOW, headers, split};
 use http::HeaderMap;
 use jiff::SignedDuration;
@@ -33,8 +33,8 @@ const OTHERS: [Scheme; 2] = [
         separator: None,
         prefix: "sha256=",
         encoding: Encoding::Hex,
-        key: Key::Text,
-        content: &[Part::Body],
+        key: SecretEncoding::Text,
+        content: &[SignedPart::Body],
         time: None,
     },
     Scheme {
@@ -42,9 +42,9 @@ const OTHERS: [Scheme; 2] = [
         separator: Some(' '),
         prefix: "v1,",
         encoding: Encoding::Base64,
-        key: Key::Base64After("whsec_"),
-        content: &[Part::Header("webhook-id"), Part::Text("."), Part::Time, Part::Text("."), Part::Body],
-        time: Some(Time::Header("webhook-timestamp")),
+        key: SecretEncoding::Base64After("whsec_"),
+        content: &[SignedPart::Header("webhook-id"), SignedPart::Text("."), SignedPart::Time, SignedPart::Text("."), SignedPart::Body],
+        time: Some(TimeSource::Header("webhook-timestamp")),
     },
 ];
 
@@ -77,7 +77,7 @@ fn genuine(
     match proof {
         Proof::Signature(scheme) => scheme.sign(given, body, secret, NOW).unwrap_or_default(),
         Proof::ChannelToken(token) => {
-            let owner = ChannelOwner { integration_id: "int_1".into(), account: "ada@example.com".into() };
+            let owner = ChannelOwner { integration_id: format!("int_{:032}", 1).parse().unwrap(), account: "ada@example.com".parse().unwrap() };
             let channel = text(token.channel).unwrap_or("c1");
             ChannelToken::mint(slice::from_ref(secret), channel, &owner)
                 .map(|it| (token.token, it))
@@ -145,7 +145,7 @@ impl Case<'_> {
         jwks: &Jwks,
     ) -> Result<VerifiedDelivery<'b>, Rejection> {
         let secrets = [SecretString::from(secret)];
-        let material = Material { secrets: &secrets, jwks: Some(jwks), audience: Some(AUDIENCE), email: Some(EMAIL) };
+        let material = VerificationContext { secrets: &secrets, jwks: Some(jwks), audience: Some(AUDIENCE), email: Some(EMAIL) };
         let now = NOW + SignedDuration::from_secs(self.seconds);
         UnverifiedDelivery { headers, body }.verify(self.proof, &material, now)
     }

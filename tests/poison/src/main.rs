@@ -29,5 +29,5 @@ async fn main() -> ExitCode {
 #[expect(clippy::unused_async, reason = "a handler is async; this one waits for nothing")]
 #[expect(clippy::panic, reason = "the panic is what is tested")]
 async fn panics_on_poison(input: HandlerInput<'_>) -> Result<(), HandlerError> {
-    if input.event.id == POISON { panic!("poisoned") } else { Ok(()) }
+    if *input.event.id() == POISON { panic!("poisoned") } else { Ok(()) }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use domain::{
-    Effect, Event, NotAnEvent, Owner,
+    Event, EventId, EventType, NotAnEvent,
     call::Api,
     webhook::{
         proof::Proof,
@@ -89,15 +89,8 @@ impl Provider for Vendor {
     }
 
     fn event<'a>(&self, body: &'a RawValue, received_at: Timestamp) -> Result<Event<'a>, NotAnEvent> {
-        Ok(Event {
-            // Theirs stands in a header; for this the body will do.
-            id: hex::encode(Sha256::digest(body.get())),
-            r#type: "delivered".to_owned(),
-            occurred_at: received_at,
-            owner: Owner::Unnamed,
-            mode: None,
-            data: Cow::Borrowed(body),
-            effect: Effect::Records(Vec::new()),
-        })
+        // The vendors' own id stands in a header; for this test the body will do.
+        let id = EventId::parse(hex::encode(Sha256::digest(body.get())))?;
+        Ok(Event::new(id, EventType::parse("delivered")?, received_at, Cow::Borrowed(body)))
     }
 }

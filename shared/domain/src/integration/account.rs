@@ -5,14 +5,14 @@ use serde::Serialize;
 use crate::{
     call::Mode,
     error::{Kind, Problem},
-    integration::{Integration, IntegrationKey, IntegrationState},
+    integration::{Integration, IntegrationKey, IntegrationState, ids::AccountId},
 };
 
 /// The provider-side identity, as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Account {
     /// The provider's id, which never changes.
-    pub id: String,
+    pub id: AccountId,
     /// The mode, at a provider that has two.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
@@ -29,7 +29,7 @@ impl Account {
 
     /// What selects it among all accounts of its user, `id` or `id:mode`.
     pub fn selector(&self) -> String {
-        self.mode.map_or_else(|| self.id.clone(), |mode| format!("{}:{}", self.id, mode.name()))
+        self.mode.map_or_else(|| self.id.to_string(), |mode| format!("{}:{}", self.id, mode.name()))
     }
 
     /// Whether a caller means it: by its id, with or without the mode.
@@ -71,8 +71,8 @@ pub fn select(found: Vec<Integration>, name: &str, wanted: Option<&str>) -> Resu
         _ => {
             let told = |it: &Integration| {
                 let account = Account::of(it);
-                if account.name == account.id {
-                    account.id
+                if account.id == *account.name {
+                    account.name
                 } else {
                     format!("{} ({})", account.selector(), account.name)
                 }
@@ -92,8 +92,7 @@ mod tests {
     use super::*;
 
     fn integration(id: &str, mode: Option<Mode>, name: &str, state: IntegrationState) -> Integration {
-        let (user_id, provider) = ("u".to_owned(), "p".to_owned());
-        let key = IntegrationKey { user_id, provider, account_id: id.to_owned(), mode };
+        let key = IntegrationKey { mode, ..IntegrationKey::parse("u", &format!("p#{id}")).unwrap() };
         Integration { state, ..Integration::connected(key, name, Timestamp::UNIX_EPOCH) }
     }
 

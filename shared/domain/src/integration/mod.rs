@@ -1,26 +1,35 @@
 //! One user's grant at one provider account.
 
 pub mod account;
+pub mod ids;
 pub mod spell;
 pub mod status;
-
-use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{call::Mode, integration::spell::Spells};
+use crate::{
+    call::Mode,
+    id::NotAnId,
+    integration::{
+        ids::{AccountAddress, AccountId, IntegrationId, ProviderId, UserId},
+        spell::Spells,
+    },
+};
 
 /// What identifies an integration: the user, the provider, and the account there with its mode.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+///
+/// In tables and messages it is two texts, `user_id` and `integration`, the second as [`Self::account`] writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Form", into = "Form")]
 pub struct IntegrationKey {
-    /// The application's user id.
-    pub user_id: String,
-    /// The provider's id.
-    pub provider: String,
-    /// The provider's id of the account, which never changes.
-    pub account_id: String,
+    /// The user of the application who granted access.
+    pub user_id: UserId,
+    /// The provider of the account.
+    pub provider: ProviderId,
+    /// The account at the provider.
+    pub account_id: AccountId,
     /// Which of the account's two worlds it is, where the provider has two: nothing of one is in the other.
     pub mode: Option<Mode>,
 }
@@ -32,8 +41,8 @@ pub struct Integration {
     pub key: IntegrationKey,
     /// The account's name for people, which can change.
     pub account_name: String,
-    /// The account's address, in lower case, where the provider's events name the account by it.
-    pub address: Option<String>,
+    /// The account's address, where the provider's events name the account by it.
+    pub address: Option<AccountAddress>,
     /// When the name was last read.
     pub named_at: Timestamp,
     /// Whether calls can be made.
@@ -116,46 +125,51 @@ impl Ending {
 
 impl IntegrationKey {
     /// The key of a user's `provider#account` or `provider#account#mode`: what [`Self::account`] writes.
-    pub fn parse(user_id: &str, integration: &str) -> Option<Self> {
+    pub fn parse(user_id: &str, integration: &str) -> Result<Self, NotAnId> {
+        let form = NotAnId { kind: "an integration's key", form: "provider#account or provider#account#mode" };
         let mut parts = integration.splitn(3, '#');
-        let (provider, account_id) = (parts.next()?, parts.next()?);
-        let mode = match parts.next() {
-            Some(name) => Some(Mode::parse(name)?),
-            None => None,
-        };
-        Some(Self {
-            user_id: user_id.to_owned(),
-            provider: provider.to_owned(),
-            account_id: account_id.to_owned(),
-            mode,
-        })
+        let (provider, account_id) = parts.next().zip(parts.next()).ok_or(form)?;
+        let mode = parts.next().map(|name| Mode::parse(name).ok_or(form)).transpose()?;
+        let (provider, account_id) = (ProviderId::parse(provider)?, AccountId::parse(account_id)?);
+        Ok(Self { user_id: UserId::parse(user_id)?, provider, account_id, mode })
     }
 
     /// The integration's public id. It follows from the key, so reconnecting an account finds the same integration.
-    pub fn id(&self) -> String {
+    pub fn id(&self) -> IntegrationId {
         let mut hash = Sha256::new();
-        let parts = [&*self.user_id, &*self.provider, &*self.account_id];
+        let parts = [self.user_id.as_str(), self.provider.as_str(), self.account_id.as_str()];
         for part in parts.into_iter().chain(self.mode.map(Mode::name)) {
             hash.update(part.len().to_be_bytes());
             hash.update(part);
         }
-        hash.finalize()[..16].iter().fold(String::from("int_"), |mut id, byte| {
-            // Writing to a String can't fail.
-            let _ = write!(id, "{byte:02x}");
-            id
-        })
+        IntegrationId::of_hash(&hash.finalize())
     }
 
     /// The account with its mode under its provider, `provider#account` or `provider#account#mode`: the sort key of the table.
     pub fn account(&self) -> String {
-        let account = account(&self.provider, &self.account_id);
+        let account = account(self.provider.as_str(), self.account_id.as_str());
         self.mode.map_or_else(|| account.clone(), |mode| format!("{account}#{}", mode.name()))
     }
 }
 
-/// Whether a text could be an integration's id.
-pub fn is_integration_id(text: &str) -> bool {
-    text.strip_prefix("int_").is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()))
+#[derive(Serialize, Deserialize)]
+struct Form {
+    user_id: String,
+    integration: String,
+}
+
+impl TryFrom<Form> for IntegrationKey {
+    type Error = NotAnId;
+
+    fn try_from(form: Form) -> Result<Self, NotAnId> {
+        Self::parse(&form.user_id, &form.integration)
+    }
+}
+
+impl From<IntegrationKey> for Form {
+    fn from(key: IntegrationKey) -> Self {
+        Self { integration: key.account(), user_id: (&key.user_id).into() }
+    }
 }
 
 /// An account under its provider, whatever its mode, `provider#account`: the routing key of webhooks.
@@ -170,27 +184,29 @@ mod tests {
     #[test]
     fn ids_are_stable_and_differ_whenever_a_part_does() {
         let id = |user: &str, provider: &str, account: &str| {
-            IntegrationKey { user_id: user.into(), provider: provider.into(), account_id: account.into(), mode: None }
-                .id()
+            IntegrationKey::parse(user, &super::account(provider, account)).unwrap().id()
         };
         assert_eq!(id("u", "slack", "T1"), id("u", "slack", "T1"));
-        assert!(is_integration_id(&id("u", "slack", "T1")));
-        for other in ["", "int_", "int_0", "slack#T1", &format!("int_{}", "g".repeat(32))] {
-            assert!(!is_integration_id(other), "{other}");
-        }
+        assert!(IntegrationId::parse(id("u", "slack", "T1").as_str()).is_ok());
         assert_ne!(id("u", "slack", "T1"), id("us", "lack", "T1"));
         assert_ne!(id("u", "slack", "T1"), id("u", "slackT", "1"));
     }
 
     #[test]
     fn a_key_is_read_as_it_was_written_and_modes_are_different_integrations() {
-        let key =
-            |mode| IntegrationKey { user_id: "u".into(), provider: "p".into(), account_id: "a:test".into(), mode };
+        let key = |mode| IntegrationKey { mode, ..IntegrationKey::parse("u", "p#a:test").unwrap() };
         let keys = [key(None), key(Some(Mode::Live)), key(Some(Mode::Test))];
         for key in &keys {
-            assert_eq!(IntegrationKey::parse("u", &key.account()).as_ref(), Some(key));
+            assert_eq!(IntegrationKey::parse("u", &key.account()).as_ref(), Ok(key));
+            let json = serde_json::to_string(key).unwrap();
+            assert_eq!(json, format!(r#"{{"user_id":"u","integration":"{}"}}"#, key.account()));
+            assert_eq!(&serde_json::from_str::<IntegrationKey>(&json).unwrap(), key);
         }
         assert!(keys[0].id() != keys[1].id() && keys[1].id() != keys[2].id());
-        assert_eq!(IntegrationKey::parse("u", "p#a#other"), None);
+        for (user, integration) in
+            [("u", "p#a#other"), ("u", "p"), ("u", "p#"), ("u", "#a"), ("", "p#a"), ("u", "p#a b")]
+        {
+            assert!(IntegrationKey::parse(user, integration).is_err(), "{integration}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::integration::{Ending, Integration, IntegrationState, account::Account, spell::Spell};
+use crate::integration::{Ending, Integration, IntegrationState, account::Account, ids::IntegrationId, spell::Spell};
 
 /// The status of one provider for one user, as the contract's JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -13,7 +13,7 @@ pub struct Status {
     /// The provider's name.
     pub name: &'static str,
     /// The integration, if there ever was one.
-    pub integration_id: Option<String>,
+    pub integration_id: Option<IntegrationId>,
     /// The account, if there ever was one.
     pub account: Option<Account>,
     /// Whether calls can be made.

@@ -9,22 +9,25 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::value::RawValue;
 
 use crate::{
-    integration::IntegrationKey,
+    integration::{
+        IntegrationKey,
+        ids::{AccountId, IntegrationId, ProviderId},
+    },
     sync::SyncJob,
     webhook::{delivery::VerifiedJson, json, recipient::DeliveryEndpoint},
 };
 
 /// The version of an envelope: (de)serialises as the number `V` and as nothing else.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Version<const V: u32>;
+pub struct EnvelopeVersion<const V: u32>;
 
-impl<const V: u32> Serialize for Version<V> {
+impl<const V: u32> Serialize for EnvelopeVersion<V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u32(V)
     }
 }
 
-impl<'de, const V: u32> Deserialize<'de> for Version<V> {
+impl<'de, const V: u32> Deserialize<'de> for EnvelopeVersion<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match u32::deserialize(deserializer)? {
             version if version == V => Ok(Self),
@@ -37,15 +40,14 @@ impl<'de, const V: u32> Deserialize<'de> for Version<V> {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct WebhookMessage<'a> {
     /// The envelope's version.
-    pub v: Version<1>,
-    /// The provider's id.
-    pub provider: Cow<'a, str>,
+    pub v: EnvelopeVersion<1>,
+    /// The provider that sent it; this version may not have it.
+    pub provider: ProviderId,
     /// The integration whose own endpoint was called, if it was not the app's.
-    #[serde(borrow)]
-    pub integration_id: Option<Cow<'a, str>>,
+    pub integration_id: Option<IntegrationId>,
     /// The account that events of this endpoint belong to when they don't name one.
-    #[serde(borrow)]
-    pub account: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "unless_empty")]
+    pub account: Option<AccountId>,
     /// Names this delivery wherever it is told of: see [`delivery_id`].
     #[serde(borrow)]
     pub delivery_id: Cow<'a, str>,
@@ -59,12 +61,18 @@ pub struct WebhookMessage<'a> {
 impl WebhookMessage<'_> {
     /// Where the delivery was received.
     pub fn endpoint(&self) -> DeliveryEndpoint<'_> {
-        let account = self.account.as_deref();
-        match self.integration_id.as_deref() {
+        let account = self.account.as_ref();
+        match &self.integration_id {
             Some(id) => DeliveryEndpoint::Integration { id, account },
             None => DeliveryEndpoint::App { account },
         }
     }
+}
+
+/// An earlier version wrote an empty text for an account that is not configured, and its messages can still be in the queue.
+fn unless_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<AccountId>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty());
+    text.map(AccountId::parse).transpose().map_err(D::Error::custom)
 }
 
 /// The id of a delivery: when it was received, in hexadecimal milliseconds since 1970, and the id of its request. The time is
@@ -85,13 +93,13 @@ pub enum Body<'a> {
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Envelope<'a> {
     /// See [`WebhookMessage::v`].
-    pub v: Version<1>,
+    pub v: EnvelopeVersion<1>,
     /// See [`WebhookMessage::provider`].
     pub provider: &'a str,
     /// See [`WebhookMessage::integration_id`].
-    pub integration_id: Option<&'a str>,
+    pub integration_id: Option<&'a IntegrationId>,
     /// See [`WebhookMessage::account`].
-    pub account: Option<&'a str>,
+    pub account: Option<&'a AccountId>,
     /// See [`WebhookMessage::delivery_id`].
     pub delivery_id: &'a str,
     /// See [`WebhookMessage::received_at`].
@@ -117,11 +125,10 @@ impl Envelope<'_> {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SyncMessage {
     /// The envelope's version.
-    pub v: Version<1>,
-    /// Whose integration.
-    pub user_id: String,
-    /// Which one: `provider#account`.
-    pub integration: String,
+    pub v: EnvelopeVersion<1>,
+    /// The integration to sync; in the message, `user_id` and `integration`.
+    #[serde(flatten)]
+    pub key: IntegrationKey,
     /// How much of it.
     pub r#type: SyncJob,
     /// Why.
@@ -137,8 +144,7 @@ pub struct SyncMessage {
 impl SyncMessage {
     /// The message that asks for a sync of an integration.
     pub fn new(key: &IntegrationKey, r#type: SyncJob, cause: Cause, asked_at: Timestamp) -> Self {
-        let (user_id, integration) = (key.user_id.clone(), key.account());
-        Self { v: Version, user_id, integration, r#type, cause, asked_at, delivery_id: None }
+        Self { v: EnvelopeVersion, key: key.clone(), r#type, cause, asked_at, delivery_id: None }
     }
 
     /// The message that asks for a sync of what a webhook delivery reported.
@@ -165,9 +171,9 @@ pub enum Cause {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RefreshMessage {
     /// The envelope's version.
-    pub v: Version<1>,
+    pub v: EnvelopeVersion<1>,
     /// The integration it belongs to.
-    pub integration_id: String,
+    pub integration_id: IntegrationId,
     /// Which of its credentials.
     pub credential: String,
 }
@@ -192,7 +198,7 @@ pub enum Schedule {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ScheduleMessage {
     /// The envelope's version.
-    pub v: Version<1>,
+    pub v: EnvelopeVersion<1>,
     /// The sweep to continue.
     pub schedule: Schedule,
     /// The shard of the index to continue with.
@@ -236,10 +242,10 @@ mod tests {
         let material = VerificationContext { secrets: &[secret], ..VerificationContext::default() };
         let verified = unverified.verify(&Proof::Signature(SCHEME), &material, Timestamp::UNIX_EPOCH).unwrap();
         let envelope = Envelope {
-            v: Version,
+            v: EnvelopeVersion,
             provider: "stripe",
             integration_id: None,
-            account: Some("acct_1"),
+            account: Some(&AccountId::parse("acct_1").unwrap()),
             delivery_id: "d1",
             received_at: Timestamp::UNIX_EPOCH,
         };

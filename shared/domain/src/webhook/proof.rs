@@ -10,8 +10,10 @@ use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 use crate::{
+    id::is_segment,
+    integration::ids::{AccountId, IntegrationId},
     oauth::jwt::Jwks,
-    webhook::{Rejection, event::is_id, signature::Scheme},
+    webhook::{Rejection, signature::Scheme},
 };
 
 /// The proof that a provider gives.
@@ -58,13 +60,13 @@ pub struct VerificationContext<'a> {
     pub email: Option<&'a str>,
 }
 
-/// Whom a channel belongs to.
+/// The integration that opened a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelOwner {
-    /// The integration.
-    pub integration_id: String,
-    /// The account.
-    pub account: String,
+    /// Its public id.
+    pub integration_id: IntegrationId,
+    /// Its account at the provider.
+    pub account: AccountId,
 }
 
 /// Clocks may differ by this much, in seconds.
@@ -153,7 +155,7 @@ fn configured(text: Option<&str>) -> Option<&str> {
 /// Keyed by the app's secret and bound to its purpose, so that no other signature under that secret can stand in.
 fn mac(secret: &SecretString, channel_id: &str, payload: &str) -> Option<Hmac<Sha256>> {
     let secret = secret.expose_secret();
-    if secret.is_empty() || !is_id(channel_id) {
+    if secret.is_empty() || !is_segment(channel_id) {
         return None;
     }
     let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
@@ -170,8 +172,13 @@ mod tests {
         forwarded_headers: &[("x-number", "number"), ("x-state", "state")],
     };
 
+    const ID: &str = "int_00000000000000000000000000000001";
+
     fn owner() -> ChannelOwner {
-        ChannelOwner { integration_id: "int_1".into(), account: "ada@example.com".into() }
+        ChannelOwner {
+            integration_id: IntegrationId::parse(ID).unwrap(),
+            account: AccountId::parse("ada@example.com").unwrap(),
+        }
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -189,7 +196,7 @@ mod tests {
         let body = verify(&secrets, &token, "c1").unwrap();
         assert_eq!(
             (&body["integration_id"], &body["account"], &body["number"]),
-            (&json!("int_1"), &json!("ada@example.com"), &json!("7"))
+            (&json!(ID), &json!("ada@example.com"), &json!("7"))
         );
         assert_eq!(verify(&secrets, &token, "c2"), Err(Rejection::Mismatch));
         assert_eq!(verify(&secrets[..1], &token, "c1"), Err(Rejection::Mismatch));
@@ -202,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_channel_token_fits_into_what_providers_take() {
-        let owner = ChannelOwner { integration_id: format!("int_{}", "0".repeat(32)), account: "a".repeat(100) };
+        let owner = ChannelOwner { account: AccountId::parse("a".repeat(100)).unwrap(), ..owner() };
         let token = ChannelToken::mint(&["s".into()], "c1", &owner).unwrap();
         assert!(token.len() <= 256, "{}", token.len());
     }

@@ -5,7 +5,10 @@
 
 use crate::{
     call::Mode,
-    integration::IntegrationKey,
+    integration::{
+        IntegrationKey,
+        ids::{AccountAddress, AccountId, IntegrationId},
+    },
     webhook::event::{Event, Owner},
 };
 
@@ -15,14 +18,14 @@ pub enum DeliveryEndpoint<'a> {
     /// The app's endpoint; with the account that events belong to which name none, if one is configured.
     App {
         /// The account's id.
-        account: Option<&'a str>,
+        account: Option<&'a AccountId>,
     },
     /// An integration's own endpoint.
     Integration {
         /// The integration's public id.
-        id: &'a str,
+        id: &'a IntegrationId,
         /// The account's id; a message without it is for no integration.
-        account: Option<&'a str>,
+        account: Option<&'a AccountId>,
     },
 }
 
@@ -32,7 +35,7 @@ pub struct Recipient {
     /// How they are looked up; `None` if the event is for no integration.
     pub lookup: Option<Lookup>,
     /// The one of them that is meant, by its public id; `None` for all.
-    only: Option<String>,
+    only: Option<IntegrationId>,
     /// The mode that they must have, if the event names one.
     mode: Option<Mode>,
 }
@@ -51,28 +54,28 @@ pub struct Reached {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Lookup {
     /// The id of their account.
-    Account(String),
-    /// The address of their account, in lower case.
-    Address(String),
+    Account(AccountId),
+    /// The address of their account.
+    Address(AccountAddress),
 }
 
 impl Recipient {
     /// The recipient of an event that was delivered to this endpoint.
     pub fn of(event: &Event<'_>, endpoint: DeliveryEndpoint<'_>) -> Self {
-        let account = |account: &str| Some(Lookup::Account(account.to_owned())).filter(|_| !account.is_empty());
-        let (lookup, only) = match (endpoint, &event.owner) {
-            (DeliveryEndpoint::Integration { id, account: own }, _) => (own.and_then(account), Some(id)),
-            (DeliveryEndpoint::App { .. }, Owner::Account(named)) => (account(named), None),
+        let account = |id: &AccountId| Lookup::Account(id.clone());
+        let (lookup, only) = match (endpoint, event.owner()) {
+            (DeliveryEndpoint::Integration { id, account: own }, _) => (own.map(account), Some(id)),
+            (DeliveryEndpoint::App { .. }, Owner::Account(named)) => (Some(account(named)), None),
             (DeliveryEndpoint::App { .. }, Owner::Integration { id, account: named }) => {
-                (account(named), Some(id.as_str()))
+                (Some(account(named)), Some(id))
             }
             (DeliveryEndpoint::App { .. }, Owner::Address(address)) => (Some(Lookup::Address(address.clone())), None),
-            (DeliveryEndpoint::App { account: configured }, Owner::Unnamed) => (configured.and_then(account), None),
+            (DeliveryEndpoint::App { account: configured }, Owner::Unnamed) => (configured.map(account), None),
             (DeliveryEndpoint::App { account: configured }, Owner::About(named)) => {
-                (configured.and_then(account).or_else(|| account(named)), None)
+                (Some(account(configured.unwrap_or(named))), None)
             }
         };
-        Self { lookup, only: only.map(str::to_owned), mode: event.mode }
+        Self { lookup, only: only.cloned(), mode: event.mode() }
     }
 
     /// The recipients among the integrations that the lookup found.
@@ -90,8 +93,9 @@ impl Recipient {
     /// at theirs.
     pub fn scope(&self, endpoint: DeliveryEndpoint<'_>) -> &str {
         match (endpoint, &self.lookup, &self.only) {
-            (DeliveryEndpoint::Integration { .. }, Some(_), Some(id)) => id,
-            (_, Some(Lookup::Account(key) | Lookup::Address(key)), _) => key,
+            (DeliveryEndpoint::Integration { .. }, Some(_), Some(id)) => id.as_str(),
+            (_, Some(Lookup::Account(id)), _) => id.as_str(),
+            (_, Some(Lookup::Address(address)), _) => address.as_str(),
             (_, None, _) => "-",
         }
     }
@@ -105,36 +109,39 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::Effect;
+    use crate::{EventId, EventType, UserId};
 
-    const OWN: DeliveryEndpoint<'static> = DeliveryEndpoint::Integration { id: "int_own", account: Some("acct_1") };
+    fn account(id: &str) -> AccountId {
+        AccountId::parse(id).unwrap()
+    }
+
+    fn integration_id(digit: &str) -> IntegrationId {
+        IntegrationId::parse(format!("int_{}", digit.repeat(32))).unwrap()
+    }
+
     const APP: DeliveryEndpoint<'static> = DeliveryEndpoint::App { account: None };
-    const CONFIGURED: DeliveryEndpoint<'static> = DeliveryEndpoint::App { account: Some("acct_app") };
 
     fn event(owner: Owner, mode: Option<Mode>) -> Event<'static> {
-        Event {
-            id: "evt_1".to_owned(),
-            r#type: "t".to_owned(),
-            occurred_at: Timestamp::UNIX_EPOCH,
-            owner,
-            mode,
-            data: Cow::Borrowed(RawValue::NULL),
-            effect: Effect::Records(Vec::new()),
-        }
+        let (id, kind) = (EventId::parse("evt_1").unwrap(), EventType::parse("t").unwrap());
+        let event = Event::new(id, kind, Timestamp::UNIX_EPOCH, Cow::Borrowed(RawValue::NULL));
+        event.with_owner(owner).with_mode(mode)
     }
 
     fn integration(account: &str, mode: Option<Mode>) -> IntegrationKey {
-        IntegrationKey { user_id: "u".into(), provider: "p".into(), account_id: account.into(), mode }
+        IntegrationKey { mode, ..IntegrationKey::parse("u", &format!("p#{account}")).unwrap() }
+    }
+
+    fn of_eve(integration: &IntegrationKey) -> IntegrationKey {
+        IntegrationKey { user_id: UserId::parse("eve").unwrap(), ..integration.clone() }
     }
 
     fn owners() -> [Owner; 5] {
-        let own = |text: &str| text.to_owned();
         [
             Owner::Unnamed,
-            Owner::Account(own("acct_2")),
-            Owner::Address(own("ada@example.com")),
-            Owner::Integration { id: own("int_2"), account: own("acct_2") },
-            Owner::About(own("acct_3")),
+            Owner::Account(account("acct_2")),
+            Owner::Address(AccountAddress::parse("ada@example.com").unwrap()),
+            Owner::Integration { id: integration_id("2"), account: account("acct_2") },
+            Owner::About(account("acct_3")),
         ]
     }
 
@@ -144,17 +151,17 @@ mod tests {
 
     #[test]
     fn each_kind_of_owner_at_each_kind_of_endpoint_has_one_recipient() {
-        let account = |id: &str| Some(Lookup::Account(id.to_owned()));
-        let address = || Some(Lookup::Address("ada@example.com".to_owned()));
+        let lookup = |id: &str| Some(Lookup::Account(account(id)));
+        let address = || Some(Lookup::Address(AccountAddress::parse("ada@example.com").unwrap()));
+        let (own, acct_1, acct_app) = (integration_id("1"), account("acct_1"), account("acct_app"));
         let table = [
-            (APP, [None, account("acct_2"), address(), account("acct_2"), account("acct_3")]),
-            (CONFIGURED, [account("acct_app"), account("acct_2"), address(), account("acct_2"), account("acct_app")]),
-            (OWN, [account("acct_1"), account("acct_1"), account("acct_1"), account("acct_1"), account("acct_1")]),
-            (DeliveryEndpoint::Integration { id: "int_own", account: None }, [None, None, None, None, None]),
+            (APP, [None, lookup("acct_2"), address(), lookup("acct_2"), lookup("acct_3")]),
             (
-                DeliveryEndpoint::App { account: Some("") },
-                [None, account("acct_2"), address(), account("acct_2"), account("acct_3")],
+                DeliveryEndpoint::App { account: Some(&acct_app) },
+                [lookup("acct_app"), lookup("acct_2"), address(), lookup("acct_2"), lookup("acct_app")],
             ),
+            (DeliveryEndpoint::Integration { id: &own, account: Some(&acct_1) }, [(); 5].map(|()| lookup("acct_1"))),
+            (DeliveryEndpoint::Integration { id: &own, account: None }, [None, None, None, None, None]),
         ];
         for (endpoint, expected) in table {
             for (owner, lookup) in owners().into_iter().zip(expected) {
@@ -168,36 +175,36 @@ mod tests {
     fn an_integrations_own_secret_speaks_for_it_alone_whatever_the_event_names() {
         let mine = integration("acct_1", None);
         let id = mine.id();
-        let endpoint = DeliveryEndpoint::Integration { id: &id, account: Some("acct_1") };
+        let endpoint = DeliveryEndpoint::Integration { id: &id, account: Some(&mine.account_id) };
         for owner in owners() {
             let recipient = Recipient::of(&event(owner, None), endpoint);
             assert!(includes(&recipient, &mine));
-            assert!(!includes(&recipient, &IntegrationKey { user_id: "eve".into(), ..mine.clone() }));
-            assert_eq!(recipient.scope(endpoint), id);
+            assert!(!includes(&recipient, &of_eve(&mine)));
+            assert_eq!(recipient.scope(endpoint), id.as_str());
         }
     }
 
     #[test]
     fn a_channel_reports_to_the_integration_that_opened_it() {
         let mine = integration("acct_2", None);
-        let owner = Owner::Integration { id: mine.id(), account: "acct_2".to_owned() };
+        let owner = Owner::Integration { id: mine.id(), account: mine.account_id.clone() };
         let recipient = Recipient::of(&event(owner, None), APP);
         assert!(includes(&recipient, &mine));
-        assert!(!includes(&recipient, &IntegrationKey { user_id: "eve".into(), ..mine.clone() }));
+        assert!(!includes(&recipient, &of_eve(&mine)));
         assert_eq!(recipient.scope(APP), "acct_2");
     }
 
     #[test]
     fn an_event_of_one_mode_reaches_no_integration_of_the_other_at_any_endpoint() {
         let modes = [None, Some(Mode::Live), Some(Mode::Test)];
+        let configured = account("acct_app");
         for owner in owners() {
             for told in modes {
                 for kept in modes {
                     let integration = integration("acct_1", kept);
                     let id = integration.id();
-                    for endpoint in
-                        [APP, CONFIGURED, DeliveryEndpoint::Integration { id: &id, account: Some("acct_1") }]
-                    {
+                    let own = DeliveryEndpoint::Integration { id: &id, account: Some(&integration.account_id) };
+                    for endpoint in [APP, DeliveryEndpoint::App { account: Some(&configured) }, own] {
                         let recipient = Recipient::of(&event(owner.clone(), told), endpoint);
                         let other = told.is_some() && kept.is_some() && told != kept;
                         let only = recipient.only.as_ref().is_some_and(|only| *only != id);

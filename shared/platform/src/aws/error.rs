@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
 };
-use domain::{Diagnosis, Reason, secret::NotASecret};
+use domain::{Diagnosis, Reason, id::NotAnId, secret::NotASecret};
 
 /// A call to AWS failed, or what it brought can't be used.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -93,6 +93,14 @@ pub enum UnusableSecret {
         field: &'static str,
         /// Why not.
         source: NotASecret,
+    },
+    /// A value of it is no identifier of its kind.
+    #[error("\"{field}\" is {source}")]
+    Id {
+        /// The field.
+        field: &'static str,
+        /// The kind, and its form.
+        source: NotAnId,
     },
     /// A key of it can't be used.
     #[error("\"{field}\" is not Base64 of at least {least} bytes")]

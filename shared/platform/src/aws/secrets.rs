@@ -9,7 +9,7 @@ use std::{
 };
 
 use aws_sdk_secretsmanager::Client;
-use domain::secret::{self};
+use domain::{AccountId, secret};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -46,25 +46,37 @@ struct Cached<T> {
 }
 
 /// A provider's app, as `{prefix}/{provider}` holds it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub struct App {
     /// Names the app at the provider.
-    #[serde(default)]
     pub client_id: String,
     /// Proves that it is the app.
-    #[serde(default)]
     pub client_secret: SecretString,
     /// What verifies its deliveries; several while one is being replaced.
-    #[serde(default)]
     pub webhook_secrets: Vec<SecretString>,
     /// The account that events belong to when they don't name one.
-    pub account_id: Option<String>,
+    pub account_id: Option<AccountId>,
     /// Google: the topic that mailboxes report to.
     pub pubsub_topic: Option<String>,
     /// Google: whose token a push must carry.
     pub push_service_account: Option<String>,
     /// Google: whom that token must be for.
     pub push_audience: Option<String>,
+}
+
+/// The JSON of an [`App`].
+#[derive(Deserialize)]
+pub struct StoredApp {
+    #[serde(default)]
+    client_id: String,
+    #[serde(default)]
+    client_secret: SecretString,
+    #[serde(default)]
+    webhook_secrets: Vec<SecretString>,
+    account_id: Option<String>,
+    pubsub_topic: Option<String>,
+    push_service_account: Option<String>,
+    push_audience: Option<String>,
 }
 
 /// How old a cached secret may be.
@@ -77,15 +89,17 @@ pub enum Freshness {
 }
 
 impl Stored for App {
-    type Form = Self;
+    type Form = StoredApp;
 
     /// What is not set up yet is empty in the template, so only a webhook secret may not be.
-    fn of(form: Self) -> Result<Self, UnusableSecret> {
+    fn of(form: StoredApp) -> Result<Self, UnusableSecret> {
         let read = |field, text: &str| {
             let read = if text.trim().is_empty() { Ok("") } else { secret::read(text) };
             read.map(str::to_owned).map_err(|source| UnusableSecret::Value { field, source })
         };
         let optional = |field, text: Option<String>| text.map(|text| read(field, &text)).transpose();
+        let account_id = optional("account_id", form.account_id)?.filter(|id| !id.is_empty());
+        let account_id = account_id.map(AccountId::parse).transpose();
         let webhook_secrets =
             form.webhook_secrets.iter().map(|text| secret::read_chosen(text.expose_secret()).map(Into::into));
         Ok(Self {
@@ -94,7 +108,7 @@ impl Stored for App {
             webhook_secrets: webhook_secrets
                 .collect::<Result<_, _>>()
                 .map_err(|source| UnusableSecret::Value { field: "webhook_secrets", source })?,
-            account_id: optional("account_id", form.account_id)?,
+            account_id: account_id.map_err(|source| UnusableSecret::Id { field: "account_id", source })?,
             pubsub_topic: optional("pubsub_topic", form.pubsub_topic)?,
             push_service_account: optional("push_service_account", form.push_service_account)?,
             push_audience: optional("push_audience", form.push_audience)?,
@@ -174,14 +188,15 @@ mod tests {
         .unwrap();
         assert_eq!((app.client_id.as_str(), app.client_secret.expose_secret()), ("id", "s"));
         let secrets: Vec<_> = app.webhook_secrets.iter().map(SecretString::expose_secret).collect();
-        assert_eq!((secrets, app.account_id.as_deref()), (vec!["whsec_1", "whsec_2"], Some("acct_1")));
+        assert_eq!((secrets, app.account_id.unwrap().as_str()), (vec!["whsec_1", "whsec_2"], "acct_1"));
         let empty: App = read(r#"{"client_id":"","client_secret":"","webhook_secrets":[],"account_id":""}"#).unwrap();
-        assert!(empty.client_id.is_empty() && empty.webhook_secrets.is_empty());
+        assert!(empty.client_id.is_empty() && empty.account_id.is_none() && empty.webhook_secrets.is_empty());
         for (text, words) in [
             (r#"{"webhook_secrets":["quoted",""]}"#, "\"webhook_secrets\" is empty"),
             (r#"{"webhook_secrets":["quo\nted"]}"#, "\"webhook_secrets\" has white space inside"),
             (r#"{"client_secret":"quo\nted"}"#, "\"client_secret\" has white space inside"),
             (r#"{"client_id":"quoted\u200b"}"#, "\"client_id\" has a character that no secret has"),
+            (r#"{"account_id":"quo|ted"}"#, "\"account_id\" is not an account id"),
             (r#"{"webhook_secrets":"quoted"}"#, "not of the documented form (line 1"),
             ("quoted", "not of the documented form (line 1"),
         ] {

@@ -37,12 +37,12 @@ impl SyncQueue {
 
     /// Sends a message.
     pub async fn send(&self, message: &SyncMessage, delay: Duration) -> Result<(), AwsError> {
-        self.0.send_after(&body(message)?, &group(&message.user_id), delay).await
+        self.0.send_after(&body(message)?, &group(&message.key.user_id), delay).await
     }
 
     /// Sends many.
     pub async fn send_all(&self, messages: &[SyncMessage]) -> Result<(), AwsError> {
-        let bodies = messages.iter().map(|message| Ok((body(message)?, group(&message.user_id))));
+        let bodies = messages.iter().map(|message| Ok((body(message)?, group(&message.key.user_id))));
         self.0.send_all(bodies.collect::<Result<_, AwsError>>()?).await
     }
 }

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use domain::{
-    Diagnosis, Failure, IntegrationKey, Reply, Request,
+    AccountId, Diagnosis, Failure, IntegrationKey, ProviderId, Reply, Request, UserId,
     integration::IntegrationState,
     oauth::grant::{OAuth, RevokedBy, TokenResponse},
     provider_api::ProviderApi,
@@ -61,7 +61,7 @@ impl Access {
     pub async fn revoke(
         &self,
         provider: &ProviderApi,
-        sharing: &[&str],
+        sharing: &[&'static str],
         key: &IntegrationKey,
         opened: &Opened,
     ) -> Result<Revoked, AwsError> {
@@ -99,9 +99,9 @@ impl Access {
     pub async fn revoke_issued(
         &self,
         provider: &ProviderApi,
-        sharing: &[&str],
-        user_id: &str,
-        account_id: Option<&str>,
+        sharing: &[&'static str],
+        user_id: &UserId,
+        account_id: Option<&AccountId>,
         issued: &[TokenResponse],
     ) -> Revoked {
         let Some((oauth, revoke)) = provider.oauth.and_then(|oauth| Some((oauth, oauth.revoke?))) else {
@@ -149,15 +149,15 @@ impl Access {
     async fn is_needed(
         &self,
         family: Family<'_>,
-        user_id: &str,
-        account_id: &str,
+        user_id: &UserId,
+        account_id: &AccountId,
         ended: Option<&IntegrationKey>,
     ) -> Result<bool, AwsError> {
         for provider in std::iter::once(&family.provider).chain(family.sharing) {
             let own = IntegrationKey {
-                user_id: user_id.to_owned(),
-                provider: (*provider).to_owned(),
-                account_id: account_id.to_owned(),
+                user_id: user_id.clone(),
+                provider: ProviderId::of_data(provider),
+                account_id: account_id.clone(),
                 mode: None,
             };
             let all = self.integrations.of_account(provider, account_id).await?;
@@ -227,9 +227,9 @@ impl Access {
 /// The providers whose grants end together.
 #[derive(Clone, Copy)]
 struct Family<'a> {
-    provider: &'a str,
+    provider: &'static str,
     /// The other ones of the same app.
-    sharing: &'a [&'a str],
+    sharing: &'a [&'static str],
 }
 
 /// A token that is revoked twice is revoked.

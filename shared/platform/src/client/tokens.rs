@@ -178,7 +178,7 @@ impl Tokens {
             match self.credentials.rotate(held, issued, refresh_ahead, now).await {
                 Err(error) if tried < MAX_STORES => {
                     tracing::warn!(
-                        integration.id = held.integration.id(),
+                        integration.id = held.integration.id().as_str(),
                         reason = error.reason().name(),
                         detail = error.diagnosis().detail,
                         tried,
@@ -236,7 +236,7 @@ impl Tokens {
                 let Diagnosis { reason, detail } = failure.diagnosis(wanted.provider.name);
                 tracing::warn!(
                     service = wanted.provider.id,
-                    integration.id = wanted.integration.id(),
+                    integration.id = wanted.integration.id().as_str(),
                     reason = reason.name(),
                     detail,
                     "not refreshed"

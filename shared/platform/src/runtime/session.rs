@@ -6,7 +6,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use domain::{
-    Problem,
+    Problem, UserId,
     oauth::jwt::{Jwks, verify_hmac},
     secret,
 };
@@ -63,14 +63,14 @@ fn decode(field: &'static str, key: &SecretString) -> Result<SecretSlice<u8>, Un
     key.map(SecretSlice::from).ok_or(UnusableSecret::Key { field, least: MIN_KEY })
 }
 
-/// Whom a request speaks for.
+/// The user that a request speaks for.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The application's user id.
-    pub user_id: String,
-    /// Whether they may see what is not their own.
+    /// The subject of the request's token.
+    pub user_id: UserId,
+    /// Whether the token's role allows what is not the user's own.
     pub admin: bool,
-    /// What a form of theirs must carry; none for programs.
+    /// What a form of the user's page must carry; none for programs.
     pub csrf: Option<SecretString>,
 }
 
@@ -84,9 +84,9 @@ impl Caller {
 /// What a token says.
 #[derive(Clone, Deserialize)]
 pub struct Claims {
-    /// The user.
-    pub sub: String,
-    /// Their role.
+    /// The user that the token speaks for.
+    pub sub: UserId,
+    /// The user's role, such as `admin`.
     pub role: Option<String>,
     /// Until when it is valid, in Unix seconds.
     pub exp: i64,
@@ -259,7 +259,7 @@ impl Keys {
 impl Claims {
     fn valid(&self, now: Timestamp) -> bool {
         let now = now.as_second();
-        now < self.exp && self.nbf.is_none_or(|nbf| nbf <= now) && !self.sub.is_empty()
+        now < self.exp && self.nbf.is_none_or(|nbf| nbf <= now)
     }
 }
 

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use domain::{
-    Integration, IntegrationKey, Lookup, Problem,
+    AccountAddress, Integration, IntegrationKey, Lookup, Problem,
     integration::{Ending, IntegrationState, account, spell::Spells},
 };
 
@@ -318,7 +318,7 @@ fn read(item: &Item) -> Result<Integration, AwsError> {
     Ok(Integration {
         key: key(item)?,
         account_name: text(item, "account_name")?.to_owned(),
-        address: text(item, "account_address").ok().map(str::to_owned),
+        address: address_of(item)?,
         named_at: time(item, "named_at")?,
         state: states.into_iter().find(|it| state_name(*it) == state).ok_or_else(|| malformed("state"))?,
         connected_at: time(item, "connected_at")?,
@@ -332,8 +332,13 @@ fn read(item: &Item) -> Result<Integration, AwsError> {
     })
 }
 
+fn address_of(item: &Item) -> Result<Option<AccountAddress>, AwsError> {
+    let address = text(item, "account_address").ok().map(AccountAddress::parse).transpose();
+    address.map_err(|_| malformed("account_address"))
+}
+
 fn key(item: &Item) -> Result<IntegrationKey, AwsError> {
-    IntegrationKey::parse(text(item, "user_id")?, text(item, "integration")?).ok_or_else(|| malformed("integration"))
+    IntegrationKey::parse(text(item, "user_id")?, text(item, "integration")?).map_err(|_| malformed("integration"))
 }
 
 const fn state_name(state: IntegrationState) -> &'static str {

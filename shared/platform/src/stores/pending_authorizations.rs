@@ -22,6 +22,8 @@ use crate::{
     stores::item::{Item, conditional, create, malformed, n, number, s, text},
 };
 
+use domain::UserId;
+
 /// How long the user may take.
 const LIFE: SignedDuration = SignedDuration::from_mins(10);
 /// How long a transaction that succeeded leads its browser to the same place: a reload, or a second opening of the link.
@@ -42,7 +44,7 @@ pub struct PendingAuthorizations {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorizationRequest {
     /// The user who began it.
-    pub user_id: String,
+    pub user_id: UserId,
     /// The provider it was begun for.
     pub provider: String,
     /// Where the user goes afterwards.
@@ -125,7 +127,7 @@ impl PendingAuthorizations {
         let Some(item) = conditional(call).await? else { return self.stand(presented, now).await };
         let text = |name| text(&item, name).map(str::to_owned);
         Ok(Stand::Taken(AuthorizationRequest {
-            user_id: text("user_id")?,
+            user_id: UserId::parse(text("user_id")?).map_err(|_| malformed("user_id"))?,
             provider: text("provider")?,
             return_to: text("return_to")?,
             redirect_uri: text("redirect_uri")?,

@@ -97,7 +97,7 @@ impl WebhookSecrets {
                     Class::Hopeless => {
                         let (reason, detail) = (error.reason().name(), error.diagnosis().detail);
                         tracing::warn!(
-                            integration.id = id,
+                            integration.id = id.as_str(),
                             reason,
                             detail,
                             "the earlier webhook secret can't be opened"
@@ -176,7 +176,7 @@ impl WebhookSecrets {
 
     async fn open(&self, item: &Item, now: Timestamp) -> Result<Own, AwsError> {
         let key = IntegrationKey::parse(text(item, "user_id")?, text(item, "integration")?);
-        let key = key.ok_or_else(|| malformed("integration"))?;
+        let key = key.map_err(|_| malformed("integration"))?;
         let id = key.id();
         let version = number(item, "version")?;
         let bytes = |name: &str| {

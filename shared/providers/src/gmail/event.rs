@@ -10,7 +10,7 @@ use base64::{
     alphabet::URL_SAFE,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use domain::{Effect, Event, NotAnEvent, Owner, webhook::event::is_id};
+use domain::{AccountAddress, Effect, Event, EventId, EventType, NotAnEvent, Owner};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -66,19 +66,11 @@ pub(super) fn account(body: &str) -> Option<String> {
 pub(super) fn read(body: &RawValue, received_at: Timestamp) -> Result<Event<'static>, NotAnEvent> {
     let Push { message } = serde_json::from_str(body.get())?;
     let notice = message.notice()?;
-    let account = notice.account();
-    if !is_id(&message.message_id) || !is_id(&account) {
-        return Err(NotAnEvent::Id);
-    }
-    Ok(Event {
-        occurred_at: message.publish_time.and_then(|time| time.parse().ok()).unwrap_or(received_at),
-        id: message.message_id,
-        r#type: "mailbox.changed".to_owned(),
-        owner: Owner::Address(account),
-        mode: None,
-        data: Cow::Owned(to_raw_value(&notice)?),
-        effect: Effect::Sync,
-    })
+    let (id, event_type) = (EventId::parse(message.message_id)?, EventType::parse("mailbox.changed")?);
+    let owner = Owner::Address(AccountAddress::parse(notice.account())?);
+    let occurred_at = message.publish_time.and_then(|time| time.parse().ok()).unwrap_or(received_at);
+    let data = Cow::Owned(to_raw_value(&notice)?);
+    Ok(Event::new(id, event_type, occurred_at, data).with_owner(owner).with_effect(Effect::Sync))
 }
 
 #[cfg(test)]
@@ -105,10 +97,13 @@ mod tests {
     #[test]
     fn the_documented_push_asks_for_a_sync_of_the_mailbox() {
         let event = read_text(&push(DATA)).unwrap();
-        assert_eq!((event.id.as_str(), event.r#type.as_str()), ("2070443601311540", "mailbox.changed"));
-        assert_eq!((&event.owner, &event.effect), (&Owner::Address("user@example.com".to_owned()), &Effect::Sync));
-        assert_eq!(event.occurred_at.to_string(), "2026-02-26T19:13:55.749Z");
-        assert_eq!(event.data.get(), r#"{"emailAddress":"user@example.com","historyId":"1234567890"}"#);
+        assert_eq!((event.id().as_str(), event.event_type().as_str()), ("2070443601311540", "mailbox.changed"));
+        assert_eq!(
+            (event.owner(), event.effect()),
+            (&Owner::Address("user@example.com".parse().unwrap()), &Effect::Sync)
+        );
+        assert_eq!(event.occurred_at().to_string(), "2026-02-26T19:13:55.749Z");
+        assert_eq!(event.data().get(), r#"{"emailAddress":"user@example.com","historyId":"1234567890"}"#);
     }
 
     #[test]

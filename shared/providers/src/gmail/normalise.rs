@@ -1,7 +1,7 @@
 //! Gmail's messages as our records: <https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages>,
 //! read 2026-11. Bodies and the content of attachments are not read.
 
-use domain::{Change, Request, sync::record::Clock, webhook::event::is_id};
+use domain::{Change, Request, id::is_segment, sync::record::Clock};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -68,7 +68,7 @@ pub(super) fn tombstone(id: &str, asked_at: Timestamp) -> Change {
 
 /// A message as it was at `asked_at`. Gmail does not tell when it changed last. `None` if it lacks its id.
 pub(super) fn message(message: &Value, asked_at: Timestamp) -> Option<Change> {
-    let id = message.get("id")?.as_str().filter(|id| is_id(id))?;
+    let id = message.get("id")?.as_str().filter(|id| is_segment(id))?;
     let labels = message.get("labelIds").and_then(Value::as_array);
     if labels.is_some_and(|labels| labels.iter().any(|label| GONE.iter().any(|gone| label == gone))) {
         return Some(tombstone(id, asked_at));

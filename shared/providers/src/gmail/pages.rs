@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Change, Reply, Request, call::Unreadable, webhook::event::is_id};
+use domain::{Change, Reply, Request, call::Unreadable, id::is_segment};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -179,7 +179,7 @@ fn number(history_id: &str) -> Result<(), Unreadable> {
 }
 
 fn checked(id: &str) -> Result<&str, Unreadable> {
-    if is_id(id) { Ok(id) } else { Err(Unreadable("a message without a usable id")) }
+    if is_segment(id) { Ok(id) } else { Err(Unreadable("a message without a usable id")) }
 }
 
 #[cfg(test)]

@@ -4,18 +4,15 @@
 
 use std::borrow::Cow;
 
-use domain::{
-    Effect, Event, NotAnEvent, Owner,
-    webhook::event::{MAX_TYPE, is_id},
-};
+use domain::{AccountId, Effect, Event, EventId, EventType, IntegrationId, NotAnEvent, Owner};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 #[derive(Deserialize)]
 struct Push {
-    integration_id: String,
-    account: String,
+    integration_id: IntegrationId,
+    account: AccountId,
     channel_id: String,
     state: String,
     message_number: String,
@@ -29,23 +26,13 @@ pub(super) fn is_first(body: &str) -> bool {
 pub(super) fn read(body: &RawValue, received_at: Timestamp) -> Result<Event<'_>, NotAnEvent> {
     let push: Push = serde_json::from_str(body.get())?;
     // The resource's id names what is watched; only channel and number name the message.
-    let id = format!("{}.{}", push.channel_id, push.message_number);
-    if !is_id(&id) || !is_id(&push.account) || !is_id(&push.integration_id) {
-        return Err(NotAnEvent::Id);
+    let id = EventId::parse(format!("{}.{}", push.channel_id, push.message_number))?;
+    if push.state.is_empty() {
+        return Err(NotAnEvent::Missing("state"));
     }
-    let r#type = format!("calendar.{}", push.state);
-    if push.state.is_empty() || r#type.len() > MAX_TYPE {
-        return Err(NotAnEvent::Type);
-    }
-    Ok(Event {
-        id,
-        r#type,
-        occurred_at: received_at,
-        owner: Owner::Integration { id: push.integration_id, account: push.account },
-        mode: None,
-        data: Cow::Borrowed(body),
-        effect: Effect::Sync,
-    })
+    let event_type = EventType::parse(format!("calendar.{}", push.state))?;
+    let owner = Owner::Integration { id: push.integration_id, account: push.account };
+    Ok(Event::new(id, event_type, received_at, Cow::Borrowed(body)).with_owner(owner).with_effect(Effect::Sync))
 }
 
 #[cfg(test)]
@@ -54,9 +41,11 @@ mod tests {
 
     use super::*;
 
+    const ID: &str = "int_00000000000000000000000000000001";
+
     fn push(state: &str, number: &str) -> String {
         json!({
-            "integration_id": "int_1", "account": "10769150350006150715113082367", "channel_id": "4ba78bf0-6a47-11e2-bcfd-0800200c9a66",
+            "integration_id": ID, "account": "10769150350006150715113082367", "channel_id": "4ba78bf0-6a47-11e2-bcfd-0800200c9a66",
             "resource_id": "ret08u3rv24htgh289g", "state": state, "message_number": number
         })
         .to_string()
@@ -70,12 +59,10 @@ mod tests {
     fn a_push_is_named_by_channel_and_number_never_by_the_resource() {
         let text = push("exists", "10");
         let event = read_text(&text).unwrap();
-        assert_eq!(event.id, "4ba78bf0-6a47-11e2-bcfd-0800200c9a66.10");
-        assert_eq!((event.r#type.as_str(), &event.effect), ("calendar.exists", &Effect::Sync));
-        assert_eq!(
-            event.owner,
-            Owner::Integration { id: "int_1".to_owned(), account: "10769150350006150715113082367".to_owned() }
-        );
+        assert_eq!(*event.id(), "4ba78bf0-6a47-11e2-bcfd-0800200c9a66.10");
+        assert_eq!((event.event_type().as_str(), event.effect()), ("calendar.exists", &Effect::Sync));
+        let account = AccountId::parse("10769150350006150715113082367").unwrap();
+        assert_eq!(*event.owner(), Owner::Integration { id: IntegrationId::parse(ID).unwrap(), account });
     }
 
     #[test]
@@ -83,7 +70,7 @@ mod tests {
         assert!(is_first(&push("sync", "1")));
         for state in ["exists", "not_exists"] {
             assert!(!is_first(&push(state, "2")));
-            assert_eq!(read_text(&push(state, "2")).unwrap().effect, Effect::Sync);
+            assert_eq!(read_text(&push(state, "2")).unwrap().effect(), &Effect::Sync);
         }
     }
 

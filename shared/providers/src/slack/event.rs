@@ -3,10 +3,7 @@
 
 use std::borrow::Cow;
 
-use domain::{
-    Change, Effect, Event, NotAnEvent, Owner,
-    webhook::event::{MAX_TYPE, is_id},
-};
+use domain::{AccountId, Change, Effect, Event, EventId, EventType, NotAnEvent, Owner};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{
@@ -115,64 +112,48 @@ pub(super) fn challenge(body: &str) -> Option<String> {
 
 pub(super) fn read(body: &RawValue, received_at: Timestamp) -> Result<Event<'_>, NotAnEvent> {
     let delivery: Delivery<'_> = serde_json::from_str(body.get())?;
-    let mut event = match (delivery.r#type.as_deref(), &delivery.payload, &delivery.command) {
+    let event = match (delivery.r#type.as_deref(), &delivery.payload, &delivery.command) {
         (Some("event_callback"), ..) => callback(&delivery)?,
         (Some("app_rate_limited"), ..) => missed(&delivery)?,
         (_, Some(payload), _) => form::interaction(payload, received_at)?,
         (_, None, Some(_)) => form::command(body, received_at)?,
-        (_, None, None) => return Err(NotAnEvent::Type),
+        (_, None, None) => return Err(NotAnEvent::Missing("type")),
     };
     let team = match &delivery.payload {
         Some(payload) => form::account(payload),
         None => delivery.team().map(str::to_owned),
     };
-    event.owner = team.map_or(Owner::Unnamed, Owner::Account);
-    let owner_is_id = matches!(&event.owner, Owner::Account(team) if !is_id(team));
-    if !is_id(&event.id) || owner_is_id {
-        return Err(NotAnEvent::Id);
-    }
-    if !(1..=MAX_TYPE).contains(&event.r#type.len()) {
-        return Err(NotAnEvent::Type);
-    }
-    Ok(event)
+    let team = team.map(AccountId::parse).transpose()?;
+    Ok(event.with_owner(team.map_or(Owner::Unnamed, Owner::Account)))
 }
 
 fn callback<'a>(delivery: &Delivery<'a>) -> Result<Event<'a>, NotAnEvent> {
-    let data = delivery.event.ok_or(NotAnEvent::Type)?;
+    let data = delivery.event.ok_or(NotAnEvent::Missing("event"))?;
     let inner: Inner = serde_json::from_str(data.get())?;
     let occurred_at = delivery.event_time.and_then(|time| Timestamp::from_second(time).ok()).ok_or(NotAnEvent::Time)?;
     let effect = effect(&inner, delivery.bot(), occurred_at)?;
-    Ok(Event {
-        id: delivery.event_id.clone().ok_or(NotAnEvent::Id)?,
-        r#type: match inner.subtype {
-            Some(subtype) => format!("{}.{subtype}", inner.r#type),
-            None => inner.r#type,
-        },
-        occurred_at,
-        owner: Owner::Unnamed,
-        mode: None,
-        data: Cow::Borrowed(data),
-        effect,
-    })
+    let id = EventId::parse(delivery.event_id.as_deref().ok_or(NotAnEvent::Missing("event_id"))?)?;
+    let event_type = EventType::parse(match inner.subtype {
+        Some(subtype) => format!("{}.{subtype}", inner.r#type),
+        None => inner.r#type,
+    })?;
+    Ok(Event::new(id, event_type, occurred_at, Cow::Borrowed(data)).with_effect(effect))
 }
 
 /// Slack left out events because there were too many: a sync finds out what they said.
 fn missed(delivery: &Delivery<'_>) -> Result<Event<'static>, NotAnEvent> {
     let minute = delivery.minute_rate_limited.ok_or(NotAnEvent::Time)?;
-    Ok(Event {
-        id: format!("app_rate_limited.{minute}"),
-        r#type: "app_rate_limited".to_owned(),
-        occurred_at: Timestamp::from_second(minute).map_err(|_| NotAnEvent::Time)?,
-        owner: Owner::Unnamed,
-        mode: None,
-        data: Cow::Owned(to_raw_value(&serde_json::json!({ "minute_rate_limited": minute }))?),
-        effect: Effect::Sync,
-    })
+    let (id, event_type) = (format!("app_rate_limited.{minute}"), EventType::parse("app_rate_limited")?);
+    let occurred_at = Timestamp::from_second(minute).map_err(|_| NotAnEvent::Time)?;
+    let data = Cow::Owned(to_raw_value(&serde_json::json!({ "minute_rate_limited": minute }))?);
+    Ok(Event::new(EventId::parse(id)?, event_type, occurred_at, data).with_effect(Effect::Sync))
 }
 
 fn effect(inner: &Inner, bot: Option<&str>, occurred_at: Timestamp) -> Result<Effect, NotAnEvent> {
     let at = inner.event_ts.as_deref().and_then(time).unwrap_or(occurred_at);
-    let records = |change: Option<Change>| change.map(|change| Effect::Records(vec![change])).ok_or(NotAnEvent::Id);
+    let records = |change: Option<Change>| {
+        change.map(|change| Effect::Records(vec![change])).ok_or(NotAnEvent::Missing("object's id"))
+    };
     let ends = |stream: &str| SPEC.stream(stream).is_some_and(|it| it.ends.contains(&inner.r#type.as_str()));
     match inner.r#type.as_str() {
         _ if ends("channels") => {

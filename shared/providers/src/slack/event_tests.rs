@@ -19,11 +19,11 @@ fn read_text(text: &str) -> Result<Event<'_>, NotAnEvent> {
 }
 
 fn team(id: &str) -> Owner {
-    Owner::Account(id.to_owned())
+    Owner::Account(id.parse().unwrap())
 }
 
 fn effect_of(event: &Value) -> Effect {
-    read_text(&callback_of(event)).unwrap().effect
+    read_text(&callback_of(event)).unwrap().effect().clone()
 }
 
 #[test]
@@ -31,10 +31,10 @@ fn an_event_is_its_inner_part_for_the_workspace_that_installed_the_app() {
     let text =
         callback_of(&json!({"type": "message", "subtype": "message_deleted", "channel": "C1", "event_ts": "1.0"}));
     let event = read_text(&text).unwrap();
-    assert_eq!((event.id.as_str(), event.r#type.as_str()), ("EvXXXXXXXX", "message.message_deleted"));
-    assert_eq!((&event.owner, event.occurred_at.as_second()), (&team("T061EG9R6"), 1_234_567_890));
-    assert_eq!(event.effect, Effect::Records(vec![]));
-    assert!(!event.data.get().contains("XXYYZZ"), "the verification token is not published");
+    assert_eq!((event.id().as_str(), event.event_type().as_str()), ("EvXXXXXXXX", "message.message_deleted"));
+    assert_eq!((event.owner(), event.occurred_at().as_second()), (&team("T061EG9R6"), 1_234_567_890));
+    assert_eq!(event.effect(), &Effect::Records(vec![]));
+    assert!(!event.data().get().contains("XXYYZZ"), "the verification token is not published");
     assert_eq!(account(&text).as_deref(), Some("T061EG9R6"));
     assert_eq!(account(r#"{"team_id":"T1"}"#).as_deref(), Some("T1"));
 }
@@ -69,7 +69,7 @@ fn a_changed_user_is_a_record_and_a_part_of_a_channel_asks_for_a_sync() {
     }
     let missed = r#"{"token":"t","type":"app_rate_limited","team_id":"T1","minute_rate_limited":1518467820}"#;
     let event = read_text(missed).unwrap();
-    assert_eq!((event.id.as_str(), event.effect), ("app_rate_limited.1518467820", Effect::Sync));
+    assert_eq!((event.id().as_str(), event.effect()), ("app_rate_limited.1518467820", &Effect::Sync));
 }
 
 #[test]
@@ -91,9 +91,9 @@ fn a_slash_command_arrives_as_the_fields_of_a_form_and_loses_its_token() {
     })
     .to_string();
     let event = read_text(&fields).unwrap();
-    assert_eq!((event.r#type.as_str(), &event.owner), ("slash_command", &team("T0001")));
-    assert_eq!((event.id.as_str(), event.occurred_at), ("13345224609.738474920.8088930838d88f008e0", RECEIVED));
-    assert!(event.data.get().contains("94070") && !event.data.get().contains("gIkuvaNzQIHg97ATvDxqgjtO"));
+    assert_eq!((event.event_type().as_str(), event.owner()), ("slash_command", &team("T0001")));
+    assert_eq!((event.id().as_str(), event.occurred_at()), ("13345224609.738474920.8088930838d88f008e0", RECEIVED));
+    assert!(event.data().get().contains("94070") && !event.data().get().contains("gIkuvaNzQIHg97ATvDxqgjtO"));
 }
 
 #[test]
@@ -104,16 +104,16 @@ fn an_interaction_is_json_in_a_field_and_is_named_by_trigger_or_view() {
         "user": {"id": "U1", "team_id": "TXXXXXXXX"}, "trigger_id": "944799105734.773906753841.38b5894552bdd4a780554ee59d1f3638"
     }));
     let event = read_text(&shortcut).unwrap();
-    assert_eq!((event.r#type.as_str(), &event.owner), ("interactive.shortcut", &team("TXXXXXXXX")));
-    assert_eq!(event.id, "944799105734.773906753841.38b5894552bdd4a780554ee59d1f3638");
-    assert!(!event.data.get().contains("SECRET"));
+    assert_eq!((event.event_type().as_str(), event.owner()), ("interactive.shortcut", &team("TXXXXXXXX")));
+    assert_eq!(event.id(), "944799105734.773906753841.38b5894552bdd4a780554ee59d1f3638");
+    assert!(!event.data().get().contains("SECRET"));
     assert_eq!(account(&shortcut).as_deref(), Some("TXXXXXXXX"));
     let closed = form(&json!({
         "type": "view_closed", "team": null, "user": {"id": "U1", "team_id": "T2"},
         "view": {"id": "VNHU13V36", "hash": "156772938.1827394"}
     }));
     let event = read_text(&closed).unwrap();
-    assert_eq!((event.id.as_str(), &event.owner), ("VNHU13V36.156772938.1827394", &team("T2")));
+    assert_eq!((event.id().as_str(), event.owner()), ("VNHU13V36.156772938.1827394", &team("T2")));
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn every_shape_that_names_a_workspace_leads_to_it() {
         ("an organisation's shortcut", form(json!({"team": none, "enterprise": {"id": "E1"}})), Some("E1")),
     ] {
         let event = read_text(&text).unwrap_or_else(|error| panic!("{what}: {error}"));
-        assert_eq!(event.owner, expected.map_or(Owner::Unnamed, team), "{what}");
+        assert_eq!(*event.owner(), expected.map_or(Owner::Unnamed, team), "{what}");
         assert_eq!(account(&text).as_deref(), expected, "{what}");
     }
 }

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use domain::{Effect, Event, NotAnEvent, Owner};
+use domain::{Event, EventId, EventType, NotAnEvent};
 use jiff::Timestamp;
 use serde_json::{
     Map, Value,
@@ -43,35 +43,28 @@ pub(super) fn installed<'a>(ids: impl Iterator<Item = Option<&'a str>> + Clone) 
 /// A slash command: `body` holds the form's fields.
 pub(super) fn command(body: &RawValue, received_at: Timestamp) -> Result<Event<'static>, NotAnEvent> {
     let fields: Map<String, Value> = serde_json::from_str(body.get())?;
-    let id = fields.get("trigger_id").and_then(Value::as_str).ok_or(NotAnEvent::Id)?.to_owned();
-    event(id, "slash_command".to_owned(), fields, received_at)
+    let id = fields.get("trigger_id").and_then(Value::as_str).ok_or(NotAnEvent::Missing("trigger_id"))?.to_owned();
+    event(id, "slash_command", fields, received_at)
 }
 
 /// An interaction: JSON in a field of the form.
 pub(super) fn interaction(payload: &str, received_at: Timestamp) -> Result<Event<'static>, NotAnEvent> {
     let payload: Value = serde_json::from_str(payload)?;
-    let kind = format!("interactive.{}", text(&payload, "/type").ok_or(NotAnEvent::Type)?);
-    let id = id(&payload).ok_or(NotAnEvent::Id)?;
-    let Value::Object(fields) = payload else { return Err(NotAnEvent::Type) };
-    event(id, kind, fields, received_at)
+    let kind = format!("interactive.{}", text(&payload, "/type").ok_or(NotAnEvent::Missing("type"))?);
+    let id = id(&payload).ok_or(NotAnEvent::Missing("id"))?;
+    let Value::Object(fields) = payload else { return Err(NotAnEvent::Missing("type")) };
+    event(id, &kind, fields, received_at)
 }
 
 fn event(
     id: String,
-    r#type: String,
+    event_type: &str,
     mut fields: Map<String, Value>,
     received_at: Timestamp,
 ) -> Result<Event<'static>, NotAnEvent> {
     fields.remove("token");
-    Ok(Event {
-        id,
-        r#type,
-        occurred_at: received_at,
-        owner: Owner::Unnamed,
-        mode: None,
-        data: Cow::Owned(to_raw_value(&fields)?),
-        effect: Effect::Records(Vec::new()),
-    })
+    let data = Cow::Owned(to_raw_value(&fields)?);
+    Ok(Event::new(EventId::parse(id)?, EventType::parse(event_type)?, received_at, data))
 }
 
 /// Not every kind has a trigger; a view's hash changes whenever the view does.

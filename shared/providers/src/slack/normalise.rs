@@ -6,8 +6,8 @@
 
 use domain::{
     Change,
+    id::is_segment,
     sync::record::{Clock, Rank},
-    webhook::event::is_id,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -62,7 +62,7 @@ pub(super) fn listed(stream: &str, object: &Value, at: Timestamp) -> Option<Chan
 
 /// An object of `stream` as an event of `at` tells it. `None` if it has no usable id.
 pub(super) fn told(stream: &str, object: &Value, at: Timestamp) -> Option<Change> {
-    let id = object.get("id")?.as_str().filter(|id| is_id(id))?;
+    let id = object.get("id")?.as_str().filter(|id| is_segment(id))?;
     let updated = object.get("updated").and_then(Value::as_i64);
     // Channels tell milliseconds, users seconds.
     let (fields, updated) = match stream {
@@ -81,7 +81,7 @@ pub(super) fn told(stream: &str, object: &Value, at: Timestamp) -> Option<Change
 
 /// A channel that is gone. `None` if the id is not usable.
 pub(super) fn deleted_channel(id: &str, at: Timestamp) -> Option<Change> {
-    is_id(id).then(|| Change {
+    is_segment(id).then(|| Change {
         stream: "channels".to_owned(),
         id: id.to_owned(),
         version: CLOCK.event_version(at, Rank::Between),

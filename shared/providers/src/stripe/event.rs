@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use domain::{
-    Change, Effect, Event, Mode, NotAnEvent, Owner,
+    AccountId, Change, Effect, Event, EventId, EventType, Mode, NotAnEvent, Owner,
+    id::{NotAnId, is_segment},
     sync::record::Rank,
-    webhook::event::{MAX_TYPE, is_id},
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -15,8 +15,8 @@ use super::{SPEC, normalise};
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    id: String,
-    r#type: String,
+    id: EventId,
+    r#type: EventType,
     created: Created,
     livemode: Option<bool>,
     /// The connected account of a platform that it happened at.
@@ -41,32 +41,20 @@ enum Created {
 
 pub(super) fn read(body: &RawValue) -> Result<Event<'_>, NotAnEvent> {
     let envelope: Envelope<'_> = serde_json::from_str(body.get())?;
-    let owner = owner(&envelope);
-    if !is_id(&envelope.id) || matches!(&owner, Owner::Account(account) if !is_id(account)) {
-        return Err(NotAnEvent::Id);
-    }
-    if !(1..=MAX_TYPE).contains(&envelope.r#type.len()) {
-        return Err(NotAnEvent::Type);
-    }
+    let owner = owner(&envelope)?;
     let occurred_at = match envelope.created {
         Created::Seconds(seconds) => Timestamp::from_second(seconds).map_err(|_| NotAnEvent::Time)?,
         Created::Text(time) => time,
     };
     let changes = match envelope.data {
-        Some(data) => change(&envelope.r#type, occurred_at, data)?.into_iter().collect(),
+        Some(data) => change(envelope.r#type.as_str(), occurred_at, data)?.into_iter().collect(),
         None => Vec::new(),
     };
     // What a pushed thin event is about; whatever it brings besides is in the data of a fetched one.
     let data = envelope.data.or(envelope.related_object).unwrap_or(RawValue::NULL);
-    Ok(Event {
-        id: envelope.id,
-        r#type: envelope.r#type,
-        occurred_at,
-        owner,
-        mode: envelope.livemode.map(|live| if live { Mode::Live } else { Mode::Test }),
-        data: Cow::Borrowed(data),
-        effect: Effect::Records(changes),
-    })
+    let mode = envelope.livemode.map(|live| if live { Mode::Live } else { Mode::Test });
+    let event = Event::new(envelope.id, envelope.r#type, occurred_at, Cow::Borrowed(data));
+    Ok(event.with_owner(owner).with_mode(mode).with_effect(Effect::Records(changes)))
 }
 
 /// The account that a delivery names, without reading the rest of it.
@@ -87,18 +75,18 @@ fn named_last(context: &str) -> &str {
     context.rsplit('/').next().unwrap_or(context)
 }
 
-/// Whose it is: <https://docs.stripe.com/connect/webhooks>, <https://docs.stripe.com/context>,
+/// The owner that the envelope names: <https://docs.stripe.com/connect/webhooks>, <https://docs.stripe.com/context>,
 /// <https://docs.stripe.com/api/v2/core/events/object>, read 2026-11.
-fn owner(envelope: &Envelope<'_>) -> Owner {
+fn owner(envelope: &Envelope<'_>) -> Result<Owner, NotAnId> {
     let named = envelope.account.as_deref().or_else(|| envelope.context.as_deref().map(named_last));
     match named.filter(|account| !account.is_empty()) {
-        Some(account) => Owner::Account(account.to_owned()),
-        None => about(envelope).map_or(Owner::Unnamed, Owner::About),
+        Some(account) => AccountId::parse(account).map(Owner::Account),
+        None => Ok(about(envelope).map_or(Owner::Unnamed, Owner::About)),
     }
 }
 
 /// The account that it is about: itself, or what belongs to it.
-fn about(envelope: &Envelope<'_>) -> Option<String> {
+fn about(envelope: &Envelope<'_>) -> Option<AccountId> {
     #[derive(Deserialize)]
     struct Related {
         id: Option<String>,
@@ -113,14 +101,14 @@ fn about(envelope: &Envelope<'_>) -> Option<String> {
         id: Option<String>,
         object: Option<String>,
     }
-    let is_account = |id: &str| id.starts_with("acct_") && is_id(id);
+    let account = |id: &str| AccountId::parse(id).ok().filter(|_| id.starts_with("acct_"));
     if let Some(related) = envelope.related_object {
         let Related { id, url } = serde_json::from_str(related.get()).ok()?;
-        let of_url = || url?.split('/').find(|part| is_account(part)).map(str::to_owned);
-        return id.filter(|id| is_account(id)).or_else(of_url);
+        let of_url = || url?.split('/').find_map(account);
+        return id.as_deref().and_then(account).or_else(of_url);
     }
     let Data { object } = serde_json::from_str(envelope.data?.get()).ok()?;
-    object.id.filter(|id| object.object.as_deref() == Some("account") && is_account(id))
+    object.id.as_deref().filter(|_| object.object.as_deref() == Some("account")).and_then(account)
 }
 
 /// The record that an event of one of our streams brings up to date.
@@ -136,8 +124,8 @@ fn change(event_type: &str, at: Timestamp, data: &RawValue) -> Result<Option<Cha
     // What a thin event has here, once it is fetched, is no object.
     let Some(object) = serde_json::from_str::<Data<'_>>(data.get())?.object else { return Ok(None) };
     let Some(normalised) = normalise::object(object)? else { return Ok(None) };
-    if !is_id(&normalised.id) {
-        return Err(NotAnEvent::Id);
+    if !is_segment(&normalised.id) {
+        return Err(NotAnEvent::Missing("object's id"));
     }
     let deleted = SPEC.stream(normalised.stream).is_some_and(|stream| stream.ends.contains(&event_type));
     Ok(Some(Change {
@@ -171,9 +159,9 @@ mod tests {
     #[test]
     fn the_official_sample_changes_one_customer() {
         let event = read_text(include_str!("../../../../events/stripe-signature-vector.json")).unwrap();
-        assert_eq!((event.id.as_str(), event.r#type.as_str()), ("evt_123", "customer.created"));
-        assert_eq!((&event.owner, event.mode), (&Owner::Account("acct_123".to_owned()), Some(Mode::Test)));
-        let [change] = event.changes() else { panic!("{:?}", event.effect) };
+        assert_eq!((event.id().as_str(), event.event_type().as_str()), ("evt_123", "customer.created"));
+        assert_eq!((event.owner(), event.mode()), (&Owner::Account("acct_123".parse().unwrap()), Some(Mode::Test)));
+        let [change] = event.changes() else { panic!("{:?}", event.effect()) };
         assert_eq!(
             (change.key().as_str(), change.version, change.deleted),
             ("customers#cus_123", 1_533_204_620_000_000, false)
@@ -210,8 +198,8 @@ mod tests {
 
     #[test]
     fn every_shape_that_names_an_account_leads_to_it() {
-        let account = |id: &str| Owner::Account(id.to_owned());
-        let about = |id: &str| Owner::About(id.to_owned());
+        let account = |id: &str| Owner::Account(id.parse().unwrap());
+        let about = |id: &str| Owner::About(id.parse().unwrap());
         for (what, more, expected) in [
             ("a plain event", r#""data":{"object":{"id":"cus_1","object":"customer"}}"#, Owner::Unnamed),
             ("a connected account's", r#""account":"acct_1","data":{"object":{"id":"cus_1"}}"#, account("acct_1")),
@@ -244,7 +232,7 @@ mod tests {
             ),
         ] {
             let text = format!(r#"{{"id":"evt_1","type":"t","created":1,{more}}}"#);
-            assert_eq!(read_text(&text).unwrap_or_else(|error| panic!("{what}: {error}")).owner, expected, "{what}");
+            assert_eq!(read_text(&text).unwrap_or_else(|error| panic!("{what}: {error}")).owner(), &expected, "{what}");
         }
         assert_eq!(account_of(r#"{"context":"acct_platform/acct_1"}"#).as_deref(), Some("acct_1"));
         assert_eq!(account_of(r#"{"account":"acct_1","context":"acct_2"}"#).as_deref(), Some("acct_1"));
@@ -255,8 +243,8 @@ mod tests {
         let text = r#"{"id":"evt_1","object":"v2.core.event","type":"v1.x","created":"2026-11-23T10:00:00.000Z",
             "livemode":true,"context":"acct_1","changes":null,"data":{"developer_message_summary":"x"}}"#;
         let event = read_text(text).unwrap();
-        assert_eq!((event.changes(), event.mode), (&[][..], Some(Mode::Live)));
-        assert_eq!(event.data.get(), r#"{"developer_message_summary":"x"}"#);
+        assert_eq!((event.changes(), event.mode()), (&[][..], Some(Mode::Live)));
+        assert_eq!(event.data().get(), r#"{"developer_message_summary":"x"}"#);
     }
 
     #[test]
@@ -273,7 +261,7 @@ mod tests {
         let thin = r#"{"id":"evt_1","object":"v2.core.event","type":"v1.x","created":"2026-11-23T10:00:00Z",
             "related_object":{"id":"x"}}"#;
         let event = read_text(thin).unwrap();
-        assert_eq!(event.data.get(), r#"{"id":"x"}"#);
+        assert_eq!(event.data().get(), r#"{"id":"x"}"#);
         assert!(event.changes().is_empty());
     }
 

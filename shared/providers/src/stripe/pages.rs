@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Change, Reply, Request, call::Unreadable, webhook::event::is_id};
+use domain::{Change, Reply, Request, call::Unreadable, id::is_segment};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
@@ -201,7 +201,7 @@ fn of_event(item: &RawValue) -> Result<Vec<Change>, Unreadable> {
 
 /// An object as it was when it was asked for.
 fn of_object(item: &RawValue, asked_at: Timestamp) -> Result<Change, Unreadable> {
-    let object = normalise::object(item).ok().flatten().filter(|object| is_id(&object.id));
+    let object = normalise::object(item).ok().flatten().filter(|object| is_segment(&object.id));
     let object = object.ok_or(Unreadable("an object of another kind"))?;
     Ok(Change {
         stream: object.stream.to_owned(),

@@ -64,8 +64,7 @@ async fn main() {
     let url = access.transport().http.rewritten(API.base.to_owned());
     provider::serve(url.trim_start_matches("http://"));
 
-    let owner =
-        IntegrationKey { user_id: "u".into(), provider: "provider".into(), account_id: "A1".into(), mode: None };
+    let owner = IntegrationKey::parse("u", "provider#A1").unwrap();
     let access_token = SecretString::from(TOKEN);
     let issued = TokenResponse { name: "key", access: access_token, refresh: None, life: None, scopes: None };
     access.calls.tokens.credentials.put(&owner, &[issued], Duration::ZERO, clock::now()).await.unwrap();

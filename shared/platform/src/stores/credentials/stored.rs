@@ -73,7 +73,7 @@ pub(super) fn aad(integration_id: &str, name: &str, field: &str, version: i64) -
 }
 
 pub(super) fn integration(item: &Item) -> Result<IntegrationKey, AwsError> {
-    IntegrationKey::parse(text(item, "user_id")?, text(item, "integration")?).ok_or_else(|| malformed("integration"))
+    IntegrationKey::parse(text(item, "user_id")?, text(item, "integration")?).map_err(|_| malformed("integration"))
 }
 
 pub(super) fn bytes<'i>(item: &'i Item, name: &str) -> Result<&'i [u8], AwsError> {
