@@ -32,9 +32,10 @@ class Names:
 
     def has(self, owner, name):
         if owner[0].isupper():
-            # A method or a constant, or a variant or a field: at the beginning of a line.
+            # A method or a constant; a variant, which begins its line; a public field.
             of = re.compile(rf"\b(?:impl|struct|enum|trait|type)\b[^;{{]*\b{owner}\b")
-            member = re.compile(rf"\b{DEFINITION}{name}\b|^\s+(?:pub(?:\([a-z]+\))?\s+)?{name}\b\s*[,:({{=]", re.MULTILINE)
+            other = rf"{name}\b\s*[,({{=]" if name[0].isupper() else rf"pub(?:\([a-z]+\))?\s+{name}:"
+            member = re.compile(rf"\b{DEFINITION}{name}\b|^\s+{other}", re.MULTILINE)
             return any(of.search(text) and member.search(text) for text in self.sources.values())
         defined = re.compile(rf"\b{DEFINITION}{name}\b")
         places = (text for file, text in self.sources.items() if owner in module(file))
