@@ -212,7 +212,7 @@ async fn everything(stack: &Bundle) -> BTreeSet<String> {
     all.extend(depths.iter().map(|it| format!("{} {}", it.name, it.visible + it.in_flight + it.delayed)));
     all.insert(format!("{} events", tests::published(stack).len()));
     let web = Web::new();
-    for sandbox in [&stack.sandbox.slack_url, &stack.sandbox.stripe_url, &stack.sandbox.google_url] {
+    for sandbox in [stack.sandbox.url("slack"), stack.sandbox.url("stripe"), stack.sandbox.url("google")] {
         for what in ["calls", "grants"] {
             let answer = web.call(Method::GET, &format!("{sandbox}/_admin/{what}"), &[], "").await.unwrap();
             all.insert(format!("{sandbox} {}", String::from_utf8_lossy(answer.body())));

@@ -106,7 +106,7 @@ async fn events(ada: &Guest<'_>) -> Objects {
 
 async fn connected<'p>(peer: &'p Peer, ada: &Guest<'_>, provider: &str) -> Client<'p> {
     peer.connect(ada, provider, ADA).await;
-    let client = Client { peer, token: peer.token(provider, &peer.stack.apps.google, SCOPES, ADA).await };
+    let client = Client { peer, token: peer.token(provider, &peer.stack.apps["google"], SCOPES, ADA).await };
     let who = client.call(Method::GET, "/oauth2/v2/userinfo", Value::Null).await;
     assert_eq!(ada.status(provider).await["account"], json!({ "id": who["sub"], "name": ADA }));
     client

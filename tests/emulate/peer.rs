@@ -50,10 +50,10 @@ impl Peer {
         let stack = stack_of(Options { rewrites: rewrites.join(" "), ..options().await }).await;
         let peer = Self { stack, slack, google, web: Web::new(), node };
         let apps = &peer.stack.apps;
-        let slack = peer.app(&apps.slack, &["slack"]);
-        let google = peer.app(&apps.google, &["google-calendar", "gmail"]);
+        let slack = peer.app(&apps["slack"], &["slack"]);
+        let google = peer.app(&apps["google"], &["google-calendar", "gmail"]);
         let (secret, events) =
-            (apps.slack.webhook_secret.expose_secret(), format!("{}/webhooks/slack", peer.stack.url));
+            (apps["slack"].webhook_secret.expose_secret(), format!("{}/webhooks/slack", peer.stack.url));
         let order = json!({ "apps": { "slack": slack, "google": google }, "signing_secret": secret, "events": events });
         peer.node.order(order).await;
         peer

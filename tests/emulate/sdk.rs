@@ -20,7 +20,7 @@ async fn the_product_sends_what_slacks_own_sdk_sends_for_the_same_call() {
     let node = Node::start("sdk.mjs").await;
     let relay = node.ready["url"].as_str().unwrap();
     let stack = stack_of(Options { rewrites: format!("https://slack.com={relay}"), ..options().await }).await;
-    node.order(json!({ "to": stack.sandbox.slack_url })).await;
+    node.order(json!({ "to": stack.sandbox.url("slack") })).await;
     let ada = Guest::new(&stack, "ada").await;
     ada.connect_and_sync("slack").await;
     let message = json!({

@@ -72,7 +72,7 @@ async fn slack_is_connected_through_its_own_page_synced_told_of_changes_once_and
     let peer = Peer::start().await;
     let ada = Guest::new(&peer.stack, "ada").await;
     peer.connect(&ada, "slack", ADMIN.0).await;
-    let bot = peer.token("slack", &peer.stack.apps.slack, SCOPES, ADMIN.0).await;
+    let bot = peer.token("slack", &peer.stack.apps["slack"], SCOPES, ADMIN.0).await;
     let account = ada.status("slack").await["account"].clone();
     assert_eq!(account, json!({ "id": "T000000001", "name": "Acme" }));
     assert_equal(&peer, &ada, &bot).await;

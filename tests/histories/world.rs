@@ -56,7 +56,7 @@ pub(crate) type Stored = BTreeMap<String, (bool, Value)>;
 impl<'g> World<'g> {
     /// A sandbox, and an integration of it that was never synced.
     pub(crate) async fn start<C: Course>(ground: &'g Ground, process: &'g Process, seed: u64) -> Self {
-        let sandbox = Sandbox::start(ground.apps.clone()).await.unwrap();
+        let sandbox = Sandbox::start(&ground.apps).await.unwrap();
         let mut variables = variables(ground, "sync-worker");
         let rewrites = sandbox.rewrites().into_iter().map(|(from, to)| format!("{from}={to}"));
         variables.insert("INTERTIE_URL_REWRITES".to_owned(), rewrites.collect::<Vec<_>>().join(" "));
@@ -92,17 +92,13 @@ impl<'g> World<'g> {
     }
 
     fn vendor(&self) -> &str {
-        match self.provider {
-            "slack" => &self.sandbox.slack_url,
-            "stripe" => &self.sandbox.stripe_url,
-            _ => &self.sandbox.google_url,
-        }
+        self.sandbox.url(self.provider)
     }
 
     /// A token of the sandbox, by its own consent and exchange.
     pub(crate) async fn consent(&self, authorize: &str, token: &str, scopes: &str) -> String {
         let apps = &self.ground.apps;
-        let app = if self.provider == "slack" { &apps.slack } else { &apps.google };
+        let app = &apps[self.provider];
         let account = &self.key.account_id;
         let asked = [
             ("client_id", app.client_id.as_str()),

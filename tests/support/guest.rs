@@ -171,11 +171,7 @@ impl<'s> Guest<'s> {
 
     /// Tells the sandbox of a provider something, or asks it: `path` is under `/_admin`.
     pub async fn admin(&self, provider: &str, method: Method, path: &str, body: &Value) -> Value {
-        let sandbox = match provider {
-            "slack" => &self.stack.sandbox.slack_url,
-            "stripe" => &self.stack.sandbox.stripe_url,
-            _ => &self.stack.sandbox.google_url,
-        };
+        let sandbox = self.stack.sandbox.url(provider);
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let url = format!("{sandbox}/_admin/{path}");
         let response = self.web.call(method, &url, &[("content-type", "application/json")], text).await;

@@ -1,8 +1,12 @@
 //! The embedded `EventBridge`: buses whose every event becomes a line of a file.
 //!
-//! It answers the protocol of the SDKs (AWS JSON 1.1) for the actions that the project uses. There are no rules: who
-//! wants an event reads the file, where it stands in the envelope that a rule's target would get.
+//! It answers the protocol of the SDKs (AWS JSON 1.1) for the actions that the project uses. There are no rules: a line of the file
+//! is the envelope that a rule's target would get.
 //! *Invariant:* an event is in the file before its sender hears that it was accepted.
+//!
+//! Why not `rustack-events-core` (0.12.0): it reads an entry's `Time` as text, and the SDKs send a number, so that it refuses each of
+//! our calls. It also delivers in the background after it has answered, takes entries without `Source` or `DetailType`, and has no
+//! limit on a request's size.
 
 use std::{
     collections::BTreeMap,

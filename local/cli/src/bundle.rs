@@ -73,7 +73,7 @@ impl Bundle {
     pub async fn start(options: Options) -> Result<Self, BundleError> {
         settings::check(&options.template, &options.overrides, &options.rewrites)?;
         let apps = Apps::local();
-        let sandbox = Sandbox::start(apps.clone()).await?;
+        let sandbox = Sandbox::start(&apps).await?;
         let given = options.overrides.iter().any(|(name, _)| name == "UrlRewrites");
         let own = (!given).then(|| ("UrlRewrites".to_owned(), rewrites(&options.rewrites, &sandbox)));
         let stack = Stack::start(stack::Options {
@@ -82,14 +82,14 @@ impl Bundle {
             port: options.port,
             overrides: options.overrides,
             own: own.into_iter().collect(),
-            secrets: apps.secrets().into(),
+            secrets: apps.secrets(),
             aws_endpoint: options.aws_endpoint,
             bootstraps: options.bootstraps,
             ledger: options.ledger,
         });
         let stack = stack.await?;
         sandbox.deliver_to(&stack.url);
-        let webhook_secrets = apps.by_secret().map(|(name, app)| (name, app.webhook_secret.clone())).into();
+        let webhook_secrets = apps.iter().map(|(name, app)| (name, app.webhook_secret.clone())).collect();
         Ok(Self { stack, sandbox, apps, webhook_secrets })
     }
 
@@ -107,8 +107,7 @@ impl Bundle {
 
     /// Every secret of the stack, for looking where it must not be.
     pub fn secrets(&self) -> Vec<String> {
-        let apps = [&self.apps.slack, &self.apps.stripe, &self.apps.google];
-        let of_apps = apps.into_iter().flat_map(|app| [&app.client_secret, &app.webhook_secret]);
+        let of_apps = self.apps.iter().flat_map(|(_, app)| [&app.client_secret, &app.webhook_secret]);
         of_apps.chain([&self.session_key]).map(|secret| secret.expose_secret().to_owned()).collect()
     }
 

@@ -26,7 +26,8 @@ impl Bundle {
                 self.session("local-user", Some("admin"), Duration::from_hours(24)).unwrap_or_default(),
             ),
         ];
-        all.extend(pairs.into_iter().chain(self.sandbox.variables()).map(|(name, value)| (name.to_owned(), value)));
+        all.extend(pairs.map(|(name, value)| (name.to_owned(), value)));
+        all.extend(self.sandbox.variables());
         all.extend(self.template.functions.iter().flat_map(|function| function.environment.clone()));
         all.into_iter().collect()
     }

@@ -141,13 +141,16 @@ async fn chosen(run: &Run, root: &Path) -> Result<Bootstraps, Box<dyn Error>> {
 async fn providers_alone(options: &Providers) -> Outcome {
     let stop = stop_signal()?;
     let apps = Apps::local();
-    let sandbox = Sandbox::start(apps.clone()).await?;
+    let sandbox = Sandbox::start(&apps).await?;
     sandbox.deliver_to(&options.webhooks_to);
     let rewrites = sandbox.rewrites().into_iter().map(|(from, to)| format!("{from}={to}")).collect::<Vec<_>>();
-    let secrets =
-        apps.secrets().map(|(name, value)| (format!("INTERTIE_SECRET_{}", name.to_uppercase()), value.to_string()));
-    let urls = sandbox.variables().into_iter().map(|(name, url)| (name.to_owned(), url));
-    for (name, value) in urls.chain([("INTERTIE_URL_REWRITES".to_owned(), rewrites.join(" "))]).chain(secrets) {
+    let secrets = apps
+        .secrets()
+        .into_iter()
+        .map(|(name, value)| (format!("INTERTIE_SECRET_{}", name.to_uppercase()), value.to_string()));
+    for (name, value) in
+        sandbox.variables().into_iter().chain([("INTERTIE_URL_REWRITES".to_owned(), rewrites.join(" "))]).chain(secrets)
+    {
         say(&line(&name, &value));
     }
     say("# Ctrl-C stops the providers.");

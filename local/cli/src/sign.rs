@@ -6,7 +6,7 @@ use domain::{
 };
 use http::HeaderMap;
 use jiff::Timestamp;
-use local_sandbox::push_token;
+use local_sandbox::google::push_token;
 use platform::aws::secrets::App;
 use secrecy::SecretString;
 use uuid::Uuid;

@@ -1,83 +1,61 @@
-//! The apps that a stack has at the providers, as they are registered there and as Secrets Manager holds them.
+//! The apps of a local run, one at each emulator.
 
-use secrecy::{ExposeSecret as _, SecretString};
+use std::{collections::BTreeMap, ops::Index};
+
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::opaque::random;
+use super::{app::App, opaque::random, registry::REGISTRY};
 
 /// The provider-side account of the local apps: theirs are the events that name none.
 pub const LOCAL_ACCOUNT: &str = "acct_local";
 
-/// An app as it is registered at each vendor.
+/// By the secret that holds each.
 #[derive(Debug, Clone)]
-pub struct Apps {
-    /// At Slack.
-    pub slack: App,
-    /// At Stripe, which is sent keys, not client credentials: only the webhook secret counts.
-    pub stripe: App,
-    /// At Google, for Calendar and Gmail.
-    pub google: App,
-    /// Where Gmail's notifications go.
-    pub google_push: Push,
-}
-
-/// A registration.
-#[derive(Debug, Clone)]
-pub struct App {
-    /// Public.
-    pub client_id: String,
-    /// With which the app authenticates.
-    pub client_secret: SecretString,
-    /// With which the vendor signs webhooks. Google has none.
-    pub webhook_secret: SecretString,
-}
-
-/// A Pub/Sub push subscription.
-#[derive(Debug, Clone)]
-pub struct Push {
-    /// The `aud` of its tokens.
-    pub audience: String,
-    /// The account they are issued to, an e-mail address.
-    pub service_account: String,
-    /// `projects/P/topics/T`, the one topic a watch may name.
-    pub topic: String,
-}
+pub struct Apps(pub(super) BTreeMap<&'static str, App>);
 
 impl Apps {
     /// The apps of a local run, as a person registers them at the providers.
     pub fn local() -> Self {
-        let app = |name: &str| App {
-            client_id: format!("local-{name}"),
-            client_secret: random(40).into(),
-            webhook_secret: format!("whsec_{}", random(32)).into(),
-        };
-        let google_push = Push {
-            audience: "https://intertie.local/webhooks/gmail".to_owned(),
-            service_account: "push@local.iam.gserviceaccount.com".to_owned(),
-            topic: "projects/local/topics/gmail".to_owned(),
-        };
-        Self { slack: app("slack"), stripe: app("stripe"), google: app("google"), google_push }
+        let apps = REGISTRY.iter().map(|spec| {
+            let app = App {
+                client_id: format!("local-{}", spec.secret),
+                client_secret: random(40).into(),
+                webhook_secret: format!("whsec_{}", random(32)).into(),
+                settings: spec.settings,
+            };
+            (spec.secret, app)
+        });
+        Self(apps.collect())
     }
 
-    /// By the secret that holds each.
-    pub fn by_secret(&self) -> [(&'static str, &App); 3] {
-        [("slack", &self.slack), ("stripe", &self.stripe), ("google", &self.google)]
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &App)> {
+        self.0.iter().map(|(secret, app)| (*secret, app))
     }
 
     /// What `{prefix}/{name}` holds in Secrets Manager.
-    pub fn secrets(&self) -> [(&'static str, Value); 3] {
-        let push = &self.google_push;
-        self.by_secret().map(|(name, app)| {
-            let value = json!({
+    pub fn secrets(&self) -> Vec<(&'static str, Value)> {
+        let secret = |(name, app): (_, &App)| {
+            let mut secret = json!({
                 "client_id": app.client_id,
                 "client_secret": app.client_secret.expose_secret(),
                 "webhook_secrets": [app.webhook_secret.expose_secret()],
                 "account_id": LOCAL_ACCOUNT,
-                "pubsub_topic": push.topic,
-                "push_service_account": push.service_account,
-                "push_audience": push.audience,
             });
-            (name, value)
-        })
+            for (setting, value) in app.settings {
+                secret[setting] = (*value).into();
+            }
+            (name, secret)
+        };
+        self.iter().map(secret).collect()
+    }
+}
+
+impl Index<&str> for Apps {
+    type Output = App;
+
+    /// The app at a provider, or that of a secret. Panics if the sandbox has none of this name.
+    fn index(&self, name: &str) -> &App {
+        &self.0[REGISTRY.find(name).map_or(name, |spec| spec.secret)]
     }
 }

@@ -4,11 +4,10 @@ use std::fmt::Write as _;
 
 use http::StatusCode;
 
-use super::{call::Reply, form::Form, google::is_identity};
+use super::{call::Reply, form::Form};
 
 /// What the page shows.
 pub(super) struct Consent<'c> {
-    /// `Slack`.
     pub(super) vendor: &'c str,
     /// Where the form goes.
     pub(super) action: &'c str,
@@ -17,15 +16,15 @@ pub(super) struct Consent<'c> {
     /// Value and label of each account.
     pub(super) accounts: Vec<(&'c str, String)>,
     pub(super) scopes: &'c [String],
-    /// Whether the user may grant fewer scopes.
-    pub(super) choice: bool,
+    /// Whether a scope must be granted with the others; none if all must.
+    pub(super) fixed: Option<fn(&str) -> bool>,
 }
 
 impl Consent<'_> {
     /// The page; `asked` travels in hidden fields.
     pub(super) fn page(&self, asked: &Form) -> Reply {
         let mut hidden = String::new();
-        for (name, value) in asked.pairs().filter(|(name, _)| !self.choice || *name != "scope") {
+        for (name, value) in asked.pairs().filter(|(name, _)| self.fixed.is_none() || *name != "scope") {
             // Writing to a string does not fail; so below.
             let _ = writeln!(hidden, "<input type=\"hidden\" name=\"{}\" value=\"{}\">", escape(name), escape(value));
         }
@@ -40,13 +39,15 @@ impl Consent<'_> {
         }
         let mut scopes = String::new();
         for scope in self.scopes.iter().map(|scope| escape(scope)) {
-            let _ = if self.choice && is_identity(&scope) {
-                writeln!(scopes, "<input type=\"hidden\" name=\"scope\" value=\"{scope}\"><li>{scope}</li>")
-            } else if self.choice {
-                let input = format!("<input type=\"checkbox\" name=\"scope\" value=\"{scope}\" checked>");
-                writeln!(scopes, "<label>{input} {scope}</label><br>")
-            } else {
-                writeln!(scopes, "<li>{scope}</li>")
+            let _ = match self.fixed.map(|fixed| fixed(&scope)) {
+                None => writeln!(scopes, "<li>{scope}</li>"),
+                Some(true) => {
+                    writeln!(scopes, "<input type=\"hidden\" name=\"scope\" value=\"{scope}\"><li>{scope}</li>")
+                }
+                Some(false) => {
+                    let input = format!("<input type=\"checkbox\" name=\"scope\" value=\"{scope}\" checked>");
+                    writeln!(scopes, "<label>{input} {scope}</label><br>")
+                }
             };
         }
         let (vendor, action, app) = (escape(self.vendor), escape(self.action), escape(self.app));

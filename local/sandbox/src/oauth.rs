@@ -11,11 +11,11 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::{
-    App,
+    app::App,
     call::{Call, Reply},
+    emulator::refusal,
     form::Form,
     opaque::challenge,
-    server::refusal,
 };
 
 /// What differs between the vendors.

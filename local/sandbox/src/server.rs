@@ -1,4 +1,4 @@
-//! Serving a vendor: faults and limits first, then the vendor; its controls under `/_admin`.
+//! Serves an emulator over HTTP: faults and limits first, then its API; the controls under `/_admin`.
 
 use std::{
     sync::{Arc, Mutex},
@@ -21,44 +21,13 @@ use tokio::{net::TcpListener, task::JoinSet, time::sleep};
 use super::{
     admin::{Between, Board, Change, Effect},
     call::{Call, Reply},
-    controls::{Control, check},
-    deliver::{Delivery, Outbox},
+    controls::{Refused, check},
+    deliver::Outbox,
+    emulator::{Emulator, Outcome, refusal},
 };
 
 /// After a failed accept.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// What is a vendor's own.
-pub(super) trait Vendor: Send + 'static {
-    /// Answers a call of its API.
-    fn answer(&mut self, call: &Call) -> Reply;
-
-    /// Answers a call that is one too many. `wait` is the seconds until the next may come.
-    fn limited(&self, call: &Call, wait: u64) -> Reply;
-
-    /// Adds what every answer carries.
-    fn finish(&self, _reply: &mut Reply) {}
-
-    /// The calls of its own controls.
-    fn controls() -> impl Iterator<Item = &'static Control>;
-
-    /// Answers a call of its own controls, if it has this one.
-    fn administer(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome>;
-}
-
-/// What a call of the controls leads to.
-pub(super) enum Outcome {
-    /// It is done.
-    Done(Reply),
-    /// A delivery whose answer is the answer.
-    Send(Delivery),
-}
-
-impl From<Value> for Outcome {
-    fn from(body: Value) -> Self {
-        Self::Done(Reply::json(StatusCode::OK, &body))
-    }
-}
 
 /// Whether deliveries are held.
 #[derive(serde::Deserialize)]
@@ -72,15 +41,15 @@ struct Hold {
 #[error("the sandbox closed the connection")]
 struct Cut;
 
-struct Server<V> {
-    vendor: Mutex<V>,
+struct Server {
+    emulator: Mutex<Box<dyn Emulator>>,
     board: Mutex<Board>,
     outbox: Outbox,
 }
 
-/// Serves `vendor` on `listener` until dropped, connections included.
-pub(super) async fn serve<V: Vendor>(listener: TcpListener, vendor: V, outbox: Outbox) {
-    let server = Arc::new(Server { vendor: Mutex::new(vendor), board: Mutex::default(), outbox });
+/// Serves `emulator` on `listener` until dropped, connections included.
+pub(super) async fn serve(listener: TcpListener, emulator: Box<dyn Emulator>, outbox: Outbox) {
+    let server = Arc::new(Server { emulator: Mutex::new(emulator), board: Mutex::default(), outbox });
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -100,7 +69,7 @@ pub(super) async fn serve<V: Vendor>(listener: TcpListener, vendor: V, outbox: O
     }
 }
 
-impl<V: Vendor> Server<V> {
+impl Server {
     async fn take(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Cut> {
         let call = Call::read(request).await.map_err(|_| Cut)?;
         if call.path.starts_with("/_admin") {
@@ -108,7 +77,7 @@ impl<V: Vendor> Server<V> {
         }
         let number = lock(&self.board).called(&call);
         let mut reply = self.answer(&call).await?;
-        lock(&self.vendor).finish(&mut reply);
+        lock(&self.emulator).finish(&mut reply);
         lock(&self.board).answered(number, reply.status);
         Ok(reply.into())
     }
@@ -125,8 +94,8 @@ impl<V: Vendor> Server<V> {
         }
         let wait = lock(&self.board).too_many(&name, Instant::now());
         let reply = match wait {
-            Some(wait) => lock(&self.vendor).limited(call, wait),
-            None => lock(&self.vendor).answer(call),
+            Some(wait) => lock(&self.emulator).limited(call, wait),
+            None => lock(&self.emulator).answer(call),
         };
         let change = if reply.more { lock(&self.board).after_page(&name) } else { None };
         if let Some(change) = change {
@@ -141,7 +110,7 @@ impl<V: Vendor> Server<V> {
     /// Does what was ordered for between two pages.
     fn change(&self, change: &Change) {
         let (method, path, body) = change.parts();
-        if let Some(Outcome::Send(delivery)) = lock(&self.vendor).administer(&method, &path, &body) {
+        if let Some(Outcome::Send(delivery)) = lock(&self.emulator).administer(&method, &path, &body) {
             self.outbox.send(delivery);
         }
     }
@@ -161,10 +130,10 @@ impl<V: Vendor> Server<V> {
         if let Some(reply) = self.shared(&call.method, &path, &body) {
             return reply;
         }
-        if let Err((status, words)) = check(V::controls(), &call.method, &path, &body) {
+        if let Err((status, words)) = self.check(&call.method, &path, &body) {
             return refusal(status, &words);
         }
-        let outcome = lock(&self.vendor).administer(&call.method, &path, &body);
+        let outcome = lock(&self.emulator).administer(&call.method, &path, &body);
         match outcome {
             Some(Outcome::Done(reply)) => reply,
             Some(Outcome::Send(delivery)) => Reply::json(StatusCode::OK, &self.outbox.send_now(&delivery).await),
@@ -172,6 +141,11 @@ impl<V: Vendor> Server<V> {
         }
     }
 
+    fn check(&self, method: &Method, path: &[&str], body: &Value) -> Result<(), Refused> {
+        check(lock(&self.emulator).controls().iter().copied().flatten(), method, path, body)
+    }
+
+    /// Answers a call of the controls that every emulator has.
     fn shared(&self, method: &Method, path: &[&str], body: &Value) -> Option<Reply> {
         let mut board = lock(&self.board);
         let board = &mut *board;
@@ -181,7 +155,7 @@ impl<V: Vendor> Server<V> {
             ("POST", ["between_pages"]) => {
                 let refused = serde_json::from_value::<Between>(body.clone()).ok().and_then(|between| {
                     let (method, path, body) = between.then.parts();
-                    let (_, words) = check(V::controls(), &method, &path, &body).err()?;
+                    let (_, words) = self.check(&method, &path, &body).err()?;
                     // The path is a field here.
                     Some(refusal(StatusCode::UNPROCESSABLE_ENTITY, &words))
                 });
@@ -218,9 +192,4 @@ fn add<T: DeserializeOwned>(list: &mut Vec<T>, body: &Value) -> Reply {
         }
         Err(error) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
     }
-}
-
-/// The controls refuse.
-pub(super) fn refusal(status: StatusCode, reason: &str) -> Reply {
-    Reply::json(status, &json!({ "error": reason }))
 }

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    App, Apps, Push, Sandbox,
+    App, Apps, Sandbox,
     form::{self, Form},
 };
 
@@ -63,18 +63,18 @@ async fn receive(State((inbox, answers)): State<Inbox>, uri: Uri, headers: Heade
 
 impl Stage {
     pub(super) async fn start() -> Self {
-        let app = |id: &str| App {
-            client_id: id.to_owned(),
-            client_secret: format!("{id}-secret").into(),
-            webhook_secret: SECRET.into(),
+        const GOOGLE: &[(&str, &str)] = &[
+            ("push_audience", "https://app.example/webhooks/gmail"),
+            ("push_service_account", "push@sandbox.iam.gserviceaccount.com"),
+            ("pubsub_topic", "projects/sandbox/topics/gmail"),
+        ];
+        let app = |name: &'static str, settings| {
+            let client_id = format!("{name}-app");
+            let client_secret = format!("{client_id}-secret").into();
+            (name, App { client_id, client_secret, webhook_secret: SECRET.into(), settings })
         };
-        let google_push = Push {
-            audience: "https://app.example/webhooks/gmail".into(),
-            service_account: "push@sandbox.iam.gserviceaccount.com".into(),
-            topic: "projects/sandbox/topics/gmail".into(),
-        };
-        let apps = Apps { slack: app("slack-app"), stripe: app("stripe-app"), google: app("google-app"), google_push };
-        let sandbox = Sandbox::start(apps).await.unwrap();
+        let apps = Apps([app("slack", &[]), app("stripe", &[]), app("google", GOOGLE)].into());
+        let sandbox = Sandbox::start(&apps).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let app_url = format!("http://{}", listener.local_addr().unwrap());
         let (inbox, received) = unbounded_channel();
@@ -167,7 +167,7 @@ fn read(answer: &Response<Bytes>) -> (u16, Value) {
 #[tokio::test]
 async fn faults_strike_as_often_as_told_and_the_calls_are_listed_without_secrets() {
     let stage = Stage::start().await;
-    let slack = &stage.sandbox.slack_url;
+    let slack = stage.sandbox.url("slack");
     let order = |effect: Value| json!({ "match": "GET /api/auth.test", "effect": effect });
     let effects = [
         json!({ "status": 503, "headers": { "Retry-After": "2" }, "body": { "ok": false } }),
@@ -195,7 +195,7 @@ async fn faults_strike_as_often_as_told_and_the_calls_are_listed_without_secrets
 #[tokio::test]
 async fn a_lost_answer_is_lost_after_the_vendor_acted() {
     let stage = Stage::start().await;
-    let stripe = &stage.sandbox.stripe_url;
+    let stripe = stage.sandbox.url("stripe");
     let fault = json!({ "match": "POST /v1/customers", "effect": { "close": true, "after": true } });
     stage.control(Method::POST, stripe, "faults", &fault).await;
     let headers = [
@@ -215,7 +215,7 @@ async fn a_lost_answer_is_lost_after_the_vendor_acted() {
 #[tokio::test]
 async fn beyond_a_rate_each_vendor_refuses_in_its_own_way() {
     let stage = Stage::start().await;
-    let Sandbox { slack_url, stripe_url, google_url, .. } = &stage.sandbox;
+    let [slack_url, stripe_url, google_url] = ["slack", "stripe", "google"].map(|name| stage.sandbox.url(name));
     // One call now, another in 50 seconds.
     for vendor in [slack_url, stripe_url, google_url] {
         let limit = json!({ "match": "GET", "per_second": 0.02, "burst": 1 });
@@ -243,7 +243,7 @@ async fn beyond_a_rate_each_vendor_refuses_in_its_own_way() {
 #[tokio::test]
 async fn a_dropped_sandbox_is_gone() {
     let stage = Stage::start().await;
-    let url = format!("{}/oauth2/v3/certs", stage.sandbox.google_url);
+    let url = format!("{}/oauth2/v3/certs", stage.sandbox.url("google"));
     assert_eq!(stage.get(&url, "").await.0, 200);
     let Stage { sandbox, web, .. } = stage;
     drop(sandbox);

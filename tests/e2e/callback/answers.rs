@@ -56,7 +56,7 @@ async fn answers_of_the_browser(ada: &Guest<'_>) {
 
 /// What the token endpoint answers.
 async fn answers_of_the_token_endpoint(ada: &Guest<'_>) {
-    let slack = &ada.stack.sandbox.slack_url;
+    let slack = ada.stack.sandbox.url("slack");
     let ok = |fields: Value| {
         let mut body = json!({ "ok": true, "access_token": "xoxb-1", "team": { "id": "T1", "name": "T" } });
         fields.as_object().unwrap().iter().for_each(|(name, value)| body[name] = value.clone());

@@ -184,7 +184,7 @@ async fn links_and_locations_lead_through_the_proxy_or_nowhere() {
     assert_eq!(answered["link"], format!("<{own}/account?page=2>; rel=\"next\""));
     assert_eq!(answered["intertie-removed"], "link");
     // An emulator writes its own address.
-    let answered = ask(json!({ "location": format!("{}/v1/account", stack.sandbox.stripe_url) })).await;
+    let answered = ask(json!({ "location": format!("{}/v1/account", stack.sandbox.url("stripe")) })).await;
     assert_eq!(answered["location"], format!("{own}/account"));
     // Where it leads, a client goes with its session token: that is ours, and leads to the provider.
     let followed = answered["location"].to_str().unwrap().strip_prefix(&stack.url).unwrap();

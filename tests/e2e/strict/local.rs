@@ -86,9 +86,9 @@ async fn the_controls_refuse_what_they_do_not_know_by_name_and_do_nothing() {
     let sandbox = |url: &str| format!("{url}/_admin/");
     for (base, refused) in [
         (stack.control_url.clone(), CONTROLS),
-        (sandbox(&stack.sandbox.slack_url), SLACK),
-        (sandbox(&stack.sandbox.stripe_url), STRIPE),
-        (sandbox(&stack.sandbox.google_url), GOOGLE),
+        (sandbox(stack.sandbox.url("slack")), SLACK),
+        (sandbox(stack.sandbox.url("stripe")), STRIPE),
+        (sandbox(stack.sandbox.url("google")), GOOGLE),
     ] {
         for (method, path, body, status, name) in refused {
             let answer = Web::new().call(method.clone(), &format!("{base}{path}"), &[], *body).await.unwrap();
@@ -107,9 +107,9 @@ async fn the_controls_refuse_what_they_do_not_know_by_name_and_do_nothing() {
 async fn state(stack: &Bundle) -> Vec<String> {
     let mut all = vec![format!("{:?}", stack.gateway.counts())];
     for (base, paths) in [
-        (&stack.sandbox.slack_url, ["channels", "grants", "deliveries"]),
-        (&stack.sandbox.stripe_url, ["customers", "secrets", "deliveries"]),
-        (&stack.sandbox.google_url, ["events/primary", "messages", "deliveries"]),
+        (stack.sandbox.url("slack"), ["channels", "grants", "deliveries"]),
+        (stack.sandbox.url("stripe"), ["customers", "secrets", "deliveries"]),
+        (stack.sandbox.url("google"), ["events/primary", "messages", "deliveries"]),
     ] {
         for path in paths {
             let answer = Web::new().call(Method::GET, &format!("{base}/_admin/{path}"), &[], "").await.unwrap();

@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use md5::{Digest as _, Md5};
 use serde::{Deserialize, Serialize};
 
-use super::{fault::Fault, message::allowed};
+use super::fault::Fault;
 
 const MAX_ATTRIBUTES: usize = 10;
 /// Of names and of data types, in bytes.
@@ -121,4 +121,9 @@ fn well_named(name: &str) -> bool {
         && !name.split('.').any(str::is_empty)
         && !lower.starts_with("aws.")
         && !lower.starts_with("amazon.")
+}
+
+/// Whether SQS carries the character: what XML 1.0 allows.
+pub(super) fn allowed(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }

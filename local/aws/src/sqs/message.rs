@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    attributes::{self, Attributes},
+    attributes::{self, Attributes, allowed},
     fault::Fault,
     settings::{MAX_DELAY_SECONDS, Settings},
     wire::{ReceiveMessage, Sending, ranged},
@@ -109,11 +109,6 @@ impl Message {
         all.push(("SentTimestamp", self.sent.as_millis().to_string()));
         all
     }
-}
-
-/// Whether SQS carries the character: what XML 1.0 allows.
-pub(super) fn allowed(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }
 
 fn group_allowed(group: &str) -> bool {

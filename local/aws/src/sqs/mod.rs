@@ -3,6 +3,8 @@
 //! It has the actions that the project uses, and behaves in them as AWS documents: visibility, delays, long polls,
 //! fair queues, dead-letter queues and redrive. What it doesn't have, it refuses.
 //! *Invariant:* all state is behind one lock that is never held across an await.
+//!
+//! Why not `rustack-sqs-core` (0.12.0): it refuses `MessageGroupId` on standard queues, which fair queues need.
 
 use std::{
     collections::BTreeMap,

@@ -64,7 +64,7 @@ impl Story<'_> {
 
     /// Slack answers 429 with a wait, then works.
     pub(super) async fn slow_down(&self) -> Outcome {
-        let slack = &self.stack.sandbox.slack_url;
+        let slack = self.stack.sandbox.url("slack");
         let before = self.messages().await?;
         let limited = |times: u32, seconds: &str| {
             json!({ "match": "chat.postMessage", "times": times, "effect": {
@@ -99,7 +99,7 @@ impl Story<'_> {
     }
 
     async fn messages(&self) -> Result<usize, Failed> {
-        let all = self.admin(&self.stack.sandbox.slack_url, Method::GET, "messages", &Value::Null).await?;
+        let all = self.admin(self.stack.sandbox.url("slack"), Method::GET, "messages", &Value::Null).await?;
         Ok(all.as_array().map_or(0, Vec::len))
     }
 

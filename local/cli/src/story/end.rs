@@ -39,7 +39,7 @@ impl Story<'_> {
         self.ended(&calendar).await?;
         let active = self.grants("gmail").await?.iter().filter(|grant| grant["state"] == "active").count();
         expect(active == 0, || format!("{active} grants are still active at Google"))?;
-        let channels = self.admin(&self.stack.sandbox.google_url, Method::GET, "channels", &Value::Null).await?;
+        let channels = self.admin(self.stack.sandbox.url("google"), Method::GET, "channels", &Value::Null).await?;
         let open = channels.as_array().map_or(0, Vec::len);
         expect(open == 0, || format!("{open} watches still run at Google"))?;
         Ok(("Gmail first: the grant was still needed; with Calendar it was revoked; no watch runs".into(), ()))

@@ -123,11 +123,7 @@ impl<'s> Story<'s> {
 
     /// The sandbox of a provider.
     fn sandbox(&self, provider: &str) -> &'s str {
-        match provider {
-            "slack" => &self.stack.sandbox.slack_url,
-            "stripe" => &self.stack.sandbox.stripe_url,
-            _ => &self.stack.sandbox.google_url,
-        }
+        self.stack.sandbox.url(provider)
     }
 
     /// The status of the story's user at a provider.

@@ -40,7 +40,7 @@ impl Story<'_> {
 
     /// A Calendar push: an event is deleted at Google, which tells the channel; nothing else is asked for.
     pub(super) async fn calendar(&self) -> Outcome {
-        let google = &self.stack.sandbox.google_url;
+        let google = self.stack.sandbox.url("google");
         let id = self.id_of("google-calendar").await?;
         let channels = self.admin(google, Method::GET, "channels", &Value::Null).await?;
         let open = channels.as_array().map_or(0, Vec::len);
@@ -60,7 +60,7 @@ impl Story<'_> {
 
     /// A Gmail push: a signed token of Google's, then what changed since.
     pub(super) async fn gmail(&self) -> Outcome {
-        let google = &self.stack.sandbox.google_url;
+        let google = self.stack.sandbox.url("google");
         let id = self.id_of("gmail").await?;
         let before = self.look.records(&id, "messages").await?;
         self.admin(google, Method::POST, "messages", &json!({ "subject": "Grüße aus Köln" })).await?;
@@ -74,7 +74,7 @@ impl Story<'_> {
 
     /// Google forgets its sync tokens, and meanwhile an event is deleted without a push.
     pub(super) async fn reset(&self) -> Outcome {
-        let google = &self.stack.sandbox.google_url;
+        let google = self.stack.sandbox.url("google");
         let id = self.id_of("google-calendar").await?;
         let events = self.admin(google, Method::GET, "events/primary", &Value::Null).await?;
         let live = events.as_array().into_iter().flatten().find(|event| event["status"] != "cancelled");

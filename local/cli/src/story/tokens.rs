@@ -31,7 +31,7 @@ impl Story<'_> {
 
     /// Slack refuses the token: it is refreshed in the middle of a call, and once more works as it must with the rotated one.
     pub(super) async fn refresh_on_demand(&self) -> Outcome {
-        let slack = &self.stack.sandbox.slack_url;
+        let slack = self.stack.sandbox.url("slack");
         for round in 1..=2 {
             let before = self.refreshes("slack").await?;
             self.admin(slack, Method::POST, "tokens/expire", &json!({})).await?;

@@ -27,7 +27,7 @@ impl Story<'_> {
         let published = self.look.published("evt_story_1")?;
         expect(published == 1, || format!("{published} × on the bus, not once; look at target/local/events.jsonl"))?;
         // And one that Stripe sends by itself.
-        let stripe = &self.stack.sandbox.stripe_url;
+        let stripe = self.stack.sandbox.url("stripe");
         let made = self.admin(stripe, Method::POST, "customers", &json!({ "email": "grace@example.com" })).await?;
         let key = format!("customers#{}", made["id"].as_str().unwrap_or_default());
         let came = async || self.look.record(&id, &key).await;
@@ -71,7 +71,7 @@ impl Story<'_> {
 
     /// Slack asks if we are here, then a channel is renamed, then somebody types a command.
     pub(super) async fn slack(&self) -> Outcome {
-        let slack = &self.stack.sandbox.slack_url;
+        let slack = self.stack.sandbox.url("slack");
         let challenge = json!({ "kind": "url_verification", "event": { "challenge": "story-challenge" } });
         let answer = self.admin(slack, Method::POST, "send", &challenge).await?;
         let right = answer["status"] == 200 && answer["body"] == "story-challenge";

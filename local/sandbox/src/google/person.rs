@@ -6,11 +6,11 @@ use http::StatusCode;
 use local_base::now;
 use serde_json::{Value, json};
 
-use super::{Refusal, Signer};
+use super::{refusal::Refusal, signer::Signer};
 use crate::controls::{Control, Refused};
 
 /// The accounts there are, by the address that each had first; the first is the one with something in it.
-pub(crate) const ACCOUNTS: [&str; 2] = ["ada@example.com", "grace@example.com"];
+pub(super) const ACCOUNTS: [&str; 2] = ["ada@example.com", "grace@example.com"];
 
 /// `POST account`: `{"account"?,"address"?,"mail"?,"calendar"?,"blocked"?}`: the account gets another address, has a service or not, or
 /// its administrators do not allow the app.
@@ -101,6 +101,6 @@ pub(super) fn canonical(scope: &str) -> String {
 }
 
 /// Whether a scope is no choice of the user's.
-pub(crate) fn is_identity(scope: &str) -> bool {
+pub(super) fn is_identity(scope: &str) -> bool {
     IDENTITY.iter().any(|(_, long)| *long == scope)
 }

@@ -1,4 +1,5 @@
-//! Slack's own controls: channels, users, messages change; any webhook can be sent.
+//! Slack's own controls: `channels`, `users` and `messages` change; any webhook can be sent. Slack sends an event where the app is
+//! installed, with the scope that the event needs.
 //!
 //! `POST send`: `{"kind":"url_verification"|"ssl_check"|"signed_ssl_check"|"event"|"slash"|"interactive","event":{…}?}`; `event` replaces usual fields, and
 //! its `envelope` those around an event, e.g. `{"event_id":"Ev1"}`.
@@ -13,9 +14,9 @@ use super::{
 use crate::{
     controls::Control,
     deliver::Delivery,
+    emulator::{Outcome, refusal},
     form,
     opaque::random,
-    server::{Outcome, refusal},
 };
 
 /// The calls, and the fields of their bodies: those of the objects are Slack's.

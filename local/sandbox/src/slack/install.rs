@@ -1,4 +1,5 @@
-//! Installing the app: consent, and `oauth.v2.access` for codes and refresh tokens.
+//! Installing the app: consent, and `oauth.v2.access` for codes and refresh tokens. The consent page offers each workspace and the
+//! whole organisation (`account=E0SANDBOX`).
 //!
 //! <https://docs.slack.dev/reference/methods/oauth.v2.access>.
 
@@ -26,7 +27,7 @@ impl Slack {
         let organisation = (ORGANISATION.0, format!("{} (all workspaces)", ORGANISATION.1));
         let accounts = workspaces.chain([organisation]).collect();
         let app = &self.app.client_id;
-        let consent = Consent { vendor: "Slack", action: &call.path, app, accounts, scopes: &scopes, choice: false };
+        let consent = Consent { vendor: "Slack", action: &call.path, app, accounts, scopes: &scopes, fixed: None };
         consent.page(&call.query)
     }
 

@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 
 use self::workspace::{Workspace, seed};
 use super::{
-    App,
+    app::App,
     call::{Call, Reply},
     controls::{Control, GRANTS},
     deliver::Outbox,
+    emulator::{Emulator, Outcome, Spec},
     oauth::{Grants, Rules},
     opaque::random,
-    server::{Outcome, Vendor},
 };
 
 /// The app's id, in events and token answers.
@@ -29,8 +29,15 @@ const APP_ID: &str = "A0SANDBOX01";
 /// Id and name of the organisation that has the workspaces, and that an administrator can install the app for as a whole.
 const ORGANISATION: (&str, &str) = ("E0SANDBOX", "Starship");
 
-/// See the module.
-pub(super) struct Slack {
+pub(super) const SPEC: Spec = Spec {
+    secret: "slack",
+    providers: &["slack"],
+    origins: &["https://slack.com"],
+    settings: &[],
+    start: |app, outbox| Ok(Box::new(Slack::new(app, outbox))),
+};
+
+struct Slack {
     app: App,
     grants: Grants,
     workspaces: Vec<Workspace>,
@@ -47,7 +54,7 @@ const RULES: Rules = Rules {
 };
 
 impl Slack {
-    pub(super) fn new(app: App, outbox: Outbox) -> Self {
+    fn new(app: App, outbox: Outbox) -> Self {
         Self { app, grants: Grants::new(RULES), workspaces: seed(), outbox }
     }
 
@@ -56,7 +63,7 @@ impl Slack {
     }
 }
 
-impl Vendor for Slack {
+impl Emulator for Slack {
     fn answer(&mut self, call: &Call) -> Reply {
         match (call.method.as_str(), call.path.as_str()) {
             ("GET", "/oauth/v2/authorize") => self.ask(call),
@@ -73,8 +80,8 @@ impl Vendor for Slack {
         reply.with("retry-after", &wait.to_string())
     }
 
-    fn controls() -> impl Iterator<Item = &'static Control> {
-        control::CONTROLS.iter().chain(GRANTS)
+    fn controls(&self) -> &'static [&'static [Control]] {
+        &[control::CONTROLS, GRANTS]
     }
 
     fn administer(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {

@@ -16,7 +16,7 @@ const SCOPES: &str = "channels:read,channels:history,chat:write,users:read";
 
 impl Stage {
     fn slack(&self, path: &str) -> String {
-        format!("{}{path}", self.sandbox.slack_url)
+        format!("{}{path}", self.sandbox.url("slack"))
     }
 
     async fn ask(&self, scope: &str, more: &[(&str, &str)], decision: &str) -> BTreeMap<String, String> {
@@ -133,9 +133,9 @@ async fn a_refresh_token_is_good_for_one_use_and_a_second_revokes_what_came_of_i
     assert_eq!(refresh(old).await, json!({ "ok": false, "error": "invalid_refresh_token" }));
     assert_eq!(stage.call("auth.test", new_token).await["error"], "token_revoked");
     assert_eq!(refresh(new["refresh_token"].as_str().unwrap()).await["error"], "invalid_refresh_token");
-    let grants = stage.control(Method::GET, &stage.sandbox.slack_url, "grants", &Value::Null).await;
+    let grants = stage.control(Method::GET, stage.sandbox.url("slack"), "grants", &Value::Null).await;
     assert_eq!(json!([grants[0]["state"], grants[0]["refreshes"], grants[0]["reused"]]), json!(["revoked", 1, true]));
-    let secrets = stage.control(Method::GET, &stage.sandbox.slack_url, "secrets", &Value::Null).await;
+    let secrets = stage.control(Method::GET, stage.sandbox.url("slack"), "secrets", &Value::Null).await;
     assert_eq!(secrets.as_array().unwrap().len(), 5, "a code, two access tokens and two refresh tokens");
     assert!(secrets.to_string().contains(new_token));
 }
@@ -151,7 +151,7 @@ async fn a_token_that_is_not_good_is_told_why() {
         refused,
         json!({ "ok": false, "error": "missing_scope", "needed": "channels:read", "provided": "users:read" })
     );
-    stage.control(Method::POST, &stage.sandbox.slack_url, "tokens/expire", &json!({})).await;
+    stage.control(Method::POST, stage.sandbox.url("slack"), "tokens/expire", &json!({})).await;
     assert_eq!(stage.call("users.list", &token).await["error"], "token_expired");
 }
 
@@ -163,7 +163,7 @@ async fn pages_join_to_the_whole_also_if_a_channel_appears_between_them() {
         "method": "POST", "path": "channels", "body": { "id": "C0ZULU00001", "name": "zulu", "silent": true },
     });
     let order = json!({ "match": "conversations.list", "then": then });
-    stage.control(Method::POST, &stage.sandbox.slack_url, "between_pages", &order).await;
+    stage.control(Method::POST, stage.sandbox.url("slack"), "between_pages", &order).await;
     let (mut names, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = stage.call(&format!("conversations.list?limit=2&cursor={cursor}"), &token).await;
@@ -216,7 +216,7 @@ async fn changes_are_sent_signed_and_again_if_refused() {
     let mut stage = Stage::start().await;
     stage.installed(SCOPES).await;
     stage.answers(&[StatusCode::SERVICE_UNAVAILABLE]);
-    stage.control(Method::POST, &stage.sandbox.slack_url, "channels", &json!({ "name": "new" })).await;
+    stage.control(Method::POST, stage.sandbox.url("slack"), "channels", &json!({ "name": "new" })).await;
     let (first, second) = (stage.received().await, stage.received().await);
     verify(&first);
     verify(&second);
@@ -232,7 +232,7 @@ async fn every_kind_of_request_can_be_ordered_and_its_answer_seen() {
     stage.answers(&[StatusCode::OK, StatusCode::OK, StatusCode::IM_A_TEAPOT]);
     let mut types = Vec::new();
     for (kind, status) in [("url_verification", 200), ("slash", 200), ("interactive", 418)] {
-        let answer = stage.control(Method::POST, &stage.sandbox.slack_url, "send", &json!({ "kind": kind })).await;
+        let answer = stage.control(Method::POST, stage.sandbox.url("slack"), "send", &json!({ "kind": kind })).await;
         assert_eq!(answer["status"], status);
         let received = stage.received().await;
         verify(&received);

@@ -1,5 +1,7 @@
-//! Stripe's own controls: objects change as from the Dashboard, keys are rolled, any event can be sent.
+//! Stripe's own controls: `customers`, `subscriptions` and `payment_intents` change as from the Dashboard, keys are rolled, any event
+//! can be sent.
 //!
+//! `POST keys` `{"key","state"}` makes a key `good`, `expired` or `revoked`.
 //! `"livemode": true` in a body is for the objects of live mode. `POST send`: `{"event":{…}}`, fields in place of the usual ones;
 //! with the `object` `v2.core.event`, in place of a thin event's.
 
@@ -13,7 +15,7 @@ use super::{
 };
 use crate::{
     controls::Control,
-    server::{Outcome, refusal},
+    emulator::{Outcome, refusal},
 };
 
 /// The calls, and the fields of their bodies: those of the objects are Stripe's.

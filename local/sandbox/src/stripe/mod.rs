@@ -17,19 +17,27 @@ use serde_json::{Value, json};
 
 use self::objects::Objects;
 use super::{
-    App,
+    app::App,
     call::{Call, Reply},
     controls::Control,
     deliver::Outbox,
+    emulator::{Emulator, Outcome, Spec},
     opaque::random,
-    server::{Outcome, Vendor},
 };
 
 /// The version of accounts that pin none.
 const VERSION: &str = "2025-03-31.basil";
 
-/// See the module.
-pub(super) struct Stripe {
+/// The app is sent keys, not client credentials: only its webhook secret counts.
+pub(super) const SPEC: Spec = Spec {
+    secret: "stripe",
+    providers: &["stripe"],
+    origins: &["https://api.stripe.com"],
+    settings: &[],
+    start: |app, outbox| Ok(Box::new(Stripe::new(app, outbox))),
+};
+
+struct Stripe {
     app: App,
     /// Keys ever issued, and whether they are good.
     keys: BTreeMap<String, ApiKey>,
@@ -71,7 +79,7 @@ struct Refusal(StatusCode, Value);
 type Answer = Result<Value, Refusal>;
 
 impl Stripe {
-    pub(super) fn new(app: App, outbox: Outbox) -> Self {
+    fn new(app: App, outbox: Outbox) -> Self {
         let keys = [
             ("sk_test_sandbox", ApiKey::Good),
             ("rk_test_sandbox", ApiKey::Good),
@@ -197,7 +205,7 @@ impl Stripe {
     }
 }
 
-impl Vendor for Stripe {
+impl Emulator for Stripe {
     fn answer(&mut self, call: &Call) -> Reply {
         let version = call.header("stripe-version").unwrap_or(VERSION).to_owned();
         let reply = self.reply(call);
@@ -221,8 +229,8 @@ impl Vendor for Stripe {
         *reply = if again { finished.with("stripe-should-retry", "true") } else { finished };
     }
 
-    fn controls() -> impl Iterator<Item = &'static Control> {
-        control::CONTROLS.iter()
+    fn controls(&self) -> &'static [&'static [Control]] {
+        &[control::CONTROLS]
     }
 
     fn administer(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {

@@ -10,7 +10,7 @@ const KEY: &str = "sk_test_sandbox";
 
 impl Stage {
     fn stripe(&self, path: &str) -> String {
-        format!("{}/v1/{path}", self.sandbox.stripe_url)
+        format!("{}/v1/{path}", self.sandbox.url("stripe"))
     }
 
     async fn make(&self, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, Value, bool) {
@@ -144,12 +144,12 @@ async fn a_change_is_an_event_that_is_sent_signed_and_again_if_refused() {
 async fn a_change_from_the_dashboard_says_what_was_before() {
     let mut stage = Stage::start().await;
     let order = json!({ "email": "new@example.com" });
-    stage.control(Method::POST, &stage.sandbox.stripe_url, "customers/cus_Seed0000000001", &order).await;
+    stage.control(Method::POST, stage.sandbox.url("stripe"), "customers/cus_Seed0000000001", &order).await;
     let event = stage.received().await.json();
     assert_eq!(event["type"], "customer.updated");
     assert_eq!(event["data"]["previous_attributes"], json!({ "email": "ada.lovelace@example.com" }));
     let order = json!({ "event": { "id": "evt_mine", "type": "charge.refunded" } });
-    let answer = stage.control(Method::POST, &stage.sandbox.stripe_url, "send", &order).await;
+    let answer = stage.control(Method::POST, stage.sandbox.url("stripe"), "send", &order).await;
     assert_eq!(answer["status"], 200);
     assert_eq!(stage.received().await.json()["id"], "evt_mine");
 }

@@ -14,7 +14,7 @@ use super::Calendar;
 use crate::{
     call::Reply,
     deliver::{Delivery, To},
-    google::{Caller, Refusal},
+    google::{caller::Caller, refusal::Refusal},
     opaque::fingerprint,
 };
 

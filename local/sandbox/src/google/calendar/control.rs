@@ -1,5 +1,8 @@
-//! Calendar's own controls: events change as in its web page, sync tokens expire.
+//! Calendar's own controls: `events/CALENDAR` change as in its web page, sync tokens expire (`POST expire_sync_tokens`
+//! `{"invalid"?}`).
 //!
+//! `POST calendars/CALENDAR` `{"list"?,"watch"?}` sets how lists and watches of a calendar are answered: `willing`, `forbidden`,
+//! `failing` or `unsupported`.
 //! `POST events/CALENDAR/ID/restore` takes an event out of the trash, with its old `updated`; `POST events/CALENDAR/ID/move`
 //! `{"destination"}` moves it to another calendar; `POST calendars` `{"account"?,"calendar_id","summary"?}` gives an account
 //! one more; `POST stubs` `{"whole"}`: whether lists show all of a cancelled event.
@@ -14,13 +17,13 @@ use super::{
 };
 use crate::{
     controls::Control,
-    google::ACCOUNTS,
+    emulator::{Outcome, refusal},
+    google::person::ACCOUNTS,
     opaque::random,
-    server::{Outcome, refusal},
 };
 
 /// The calls, and the fields of their bodies: those of events are Google's.
-pub(crate) const CONTROLS: &[Control] = &[
+pub(in crate::google) const CONTROLS: &[Control] = &[
     Control("POST", "expire_sync_tokens", &[&["invalid"]]),
     Control("POST", "calendars", &[&["account", "calendar_id", "summary"]]),
     Control("POST", "calendars/*", &[&["account", "list", "watch"]]),
@@ -77,7 +80,7 @@ const EVENT: &[&str] = &[
 ];
 
 impl Calendar {
-    pub(crate) fn control(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {
+    pub(in crate::google) fn control(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {
         let done = match (method.as_str(), path) {
             ("POST", ["expire_sync_tokens"]) => {
                 self.generation += 1;

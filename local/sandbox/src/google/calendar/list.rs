@@ -15,7 +15,7 @@ use super::{
 use crate::{
     call::Reply,
     form::Form,
-    google::{Caller, Refusal},
+    google::{caller::Caller, refusal::Refusal},
     opaque::{open, seal},
 };
 

@@ -12,12 +12,12 @@ mod tests;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-pub(crate) use self::control::CONTROLS;
+pub(super) use self::control::CONTROLS;
 use self::{channels::Channel, store::Shelf};
 use crate::{
     call::{Call, Reply},
     deliver::Outbox,
-    google::{Caller, Refusal},
+    google::{caller::Caller, refusal::Refusal},
 };
 
 const READ_LIST: &[&str] =

@@ -6,7 +6,7 @@ use local_base::now;
 use serde_json::{Value, json};
 
 use crate::{
-    google::{ACCOUNTS, Refusal},
+    google::{person::ACCOUNTS, refusal::Refusal},
     opaque::random,
 };
 

@@ -16,7 +16,7 @@ const READ_ONLY: &str = "https://www.googleapis.com/auth/calendar.readonly";
 
 impl Stage {
     pub(crate) fn google(&self, path: &str) -> String {
-        format!("{}{path}", self.sandbox.google_url)
+        format!("{}{path}", self.sandbox.url("google"))
     }
 
     pub(crate) async fn choose(&self, more: &[(&str, &str)], granted: &[&str]) -> BTreeMap<String, String> {
@@ -150,7 +150,7 @@ async fn a_user_may_grant_less_and_the_api_says_what_is_lacking() {
     let (status, refused) = stage.json(Method::POST, &url, token, &json!({})).await;
     assert_eq!((status, &refused["error"]["errors"][0]["reason"]), (403, &json!("insufficientPermissions")));
     stage
-        .control(Method::POST, &stage.sandbox.google_url, "tokens/expire", &json!({ "account": "ada@example.com" }))
+        .control(Method::POST, stage.sandbox.url("google"), "tokens/expire", &json!({ "account": "ada@example.com" }))
         .await;
     let (status, expired) = stage.events(token, &[]).await;
     assert_eq!((status, &expired["error"]["status"]), (401, &json!("UNAUTHENTICATED")));
@@ -198,7 +198,7 @@ async fn a_sync_token_brings_what_changed_since_the_list_was_begun() {
     let between =
         json!({ "method": "POST", "path": "events/primary", "body": { "summary": "Between", "id": "between0" } });
     let order = json!({ "match": "GET /calendar/v3/calendars/primary/events", "then": between });
-    stage.control(Method::POST, &stage.sandbox.google_url, "between_pages", &order).await;
+    stage.control(Method::POST, stage.sandbox.url("google"), "between_pages", &order).await;
     let (all, sync) = stage.sync(&token, &[("maxResults", "3")]).await;
     assert_eq!(all, ["Breakfast", "Dentist", "Call with Grace", "Lunch", "Between"]);
     let (changed, sync) = stage.sync(&token, &[("syncToken", &sync)]).await;
@@ -216,7 +216,7 @@ async fn a_sync_token_brings_what_changed_since_the_list_was_begun() {
     assert_eq!(stage.sync(&token, &[("syncToken", &sync)]).await.0, Vec::<String>::new());
     assert_eq!(stage.events(&token, &[("syncToken", &sync), ("timeMin", "2026-01-01T00:00:00Z")]).await.0, 400);
 
-    stage.control(Method::POST, &stage.sandbox.google_url, "expire_sync_tokens", &json!({})).await;
+    stage.control(Method::POST, stage.sandbox.url("google"), "expire_sync_tokens", &json!({})).await;
     let (status, gone) = stage.events(&token, &[("syncToken", &sync)]).await;
     assert_eq!((status, &gone["error"]["errors"][0]["reason"]), (410, &json!("fullSyncRequired")));
     assert_eq!(stage.sync(&token, &[]).await.0.len(), 4);
@@ -265,7 +265,7 @@ async fn a_channel_is_told_of_its_start_and_of_changes_until_it_is_stopped() {
     assert_eq!((start.header("x-goog-resource-state"), start.header("x-goog-message-number")), ("sync", "1"));
 
     stage.answers(&[StatusCode::SERVICE_UNAVAILABLE]);
-    stage.control(Method::POST, &stage.sandbox.google_url, "events/primary", &json!({ "summary": "New" })).await;
+    stage.control(Method::POST, stage.sandbox.url("google"), "events/primary", &json!({ "summary": "New" })).await;
     let (first, again) = (stage.received().await, stage.received().await);
     assert_eq!(first.path, "/webhooks/google-calendar");
     assert!(first.body.is_empty());
@@ -279,7 +279,7 @@ async fn a_channel_is_told_of_its_start_and_of_changes_until_it_is_stopped() {
     let url = stage.google("/calendar/v3/channels/stop");
     assert_eq!(stage.json(Method::POST, &url, &token, &stop).await.0, 204);
     assert_eq!(stage.json(Method::POST, &url, &token, &stop).await.0, 404);
-    let open = stage.control(Method::GET, &stage.sandbox.google_url, "channels", &Value::Null).await;
+    let open = stage.control(Method::GET, stage.sandbox.url("google"), "channels", &Value::Null).await;
     assert_eq!(open, json!([]));
 }
 
@@ -288,14 +288,14 @@ async fn an_account_can_be_given_one_more_calendar() {
     let stage = Stage::start().await;
     let token = stage.access(CALENDAR).await;
     let order = json!({ "calendar_id": "plans@group.calendar.google.com", "summary": "Plans" });
-    stage.control(Method::POST, &stage.sandbox.google_url, "calendars", &order).await;
-    let again = format!("{}/_admin/calendars", stage.sandbox.google_url);
+    stage.control(Method::POST, stage.sandbox.url("google"), "calendars", &order).await;
+    let again = format!("{}/_admin/calendars", stage.sandbox.url("google"));
     assert_eq!(stage.json(Method::POST, &again, "", &order).await.0, 409);
     let (_, list) = stage.get(&stage.google("/calendar/v3/users/me/calendarList"), &token).await;
     let last = list["items"].as_array().unwrap().last().unwrap();
     assert_eq!(json!([last["id"], last["summary"]]), json!([order["calendar_id"], "Plans"]));
     let path = "events/plans@group.calendar.google.com";
-    stage.control(Method::POST, &stage.sandbox.google_url, path, &json!({ "summary": "Move" })).await;
+    stage.control(Method::POST, stage.sandbox.url("google"), path, &json!({ "summary": "Move" })).await;
     let url = stage.google("/calendar/v3/calendars/plans@group.calendar.google.com/events");
     assert_eq!(stage.get(&url, &token).await.1["items"][0]["summary"], "Move");
 }

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::Calendar;
-use crate::{call::Reply, google::Refusal, opaque::random};
+use crate::{call::Reply, google::refusal::Refusal, opaque::random};
 
 impl Calendar {
     /// `events.insert`. A client may choose the id: then a repetition is refused, not doubled.

@@ -1,6 +1,8 @@
-//! Gmail's own controls: mail arrives, is labelled, is deleted; history is forgotten; any notification can
-//! be sent. The history goes on at an id that is given, unless that is smaller: an unsigned 64-bit integer in decimal text, as
-//! in Gmail's own JSON.
+//! Gmail's own controls: `messages` arrive, are labelled and deleted; any notification can be sent.
+//!
+//! `POST history_floor` `{"account"?,"floor"?}` forgets the history before an id. `POST history_id` `{"account"?,"history_id"}` lets
+//! it go on at an id, unless that is smaller: an unsigned 64-bit integer in decimal text, as in Gmail's own JSON. The messages of
+//! `POST unreadable` `{"account"?,"ids"}` can't be read; after `POST watched_elsewhere` `{"account"?}` a watch is refused.
 //!
 //! `POST messages`: `raw` is the message as it was sent, for its parts; the headers are those of the other fields.
 //!
@@ -13,12 +15,12 @@ use serde_json::{Value, json};
 use super::Gmail;
 use crate::{
     controls::Control,
-    google::ACCOUNTS,
-    server::{Outcome, refusal},
+    emulator::{Outcome, refusal},
+    google::person::ACCOUNTS,
 };
 
 /// The calls, and the fields of their bodies.
-pub(crate) const CONTROLS: &[Control] = &[
+pub(in crate::google) const CONTROLS: &[Control] = &[
     Control("GET", "messages", &[&["account"]]),
     Control(
         "POST",
@@ -38,7 +40,7 @@ pub(crate) const CONTROLS: &[Control] = &[
 ];
 
 impl Gmail {
-    pub(crate) fn control(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {
+    pub(in crate::google) fn control(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {
         let account = body["account"].as_str().unwrap_or(ACCOUNTS[0]);
         let unknown = || Some(Outcome::Done(refusal(StatusCode::NOT_FOUND, "there is no such account or message")));
         let Some(place) = self.place(account) else { return unknown() };
@@ -78,7 +80,7 @@ impl Gmail {
                 mailbox.unreadable = ids.map(str::to_owned).collect();
                 (None, json!({ "unreadable": mailbox.unreadable }))
             }
-            ("POST", ["send"]) => return Some(Outcome::Send(self.signer.notification(&self.boxes[place], body))),
+            ("POST", ["send"]) => return Some(Outcome::Send(self.subscription.notification(&self.boxes[place], body))),
             _ => return None,
         };
         if let Some(labels) = labels.filter(|_| body["silent"] != true) {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     call::Reply,
     form::Form,
-    google::Refusal,
+    google::refusal::Refusal,
     opaque::{open, seal},
 };
 

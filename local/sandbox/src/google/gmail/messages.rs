@@ -13,7 +13,7 @@ use crate::{
     call::Reply,
     fields,
     form::Form,
-    google::Refusal,
+    google::refusal::Refusal,
     opaque::{open, seal},
 };
 

@@ -4,7 +4,7 @@ mod control;
 mod history;
 mod mailbox;
 mod messages;
-pub(crate) mod push;
+mod push;
 mod send;
 
 #[cfg(test)]
@@ -14,12 +14,14 @@ use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-pub(crate) use self::control::CONTROLS;
-use self::{mailbox::Mailbox, push::Signer, send::Draft};
+pub(super) use self::control::CONTROLS;
+pub use self::push::push_token;
+use self::{mailbox::Mailbox, push::Subscription, send::Draft};
+use super::{caller::Caller, person::ACCOUNTS, refusal::Refusal, signer::Signer};
 use crate::{
+    app::App,
     call::{Call, Reply},
     deliver::Outbox,
-    google::{ACCOUNTS, Caller, Refusal},
 };
 use local_base::now;
 
@@ -36,7 +38,7 @@ const WATCH_LIFE: i64 = 604_800;
 /// See the module.
 pub(super) struct Gmail {
     boxes: Vec<Mailbox>,
-    signer: Signer,
+    subscription: Subscription,
     outbox: Outbox,
 }
 
@@ -48,9 +50,15 @@ struct Watch {
 }
 
 impl Gmail {
-    pub(super) fn new(signer: Signer, outbox: Outbox) -> Self {
+    pub(super) fn new(signer: Signer, app: &App, outbox: Outbox) -> Self {
         let [ada, grace] = ACCOUNTS;
-        Self { boxes: vec![Mailbox::seed(ada), Mailbox::empty(grace)], signer, outbox }
+        let subscription = Subscription {
+            signer,
+            topic: app.setting("pubsub_topic").to_owned(),
+            audience: app.setting("push_audience").to_owned(),
+            service_account: app.setting("push_service_account").to_owned(),
+        };
+        Self { boxes: vec![Mailbox::seed(ada), Mailbox::empty(grace)], subscription, outbox }
     }
 
     /// Answers a call; `path` is what follows the user.
@@ -143,7 +151,7 @@ impl Gmail {
         if shape.is_none_or(|(project, name)| project.is_empty() || name.is_empty()) {
             return Err(Refusal::bad("invalidArgument", "Invalid topicName does not match projects/sandbox/topics/*"));
         }
-        if topic != self.signer.push().topic {
+        if topic != self.subscription.topic {
             let message = format!("Error sending test message to Cloud PubSub {topic} : Resource not found.");
             return Err(Refusal { message, ..Refusal::not_found() });
         }
@@ -158,7 +166,7 @@ impl Gmail {
         let answer = json!({ "historyId": mailbox.history_id.to_string(), "expiration": expiration });
         mailbox.watch = Some(watch);
         // A watch begins with a notification.
-        self.outbox.send(self.signer.notification(&self.boxes[place], &json!({})));
+        self.outbox.send(self.subscription.notification(&self.boxes[place], &json!({})));
         Ok(Reply::json(StatusCode::OK, &answer))
     }
 
@@ -169,7 +177,7 @@ impl Gmail {
             watch.until > now() && (watch.labels.is_empty() || labels.iter().any(|label| watch.labels.contains(label)))
         });
         if watched {
-            self.outbox.send(self.signer.notification(mailbox, &json!({})));
+            self.outbox.send(self.subscription.notification(mailbox, &json!({})));
         }
     }
 }

@@ -1,63 +1,34 @@
 //! Pub/Sub push: a notification with a token that Google signed.
 //!
 //! <https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions>.
-//!
-//! The signing key beside this file is committed: making an RSA key takes seconds in a debug build. It is harmless, as
-//! nothing trusts it but a verifier that was told to take its keys from the sandbox, on this machine.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use base64::{
-    Engine as _,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use local_base::now;
-use ring::{
-    rand::SystemRandom,
-    rsa::{KeyPair, PublicKeyComponents},
-    signature::RSA_PKCS1_SHA256,
-};
 use serde_json::{Value, json};
 
 use super::mailbox::Mailbox;
 use crate::{
-    Push,
     deliver::{Delivery, To},
+    google::signer::Signer,
     opaque::random,
 };
 
-const KEY: &str = include_str!("push-key.pem");
-const KEY_ID: &str = "sandbox-1";
-
-/// Signs for Google.
+/// A Pub/Sub push subscription, and the key with which Google signs for it.
 #[derive(Clone)]
-pub(crate) struct Signer {
-    key: Arc<KeyPair>,
-    push: Arc<Push>,
+pub(super) struct Subscription {
+    pub(super) signer: Signer,
+    /// `projects/P/topics/T`, the one topic a watch may name.
+    pub(super) topic: String,
+    /// The `aud` of its tokens.
+    pub(super) audience: String,
+    /// The account they are issued to, an e-mail address.
+    pub(super) service_account: String,
 }
 
-impl Signer {
-    /// An error says that the committed key is none.
-    pub(crate) fn new(push: Push) -> Result<Self, std::io::Error> {
-        let encoded: String = KEY.lines().filter(|line| !line.starts_with('-')).collect();
-        let der = STANDARD.decode(encoded).map_err(std::io::Error::other)?;
-        let key = KeyPair::from_pkcs8(&der).map_err(|rejected| std::io::Error::other(rejected.to_string()))?;
-        Ok(Self { key: Arc::new(key), push: Arc::new(push) })
-    }
-
-    /// The subscription's settings.
-    pub(super) fn push(&self) -> &Push {
-        &self.push
-    }
-
-    /// The public keys, as a JSON Web Key Set.
-    pub(crate) fn keys(&self) -> Value {
-        let public: PublicKeyComponents<Vec<u8>> = self.key.public().into();
-        let (n, e) = (URL_SAFE_NO_PAD.encode(public.n), URL_SAFE_NO_PAD.encode(public.e));
-        json!({ "keys": [{ "kty": "RSA", "alg": "RS256", "use": "sig", "kid": KEY_ID, "n": n, "e": e }] })
-    }
-
+impl Subscription {
     /// A notification. `order` may replace what it says: `claims` of its token, `data`, `message_id`.
     pub(super) fn notification(&self, mailbox: &Mailbox, order: &Value) -> Delivery {
         let mut data = json!({ "emailAddress": mailbox.address, "historyId": mailbox.history_id });
@@ -71,11 +42,11 @@ impl Signer {
             },
             "subscription": "projects/sandbox/subscriptions/gmail",
         });
-        let (signer, claims) = (self.clone(), order["claims"].clone());
+        let (subscription, claims) = (self.clone(), order["claims"].clone());
         Delivery {
             to: To::App("/webhooks/gmail"),
             headers: Box::new(move |_, now| {
-                let token = signer.token(&claims, now);
+                let token = subscription.token(&claims, now);
                 vec![("content-type", "application/json".to_owned()), ("authorization", format!("Bearer {token}"))]
             }),
             body: body.to_string().into(),
@@ -84,35 +55,23 @@ impl Signer {
         }
     }
 
-    /// A JWT, RS256. It is empty only if the random source of the system fails.
+    /// A token; empty only if the random source of the system fails.
     fn token(&self, claims: &Value, now: Timestamp) -> String {
         let mut all = json!({
-            "aud": self.push.audience, "azp": "113774264463038321964", "email": self.push.service_account,
+            "aud": self.audience, "azp": "113774264463038321964", "email": self.service_account,
             "email_verified": true, "exp": now.as_second() + 3600, "iat": now.as_second(),
             "iss": "https://accounts.google.com", "sub": "113774264463038321964", "jti": random(16),
         });
         replace(&mut all, claims);
-        self.jwt(&all)
-    }
-
-    /// A JWT of these claims, likewise.
-    pub(crate) fn jwt(&self, claims: &Value) -> String {
-        let header = json!({ "alg": "RS256", "kid": KEY_ID, "typ": "JWT" });
-        let signed =
-            format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
-        let mut signature = vec![0; self.key.public().modulus_len()];
-        match self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature) {
-            Ok(()) => format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)),
-            Err(_) => String::new(),
-        }
+        self.signer.jwt(&all)
     }
 }
 
 /// A token as Google signs it for a push subscription of the sandbox. `None` if the committed key is none.
-pub(crate) fn token(audience: &str, service_account: &str) -> Option<String> {
-    let push =
-        Push { audience: audience.to_owned(), service_account: service_account.to_owned(), topic: String::new() };
-    let token = Signer::new(push).ok()?.token(&Value::Null, now());
+pub fn push_token(audience: &str, service_account: &str) -> Option<String> {
+    let (audience, service_account) = (audience.to_owned(), service_account.to_owned());
+    let subscription = Subscription { signer: Signer::new().ok()?, topic: String::new(), audience, service_account };
+    let token = subscription.token(&Value::Null, now());
     (!token.is_empty()).then_some(token)
 }
 

@@ -11,7 +11,7 @@ use memchr::memmem;
 use serde_json::Value;
 
 use super::mailbox::{Mailbox, Message};
-use crate::{call::Call, google::Refusal, opaque::random};
+use crate::{call::Call, google::refusal::Refusal, opaque::random};
 
 /// Clients pad or do not; Gmail takes both.
 const LENIENT: GeneralPurposeConfig = NO_PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent);

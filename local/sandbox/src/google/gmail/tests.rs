@@ -70,7 +70,7 @@ async fn messages_are_paged_newest_first_and_read_in_the_format_asked() {
 #[tokio::test]
 async fn history_tells_what_changed_until_it_is_too_old() {
     let stage = Stage::start().await;
-    let google = stage.sandbox.google_url.clone();
+    let google = stage.sandbox.url("google").to_owned();
     let token = stage.mail(&[READ]).await;
     let (_, profile) = stage.gmail(&token, "profile", &[]).await;
     assert_eq!(json!([profile["emailAddress"], profile["messagesTotal"]]), json!(["ada@example.com", 6]));
@@ -112,7 +112,7 @@ async fn a_watch_is_told_of_new_mail_with_a_token_that_google_signed() {
     let start = stage.received().await;
     assert_eq!(notice(&start)["historyId"].to_string(), watch["historyId"].as_str().unwrap());
 
-    stage.control(Method::POST, &stage.sandbox.google_url, "messages", &json!({ "subject": "New" })).await;
+    stage.control(Method::POST, stage.sandbox.url("google"), "messages", &json!({ "subject": "New" })).await;
     let received = stage.received().await;
     assert_eq!(received.path, "/webhooks/gmail");
     assert_eq!(notice(&received)["emailAddress"], "ada@example.com");
@@ -132,7 +132,7 @@ async fn a_watch_is_told_of_new_mail_with_a_token_that_google_signed() {
         204
     );
     let order = json!({ "claims": { "aud": "elsewhere", "email_verified": null } });
-    let answer = stage.control(Method::POST, &stage.sandbox.google_url, "send", &order).await;
+    let answer = stage.control(Method::POST, stage.sandbox.url("google"), "send", &order).await;
     assert_eq!(answer["status"], 200);
     let received = stage.received().await;
     let claims = stage.claims(&received).await;
