@@ -262,7 +262,7 @@ impl<'g> World<'g> {
         let selection = Selection { stream: None, after: None, limit: 10_000, deleted: true };
         let page = self.records.list(&self.key.id(), selection).await.unwrap();
         assert!(page.next.is_none(), "not all records fit");
-        let of = |record: domain::Record| (format!("{}#{}", record.stream, record.id), (record.deleted, record.data));
+        let of = |record: domain::Record| (record.key.to_string(), (record.deleted, record.data));
         page.records.into_iter().map(of).collect()
     }
 }

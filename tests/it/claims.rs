@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use domain::{Change, ClaimState, Verdict};
+use domain::{Change, ClaimState, RecordKey, Verdict, Version};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use platform::stores::{
     claims::{Applied, Claim, ClaimError, Claiming, Claims, Write},
     records::{Records, Selection},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::Ground;
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -38,14 +38,11 @@ async fn commit(claims: &Claims, claim: &Claim, writes: Vec<Write>) {
 }
 
 fn change(version: i64) -> Change {
-    Change {
-        stream: "customers".into(),
-        id: "cus_1".into(),
-        version,
-        updated_at: now(),
-        deleted: false,
-        data: json!({ "version": version }),
-    }
+    change_of(version, json!({ "version": version }))
+}
+
+fn change_of(version: i64, data: Value) -> Change {
+    Change::new(RecordKey::new("customers", "cus_1").unwrap(), Version::stored(version), now(), data)
 }
 
 #[tokio::test]
@@ -137,7 +134,7 @@ async fn a_stale_write_is_left_out_and_the_rest_is_committed_with_the_claim() {
         let selection = Selection { stream: None, after: None, limit: 10, deleted: true };
         records.list(integration, selection).await.unwrap().records[0].version
     };
-    assert_eq!((version("int_1").await, version("int_2").await), (5, 4));
+    assert_eq!((version("int_1").await, version("int_2").await), (Version::stored(5), Version::stored(4)));
     assert_eq!(claims.get("stripe#a#evt_2").await.unwrap().unwrap().effects, 1);
 }
 
@@ -146,7 +143,7 @@ async fn of_two_states_of_one_version_the_stored_one_stays_and_the_other_is_told
     let ground = Ground::start().await;
     let claims = claims(&ground);
     let records = Records::new(&ground.aws, "intertie-records");
-    let named = |name: &str| Change { data: json!({ "name": name }), ..change(1) };
+    let named = |name: &str| change_of(1, json!({ "name": name }));
     let write =
         |integration, name| records.upsert_from_event(integration, &named(name), Timestamp::UNIX_EPOCH).unwrap();
     let stored = async |integration: &str| {
@@ -172,7 +169,7 @@ async fn of_two_states_of_one_version_the_stored_one_stays_and_the_other_is_told
 
     // The same state once more is no tie, and an end needs no asking.
     commit(&claims, &claimed("stripe#a#evt_3").await, vec![write("int_1", "one")]).await;
-    let end = Change { deleted: true, ..named("end") };
+    let end = Change::tombstone(named("end").key().clone(), named("end").version(), now(), json!({ "name": "end" }));
     let end = records.upsert_from_event("int_1", &end, Timestamp::UNIX_EPOCH).unwrap();
     commit(&claims, &claimed("stripe#a#evt_4").await, vec![end]).await;
     assert_eq!(stored("int_1").await, Some(json!("end")));

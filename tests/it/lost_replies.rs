@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use domain::{
-    Change, Diagnosis, Integration, IntegrationKey, Reason,
+    Change, Diagnosis, Integration, IntegrationKey, Reason, RecordKey, Version,
     integration::{Ending, IntegrationState},
     oauth::grant::TokenResponse,
     sync::{SyncJob, stream::Sweep},
@@ -126,14 +126,8 @@ async fn an_event_is_claimed_applied_and_ended_though_each_reply_is_lost_once() 
     let Claiming::Won(claim) = claims.claim("stripe#a#evt_1", "hash", "one", later(0)).await.unwrap() else {
         panic!("it is free")
     };
-    let change = Change {
-        stream: "customers".into(),
-        id: "cus_1".into(),
-        version: 1.into(),
-        updated_at: later(0),
-        deleted: false,
-        data: json!({}),
-    };
+    let key = RecordKey::new("customers", "cus_1").unwrap();
+    let change = Change::new(key, Version::stored(1), later(0), json!({}));
     let write = records.upsert_from_event("int_1", &change, later(0)).unwrap();
     assert!(matches!(claims.apply(&claim, vec![write]).await.unwrap(), Applied::Committed));
     claims.complete(&claim).await.unwrap();
@@ -141,7 +135,7 @@ async fn an_event_is_claimed_applied_and_ended_though_each_reply_is_lost_once() 
 
     records.put_page("int_1", &[change], later(5)).await.unwrap();
     let sweep = Sweep { since: later(9), of: None, except: vec![] };
-    assert_eq!(records.delete_unseen("int_1", "customers", &sweep, 7).await.unwrap(), 1);
+    assert_eq!(records.delete_unseen("int_1", "customers", &sweep, Version::stored(7)).await.unwrap(), 1);
 
     let about = About { provider: "stripe", r#type: None, delivery_id: "d", received_at: later(0) };
     let entry = Entry { key: "stripe#a#evt_2", body_hash: "hash", about };

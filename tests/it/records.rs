@@ -1,7 +1,7 @@
 //! Records: no stale write wins, and listing them loses none and repeats none.
 
 use domain::{
-    Change,
+    Change, RecordKey, Version,
     sync::stream::{Extent, Sweep},
 };
 use jiff::Timestamp;
@@ -13,14 +13,13 @@ use serde_json::json;
 use tests::Ground;
 
 fn change(id: &str, version: i64, deleted: bool) -> Change {
-    Change {
-        stream: "customers".into(),
-        id: id.into(),
-        version,
-        updated_at: Timestamp::from_second(version).unwrap(),
-        deleted,
-        data: json!({ "version": version }),
-    }
+    change_of("customers", id, version, deleted)
+}
+
+fn change_of(stream: &str, id: &str, version: i64, deleted: bool) -> Change {
+    let make = if deleted { Change::tombstone } else { Change::new };
+    let (key, at) = (RecordKey::new(stream, id).unwrap(), Timestamp::from_second(version).unwrap());
+    make(key, Version::stored(version), at, json!({ "version": version }))
 }
 
 /// Commits changes one by one, each under a claim of its own, as events do.
@@ -55,7 +54,7 @@ async fn all_orders_of_create_update_update_and_delete_end_in_one_state() {
                 commit(&ground, &integration, &order).await;
                 let found = records.list(&integration, all(10)).await.unwrap().records;
                 assert_eq!(found.len(), 1);
-                assert_eq!((found[0].version, found[0].deleted), (3, true), "{order:?}");
+                assert_eq!((found[0].version.get(), found[0].deleted), (3, true), "{order:?}");
                 orders += 1;
             }
         }
@@ -77,14 +76,17 @@ async fn pages_join_without_gap_or_repetition_and_skip_tombstones_unless_asked()
             let selection = Selection { stream: Some("customers"), after: after.as_deref(), limit: 4, deleted };
             let page = records.list("int_1", selection).await.unwrap();
             assert!(page.records.len() == 4 || page.next.is_none());
-            found.extend(page.records.into_iter().map(|record| record.id));
+            found.extend(page.records.into_iter().map(|record| record.key.id().to_owned()));
             after = page.next;
             if after.is_none() {
                 break;
             }
         }
-        let expected: Vec<_> =
-            changes.iter().filter(|change| deleted || !change.deleted).map(|change| change.id.clone()).collect();
+        let expected: Vec<_> = changes
+            .iter()
+            .filter(|change| deleted || !change.is_deleted())
+            .map(|change| change.key().id().to_owned())
+            .collect();
         assert_eq!(found, expected);
     }
     let other = Selection { stream: Some("custom"), ..all(10) };
@@ -98,16 +100,19 @@ async fn a_full_run_deletes_what_it_did_not_see_and_nothing_that_is_newer_or_was
     let at = |second| Timestamp::from_second(second).unwrap();
     let put = async |changes: &[Change], second| records.put_page("int_1", changes, at(second)).await.unwrap();
     let sweep = async |of, except| {
-        records.delete_unseen("int_1", "customers", &Sweep { since: at(20), of, except }, 7).await.unwrap()
+        records
+            .delete_unseen("int_1", "customers", &Sweep { since: at(20), of, except }, Version::stored(7))
+            .await
+            .unwrap()
     };
     let here = async || {
         let found = records.list("int_1", all(10)).await.unwrap().records;
-        found.into_iter().map(|it| (it.id, it.version, it.deleted)).collect::<Vec<_>>()
+        found.into_iter().map(|it| (it.key.id().to_owned(), it.version.get(), it.deleted)).collect::<Vec<_>>()
     };
     let row = |id: &str, version, deleted| (id.to_owned(), version, deleted);
     put(&[change("gone", 5, false), change("old", 5, false), change("same", 5, false), change("dead", 5, true)], 10)
         .await;
-    let other = Change { stream: "subscriptions".into(), ..change("other", 1, false) };
+    let other = change_of("subscriptions", "other", 1, false);
     put(&[other], 10).await;
     // The run begins at 20. A state that is older than the stored one still says that the object is there.
     put(&[change("old", 4, false), change("same", 5, false), change("dead", 4, false)], 21).await;
@@ -138,7 +143,7 @@ async fn a_full_run_deletes_what_it_did_not_see_and_nothing_that_is_newer_or_was
     // In one tick of the clock an event can have the larger version.
     assert_eq!(
         records
-            .delete_unseen("int_1", "customers", &Sweep { since: at(31), of: None, except: vec![] }, 4)
+            .delete_unseen("int_1", "customers", &Sweep { since: at(31), of: None, except: vec![] }, Version::stored(4))
             .await
             .unwrap(),
         4

@@ -42,7 +42,7 @@ fn selection<'r>(spec: &Spec, call: &Call<'r>) -> Result<Selection<'r>, Problem>
         let message = format!("{} has no such stream. It has: {}.", spec.name, known.join(", "));
         return Err(Problem::field("stream", message));
     }
-    let key = record::key(stream.unwrap_or_default(), "");
+    let key = record::prefix(stream.unwrap_or_default(), "");
     let follows = |after: &str| {
         after.len() <= record::MAX_KEY && after.contains('#') && (stream.is_none() || after.starts_with(&key))
     };

@@ -181,7 +181,7 @@ impl SyncWorker {
         };
         let Ok(page) = provider.page(stream, position, &reply, asked_at) else { return Ok(Err(Failure::Unreadable)) };
         let StreamPage { mut changes, mut details, next, whole } = page;
-        let again = run.again.iter().filter(|id| !details.iter().any(|(_, gone)| gone.id == **id));
+        let again = run.again.iter().filter(|id| !details.iter().any(|(_, gone)| gone.key().id() == **id));
         let again: Vec<_> = again.filter_map(|id| provider.again(stream, id, asked_at)).collect();
         details.extend(again);
         let found = stream::iter(details.into_iter().map(|detail| self.object(work, stream, detail, asked_at)));
@@ -201,7 +201,7 @@ impl SyncWorker {
                 Err(refusal) => refused.push(refusal),
             }
         }
-        let mended = state.passed.among(changes.iter().map(|change| change.id.as_str()));
+        let mended = state.passed.among(changes.iter().map(|change| change.key().id()));
         let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
         Ok(Ok((PageRead { changes: count, next, whole, objects, refused, mended }, changes)))
     }
@@ -226,7 +226,7 @@ impl SyncWorker {
             },
             Err(error) => return Err(error),
         };
-        Ok(Err((object(stream), gone.id, failure)))
+        Ok(Err((object(stream), gone.key().id().to_owned(), failure)))
     }
 
     pub(crate) async fn call(&self, work: &Work<'_>, request: &Request) -> Result<domain::Reply, CallError> {

@@ -233,8 +233,8 @@ impl Process {
             [] => vec![detail(None, None)],
             ids => ids.iter().map(|(user, id)| detail(Some(*user), Some(id.as_str()))).collect(),
         };
-        let record = event.changes().first().map(domain::Change::key);
-        member.publish(&details, record.as_deref()).await?;
+        let record = event.changes().first().map(|change| change.key().as_str());
+        member.publish(&details, record).await?;
         let _lane = self.lane().await;
         if matched {
             self.claims.complete(claim).await?;

@@ -23,7 +23,7 @@ pub use integration::{
 pub use messages::disposition::{Aging, Deferral, Disposition};
 pub use oauth::connect::ConnectError;
 pub use reason::{Diagnosis, Reason};
-pub use sync::record::{Change, Record};
+pub use sync::record::{Change, Record, RecordKey, Version};
 pub use webhook::{
     Rejection,
     claim::{ClaimState, IdempotencyRecord, Verdict},

@@ -123,7 +123,7 @@ fn explore(provider: &dyn Provider, stream: &str) -> usize {
         check(provider, &provider.page_request(stream, &position).unwrap());
         for page in answers.iter().filter_map(|answer| provider.page(stream, &position, answer, NOW).ok()) {
             page.details.iter().for_each(|(request, _)| check(provider, request));
-            assert!(page.changes.iter().all(|change| change.stream == stream));
+            assert!(page.changes.iter().all(|change| change.key().stream() == stream));
             match page.next {
                 Next::Page(next) => open.push(next),
                 Next::Done(cursor) => drop(provider.watched(&cursor)),

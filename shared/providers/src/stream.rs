@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 pub use domain::sync::stream::{About, Next, Whole};
-use domain::{Change, Request, call::Unreadable};
+use domain::{Change, RecordKey, Request, call::Unreadable};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -23,10 +23,10 @@ pub struct StreamPage {
 impl StreamPage {
     /// A page of changes. Of several of one object the newest stays; of those of one version the last.
     pub fn new(changes: impl IntoIterator<Item = Change>, next: Next) -> Self {
-        let mut newest = BTreeMap::<String, Change>::new();
+        let mut newest = BTreeMap::<RecordKey, Change>::new();
         for change in changes {
-            let key = change.key();
-            if newest.get(&key).is_none_or(|kept| change.replaces(kept.version, kept.deleted)) {
+            let key = change.key().clone();
+            if newest.get(&key).is_none_or(|kept| change.replaces(kept.version(), kept.is_deleted())) {
                 newest.insert(key, change);
             }
         }

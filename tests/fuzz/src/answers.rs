@@ -87,7 +87,7 @@ fn run(provider: &dyn Provider, stream: &str, cursor: Option<&Value>, replies: &
         let page = provider.page(stream, &position, reply, NOW).ok()?;
         for (request, change) in &page.details {
             check(provider, request);
-            assert!(change.deleted);
+            assert!(change.is_deleted());
         }
         for reply in replies {
             let _ = provider.detail(stream, reply, NOW);

@@ -82,7 +82,7 @@ fn read(provider: &dyn Provider, body: &RawValue) -> Option<Said> {
             return None;
         }
     };
-    assert!(event.changes().iter().all(|change| is_segment(&change.id)), "{:?}", event.changes());
+    assert!(event.changes().iter().all(|change| is_segment(change.key().id())), "{:?}", event.changes());
     serde_json::from_str::<&RawValue>(event.data().get()).unwrap();
     Some(said(&event))
 }

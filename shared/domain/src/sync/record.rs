@@ -5,24 +5,87 @@
 //! all versions of a stream, whether a list or an event tells the state.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
+
+use crate::id::{NotAnId, SEGMENT, id, is_segment};
+
+/// The longest key, in bytes: DynamoDB's limit on a sort key
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>, read 2026-11).
+pub const MAX_KEY: usize = 1024;
+
+id! {
+    /// The key of an object among the records of an integration: `stream#id`.
+    RecordKey, "a record's key", "stream#id of at most 1024 bytes", is_key
+}
+
+fn is_key(text: &str) -> bool {
+    let parts = text.split_once('#').is_some_and(|(stream, id)| !stream.is_empty() && !id.is_empty());
+    parts && text.len() <= MAX_KEY
+}
+
+impl RecordKey {
+    /// The key of an object of `stream` by the provider's id of it, which must be one segment.
+    pub fn new(stream: &str, id: &str) -> Result<Self, NotAnId> {
+        if !is_segment(id) {
+            return Err(NotAnId { kind: "an object's id", form: SEGMENT });
+        }
+        Self::parse(prefix(stream, id))
+    }
+
+    /// The key of an object that is named within another one, as `parent/id`: both are any text that the provider allows.
+    pub fn within(stream: &str, parent: &str, id: &str) -> Result<Self, NotAnId> {
+        if parent.is_empty() || id.is_empty() {
+            return Err(NotAnId { kind: "an object's id", form: "a text within another one" });
+        }
+        Self::parse(prefix(stream, &format!("{parent}/{id}")))
+    }
+
+    /// The kind of object, such as `customers`.
+    pub fn stream(&self) -> &str {
+        self.parts().0
+    }
+
+    /// The provider's id of the object.
+    pub fn id(&self) -> &str {
+        self.parts().1
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.as_str().split_once('#').unwrap_or_default()
+    }
+}
+
+/// How the keys of a stream begin whose ids begin with `id`: `stream#id`.
+pub fn prefix(stream: &str, id: &str) -> String {
+    format!("{stream}#{id}")
+}
+
+/// Orders the states of one object: a larger version is a later state. The stream's [`Clock`] makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version(i64);
+
+impl Version {
+    /// The version that a record was stored with.
+    pub const fn stored(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds of Unix time.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
 
 /// A new state of one object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// The kind of object, e.g. `customers`.
-    pub stream: String,
-    /// The provider's id of the object.
-    pub id: String,
-    /// Orders the states of one object: larger is later. Made by the stream's [`Clock`].
-    pub version: i64,
-    /// When the object took this state.
-    pub updated_at: Timestamp,
-    /// Whether the object is gone.
-    pub deleted: bool,
-    /// The documented fields. Null if the object is gone, unless the provider lists it as cancelled for ever.
-    pub data: Value,
+    key: RecordKey,
+    version: Version,
+    updated_at: Timestamp,
+    deleted: bool,
+    data: Value,
 }
 
 /// How exactly the events of a stream say when they happened. It makes the versions of the stream's states, in microseconds of
@@ -41,19 +104,19 @@ pub enum Clock {
 impl Clock {
     /// The version of a state that a list tells which was asked for at `at`. It is later than every event of an earlier tick,
     /// and earlier than those of the same tick, which may have happened after the list was read.
-    pub fn listed(self, at: Timestamp) -> i64 {
-        match self {
+    pub fn listed(self, at: Timestamp) -> Version {
+        Version(match self {
             Self::Microseconds => at.as_microsecond(),
             Self::Seconds => at.as_second() * 1_000_000 - 1,
-        }
+        })
     }
 
     /// The version of a state that an event of `at` tells. `rank` orders the events of one tick, as far as their types do.
-    pub fn event_version(self, at: Timestamp, rank: Rank) -> i64 {
-        match self {
+    pub fn event_version(self, at: Timestamp, rank: Rank) -> Version {
+        Version(match self {
             Self::Microseconds => at.as_microsecond(),
             Self::Seconds => at.as_second() * 1_000_000 + rank as i64,
-        }
+        })
     }
 }
 
@@ -71,38 +134,68 @@ pub enum Rank {
 /// One object as the application reads it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
-    /// See [`Change::id`].
-    pub id: String,
-    /// See [`Change::stream`].
-    pub stream: String,
-    /// See [`Change::version`].
-    pub version: i64,
+    /// The stream and the provider's id of the object; in JSON, `id` and `stream`.
+    #[serde(flatten, serialize_with = "id_and_stream")]
+    pub key: RecordKey,
+    /// The version of this state.
+    pub version: Version,
     /// See [`Change::updated_at`].
     pub updated_at: Timestamp,
-    /// See [`Change::deleted`].
+    /// See [`Change::is_deleted`].
     pub deleted: bool,
     /// See [`Change::data`].
     pub data: Value,
 }
 
-impl Change {
-    /// Whether this replaces a stored state. The store's condition expression says the same; a test holds the two together.
-    pub fn replaces(&self, stored_version: i64, stored_deleted: bool) -> bool {
-        stored_version < self.version || (stored_version == self.version && !stored_deleted)
+fn id_and_stream<S: Serializer>(key: &RecordKey, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Parts<'k> {
+        id: &'k str,
+        stream: &'k str,
     }
-
-    /// The key of the object among the records of an integration.
-    pub fn key(&self) -> String {
-        key(&self.stream, &self.id)
-    }
+    Parts { id: key.id(), stream: key.stream() }.serialize(serializer)
 }
 
-/// The longest key, in bytes: DynamoDB's limit on a sort key.
-pub const MAX_KEY: usize = 1024;
+impl Change {
+    /// The state of an object that is there, with its documented fields.
+    pub const fn new(key: RecordKey, version: Version, updated_at: Timestamp, data: Value) -> Self {
+        Self { key, version, updated_at, deleted: false, data }
+    }
 
-/// The key of an object among the records of an integration: `stream#id`.
-pub fn key(stream: &str, id: &str) -> String {
-    format!("{stream}#{id}")
+    /// The state of an object that is gone. `data` is null, unless the provider lists the object as cancelled for ever.
+    pub const fn tombstone(key: RecordKey, version: Version, updated_at: Timestamp, data: Value) -> Self {
+        Self { key, version, updated_at, deleted: true, data }
+    }
+
+    /// The object's key among the records of an integration.
+    pub const fn key(&self) -> &RecordKey {
+        &self.key
+    }
+
+    /// Orders the states of the object.
+    pub const fn version(&self) -> Version {
+        self.version
+    }
+
+    /// When the object took this state; where the provider does not say, when it was asked.
+    pub const fn updated_at(&self) -> Timestamp {
+        self.updated_at
+    }
+
+    /// Whether the object is gone at the provider.
+    pub const fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
+    /// The documented fields.
+    pub const fn data(&self) -> &Value {
+        &self.data
+    }
+
+    /// Whether this replaces a stored state. The store's condition expression says the same; a test holds the two together.
+    pub fn replaces(&self, stored_version: Version, stored_deleted: bool) -> bool {
+        stored_version < self.version || (stored_version == self.version && !stored_deleted)
+    }
 }
 
 #[cfg(test)]
@@ -112,8 +205,35 @@ mod tests {
     use super::*;
 
     fn change(version: i64, deleted: bool) -> Change {
-        let updated_at = Timestamp::UNIX_EPOCH;
-        Change { stream: "customers".into(), id: "cus_1".into(), version, updated_at, deleted, data: Value::Null }
+        let key = RecordKey::new("customers", "cus_1").unwrap();
+        let make = if deleted { Change::tombstone } else { Change::new };
+        make(key, Version(version), Timestamp::UNIX_EPOCH, Value::Null)
+    }
+
+    #[test]
+    fn a_key_has_a_stream_and_an_id_and_fits_into_a_table() {
+        let calendar = "en.usa#holiday@group.v.calendar.google.com";
+        let key = RecordKey::within("events", calendar, "e1").unwrap();
+        assert_eq!((key.stream(), key.id()), ("events", &*format!("{calendar}/e1")));
+        assert_eq!(RecordKey::parse(key.as_str()), Ok(key));
+        for id in ["", "a#b", "a/b", "a b"] {
+            assert!(RecordKey::new("customers", id).is_err(), "{id}");
+        }
+        assert!(
+            RecordKey::within("events", "c", "").is_err()
+                && RecordKey::within("events", "c", &"x".repeat(1024)).is_err()
+        );
+        for text in ["", "customers", "customers#", "#cus_1"] {
+            assert!(RecordKey::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_with_its_id_and_its_stream() {
+        let (key, version) = (RecordKey::new("customers", "cus_1").unwrap(), Version(7));
+        let record = Record { key, version, updated_at: Timestamp::UNIX_EPOCH, deleted: true, data: Value::Null };
+        let json = r#"{"id":"cus_1","stream":"customers","version":7,"updated_at":"1970-01-01T00:00:00Z","deleted":true,"data":null}"#;
+        assert_eq!(serde_json::to_string(&record).unwrap(), json);
     }
 
     /// 2⁵³ − 1: RFC 8259 §6.
@@ -121,7 +241,8 @@ mod tests {
     fn a_version_is_a_number_that_every_json_reader_keeps_exactly() {
         let last: Timestamp = "2255-01-01T00:00:00Z".parse().unwrap();
         assert!(
-            Clock::Microseconds.listed(last) < (1 << 53) && Clock::Seconds.event_version(last, Rank::Last) < (1 << 53)
+            Clock::Microseconds.listed(last).get() < (1 << 53)
+                && Clock::Seconds.event_version(last, Rank::Last).get() < (1 << 53)
         );
     }
 
@@ -146,7 +267,7 @@ mod tests {
                 changes.rotate_left(1);
                 let mut stored: Option<(i64, bool)> = None;
                 for &(version, deleted) in &changes {
-                    if stored.is_none_or(|(v, d)| change(version, deleted).replaces(v, d)) {
+                    if stored.is_none_or(|(v, d)| change(version, deleted).replaces(Version(v), d)) {
                         stored = Some((version, deleted));
                     }
                 }

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::{
     operation::query::{QueryOutput, builders::QueryFluentBuilder},
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure, Select, Update},
 };
-use domain::{Change, Record, sync::record};
+use domain::{Change, Record, RecordKey, Version, sync::record};
 use jiff::Timestamp;
 
 use crate::{
@@ -32,21 +32,16 @@ const MAX_DATA: usize = 390_000;
 #[derive(Debug, thiserror::Error)]
 pub enum UpsertError {
     /// It does not fit into an item.
-    #[error("a record of {} has {bytes} bytes of data; at most {MAX_DATA} can be stored", stream(.key))]
+    #[error("a record of {} has {bytes} bytes of data; at most {MAX_DATA} can be stored", .key.stream())]
     TooLarge {
         /// Of the record.
-        key: String,
+        key: RecordKey,
         /// Of its data.
         bytes: usize,
     },
     /// The write can't be made.
     #[error(transparent)]
     Aws(#[from] AwsError),
-}
-
-/// The stream of a record's key. The rest of a key can be personal, such as a calendar's address.
-fn stream(key: &str) -> &str {
-    key.split('#').next().unwrap_or_default()
 }
 
 /// The table.
@@ -103,7 +98,7 @@ impl Records {
         change: &Change,
         seen_at: Timestamp,
     ) -> Result<Write, UpsertError> {
-        if change.deleted {
+        if change.is_deleted() {
             return self.upsert_from_sync(integration_id, change, seen_at);
         }
         self.write(integration_id, change, seen_at, false)
@@ -117,9 +112,9 @@ impl Records {
         seen_at: Timestamp,
         replaces: bool,
     ) -> Result<Write, UpsertError> {
-        let data = change.data.to_string();
+        let data = change.data().to_string();
         if data.len() > MAX_DATA {
-            return Err(UpsertError::TooLarge { key: change.key(), bytes: data.len() });
+            return Err(UpsertError::TooLarge { key: change.key().clone(), bytes: data.len() });
         }
         // What a sweep deleted for want of a sighting comes back either way.
         let tie = if replaces { "deleted = :false OR attribute_exists(swept)" } else { "attribute_exists(swept)" };
@@ -141,11 +136,11 @@ impl Records {
             .expression_attribute_names("#record", "record")
             .expression_attribute_names("#stream", "stream")
             .expression_attribute_names("#data", "data")
-            .expression_attribute_values(":stream", s(&change.stream))
-            .expression_attribute_values(":id", s(&change.id))
-            .expression_attribute_values(":version", n(change.version))
-            .expression_attribute_values(":updated_at", s(change.updated_at.to_string()))
-            .expression_attribute_values(":deleted", AttributeValue::Bool(change.deleted))
+            .expression_attribute_values(":stream", s(change.key().stream()))
+            .expression_attribute_values(":id", s(change.key().id()))
+            .expression_attribute_values(":version", n(change.version().get()))
+            .expression_attribute_values(":updated_at", s(change.updated_at().to_string()))
+            .expression_attribute_values(":deleted", AttributeValue::Bool(change.is_deleted()))
             .expression_attribute_values(":data", s(data))
             .expression_attribute_values(":seen_at", n(seen_at.as_millisecond()))
             .build();
@@ -162,7 +157,7 @@ impl Records {
             let output = self.query(integration_id, selection.stream, after.as_deref()).await?;
             for item in output.items() {
                 let record = read(item)?;
-                let key = record::key(&record.stream, &record.id);
+                let key = record.key.to_string();
                 if selection.deleted || !record.deleted {
                     if records.len() == selection.limit || bytes > MAX_BYTES {
                         return Ok(RecordsPage { records, next: after });
@@ -217,7 +212,7 @@ impl Records {
     }
 
     fn of_stream(&self, integration_id: &str, stream: &str) -> QueryFluentBuilder {
-        self.under(integration_id, &record::key(stream, ""))
+        self.under(integration_id, &record::prefix(stream, ""))
     }
 
     /// The records whose keys begin so.
@@ -240,9 +235,8 @@ fn item_key(integration_id: &str, record: &str) -> Item {
 
 fn read(item: &Item) -> Result<Record, AwsError> {
     Ok(Record {
-        id: text(item, "id")?.to_owned(),
-        stream: text(item, "stream")?.to_owned(),
-        version: number(item, "version")?,
+        key: RecordKey::parse(text(item, "record")?).map_err(|_| malformed("record"))?,
+        version: Version::stored(number(item, "version")?),
         updated_at: time(item, "updated_at")?,
         deleted: flag(item, "deleted")?,
         data: serde_json::from_str(text(item, "data")?).map_err(|_| malformed("data"))?,

@@ -1,7 +1,7 @@
 //! Gmail's messages as our records: <https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages>,
 //! read 2026-11. Bodies and the content of attachments are not read.
 
-use domain::{Change, Request, id::is_segment, sync::record::Clock};
+use domain::{Change, RecordKey, Request, call::Unreadable, sync::record::Clock};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -42,36 +42,35 @@ const PART: &str = "partId,mimeType,filename,body/size";
 /// How deep parts are read. The fields that are asked for can't be recursive; signed and forwarded mail needs three or four levels.
 const DEPTH: usize = 6;
 
+/// The key of a message.
+pub(super) fn key(id: &str) -> Result<RecordKey, Unreadable> {
+    RecordKey::new("messages", id).map_err(|_| Unreadable("a message without a usable id"))
+}
+
 /// The call for a message, with what it becomes if there is no such message.
 ///
 /// `format=metadata` leaves the parts out, and with them the attachments' names. `fields` leaves the content out:
 /// <https://developers.google.com/workspace/gmail/api/guides/performance#partial-response>, read 2026-11.
-pub(super) fn detail(id: &str, asked_at: Timestamp) -> (Request, Change) {
+pub(super) fn detail(key: RecordKey, asked_at: Timestamp) -> (Request, Change) {
     let parts = (1..DEPTH).fold(PART.to_owned(), |below, _| format!("{PART},parts({below})"));
     let fields =
         format!("id,threadId,labelIds,snippet,sizeEstimate,internalDate,payload(headers,{PART},parts({parts}))");
-    let request = SPEC.get("/users/me/messages/{id}", id).query([("format", "full"), ("fields", fields.as_str())]);
-    (request, tombstone(id, asked_at))
+    let request =
+        SPEC.get("/users/me/messages/{id}", key.id()).query([("format", "full"), ("fields", fields.as_str())]);
+    (request, tombstone(key, asked_at))
 }
 
 /// A message that was found gone when it was asked for at `asked_at`.
-pub(super) fn tombstone(id: &str, asked_at: Timestamp) -> Change {
-    Change {
-        stream: "messages".to_owned(),
-        id: id.to_owned(),
-        version: CLOCK.listed(asked_at),
-        updated_at: asked_at,
-        deleted: true,
-        data: Value::Null,
-    }
+pub(super) fn tombstone(key: RecordKey, asked_at: Timestamp) -> Change {
+    Change::tombstone(key, CLOCK.listed(asked_at), asked_at, Value::Null)
 }
 
 /// A message as it was at `asked_at`. Gmail does not tell when it changed last. `None` if it lacks its id.
 pub(super) fn message(message: &Value, asked_at: Timestamp) -> Option<Change> {
-    let id = message.get("id")?.as_str().filter(|id| is_segment(id))?;
+    let key = key(message.get("id")?.as_str()?).ok()?;
     let labels = message.get("labelIds").and_then(Value::as_array);
     if labels.is_some_and(|labels| labels.iter().any(|label| GONE.iter().any(|gone| label == gone))) {
-        return Some(tombstone(id, asked_at));
+        return Some(tombstone(key, asked_at));
     }
     let mut data = pick(message, MESSAGE);
     let received = message.get("internalDate").and_then(google::time);
@@ -82,7 +81,7 @@ pub(super) fn message(message: &Value, asked_at: Timestamp) -> Option<Change> {
     if !attachments.is_empty() {
         data.insert("attachments".to_owned(), attachments.into());
     }
-    Some(Change { deleted: false, data: data.into(), ..tombstone(id, asked_at) })
+    Some(Change::new(key, CLOCK.listed(asked_at), asked_at, data.into()))
 }
 
 /// Of several headers of one name the first counts.

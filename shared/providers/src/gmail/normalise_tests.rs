@@ -37,11 +37,11 @@ fn sample(labels: &[&str]) -> Value {
 fn a_message_is_its_headers_and_the_names_of_its_attachments_versioned_by_its_reading() {
     let change = message(&sample(&["INBOX", "UNREAD"]), AT).unwrap();
     assert_eq!(
-        (change.key().as_str(), change.version, change.deleted),
+        (change.key().as_str(), change.version().get(), change.is_deleted()),
         ("messages#18c2f1a", 1_795_428_000_000_000, false)
     );
     assert_eq!(
-        change.data,
+        *change.data(),
         json!({
             "thread_id": "18c2f00", "label_ids": ["INBOX", "UNREAD"], "snippet": "See you &#39;soon&#39;", "size_estimate": 3120,
             "internal_date": "2026-11-23T08:00:00Z", "from": "Ada <ada@example.com>", "to": "bob@example.com",
@@ -58,9 +58,9 @@ fn a_message_is_its_headers_and_the_names_of_its_attachments_versioned_by_its_re
 #[test]
 fn what_is_in_the_trash_is_gone_as_it_is_for_gmails_own_list_and_comes_back_from_it() {
     let trashed = message(&sample(&["TRASH"]), AT).unwrap();
-    assert_eq!(trashed, tombstone("18c2f1a", AT));
+    assert_eq!(trashed, tombstone(key("18c2f1a").unwrap(), AT));
     let back = message(&sample(&["INBOX"]), AT + jiff::SignedDuration::from_micros(1)).unwrap();
-    assert!(back.replaces(trashed.version, trashed.deleted));
+    assert!(back.replaces(trashed.version(), trashed.is_deleted()));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_message_without_an_id_is_unreadable() {
 
 #[test]
 fn the_call_for_a_message_asks_for_its_parts_and_for_no_content() {
-    let (request, gone) = detail("18c2f1a", AT);
+    let (request, gone) = detail(key("18c2f1a").unwrap(), AT);
     let (address, query) = request.url.split_once('?').unwrap();
     assert_eq!(address, "https://gmail.googleapis.com/gmail/v1/users/me/messages/18c2f1a");
     let signs = [("%2C", ","), ("%28", "("), ("%29", ")"), ("%2F", "/")];
@@ -80,5 +80,5 @@ fn the_call_for_a_message_asks_for_its_parts_and_for_no_content() {
     assert!(query.starts_with("format=full&fields=id,threadId,labelIds,"), "{query}");
     assert_eq!(query.matches("parts(partId,mimeType,filename,body/size").count(), DEPTH, "{query}");
     assert!(!query.contains("data") && !query.contains("attachmentId"), "{query}");
-    assert!(gone.deleted);
+    assert!(gone.is_deleted());
 }

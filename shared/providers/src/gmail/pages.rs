@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Change, Reply, Request, call::Unreadable, id::is_segment};
+use domain::{Change, Reply, Request, call::Unreadable};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -120,7 +120,7 @@ pub(super) fn about(position: &Value) -> About {
 
 /// The call for a message that could not be read.
 pub(super) fn again(id: &str, asked_at: Timestamp) -> Option<(Request, Change)> {
-    Some(normalise::detail(checked(id).ok()?, asked_at))
+    Some(normalise::detail(normalise::key(id).ok()?, asked_at))
 }
 
 fn listed(position: Position, list: List, asked_at: Timestamp) -> Result<StreamPage, Unreadable> {
@@ -129,7 +129,7 @@ fn listed(position: Position, list: List, asked_at: Timestamp) -> Result<StreamP
     }
     let mut details = Vec::new();
     for Named { id } in list.messages.unwrap_or_default() {
-        details.push(normalise::detail(checked(&id)?, asked_at));
+        details.push(normalise::detail(normalise::key(&id)?, asked_at));
     }
     Ok(StreamPage { changes: Vec::new(), details, next: position.next(list.next_page_token)?, whole: None })
 }
@@ -144,15 +144,15 @@ fn changed(mut position: Position, history: Changes, asked_at: Timestamp) -> Res
         let there = [entry.messages_added, entry.labels_added, entry.labels_removed].into_iter().flatten();
         let gone = entry.messages_deleted.into_iter();
         for (about, is_gone) in there.map(|about| (about, false)).chain(gone.map(|about| (about, true))) {
-            last.insert(checked(&about.message.id)?.to_owned(), is_gone);
+            last.insert(normalise::key(&about.message.id)?, is_gone);
         }
     }
     let (mut changes, mut details) = (Vec::new(), Vec::new());
-    for (id, is_gone) in last {
+    for (key, is_gone) in last {
         if is_gone {
-            changes.push(normalise::tombstone(&id, asked_at));
+            changes.push(normalise::tombstone(key, asked_at));
         } else {
-            details.push(normalise::detail(&id, asked_at));
+            details.push(normalise::detail(key, asked_at));
         }
     }
     Ok(StreamPage { changes, details, next: position.next(history.next_page_token)?, whole: None })
@@ -178,10 +178,6 @@ fn number(history_id: &str) -> Result<(), Unreadable> {
     is_number.then_some(()).ok_or(Unreadable("a place in the history that is no number"))
 }
 
-fn checked(id: &str) -> Result<&str, Unreadable> {
-    if is_segment(id) { Ok(id) } else { Err(Unreadable("a message without a usable id")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,7 +194,7 @@ mod tests {
     }
 
     fn named(details: &[(Request, Change)]) -> Vec<&str> {
-        details.iter().map(|(_, gone)| gone.id.as_str()).collect()
+        details.iter().map(|(_, gone)| gone.key().id()).collect()
     }
 
     #[test]
@@ -237,7 +233,7 @@ mod tests {
         });
         let page = turn(&start, &body).unwrap();
         assert_eq!(named(&page.details), ["m1", "m3"]);
-        assert_eq!(page.changes, [normalise::tombstone("m2", AT)]);
+        assert_eq!(page.changes, [normalise::tombstone(normalise::key("m2").unwrap(), AT)]);
         let Next::Page(second) = page.next else { panic!("no page follows") };
         assert_eq!(url(&second), format!("{first}&pageToken=p2"));
         let page = turn(&second, &json!({"historyId": "120"})).unwrap();

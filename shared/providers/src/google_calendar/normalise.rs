@@ -1,9 +1,6 @@
 //! Google Calendar's events as our records: <https://developers.google.com/workspace/calendar/api/v3/reference/events>, read 2026-11.
 
-use domain::{
-    Change,
-    sync::record::{self, Clock, MAX_KEY},
-};
+use domain::{Change, RecordKey, sync::record::Clock};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -100,15 +97,12 @@ pub(super) fn id(event: &Value) -> Option<&str> {
 pub(super) fn change(calendar: &str, id: &str, event: &Value, asked_at: Timestamp) -> Option<Change> {
     let updated = event.get("updated").and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok());
     let deleted = event.get("status").is_some_and(|status| status == "cancelled");
-    let data = if deleted { cancelled(calendar, event) } else { fields(calendar, event).into() };
-    let id = format!("{calendar}/{id}");
-    (record::key("events", &id).len() <= MAX_KEY).then(|| Change {
-        stream: "events".to_owned(),
-        id,
-        version: CLOCK.listed(asked_at),
-        updated_at: updated.unwrap_or(asked_at),
-        deleted,
-        data,
+    let key = RecordKey::within("events", calendar, id).ok()?;
+    let (version, updated_at) = (CLOCK.listed(asked_at), updated.unwrap_or(asked_at));
+    Some(if deleted {
+        Change::tombstone(key, version, updated_at, cancelled(calendar, event))
+    } else {
+        Change::new(key, version, updated_at, fields(calendar, event).into())
     })
 }
 

@@ -256,7 +256,7 @@ mod tests {
             next(&list, &json!({"items": [{"id": holidays}, {"id": "ada@example.com"}], "nextSyncToken": "list"}));
         assert_eq!(url(&events), "/calendars/ada%40example.com/events?maxResults=250");
         let page = turn(&events, &json!({"items": [{"id": "e1"}], "nextPageToken": "p2"})).unwrap();
-        assert_eq!(page.changes[0].id, "ada@example.com/e1");
+        assert_eq!(page.changes[0].key().id(), "ada@example.com/e1");
         let Next::Page(events) = page.next else { panic!("more to come") };
         assert_eq!(url(&events), "/calendars/ada%40example.com/events?maxResults=250&pageToken=p2");
         let events = next(&events, &json!({"items": [], "nextSyncToken": "t1"}));
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(url(&events), "/calendars/a/events?maxResults=250&syncToken=t1&pageToken=p2");
         let page =
             turn(&events, &json!({"items": [{"id": "e1", "status": "cancelled"}], "nextSyncToken": "t2"})).unwrap();
-        assert!(page.changes[0].deleted);
+        assert!(page.changes[0].is_deleted());
         let Next::Page(events) = page.next else { panic!("more to come") };
         assert_eq!(url(&events), "/calendars/new/events?maxResults=250");
         let page = turn(&events, &json!({"items": [], "nextSyncToken": "n1"})).unwrap();

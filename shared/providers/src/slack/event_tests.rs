@@ -52,8 +52,8 @@ fn a_deleted_channel_is_a_tombstone_at_the_events_microsecond() {
     let effect =
         effect_of(&json!({"type": "channel_deleted", "channel": "C024BE91L", "event_ts": "1360782804.083113"}));
     let Effect::Records(changes) = effect else { panic!("{effect:?}") };
-    assert_eq!((changes[0].key().as_str(), changes[0].version), ("channels#C024BE91L", 1_360_782_804_083_113));
-    assert!(changes[0].deleted);
+    assert_eq!((changes[0].key().as_str(), changes[0].version().get()), ("channels#C024BE91L", 1_360_782_804_083_113));
+    assert!(changes[0].is_deleted());
 }
 
 #[test]
@@ -62,8 +62,8 @@ fn a_changed_user_is_a_record_and_a_part_of_a_channel_asks_for_a_sync() {
         json!({"id": "U1", "name": "ada", "deleted": false, "profile": {"email": "ada@example.com"}, "updated": 7});
     let effect = effect_of(&json!({"type": "user_change", "user": user, "event_ts": "1360782804.083113"}));
     let Effect::Records(changes) = effect else { panic!("{effect:?}") };
-    assert_eq!((changes[0].key().as_str(), changes[0].updated_at.as_second()), ("users#U1", 7));
-    assert_eq!(changes[0].data, json!({"name": "ada", "deactivated": false}));
+    assert_eq!((changes[0].key().as_str(), changes[0].updated_at().as_second()), ("users#U1", 7));
+    assert_eq!(*changes[0].data(), json!({"name": "ada", "deactivated": false}));
     for kind in ["channel_created", "channel_rename", "channel_archive", "group_unarchive"] {
         assert_eq!(effect_of(&json!({"type": kind, "channel": {"id": "C1", "name": "x"}})), Effect::Sync, "{kind}");
     }

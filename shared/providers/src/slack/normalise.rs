@@ -5,8 +5,7 @@
 //! which is not asked for, so it is left out.
 
 use domain::{
-    Change,
-    id::is_segment,
+    Change, RecordKey, Version,
     sync::record::{Clock, Rank},
 };
 use jiff::Timestamp;
@@ -57,36 +56,28 @@ const USER: &[(&str, &str)] = &[
 
 /// An object of `stream` as a list that was asked for at `at` tells it. `None` if it has no usable id.
 pub(super) fn listed(stream: &str, object: &Value, at: Timestamp) -> Option<Change> {
-    Some(Change { version: CLOCK.listed(at), ..told(stream, object, at)? })
+    state(stream, object, at, CLOCK.listed(at))
 }
 
 /// An object of `stream` as an event of `at` tells it. `None` if it has no usable id.
 pub(super) fn told(stream: &str, object: &Value, at: Timestamp) -> Option<Change> {
-    let id = object.get("id")?.as_str().filter(|id| is_segment(id))?;
+    state(stream, object, at, CLOCK.event_version(at, Rank::Between))
+}
+
+fn state(stream: &str, object: &Value, at: Timestamp, version: Version) -> Option<Change> {
+    let key = RecordKey::new(stream, object.get("id")?.as_str()?).ok()?;
     let updated = object.get("updated").and_then(Value::as_i64);
     // Channels tell milliseconds, users seconds.
     let (fields, updated) = match stream {
         "users" => (USER, updated.map(Timestamp::from_second)),
         _ => (CHANNEL, updated.map(Timestamp::from_millisecond)),
     };
-    Some(Change {
-        stream: stream.to_owned(),
-        id: id.to_owned(),
-        version: CLOCK.event_version(at, Rank::Between),
-        updated_at: updated.and_then(Result::ok).unwrap_or(at),
-        deleted: false,
-        data: pick(object, fields).into(),
-    })
+    let updated_at = updated.and_then(Result::ok).unwrap_or(at);
+    Some(Change::new(key, version, updated_at, pick(object, fields).into()))
 }
 
 /// A channel that is gone. `None` if the id is not usable.
 pub(super) fn deleted_channel(id: &str, at: Timestamp) -> Option<Change> {
-    is_segment(id).then(|| Change {
-        stream: "channels".to_owned(),
-        id: id.to_owned(),
-        version: CLOCK.event_version(at, Rank::Between),
-        updated_at: at,
-        deleted: true,
-        data: Value::Null,
-    })
+    let key = RecordKey::new("channels", id).ok()?;
+    Some(Change::tombstone(key, CLOCK.event_version(at, Rank::Between), at, Value::Null))
 }

@@ -107,10 +107,10 @@ mod tests {
         });
         let page = read_page("channels", &Value::Null, &body).unwrap();
         let [change] = &page.changes[..] else { panic!("{page:?}") };
-        assert_eq!((change.key().as_str(), change.version), ("channels#C012AB3CD", 1_795_428_000_000_000));
-        assert_eq!((change.updated_at.as_millisecond(), change.deleted), (1_678_229_664_302, false));
+        assert_eq!((change.key().as_str(), change.version().get()), ("channels#C012AB3CD", 1_795_428_000_000_000));
+        assert_eq!((change.updated_at().as_millisecond(), change.is_deleted()), (1_678_229_664_302, false));
         assert_eq!(
-            change.data,
+            *change.data(),
             json!({
                 "name": "general", "is_private": false, "is_archived": true, "is_member": true, "num_members": 4,
                 "is_general": false, "is_shared": true, "is_ext_shared": true, "is_org_shared": false,
@@ -139,9 +139,9 @@ mod tests {
         }], "response_metadata": {"next_cursor": ""}});
         let page = read_page("users", &json!({"cursor": "x"}), &body).unwrap();
         assert_eq!(page.next, Next::Done(Value::Null));
-        assert!(!page.changes[0].deleted && page.changes[0].data["deactivated"] == true);
-        assert_eq!(page.changes[0].updated_at.as_second(), 1_480_527_098);
-        assert!(!page.changes[0].data.to_string().contains("oz.coven"));
+        assert!(!page.changes[0].is_deleted() && page.changes[0].data()["deactivated"] == true);
+        assert_eq!(page.changes[0].updated_at().as_second(), 1_480_527_098);
+        assert!(!page.changes[0].data().to_string().contains("oz.coven"));
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use domain::{
-    AccountId, Change, Effect, Event, EventId, EventType, Mode, NotAnEvent, Owner,
-    id::{NotAnId, is_segment},
+    AccountId, Change, Effect, Event, EventId, EventType, Mode, NotAnEvent, Owner, RecordKey, id::NotAnId,
     sync::record::Rank,
 };
 use jiff::Timestamp;
@@ -124,17 +123,13 @@ fn change(event_type: &str, at: Timestamp, data: &RawValue) -> Result<Option<Cha
     // What a thin event has here, once it is fetched, is no object.
     let Some(object) = serde_json::from_str::<Data<'_>>(data.get())?.object else { return Ok(None) };
     let Some(normalised) = normalise::object(object)? else { return Ok(None) };
-    if !is_segment(&normalised.id) {
-        return Err(NotAnEvent::Missing("object's id"));
-    }
+    let key = RecordKey::new(normalised.stream, &normalised.id)?;
     let deleted = SPEC.stream(normalised.stream).is_some_and(|stream| stream.ends.contains(&event_type));
-    Ok(Some(Change {
-        stream: normalised.stream.to_owned(),
-        id: normalised.id,
-        version: normalise::CLOCK.event_version(at, rank(event_type)),
-        updated_at: at,
-        deleted,
-        data: if deleted { Value::Null } else { normalised.data },
+    let version = normalise::CLOCK.event_version(at, rank(event_type));
+    Ok(Some(if deleted {
+        Change::tombstone(key, version, at, Value::Null)
+    } else {
+        Change::new(key, version, at, normalised.data)
     }))
 }
 
@@ -163,10 +158,10 @@ mod tests {
         assert_eq!((event.owner(), event.mode()), (&Owner::Account("acct_123".parse().unwrap()), Some(Mode::Test)));
         let [change] = event.changes() else { panic!("{:?}", event.effect()) };
         assert_eq!(
-            (change.key().as_str(), change.version, change.deleted),
+            (change.key().as_str(), change.version().get(), change.is_deleted()),
             ("customers#cus_123", 1_533_204_620_000_000, false)
         );
-        assert_eq!(change.data["email"], "test@stripe.com");
+        assert_eq!(change.data()["email"], "test@stripe.com");
     }
 
     #[test]
@@ -176,13 +171,13 @@ mod tests {
             read_text(&text).unwrap().changes()[0].clone()
         };
         let gone = told("customer.deleted", r#"{"id":"cus_1","object":"customer","email":"a@example.com"}"#);
-        assert_eq!((gone.key().as_str(), gone.deleted, &gone.data), ("customers#cus_1", true, &Value::Null));
+        assert_eq!((gone.key().as_str(), gone.is_deleted(), gone.data()), ("customers#cus_1", true, &Value::Null));
         let object = r#"{"id":"sub_1","object":"subscription","status":"canceled","ended_at":9}"#;
         let canceled = told("customer.subscription.deleted", object);
-        assert_eq!((canceled.key().as_str(), canceled.deleted), ("subscriptions#sub_1", false));
-        assert_eq!((&canceled.data["status"], &canceled.data["ended_at"]), (&"canceled".into(), &9.into()));
+        assert_eq!((canceled.key().as_str(), canceled.is_deleted()), ("subscriptions#sub_1", false));
+        assert_eq!((&canceled.data()["status"], &canceled.data()["ended_at"]), (&"canceled".into(), &9.into()));
         let updated = told("customer.subscription.updated", object);
-        assert_eq!(canceled.version, updated.version, "only Stripe can say which of the two is the later");
+        assert_eq!(canceled.version(), updated.version(), "only Stripe can say which of the two is the later");
     }
 
     #[test]
@@ -190,7 +185,7 @@ mod tests {
         let version = |event_type: &str| {
             let object = r#"{"id":"pi_1","object":"payment_intent"}"#;
             let text = format!(r#"{{"id":"e","type":"{event_type}","created":10,"data":{{"object":{object}}}}}"#);
-            read_text(&text).unwrap().changes()[0].version
+            read_text(&text).unwrap().changes()[0].version()
         };
         let order = ["payment_intent.created", "payment_intent.processing", "payment_intent.succeeded"].map(version);
         assert!(order.is_sorted_by(|a, b| a < b), "{order:?}");

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Change, Reply, Request, call::Unreadable, id::is_segment};
+use domain::{Change, RecordKey, Reply, Request, Version, call::Unreadable};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
@@ -93,25 +93,25 @@ struct Position {
 #[derive(Default, Clone, Serialize, Deserialize)]
 struct Edge {
     second: i64,
-    objects: BTreeMap<String, i64>,
+    objects: BTreeMap<String, Version>,
 }
 
 impl Edge {
     fn passed(&self, change: &Change) -> bool {
-        let newest = self.objects.get(&change.id).filter(|_| change.updated_at.as_second() == self.second);
-        !change.deleted && newest.is_some_and(|newest| change.version <= *newest)
+        let newest = self.objects.get(change.key().id()).filter(|_| change.updated_at().as_second() == self.second);
+        !change.is_deleted() && newest.is_some_and(|newest| change.version() <= *newest)
     }
 
     /// After a page of these changes, the oldest first.
     fn after(mut self, changes: &[Change]) -> Self {
-        let Some(second) = changes.first().map(|change| change.updated_at.as_second()) else { return self };
+        let Some(second) = changes.first().map(|change| change.updated_at().as_second()) else { return self };
         if second != self.second {
             self = Self { second, objects: BTreeMap::new() };
         }
-        let last = changes.iter().take_while(|change| change.updated_at.as_second() == second);
+        let last = changes.iter().take_while(|change| change.updated_at().as_second() == second);
         for change in last {
-            let newest = self.objects.entry(change.id.clone()).or_insert(change.version);
-            *newest = change.version.max(*newest);
+            let newest = self.objects.entry(change.key().id().to_owned()).or_insert(change.version());
+            *newest = change.version().max(*newest);
         }
         self
     }
@@ -164,7 +164,7 @@ pub(super) fn page(
             None => changes.push(of_object(item, asked_at)?),
         }
     }
-    changes.retain(|change| change.stream == list.stream);
+    changes.retain(|change| change.key().stream() == list.stream);
     let edge = if position.since.is_some() { position.edge.clone().after(&changes) } else { Edge::default() };
     changes.retain(|change| !position.edge.passed(change));
     let last = match answer.data.last().filter(|_| answer.has_more) {
@@ -201,16 +201,9 @@ fn of_event(item: &RawValue) -> Result<Vec<Change>, Unreadable> {
 
 /// An object as it was when it was asked for.
 fn of_object(item: &RawValue, asked_at: Timestamp) -> Result<Change, Unreadable> {
-    let object = normalise::object(item).ok().flatten().filter(|object| is_segment(&object.id));
-    let object = object.ok_or(Unreadable("an object of another kind"))?;
-    Ok(Change {
-        stream: object.stream.to_owned(),
-        id: object.id,
-        version: normalise::CLOCK.listed(asked_at),
-        updated_at: asked_at,
-        deleted: false,
-        data: object.data,
-    })
+    let object = normalise::object(item).ok().flatten().ok_or(Unreadable("an object of another kind"))?;
+    let key = RecordKey::new(object.stream, &object.id).map_err(|_| Unreadable("an object without a usable id"))?;
+    Ok(Change::new(key, normalise::CLOCK.listed(asked_at), asked_at, object.data))
 }
 
 #[cfg(test)]
@@ -240,7 +233,7 @@ mod tests {
         let body =
             json!({"object": "list", "has_more": true, "data": [customer("cus_2", "B"), customer("cus_1", "A")]});
         let page = read_page("customers", &first, &body).unwrap();
-        assert_eq!(page.changes.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["cus_1", "cus_2"]);
+        assert_eq!(page.changes.iter().map(|it| it.key().id()).collect::<Vec<_>>(), ["cus_1", "cus_2"]);
         let Next::Page(second) = page.next else { panic!("{page:?}") };
         let url = request("customers", &second).unwrap().url;
         assert_eq!(url, "https://api.stripe.com/v1/customers?limit=100&starting_after=cus_1");
@@ -251,10 +244,10 @@ mod tests {
     #[test]
     fn an_event_of_the_second_of_the_list_wins_over_it_and_an_earlier_one_does_not() {
         let body = json!({"has_more": false, "data": [customer("cus_1", "A")]});
-        let listed = read_page("customers", &begin(None, NOW).unwrap(), &body).unwrap().changes.remove(0).version;
+        let listed = read_page("customers", &begin(None, NOW).unwrap(), &body).unwrap().changes.remove(0).version();
         let told = |kind: &str, at: i64| {
             let text = event("evt_1", kind, at, &customer("cus_1", "A")).to_string();
-            event::read(serde_json::from_str(&text).unwrap()).unwrap().changes()[0].version
+            event::read(serde_json::from_str(&text).unwrap()).unwrap().changes()[0].version()
         };
         assert!(told("customer.created", NOW.as_second()) > listed);
         assert!(told("customer.deleted", NOW.as_second() - 1) < listed);
@@ -276,8 +269,8 @@ mod tests {
         ]});
         let page = read_page("customers", &position, &body).unwrap();
         let [one, two] = &page.changes[..] else { panic!("one change an object: {page:?}") };
-        assert_eq!((one.id.as_str(), &one.data["name"], one.deleted), ("cus_1", &json!("latest"), false));
-        assert_eq!((two.id.as_str(), two.deleted, two.version), ("cus_2", true, 1_795_427_900_000_002));
+        assert_eq!((one.key().id(), &one.data()["name"], one.is_deleted()), ("cus_1", &json!("latest"), false));
+        assert_eq!((two.key().id(), two.is_deleted(), two.version().get()), ("cus_2", true, 1_795_427_900_000_002));
         let Next::Page(next) = page.next else { panic!("more to come") };
         assert!(request("customers", &next).unwrap().url.ends_with("&starting_after=evt_1"));
         assert!(read_page("customers", &next, &body).is_err(), "the same page again");
@@ -299,7 +292,7 @@ mod tests {
         ];
         for events in pages {
             let page = read_page("customers", &position, &more(events)).unwrap();
-            told.extend(page.changes.iter().map(|change| change.data["name"].as_str().unwrap_or("gone").to_owned()));
+            told.extend(page.changes.iter().map(|change| change.data()["name"].as_str().unwrap_or("gone").to_owned()));
             let Next::Page(next) = page.next else { panic!("more to come") };
             position = next;
         }

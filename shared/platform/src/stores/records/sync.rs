@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, Update},
 };
 use domain::{
-    Change,
+    Change, Version,
     sync::{
         record,
         stream::{Extent, Sweep},
@@ -37,11 +37,11 @@ impl Records {
         let put = async |change: &Change| {
             let write = match self.upsert_from_sync(integration_id, change, seen_at) {
                 Ok(write) => write,
-                Err(UpsertError::TooLarge { .. }) => return Ok(Some(change.id.clone())),
+                Err(UpsertError::TooLarge { .. }) => return Ok(Some(change.key().id().to_owned())),
                 Err(UpsertError::Aws(error)) => return Err(error),
             };
-            if !self.put(write.0).await? && !change.deleted {
-                self.confirm(integration_id, &change.key(), seen_at).await?;
+            if !self.put(write.0).await? && !change.is_deleted() {
+                self.confirm(integration_id, change.key(), seen_at).await?;
             }
             Ok(None)
         };
@@ -56,11 +56,11 @@ impl Records {
         integration_id: &str,
         stream: &str,
         sweep: &Sweep,
-        version: i64,
+        version: Version,
     ) -> Result<u64, AwsError> {
         let Sweep { since, of, except } = sweep;
         let since = *since;
-        let prefix = record::key(stream, of.as_ref().map_or("", Extent::id));
+        let prefix = record::prefix(stream, of.as_ref().map_or("", Extent::id));
         let is_swept = |item: &&Item| {
             let id = text(item, "record").ok().and_then(|key| key.split_once('#')).map_or("", |(_, id)| id);
             of.as_ref().is_none_or(|of| of.holds(id)) && !except.iter().any(|extent| extent.holds(id))
@@ -150,7 +150,7 @@ impl Records {
         integration_id: &str,
         record: &str,
         since: Timestamp,
-        version: i64,
+        version: Version,
     ) -> Result<bool, AwsError> {
         // Within one tick of the stream's clock what is stored can have the larger version, and keeps it.
         for (set, and) in [(", version = :version", "version < :version"), ("", "version >= :version")] {
@@ -165,7 +165,7 @@ impl Records {
                 .expression_attribute_values(":since", n(since.as_millisecond()))
                 .expression_attribute_values(":updated_at", s(since.to_string()))
                 .expression_attribute_values(":null", s("null"))
-                .expression_attribute_values(":version", n(version))
+                .expression_attribute_values(":version", n(version.get()))
                 .expression_attribute_values(":true", AttributeValue::Bool(true))
                 .expression_attribute_values(":false", false_value());
             let call = self.call(update.build().map_err(|error| AwsError::unwritable("bury", error))?);
