@@ -9,16 +9,17 @@ use std::{
 };
 
 use domain::{
-    Failure, Request,
+    Failure, Reply, Request,
     call::{Api, limit::Rates},
     provider_api::ProviderApi,
 };
 use platform::{
     base::{clock, rewrites::Rewrites},
     client::{
+        CallError,
         http::{Authorization, HttpClient},
         pace::Pace,
-        transport::{Endpoint, Failed, ProviderRequest, Transport},
+        transport::{Endpoint, ProviderRequest, Transport},
     },
     stores::health::CallHealth,
 };
@@ -70,12 +71,13 @@ async fn connection(mut stream: TcpStream, later: Later, count: Arc<AtomicUsize>
 }
 
 fn transport(ground: &Ground, url: &str) -> Transport {
-    Transport {
-        http: HttpClient::new(Rewrites::parse(&format!("{}={url}", API.base)).unwrap()).unwrap(),
-        health: CallHealth::new(&ground.aws, "intertie-health"),
-        pace: Pace::new(&ground.aws, "intertie-rate-limits"),
-        rates: Rates::default(),
-    }
+    let http = HttpClient::new(Rewrites::parse(&format!("{}={url}", API.base)).unwrap()).unwrap();
+    let pace = Pace::new(&ground.aws, "intertie-rate-limits");
+    Transport::new(http, health(ground), pace, Rates::default())
+}
+
+fn health(ground: &Ground) -> CallHealth {
+    CallHealth::new(&ground.aws, "intertie-health")
 }
 
 async fn send(transport: &Transport, request: &Request) -> Result<(), Failure> {
@@ -87,7 +89,11 @@ async fn send(transport: &Transport, request: &Request) -> Result<(), Failure> {
         endpoint: Endpoint::Api,
         deadline: clock::now() + DEADLINE,
     };
-    transport.send(call).await.map(|_| ()).map_err(|Failed(failure, _)| failure)
+    failure_of(transport.send(call).await)
+}
+
+fn failure_of(sent: Result<Reply, CallError>) -> Result<(), Failure> {
+    sent.map(|_| ()).map_err(|error| error.failure().unwrap().clone())
 }
 
 #[tokio::test]
@@ -99,8 +105,8 @@ async fn a_connection_that_died_while_the_sandbox_was_frozen_costs_next_to_nothi
         let get = Request::get("x", "https://provider.example/x");
         send(&transport, &get).await.unwrap();
         send(&transport, &get).await.unwrap();
-        transport.health.flush("intertie", clock::now()).await;
-        let health = transport.health.of(PROVIDER.id, clock::now()).await.unwrap();
+        transport.flush("intertie", clock::now()).await;
+        let health = health(&ground).of(PROVIDER.id, clock::now()).await.unwrap();
         assert_eq!((health.calls, health.failures), (2, 0), "replaced at once: no failure, and no pause after it");
         let expected = if matches!(later, Later::Cut) { 3 } else { 2 };
         assert_eq!(requests.load(Ordering::SeqCst), expected);
@@ -142,8 +148,7 @@ async fn a_dead_call_ends_with_its_deadline() {
         endpoint: Endpoint::Api,
         deadline,
     };
-    let Failed(failure, _) = transport.send(call).await.unwrap_err();
-    assert_eq!(failure, Failure::Down(None));
+    assert_eq!(failure_of(transport.send(call).await), Err(Failure::Down(None)));
     // Without a deadline, one attempt takes ten seconds.
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use platform::{
     base::clock,
-    client::calls::CallError,
+    client::CallError,
     runtime::http::{Call, Input, internal, json},
     stores::claims::{Claim, Claiming},
 };
@@ -128,11 +128,10 @@ impl ApiProxy {
             request = request.header("idempotency-key", provider_key(&act.integration.key, act.name, key)).idempotent();
         }
         let unreadable = |_| Failure::Unreadable.problem(spec.name, clock::now());
-        let (api, deadline) = (spec.provider_api(), act.call.deadline());
+        let deadline = act.call.deadline();
         let mut gathered = Value::Null;
         for _ in 0..MAX_CALLS {
-            let sent = self.access.call(&api, &act.integration.key, &request, act.call.request_id, deadline).await;
-            let reply = match sent {
+            let reply = match self.call(spec, &act.integration, act.call, &request).await {
                 Ok(reply) => reply,
                 Err(error) => {
                     let partial = so_far(&mut gathered).filter(|_| for_want_of_time(&error, deadline));

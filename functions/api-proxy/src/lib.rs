@@ -7,19 +7,21 @@ mod headers;
 mod links;
 mod proxy;
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use domain::{Diagnosis, Integration, Problem, error::Kind, integration::account::select};
+use domain::{
+    Diagnosis, Integration, Problem, Reply, Request as ProviderRequest, error::Kind, integration::account::select,
+};
 use lambda_http::{Body, Request, Response};
 use platform::{
     Aws,
     base::{InitError, clock, config::Env},
-    client::{
-        access::{Access, AccessConfig},
-        calls::CallError,
-    },
+    client::{CallContext, CallError, ClientConfig, Grants, Parts, ProviderClient},
     runtime::http::{Call, Front, FrontConfig, internal},
-    stores::{claims::Claims, integrations::usable},
+    stores::{
+        claims::Claims,
+        integrations::{Integrations, usable},
+    },
 };
 use providers::{Registry, Spec};
 
@@ -27,7 +29,7 @@ use providers::{Registry, Spec};
 #[derive(Debug)]
 pub struct Config {
     front: FrontConfig,
-    access: AccessConfig,
+    client: ClientConfig,
     idempotency_table: String,
     claim_lease: Duration,
 }
@@ -38,7 +40,7 @@ impl Config {
         env.compared(&["PROXY_TIMEOUT_SECONDS"]);
         Self {
             front: FrontConfig::read(env),
-            access: AccessConfig::read(env),
+            client: ClientConfig::read(env),
             idempotency_table: env.text("IDEMPOTENCY_TABLE"),
             claim_lease: env.seconds("CLAIM_LEASE_SECONDS"),
         }
@@ -50,7 +52,9 @@ impl Config {
 pub struct ApiProxy {
     registry: Registry,
     front: Front,
-    access: Access,
+    client: Arc<ProviderClient>,
+    grants: Grants,
+    integrations: Integrations,
     claims: Claims,
 }
 
@@ -59,10 +63,13 @@ type Answer = Result<Response<Body>, Problem>;
 impl ApiProxy {
     /// Makes the clients.
     pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, InitError> {
+        let Parts { client, grants, integrations, .. } = config.client.parts(aws, |limit| registry.has_limit(limit))?;
         Ok(Self {
             registry,
             front: Front::new(aws, &config.front),
-            access: Access::new(aws, &config.access, |limit| registry.has_limit(limit))?,
+            client,
+            grants,
+            integrations,
             claims: Claims::new(aws, &config.idempotency_table, config.claim_lease),
         })
     }
@@ -71,7 +78,7 @@ impl ApiProxy {
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
         let answer = self.answer(&call).await.unwrap_or_else(|problem| call.refuse(&problem));
-        self.access.flush().await;
+        self.client.flush().await;
         Ok(answer)
     }
 
@@ -85,6 +92,23 @@ impl ApiProxy {
         }
     }
 
+    /// Calls the provider for an integration. What a failure shows of the grant is recorded before the program hears of it.
+    async fn call(
+        &self,
+        spec: &'static Spec,
+        integration: &Integration,
+        call: &Call<'_>,
+        request: &ProviderRequest,
+    ) -> Result<Reply, CallError> {
+        let (provider, key, began_at) = (spec.provider_api(), &integration.key, clock::now());
+        let context = CallContext::integration(&provider, key, call.request_id, call.deadline());
+        let outcome = self.client.call(&context, request).await;
+        if let Err(error) = &outcome {
+            self.grants.record(&provider, key, error, began_at).await.map_err(CallError::Aws)?;
+        }
+        outcome
+    }
+
     /// The integration that is called for.
     async fn integration(
         &self,
@@ -92,14 +116,14 @@ impl ApiProxy {
         spec: &'static Spec,
         account: Option<&str>,
     ) -> Result<Integration, Problem> {
-        let found = self.access.integrations.of_user(user_id, Some(spec.id)).await;
+        let found = self.integrations.of_user(user_id, Some(spec.id)).await;
         let integration = select(found.map_err(|error| internal(&error))?, spec.name, account)?;
-        let restored = self.access.is_usable(&integration, spec.provider_api().credential).await;
+        let restored = self.grants.is_usable(&integration, spec.provider_api().credential).await;
         if restored.map_err(|error| internal(&error))? { Ok(integration) } else { usable(integration, spec.name) }
     }
 }
 
-/// What a failed call means for whoever asked for it.
+/// The answer to the program whose call failed.
 fn problem(error: &CallError, name: &str) -> Problem {
     match error {
         CallError::Failed(failure, _) => failure.problem(name, clock::now()),

@@ -13,7 +13,7 @@ use lambda_http::{
     http::{HeaderValue, Method, StatusCode, header},
 };
 use platform::{
-    client::calls::CallError,
+    client::CallError,
     runtime::http::{Call, MAX_PAYLOAD, payload_size, text},
 };
 use providers::{Provider, Spec};
@@ -31,15 +31,14 @@ impl ApiProxy {
         let request = rewrite(call, spec)?;
         let account = account(call)?;
         let integration = self.integration(&caller.user_id, spec, account).await?;
-        let sent =
-            self.access.call(&spec.provider_api(), &integration.key, &request, call.request_id, call.deadline()).await;
+        let sent = self.call(spec, &integration, call, &request).await;
         let reply = match sent {
             Ok(reply) => reply,
-            // The provider's own words are for the program; that the grant is over is for us to say.
+            // The provider's own words are for the program, except that the grant has ended: this function says so itself.
             Err(CallError::Failed(failure, Some(reply))) if failure != Failure::GrantEnded => *reply,
             Err(error) => return Err(problem(&error, spec.name)),
         };
-        let base = self.access.transport().http.rewritten(spec.api.base.to_owned());
+        let base = self.client.rewritten(spec.api.base.to_owned());
         let proxy = format!("{}/proxy/{}", self.front.own_origin(call), spec.id);
         let ways = Ways::new(&[spec.api.base, &base], proxy, &request.url).ok_or_else(Problem::internal)?;
         let response = answer(reply, spec, &ways);

@@ -18,7 +18,11 @@ use platform::{
     AwsError,
     aws::secrets::App,
     base::{clock, metrics},
-    client::{revocation::Revoked, transport::Failed},
+    client::{
+        CallContext, CallError, Principal,
+        revocation::{Family, Revoked},
+        token_request,
+    },
     runtime::http::{Call, Notice, found, internal},
     stores::pending_authorizations::{AuthorizationRequest, Presented, Stand},
 };
@@ -126,7 +130,7 @@ impl OauthCallback {
             ["access_denied"] => return Err(Unfinished::Refused),
             // RFC 6749 §4.1.2.1: what would be 500 and 503 if a browser could be led on with them.
             ["server_error" | "temporarily_unavailable"] => {
-                return Err(Unfinished::Exchange(Failure::Down(None), Revoked::Nothing));
+                return Err(Unfinished::Exchange(Failure::Down(None).into(), Revoked::Nothing));
             }
             _ => return Err(Unfinished::Invalid("the provider answered with an error")),
         }
@@ -147,7 +151,8 @@ impl OauthCallback {
         let Err(NotStored { why, account_id }) = self.store(grant).await else { return Ok(()) };
         let api = provider.spec().provider_api();
         let sharing: Vec<_> = self.registry.sharing(provider.spec()).map(|other| other.id).collect();
-        let revoked = self.access.revoke_issued(&api, &sharing, user_id, account_id.as_ref(), &issued).await;
+        let family = Family { provider: &api, sharing: &sharing };
+        let revoked = self.grants.revoke_issued(family, user_id, account_id.as_ref(), &issued).await;
         Err(Unfinished::Store(why, revoked))
     }
 
@@ -169,13 +174,14 @@ impl OauthCallback {
         if oauth.pkce {
             pairs.push(("code_verifier", &verifier));
         }
-        let tokens = &self.access.calls.tokens;
-        let reply = tokens.token_call(api, oauth, app, &pairs, clock::now() + TIMEOUT).await;
-        let read = reply.map_err(|Failed(failure, _)| failure).and_then(|reply| oauth.read(&reply));
-        read.map_err(|failure| {
+        let principal = Principal::App { app, oauth };
+        let context = CallContext { provider: api, principal, deadline: clock::now() + TIMEOUT };
+        let reply = self.client.call(&context, &token_request(oauth, &pairs)).await;
+        let read = reply.and_then(|reply| Ok(oauth.read(&reply)?));
+        read.map_err(|error| {
             // The code may have become a grant whose tokens never arrived.
-            let left = if failure.outcome_unknown() { Revoked::Failed } else { Revoked::Nothing };
-            Unfinished::Exchange(failure, left)
+            let unknown = error.failure().is_some_and(Failure::outcome_unknown);
+            Unfinished::Exchange(error, if unknown { Revoked::Failed } else { Revoked::Nothing })
         })
     }
 }
@@ -189,7 +195,7 @@ enum Unfinished {
     /// The app is not set up.
     App(AppError),
     /// The code could not be exchanged for tokens, and this is known of the grant at the provider.
-    Exchange(Failure, Revoked),
+    Exchange(CallError, Revoked),
     /// The grant could not be stored, and this became of it at the provider.
     Store(StoreError, Revoked),
 }
@@ -199,8 +205,8 @@ impl Unfinished {
     fn connect_error(&self) -> ConnectError {
         match self {
             Self::Refused => ConnectError::AccessDenied,
-            Self::Invalid(_) | Self::App(_) => ConnectError::ConnectFailed,
-            Self::Exchange(failure, _) => failure.into(),
+            Self::Exchange(CallError::Failed(failure, _), _) => failure.into(),
+            Self::Invalid(_) | Self::App(_) | Self::Exchange(..) => ConnectError::ConnectFailed,
             Self::Store(why, _) => why.connect_error(),
         }
     }
@@ -220,7 +226,7 @@ impl Unfinished {
             Self::Invalid(what) => Diagnosis::new(Reason::Unreadable, *what),
             Self::App(error @ AppError::NotSetUp) => Diagnosis::new(Reason::Misconfigured, error.to_string()),
             Self::App(AppError::Aws(error)) => error.diagnosis(),
-            Self::Exchange(failure, _) => failure.diagnosis(name),
+            Self::Exchange(error, _) => error.diagnosis(name),
             Self::Store(why, _) => why.diagnosis(name),
         }
     }

@@ -57,7 +57,7 @@ impl OauthCallback {
         let verifier = verifier(&state, &app.client_secret);
         let redirect_uri = &transaction.redirect_uri;
         let url = oauth.authorize_url(&app.client_id, redirect_uri, &scopes, &state, &verifier, account.as_deref());
-        let mut response = found(&self.access.transport().http.rewritten(url));
+        let mut response = found(&self.client.rewritten(url));
         call.set_cookie(&mut response, cookie(call), &browser, LIFE);
         Ok(response)
     }
@@ -68,7 +68,7 @@ impl OauthCallback {
     /// on, for the provider may know it.
     async fn hint(&self, call: &Call<'_>, spec: &Spec, user_id: &UserId) -> Result<Option<AccountId>, Problem> {
         let Some(account) = call.query("account") else { return Ok(None) };
-        let found = self.access.integrations.of_user(user_id, Some(spec.id)).await.map_err(|error| internal(&error))?;
+        let found = self.integrations.of_user(user_id, Some(spec.id)).await.map_err(|error| internal(&error))?;
         let known = select(found, spec.name, Some(account)).map(|it| it.key.account_id);
         let account = known.or_else(|_| AccountId::parse(account)).map(Some);
         let unknown = |_| Problem::field("account", format!("There is no {} account of this id or name.", spec.name));

@@ -16,9 +16,8 @@ use platform::{
     AwsError,
     base::clock,
     client::{
-        http::Authorization,
-        revocation::{Revoked, TIMEOUT},
-        transport::{Endpoint, ProviderRequest},
+        CallContext, Principal,
+        revocation::{Family, Revoked, TIMEOUT},
     },
     runtime::http::{Call, Input, Notice, internal, json},
     stores::credentials::{Credential, GRACE},
@@ -48,7 +47,7 @@ impl OauthCallback {
         let keep_records = (call.query_flag("keep_records")?, input.flag("keep_records")?);
         let keep_records = Call::either("keep_records", keep_records.0, keep_records.1)?.unwrap_or(false);
         let account = Call::either("account", call.query("account"), input.text("account")?)?;
-        let found = self.access.integrations.of_user(&caller.user_id, Some(spec.id)).await;
+        let found = self.integrations.of_user(&caller.user_id, Some(spec.id)).await;
         let integration = select(found.map_err(|error| internal(&error))?, spec.name, account)?;
         let ending = if keep_records { Ending::Keep } else { Ending::Erase };
         let revoked = self.end(provider, &integration, ending).await.map_err(|error| internal(&error))?;
@@ -67,27 +66,27 @@ impl OauthCallback {
     ) -> Result<Revoked, AwsError> {
         let (spec, key, id) = (provider.spec(), &integration.key, integration.key.id());
         let now = clock::now();
-        let ended = self.access.integrations.disconnect(key, ending, now).await?;
+        let ended = self.integrations.disconnect(key, ending, now).await?;
         // If this breaks off and is not repeated, the sweep revokes and deletes them. The mark stays, by which the page offers to
         // finish the rest.
-        let credentials = &self.access.calls.tokens.credentials;
-        credentials.leave(&id, now, now + GRACE).await?;
-        let opened = credentials.all(&id, now).await?;
+        self.credentials.leave(&id, now, now + GRACE).await?;
+        let opened = self.credentials.all(&id, now).await?;
         let watches = self.syncs.overview(&id, now).await?.watches;
         let busy_until = self.syncs.break_lease(&id, now).await?;
         // A process that dies here, or that AWS fails, leaves the tokens for the next attempt to revoke. A provider that does not
         // answer keeps them no longer than this.
         self.stop_watches(provider, key, &opened.credentials, &watches).await;
         let sharing: Vec<_> = self.registry.sharing(spec).map(|other| other.id).collect();
-        let revoked = self.access.revoke(&spec.provider_api(), &sharing, key, &opened).await?;
+        let family = Family { provider: &spec.provider_api(), sharing: &sharing };
+        let revoked = self.grants.revoke(family, key, &opened).await?;
         self.clear(key, ending, busy_until, now).await?;
         // Also when an earlier disconnect broke off before it told: under the same id, so that it counts once.
         if ended {
             let kind = "integration.disconnected";
             let event = format!("{id}:{kind}:{}", integration.connected_at.as_millisecond());
-            self.access.bus.announce(kind, &event, key, now, &serde_json::json!({ "revoked": revoked })).await?;
+            self.bus.announce(kind, &event, key, now, &serde_json::json!({ "revoked": revoked })).await?;
         }
-        self.access.integrations.disconnected(key, ending).await?;
+        self.integrations.disconnected(key, ending).await?;
         tracing::info!(service = spec.id, integration.id = id.as_str(), ?revoked, ?ending, "disconnected");
         Ok(revoked)
     }
@@ -101,7 +100,7 @@ impl OauthCallback {
         now: Timestamp,
     ) -> Result<(), AwsError> {
         let id = key.id();
-        self.access.calls.tokens.credentials.delete(&id, now).await?;
+        self.credentials.delete(&id, now).await?;
         self.webhook_secrets.delete(&id).await?;
         self.syncs.erase(&id).await?;
         let kind = match ending {
@@ -120,10 +119,10 @@ impl OauthCallback {
     /// Ends an integration of a provider that is not there any more, and has it forgotten.
     pub(crate) async fn forget(&self, integration: &Integration) -> Result<(), AwsError> {
         let now = clock::now();
-        self.access.integrations.disconnect(&integration.key, Ending::Forget, now).await?;
+        self.integrations.disconnect(&integration.key, Ending::Forget, now).await?;
         let busy_until = self.syncs.break_lease(&integration.key.id(), now).await?;
         self.clear(&integration.key, Ending::Forget, busy_until, now).await?;
-        self.access.integrations.disconnected(&integration.key, Ending::Forget).await
+        self.integrations.disconnected(&integration.key, Ending::Forget).await
     }
 
     /// Best effort, and briefly: a watch that goes on reports to an integration that is not there, and ends by itself.
@@ -136,19 +135,9 @@ impl OauthCallback {
     ) {
         let api = provider.spec().provider_api();
         let Some(credential) = credentials.iter().find(|it| it.name == api.credential) else { return };
-        let authorization = Authorization::Bearer(&credential.access);
-        let (account, deadline) = (Some(key.account_id.as_str()), clock::now() + TIMEOUT);
-        let stop = async |request: Request| {
-            let call = ProviderRequest {
-                provider: &api,
-                request: &request,
-                authorization,
-                account,
-                endpoint: Endpoint::Api,
-                deadline,
-            };
-            self.access.transport().send(call).await
-        };
+        let principal = Principal::Token { token: &credential.access, account: Some(&key.account_id) };
+        let context = CallContext { provider: &api, principal, deadline: clock::now() + TIMEOUT };
+        let stop = async |request: Request| self.client.call(&context, &request).await;
         let watches = watches.values().filter_map(|text| Watched::read(Some(text)).watch);
         let requests: Vec<_> = watches.filter_map(|watch| provider.unwatch(&watch)).map(stop).collect();
         let mut answers = stream::iter(requests).buffer_unordered(CONCURRENCY);

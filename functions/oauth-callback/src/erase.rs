@@ -57,7 +57,7 @@ impl OauthCallback {
         let pseudonyms = self.front.sessions.pseudonyms(PURPOSE, user_id.as_str()).await?;
         let current = pseudonyms.first().ok_or_else(Problem::internal)?;
         self.erasures.begin(current, clock::now()).await.map_err(|error| internal(&error))?;
-        let found = self.access.integrations.of_user(&user_id, None).await.map_err(|error| internal(&error))?;
+        let found = self.integrations.of_user(&user_id, None).await.map_err(|error| internal(&error))?;
         let (mut integrations, mut left) = (Vec::new(), Vec::new());
         let mut failed: Option<Problem> = None;
         // One after the other: what an account granted to several is revoked with the last of them.
@@ -99,7 +99,7 @@ impl OauthCallback {
         let user_id = self.whom(call).await?;
         let pseudonyms = self.front.sessions.pseudonyms(PURPOSE, user_id.as_str()).await?;
         let begun_at = self.erasures.begun_at(&pseudonyms, clock::now()).await.map_err(|error| internal(&error))?;
-        let found = self.access.integrations.of_user(&user_id, None).await.map_err(|error| internal(&error))?;
+        let found = self.integrations.of_user(&user_id, None).await.map_err(|error| internal(&error))?;
         let unknown = || {
             let next = "Check the id. An erasure is known for 35 days.";
             Problem::new(Kind::NotFound, "No user of this id is known here.", next)

@@ -9,7 +9,8 @@ use domain::{
 use lambda_http::http::StatusCode;
 use platform::{
     base::clock,
-    runtime::http::{Call, Input, internal, json},
+    client::CallError,
+    runtime::http::{Call, Input, failed, internal, json},
 };
 use providers::{Auth, Provider, Spec};
 use secrecy::SecretString;
@@ -52,11 +53,12 @@ impl OauthCallback {
         };
         let integration = self.store(grant).await.map_err(|NotStored { why, .. }| match why {
             StoreError::Aws(error) => internal(&error),
-            StoreError::Provider(Failure::TokenRefused | Failure::GrantEnded) => {
+            StoreError::Call(CallError::Failed(Failure::TokenRefused | Failure::GrantEnded, _)) => {
                 Problem::field("api_key", format!("{} does not accept this key.", spec.name))
             }
             // It says when to try again, too.
-            StoreError::Provider(failure) => failure.problem(spec.name, clock::now()),
+            StoreError::Call(CallError::Failed(failure, _)) => failure.problem(spec.name, clock::now()),
+            StoreError::Call(error) => failed(&error.diagnosis(spec.name)),
             StoreError::NoAccount => Failure::Unreadable.problem(spec.name, clock::now()),
             StoreError::Organisation | StoreError::NoScope | StoreError::NoService(_) => {
                 why.connect_error().problem(Subject { name: spec.name, allows: &[] })

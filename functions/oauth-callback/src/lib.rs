@@ -8,21 +8,24 @@ mod key;
 mod renewal;
 mod store;
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use domain::{Problem, error::Kind};
 use lambda_http::{Body, Request, Response};
 use platform::{
     Aws,
     aws::{
-        secrets::{App, Freshness},
+        bus::Bus,
+        secrets::{App, Freshness, Secrets},
         sync_queue::SyncQueue,
     },
     base::{InitError, clock, config::Env},
-    client::access::{Access, AccessConfig},
+    client::{ClientConfig, Grants, Parts, ProviderClient},
     runtime::http::{Call, Front, FrontConfig, Notice, SETTINGS},
     stores::{
+        credentials::Credentials,
         erasures::Erasures,
+        integrations::Integrations,
         pending_authorizations::PendingAuthorizations,
         syncs::Syncs,
         webhook_secrets::{WebhookSecrets, WebhookSecretsConfig},
@@ -35,7 +38,7 @@ use secrecy::ExposeSecret as _;
 #[derive(Debug)]
 pub struct Config {
     front: FrontConfig,
-    access: AccessConfig,
+    client: ClientConfig,
     states_table: String,
     syncs_table: String,
     webhook_secrets: WebhookSecretsConfig,
@@ -48,7 +51,7 @@ impl Config {
     pub fn read(env: &mut Env) -> Self {
         Self {
             front: FrontConfig::read(env),
-            access: AccessConfig::read(env),
+            client: ClientConfig::read(env),
             states_table: env.text("OAUTH_STATES_TABLE"),
             syncs_table: env.text("SYNCS_TABLE"),
             webhook_secrets: WebhookSecretsConfig::read(env),
@@ -63,7 +66,12 @@ impl Config {
 pub struct OauthCallback {
     registry: Registry,
     front: Front,
-    access: Access,
+    client: Arc<ProviderClient>,
+    grants: Grants,
+    credentials: Arc<Credentials>,
+    apps: Arc<Secrets<App>>,
+    integrations: Integrations,
+    bus: Bus,
     states: PendingAuthorizations,
     erasures: Erasures,
     syncs: Syncs,
@@ -76,11 +84,17 @@ type Answer = Result<Response<Body>, Problem>;
 impl OauthCallback {
     /// Makes the clients.
     pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, InitError> {
-        let access = Access::new(aws, &config.access, |limit| registry.has_limit(limit))?;
+        let Parts { client, grants, credentials, apps, integrations, bus } =
+            config.client.parts(aws, |limit| registry.has_limit(limit))?;
         Ok(Self {
             registry,
             front: Front::new(aws, &config.front),
-            access,
+            client,
+            grants,
+            credentials,
+            apps,
+            integrations,
+            bus,
             states: PendingAuthorizations::new(aws, &config.states_table),
             erasures: Erasures::new(aws, &config.states_table),
             syncs: Syncs::new(aws, &config.syncs_table, config.sync_lease),
@@ -93,7 +107,7 @@ impl OauthCallback {
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
         let answer = self.answer(&call).await.unwrap_or_else(|problem| self.front.refuse(&call, &problem));
-        self.access.flush().await;
+        self.client.flush().await;
         Ok(answer)
     }
 
@@ -118,8 +132,8 @@ impl OauthCallback {
     }
 
     /// The app of a provider; a person is told if nobody has set it up.
-    async fn app(&self, spec: &Spec) -> Result<std::sync::Arc<App>, AppError> {
-        let app = self.access.calls.tokens.apps.get(spec.secret, Freshness::Cached, clock::now()).await?;
+    async fn app(&self, spec: &Spec) -> Result<Arc<App>, AppError> {
+        let app = self.apps.get(spec.secret, Freshness::Cached, clock::now()).await?;
         let set_up = !app.client_id.is_empty() && !app.client_secret.expose_secret().is_empty();
         if set_up { Ok(app) } else { Err(AppError::NotSetUp) }
     }

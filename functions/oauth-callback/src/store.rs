@@ -12,10 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use platform::{
     AwsError,
     base::clock,
-    client::{
-        http::Authorization,
-        transport::{Endpoint, Failed, ProviderRequest},
-    },
+    client::{CallContext, CallError, Principal},
 };
 use providers::{AccountSource, Provider, Service, Spec};
 use secrecy::ExposeSecret as _;
@@ -61,9 +58,9 @@ pub(crate) enum StoreError {
     /// The account has no such service: no mailbox, no calendar. The text is the provider's code.
     #[error("the account does not have this service ({0})")]
     NoService(String),
-    /// The provider refuses or does not answer.
-    #[error("the provider did not tell whose account it is")]
-    Provider(#[source] Failure),
+    /// The call that reads the account failed.
+    #[error("the provider did not name the account")]
+    Call(#[from] CallError),
     /// AWS failed.
     #[error(transparent)]
     Aws(#[from] AwsError),
@@ -73,11 +70,11 @@ impl StoreError {
     /// What the callback and the form with a key tell of it.
     pub(crate) fn connect_error(&self) -> ConnectError {
         match self {
-            Self::NoAccount | Self::Aws(_) => ConnectError::ConnectFailed,
             Self::Organisation => ConnectError::OrganisationInstall,
             Self::NoScope => ConnectError::ScopeMissing,
             Self::NoService(_) => ConnectError::NoServiceForAccount,
-            Self::Provider(failure) => failure.into(),
+            Self::Call(CallError::Failed(failure, _)) => failure.into(),
+            Self::NoAccount | Self::Call(_) | Self::Aws(_) => ConnectError::ConnectFailed,
         }
     }
 
@@ -87,7 +84,7 @@ impl StoreError {
             Self::NoAccount => Diagnosis::new(Reason::Unreadable, self.to_string()),
             Self::Organisation | Self::NoService(_) => Diagnosis::new(Reason::Rejected, self.to_string()),
             Self::NoScope => Diagnosis::new(Reason::ScopeMissing, self.to_string()),
-            Self::Provider(failure) => failure.diagnosis(name),
+            Self::Call(error) => error.diagnosis(name),
             Self::Aws(error) => error.diagnosis(),
         }
     }
@@ -135,14 +132,14 @@ impl OauthCallback {
         let (user_id, provider) = (grant.user_id.clone(), ProviderId::of_data(spec.id));
         let mode = grant.issued.first().and_then(|issued| spec.api.mode(issued.access.expose_secret()));
         let key = IntegrationKey { user_id, provider, account_id: account_id.clone(), mode };
-        let earlier = self.access.integrations.get(&key.user_id, &key.account()).await?;
+        let earlier = self.integrations.get(&key.user_id, &key.account()).await?;
         let issued = self.renewable(grant.issued, earlier.as_ref(), now).await?;
         let problem = renewal::problem(spec, &issued, now);
         let integration = Integration { granted, missing, problem, address, ..Integration::connected(key, name, now) };
         let margin = oauth.map(|oauth| oauth.refresh_ahead).unwrap_or_default();
-        self.access.integrations.reserve(&integration).await?;
-        self.access.calls.tokens.credentials.put(&integration.key, &issued, margin, now).await?;
-        self.access.integrations.put(&integration, now + FIRST_DUE).await?;
+        self.integrations.reserve(&integration).await?;
+        self.credentials.put(&integration.key, &issued, margin, now).await?;
+        self.integrations.put(&integration, now + FIRST_DUE).await?;
         // It is connected now, whatever the rest comes to: a sync that is not sent is made by the schedule.
         if let Err(error) = self.tell(&integration).await {
             let Diagnosis { reason, detail } = error.diagnosis();
@@ -163,7 +160,7 @@ impl OauthCallback {
         let (kind, at) = ("integration.connected", integration.connected_at);
         let id = format!("{}:{kind}:{}", integration.key.id(), at.as_millisecond());
         let data = json!({ "account": account::Account::of(integration) });
-        self.access.bus.announce(kind, &id, &integration.key, at, &data).await
+        self.bus.announce(kind, &id, &integration.key, at, &data).await
     }
 
     /// The answer that names the account.
@@ -172,14 +169,14 @@ impl OauthCallback {
         match spec.identity.place {
             AccountSource::Grant => Ok(Cow::Borrowed(&grant.answer)),
             AccountSource::IdToken => self.id_token(spec, grant, now).map(Cow::Owned).ok_or(StoreError::NoAccount),
-            AccountSource::Get(path) => self.ask(path, grant).await.map(Cow::Owned).map_err(StoreError::Provider),
+            AccountSource::Get(path) => Ok(Cow::Owned(self.ask(path, grant).await?)),
         }
     }
 
     /// The claims of the ID token. One that came from a server that stands in for the provider's has an issuer of its own.
     fn id_token(&self, spec: &Spec, grant: &Grant<'_>, now: Timestamp) -> Option<Value> {
         let oauth = spec.auth.oauth()?;
-        let stands_in = self.access.transport().http.rewritten(oauth.token.to_owned()) != oauth.token;
+        let stands_in = self.client.rewritten(oauth.token.to_owned()) != oauth.token;
         id_token::claims(&grant.answer, grant.client_id, oauth.issuer.filter(|_| !stands_in), now)
     }
 
@@ -188,10 +185,12 @@ impl OauthCallback {
         let spec = grant.provider.spec();
         match self.ask(service.path, grant).await {
             Ok(answer) => Ok(text(&answer, service.name).map(str::to_owned)),
-            Err(Failure::Rejected { code, .. }) if service.absent.contains(&&*code) => Err(StoreError::NoService(code)),
-            Err(failure @ (Failure::TokenRefused | Failure::GrantEnded)) => Err(StoreError::Provider(failure)),
-            Err(failure) => {
-                let Diagnosis { reason, detail } = failure.diagnosis(spec.name);
+            Err(CallError::Failed(Failure::Rejected { code, .. }, _)) if service.absent.contains(&&*code) => {
+                Err(StoreError::NoService(code))
+            }
+            Err(error @ CallError::Failed(Failure::TokenRefused | Failure::GrantEnded, _)) => Err(error.into()),
+            Err(error) => {
+                let Diagnosis { reason, detail } = error.diagnosis(spec.name);
                 tracing::warn!(
                     service = spec.id,
                     reason = reason.name(),
@@ -203,21 +202,15 @@ impl OauthCallback {
         }
     }
 
-    async fn ask(&self, path: &'static str, grant: &Grant<'_>) -> Result<Value, Failure> {
+    async fn ask(&self, path: &'static str, grant: &Grant<'_>) -> Result<Value, CallError> {
         let spec = grant.provider.spec();
         let token = &grant.issued.first().ok_or(Failure::Unreadable)?.access;
         let request = Request::get(path, format!("{}{path}", spec.api.base));
         let api = spec.provider_api();
-        let call = ProviderRequest {
-            provider: &api,
-            request: &request,
-            authorization: Authorization::Bearer(token),
-            account: None,
-            endpoint: Endpoint::Api,
-            deadline: clock::now() + TIMEOUT,
-        };
-        let reply = self.access.transport().send(call).await.map_err(|Failed(failure, _)| failure)?;
-        reply.json().map_err(|_| Failure::Unreadable)
+        let principal = Principal::Token { token, account: None };
+        let context = CallContext { provider: &api, principal, deadline: clock::now() + TIMEOUT };
+        let reply = self.client.call(&context, &request).await?;
+        Ok(reply.json().map_err(|_| Failure::Unreadable)?)
     }
 }
 

@@ -8,7 +8,10 @@ use domain::{
 };
 use platform::{AwsError, runtime::consumer::Attempt, stores::syncs::Leasing};
 
-use crate::{SyncWorker, in_turn, is_over};
+use crate::{
+    SyncWorker,
+    work::{in_turn, is_over},
+};
 
 impl SyncWorker {
     /// Deletes what was synced, of providers that are not there any more, too.
@@ -37,7 +40,7 @@ impl SyncWorker {
         self.syncs.erase(&id).await?;
         if done && message.r#type == SyncJob::DeleteIntegration {
             // Last: as long as the integration is there, a repeated erasure finds what is left.
-            self.access.integrations.forget(key).await?;
+            self.integrations.forget(key).await?;
         }
         // The fence stays, and expires by itself.
         self.syncs.abandon(&lease).await?;

@@ -7,7 +7,12 @@ use domain::{
     sync::SyncJob,
 };
 use jiff::SignedDuration;
-use platform::{AwsError, base::clock, client::calls::CallError, runtime::consumer::Attempt};
+use platform::{
+    AwsError,
+    base::clock,
+    client::{CallContext, CallError},
+    runtime::consumer::Attempt,
+};
 use providers::Provider;
 use serde_json::Value;
 
@@ -30,8 +35,8 @@ impl SyncWorker {
             return Ok(());
         };
         let (api, request) = (spec.provider_api(), spec.get(service.path, ""));
-        let called = self.access.calls.call(&api, &integration.key, &request, &attempt.id, attempt.deadline);
-        let name = match called.await {
+        let context = CallContext::integration(&api, &integration.key, &attempt.id, attempt.deadline);
+        let name = match self.client.call(&context, &request).await {
             Ok(reply) => {
                 let answer = reply.json::<Value>().unwrap_or_default();
                 answer.pointer(service.name).and_then(Value::as_str).map(str::to_owned)
@@ -51,7 +56,7 @@ impl SyncWorker {
             return Ok(());
         }
         let named = Integration { account_name: name, address, named_at: clock::now(), ..integration.clone() };
-        self.access.integrations.rename(&named).await
+        self.integrations.rename(&named).await
     }
 }
 

@@ -1,7 +1,5 @@
 //! What a sync that breaks off tells its user: a sentence, the object that it is about, and when it is tried again.
 
-use std::time::Duration;
-
 use domain::{
     Failure, Problem,
     messages::disposition::backoff,
@@ -9,10 +7,13 @@ use domain::{
     sync::{backoff::Backoff, outcome::SyncFailure, stream::StreamState},
 };
 use jiff::Timestamp;
-use platform::{base::clock, runtime::consumer::Attempt};
+use platform::{base::clock, client::CallError};
 use providers::StreamSpec;
 
-use crate::{Stop, Work};
+use crate::{
+    stop::Stop,
+    work::{Work, wait},
+};
 
 /// What to call one object of a stream: "payment intent".
 pub(crate) fn object(stream: &str) -> String {
@@ -35,8 +36,8 @@ impl Work<'_> {
     ) -> Option<SyncFailure> {
         let whole = match stop {
             // Not the stream's doing.
-            Stop::Aws(_) | Stop::Corrupt(_) | Stop::NotConnected => None,
-            Stop::Failed(_) | Stop::Time | Stop::Lost => Some(stream.name.replace('_', " ")),
+            Stop::Call(CallError::Aws(_) | CallError::Corrupt(_) | CallError::NotConnected) => None,
+            Stop::Call(CallError::Failed(..)) | Stop::Time | Stop::Lost => Some(stream.name.replace('_', " ")),
         };
         self.failure_for_status(stop, whole.as_deref(), backoff)
     }
@@ -56,14 +57,18 @@ impl Work<'_> {
         let (name, now) = (self.provider.spec().name, clock::now());
         let message = match stop {
             // That a limit is kept is no failure.
-            Stop::Time | Stop::Lost | Stop::Failed(Failure::ThrottledLocally(_)) => return None,
-            Stop::Failed(failure) => failure.problem(name, now).message,
-            Stop::NotConnected => format!("The access to {name} that was kept here is gone. Connect {name} again."),
-            Stop::Corrupt(_) => {
+            Stop::Time | Stop::Lost | Stop::Call(CallError::Failed(Failure::ThrottledLocally(_), _)) => return None,
+            Stop::Call(CallError::Failed(failure, _)) => failure.problem(name, now).message,
+            Stop::Call(CallError::NotConnected) => {
+                format!("The access to {name} that was kept here is gone. Connect {name} again.")
+            }
+            Stop::Call(CallError::Corrupt(_)) => {
                 let Problem { message, next_action, .. } = Problem::credential_unreadable(name);
                 format!("{message} {next_action}")
             }
-            Stop::Aws(_) => "Something went wrong on our side, and the sync did not come to its end.".to_owned(),
+            Stop::Call(CallError::Aws(_)) => {
+                "Something went wrong on our side, and the sync did not come to its end.".to_owned()
+            }
         };
         let about = object.map(|object| format!(" It concerns {object}.")).unwrap_or_default();
         Some(SyncFailure {
@@ -75,19 +80,18 @@ impl Work<'_> {
     /// When a sync that stopped so is tried again: when its message comes back, or else by the schedule.
     fn next_try(&self, stop: &Stop, now: Timestamp) -> Option<Timestamp> {
         match stop {
-            Stop::Time | Stop::Lost | Stop::Corrupt(_) | Stop::Failed(Failure::GrantEnded) => None,
-            Stop::Failed(failure) if failure.is_transient() || failure.reason().class() == Class::Operators => {
+            Stop::Time | Stop::Lost | Stop::Call(CallError::Corrupt(_) | CallError::Failed(Failure::GrantEnded, _)) => {
+                None
+            }
+            Stop::Call(CallError::Failed(failure, _))
+                if failure.is_transient() || failure.reason().class() == Class::Operators =>
+            {
                 now.checked_add(wait(failure, self.attempt)).ok()
             }
-            Stop::Aws(error) if error.reason().class() != Class::Hopeless => {
+            Stop::Call(CallError::Aws(error)) if error.reason().class() != Class::Hopeless => {
                 now.checked_add(backoff(self.attempt.hops + 1, &self.attempt.message_id)).ok()
             }
-            Stop::Aws(_) | Stop::Failed(_) | Stop::NotConnected => Some(self.due_at),
+            Stop::Call(CallError::Aws(_) | CallError::Failed(..) | CallError::NotConnected) => Some(self.due_at),
         }
     }
-}
-
-/// How long a sync waits after a failure that passes.
-pub(crate) fn wait(failure: &Failure, attempt: &Attempt) -> Duration {
-    failure.wait().unwrap_or_default().max(backoff(attempt.hops + 1, &attempt.message_id))
 }

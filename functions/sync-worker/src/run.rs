@@ -12,11 +12,14 @@ use domain::{
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
-use platform::{base::clock, client::calls::CallError};
+use platform::{
+    base::clock,
+    client::{CallContext, CallError},
+};
 use providers::{Provider, StreamPage, StreamSpec};
 use serde_json::Value;
 
-use crate::{Stop, SyncWorker, Work, outcome::object};
+use crate::{SyncWorker, outcome::object, stop::Stop, work::Work};
 
 /// Calls for single objects of a page at a time.
 const CONCURRENCY: usize = 4;
@@ -84,7 +87,7 @@ impl SyncWorker {
                 End::Failed(failure) => {
                     let is_news = backoff.is_some_and(|it| it.failures == 1) && !failure.is_users_to_change();
                     let (is_refusal, alone) = (failure.is_refusal(), failure.bearing() == Bearing::Passing);
-                    let stop = Stop::Failed(failure);
+                    let stop = failure.into();
                     if let Some(failure) = work.stream_failure(stream, &stop, backoff) {
                         entry.fail(Some(stream.name), failure);
                     }
@@ -105,7 +108,7 @@ impl SyncWorker {
             pauses.into_iter().collect::<Option<Vec<_>>>().and_then(|it| it.into_iter().min())
         {
             // Every stream is refused: the schedule need not ask before that.
-            self.access.integrations.sync_due(work.key, earliest).await?;
+            self.integrations.sync_due(work.key, earliest).await?;
         }
         first.map(|()| read)
     }
@@ -231,6 +234,7 @@ impl SyncWorker {
 
     pub(crate) async fn call(&self, work: &Work<'_>, request: &Request) -> Result<domain::Reply, CallError> {
         let api = work.provider.spec().provider_api();
-        self.access.calls.call(&api, work.key, request, &work.attempt.id, work.attempt.deadline).await
+        let context = CallContext::integration(&api, work.key, &work.attempt.id, work.attempt.deadline);
+        self.client.call(&context, request).await
     }
 }

@@ -5,15 +5,20 @@ use domain::{
     integration::spell::Task,
     sync::outcome::{LogEntry, SyncFailure},
 };
+use platform::client::CallError;
 
-use crate::{LONGEST_DELAY, Stop, SyncWorker, Work};
+use crate::{
+    SyncWorker,
+    stop::Stop,
+    work::{LONGEST_DELAY, Work},
+};
 
 impl SyncWorker {
     /// Records how a round ended. If that fails, the next round's outcome tells what this one should have told.
     pub(crate) async fn report<T>(&self, work: &Work<'_>, outcome: &Result<T, Stop>, entry: &LogEntry) {
         let Some(ended) = ended(outcome.as_ref().err(), entry) else { return };
         let api = work.provider.spec().provider_api();
-        if let Err(error) = self.access.report(&api, work.integration, Task::Syncs, &ended).await {
+        if let Err(error) = self.grants.report(&api, work.integration, Task::Syncs, &ended).await {
             let why = error.diagnosis();
             tracing::warn!(reason = why.reason.name(), detail = why.detail, "that syncs fail, or work, is told later");
         }
@@ -23,18 +28,18 @@ impl SyncWorker {
 /// How a round ended; none if it goes on, or is over for a reason of which another event tells.
 fn ended(stop: Option<&Stop>, entry: &LogEntry) -> Option<Result<(), SyncFailure>> {
     // A stream that will be read soon, though others are read, is no recovery.
-    let waits = matches!(stop, Some(Stop::Failed(failure)) if failure.is_transient());
+    let waits = matches!(stop, Some(Stop::Call(CallError::Failed(failure, _))) if failure.is_transient());
     if !waits && entry.last_sync.is_some_and(|at| at >= entry.started_at) {
         return Some(Ok(()));
     }
     // A wait for a limit that the message itself outlasts is none.
     let paused = match stop {
-        Some(Stop::Failed(failure)) => {
+        Some(Stop::Call(CallError::Failed(failure, _))) => {
             let soon = failure.wait().is_none_or(|wait| wait <= LONGEST_DELAY);
             failure.kind() == Kind::RateLimited && soon
         }
         Some(Stop::Time | Stop::Lost) => true,
-        Some(Stop::NotConnected | Stop::Corrupt(_) | Stop::Aws(_)) | None => false,
+        Some(Stop::Call(CallError::NotConnected | CallError::Corrupt(_) | CallError::Aws(_))) | None => false,
     };
     // Of what is not tried again by itself, `integration.reconnect_required` tells.
     let failure = entry.outcome.as_ref().err().filter(|failure| !paused && failure.next_try.is_some());
@@ -56,7 +61,7 @@ mod tests {
         entry.fail(Some("channels"), failure.clone());
         entry.last_sync = Some(now);
         for waits in [Failure::Unreadable, Failure::Down(None)] {
-            assert_eq!(ended(Some(&Stop::Failed(waits)), &entry), Some(Err(failure.clone())));
+            assert_eq!(ended(Some(&waits.into()), &entry), Some(Err(failure.clone())));
         }
         assert_eq!(ended(None, &entry), Some(Ok(())), "a stream that is refused is left alone");
     }

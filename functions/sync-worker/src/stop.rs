@@ -7,11 +7,12 @@ use domain::{
     messages::message::{Cause, SyncMessage},
     sync::SyncJob,
 };
-use platform::{
-    AwsError, base::clock, client::calls::CallError, runtime::consumer::Attempt, stores::syncs::LeaseError,
-};
+use platform::{AwsError, base::clock, client::CallError, runtime::consumer::Attempt, stores::syncs::LeaseError};
 
-use crate::{LONGEST_DELAY, SyncWorker, Work, outcome};
+use crate::{
+    SyncWorker,
+    work::{LONGEST_DELAY, Work, wait},
+};
 
 /// Why a sync stopped before its end.
 #[derive(Debug, thiserror::Error)]
@@ -22,28 +23,21 @@ pub(crate) enum Stop {
     /// Another message holds the lease, or the integration was disconnected: nothing more may be written.
     #[error("the lease was taken over")]
     Lost,
-    /// A call to the provider failed, or its answer can't be read.
-    #[error("the provider failed")]
-    Failed(#[source] Failure),
-    /// The integration has no credential.
-    #[error("there is no credential")]
-    NotConnected,
-    /// The stored credential can never be opened again.
-    #[error("the stored credential can't be opened")]
-    Corrupt(#[source] AwsError),
-    /// AWS.
+    /// A call to the provider, or to AWS, failed.
     #[error(transparent)]
-    Aws(#[from] AwsError),
+    Call(#[from] CallError),
 }
 
-impl From<CallError> for Stop {
-    fn from(error: CallError) -> Self {
-        match error {
-            CallError::Failed(failure, _) => Self::Failed(failure),
-            CallError::NotConnected => Self::NotConnected,
-            CallError::Corrupt(error) => Self::Corrupt(error),
-            CallError::Aws(error) => Self::Aws(error),
-        }
+/// An error of a store that holds no credential: nothing in it is to be set aside.
+impl From<AwsError> for Stop {
+    fn from(error: AwsError) -> Self {
+        Self::Call(CallError::Aws(error))
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Call(failure.into())
     }
 }
 
@@ -51,7 +45,7 @@ impl From<LeaseError> for Stop {
     fn from(error: LeaseError) -> Self {
         match error {
             LeaseError::Lost => Self::Lost,
-            LeaseError::Aws(error) => Self::Aws(error),
+            LeaseError::Aws(error) => error.into(),
         }
     }
 }
@@ -66,32 +60,32 @@ impl SyncWorker {
         attempt: &Attempt,
     ) -> Result<Disposition, AwsError> {
         // A worker that lost the lease has none to release; after a failure of AWS the caller releases it.
-        if !matches!(stop, Stop::Lost | Stop::Aws(_)) {
+        if !matches!(stop, Stop::Lost | Stop::Call(CallError::Aws(_))) {
             self.syncs.abandon(&work.lease).await?;
         }
         Ok(match stop {
-            Stop::Lost | Stop::NotConnected => Disposition::Done,
-            Stop::Aws(error) => return Err(error),
+            Stop::Lost | Stop::Call(CallError::NotConnected) => Disposition::Done,
+            Stop::Call(CallError::Aws(error)) => return Err(error),
             Stop::Time => {
                 // The next invocation goes on where the streams stand.
                 let next = SyncMessage::new(work.key, kind, Cause::Changed, work.asked_at);
                 self.queue.send(&next, Duration::ZERO).await?;
                 Disposition::Done
             }
-            Stop::Corrupt(error) => {
+            Stop::Call(CallError::Corrupt(error)) => {
                 // A message that is not settled comes back, and finds the integration set aside: first this, then the dead letter.
-                self.access.set_aside(&work.provider.spec().provider_api(), work.key).await?;
+                self.grants.set_aside(&work.provider.spec().provider_api(), work.key).await?;
                 Disposition::DeadLetter(error.diagnosis())
             }
-            Stop::Failed(Failure::GrantEnded) => {
-                self.access.ended(work.provider.spec().name, work.key, attempt.at).await?;
+            Stop::Call(CallError::Failed(Failure::GrantEnded, _)) => {
+                self.grants.end(work.provider.spec().name, work.key, attempt.at).await?;
                 Disposition::Done
             }
-            Stop::Failed(failure) if failure.is_transient() => {
-                let wait = outcome::wait(&failure, attempt);
+            Stop::Call(CallError::Failed(failure, _)) if failure.is_transient() => {
+                let wait = wait(&failure, attempt);
                 if wait > LONGEST_DELAY {
                     // No message can wait so long, but the schedule can: the run goes on then, where it stands.
-                    self.access.integrations.sync_due(work.key, clock::now() + wait).await?;
+                    self.integrations.sync_due(work.key, clock::now() + wait).await?;
                     return Ok(Disposition::Done);
                 }
                 Disposition::Defer(Deferral {
@@ -100,11 +94,11 @@ impl SyncWorker {
                     why: failure.diagnosis(work.provider.spec().name),
                 })
             }
-            Stop::Failed(failure) => attempt.failed(failure.diagnosis(work.provider.spec().name)),
+            Stop::Call(CallError::Failed(failure, _)) => attempt.failed(failure.diagnosis(work.provider.spec().name)),
         })
     }
 
-    /// When this message's own lease, which could not be given back, has ended.
+    /// When this message's own lease, which could not be released, has ended.
     pub(crate) fn after_the_lease(&self, why: Diagnosis) -> Disposition {
         Disposition::Defer(Deferral { after: self.syncs.lease_time(), why, aging: Aging::Grows })
     }

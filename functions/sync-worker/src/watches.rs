@@ -12,12 +12,12 @@ use jiff::{SignedDuration, Timestamp};
 use platform::{
     aws::secrets::Freshness,
     base::{clock, random},
-    client::calls::CallError,
+    client::CallError,
     stores::syncs::Overview,
 };
 use providers::{Watch, WatchPlan, Watched, Watching};
 
-use crate::{Stop, SyncWorker, Work};
+use crate::{SyncWorker, stop::Stop, work::Work};
 
 /// The soonest that the schedule is asked to start a watch that could not be started.
 const RETRY: SignedDuration = SignedDuration::from_hours(1);
@@ -82,7 +82,7 @@ impl SyncWorker {
                 break;
             }
         }
-        self.access.integrations.watch_due(work.key, next).await?;
+        self.integrations.watch_due(work.key, next).await?;
         Ok(())
     }
 
@@ -110,7 +110,7 @@ impl SyncWorker {
         now: Timestamp,
     ) -> Result<Started, Stop> {
         let spec = work.provider.spec();
-        let app = self.access.calls.tokens.apps.get(spec.secret, Freshness::Cached, now).await?;
+        let app = self.apps.get(spec.secret, Freshness::Cached, now).await?;
         let owner = ChannelOwner { integration_id: work.id.clone(), account: work.key.account_id.clone() };
         let Some(channel_id) = random::handle() else { return Ok(Started::Impossible) };
         let Some(token) = ChannelToken::mint(&app.webhook_secrets, &channel_id, &owner) else {

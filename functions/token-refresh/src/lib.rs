@@ -2,7 +2,7 @@
 //!
 //! *Invariant:* a sweep reads keys only, and costs what is due. What a refresh may do is decided under its lease.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     Diagnosis, Disposition, Failure, Integration, IntegrationId, IntegrationKey,
@@ -19,17 +19,17 @@ use platform::{
     aws::queue::{Queue, group},
     base::{InitError, clock, config::Env, metrics},
     client::{
-        access::{Access, AccessConfig},
-        revocation::Revoked,
-        tokens::{Refresh, TokenError, Wanted},
+        CallError, ClientConfig, Grants, Parts, ProviderClient, Refresh, StoredCredential,
+        revocation::{Family, Revoked},
     },
     runtime::{
         batch::{Batch, BatchResponse},
         consumer::{Attempt, Consumer, Handler, deadline},
     },
     stores::{
-        credentials::{Credential, GRACE},
+        credentials::{Credential, Credentials, GRACE},
         due::{Due, SHARDS},
+        integrations::Integrations,
     },
 };
 use providers::Registry;
@@ -45,7 +45,7 @@ const CONCURRENCY: usize = 4;
 /// What template.yaml sets.
 #[derive(Debug)]
 pub struct Config {
-    access: AccessConfig,
+    client: ClientConfig,
     credentials_table: String,
     refreshes_queue_url: String,
     refreshes_dead_letter_queue_url: String,
@@ -56,7 +56,7 @@ impl Config {
     pub fn read(env: &mut Env) -> Self {
         env.compared(&["REFRESH_TIMEOUT_SECONDS", "REFRESHES_VISIBILITY_SECONDS"]);
         Self {
-            access: AccessConfig::read(env),
+            client: ClientConfig::read(env),
             credentials_table: env.text("CREDENTIALS_TABLE"),
             refreshes_queue_url: env.text("REFRESHES_QUEUE_URL"),
             refreshes_dead_letter_queue_url: env.text("REFRESHES_DEAD_LETTER_QUEUE_URL"),
@@ -68,7 +68,10 @@ impl Config {
 #[derive(Debug)]
 pub struct TokenRefresh {
     registry: Registry,
-    access: Access,
+    client: Arc<ProviderClient>,
+    grants: Grants,
+    credentials: Arc<Credentials>,
+    integrations: Integrations,
     consumer: Consumer,
     due: Due,
     refreshes: Queue,
@@ -105,9 +108,14 @@ impl TokenRefresh {
     pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, InitError> {
         let refreshes = Queue::new(aws, &config.refreshes_queue_url);
         let dead_letters = Queue::new(aws, &config.refreshes_dead_letter_queue_url);
+        let Parts { client, grants, credentials, integrations, .. } =
+            config.client.parts(aws, |limit| registry.has_limit(limit))?;
         Ok(Self {
             registry,
-            access: Access::new(aws, &config.access, |limit| registry.has_limit(limit))?,
+            client,
+            grants,
+            credentials,
+            integrations,
             consumer: Consumer::new(refreshes.clone(), dead_letters, CONCURRENCY),
             due: Due::refreshes(aws, &config.credentials_table),
             refreshes,
@@ -120,7 +128,7 @@ impl TokenRefresh {
         match trigger {
             Trigger::Batch(batch) => {
                 let response = self.consumer.run(self, LambdaEvent { payload: batch, context }).await;
-                self.access.flush().await;
+                self.client.flush().await;
                 Ok(Answer::Batch(response))
             }
             Trigger::Schedule { schedule } => {
@@ -176,14 +184,14 @@ impl Handler for TokenRefresh {
         tracing::Span::current().record("integration.id", message.integration_id.as_str());
         let why = match self.refresh(&message, attempt).await {
             // Disconnected since: nothing to refresh, and nothing may be revived.
-            Ok(()) | Err(TokenError::Absent) => return Disposition::Done,
-            Err(TokenError::Corrupt(error)) => return self.set_aside(&message, attempt, &error, true).await,
-            Err(TokenError::Aws(error)) if error.reason().class() == Class::Hopeless => {
+            Ok(()) | Err(CallError::NotConnected) => return Disposition::Done,
+            Err(CallError::Corrupt(error)) => return self.set_aside(&message, attempt, &error, true).await,
+            Err(CallError::Aws(error)) if error.reason().class() == Class::Hopeless => {
                 return self.set_aside(&message, attempt, &error, false).await;
             }
             // The sweep finds it again when it is due, so nothing is deferred here.
-            Err(TokenError::Failed(failure)) => failure.diagnosis("the provider"),
-            Err(TokenError::Aws(error)) => error.diagnosis(),
+            Err(CallError::Failed(failure, _)) => failure.diagnosis("the provider"),
+            Err(CallError::Aws(error)) => error.diagnosis(),
         };
         let Diagnosis { reason, detail } = why;
         tracing::warn!(reason = reason.name(), detail, "not refreshed");
@@ -203,12 +211,11 @@ impl TokenRefresh {
         unreadable: bool,
     ) -> Disposition {
         let set_aside = async {
-            let credentials = &self.access.calls.tokens.credentials;
-            let owner = credentials.set_aside(&message.integration_id, &message.credential).await?;
+            let owner = self.credentials.set_aside(&message.integration_id, &message.credential).await?;
             let Some(owner) = owner.filter(|_| unreadable) else { return Ok(()) };
             let api = self.registry.find(&owner.provider).map(|provider| provider.spec().provider_api());
             match api.filter(|api| api.credential == message.credential) {
-                Some(api) => self.access.set_aside(&api, &owner).await,
+                Some(api) => self.grants.set_aside(&api, &owner).await,
                 None => Ok(()),
             }
         };
@@ -217,30 +224,29 @@ impl TokenRefresh {
         attempt.failed(failed.as_ref().unwrap_or(error).diagnosis())
     }
 
-    async fn refresh(&self, message: &RefreshMessage, attempt: &Attempt) -> Result<(), TokenError> {
-        let tokens = &self.access.calls.tokens;
-        let found = tokens.credentials.get(&message.integration_id, &message.credential, attempt.at).await?;
-        let Credential { integration: owner, version, .. } = found.ok_or(TokenError::Absent)?;
-        let integration = self.access.integrations.get(&owner.user_id, &owner.account()).await?;
+    async fn refresh(&self, message: &RefreshMessage, attempt: &Attempt) -> Result<(), CallError> {
+        let found = self.credentials.get(&message.integration_id, &message.credential, attempt.at).await?;
+        let Credential { integration: owner, version, .. } = found.ok_or(CallError::NotConnected)?;
+        let integration = self.integrations.get(&owner.user_id, &owner.account()).await?;
         let Some(integration) = integration.filter(|it| it.state != IntegrationState::Disconnected) else {
             self.abandoned(&owner, attempt.at).await?;
-            return Err(TokenError::Absent);
+            return Err(CallError::NotConnected);
         };
         let Some(provider) = self.registry.find(&owner.provider) else {
             return self.never_due(message, "the provider is not there any more").await;
         };
         let api = provider.spec().provider_api();
-        let wanted = Wanted { integration: &owner, credential: &message.credential, provider: &api };
-        let refreshed = tokens.valid(wanted, Refresh::Due, &attempt.id, attempt.deadline).await;
+        let stored = StoredCredential { integration: &owner, name: &message.credential, holder: &attempt.id };
+        let refreshed = self.client.credential(&api, stored, Refresh::Due, attempt.deadline).await;
         // Without tokens of users, say, the rest still works.
         if message.credential == api.credential {
             match &refreshed {
-                Err(TokenError::Failed(Failure::GrantEnded)) => {
-                    self.access.ended(api.name, &owner, attempt.at).await?;
+                Err(CallError::Failed(Failure::GrantEnded, _)) => {
+                    self.grants.end(api.name, &owner, attempt.at).await?;
                 }
-                Err(TokenError::Failed(failure)) => self.failing(&api, &integration, failure).await?,
-                Ok(_) => self.access.report(&api, &integration, Task::Refreshes, &Ok(())).await?,
-                Err(TokenError::Absent | TokenError::Corrupt(_) | TokenError::Aws(_)) => {}
+                Err(CallError::Failed(failure, _)) => self.failing(&api, &integration, failure).await?,
+                Ok(_) => self.grants.report(&api, &integration, Task::Refreshes, &Ok(())).await?,
+                Err(CallError::NotConnected | CallError::Corrupt(_) | CallError::Aws(_)) => {}
             }
         }
         let left = refreshed?;
@@ -255,46 +261,47 @@ impl TokenRefresh {
     }
 
     /// Records that a refresh failed, and when it is tried again. That another process holds the lease is no failure.
-    async fn failing(&self, api: &ProviderApi, integration: &Integration, failure: &Failure) -> Result<(), TokenError> {
+    async fn failing(&self, api: &ProviderApi, integration: &Integration, failure: &Failure) -> Result<(), CallError> {
         let (now, id) = (clock::now(), integration.key.id());
-        let found = self.access.calls.tokens.credentials.get(&id, api.credential, now).await?;
+        let found = self.credentials.get(&id, api.credential, now).await?;
         let Some(found) = found.filter(|it| it.failures > 0) else { return Ok(()) };
         let message = failure.problem(api.name, now).message;
         let outcome = Err(SyncFailure { message, next_try: found.due_at });
-        Ok(self.access.report(api, integration, Task::Refreshes, &outcome).await?)
+        Ok(self.grants.report(api, integration, Task::Refreshes, &outcome).await?)
     }
 
     /// Revokes and deletes the credentials of an integration that is not in use: what a process left that died between storing them
     /// and the integration, or between ending the one and the others, or that AWS failed there. A newer grant stays, as another
     /// process may be in the middle of storing it.
     async fn abandoned(&self, owner: &IntegrationKey, now: Timestamp) -> Result<(), AwsError> {
-        let (credentials, id, before) = (&self.access.calls.tokens.credentials, owner.id(), now - GRACE);
-        let mut opened = credentials.all(&id, now).await?;
+        let (id, before) = (owner.id(), now - GRACE);
+        let mut opened = self.credentials.all(&id, now).await?;
         opened.credentials.retain(|it| it.granted_at <= before);
         if opened.credentials.is_empty() && !opened.unreadable {
             return Ok(());
         }
         // The user may have connected it again meanwhile, and the provider may have given the same token again.
-        let integration = self.access.integrations.get(&owner.user_id, &owner.account()).await?;
+        let integration = self.integrations.get(&owner.user_id, &owner.account()).await?;
         if integration.is_some_and(|it| it.state != IntegrationState::Disconnected) {
             return Ok(());
         }
         let revoked = match self.registry.find(&owner.provider) {
             Some(provider) => {
                 let sharing: Vec<_> = self.registry.sharing(provider.spec()).map(|other| other.id).collect();
-                self.access.revoke(&provider.spec().provider_api(), &sharing, owner, &opened).await?
+                let family = Family { provider: &provider.spec().provider_api(), sharing: &sharing };
+                self.grants.revoke(family, owner, &opened).await?
             }
             None => Revoked::Nothing,
         };
-        credentials.delete(&id, before).await?;
+        self.credentials.delete(&id, before).await?;
         tracing::info!(integration.id = id.as_str(), ?revoked, "deleted: no integration in use has it");
         Ok(())
     }
 
     /// Takes a credential that nothing can refresh out of the index, where each sweep would find it again. One without a refresh
     /// token comes here once, after it was stored.
-    async fn never_due(&self, message: &RefreshMessage, why: &str) -> Result<(), TokenError> {
-        self.access.calls.tokens.credentials.set_aside(&message.integration_id, &message.credential).await?;
+    async fn never_due(&self, message: &RefreshMessage, why: &str) -> Result<(), CallError> {
+        self.credentials.set_aside(&message.integration_id, &message.credential).await?;
         tracing::info!(credential = message.credential, why, "never refreshed");
         Ok(())
     }

@@ -24,7 +24,7 @@ use platform::{
         sync_queue::SyncQueue,
     },
     base::{clock, config::Env, metrics::Tally},
-    client::access,
+    client::grants,
     runtime::{
         batch::{BatchResponse, Trigger},
         consumer::{Consumer, deadline},
@@ -261,7 +261,7 @@ impl Process {
                 // One that fails for now stops no other.
                 let mut failed = Ok(());
                 for key in integrations {
-                    let ended = access::ended(&self.integrations, &self.bus, spec.name, key, event.occurred_at()).await;
+                    let ended = grants::end(&self.integrations, &self.bus, spec.name, key, event.occurred_at()).await;
                     failed = failed.and(ended);
                 }
                 failed?;

@@ -2,7 +2,7 @@
 //! that failed after tokens were issued.
 //!
 //! *Invariant:* a grant that an integration in use depends on, or may depend on, is not revoked.
-//! *Invariant:* [`Access::revoke`] answers once the provider was asked about each token, or where asking can never succeed. A
+//! *Invariant:* [`Grants::revoke`] answers once the provider was asked about each token, or where asking can never succeed. A
 //! failure of AWS is an error instead: the caller deletes nothing then, and the next attempt revokes.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use domain::{
     AccountId, Diagnosis, Failure, IntegrationKey, ProviderId, Reply, Request, UserId,
     integration::IntegrationState,
-    oauth::grant::{OAuth, RevokedBy, TokenResponse},
+    oauth::grant::{OAuth, Revoke, RevokedBy, TokenResponse},
     provider_api::ProviderApi,
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -20,12 +20,7 @@ use serde_json::Value;
 use crate::{
     aws::{AwsError, secrets::Freshness},
     base::{clock, random},
-    client::{
-        access::Access,
-        calls::CallError,
-        http::Authorization,
-        transport::{Endpoint, Failed, ProviderRequest},
-    },
+    client::{CallContext, CallError, Grants, Principal, StoredCredential},
     stores::credentials::{Credential, Opened},
 };
 
@@ -55,30 +50,37 @@ impl Revoked {
     }
 }
 
-impl Access {
-    /// Revokes the grant of an integration by all of its tokens. `sharing` are the other providers of the same app, whose grants end
-    /// with it. One token that can't be revoked stops no other.
-    pub async fn revoke(
-        &self,
-        provider: &ProviderApi,
-        sharing: &[&'static str],
-        key: &IntegrationKey,
-        opened: &Opened,
-    ) -> Result<Revoked, AwsError> {
-        let Some((oauth, revoke)) = provider.oauth.and_then(|oauth| Some((oauth, oauth.revoke?))) else {
-            return Ok(Revoked::Nothing);
-        };
-        let family = Family { provider: provider.id, sharing };
+/// A provider, and the other ones of the same app: at some providers their grants end together.
+#[derive(Debug, Clone, Copy)]
+pub struct Family<'a> {
+    /// The provider whose grant is to end.
+    pub provider: &'a ProviderApi,
+    /// The ids of the other providers.
+    pub sharing: &'a [&'static str],
+}
+
+impl Family<'_> {
+    /// How the provider revokes grants; none if it documents no way.
+    fn revocation(&self) -> Option<(&'static OAuth, &'static Revoke)> {
+        let oauth = self.provider.oauth?;
+        Some((oauth, oauth.revoke.as_ref()?))
+    }
+}
+
+impl Grants {
+    /// Revokes the grant of an integration by all of its tokens. One token that can't be revoked stops no other.
+    pub async fn revoke(&self, family: Family<'_>, key: &IntegrationKey, opened: &Opened) -> Result<Revoked, AwsError> {
+        let Some((oauth, revoke)) = family.revocation() else { return Ok(Revoked::Nothing) };
         if revoke.whole_account && self.is_needed(family, &key.user_id, &key.account_id, Some(key)).await? {
             return Ok(Revoked::StillNeeded);
         }
         let (mut revoked, mut failed) = (Revoked::Nothing, None);
         for credential in &opened.credentials {
             let told = match revoke.token {
-                RevokedBy::Bearer => self.revoke_as_bearer(provider, oauth, revoke.url, credential).await,
+                RevokedBy::Bearer => self.revoke_as_bearer(family.provider, oauth, revoke.url, credential).await,
                 RevokedBy::Form => {
                     let token = credential.refresh.as_ref().unwrap_or(&credential.access);
-                    self.revoke_by_form(provider, oauth, revoke.url, token).await
+                    self.revoke_by_form(family.provider, oauth, revoke.url, token).await
                 }
             };
             match told {
@@ -92,23 +94,17 @@ impl Access {
         Ok(if opened.unreadable { revoked.and(false) } else { revoked })
     }
 
-    /// Revokes tokens that a provider has just issued and that no integration in use has. Of an account that is not known, an
-    /// integration of any user may be: its grant is left.
-    ///
-    /// A failure of AWS leaves it as well.
+    /// Revokes tokens that a provider has just issued and that no integration in use has. Where the account is not known, an
+    /// integration of any user may be of it: its grant stays, as it does after a failure of AWS.
     pub async fn revoke_issued(
         &self,
-        provider: &ProviderApi,
-        sharing: &[&'static str],
+        family: Family<'_>,
         user_id: &UserId,
         account_id: Option<&AccountId>,
         issued: &[TokenResponse],
     ) -> Revoked {
-        let Some((oauth, revoke)) = provider.oauth.and_then(|oauth| Some((oauth, oauth.revoke?))) else {
-            return Revoked::Nothing;
-        };
+        let Some((oauth, revoke)) = family.revocation() else { return Revoked::Nothing };
         if revoke.whole_account {
-            let family = Family { provider: provider.id, sharing };
             let needed = match account_id {
                 Some(account_id) => self.is_needed(family, user_id, account_id, None).await,
                 None => Ok(true),
@@ -118,12 +114,8 @@ impl Access {
                 Ok(true) => return Revoked::StillNeeded,
                 Err(error) => {
                     let Diagnosis { reason, detail } = error.diagnosis();
-                    tracing::warn!(
-                        service = provider.id,
-                        reason = reason.name(),
-                        detail,
-                        "what was issued is not revoked"
-                    );
+                    let (service, reason) = (family.provider.id, reason.name());
+                    tracing::warn!(service, reason, detail, "the issued tokens are not revoked");
                     return Revoked::Failed;
                 }
             }
@@ -131,10 +123,10 @@ impl Access {
         let mut revoked = Revoked::Nothing;
         for issued in issued {
             let told = match revoke.token {
-                RevokedBy::Bearer => self.revoke_issued_as_bearer(provider, revoke.url, issued).await,
+                RevokedBy::Bearer => self.revoke_issued_as_bearer(family.provider, revoke.url, issued).await,
                 RevokedBy::Form => {
                     let token = issued.refresh.as_ref().unwrap_or(&issued.access);
-                    self.revoke_by_form(provider, oauth, revoke.url, token).await.unwrap_or(false)
+                    self.revoke_by_form(family.provider, oauth, revoke.url, token).await.unwrap_or(false)
                 }
             };
             revoked = revoked.and(told);
@@ -153,7 +145,7 @@ impl Access {
         account_id: &AccountId,
         ended: Option<&IntegrationKey>,
     ) -> Result<bool, AwsError> {
-        for provider in std::iter::once(&family.provider).chain(family.sharing) {
+        for provider in std::iter::once(&family.provider.id).chain(family.sharing) {
             let own = IntegrationKey {
                 user_id: user_id.clone(),
                 provider: ProviderId::of_data(provider),
@@ -172,21 +164,13 @@ impl Access {
         Ok(false)
     }
 
-    /// Whether a token that nothing is stored of is over.
+    /// Whether an issued token that is not stored is over.
     async fn revoke_issued_as_bearer(&self, provider: &ProviderApi, url: &'static str, issued: &TokenResponse) -> bool {
-        let (request, deadline) = (bearer(url), clock::now() + TIMEOUT);
-        let authorization = Authorization::Bearer(&issued.access);
-        let call = ProviderRequest {
-            provider,
-            request: &request,
-            authorization,
-            account: None,
-            endpoint: Endpoint::Api,
-            deadline,
-        };
-        match self.transport().send(call).await {
-            Ok(_) | Err(Failed(Failure::TokenRefused | Failure::GrantEnded, _)) => true,
-            Err(Failed(..)) => false,
+        let principal = Principal::Token { token: &issued.access, account: None };
+        let context = CallContext { provider, principal, deadline: clock::now() + TIMEOUT };
+        match self.client.call(&context, &bearer(url)).await {
+            Ok(_) | Err(CallError::Failed(Failure::TokenRefused | Failure::GrantEnded, _)) => true,
+            Err(_) => false,
         }
     }
 
@@ -200,15 +184,17 @@ impl Access {
     ) -> Result<bool, AwsError> {
         let Some(token) = oauth.tokens.iter().find(|token| token.name == credential.name) else { return Ok(false) };
         let Some(holder) = random::handle() else { return Ok(false) };
-        let (provider, deadline) = (ProviderApi { credential: token.name, ..*provider }, clock::now() + TIMEOUT);
-        match self.calls.call(&provider, &credential.integration, &bearer(url), &holder, deadline).await {
+        let stored = StoredCredential { integration: &credential.integration, name: token.name, holder: &holder };
+        let principal = Principal::Integration(stored);
+        let context = CallContext { provider, principal, deadline: clock::now() + TIMEOUT };
+        match self.client.call(&context, &bearer(url)).await {
             Ok(_) | Err(CallError::NotConnected | CallError::Failed(Failure::GrantEnded, _)) => Ok(true),
             Err(CallError::Failed(..) | CallError::Corrupt(_)) => Ok(false),
             Err(CallError::Aws(error)) => Err(error),
         }
     }
 
-    /// The same by RFC 7009.
+    /// Whether the token is over, as an endpoint of RFC 7009 says.
     async fn revoke_by_form(
         &self,
         provider: &ProviderApi,
@@ -216,20 +202,12 @@ impl Access {
         url: &'static str,
         token: &SecretString,
     ) -> Result<bool, AwsError> {
-        let tokens = &self.calls.tokens;
-        let app = tokens.apps.get(provider.app, Freshness::Cached, clock::now()).await?;
-        let (pairs, deadline) = ([("token", token.expose_secret())], clock::now() + TIMEOUT);
-        let sent = tokens.app_call(provider, oauth, &app, request(url), &pairs, deadline).await;
+        let app = self.apps.get(provider.app, Freshness::Cached, clock::now()).await?;
+        let principal = Principal::App { app: &app, oauth };
+        let context = CallContext { provider, principal, deadline: clock::now() + TIMEOUT };
+        let sent = self.client.call(&context, &request(url).form([("token", token.expose_secret())])).await;
         Ok(sent.is_ok_and(|reply| reply.is_success() || is_over(&reply)))
     }
-}
-
-/// The providers whose grants end together.
-#[derive(Clone, Copy)]
-struct Family<'a> {
-    provider: &'static str,
-    /// The other ones of the same app.
-    sharing: &'a [&'static str],
 }
 
 /// A token that is revoked twice is revoked.

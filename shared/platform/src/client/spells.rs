@@ -15,12 +15,12 @@ use domain::{
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::{aws::AwsError, base::clock, client::access::Access};
+use crate::{aws::AwsError, base::clock, client::grants::Grants};
 
-/// How often a process tries again whose write another one was faster than.
+/// How often a write is tried again where another process was faster.
 const MAX_RACES: usize = 4;
 
-impl Access {
+impl Grants {
     /// Records how `task` of an integration ended. `seen` is the integration as it was read when the task began: an outcome that
     /// changes nothing costs no call.
     pub async fn report(
@@ -81,7 +81,7 @@ impl Access {
         key: &IntegrationKey,
         now: Timestamp,
     ) -> Result<bool, AwsError> {
-        let found = self.calls.tokens.credentials.get(&key.id(), provider.credential, now).await?;
+        let found = self.credentials.get(&key.id(), provider.credential, now).await?;
         Ok(found.is_some_and(|credential| credential.failures == 0))
     }
 

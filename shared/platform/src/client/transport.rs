@@ -1,7 +1,6 @@
-//! One path for all calls to providers: pace, send, understand, retry, count, log.
+//! The one path of all calls to providers: pace, send, understand, retry, count, log.
 //!
-//! *Invariant:* whoever calls, for whatever, goes through [`Dispatch::send`]; what may have been carried out is not sent again
-//! unless that is safe, and no wait outlives the deadline.
+//! *Invariant:* what may have been carried out is not sent again unless that is safe, and no wait outlives the deadline.
 
 use std::time::{Duration, Instant};
 
@@ -21,6 +20,7 @@ use secrecy::ExposeSecret as _;
 use crate::{
     base::clock::{self, milliseconds},
     client::{
+        error::CallError,
         http::{Authorization, HttpClient, SendError},
         pace::{Exhausted, Pace},
     },
@@ -29,68 +29,75 @@ use crate::{
 
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(10);
-/// Left of the time after the last attempt.
-pub(crate) const MARGIN: Duration = Duration::from_millis(500);
-/// With less time an attempt is not begun: broken off, it may have been carried out.
-const LEAST: Duration = Duration::from_secs(1);
-/// The same for a token endpoint: broken off, it may have taken a token that is good for one use.
-const LEAST_FOR_TOKENS: Duration = Duration::from_secs(3);
-/// What the caller asked for was too much.
+/// Time reserved before the deadline for the caller's work after the last attempt.
+pub(super) const RESERVE: Duration = Duration::from_millis(500);
+/// With less time no attempt begins: an attempt that breaks off may have been carried out.
+const MIN_TIME: Duration = Duration::from_secs(1);
+/// The same for a token endpoint: an attempt that breaks off may have used up a token that is good for one use.
+const MIN_TIME_FOR_TOKENS: Duration = Duration::from_secs(3);
+/// The person's sentence for an answer that is larger than what is read.
 const TOO_LONG: &str = "The answer is larger than what can be passed on; ask for less at a time.";
 
-/// Makes calls.
+/// Sends requests to providers, within the limits that all processes keep together.
 #[derive(Debug)]
 pub struct Transport {
-    /// The wire.
-    pub http: HttpClient,
-    /// Counts.
-    pub health: CallHealth,
-    /// Waits for turns.
-    pub pace: Pace,
-    /// Rates that this deployment sets.
-    pub rates: Rates,
+    http: HttpClient,
+    health: CallHealth,
+    pace: Pace,
+    rates: Rates,
 }
 
 /// A call as it is to be made.
 #[derive(Debug, Clone, Copy)]
 pub struct ProviderRequest<'a> {
-    /// Whose API.
+    /// The provider that is called.
     pub provider: &'a ProviderApi,
-    /// What.
+    /// Method, address, headers and body.
     pub request: &'a Request,
-    /// By what right.
+    /// How the call is authorised.
     pub authorization: Authorization<'a>,
     /// The account whose limits count it. Without one it is not paced: the account is not known yet, or it is the app's own call.
     pub account: Option<&'a str>,
-    /// Who answers.
+    /// The endpoint that answers.
     pub endpoint: Endpoint,
-    /// When everything must be over.
+    /// When the last attempt must be over.
     pub deadline: Timestamp,
 }
 
-/// Who answers a call, and so how the answer is understood.
+/// The endpoint that answers a call, and so how the answer is understood.
 #[derive(Debug, Clone, Copy)]
 pub enum Endpoint {
-    /// The API.
+    /// The provider's API.
     Api,
-    /// The endpoint of tokens. What it says about a grant is for [`OAuth::read`]; here counts whether it answers at all.
+    /// A token endpoint. What it says about a grant is for [`OAuth::read`]; here counts whether it answers at all.
     Token(&'static OAuth),
 }
 
-/// A call did not work; with the answer, if there was one.
-#[derive(Debug)]
-pub struct Failed(pub Failure, pub Option<Box<Reply>>);
-
 impl Transport {
-    /// Makes a call.
-    pub async fn send(&self, call: ProviderRequest<'_>) -> Result<Reply, Failed> {
+    /// A transport that counts calls in `health` and waits for turns in `pace`; `rates` are those that this deployment sets.
+    pub const fn new(http: HttpClient, health: CallHealth, pace: Pace, rates: Rates) -> Self {
+        Self { http, health, pace, rates }
+    }
+
+    /// The address for `url`: where a configured rewrite points, or `url` itself.
+    pub fn rewritten(&self, url: String) -> String {
+        self.http.rewritten(url)
+    }
+
+    /// Writes the counts of calls; `stack` names this deployment in its metrics.
+    pub async fn flush(&self, stack: &str, now: Timestamp) {
+        self.health.flush(stack, now).await;
+    }
+
+    /// Makes a call, and repeats it where the failure and the request allow that.
+    pub async fn send(&self, call: ProviderRequest<'_>) -> Result<Reply, CallError> {
         let buckets = self.buckets(call);
-        let (mut attempt, mut free) = (1, call.request.idempotent == Idempotent::Yes);
+        let (mut number, mut free) = (1, call.request.idempotent == Idempotent::Yes);
         loop {
             let paced = self.turn(call, &buckets).await?;
-            if call.time() < call.least() {
+            if call.time() < call.min_time() {
                 tracing::warn!(service = call.provider.id, endpoint = %call.request.endpoint, "not called: no time left");
-                return Err(Failed(Failure::Unreached, None));
+                return Err(Failure::Unreached.into());
             }
             let began = Instant::now();
             let sent = self.once(call).await;
@@ -102,16 +109,16 @@ impl Transport {
                 continue;
             }
             let outcome = understood(call, sent, now);
-            self.observe(call, (attempt, began.elapsed(), paced), &outcome, now);
+            self.observe(call, Attempt { number, took: began.elapsed(), paced, ended_at: now }, &outcome);
             self.heed(call, &outcome, &buckets, now).await;
-            let failed = match outcome {
+            let error = match outcome {
                 Ok(reply) => return Ok(reply),
-                Err(failed) => failed,
+                Err(error) => error,
             };
-            let pause = again(call, attempt, &failed).filter(|pause| *pause + call.least() <= call.time());
-            let Some(pause) = pause else { return Err(failed) };
+            let pause = pause(call, number, &error).filter(|pause| *pause + call.min_time() <= call.time());
+            let Some(pause) = pause else { return Err(error) };
             tokio::time::sleep(pause).await;
-            attempt += 1;
+            number += 1;
         }
     }
 
@@ -123,14 +130,14 @@ impl Transport {
     }
 
     /// Waits for the call's turn. How long that took.
-    async fn turn(&self, call: ProviderRequest<'_>, buckets: &[Bucket]) -> Result<Duration, Failed> {
-        let patience = MAX_PAUSE.min(call.time().saturating_sub(call.least()));
-        // On the heap: whoever calls holds it in every future of theirs.
+    async fn turn(&self, call: ProviderRequest<'_>, buckets: &[Bucket]) -> Result<Duration, CallError> {
+        let patience = MAX_PAUSE.min(call.time().saturating_sub(call.min_time()));
+        // On the heap: every future that makes a call holds it.
         Box::pin(self.pace.turn(buckets, patience)).await.map_err(|Exhausted(wait)| {
             let (service, wait_ms) = (call.provider.id, milliseconds(wait));
             self.health.throttled_locally(service);
             tracing::info!(service, endpoint = %call.request.endpoint, wait_ms, "not called: no turn in time");
-            Failed(Failure::ThrottledLocally(wait), None)
+            Failure::ThrottledLocally(wait).into()
         })
     }
 
@@ -144,15 +151,11 @@ impl Transport {
         self.http.send(call.request, headers, call.authorization, timeout).await
     }
 
-    fn observe(
-        &self,
-        call: ProviderRequest<'_>,
-        (attempt, took, paced): (u32, Duration, Duration),
-        outcome: &Result<Reply, Failed>,
-        at: Timestamp,
-    ) {
+    /// Counts and logs an attempt.
+    fn observe(&self, call: ProviderRequest<'_>, attempt: Attempt, outcome: &Result<Reply, CallError>) {
+        let Attempt { number, took, paced, ended_at: at } = attempt;
         let (service, name) = (call.provider.id, call.provider.name);
-        let failure = outcome.as_ref().err().map(|Failed(failure, _)| failure);
+        let failure = outcome.as_ref().err().and_then(CallError::failure);
         let healthy = !failure.is_some_and(Failure::is_providers_fault);
         let limited = failure.is_some_and(|failure| failure.reason() == Reason::RateLimited);
         self.health.count(Observed { service, healthy, limited, took, paced, at });
@@ -162,22 +165,22 @@ impl Transport {
             status = answer(outcome).map_or(0, |reply| reply.status),
             duration_ms = milliseconds(took),
             paced_ms = milliseconds(paced),
-            attempt,
+            attempt = number,
             reason = failure.map(|failure| failure.reason().name()),
             detail = failure.map(|failure| failure.operator(name)),
             "called"
         );
     }
 
-    /// What the provider tells about its limits holds for all processes.
+    /// Records for all processes what the answer says about the provider's limits.
     async fn heed(
         &self,
         call: ProviderRequest<'_>,
-        outcome: &Result<Reply, Failed>,
+        outcome: &Result<Reply, CallError>,
         buckets: &[Bucket],
         now: Timestamp,
     ) {
-        let failure = outcome.as_ref().err().map(|Failed(failure, _)| failure);
+        let failure = outcome.as_ref().err().and_then(CallError::failure);
         let closed = answer(outcome).and_then(|reply| call.provider.api.closes(reply, failure, buckets, now));
         if let Some((bucket, wait)) = closed {
             self.pace.exhaust(bucket, wait).await;
@@ -185,30 +188,39 @@ impl Transport {
     }
 }
 
-/// The answer, whatever it means.
-fn answer(outcome: &Result<Reply, Failed>) -> Option<&Reply> {
+/// An attempt that has ended.
+#[derive(Clone, Copy)]
+struct Attempt {
+    number: u32,
+    took: Duration,
+    /// How long it waited for its turn.
+    paced: Duration,
+    ended_at: Timestamp,
+}
+
+/// The answer, of a failed call too.
+fn answer(outcome: &Result<Reply, CallError>) -> Option<&Reply> {
     match outcome {
         Ok(reply) => Some(reply),
-        Err(Failed(_, reply)) => reply.as_deref(),
+        Err(CallError::Failed(_, reply)) => reply.as_deref(),
+        Err(CallError::NotConnected | CallError::Corrupt(_) | CallError::Aws(_)) => None,
     }
 }
 
-/// After which pause it is sent again; `None` if it is not.
-fn again(call: ProviderRequest<'_>, number: u32, Failed(failure, reply): &Failed) -> Option<Duration> {
-    let told = reply.as_ref().and_then(|reply| call.provider.api.told_to_retry(reply));
-    FailedCall { number, failure, retry_hint: told, idempotent: call.request.idempotent }.next(fastrand::f64())
+/// The pause before the next attempt; `None` if there is none.
+fn pause(call: ProviderRequest<'_>, number: u32, error: &CallError) -> Option<Duration> {
+    let CallError::Failed(failure, reply) = error else { return None };
+    let retry_hint = reply.as_ref().and_then(|reply| call.provider.api.told_to_retry(reply));
+    FailedCall { number, failure, retry_hint, idempotent: call.request.idempotent }.next(fastrand::f64())
 }
 
-/// What came of an attempt.
-fn understood(call: ProviderRequest<'_>, sent: Result<Reply, SendError>, now: Timestamp) -> Result<Reply, Failed> {
-    let reply = sent.map_err(|error| {
-        let failure = match error {
-            SendError::Forbidden => Failure::Forbidden,
-            SendError::NotSent => Failure::Unreached,
-            SendError::Closed | SendError::Late => Failure::Down(None),
-            SendError::TooLong => Failure::Unusable(TOO_LONG),
-        };
-        Failed(failure, None)
+/// What an attempt came to: the one place where the meaning of an answer, or of none, is decided.
+fn understood(call: ProviderRequest<'_>, sent: Result<Reply, SendError>, now: Timestamp) -> Result<Reply, CallError> {
+    let reply = sent.map_err(|error| match error {
+        SendError::Forbidden => Failure::Forbidden,
+        SendError::NotSent => Failure::Unreached,
+        SendError::Closed | SendError::Late => Failure::Down(None),
+        SendError::TooLong => Failure::Unusable(TOO_LONG),
     })?;
     let meaning = match call.endpoint {
         Endpoint::Api => call.provider.api.meaning(&reply, now),
@@ -216,21 +228,21 @@ fn understood(call: ProviderRequest<'_>, sent: Result<Reply, SendError>, now: Ti
     };
     match meaning {
         Ok(()) => Ok(reply),
-        Err(failure) => Err(Failed(failure, Some(Box::new(reply)))),
+        Err(failure) => Err(CallError::Failed(failure, Some(Box::new(reply)))),
     }
 }
 
 impl ProviderRequest<'_> {
-    /// What is left for an attempt.
+    /// The time that is left for an attempt.
     fn time(&self) -> Duration {
-        until(self.deadline, clock::now()).saturating_sub(MARGIN)
+        until(self.deadline, clock::now()).saturating_sub(RESERVE)
     }
 
-    /// What an attempt needs at least.
-    fn least(&self) -> Duration {
+    /// With less time no attempt begins.
+    fn min_time(&self) -> Duration {
         match self.endpoint {
-            Endpoint::Api => LEAST,
-            Endpoint::Token(_) => LEAST_FOR_TOKENS,
+            Endpoint::Api => MIN_TIME,
+            Endpoint::Token(_) => MIN_TIME_FOR_TOKENS,
         }
     }
 }

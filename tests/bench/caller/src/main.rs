@@ -26,7 +26,7 @@ use platform::{
     Aws,
     aws::Patience,
     base::{clock, config, telemetry},
-    client::access::{Access, AccessConfig},
+    client::{CallContext, ClientConfig, Parts},
 };
 use secrecy::SecretString;
 use serde_json::json;
@@ -48,7 +48,7 @@ const LIMITS: &[Limit] = &[Limit {
     max_retry_after: Duration::from_mins(1),
 }];
 const API: Api = Api { limits: LIMITS, ..Api::new("https://provider.example") };
-const CALLEE: ProviderApi =
+const PROVIDER: ProviderApi =
     ProviderApi { id: "provider", name: "Provider", app: "provider", api: &API, oauth: None, credential: "key" };
 
 #[tokio::main(flavor = "current_thread")]
@@ -59,15 +59,16 @@ async fn main() {
     sched_setaffinity(Pid::from_raw(0), &one).expect("one processor to run on");
     telemetry::init();
     let figures = std::env::args().nth(1).expect("the file for the figures");
-    let config = config::load(AccessConfig::read).expect("the environment of a function");
-    let access = Access::new(&Aws::from_env(Patience::QUEUE).unwrap(), &config, |_| true).unwrap();
-    let url = access.transport().http.rewritten(API.base.to_owned());
+    let config = config::load(ClientConfig::read).expect("the environment of a function");
+    let aws = Aws::from_env(Patience::QUEUE).unwrap();
+    let Parts { client, credentials, .. } = config.parts(&aws, |_| true).unwrap();
+    let url = client.rewritten(API.base.to_owned());
     provider::serve(url.trim_start_matches("http://"));
 
     let owner = IntegrationKey::parse("u", "provider#A1").unwrap();
     let access_token = SecretString::from(TOKEN);
     let issued = TokenResponse { name: "key", access: access_token, refresh: None, life: None, scopes: None };
-    access.calls.tokens.credentials.put(&owner, &[issued], Duration::ZERO, clock::now()).await.unwrap();
+    credentials.put(&owner, &[issued], Duration::ZERO, clock::now()).await.unwrap();
 
     rustls::crypto::ring::default_provider().install_default().unwrap();
     let bare = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -83,12 +84,13 @@ async fn main() {
         }
         let between = cpu();
         let deadline = clock::now() + Duration::from_mins(1);
+        let context = CallContext::integration(&PROVIDER, &owner, "attempt", deadline);
         for _ in 0..TURN {
-            let reply = access.calls.call(&CALLEE, &owner, &request, "attempt", deadline).await.unwrap();
+            let reply = client.call(&context, &request).await.unwrap();
             assert_eq!(reply.body, provider::BODY);
         }
         let ended = cpu();
-        access.flush().await;
+        client.flush().await;
         if turn > 0 {
             theirs.push(micros(between.saturating_sub(began)));
             ours.push(micros(ended.saturating_sub(between)));

@@ -1,0 +1,133 @@
+//! The lease of an integration's syncs: one message at a time works on it, and what another message asks for is not lost.
+//!
+//! *Invariant:* a message that does not get the lease ends only if the running sync covers it, or is told to run again.
+
+use std::{sync::atomic::AtomicBool, time::Duration};
+
+use domain::{
+    Disposition, IntegrationId, Reason,
+    messages::message::{Cause, SyncMessage},
+    sync::SyncJob,
+};
+use platform::{AwsError, base::clock, runtime::consumer::Attempt, stores::syncs::Leasing};
+
+use crate::{
+    SyncWorker,
+    work::{INTERVAL, Work, in_turn},
+};
+
+/// What becomes of a message while another one holds the lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    /// It comes back when the lease is free.
+    Waits,
+    /// The running sync reads what it asks for.
+    Covered,
+    /// The running sync is told to run again, because what it reads may be too old.
+    RunsAgain,
+}
+
+impl Beside {
+    /// What deletes records is waited for, because they must be read again after it, and waits itself.
+    const fn of(asked: SyncJob, cause: Cause, running: SyncJob) -> Self {
+        match (asked, cause, running) {
+            (SyncJob::PurgeRecords | SyncJob::DeleteIntegration | SyncJob::RenewWatches, ..)
+            | (_, _, SyncJob::PurgeRecords | SyncJob::DeleteIntegration) => Self::Waits,
+            (_, Cause::Asked | Cause::Due, SyncJob::Full)
+            | (SyncJob::Incremental, Cause::Asked | Cause::Due, SyncJob::Incremental) => Self::Covered,
+            (SyncJob::Full | SyncJob::Incremental, ..) => Self::RunsAgain,
+        }
+    }
+}
+
+impl SyncWorker {
+    /// Runs what a message asks for, if the integration is in use and the lease is free.
+    pub(crate) async fn sync(
+        &self,
+        message: &SyncMessage,
+        attempt: &Attempt,
+        progress: &AtomicBool,
+    ) -> Result<Disposition, AwsError> {
+        let found = self.integrations.get(&message.key.user_id, &message.key.account()).await?;
+        if matches!(message.r#type, SyncJob::PurgeRecords | SyncJob::DeleteIntegration) {
+            return self.erase(found, message, attempt).await;
+        }
+        let Some(integration) = found else { return Ok(Disposition::Done) };
+        let Some(provider) = self.registry.find(&integration.key.provider) else {
+            return Ok(Disposition::dead_letter(
+                Reason::UnknownProvider,
+                format!("there is no provider {:?}", integration.key.provider),
+            ));
+        };
+        // Disconnected since it was asked for.
+        if !self.grants.is_usable(&integration, provider.spec().provider_api().credential).await? {
+            if integration.unreadable && attempt.number > 1 {
+                // An earlier attempt at this message set the integration aside, and its dead letter may not have been sent.
+                return Ok(Disposition::dead_letter(Reason::Corrupt, "the stored credential can't be opened"));
+            }
+            tracing::info!(sync.r#type = ?message.r#type, "nothing to do");
+            return Ok(Disposition::Done);
+        }
+        // Without the lease: a sync that joins another one reads the name, too. On the heap: it holds a whole call.
+        Box::pin(self.name(provider, &integration, message, attempt)).await?;
+        let id = integration.key.id();
+        let lease = match self.syncs.lease(&id, &attempt.message_id, message.r#type, attempt.at).await? {
+            Leasing::Won(lease) => lease,
+            Leasing::Busy(running, until) => {
+                return match Beside::of(message.r#type, message.cause, running) {
+                    Beside::Waits => Ok(in_turn(until, attempt)),
+                    Beside::Covered => Ok(Disposition::Done),
+                    Beside::RunsAgain => self.run_again(&id, message.r#type).await,
+                };
+            }
+        };
+        let work = Work {
+            provider,
+            integration: &integration,
+            key: &integration.key,
+            id,
+            lease,
+            attempt,
+            asked_at: message.asked_at,
+            progress,
+            due_at: clock::now() + INTERVAL,
+        };
+        // On the heap: it holds a whole run.
+        Box::pin(self.work(&work, message, attempt)).await
+    }
+
+    /// Tells the running sync to run again. If it has just ended, the message takes the lease itself, soon.
+    async fn run_again(&self, id: &IntegrationId, job: SyncJob) -> Result<Disposition, AwsError> {
+        let told = self.syncs.run_again(id, job, clock::now()).await?;
+        Ok(if told { Disposition::Done } else { Disposition::wait_for_lease(Duration::from_secs(1)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_ends_beside_a_running_sync_only_if_that_one_reads_all_that_it_asks_for() {
+        use Beside::{Covered, RunsAgain, Waits};
+        use SyncJob::{DeleteIntegration, Full, Incremental, PurgeRecords, RenewWatches};
+        for (asked, running, scheduled, changed) in [
+            (Full, Full, Covered, RunsAgain),
+            (Full, Incremental, RunsAgain, RunsAgain),
+            (Full, RenewWatches, RunsAgain, RunsAgain),
+            (Incremental, Full, Covered, RunsAgain),
+            (Incremental, Incremental, Covered, RunsAgain),
+            (Incremental, RenewWatches, RunsAgain, RunsAgain),
+            (Full, PurgeRecords, Waits, Waits),
+            (Incremental, DeleteIntegration, Waits, Waits),
+            (RenewWatches, Full, Waits, Waits),
+            (PurgeRecords, Full, Waits, Waits),
+            (DeleteIntegration, PurgeRecords, Waits, Waits),
+        ] {
+            for cause in [Cause::Asked, Cause::Due] {
+                assert_eq!(Beside::of(asked, cause, running), scheduled, "{asked:?} beside {running:?}");
+            }
+            assert_eq!(Beside::of(asked, Cause::Changed, running), changed, "{asked:?} beside {running:?}");
+        }
+    }
+}

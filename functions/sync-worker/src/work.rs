@@ -1,0 +1,64 @@
+//! What a sync works on, and the time that it has.
+//!
+//! *Invariant:* the times by which a sync ends, waits or is due again are decided here.
+
+use std::{sync::atomic::AtomicBool, time::Duration};
+
+use domain::{
+    Aging, Disposition, Failure, Integration, IntegrationId, IntegrationKey, error::Kind,
+    messages::disposition::backoff,
+};
+use jiff::{SignedDuration, Timestamp};
+use platform::{base::clock, runtime::consumer::Attempt, stores::syncs::Lease};
+use providers::Provider;
+
+/// When an integration is due again: before the schedule's next round, 15 minutes after this one.
+pub(crate) const INTERVAL: SignedDuration = SignedDuration::from_mins(13);
+/// SQS's longest delay.
+pub(crate) const LONGEST_DELAY: Duration = Duration::from_mins(15);
+/// Time reserved before the deadline, in which a run goes on in another invocation: a quarter of the time, and no more than this.
+const RESERVE: SignedDuration = SignedDuration::from_secs(15);
+
+/// What a sync works on.
+pub(crate) struct Work<'a> {
+    pub(crate) provider: &'static dyn Provider,
+    pub(crate) integration: &'a Integration,
+    pub(crate) key: &'a IntegrationKey,
+    pub(crate) id: IntegrationId,
+    pub(crate) lease: Lease,
+    pub(crate) attempt: &'a Attempt,
+    /// See [`SyncMessage::asked_at`](domain::messages::message::SyncMessage::asked_at).
+    pub(crate) asked_at: Timestamp,
+    /// Whether this attempt wrote a page.
+    pub(crate) progress: &'a AtomicBool,
+    /// When the schedule syncs the integration next, whatever becomes of this attempt.
+    pub(crate) due_at: Timestamp,
+}
+
+impl Work<'_> {
+    /// How a wait for the provider counts.
+    pub(crate) fn aging(failure: &Failure) -> Aging {
+        if failure.kind() == Kind::RateLimited { Aging::Pauses } else { Aging::Grows }
+    }
+
+    pub(crate) fn out_of_time(&self) -> bool {
+        is_over(self.attempt)
+    }
+}
+
+/// Later again, when the lease that another message holds is free: at its end if the holder died, and mostly long before.
+pub(crate) fn in_turn(until: Timestamp, attempt: &Attempt) -> Disposition {
+    let left = Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default();
+    Disposition::wait_for_lease(left.min(backoff(attempt.hops + 1, &attempt.message_id)))
+}
+
+/// Whether what is left goes to another invocation.
+pub(crate) fn is_over(attempt: &Attempt) -> bool {
+    let reserve = RESERVE.min(attempt.deadline.duration_since(attempt.at) / 4);
+    clock::now() + reserve >= attempt.deadline
+}
+
+/// How long a sync waits after a failure that passes.
+pub(crate) fn wait(failure: &Failure, attempt: &Attempt) -> Duration {
+    failure.wait().unwrap_or_default().max(backoff(attempt.hops + 1, &attempt.message_id))
+}

@@ -1,0 +1,65 @@
+//! What a call is made with, besides the request itself.
+//!
+//! *Invariant:* each kind of principal proves itself in one way, so no caller chooses how a call is authorised.
+
+use domain::{IntegrationKey, oauth::grant::OAuth, provider_api::ProviderApi};
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use crate::aws::secrets::App;
+
+/// The provider that is called, the principal in whose name, and the end of the time for it.
+#[derive(Debug, Clone, Copy)]
+pub struct CallContext<'a> {
+    /// The provider.
+    pub provider: &'a ProviderApi,
+    /// The principal.
+    pub principal: Principal<'a>,
+    /// When the last attempt, refreshes included, must be over.
+    pub deadline: Timestamp,
+}
+
+/// The principal in whose name a call is made.
+#[derive(Debug, Clone, Copy)]
+pub enum Principal<'a> {
+    /// An integration, by its stored credential. It is refreshed before it expires, and once if the provider refuses it.
+    Integration(StoredCredential<'a>),
+    /// The holder of an access token that is not stored, or not any more (RFC 6750).
+    Token {
+        /// The access token.
+        token: &'a SecretString,
+        /// The account whose limits count the call. Without one the call is not paced: the account is not known yet.
+        account: Option<&'a str>,
+    },
+    /// The app itself, at the provider's endpoints for tokens. The request is a form.
+    App {
+        /// The app's id and secret.
+        app: &'a App,
+        /// How the provider wants them, and what its answers mean.
+        oauth: &'static OAuth,
+    },
+}
+
+/// A stored credential, as one attempt uses it.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredCredential<'a> {
+    /// The integration.
+    pub integration: &'a IntegrationKey,
+    /// The name of the credential: an integration can have several, such as Slack's bot and user tokens.
+    pub name: &'a str,
+    /// Names the attempt: it holds the lease of a refresh, and reads the credential once.
+    pub holder: &'a str,
+}
+
+impl<'a> CallContext<'a> {
+    /// A call of an integration, by the credential that the provider's API takes.
+    pub const fn integration(
+        provider: &'a ProviderApi,
+        integration: &'a IntegrationKey,
+        holder: &'a str,
+        deadline: Timestamp,
+    ) -> Self {
+        let stored = StoredCredential { integration, name: provider.credential, holder };
+        Self { provider, principal: Principal::Integration(stored), deadline }
+    }
+}
