@@ -10,9 +10,9 @@ use serde::{Serialize, Serializer};
 /// What kind of problem it is. The set is closed: callers may match on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Nobody is signed in.
+    /// The request has no valid session.
     Unauthenticated,
-    /// Somebody is, who may not do this.
+    /// The session is valid, and its role does not allow this.
     Forbidden,
     /// No such thing for this caller.
     NotFound,
@@ -38,14 +38,14 @@ pub enum Kind {
     ProviderDown,
     /// It contradicts something that exists.
     Conflict,
-    /// Our fault.
+    /// A fault of this stack; the details are in the log.
     Internal,
 }
 
 /// A problem as the caller reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// What kind.
+    /// Decides the HTTP status.
     pub kind: Kind,
     /// A sentence for a person.
     pub message: String,
@@ -88,7 +88,7 @@ impl Kind {
         }
     }
 
-    /// The HTTP status.
+    /// The status of the answer: RFC 9110 §15.
     pub const fn status(self) -> u16 {
         match self {
             Self::MalformedRequest => 400,
@@ -130,7 +130,7 @@ impl Problem {
         Self::new(Kind::Conflict, "This link can't be loaded in advance.", "Open it yourself.")
     }
 
-    /// Nobody is signed in.
+    /// The request has no valid session.
     pub fn unauthenticated() -> Self {
         Self::new(Kind::Unauthenticated, "You are not signed in, or your session has ended.", "Sign in again.")
     }

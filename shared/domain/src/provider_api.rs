@@ -5,13 +5,13 @@ use crate::{call::Api, oauth::grant::OAuth};
 /// A provider as its client knows it: addresses, credentials and the meaning of answers.
 #[derive(Debug, Clone, Copy)]
 pub struct ProviderApi {
-    /// The provider's id.
+    /// The provider's id in URLs, keys and configuration.
     pub id: &'static str,
     /// Its name for people.
     pub name: &'static str,
     /// The secret of the app.
     pub app: &'static str,
-    /// Its API.
+    /// Its base address, limits and error codes.
     pub api: &'static Api,
     /// Its grant; none for keys.
     pub oauth: Option<&'static OAuth>,

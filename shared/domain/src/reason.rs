@@ -91,7 +91,7 @@ pub enum Reason {
     Superseded,
     /// Another worker holds the lease.
     LeaseHeld,
-    /// The work panicked.
+    /// The work panicked: a fault of this program, isolated to one message.
     Panicked,
     /// The invocation's time ended before the work.
     TimedOut,
@@ -119,7 +119,7 @@ pub const MAX_DETAIL: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Diagnosis {
-    /// Why.
+    /// Decides what follows.
     pub reason: Reason,
     /// This case of it.
     pub detail: String,
@@ -137,7 +137,7 @@ impl Diagnosis {
 }
 
 impl Reason {
-    /// All of them.
+    /// In the order of the variants.
     pub const ALL: [Self; 44] = [
         Self::Unavailable,
         Self::Throttled,
@@ -187,188 +187,76 @@ impl Reason {
 
     /// Its name on the wire, in logs, metrics and tables.
     pub const fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// What a caller sees of it.
+    pub const fn kind(self) -> Kind {
+        self.row().1
+    }
+
+    /// What follows from it for the work that met it.
+    pub const fn class(self) -> Class {
+        self.row().2
+    }
+
+    /// Whether an operator must hear of it at once: the stack itself is misconfigured, damaged or wrong.
+    pub const fn alarms(self) -> bool {
+        matches!(self.class(), Class::Operators) || matches!(self, Self::Corrupt | Self::Bug)
+    }
+
+    const fn row(self) -> (&'static str, Kind, Class) {
         match self {
-            Self::Unavailable => "unavailable",
-            Self::Throttled => "throttled",
-            Self::Conflict => "conflict",
-            Self::Denied => "denied",
-            Self::Misconfigured => "misconfigured",
-            Self::Corrupt => "corrupt",
-            Self::Bug => "bug",
-            Self::RateLimited => "rate_limited",
-            Self::ThrottledLocally => "throttled_locally",
-            Self::ProviderBusy => "provider_busy",
-            Self::TokenRefused => "token_refused",
-            Self::GrantEnded => "grant_ended",
-            Self::ScopeMissing => "scope_missing",
-            Self::NotFound => "not_found",
-            Self::Gone => "gone",
-            Self::ProviderConflict => "provider_conflict",
-            Self::Rejected => "rejected",
-            Self::ProviderDown => "provider_down",
-            Self::Unreachable => "unreachable",
-            Self::AppRefused => "app_refused",
-            Self::Unreadable => "unreadable",
-            Self::AddressForbidden => "address_forbidden",
-            Self::NotConnected => "not_connected",
-            Self::NoSecret => "no_secret",
-            Self::Missing => "missing",
-            Self::Malformed => "malformed",
-            Self::Stale => "stale",
-            Self::Mismatch => "mismatch",
-            Self::NotTaken => "not_taken",
-            Self::NotJson => "not_json",
-            Self::MessageUnreadable => "message_unreadable",
-            Self::UnknownProvider => "unknown_provider",
-            Self::NotAnEvent => "not_an_event",
-            Self::Forked => "forked",
-            Self::TooLarge => "too_large",
-            Self::Unpublishable => "unpublishable",
-            Self::HandlerFailed => "handler_failed",
-            Self::HandlerRefused => "handler_refused",
-            Self::HandlerPanicked => "handler_panicked",
-            Self::Superseded => "superseded",
-            Self::LeaseHeld => "lease_held",
-            Self::Panicked => "panicked",
-            Self::TimedOut => "timed_out",
-            Self::ReceivesExhausted => "receives_exhausted",
+            Self::Unavailable => ("unavailable", Kind::Internal, Class::Passing),
+            Self::Throttled => ("throttled", Kind::Internal, Class::Passing),
+            Self::Conflict => ("conflict", Kind::Internal, Class::Passing),
+            Self::Denied => ("denied", Kind::Internal, Class::Operators),
+            Self::Misconfigured => ("misconfigured", Kind::Internal, Class::Operators),
+            Self::Corrupt => ("corrupt", Kind::Internal, Class::Hopeless),
+            Self::Bug => ("bug", Kind::Internal, Class::Hopeless),
+            Self::RateLimited => ("rate_limited", Kind::RateLimited, Class::Passing),
+            Self::ThrottledLocally => ("throttled_locally", Kind::RateLimited, Class::Passing),
+            Self::ProviderBusy => ("provider_busy", Kind::Conflict, Class::Passing),
+            Self::TokenRefused => ("token_refused", Kind::ReconnectRequired, Class::Hopeless),
+            Self::GrantEnded => ("grant_ended", Kind::ReconnectRequired, Class::Hopeless),
+            Self::ScopeMissing => ("scope_missing", Kind::ScopeMissing, Class::Hopeless),
+            Self::NotFound => ("not_found", Kind::ProviderRejected, Class::Hopeless),
+            Self::Gone => ("gone", Kind::ProviderRejected, Class::Hopeless),
+            Self::ProviderConflict => ("provider_conflict", Kind::Conflict, Class::Hopeless),
+            Self::Rejected => ("rejected", Kind::ProviderRejected, Class::Hopeless),
+            Self::ProviderDown => ("provider_down", Kind::ProviderDown, Class::Passing),
+            Self::Unreachable => ("unreachable", Kind::ProviderDown, Class::Passing),
+            Self::AppRefused => ("app_refused", Kind::Internal, Class::Operators),
+            Self::Unreadable => ("unreadable", Kind::ProviderDown, Class::Passing),
+            Self::AddressForbidden => ("address_forbidden", Kind::InvalidRequest, Class::Hopeless),
+            Self::NotConnected => ("not_connected", Kind::NotConnected, Class::Hopeless),
+            Self::NoSecret => ("no_secret", Kind::Internal, Class::Hopeless),
+            Self::Missing => ("missing", Kind::InvalidRequest, Class::Hopeless),
+            Self::Malformed => ("malformed", Kind::InvalidRequest, Class::Hopeless),
+            Self::Stale => ("stale", Kind::InvalidRequest, Class::Hopeless),
+            Self::Mismatch => ("mismatch", Kind::InvalidRequest, Class::Hopeless),
+            Self::NotTaken => ("not_taken", Kind::NotFound, Class::Hopeless),
+            Self::NotJson => ("not_json", Kind::InvalidRequest, Class::Hopeless),
+            Self::MessageUnreadable => ("message_unreadable", Kind::InvalidRequest, Class::Hopeless),
+            Self::UnknownProvider => ("unknown_provider", Kind::NotFound, Class::Hopeless),
+            Self::NotAnEvent => ("not_an_event", Kind::InvalidRequest, Class::Hopeless),
+            Self::Forked => ("forked", Kind::Conflict, Class::Hopeless),
+            Self::TooLarge => ("too_large", Kind::Internal, Class::Hopeless),
+            Self::Unpublishable => ("unpublishable", Kind::Internal, Class::Hopeless),
+            Self::HandlerFailed => ("handler_failed", Kind::Internal, Class::Counted),
+            Self::HandlerRefused => ("handler_refused", Kind::Internal, Class::Hopeless),
+            Self::HandlerPanicked => ("handler_panicked", Kind::Internal, Class::Hopeless),
+            Self::Superseded => ("superseded", Kind::Internal, Class::Counted),
+            Self::LeaseHeld => ("lease_held", Kind::Conflict, Class::Passing),
+            Self::Panicked => ("panicked", Kind::Internal, Class::Counted),
+            Self::TimedOut => ("timed_out", Kind::Internal, Class::Counted),
+            Self::ReceivesExhausted => ("receives_exhausted", Kind::Internal, Class::Hopeless),
         }
     }
 
     /// The reason of this name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|it| it.name() == name)
-    }
-
-    /// What a caller sees of it.
-    pub const fn kind(self) -> Kind {
-        match self {
-            Self::RateLimited | Self::ThrottledLocally => Kind::RateLimited,
-            Self::TokenRefused | Self::GrantEnded => Kind::ReconnectRequired,
-            Self::ScopeMissing => Kind::ScopeMissing,
-            Self::NotFound | Self::Gone | Self::Rejected => Kind::ProviderRejected,
-            Self::ProviderBusy | Self::ProviderConflict | Self::LeaseHeld | Self::Forked => Kind::Conflict,
-            Self::ProviderDown | Self::Unreachable | Self::Unreadable => Kind::ProviderDown,
-            Self::AddressForbidden
-            | Self::Missing
-            | Self::Malformed
-            | Self::Stale
-            | Self::Mismatch
-            | Self::NotJson
-            | Self::NotAnEvent
-            | Self::MessageUnreadable => Kind::InvalidRequest,
-            Self::UnknownProvider | Self::NotTaken => Kind::NotFound,
-            Self::NotConnected => Kind::NotConnected,
-            Self::Unavailable
-            | Self::Throttled
-            | Self::Conflict
-            | Self::Denied
-            | Self::Misconfigured
-            | Self::AppRefused
-            | Self::Corrupt
-            | Self::Bug
-            | Self::TooLarge
-            | Self::Unpublishable
-            | Self::HandlerFailed
-            | Self::HandlerRefused
-            | Self::HandlerPanicked
-            | Self::Superseded
-            | Self::Panicked
-            | Self::TimedOut
-            | Self::NoSecret
-            | Self::ReceivesExhausted => Kind::Internal,
-        }
-    }
-
-    /// What follows from it for the work that met it.
-    pub const fn class(self) -> Class {
-        match self {
-            Self::Unavailable
-            | Self::Throttled
-            | Self::Conflict
-            | Self::RateLimited
-            | Self::ThrottledLocally
-            | Self::ProviderBusy
-            | Self::ProviderDown
-            | Self::Unreachable
-            | Self::Unreadable
-            | Self::LeaseHeld => Class::Passing,
-            Self::Denied | Self::Misconfigured | Self::AppRefused => Class::Operators,
-            Self::HandlerFailed | Self::Superseded | Self::Panicked | Self::TimedOut => Class::Counted,
-            Self::Corrupt
-            | Self::Bug
-            | Self::TokenRefused
-            | Self::GrantEnded
-            | Self::ScopeMissing
-            | Self::NotFound
-            | Self::Gone
-            | Self::ProviderConflict
-            | Self::Rejected
-            | Self::AddressForbidden
-            | Self::NotConnected
-            | Self::NoSecret
-            | Self::Missing
-            | Self::Malformed
-            | Self::Stale
-            | Self::Mismatch
-            | Self::NotTaken
-            | Self::NotJson
-            | Self::MessageUnreadable
-            | Self::UnknownProvider
-            | Self::NotAnEvent
-            | Self::Forked
-            | Self::TooLarge
-            | Self::Unpublishable
-            | Self::HandlerRefused
-            | Self::HandlerPanicked
-            | Self::ReceivesExhausted => Class::Hopeless,
-        }
-    }
-
-    /// Whether an operator must hear of it at once: the stack itself is misconfigured, damaged or wrong.
-    pub const fn alarms(self) -> bool {
-        match self {
-            Self::Denied | Self::Misconfigured | Self::AppRefused | Self::Corrupt | Self::Bug => true,
-            Self::Unavailable
-            | Self::Throttled
-            | Self::Conflict
-            | Self::RateLimited
-            | Self::ThrottledLocally
-            | Self::ProviderBusy
-            | Self::TokenRefused
-            | Self::GrantEnded
-            | Self::ScopeMissing
-            | Self::NotFound
-            | Self::Gone
-            | Self::ProviderConflict
-            | Self::Rejected
-            | Self::ProviderDown
-            | Self::Unreachable
-            | Self::Unreadable
-            | Self::AddressForbidden
-            | Self::NotConnected
-            | Self::NoSecret
-            | Self::Missing
-            | Self::Malformed
-            | Self::Stale
-            | Self::Mismatch
-            | Self::NotTaken
-            | Self::NotJson
-            | Self::MessageUnreadable
-            | Self::UnknownProvider
-            | Self::NotAnEvent
-            | Self::Forked
-            | Self::TooLarge
-            | Self::Unpublishable
-            | Self::HandlerFailed
-            | Self::HandlerRefused
-            | Self::HandlerPanicked
-            | Self::Superseded
-            | Self::LeaseHeld
-            | Self::Panicked
-            | Self::TimedOut
-            | Self::ReceivesExhausted => false,
-        }
     }
 }
 

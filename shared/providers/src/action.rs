@@ -12,7 +12,7 @@ const MAX_RESULT: u64 = 6 * 1024 * 1024 - 64 * 1024;
 /// How an action goes on.
 #[derive(Debug)]
 pub enum Step {
-    /// Another call.
+    /// A further call, whose answer the action gets.
     Call(Box<Request>),
     /// This is its result.
     Done(Value),
@@ -25,7 +25,7 @@ const MAX_ECHO: usize = 64;
 #[derive(Debug)]
 pub struct Fields<'a> {
     input: &'a Value,
-    /// What stands before a field's name in what the caller is told: empty, or `attachments[0].`.
+    /// What precedes a field's name in an error: empty, or `attachments[0].`.
     prefix: String,
     read: Vec<&'static str>,
     wrong: Vec<Field>,
@@ -156,7 +156,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Goes on with an action that lists pages: keeps the `items` of this one and calls for the page marked `next`, or is done
-/// with all of them under `name`. `complete` in the result tells whether they are all: not if there are more than `most` pages
+/// with all of them under `name`. `complete` in the result says whether they are all: not if there are more than `most` pages
 /// or more than fits into an answer.
 pub(crate) fn gather(
     gathered: &mut Value,

@@ -90,7 +90,7 @@ fn leading(mark: &str) -> Vec<Reply> {
     .into()
 }
 
-/// That a call goes to the provider's API and its name tells nothing of anybody.
+/// A call goes to the provider's API, and its name holds no id.
 fn check(provider: &dyn Provider, request: &Request) {
     let base = provider.spec().api.base;
     let url = request.url.strip_prefix(base).unwrap_or_else(|| panic!("{} is not under {base}", request.url));

@@ -23,7 +23,7 @@ pub(crate) const EMAIL: &str = "https://www.googleapis.com/auth/userinfo.email";
 /// Asks for the name in it.
 const PROFILE: &str = "https://www.googleapis.com/auth/userinfo.profile";
 
-/// Whose account a grant is. The ID token costs no call and needs no permission of a service.
+/// The account of a grant. The ID token costs no call and needs no permission of a service.
 pub(crate) const IDENTITY: Identity = Identity {
     place: AccountSource::IdToken,
     id: "/sub",

@@ -13,7 +13,7 @@ use crate::{About, Spec, Step, StreamPage, Watch, WatchPlan};
 /// The methods for streams, watches and actions are called only with names that the [`Spec`] declares; their defaults are
 /// for providers that declare none.
 pub trait Provider: Sync {
-    /// The data.
+    /// The provider's data; the same at each call.
     fn spec(&self) -> &'static Spec;
 
     /// The account that a verified body names, if it names one.

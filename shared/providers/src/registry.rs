@@ -17,7 +17,7 @@ impl Registry {
         self.0.iter().map(|provider| provider.spec().id).collect()
     }
 
-    /// All providers.
+    /// The providers in the order in which people see them.
     pub fn iter(self) -> impl Iterator<Item = &'static dyn Provider> {
         self.0.iter().copied()
     }
@@ -32,7 +32,7 @@ impl Registry {
         name.split_once('/').is_some_and(|name| self.limits().any(|known| known == name))
     }
 
-    /// The other providers whose grants end when `spec`'s is given back, because they share app and account.
+    /// The other providers whose grants end when `spec`'s is revoked, because they share app and account.
     pub fn sharing(self, spec: &Spec) -> impl Iterator<Item = &'static Spec> {
         let whole = matches!(&spec.auth, Auth::OAuth(oauth) if oauth.revoke.is_some_and(|revoke| revoke.whole_account));
         let (id, secret) = (spec.id, spec.secret);

@@ -18,9 +18,9 @@ pub struct Spec {
     pub secret: &'static str,
     /// How it gives access.
     pub auth: Auth,
-    /// Whose account a new grant is.
+    /// How the account of a new grant is found.
     pub identity: Identity,
-    /// Its API.
+    /// Its base address, limits and error codes.
     pub api: Api,
     /// How it proves that it sent a delivery. `None`: no delivery of it is accepted.
     pub webhook: Option<Proof>,
@@ -32,9 +32,9 @@ pub struct Spec {
     pub retry_header: Option<&'static str>,
     /// What is kept in sync.
     pub streams: &'static [StreamSpec],
-    /// How it tells that something changed, if it must be asked to.
+    /// How it reports changes, if it must be asked to.
     pub watching: Option<Watching>,
-    /// Its typed actions.
+    /// The names of its typed actions.
     pub actions: &'static [&'static str],
 }
 
@@ -42,7 +42,7 @@ pub struct Spec {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a constant of each provider, never moved")]
 pub enum Auth {
-    /// By OAuth 2.0.
+    /// The authorization code grant of RFC 6749 §4.1.
     OAuth(OAuth),
     /// By a key that the user pastes.
     ApiKey(ApiKey),
@@ -53,13 +53,13 @@ pub enum Auth {
 pub struct ApiKey {
     /// The name of the credential that it becomes.
     pub name: &'static str,
-    /// What to tell a person who pastes something else.
+    /// The sentence for a person who pastes something else.
     pub hint: &'static str,
     /// What a key begins with; empty if anything will do.
     pub prefixes: &'static [&'static str],
 }
 
-/// Whose account a new grant is: pointers into answers.
+/// How the account of a new grant is found: pointers into answers.
 #[derive(Debug)]
 pub struct Identity {
     /// The answer that names the account, which no permission of a service may be needed for.
@@ -81,7 +81,7 @@ pub struct Identity {
 pub struct Organisation {
     /// What is `true` then.
     pub flag: &'static str,
-    /// The organisation's id.
+    /// The pointer to the organisation's id.
     pub id: &'static str,
 }
 
@@ -96,7 +96,7 @@ pub enum AccountSource {
     Get(&'static str),
 }
 
-/// A cheap call that tells whether an account has the service, and what the account is called there now.
+/// A cheap call that says whether an account has the service, and what the account is called there now.
 ///
 /// Only the refusal that says that there is no such service ends a connect. Any other leaves the name to the identity's answer:
 /// the user may not have granted what the call needs.
@@ -113,13 +113,13 @@ pub struct Service {
 /// One kind of objects that is kept in sync.
 #[derive(Debug)]
 pub struct StreamSpec {
-    /// Its name.
+    /// Its name in records, URLs and the status.
     pub name: &'static str,
     /// Whether a run can continue from the last one's cursor. If not, every run is a full one.
     pub incremental: bool,
     /// What makes the versions of its records.
     pub clock: Clock,
-    /// The types of the events that end an object. Any other event of the stream tells a state of one that is there, whatever
+    /// The types of the events that end an object. Any other event of the stream carries a state of one that is there, whatever
     /// the provider calls it.
     pub ends: &'static [&'static str],
 }

@@ -7,14 +7,14 @@ use domain::{Change, RecordKey, Request, call::Unreadable};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// One page, read.
+/// What one page of a stream holds.
 #[derive(Debug)]
 pub struct StreamPage {
     /// The states of the objects on it, one of each object.
     pub changes: Vec<Change>,
     /// Calls for objects that it only names, with what each becomes if the provider has it no more.
     pub details: Vec<(Request, Change)>,
-    /// What follows.
+    /// The position of the next page, or the cursor.
     pub next: Next,
     /// The part of the stream of which this is the last page, where it was read from its beginning and not after a cursor.
     pub whole: Option<Whole>,

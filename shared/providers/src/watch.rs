@@ -12,9 +12,9 @@ pub struct WatchPlan<'a> {
     pub resource: &'a str,
     /// Our id of the channel.
     pub channel_id: &'a str,
-    /// Where reports go.
+    /// The URL that reports are delivered to.
     pub address: &'a str,
-    /// What the provider gives back with each report.
+    /// What the provider returns with each report.
     pub token: &'a str,
     /// The Pub/Sub topic of the app, for providers that report to one.
     pub topic: Option<&'a str>,
@@ -25,7 +25,7 @@ pub struct WatchPlan<'a> {
 /// A watch that runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Watch {
-    /// What is watched.
+    /// The calendar or mailbox that is watched.
     pub resource: String,
     /// Our id of the channel.
     pub channel_id: String,

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address is nobody's own: not of this machine, this network or AWS's metadata, nor set aside for anything else
+/// Whether an address is public: not of this machine, this network or AWS's metadata, nor set aside for anything else
 /// (<https://www.iana.org/assignments/iana-ipv4-special-registry>, <https://www.iana.org/assignments/iana-ipv6-special-registry>,
 /// read 2026-11).
 pub fn is_public(address: IpAddr) -> bool {

@@ -40,7 +40,7 @@ pub struct Api {
     pub wait_in_text: Option<(&'static str, &'static str)>,
     /// A header that names which limit was reached; without it, the code does.
     pub limited_by: Option<&'static str>,
-    /// Headers that tell what is left of a limit.
+    /// Headers with what is left of a limit.
     pub quota_headers: Option<QuotaHeaders>,
     /// How many calls it takes, the narrowest limits first.
     pub limits: &'static [Limit],
@@ -59,7 +59,7 @@ pub struct SuccessFlag {
     pub pointer: &'static str,
 }
 
-/// Headers that tell what is left of a limit.
+/// Headers with what is left of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaHeaders {
     /// How many calls are left.
@@ -71,7 +71,7 @@ pub struct QuotaHeaders {
 /// What a code means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// Too many calls.
+    /// The provider asks for fewer calls.
     RateLimited,
     /// Too many calls, and more come not before this long.
     Exhausted(Duration),
@@ -83,13 +83,13 @@ pub enum Class {
     GrantEnded,
     /// The grant does not cover this.
     ScopeMissing,
-    /// No such thing.
+    /// The provider does not have the object.
     NotFound,
-    /// It contradicts something.
+    /// The call contradicts something that exists.
     Conflict,
     /// The app itself is not accepted; only its operators can change that.
     AppRefused,
-    /// The provider fails.
+    /// A fault of the provider; the outcome of the call is unknown.
     Down,
     /// It says no, in these words for a person; none if they are empty.
     Rejected(&'static str),
@@ -101,7 +101,7 @@ const MAX_CODE: usize = 64;
 const EPOCH: i64 = 100_000_000;
 
 impl Api {
-    /// An API by the book: statuses tell what answers mean, and nothing is known of limits.
+    /// An API by the book: statuses say what answers mean, and no limit is known.
     pub const fn new(base: &'static str) -> Self {
         Self {
             base,
@@ -253,106 +253,11 @@ impl Class {
     }
 }
 
-/// Only what looks like a code: the rest of an answer may be anybody's words.
+/// Only what looks like a code: the rest of an answer may be a person's words.
 fn kept(code: Option<&str>) -> String {
     let legal = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
     code.unwrap_or_default().chars().filter(legal).take(MAX_CODE).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use http::{HeaderName, HeaderValue};
-
-    use super::*;
-    use crate::call::{
-        limit::{Applies, CredentialMode},
-        rate::Rate,
-    };
-
-    const fn limit(name: &'static str, reasons: &'static [&'static str]) -> Limit {
-        let rate = Rate::per_second(1, 1);
-        let closes = Duration::from_mins(15);
-        Limit {
-            name,
-            applies: Applies::All,
-            partition_by: &[],
-            credential_mode: CredentialMode::Any,
-            rate,
-            costs: &[],
-            reasons,
-            max_retry_after: closes,
-        }
-    }
-
-    const API: Api = Api {
-        success_flag: Some(SuccessFlag { pointer: "/ok" }),
-        codes: &["/error"],
-        classes: &[
-            ("ratelimited", Class::RateLimited),
-            ("daily", Class::Exhausted(Duration::from_hours(1))),
-            ("channel_not_found", Class::Rejected("There is no such channel.")),
-        ],
-        wait_in_text: Some(("/text", "Retry after ")),
-        limited_by: Some("x-reason"),
-        quota_headers: Some(QuotaHeaders { remaining: "x-left", reset: "x-reset" }),
-        limits: &[limit("narrow", &["endpoint"]), limit("wide", &["global", "daily"])],
-        ..Api::new("https://slack.com/api")
-    };
-    const NOW: Timestamp = Timestamp::constant(1_795_428_000, 0);
-
-    fn reply(status: u16, body: &str, headers: &[(&'static str, &'static str)]) -> Reply {
-        let pair = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
-        };
-        Reply { status, headers: headers.iter().map(pair).collect(), body: body.into() }
-    }
-
-    #[test]
-    fn an_error_inside_a_success_is_an_error() {
-        let meaning = |status, body| API.meaning(&reply(status, body, &[]), NOW);
-        assert_eq!(meaning(200, r#"{"ok":true}"#), Ok(()));
-        assert_eq!(meaning(200, r#"{"ok":false,"error":"ratelimited"}"#), Err(Failure::RateLimited(None)));
-        let rejected = Failure::Rejected { words: Some("There is no such channel."), code: "channel_not_found".into() };
-        assert_eq!(meaning(200, r#"{"ok":false,"error":"channel_not_found"}"#), Err(rejected));
-        assert_eq!(meaning(200, "<html>"), Err(Failure::Unreadable));
-        assert_eq!(meaning(503, "<html>"), Err(Failure::Down(None)));
-        assert_eq!(meaning(401, ""), Err(Failure::TokenRefused));
-        assert_eq!(meaning(304, ""), Ok(()));
-        assert!(matches!(meaning(302, ""), Err(Failure::Unusable(_))));
-    }
-
-    #[test]
-    fn a_wait_may_stand_in_a_text_and_a_day_that_is_used_up_is_not_tried_every_second() {
-        let limited = |text: &str| {
-            let body = serde_json::json!({ "text": text, "ok": false }).to_string();
-            API.meaning(&reply(429, &body, &[]), NOW)
-        };
-        let soon = format!("Limit exceeded.  Retry after {}", NOW + Duration::from_secs(40));
-        assert_eq!(limited(&soon), Err(Failure::RateLimited(Some(Duration::from_secs(40)))));
-        assert_eq!(limited("Retry after lunch"), Err(Failure::RateLimited(None)));
-        let day = API.meaning(&reply(403, r#"{"error":"daily"}"#, &[("retry-after", "5")]), NOW);
-        assert_eq!(day, Err(Failure::RateLimited(Some(Duration::from_hours(1)))));
-    }
-
-    #[test]
-    fn the_limit_that_was_reached_is_closed_and_no_other() {
-        let request = Request::get("x", "https://slack.com/api/x");
-        let buckets = API.buckets(("slack", "T1"), &request, false, &Rates::default());
-        let closed = |status, body, headers: &[_]| {
-            let reply = reply(status, body, headers);
-            let failure = API.meaning(&reply, NOW).err();
-            let closed = API.closes(&reply, failure.as_ref(), &buckets, NOW);
-            closed.map(|(bucket, wait)| (bucket.name.trim_start_matches("slack/").to_owned(), wait.as_secs()))
-        };
-        let some = |name: &str, seconds| Some((name.to_owned(), seconds));
-        assert_eq!(closed(429, "", &[("retry-after", "7")]), some("narrow", 7));
-        assert_eq!(closed(429, "", &[("x-reason", "global")]), some("wide", 1));
-        assert_eq!(closed(429, "", &[("x-reason", "concurrency")]), None, "waiting does not help there");
-        assert_eq!(closed(429, r#"{"error":"daily"}"#, &[]), some("wide", 900), "then a call finds out");
-        assert_eq!(closed(429, "", &[("retry-after", "3600")]), None, "no limit by the second asks for that");
-        assert_eq!(closed(200, r#"{"ok":true}"#, &[("x-left", "0"), ("x-reset", "30")]), some("narrow", 30));
-        assert_eq!(closed(200, r#"{"ok":true}"#, &[("x-left", "0"), ("x-reset", "1795428009")]), some("narrow", 9));
-        assert_eq!(closed(200, r#"{"ok":true}"#, &[("x-left", "1"), ("x-reset", "30")]), None);
-        assert_eq!(closed(503, "", &[]), None);
-    }
-}
+mod tests;

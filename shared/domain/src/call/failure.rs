@@ -31,13 +31,13 @@ pub enum Failure {
     /// The grant does not cover this.
     #[error("the grant does not cover this")]
     ScopeMissing,
-    /// No such thing.
+    /// The provider does not have the object.
     #[error("there is no such thing")]
     NotFound,
     /// There is no such thing any more.
     #[error("it is gone")]
     Gone,
-    /// It contradicts something.
+    /// The call contradicts something that exists at the provider.
     #[error("it contradicts something that exists")]
     Conflict,
     /// The provider says no. The words are ours; the code is the provider's, for operators.
@@ -104,7 +104,7 @@ impl Failure {
         self.reason().kind()
     }
 
-    /// Why, for operators.
+    /// The reason in logs, metrics and dead letters.
     pub const fn reason(&self) -> Reason {
         self.classified().reason
     }
@@ -135,7 +135,7 @@ impl Failure {
         self.classified().bearing
     }
 
-    /// Whether the same call is refused until a person changes something at the provider: who may see what, or the thing itself.
+    /// Whether the same call is refused until a person changes something at the provider: a permission, or the object itself.
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::ScopeMissing) || matches!(self.bearing(), Bearing::Lasting | Bearing::Missing)
     }
@@ -168,7 +168,7 @@ impl Failure {
             is_final: false,
             bearing: Bearing::None,
         };
-        /// It passes.
+        /// The wait is the provider's to end.
         const PASSING: Classified =
             Classified { usual_wait: Some(Duration::from_mins(1)), providers_fault: true, ..LASTING };
         match self {
@@ -314,46 +314,4 @@ impl Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_failure_has_sentences_without_a_status_code_and_a_next_step() {
-        let at = |seconds| Timestamp::from_second(seconds).unwrap();
-        let all = [
-            Failure::RateLimited(None),
-            Failure::RateLimited(Some(Duration::from_mins(1))),
-            Failure::ThrottledLocally(Duration::from_mins(1)),
-            Failure::Busy,
-            Failure::TokenRefused,
-            Failure::GrantEnded,
-            Failure::ScopeMissing,
-            Failure::NotFound,
-            Failure::Gone,
-            Failure::Conflict,
-            Failure::Rejected { words: None, code: "x_y".into() },
-            Failure::Rejected { words: None, code: String::new() },
-            Failure::Rejected { words: Some("The card was declined."), code: "card_declined".into() },
-            Failure::Unusable("The answer is too large."),
-            Failure::Down(None),
-            Failure::Down(Some(Duration::from_mins(1))),
-            Failure::Unreached,
-            Failure::Unreadable,
-            Failure::Forbidden,
-            Failure::AppRefused { code: "invalid_client".into() },
-        ];
-        for failure in all {
-            let problem = failure.problem("Slack", at(50_700));
-            assert!(problem.message.ends_with('.') && problem.next_action.ends_with('.'), "{problem:?}");
-            assert!(failure.operator("Slack").ends_with('.'), "{failure:?}");
-            for code in ["400", "401", "403", "404", "409", "410", "422", "429", "500", "502", "503"] {
-                assert!(!problem.message.contains(code) && !failure.operator("Slack").contains(code), "{problem:?}");
-            }
-            assert_eq!(problem.retry_at.is_some(), failure.is_transient(), "{problem:?}");
-        }
-        let slow = Failure::RateLimited(Some(Duration::from_mins(1))).problem("Slack", at(50_640));
-        assert_eq!(slow.message, "Slack asked us to slow down. We continue at 14:05 UTC.");
-        let tomorrow = Failure::RateLimited(Some(Duration::from_hours(20))).problem("Slack", at(50_640));
-        assert_eq!(tomorrow.message, "Slack asked us to slow down. We continue on 2 January at 10:04 UTC.");
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! A provider's limits on calls, as data, and the buckets that a call takes from.
 //!
-//! *Invariant:* the key of a bucket names provider and limit, and tells apart by a hash whoever shares it: no account spends what
-//! is another's, and no log or table shows whose it is.
+//! *Invariant:* the key of a bucket names provider and limit, and tells accounts apart by a hash: no account spends what is
+//! another's, and no log or table shows an account.
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::call::{Request, rate::Rate};
 
-/// A limit.
+/// A limit that the provider documents, as a token bucket.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
     /// Its name: in the keys of buckets, and where a deployment sets another rate.
@@ -37,31 +37,31 @@ pub struct Limit {
 /// rest; a method and a space may stand before.
 #[derive(Debug, Clone, Copy)]
 pub enum Applies {
-    /// All.
+    /// Every call of the API.
     All,
     /// Those of these patterns.
     Of(&'static [&'static str]),
-    /// Those that no [`Counts::Of`] of the same provider names.
+    /// Those that no [`Applies::Of`] of the same provider names.
     Rest,
 }
 
 /// Which credentials a limit is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialMode {
-    /// All.
+    /// Both modes.
     Any,
-    /// Those for testing.
+    /// Credentials of the mode [`Mode::Test`](crate::Mode::Test).
     Test,
-    /// The others.
+    /// Every other credential.
     Live,
 }
 
 /// What calls have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartitionBy {
-    /// The account at the provider, whoever of our users connected it.
+    /// The account at the provider, for all users together that connected it.
     Account,
-    /// The method.
+    /// The HTTP method.
     Method,
     /// The path's first so many segments.
     Path(usize),
@@ -72,17 +72,17 @@ pub enum PartitionBy {
 /// A bucket that a call takes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
-    /// Its key.
+    /// The key of its item: the name, and a hash of what its calls have in common.
     pub key: String,
-    /// What of the key may be told: provider and limit.
+    /// `provider/limit`: the part of the key that logs may show.
     pub name: String,
-    /// Its rate.
+    /// The limit's rate, or the one that the deployment set.
     pub rate: Rate,
     /// What the call takes.
     pub cost: u32,
     /// See [`Limit::reasons`].
     pub reasons: &'static [&'static str],
-    /// See [`Limit::closes`].
+    /// See [`Limit::max_retry_after`].
     pub closes: Duration,
 }
 
@@ -203,108 +203,4 @@ fn matches(pattern: &str, method: &Method, path: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use serde_json::json;
-
-    use super::*;
-
-    const SLOW: Rate = Rate::per_second(1, 1);
-    const FAST: Rate = Rate::per_second(100, 100);
-    const LIMITS: &[Limit] = &[
-        Limit {
-            name: "channel",
-            applies: Applies::Of(&["POST /chat.post"]),
-            partition_by: &[PartitionBy::Account, PartitionBy::Field("/channel")],
-            credential_mode: CredentialMode::Any,
-            rate: SLOW,
-            costs: &[],
-            reasons: &[],
-            max_retry_after: Duration::from_mins(1),
-        },
-        Limit {
-            name: "rest",
-            applies: Applies::Rest,
-            partition_by: &[PartitionBy::Account, PartitionBy::Path(2)],
-            credential_mode: CredentialMode::Any,
-            rate: SLOW,
-            costs: &[],
-            reasons: &[],
-            max_retry_after: Duration::from_mins(1),
-        },
-        Limit {
-            name: "all",
-            applies: Applies::All,
-            partition_by: &[],
-            credential_mode: CredentialMode::Any,
-            rate: FAST,
-            costs: &[("GET /v1/*/x", 5), ("/**", 2)],
-            reasons: &[],
-            max_retry_after: Duration::from_mins(1),
-        },
-        Limit {
-            name: "test",
-            applies: Applies::All,
-            partition_by: &[PartitionBy::Method],
-            credential_mode: CredentialMode::Test,
-            rate: SLOW,
-            costs: &[],
-            reasons: &[],
-            max_retry_after: Duration::from_mins(1),
-        },
-    ];
-
-    fn taken(account: &str, request: &Request) -> Vec<Bucket> {
-        let path = request.url.strip_prefix("https://a").unwrap();
-        buckets(LIMITS, ("p", account), (request, path), false, &Rates::default())
-    }
-
-    fn names(account: &str, request: &Request) -> Vec<(String, u32)> {
-        taken(account, request).into_iter().map(|bucket| (bucket.name, bucket.cost)).collect()
-    }
-
-    #[test]
-    fn a_call_takes_from_every_bucket_that_counts_it_and_the_rest_from_the_rest() {
-        let of =
-            |names: &[(&str, u32)]| names.iter().map(|(name, cost)| ((*name).to_owned(), *cost)).collect::<Vec<_>>();
-        let post = Request::post("x", "https://a/chat.post?x=1").json(&json!({"channel": "C1"}));
-        assert_eq!(names("T1", &post), of(&[("p/channel", 1), ("p/all", 2)]));
-        let get = Request::get("x", "https://a/v1/customers/x/y");
-        assert_eq!(names("T1", &get), of(&[("p/rest", 1), ("p/all", 2)]));
-        assert_eq!(names("T1", &Request::get("x", "https://a/v1/customers/x"))[1].1, 5);
-        assert_eq!(names("T1", &Request::get("x", "https://a/chat.post"))[0].0, "p/rest", "the method counts");
-    }
-
-    #[test]
-    fn who_shares_a_bucket_is_told_apart_whatever_they_are_called() {
-        let key = |account: &str, request: &Request| taken(account, request)[0].key.clone();
-        let post = |channel: &str| Request::post("x", "https://a/chat.post").json(&json!({ "channel": channel }));
-        let form = Request::post("x", "https://a/chat.post").form([("channel", "C1"), ("text", "x")]);
-        assert_eq!(key("T1", &post("C1")), key("T1", &form), "JSON and form are one channel");
-        let all = [("T1", post("C1")), ("T1", post("C2")), ("T2", post("C1")), ("T1C", post("1")), ("", post("T1C1"))];
-        let keys: BTreeSet<_> = all.iter().map(|(account, request)| key(account, request)).collect();
-        assert_eq!(keys.len(), all.len());
-        let long = "ada@example.com".repeat(200);
-        assert!(keys.iter().chain([&key(&long, &form)]).all(|key| key.len() < 60 && !key.contains('@')));
-        let get = Request::get("x", "https://a/v1/x");
-        assert_eq!(taken("T1", &get)[1].key, taken("T2", &get)[1].key, "the app's own limit is everybody's");
-        assert_ne!(key("T1", &get), key("T2", &get));
-    }
-
-    #[test]
-    fn a_deployment_sets_other_rates_and_test_credentials_have_their_own() {
-        let get = Request::get("x", "https://a/v1/x");
-        let of = |test, rates: &Rates| buckets(LIMITS, ("p", "T"), (&get, "/v1/x"), test, rates);
-        assert_eq!(of(false, &Rates::default()).len(), 2);
-        let test = of(true, &Rates::default());
-        assert_eq!((test[1].rate, test[2].rate, test[2].name.as_str()), (FAST, SLOW, "p/test"));
-        let set = Rates::parse("p/all=7/s  p/rest=1/min").unwrap();
-        assert_eq!(of(true, &set)[1].rate, Rate::per_second(7, 10), "room for a call of 5 units");
-        assert_eq!(set.unknown(|name| name == "p/all"), ["p/rest"]);
-        assert_eq!(Rates::parse("p/all=1/s p/all=2/s").unwrap_err(), "p/all is set twice");
-        for wrong in ["p/all", "p/all=7", "p/all=x/s", "=", "p/all=1/s:x"] {
-            assert!(Rates::parse(wrong).unwrap_err().contains(wrong), "{wrong}");
-        }
-    }
-}
+mod tests;

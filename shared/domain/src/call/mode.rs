@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub enum Mode {
     /// Real money, real mail.
     Live,
-    /// Tests.
+    /// Nothing in it is real: test payments, for example.
     Test,
 }
 

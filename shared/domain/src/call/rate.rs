@@ -54,7 +54,7 @@ pub struct LocalReservation {
 /// A request to reserve cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reservation {
-    /// How many units.
+    /// Units of the limit that are reserved.
     pub units: u32,
     /// By how much that moves the TAT.
     pub advance: i64,
@@ -223,7 +223,7 @@ impl LocalReservation {
     }
 }
 
-/// Whole microseconds.
+/// Whole microseconds; a longer time than the type holds is a very long one.
 pub fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX / 4)
 }

@@ -8,11 +8,9 @@ use serde::de::DeserializeOwned;
 /// What a provider answered.
 #[derive(Clone, Default)]
 pub struct Reply {
-    /// The status.
     pub status: u16,
-    /// The headers.
     pub headers: HeaderMap,
-    /// The body.
+    /// The bytes, without a transfer or content coding.
     pub body: Vec<u8>,
 }
 

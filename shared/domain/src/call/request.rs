@@ -11,14 +11,13 @@ use serde_json::Value;
 /// What stands in a path segment as it is: RFC 3986 §2.3.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A call that is not made yet. The credential is added by whoever sends it.
+/// A call that is not made yet. The sender adds the credential.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// Names the call in logs and counters: a template, never with ids or queries in it.
     pub endpoint: Cow<'static, str>,
-    /// The method.
     pub method: Method,
-    /// The whole address.
+    /// The absolute URL, with its query.
     pub url: String,
     /// Headers besides the credential and the content type.
     pub headers: Vec<(String, String)>,
@@ -28,7 +27,7 @@ pub struct Request {
     pub idempotent: Idempotent,
 }
 
-/// Whether a call may be sent again when nobody knows if it was carried out.
+/// Whether a call may be sent again when it is unknown whether it was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Idempotent {
     /// It changes nothing, or the same when repeated.
@@ -37,7 +36,7 @@ pub enum Idempotent {
     No,
 }
 
-/// Queries, headers and bodies can hold what nobody else may read.
+/// Queries, headers and bodies can hold personal data and secrets, so `Debug` shows none of them.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
@@ -88,7 +87,7 @@ impl Request {
         Self { body: Some(("application/x-www-form-urlencoded".into(), form(pairs).into_bytes())), ..self }
     }
 
-    /// With this header.
+    /// With this header besides; one of the same name stays.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));

@@ -24,7 +24,7 @@ const MAX_WAIT: Duration = Duration::from_hours(24);
 pub struct FailedCall<'a> {
     /// Which it was, from 1.
     pub number: u32,
-    /// Why it failed.
+    /// Decides whether it may have been carried out, and whether it can succeed later.
     pub failure: &'a Failure,
     /// What the provider says about sending it again: see [`Api::should_retry`](super::Api::should_retry).
     pub retry_hint: Option<bool>,
@@ -56,7 +56,7 @@ pub fn retry_after(reply: &Reply, now: Timestamp) -> Option<Duration> {
     Some(until(Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()?, now))
 }
 
-/// The wait until a time that somebody named, within a day.
+/// The wait from `now` until a time that the provider named, within a day.
 pub fn until(time: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(time.duration_since(now)).unwrap_or_default().min(MAX_WAIT)
 }

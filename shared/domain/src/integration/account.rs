@@ -46,7 +46,7 @@ impl Account {
 /// The one of a user's integrations of a provider that a caller means; `name` is the provider's.
 ///
 /// `wanted` is an account's id, its id and mode, or its name, and is needed only among several. Where several fit, one that is in
-/// use comes before those that were ended; else the caller is told which there are.
+/// use comes before those that were ended; else the error names them all.
 pub fn select(found: Vec<Integration>, name: &str, wanted: Option<&str>) -> Result<Integration, Problem> {
     if found.is_empty() {
         return Err(Problem::not_connected(name));

@@ -34,10 +34,10 @@ pub struct IntegrationKey {
     pub mode: Option<Mode>,
 }
 
-/// The integration record.
+/// What is stored of an integration beside its credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Integration {
-    /// What identifies it.
+    /// The key in the table; the public id follows from it.
     pub key: IntegrationKey,
     /// The account's name for people, which can change.
     pub account_name: String,
@@ -88,7 +88,7 @@ impl Integration {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IntegrationState {
-    /// In use.
+    /// Calls can be made, and syncs and webhooks find it.
     Connected,
     /// The user must grant access again.
     ReconnectRequired,
@@ -99,11 +99,11 @@ pub enum IntegrationState {
 /// What becomes of the records of an integration that is disconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// They stay.
+    /// The records stay, until the user connects again or erases them.
     Keep,
-    /// They are erased.
+    /// The records are deleted.
     Erase,
-    /// They are erased, and the integration itself is deleted.
+    /// The records are deleted, and then the integration itself.
     Forget,
 }
 

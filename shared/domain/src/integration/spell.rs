@@ -1,7 +1,8 @@
 //! Spells in which an integration does not work as it should: when one begins and when it ends.
 //!
-//! *Invariant:* an integration is degraded while its latest syncs or its latest refreshes fail, and only then. What is to be told
-//! is stored together with what it is about, and stays until it was told: a crash between tells it again, under the same number.
+//! *Invariant:* an integration is degraded while its latest syncs or its latest refreshes fail, and only then. A notice
+//! is stored together with the change that it reports, and stays until it is published: after a crash it is published again, under
+//! the same number.
 
 use std::collections::BTreeSet;
 
@@ -10,16 +11,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::sync::outcome::SyncFailure;
 
-/// How many turns are kept while the bus takes none: beyond, the earliest beginning goes with its end.
+/// How many notices are kept while the bus takes none: beyond, the earliest beginning goes with its end.
 const MAX_UNTOLD: usize = 20;
 
 /// What is done for an integration in the background.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// Its syncs.
+    /// Reading its streams.
     Syncs,
-    /// The refreshes of its token.
+    /// Refreshing its tokens.
     Refreshes,
 }
 
@@ -31,7 +32,7 @@ pub struct Spells {
     /// The one that lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<Spell>,
-    /// What is still to be told, the earliest first.
+    /// Notices that are not published yet, the earliest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub untold: Vec<Notice>,
 }
@@ -39,22 +40,22 @@ pub struct Spells {
 /// A spell that lasts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spell {
-    /// When it began.
+    /// The time of the first failure.
     pub since: Timestamp,
-    /// What failed first.
+    /// The failure that began it.
     pub failure: SyncFailure,
-    /// What fails now.
+    /// The tasks whose latest outcome is a failure; never empty.
     pub failing: BTreeSet<Task>,
 }
 
-/// What the application is told of a spell.
+/// What the application hears of a spell on the bus.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// Of which, counted from 1.
     pub number: u64,
     /// When its turn came.
     pub at: Timestamp,
-    /// Which turn.
+    /// Its beginning or its end.
     pub turn: Turn,
 }
 
@@ -105,7 +106,7 @@ impl Spells {
         self.untold.push(Notice { number: self.begun, at, turn });
     }
 
-    /// The same, with nothing left to tell.
+    /// The same, with every notice published.
     #[must_use]
     pub fn without_notice(self) -> Self {
         Self { untold: Vec::new(), ..self }
@@ -118,7 +119,7 @@ impl Spells {
 }
 
 impl Turn {
-    /// The type of the event that tells it.
+    /// The type of the event on the bus.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Degraded(_) => "integration.degraded",

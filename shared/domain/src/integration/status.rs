@@ -8,9 +8,9 @@ use crate::integration::{Ending, Integration, IntegrationState, account::Account
 /// The status of one provider for one user, as the contract's JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// The provider's id.
+    /// The provider's id, as in `GET /integrations/{provider}`.
     pub provider: &'static str,
-    /// The provider's name.
+    /// The provider's name for people.
     pub name: &'static str,
     /// The integration, if there ever was one.
     pub integration_id: Option<IntegrationId>,
@@ -44,14 +44,14 @@ pub struct Status {
 pub struct Watching {
     /// Those that the provider reports changes of.
     pub active: usize,
-    /// All.
+    /// What the provider could report changes of.
     pub of: usize,
 }
 
 /// A spell in which syncs or refreshes fail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Degraded {
-    /// When it began.
+    /// The time of the first failure.
     pub since: Timestamp,
     /// What failed first, as a sentence.
     pub message: String,
@@ -63,7 +63,7 @@ pub struct Degraded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Connection {
-    /// In use.
+    /// Calls can be made.
     Connected,
     /// The user must grant access again.
     ReconnectRequired,
@@ -76,7 +76,7 @@ pub enum Connection {
 /// What the user granted of what was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Scopes {
-    /// Granted.
+    /// What the provider says that the user allowed.
     pub granted: Vec<String>,
     /// Asked for and not granted.
     pub missing: Vec<String>,
@@ -85,7 +85,6 @@ pub struct Scopes {
 /// One kind of records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StreamStatus {
-    /// The stream's name.
     pub name: &'static str,
     /// How many records there are, without deleted ones.
     pub records: u64,
@@ -148,9 +147,9 @@ impl Status {
 /// How a provider's API did in the last 24 hours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceHealth {
-    /// The provider's id.
+    /// The provider's id, as in `GET /health/{provider}`.
     pub service: &'static str,
-    /// Calls made.
+    /// Calls that were sent, each attempt counted.
     pub calls: u64,
     /// Those that failed by the provider's doing.
     pub failures: u64,
@@ -167,7 +166,7 @@ impl ServiceHealth {
         (self.calls > 0).then(|| self.failures as f64 / self.calls as f64)
     }
 
-    /// In one word.
+    /// `idle`, `healthy`, `degraded` from 1 % of failures on, or `down` from 10 %.
     pub fn words(&self) -> &'static str {
         match self.error_rate() {
             None => "idle",

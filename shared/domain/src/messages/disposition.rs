@@ -20,9 +20,9 @@ pub enum Disposition {
 /// Work that is put off. A message that is deferred without progress for too long is dead-lettered with this diagnosis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deferral {
-    /// How long.
+    /// The wait until the next attempt.
     pub after: Duration,
-    /// Why.
+    /// For the log, and for the dead letter if the message grows too old.
     pub why: Diagnosis,
     /// How the wait counts towards the end of deferring.
     pub aging: Aging,
@@ -35,7 +35,7 @@ pub enum Aging {
     Grows,
     /// The wait for a limit of a provider, or for a worker that holds the lease, does not count.
     Pauses,
-    /// The attempt made progress (a page was written): the age begins anew.
+    /// The attempt made progress (a page was written): the age starts at zero again.
     Restarts,
 }
 

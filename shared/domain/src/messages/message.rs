@@ -39,7 +39,6 @@ impl<'de, const V: u32> Deserialize<'de> for EnvelopeVersion<V> {
 /// A verified delivery on its way to `webhook-process`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct WebhookMessage<'a> {
-    /// The envelope's version.
     pub v: EnvelopeVersion<1>,
     /// The provider that sent it; this version may not have it.
     pub provider: ProviderId,
@@ -48,12 +47,12 @@ pub struct WebhookMessage<'a> {
     /// The account that events of this endpoint belong to when they don't name one.
     #[serde(default, deserialize_with = "unless_empty")]
     pub account: Option<AccountId>,
-    /// Names this delivery wherever it is told of: see [`delivery_id`].
+    /// Names this delivery in logs, records and `GET /deliveries`: see [`delivery_id`].
     #[serde(borrow)]
     pub delivery_id: Cow<'a, str>,
     /// When it was received.
     pub received_at: Timestamp,
-    /// The body.
+    /// What was verified.
     #[serde(borrow)]
     pub body: Body<'a>,
 }
@@ -124,14 +123,13 @@ impl Envelope<'_> {
 /// One sync of one integration, on its way to `sync-worker`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SyncMessage {
-    /// The envelope's version.
     pub v: EnvelopeVersion<1>,
     /// The integration to sync; in the message, `user_id` and `integration`.
     #[serde(flatten)]
     pub key: IntegrationKey,
     /// How much of it.
     pub r#type: SyncJob,
-    /// Why.
+    /// Decides whether a sync that runs already is enough.
     #[serde(default)]
     pub cause: Cause,
     /// When it was asked for: what was read in full since then is not read again.
@@ -170,7 +168,6 @@ pub enum Cause {
 /// One credential to refresh, on its way to `token-refresh`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RefreshMessage {
-    /// The envelope's version.
     pub v: EnvelopeVersion<1>,
     /// The integration it belongs to.
     pub integration_id: IntegrationId,
@@ -184,9 +181,9 @@ pub struct RefreshMessage {
 pub enum Schedule {
     /// Incremental syncs that are due.
     Incremental,
-    /// Full syncs.
+    /// Full syncs of every integration in use.
     Full,
-    /// Watches to renew.
+    /// Watches that are due for renewal.
     Watches,
     /// Credentials that expire soon.
     Refresh,
@@ -197,7 +194,6 @@ pub enum Schedule {
 /// The rest of a sweep that did not fit into one invocation, on its way back to `sync-scheduler`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ScheduleMessage {
-    /// The envelope's version.
     pub v: EnvelopeVersion<1>,
     /// The sweep to continue.
     pub schedule: Schedule,
@@ -208,77 +204,4 @@ pub struct ScheduleMessage {
 }
 
 #[cfg(test)]
-mod tests {
-    use http::HeaderMap;
-    use secrecy::SecretString;
-
-    use super::*;
-    use crate::{
-        UnverifiedDelivery,
-        webhook::{
-            json::NotJson,
-            proof::{Proof, VerificationContext},
-            signature::{Encoding, Scheme, SecretEncoding, SignedPart},
-        },
-    };
-
-    const SCHEME: Scheme = Scheme {
-        header: "x-signature",
-        separator: None,
-        prefix: "",
-        encoding: Encoding::Hex,
-        key: SecretEncoding::Text,
-        content: &[SignedPart::Body],
-        time: None,
-    };
-
-    fn seal(body: &[u8]) -> Result<String, NotJson> {
-        let secret = SecretString::from("s");
-        let mut headers = HeaderMap::new();
-        for (name, value) in SCHEME.sign(&headers, body, &secret, Timestamp::UNIX_EPOCH).unwrap() {
-            headers.insert(name, value.parse().unwrap());
-        }
-        let unverified = UnverifiedDelivery { headers: &headers, body };
-        let material = VerificationContext { secrets: &[secret], ..VerificationContext::default() };
-        let verified = unverified.verify(&Proof::Signature(SCHEME), &material, Timestamp::UNIX_EPOCH).unwrap();
-        let envelope = Envelope {
-            v: EnvelopeVersion,
-            provider: "stripe",
-            integration_id: None,
-            account: Some(&AccountId::parse("acct_1").unwrap()),
-            delivery_id: "d1",
-            received_at: Timestamp::UNIX_EPOCH,
-        };
-        Ok(envelope.seal(&verified.json()?).unwrap())
-    }
-
-    #[test]
-    fn the_wire_shape_of_a_webhook_message() {
-        assert_eq!(
-            seal("{\n\"naïve\": 1e3, \"naïve\": 2}".as_bytes()).unwrap(),
-            "{\"v\":1,\"provider\":\"stripe\",\"integration_id\":null,\"account\":\"acct_1\",\"delivery_id\":\"d1\",\
-             \"received_at\":\"1970-01-01T00:00:00Z\",\"body\":{\"json\":{\n\"na\\u00efve\": 1e3, \"na\\u00efve\": 2}}}",
-        );
-    }
-
-    #[test]
-    fn what_was_sealed_opens_with_the_body_as_it_was() {
-        let sealed = seal(br#"{"id": "evt_1", "id": "evt_2"}"#).unwrap();
-        let message: WebhookMessage<'_> = serde_json::from_str(&sealed).unwrap();
-        let Body::Json(body) = message.body;
-        assert_eq!(body.get(), r#"{"id": "evt_1", "id": "evt_2"}"#);
-    }
-
-    #[test]
-    fn a_body_that_is_not_json_is_not_sealed() {
-        assert!(seal(b"token=1&team=2").is_err());
-        assert!(seal(b"").is_err());
-    }
-
-    #[test]
-    fn an_unknown_version_is_named_in_the_error() {
-        let text = r#"{"v":2,"integration_id":"int_1","credential":"bot"}"#;
-        let error = serde_json::from_str::<RefreshMessage>(text).unwrap_err().to_string();
-        assert!(error.contains("message version 2 is not 1"), "{error}");
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Why connecting came to nothing: the closed set of reasons that a person, an application and a program are told.
+//! Why connecting failed: the closed set of reasons that a person, an application and a program read.
 //!
 //! *Invariant:* the code of a reason, its sentence and its kind of problem follow from the same variant.
 

@@ -21,7 +21,7 @@ pub struct OAuth {
     pub authorize: &'static str,
     /// Where codes and refresh tokens are exchanged.
     pub token: &'static str,
-    /// How the app proves who it is there.
+    /// How the app authenticates to the token endpoint.
     pub client_auth: ClientAuth,
     /// What is asked for.
     pub scopes: &'static [&'static str],
@@ -29,7 +29,7 @@ pub struct OAuth {
     pub further_scopes: &'static [&'static str],
     /// Other names that a scope can be asked for by, each with the one that the provider's answers have.
     pub aliases: &'static [(&'static str, &'static str)],
-    /// Those scopes that only say whose account it is: a grant of these alone is of no use.
+    /// Those scopes that only identify the account: a grant of these alone is of no use.
     pub identity_scopes: &'static [&'static str],
     /// The parameter of the authorize address that preselects an account by its id
     /// ([OpenID Connect Core 1.0 §3.1.2.1](https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest) calls it
@@ -55,11 +55,11 @@ pub struct OAuth {
     pub terminal_errors: &'static [&'static str],
     /// A token is refreshed when less than this is left of its life.
     pub refresh_ahead: Duration,
-    /// How a grant is given back.
+    /// How a grant is revoked; none if the provider has no way to.
     pub revoke: Option<Revoke>,
 }
 
-/// How the app proves who it is: RFC 6749 §2.3.1.
+/// How the app authenticates: RFC 6749 §2.3.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAuth {
     /// Id and secret in the form.
@@ -79,10 +79,10 @@ pub struct Token {
     pub required: bool,
 }
 
-/// How a grant is given back.
+/// How a grant is revoked.
 #[derive(Debug, Clone, Copy)]
 pub struct Revoke {
-    /// Where.
+    /// The revocation endpoint.
     pub url: &'static str,
     /// How the token is sent.
     pub token: RevokedBy,
@@ -104,7 +104,7 @@ pub enum RevokedBy {
 pub struct TokenResponse {
     /// The name of the credential.
     pub name: &'static str,
-    /// The access token.
+    /// What authorises calls.
     pub access: SecretString,
     /// The refresh token, if there came one.
     pub refresh: Option<SecretString>,
@@ -163,7 +163,7 @@ impl OAuth {
         self.scopes.iter().chain(self.further_scopes).copied().find(|scope| *scope == name)
     }
 
-    /// Whether these scopes allow anything beyond knowing whose account it is.
+    /// Whether these scopes allow anything beyond identifying the account.
     pub fn is_useful(&self, granted: &[String]) -> bool {
         granted.iter().any(|scope| !self.identity_scopes.contains(&&**scope))
     }
@@ -272,7 +272,7 @@ impl OAuth {
     }
 }
 
-/// The life that `expires_in` tells: a number, or one in quotes. Anything else tells nothing, and a 401 will.
+/// The life in `expires_in`: a number, or one in quotes. Anything else is no life, and the end of the token shows as a 401.
 fn life(expires_in: &Value) -> Option<Duration> {
     let seconds = expires_in.as_f64().or_else(|| expires_in.as_str()?.trim().parse().ok())?;
     (seconds.is_finite() && seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(MAX_LIFE.as_secs_f64())))

@@ -1,7 +1,7 @@
 //! What became of a sync, as it is recorded.
 //!
-//! *Invariant:* a sync that did not come to its end is never recorded as one that did; what failed is told until the same thing
-//! works again.
+//! *Invariant:* a sync that did not come to its end is never recorded as one that did; a failure is shown until the same
+//! thing works again.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub struct SyncFailure {
 pub struct LogEntry {
     /// What was asked for.
     pub r#type: SyncJob,
-    /// When it began.
+    /// Before the first call to the provider.
     pub started_at: Timestamp,
     /// When it ended or broke off.
     pub finished_at: Timestamp,
@@ -59,7 +59,7 @@ struct Stored {
 }
 
 impl LogEntry {
-    /// The entry of a sync that begins now, with what is still to be told of the one before.
+    /// The entry of a sync that begins now, with the failures of earlier syncs that still hold.
     pub fn begin(r#type: SyncJob, started_at: Timestamp, before: Option<&Self>) -> Self {
         Self {
             r#type,

@@ -3,6 +3,7 @@
 //! *Invariant:* the cursor is replaced only when a run has ended, by what the provider said in that run. Until then the run keeps
 //! its own position, so a crash repeats one page at most.
 
+mod action;
 mod passed;
 mod step;
 
@@ -13,8 +14,9 @@ use serde_json::Value;
 use crate::sync::{SyncJob, backoff::Backoff};
 
 pub use self::{
+    action::{Action, Asked, Course, End, Outcome, PageRead, Sweep},
     passed::{MAX_PASSED, Passed, PassedOver},
-    step::{Action, Asked, Course, End, Machine, Outcome, PageRead, Sweep},
+    step::Machine,
 };
 
 /// Where the sync of one stream stands.
@@ -49,7 +51,7 @@ pub struct Run {
     pub r#type: SyncJob,
     /// Whether it sees everything, so that what it did not see is gone.
     pub full: bool,
-    /// When it began.
+    /// Before its first call.
     pub started_at: Timestamp,
     /// The next page: the provider's own.
     pub position: Value,
@@ -59,8 +61,8 @@ pub struct Run {
     #[serde(default)]
     pub pages: u32,
     /// Whether it began because the provider refused a cursor: that is done once.
-    #[serde(default)]
-    pub anew: bool,
+    #[serde(default, rename = "anew")]
+    pub restarted: bool,
     /// Members and single objects that were read.
     #[serde(default)]
     pub read: u64,
@@ -85,7 +87,7 @@ impl Run {
             position,
             changes: 0,
             pages: 0,
-            anew: false,
+            restarted: false,
             read: 0,
             passed: 0,
             beyond: 0,
@@ -144,7 +146,7 @@ pub struct About {
 pub enum Carries {
     /// Nothing that could be wrong.
     Nothing,
-    /// A cursor, or the mark of a page: without it the run begins anew, as a full one.
+    /// A cursor, or the mark of a page: without it a full run begins.
     Cursor,
     /// Those of the member: the same call without them is at this position.
     MembersCursor(Value),
@@ -155,7 +157,7 @@ pub enum Carries {
 /// A part of a stream that is read by calls of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
-    /// Its records.
+    /// The ids of its records.
     pub extent: Extent,
     /// What it is, for people: "calendar".
     pub kind: &'static str,
@@ -170,7 +172,7 @@ pub struct Member {
 /// A part of a stream that was read whole within an incremental run: what was not seen of it since then is gone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Whole {
-    /// Its records.
+    /// The ids of its records.
     pub extent: Extent,
     /// When its first page was asked for.
     pub since: Timestamp,
@@ -200,7 +202,7 @@ impl StreamState {
         }
         self.passed.settle(run.started_at, run.full, run.beyond);
         self.backoff = None;
-        if !run.anew {
+        if !run.restarted {
             self.refused_cursors = None;
         }
         Some(run)

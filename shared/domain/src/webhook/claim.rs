@@ -1,4 +1,4 @@
-//! The idempotency record: who may process an event, and who may no longer.
+//! The idempotency record: which attempt may process an event, and which may no longer.
 //!
 //! ```text
 //!            claim (fence+1)                    complete (fence matches)
@@ -21,11 +21,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClaimState {
-    /// Somebody is processing it, until the lease ends.
+    /// An attempt is processing it, until the lease ends.
     Claimed,
     /// An attempt failed and will be repeated.
     Retry,
-    /// Finished.
+    /// Its effect is applied, and it is published.
     Done,
     /// Given up: the message is in the dead-letter queue. A redrive claims it again.
     Dead,
@@ -36,7 +36,7 @@ pub enum ClaimState {
 /// What is known of one event's processing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyRecord {
-    /// Where it stands.
+    /// What the last write of a claimant said.
     pub state: ClaimState,
     /// Counts claims; only the holder of the current one may write.
     pub fence: u64,
@@ -50,23 +50,23 @@ pub struct IdempotencyRecord {
     pub body_hash: String,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
-    /// What was answered, if somebody waits for an answer.
+    /// The answer to a request that may be repeated; none for a delivery.
     pub answer: Option<String>,
 }
 
-/// What a newcomer may do about an event.
+/// What another attempt may do about an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Claim it.
+    /// It may be claimed.
     Claim,
-    /// Somebody holds it until then.
+    /// Another attempt holds it until then.
     Busy(Timestamp),
     /// Nothing: it is done.
     Finished,
 }
 
 impl ClaimState {
-    /// All of them.
+    /// In the order of the diagram above.
     pub const ALL: [Self; 5] = [Self::Claimed, Self::Retry, Self::Done, Self::Dead, Self::Unmatched];
 
     /// The state that is stored under this name, if there is one.
@@ -74,7 +74,7 @@ impl ClaimState {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
 
-    /// As stored.
+    /// The name in the table and in `GET /deliveries`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Claimed => "claimed",
@@ -87,7 +87,7 @@ impl ClaimState {
 }
 
 impl IdempotencyRecord {
-    /// What a newcomer at `now` may do. The store's condition expression says the same; a test holds the two together.
+    /// What another attempt may do at `now`. The store's condition expression says the same; a test holds the two together.
     pub fn verdict(&self, now: Timestamp) -> Verdict {
         match self.state {
             ClaimState::Done | ClaimState::Unmatched => Verdict::Finished,
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_finished_and_live_claims_stop_a_newcomer() {
+    fn only_finished_and_live_claims_stop_another_attempt() {
         let now = Timestamp::from_second(1000).unwrap();
         let record = |state, lease: i64| IdempotencyRecord {
             state,

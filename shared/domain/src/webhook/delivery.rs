@@ -15,10 +15,9 @@ use crate::webhook::{
     proof::{Proof, VerificationContext},
 };
 
-/// One inbound attempt to tell us of an event, as received.
+/// One inbound attempt to report an event, as received.
 #[derive(Debug, Clone, Copy)]
 pub struct UnverifiedDelivery<'a> {
-    /// The request's headers.
     pub headers: &'a HeaderMap,
     /// The body's bytes, exactly as sent.
     pub body: &'a [u8],
@@ -94,7 +93,7 @@ impl<'a> VerifiedDelivery<'a> {
         self.form
     }
 
-    /// The body as JSON text, checked to be readable by whatever comes after the queue. A form becomes an object of its
+    /// The body as JSON text, checked to be readable by every later reader. A form becomes an object of its
     /// fields, of which the first of a name counts.
     pub fn json(self) -> Result<VerifiedJson<'a>, NotJson> {
         if self.form {
@@ -113,7 +112,7 @@ impl<'a> VerifiedDelivery<'a> {
 }
 
 impl VerifiedJson<'_> {
-    /// The text.
+    /// One JSON value, as it was received unless it was a form.
     pub fn text(&self) -> &str {
         &self.text
     }

@@ -1,4 +1,4 @@
-//! How a provider proves that it sent a delivery: a signature, a token of ours that it gives back, or a token of its own.
+//! How a provider proves that it sent a delivery: a signature, a token of ours that it returns, or a token of its own.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -41,7 +41,7 @@ pub struct ChannelToken {
 /// An `OpenID` Connect token in the `Authorization` header.
 #[derive(Debug, Clone, Copy)]
 pub struct IdToken {
-    /// Who may have issued it.
+    /// The issuers that are accepted: the claim `iss`.
     pub issuers: &'static [&'static str],
     /// Where the issuer publishes its keys.
     pub jwks: &'static str,
@@ -52,18 +52,18 @@ pub struct IdToken {
 pub struct VerificationContext<'a> {
     /// The app's webhook secrets: all verify.
     pub secrets: &'a [SecretString],
-    /// The issuer's keys.
+    /// The keys that the issuer publishes; an ID token is refused without them.
     pub jwks: Option<&'a Jwks>,
-    /// Whom the token must be for.
+    /// The claim `aud` that the token must have.
     pub audience: Option<&'a str>,
-    /// Whose token it must be.
+    /// The claim `email` that the token must have: the address of the service account that sends.
     pub email: Option<&'a str>,
 }
 
 /// The integration that opened a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelOwner {
-    /// Its public id.
+    /// The integration that the reports on the channel are for.
     pub integration_id: IntegrationId,
     /// Its account at the provider.
     pub account: AccountId,
@@ -80,7 +80,7 @@ impl ChannelToken {
         Some(format!("{payload}.{}", URL_SAFE_NO_PAD.encode(mac)))
     }
 
-    /// The body of a genuine delivery: the headers that it carries, and whose channel it is.
+    /// The body of a genuine delivery: the headers that it carries, and the integration and account of its channel.
     pub(crate) fn verify(&self, headers: &HeaderMap, material: &VerificationContext<'_>) -> Result<Value, Rejection> {
         let text = |name| headers.get(name).map(|value| value.to_str().map_err(|_| Rejection::Malformed));
         if material.secrets.iter().all(|secret| secret.expose_secret().is_empty()) {

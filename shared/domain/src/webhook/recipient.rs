@@ -1,4 +1,4 @@
-//! Whose event it is: decided here once, from what the event says and from where it was delivered.
+//! The integrations that an event is for: decided here once, from what the event says and from where it was delivered.
 //!
 //! *Invariant:* a signer with an integration's own secret speaks for that integration alone, and an event of one mode never
 //! reaches an integration of the other.
@@ -12,12 +12,12 @@ use crate::{
     webhook::event::{Event, Owner},
 };
 
-/// Where a delivery was received, and so for whom its signature can speak.
+/// Where a delivery was received, which decides what its signature can speak for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryEndpoint<'a> {
     /// The app's endpoint; with the account that events belong to which name none, if one is configured.
     App {
-        /// The account's id.
+        /// None if the app's secret names no account.
         account: Option<&'a AccountId>,
     },
     /// An integration's own endpoint.
@@ -32,11 +32,11 @@ pub enum DeliveryEndpoint<'a> {
 /// Which integrations an event is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipient {
-    /// How they are looked up; `None` if the event is for no integration.
+    /// The lookup that finds them; `None` if the event is for no integration.
     pub lookup: Option<Lookup>,
-    /// The one of them that is meant, by its public id; `None` for all.
+    /// The only one that is meant, by its public id; `None` for all.
     only: Option<IntegrationId>,
-    /// The mode that they must have, if the event names one.
+    /// The mode that an integration must have, if the event names one.
     mode: Option<Mode>,
 }
 

@@ -22,7 +22,6 @@ use crate::{
     About, Auth, Identity, Provider, Service, Spec, Step, StreamPage, StreamSpec, Watch, WatchPlan, Watching, google,
 };
 
-/// See the module.
 #[derive(Debug)]
 pub(crate) struct Gmail;
 

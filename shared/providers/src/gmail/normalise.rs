@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::SPEC;
 use crate::{google, stream::pick};
 
-/// Pushes carry no message: only reading tells states.
+/// Pushes carry no message: states come from reading messages.
 pub(super) const CLOCK: Clock = Clock::Microseconds;
 
 /// The documented fields of `messages`, besides headers, times and attachments.
@@ -65,7 +65,7 @@ pub(super) fn tombstone(key: RecordKey, asked_at: Timestamp) -> Change {
     Change::tombstone(key, CLOCK.listed(asked_at), asked_at, Value::Null)
 }
 
-/// A message as it was at `asked_at`. Gmail does not tell when it changed last. `None` if it lacks its id.
+/// A message as it was at `asked_at`. Gmail does not say when it changed last. `None` if it lacks its id.
 pub(super) fn message(message: &Value, asked_at: Timestamp) -> Option<Change> {
     let key = key(message.get("id")?.as_str()?).ok()?;
     let labels = message.get("labelIds").and_then(Value::as_array);

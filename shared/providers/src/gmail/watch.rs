@@ -39,7 +39,7 @@ pub(super) fn remedy(refusal: &Reply) -> Option<Request> {
 }
 
 pub(super) fn stop() -> Request {
-    // The body must be empty, and its length be told.
+    // The body must be empty, with a Content-Length.
     SPEC.post("/users/me/stop", "").header("content-length", "0").idempotent()
 }
 

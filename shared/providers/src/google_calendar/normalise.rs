@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::stream::{pick, pick_each};
 
-/// Pushes carry no event: only lists tell states.
+/// Pushes carry no event: only lists carry states.
 pub(super) const CLOCK: Clock = Clock::Microseconds;
 
 type Fields = &'static [(&'static str, &'static str)];
@@ -90,7 +90,7 @@ pub(super) fn id(event: &Value) -> Option<&str> {
     event.get("id")?.as_str().filter(|id| !id.is_empty())
 }
 
-/// An event as a list that was asked for at `asked_at` tells it. `None` if its key would be longer than a store takes: Google allows
+/// An event in a list that was asked for at `asked_at`. `None` if its key would be longer than a store takes: Google allows
 /// ids of 1,024 characters.
 ///
 /// The time of the change orders no states: what is cancelled comes without it, and what is restored with its old one.
@@ -106,7 +106,7 @@ pub(super) fn change(calendar: &str, id: &str, event: &Value, asked_at: Timestam
     })
 }
 
-/// A cancelled instance tells which one it was: full lists tell of it, too, as long as its event goes on. Of an event that is
+/// A cancelled instance says which one it was: full lists have it, too, as long as its event goes on. Of an event that is
 /// deleted only the id is certain.
 fn cancelled(calendar: &str, event: &Value) -> Value {
     let mut fields = pick(event, CANCELLED);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{method, normalise, pages};
 use crate::{Fields, Step, action::gather, stream::pick};
 
-/// The most pages that are listed: 15,000 channels. Somebody waits, and Slack takes no more of them in that time.
+/// The most pages that are listed: 15,000 channels. A caller waits, and Slack takes no more calls in that time.
 const MAX_PAGES: u64 = 15;
 
 pub(super) fn first(name: &str, input: &Value) -> Result<Request, Problem> {

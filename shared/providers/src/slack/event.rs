@@ -13,7 +13,7 @@ use serde_json::{
 
 use super::{SPEC, form, normalise};
 
-/// Events that tell only a part of what changed in a channel.
+/// Events that carry only a part of what changed in a channel.
 const PARTIAL: &[&str] = &[
     "channel_archive",
     "channel_created",
@@ -29,7 +29,7 @@ const PARTIAL: &[&str] = &[
     "group_unarchive",
 ];
 
-/// The longest challenge that is given back, in bytes; Slack's are about fifty.
+/// The longest challenge that is echoed, in bytes; Slack's are about fifty.
 const MAX_CHALLENGE: usize = 256;
 
 #[derive(Deserialize)]
@@ -97,7 +97,7 @@ pub(super) fn account(body: &str) -> Option<String> {
     }
 }
 
-/// The answer to Slack's question whether the address is ours. Only what is harmless as text is given back.
+/// The answer to Slack's question whether the address is ours. Only what is harmless as text is echoed.
 pub(super) fn challenge(body: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Question {

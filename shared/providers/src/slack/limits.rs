@@ -1,5 +1,5 @@
 //! Slack's limits: <https://docs.slack.dev/apis/web-api/rate-limits>, read 2026-11. Each method has its own in each workspace, by
-//! tier; how large a burst may be is not told. Posting is also limited in a workspace, without a number to keep.
+//! tier; the size of a burst is not documented. Posting is also limited in a workspace, without a number to keep.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use domain::call::{
     rate::Rate,
 };
 
-/// It asks for a minute at most; longer is what somebody deliberately switched off.
+/// It asks for a minute at most; longer is a method that was switched off.
 const CLOSES: Duration = Duration::from_mins(15);
 
 const METHOD: &[PartitionBy] = &[PartitionBy::Account, PartitionBy::Path(1)];

@@ -26,7 +26,6 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{About, AccountSource, Auth, Identity, Organisation, Provider, Spec, Step, StreamPage, StreamSpec};
 
-/// See the module.
 #[derive(Debug)]
 pub(crate) struct Slack;
 
@@ -70,7 +69,7 @@ const SPEC: Spec = Spec {
         revoke: Some(Revoke {
             url: "https://slack.com/api/auth.revoke",
             token: RevokedBy::Bearer,
-            // A workspace has one bot of an app, whoever installed it.
+            // A workspace has one bot of an app, whichever user installed it.
             whole_account: true,
         }),
     }),

@@ -54,12 +54,12 @@ const USER: &[(&str, &str)] = &[
     ("tz", "/tz"),
 ];
 
-/// An object of `stream` as a list that was asked for at `at` tells it. `None` if it has no usable id.
+/// An object of `stream` in a list that was asked for at `at`. `None` if it has no usable id.
 pub(super) fn listed(stream: &str, object: &Value, at: Timestamp) -> Option<Change> {
     state(stream, object, at, CLOCK.listed(at))
 }
 
-/// An object of `stream` as an event of `at` tells it. `None` if it has no usable id.
+/// An object of `stream` in an event of `at`. `None` if it has no usable id.
 pub(super) fn told(stream: &str, object: &Value, at: Timestamp) -> Option<Change> {
     state(stream, object, at, CLOCK.event_version(at, Rank::Between))
 }
@@ -67,7 +67,7 @@ pub(super) fn told(stream: &str, object: &Value, at: Timestamp) -> Option<Change
 fn state(stream: &str, object: &Value, at: Timestamp, version: Version) -> Option<Change> {
     let key = RecordKey::new(stream, object.get("id")?.as_str()?).ok()?;
     let updated = object.get("updated").and_then(Value::as_i64);
-    // Channels tell milliseconds, users seconds.
+    // Channels have milliseconds, users seconds.
     let (fields, updated) = match stream {
         "users" => (USER, updated.map(Timestamp::from_second)),
         _ => (CHANNEL, updated.map(Timestamp::from_millisecond)),

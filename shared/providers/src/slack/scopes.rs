@@ -4,7 +4,6 @@
 //! libraries and not compared with that page yet. Scopes of user tokens are asked for in another parameter, and are
 //! not here.
 
-/// All of them.
 pub(super) const FURTHER: &[&str] = &[
     "app_mentions:read",
     "assistant:write",

@@ -22,7 +22,6 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{About, AccountSource, ApiKey, Auth, Identity, Provider, Spec, Step, StreamPage, StreamSpec};
 
-/// See the module.
 #[derive(Debug)]
 pub(crate) struct Stripe;
 

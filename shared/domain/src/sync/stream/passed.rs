@@ -33,13 +33,13 @@ pub struct PassedOver {
 /// A member that was passed over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Passed {
-    /// Its records.
+    /// The ids of its records.
     pub extent: Extent,
     /// What it is, for people: "calendar".
     pub kind: String,
     /// Its name, for people.
     pub name: String,
-    /// Why: a [`Reason::name`].
+    /// The [`Reason::name`] of its latest failure; a text, because another version may have other reasons.
     pub reason: String,
     /// The run that met it last, by its beginning.
     pub run: Timestamp,
@@ -155,7 +155,7 @@ impl PassedOver {
         let sentence = |(kind, too_large): &(String, bool)| {
             let of_group = |it: &&Passed| it.kind == *kind && (it.reason == Reason::TooLarge.name()) == *too_large;
             let names: Vec<_> = self.members.iter().filter(of_group).map(|it| it.name.as_str()).collect();
-            // Those that are only counted are told with the first.
+            // Those that are only counted are named with the first.
             let count = u64::try_from(names.len()).unwrap_or(u64::MAX).saturating_add(std::mem::take(&mut beyond));
             let plural = if count == 1 { "" } else { "s" };
             let what = match (too_large, count) {

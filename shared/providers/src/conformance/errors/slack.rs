@@ -62,7 +62,7 @@ const REFUSALS: &[(&str, &str)] = &[
     ("deprecated_endpoint", "Slack does not offer this any more."),
 ];
 
-/// Faults of whoever builds the request, and what is too rare for words.
+/// Faults of the caller that builds the request, and what is too rare for words.
 const NAMELESS: &[&str] = &[
     "as_user_not_supported",
     "invalid_arg_name",

@@ -109,7 +109,7 @@ const CODES: &[(u16, &str, &str, &str, Then, &str)] = &[
     (503, "", "api_error", "", DOWN, TROUBLE),
 ];
 
-/// Faults of whoever builds the request, and what is too rare for words.
+/// Faults of the caller that builds the request, and what is too rare for words.
 const NAMELESS: &[&str] = &[
     "action_blocked",
     "approval_required",

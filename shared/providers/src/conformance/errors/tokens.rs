@@ -1,6 +1,6 @@
 //! What token endpoints answer: <https://docs.slack.dev/reference/methods/oauth.v2.access> and
 //! <https://developers.google.com/identity/protocols/oauth2/web-server>, read 2026-11. A refusal that is our
-//! configuration's fault must not end the grants of everybody.
+//! configuration's fault must not end every user's grant.
 
 use super::*;
 

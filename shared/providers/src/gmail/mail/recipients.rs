@@ -17,7 +17,7 @@ pub(super) enum NotRecipients {
     /// A character that could end a header, or that no mail program shows.
     #[error("This may not have line breaks or other control characters.")]
     Control,
-    /// There is nobody in it, or nothing between two commas.
+    /// It has no recipient, or nothing between two commas.
     #[error("An e-mail address is missing here.")]
     Empty,
     /// A word is not what RFC 5322 says.
@@ -61,13 +61,13 @@ pub(super) enum Recipient {
     Group {
         /// Its name.
         name: String,
-        /// Who is in it.
+        /// Its members.
         members: Vec<Mailbox>,
     },
 }
 
 impl Recipient {
-    /// Whether mail that is sent there reaches somebody.
+    /// Whether it has a recipient: a group can be empty.
     pub(super) fn has_mailbox(&self) -> bool {
         match self {
             Self::Mailbox(_) => true,

@@ -1,0 +1,72 @@
+use http::HeaderMap;
+use secrecy::SecretString;
+
+use super::*;
+use crate::{
+    UnverifiedDelivery,
+    webhook::{
+        json::NotJson,
+        proof::{Proof, VerificationContext},
+        signature::{Encoding, Scheme, SecretEncoding, SignedPart},
+    },
+};
+
+const SCHEME: Scheme = Scheme {
+    header: "x-signature",
+    separator: None,
+    prefix: "",
+    encoding: Encoding::Hex,
+    key: SecretEncoding::Text,
+    content: &[SignedPart::Body],
+    time: None,
+};
+
+fn seal(body: &[u8]) -> Result<String, NotJson> {
+    let secret = SecretString::from("s");
+    let mut headers = HeaderMap::new();
+    for (name, value) in SCHEME.sign(&headers, body, &secret, Timestamp::UNIX_EPOCH).unwrap() {
+        headers.insert(name, value.parse().unwrap());
+    }
+    let unverified = UnverifiedDelivery { headers: &headers, body };
+    let material = VerificationContext { secrets: &[secret], ..VerificationContext::default() };
+    let verified = unverified.verify(&Proof::Signature(SCHEME), &material, Timestamp::UNIX_EPOCH).unwrap();
+    let envelope = Envelope {
+        v: EnvelopeVersion,
+        provider: "stripe",
+        integration_id: None,
+        account: Some(&AccountId::parse("acct_1").unwrap()),
+        delivery_id: "d1",
+        received_at: Timestamp::UNIX_EPOCH,
+    };
+    Ok(envelope.seal(&verified.json()?).unwrap())
+}
+
+#[test]
+fn the_wire_shape_of_a_webhook_message() {
+    assert_eq!(
+        seal("{\n\"naïve\": 1e3, \"naïve\": 2}".as_bytes()).unwrap(),
+        "{\"v\":1,\"provider\":\"stripe\",\"integration_id\":null,\"account\":\"acct_1\",\"delivery_id\":\"d1\",\
+         \"received_at\":\"1970-01-01T00:00:00Z\",\"body\":{\"json\":{\n\"na\\u00efve\": 1e3, \"na\\u00efve\": 2}}}",
+    );
+}
+
+#[test]
+fn what_was_sealed_opens_with_the_body_as_it_was() {
+    let sealed = seal(br#"{"id": "evt_1", "id": "evt_2"}"#).unwrap();
+    let message: WebhookMessage<'_> = serde_json::from_str(&sealed).unwrap();
+    let Body::Json(body) = message.body;
+    assert_eq!(body.get(), r#"{"id": "evt_1", "id": "evt_2"}"#);
+}
+
+#[test]
+fn a_body_that_is_not_json_is_not_sealed() {
+    assert!(seal(b"token=1&team=2").is_err());
+    assert!(seal(b"").is_err());
+}
+
+#[test]
+fn an_unknown_version_is_named_in_the_error() {
+    let text = r#"{"v":2,"integration_id":"int_1","credential":"bot"}"#;
+    let error = serde_json::from_str::<RefreshMessage>(text).unwrap_err().to_string();
+    assert!(error.contains("message version 2 is not 1"), "{error}");
+}

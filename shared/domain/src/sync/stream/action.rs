@@ -1,0 +1,101 @@
+//! What a run over a stream asks of its caller, and what the caller answers: no decision is made here.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{About, Extent, Next, Whole};
+use crate::{call::Failure, sync::SyncJob};
+
+/// What a provider knows of a stream.
+pub trait Course: Sync {
+    /// Where a run after a cursor begins; `None` if the cursor is of no use, so that a full run must follow.
+    fn begin(&self, cursor: &Value, now: Timestamp) -> Option<Value>;
+
+    /// Where a full run begins. `before` is the last cursor, which members that can't be read now keep.
+    fn restart(&self, before: Option<&Value>, now: Timestamp) -> Value;
+
+    /// What the call at a position is about.
+    fn about(&self, position: &Value) -> About;
+}
+
+/// Which run is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// A full run reads everything.
+    pub kind: SyncJob,
+    /// When: a stream that was read whole since then is not read again.
+    pub at: Timestamp,
+    /// Whether a stream that is refused is tried though its pause is not over.
+    pub forced: bool,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Ask for the page at the run's position and for the objects that it names; at first also for those of [`Run::again`](super::Run::again).
+    Ask,
+    /// Write the states of the page that was read.
+    Write,
+    /// Delete the records that were not seen.
+    Sweep(Sweep),
+    /// Store [`Machine::state`](super::Machine::state) before the next call.
+    Save,
+    /// Stop: the run ended.
+    End(End),
+}
+
+/// Which records to delete: those not seen since `since`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sweep {
+    /// When seeing them began.
+    pub since: Timestamp,
+    /// Only these; `None` means all of the stream.
+    pub of: Option<Extent>,
+    /// Not these: the run could not see them.
+    pub except: Vec<Extent>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// The stream is read.
+    Read,
+    /// The stream is refused, and its pause is not over.
+    Waiting,
+    /// Every member of the stream was passed over.
+    NothingRead,
+    /// A call failed. If that passes by itself, the run goes on where it stands.
+    Failed(Failure),
+}
+
+/// What an action came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The page was read.
+    Read(PageRead),
+    /// The page could not be had, at this time.
+    Refused(Failure),
+    /// The page was written, without these objects, which are too large: what each is, and its id.
+    Written(Vec<(String, String)>),
+    /// The records that were not seen are deleted.
+    Swept,
+    /// The state is stored.
+    Saved,
+}
+
+/// What is known of a page that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PageRead {
+    /// How many states it brings.
+    pub changes: u64,
+    /// The next position, or the cursor.
+    pub next: Next,
+    /// The part of the stream that was read whole with it.
+    pub whole: Option<Whole>,
+    /// How many of the objects that it only names were read.
+    pub objects: u64,
+    /// Those that could not be read: what each is, its id, and why.
+    pub refused: Vec<(String, String, Failure)>,
+    /// The objects that it brings and that earlier runs passed over.
+    pub mended: Vec<String>,
+}
