@@ -28,7 +28,7 @@ use crate::{
     },
     stores::{
         due::shard,
-        item::{Item, conditional, malformed, n, number, s, text},
+        old::{Item, conditional, malformed, n, number, s, text},
     },
 };
 

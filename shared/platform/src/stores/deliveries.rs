@@ -9,20 +9,21 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use aws_sdk_dynamodb::{Client, types::KeysAndAttributes};
+use aws_sdk_dynamodb::types::KeysAndAttributes;
 use domain::{ClaimState, webhook::event};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use jiff::{SignedDuration, Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
-use serde::Serialize;
+use jiff::{SignedDuration, Timestamp, ToSpan as _, civil::Date, fmt::serde::timestamp::millisecond, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    aws::{Aws, AwsError, client},
+    aws::{Aws, AwsError},
     base::clock,
     stores::{
         claims::RETENTION,
         delivery_index::{day, shard},
         due::SHARDS,
-        item::{Item, malformed, number, s, text},
+        item::{self, Item, malformed, n, number, read, s, text},
+        table::Table,
     },
 };
 
@@ -41,11 +42,10 @@ const MAX_ROUNDS: u32 = 5;
 /// The wait before that, longer each time.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The table.
+/// The table of idempotency records, read by day.
 #[derive(Debug)]
 pub struct Deliveries {
-    client: Client,
-    table: String,
+    table: Table,
 }
 
 /// An event, or a delivery that is none, and what became of it.
@@ -124,7 +124,7 @@ fn next(place: Option<&Position>) -> Option<String> {
 impl Deliveries {
     /// The table of this name.
     pub fn new(aws: &Aws, table: impl Into<String>) -> Self {
-        Self { client: client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB"), table: table.into() }
+        Self { table: Table::new(aws, table) }
     }
 
     /// Lists deliveries. A part may be shorter than asked for, even empty, and still have a next.
@@ -146,7 +146,7 @@ impl Deliveries {
             places.truncate(MAX_BATCH);
             let mut items = self.read(&places).await?;
             for place in &places {
-                let Some(delivery) = items.remove(&place.1).map(|item| delivery(&item)).transpose()? else { continue };
+                let Some(delivery) = items.remove(&place.1).map(delivery).transpose()? else { continue };
                 if listed.state.is_some_and(|state| delivery.state != state) {
                     continue;
                 }
@@ -200,18 +200,10 @@ impl Deliveries {
         if latest < since {
             return Ok(places);
         }
-        let call = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name("by_day")
-            .key_condition_expression("#day = :day AND received_at BETWEEN :since AND :latest")
-            .expression_attribute_names("#day", "day")
-            .expression_attribute_values(":day", s(partition))
-            .expression_attribute_values(":since", crate::stores::item::n(since))
-            .expression_attribute_values(":latest", crate::stores::item::n(latest))
-            .limit(i32::try_from(MAX_BATCH).unwrap_or(i32::MAX).saturating_add(2))
-            .scan_index_forward(false);
+        let values = [(":day", s(partition)), (":since", n(since)), (":latest", n(latest))];
+        let query = self.table.query("day = :day AND received_at BETWEEN :since AND :latest", values);
+        let limit = i32::try_from(MAX_BATCH).unwrap_or(i32::MAX).saturating_add(2);
+        let call = query.call().index_name("by_day").limit(limit).scan_index_forward(false);
         let mut pages = call.into_paginator().items().send();
         while let Some(item) = pages.next().await {
             let item = item.map_err(|error| AwsError::new("dynamodb:Query", error))?;
@@ -229,7 +221,7 @@ impl Deliveries {
     async fn read(&self, places: &[Position]) -> Result<HashMap<String, Item>, AwsError> {
         let mut items = HashMap::new();
         for places in places.chunks(MAX_BATCH) {
-            let keys = places.iter().map(|(_, key)| Item::from([("key".to_owned(), s(key))])).collect();
+            let keys = places.iter().map(|(_, key)| item::key([("key", s(key))])).collect();
             let keys = KeysAndAttributes::builder().set_keys(Some(keys)).build();
             let mut open = keys.map_err(|error| AwsError::unwritable("deliveries", error)).map(Some)?;
             for round in 0.. {
@@ -238,33 +230,47 @@ impl Deliveries {
                     return Err(AwsError::Answer { action: "dynamodb:BatchGetItem", lack: "it leaves items unread" });
                 }
                 tokio::time::sleep(PAUSE * round).await;
-                let call = self.client.batch_get_item().request_items(&self.table, keys);
+                let call = self.table.client.batch_get_item().request_items(&self.table.name, keys);
                 let output = call.send().await.map_err(|error| AwsError::new("dynamodb:BatchGetItem", error))?;
                 for item in output.responses.into_iter().flat_map(HashMap::into_values).flatten() {
                     items.insert(text(&item, "key")?.to_owned(), item);
                 }
-                open = output.unprocessed_keys.and_then(|mut rest| rest.remove(&self.table));
+                open = output.unprocessed_keys.and_then(|mut rest| rest.remove(&self.table.name));
             }
         }
         Ok(items)
     }
 }
 
-fn delivery(item: &Item) -> Result<Delivery, AwsError> {
-    let key = text(item, "key")?;
-    let (provider, account, event_id) = event::parts(key).ok_or_else(|| malformed("key"))?;
-    let stored = |name| text(item, name).ok().map(str::to_owned);
+/// What is read of an idempotency record.
+#[derive(Debug, Deserialize)]
+struct Stored {
+    key: String,
+    delivery_id: String,
+    r#type: Option<String>,
+    state: ClaimState,
+    attempts: u64,
+    effects: u64,
+    reason: Option<String>,
+    last_error: Option<String>,
+    #[serde(with = "millisecond::required")]
+    received_at: Timestamp,
+}
+
+fn delivery(item: Item) -> Result<Delivery, AwsError> {
+    let stored: Stored = read(item)?;
+    let (provider, account, event_id) = event::parts(&stored.key).ok_or_else(|| malformed("key"))?;
     Ok(Delivery {
-        id: text(item, "delivery_id")?.to_owned(),
+        id: stored.delivery_id,
         provider: provider.to_owned(),
         account: account.to_owned(),
         event_id: event_id.map(str::to_owned),
-        r#type: stored("type"),
-        state: ClaimState::parse(text(item, "state")?).ok_or_else(|| malformed("state"))?,
-        attempts: number(item, "attempts")?,
-        effects: number(item, "effects")?,
-        reason: stored("reason"),
-        last_error: stored("last_error"),
-        received_at: Timestamp::from_millisecond(number(item, "received_at")?).map_err(|_| malformed("received_at"))?,
+        r#type: stored.r#type,
+        state: stored.state,
+        attempts: stored.attempts,
+        effects: stored.effects,
+        reason: stored.reason,
+        last_error: stored.last_error,
+        received_at: stored.received_at,
     })
 }

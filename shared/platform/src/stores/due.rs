@@ -2,15 +2,15 @@
 //!
 //! The index is sharded, because one partition of DynamoDB takes a bounded rate of writes.
 
-use aws_sdk_dynamodb::{
-    Client,
-    types::{ConsumedCapacity, ReturnConsumedCapacity},
-};
+use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 use jiff::Timestamp;
 
 use crate::{
-    aws::{Aws, AwsError, client},
-    stores::item::{n, text},
+    aws::{Aws, AwsError},
+    stores::{
+        item::{n, text},
+        table::Table,
+    },
 };
 
 /// How many partitions a due index is spread over.
@@ -35,8 +35,7 @@ pub struct Found {
 /// An index on due time.
 #[derive(Debug, Clone)]
 pub struct Due {
-    client: Client,
-    table: String,
+    table: Table,
     index: &'static str,
     /// The attributes of the index.
     shard_and_time: [&'static str; 2],
@@ -66,24 +65,16 @@ impl Due {
         shard_and_time: [&'static str; 2],
         key: [&'static str; 2],
     ) -> Self {
-        let client = client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB");
-        Self { client, table: table.into(), index, shard_and_time, key }
+        Self { table: Table::new(aws, table), index, shard_and_time, key }
     }
 
     /// What is due in one shard at `now`; all that will ever be due, if none.
     pub async fn shard(&self, shard: u32, now: Option<Timestamp>) -> Result<Found, AwsError> {
         let until = now.map_or(i64::MAX, Timestamp::as_second);
-        let call = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(self.index)
-            .key_condition_expression("#shard = :shard AND #at <= :until")
-            .expression_attribute_names("#shard", self.shard_and_time[0])
-            .expression_attribute_names("#at", self.shard_and_time[1])
-            .expression_attribute_values(":shard", n(shard))
-            .expression_attribute_values(":until", n(until))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let [shard_name, time_name] = self.shard_and_time;
+        let condition = format!("{shard_name} = :shard AND {time_name} <= :until");
+        let query = self.table.query(&condition, [(":shard", n(shard)), (":until", n(until))]);
+        let call = query.call().index_name(self.index).return_consumed_capacity(ReturnConsumedCapacity::Total);
         let mut pages = call.into_paginator().send();
         let mut found = Found::default();
         while let Some(page) = pages.next().await {

@@ -2,23 +2,23 @@
 //!
 //! Writes are bounded: calls are counted in memory and written once per invocation and provider.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 
-use aws_sdk_dynamodb::Client;
 use domain::integration::status::ServiceHealth as Summary;
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 
 use crate::{
-    aws::{Aws, AwsError, client},
+    aws::{Aws, AwsError},
     base::{
         clock::milliseconds,
+        lock::lock,
         metrics::{self, Metric},
     },
-    stores::item::{n, number, s, time},
+    stores::{
+        item::{key, n, read, s, seconds, time},
+        table::{self, Table},
+    },
 };
 
 /// What is added up.
@@ -26,11 +26,10 @@ const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 /// How long counters are kept.
 const RETENTION: SignedDuration = SignedDuration::from_hours(48);
 
-/// The table.
+/// The counters in the table, and those that are not written yet.
 #[derive(Debug)]
 pub struct CallHealth {
-    client: Client,
-    table: String,
+    table: Table,
     pending: Mutex<HashMap<&'static str, CallCounts>>,
 }
 
@@ -63,16 +62,24 @@ struct CallCounts {
     last_failure: Option<Timestamp>,
 }
 
+/// The item of an hour.
+#[derive(Debug, Deserialize)]
+struct Hour {
+    calls: u64,
+    failures: u64,
+    last_success: Option<Timestamp>,
+    last_failure: Option<Timestamp>,
+}
+
 impl CallHealth {
     /// The table of this name.
     pub fn new(aws: &Aws, table: impl Into<String>) -> Self {
-        let client = client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB");
-        Self { client, table: table.into(), pending: Mutex::default() }
+        Self { table: Table::new(aws, table), pending: Mutex::default() }
     }
 
     /// Counts a call in memory.
     pub fn count(&self, call: Observed) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = lock(&self.pending);
         let counts = pending.entry(call.service).or_default();
         counts.calls += 1;
         counts.limited += u64::from(call.limited);
@@ -88,13 +95,13 @@ impl CallHealth {
 
     /// Counts a call that was not made, because a limit left it no turn.
     pub fn throttled_locally(&self, service: &'static str) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).entry(service).or_default().throttled_locally += 1;
+        lock(&self.pending).entry(service).or_default().throttled_locally += 1;
     }
 
     /// Writes what was counted; `stack` tells its metrics from those of others. Counting is not worth failing for: what can't be
     /// written is dropped and logged.
     pub async fn flush(&self, stack: &str, now: Timestamp) {
-        let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        let pending = std::mem::take(&mut *lock(&self.pending));
         for (service, counts) in pending {
             let measured = [
                 (Metric::Calls, vec![counts.calls]),
@@ -122,44 +129,36 @@ impl CallHealth {
     }
 
     async fn add(&self, service: &str, counts: CallCounts, now: Timestamp) -> Result<(), AwsError> {
-        let mut set = String::from("SET expires_at = :expires_at");
-        let mut call = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .key("service", s(service))
-            .key("hour", n(hour(now)))
-            .expression_attribute_values(":calls", n(counts.calls))
-            .expression_attribute_values(":failures", n(counts.failures))
-            .expression_attribute_values(":expires_at", n((now + RETENTION).as_second()));
-        for (name, at) in [("last_success", counts.last_success), ("last_failure", counts.last_failure)] {
-            if let Some(at) = at {
-                set = format!("{set}, {name} = :{name}");
-                call = call.expression_attribute_values(format!(":{name}"), s(at.to_string()));
-            }
+        let mut update = self
+            .table
+            .update(key([("service", s(service)), ("hour", n(hour(now)))]))
+            .set("expires_at = :expires_at")
+            .add("calls :calls, failures :failures")
+            .with([
+                (":calls", n(counts.calls)),
+                (":failures", n(counts.failures)),
+                (":expires_at", seconds(now + RETENTION)),
+            ]);
+        if let Some(at) = counts.last_success {
+            update = update.set("last_success = :last_success").with([(":last_success", time(at))]);
         }
-        let call = call.update_expression(format!("{set} ADD calls :calls, failures :failures"));
-        call.send().await.map_err(|error| AwsError::new("dynamodb:UpdateItem", error))?;
-        Ok(())
+        if let Some(at) = counts.last_failure {
+            update = update.set("last_failure = :last_failure").with([(":last_failure", time(at))]);
+        }
+        update.send().await.map(|_| ())
     }
 
     /// The last 24 hours of a provider. The hour in which they begin counts whole.
     pub async fn of(&self, service: &'static str, now: Timestamp) -> Result<Summary, AwsError> {
-        let call = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("service = :service AND #hour >= :from")
-            .expression_attribute_names("#hour", "hour")
-            .expression_attribute_values(":service", s(service))
-            .expression_attribute_values(":from", n(hour(now - WINDOW)));
-        let items = call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
+        let values = [(":service", s(service)), (":from", n(hour(now - WINDOW)))];
+        let query = self.table.query("service = :service AND hour >= :from", values);
         let mut summary = Summary { service, calls: 0, failures: 0, last_success: None, last_failure: None };
-        for item in items.map_err(|error| AwsError::new("dynamodb:Query", error))? {
-            summary.calls += number::<u64>(&item, "calls")?;
-            summary.failures += number::<u64>(&item, "failures")?;
-            summary.last_success = summary.last_success.max(time(&item, "last_success").ok());
-            summary.last_failure = summary.last_failure.max(time(&item, "last_failure").ok());
+        for item in table::items(query.call()).await? {
+            let hour: Hour = read(item)?;
+            summary.calls += hour.calls;
+            summary.failures += hour.failures;
+            summary.last_success = summary.last_success.max(hour.last_success);
+            summary.last_failure = summary.last_failure.max(hour.last_failure);
         }
         Ok(summary)
     }

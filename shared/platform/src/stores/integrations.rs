@@ -19,7 +19,7 @@ use crate::{
     aws::{Aws, AwsError, client},
     stores::{
         due::shard,
-        item::{Item, conditional, create, malformed, n, s, text, time},
+        old::{Item, conditional, create, malformed, n, s, text, time},
     },
 };
 

@@ -1,74 +1,40 @@
-//! Reading and writing DynamoDB items.
+//! Items of DynamoDB as structs, and attributes one by one.
+//!
+//! *Invariant:* an item that can't be read is an [`AwsError::Malformed`] with the name of the attribute and never its value.
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::{
-    operation::{
-        put_item::{PutItemError, builders::PutItemFluentBuilder},
-        update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
-    },
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure::AllOld},
-};
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_dynamo::{AttributeValue as Value, Deserializer};
+use serde_path_to_error::Segment;
 
 use crate::aws::AwsError;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// The attribute in which a conditional write recognises its own effect.
-const WRITE_ID: &str = "write_id";
-
-/// Makes a conditional update: the item as it is afterwards, if the call asks for `ALL_NEW`. `None` if the condition did not hold.
-///
-/// The SDK repeats a call whose reply was lost, and the repeat may meet what the first one wrote. So each call leaves a random
-/// number in the item; a repeat that finds it there knows that the call was carried out.
-pub(crate) async fn conditional(call: UpdateItemFluentBuilder) -> Result<Option<Item>, AwsError> {
-    Ok(conditional_or_stored(call).await?.ok())
+/// Reads an item. Its other attributes are ignored.
+pub(crate) fn read<T: DeserializeOwned>(item: Item) -> Result<T, AwsError> {
+    let item = Value::M(serde_dynamo::Item::from(item).into());
+    serde_path_to_error::deserialize(Deserializer::from_attribute_value(item)).map_err(|error| {
+        if let Some(Segment::Map { key }) = error.path().iter().next() {
+            return malformed(key);
+        }
+        // Where an attribute is missing, only serde's message says which.
+        let message = error.inner().to_string();
+        malformed(message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')).unwrap_or_default())
+    })
 }
 
-/// The same. If the condition did not hold, the error is the item that is stored; empty if there is none.
-pub(crate) async fn conditional_or_stored(call: UpdateItemFluentBuilder) -> Result<Result<Item, Item>, AwsError> {
-    let id = write_id();
-    let update = call.get_update_expression().as_deref().unwrap_or_default();
-    let update = match update.strip_prefix("SET ") {
-        Some(rest) => format!("SET {WRITE_ID} = :{WRITE_ID}, {rest}"),
-        None => format!("SET {WRITE_ID} = :{WRITE_ID} {update}"),
-    };
-    let call = call.update_expression(update).expression_attribute_values(format!(":{WRITE_ID}"), id.clone());
-    match call.return_values_on_condition_check_failure(AllOld).send().await {
-        Ok(output) => Ok(Ok(output.attributes.unwrap_or_default())),
-        Err(error) => match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
-                let stored = refusal.item().cloned().unwrap_or_default();
-                Ok(if stored.get(WRITE_ID) == Some(&id) { Ok(stored) } else { Err(stored) })
-            }
-            _ => Err(AwsError::new("dynamodb:UpdateItem", error)),
-        },
-    }
+/// Writes an item.
+pub(crate) fn write<T: Serialize>(value: &T) -> Result<Item, AwsError> {
+    serde_dynamo::to_item(value).map_err(|error| AwsError::unwritable("an item", error))
 }
 
-/// Puts an item unless there is one of the same key, whose attribute is `key`. Whether this call did: as in [`conditional`],
-/// a repeat recognises it.
-pub(crate) async fn create(call: PutItemFluentBuilder, key: &str) -> Result<bool, AwsError> {
-    let id = write_id();
-    let call = call
-        .item(WRITE_ID, id.clone())
-        .condition_expression("attribute_not_exists(#key)")
-        .expression_attribute_names("#key", key)
-        .return_values_on_condition_check_failure(AllOld);
-    match call.send().await {
-        Ok(_) => Ok(true),
-        Err(error) => match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(refusal)) => {
-                Ok(refusal.item().is_some_and(|item| item.get(WRITE_ID) == Some(&id)))
-            }
-            _ => Err(AwsError::new("dynamodb:PutItem", error)),
-        },
-    }
-}
-
-fn write_id() -> AttributeValue {
-    s(format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)))
+/// The attributes of a key.
+pub(crate) fn key<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
+    attributes.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 pub(crate) fn s(text: impl Into<String>) -> AttributeValue {
@@ -77,6 +43,25 @@ pub(crate) fn s(text: impl Into<String>) -> AttributeValue {
 
 pub(crate) fn n(number: impl Into<i128>) -> AttributeValue {
     AttributeValue::N(number.into().to_string())
+}
+
+pub(crate) const fn flag(flag: bool) -> AttributeValue {
+    AttributeValue::Bool(flag)
+}
+
+/// As RFC 3339.
+pub(crate) fn time(at: Timestamp) -> AttributeValue {
+    s(at.to_string())
+}
+
+/// As milliseconds since 1970.
+pub(crate) fn millis(at: Timestamp) -> AttributeValue {
+    n(at.as_millisecond())
+}
+
+/// As seconds since 1970: what DynamoDB's TTL reads.
+pub(crate) fn seconds(at: Timestamp) -> AttributeValue {
+    n(at.as_second())
 }
 
 pub(crate) fn text<'i>(item: &'i Item, name: &str) -> Result<&'i str, AwsError> {
@@ -88,14 +73,73 @@ pub(crate) fn number<T: std::str::FromStr>(item: &Item, name: &str) -> Result<T,
     value.and_then(|text| text.parse().ok()).ok_or_else(|| malformed(name))
 }
 
-pub(crate) fn flag(item: &Item, name: &str) -> Result<bool, AwsError> {
-    item.get(name).and_then(|value| value.as_bool().ok()).copied().ok_or_else(|| malformed(name))
-}
-
-pub(crate) fn time(item: &Item, name: &str) -> Result<Timestamp, AwsError> {
-    text(item, name)?.parse().map_err(|_| malformed(name))
-}
-
 pub(crate) fn malformed(name: &str) -> AwsError {
     AwsError::Malformed(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::fmt::serde::timestamp::millisecond;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize, Serialize)]
+    struct Stored {
+        state: State,
+        count: u64,
+        #[serde(with = "millisecond::required")]
+        at: Timestamp,
+        #[serde(with = "serde_bytes")]
+        sealed: Vec<u8>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+        #[serde(default)]
+        list: Vec<String>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    enum State {
+        Open,
+    }
+
+    fn item() -> Item {
+        let list = AttributeValue::L(vec![s("a")]);
+        let sealed = AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new([1, 2]));
+        key([("state", s("open")), ("count", n(3)), ("at", n(1_500)), ("sealed", sealed), ("list", list)])
+    }
+
+    #[test]
+    fn an_item_is_written_as_it_is_read() {
+        let stored: Stored = read(item()).unwrap();
+        assert_eq!(stored.at, Timestamp::from_millisecond(1_500).unwrap());
+        assert_eq!((stored.note.as_deref(), stored.sealed.as_slice()), (None, [1, 2].as_slice()));
+        assert_eq!(write(&stored).unwrap(), item());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_never_quoted() {
+        for (name, value) in [
+            ("state", Some(s("quoted"))),
+            ("state", Some(n(7))),
+            ("state", None),
+            ("count", Some(n(-777))),
+            ("count", Some(s("quoted"))),
+            ("count", None),
+            ("at", Some(s("quoted"))),
+            ("at", Some(n(i64::MAX))),
+            ("sealed", Some(s("quoted"))),
+            ("sealed", None),
+            ("note", Some(n(777))),
+        ] {
+            let mut item = item();
+            match value.clone() {
+                Some(value) => item.insert(name.to_owned(), value),
+                None => item.remove(name),
+            };
+            let error = read::<Stored>(item).unwrap_err();
+            assert!(matches!(&error, AwsError::Malformed(attribute) if attribute == name), "{value:?}: {error:?}");
+        }
+    }
 }

@@ -1,47 +1,47 @@
-//! OAuth transactions under way: what a callback must match.
+//! OAuth authorization requests under way: what a callback must match.
 //!
 //! *Invariant:* a state is taken once, within ten minutes, by the browser and at the provider it was made for: one conditional
-//! update decides all of that at once. The table holds hashes only, so nobody who reads it can finish a transaction.
+//! update decides all of that at once. The table holds hashes only, so a reader of it can't finish a request.
 //!
 //! ```text
 //! pending ──take──▶ exchanging ──succeed──▶ succeeded, for 60 seconds
 //!                       └──────fail──────▶ (deleted)
 //! ```
 //!
-//! A transaction whose function died stays `exchanging` until it expires, and nobody takes it again: its code may be used up.
+//! A request whose function crashed stays `exchanging` until it expires, and is not taken again: its code may be used up.
 
-use aws_sdk_dynamodb::{
-    Client,
-    types::{AttributeValue, ReturnValue},
-};
-use jiff::{SignedDuration, Timestamp};
+use aws_sdk_dynamodb::types::ReturnValue;
+use domain::UserId;
+use jiff::{SignedDuration, Timestamp, fmt::serde::timestamp::second};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    aws::{Aws, AwsError, client},
-    stores::item::{Item, conditional, create, malformed, n, number, s, text},
+    aws::{Aws, AwsError},
+    stores::{
+        item::{Item, key, malformed, read, s, seconds, write},
+        table::Table,
+        update::Outcome,
+    },
 };
-
-use domain::UserId;
 
 /// How long the user may take.
 const LIFE: SignedDuration = SignedDuration::from_mins(10);
-/// How long a transaction that succeeded leads its browser to the same place: a reload, or a second opening of the link.
+/// How long a request that succeeded leads its browser to the same place: a reload, or a second opening of the link.
 const REPLAY: SignedDuration = SignedDuration::from_secs(60);
 
 const PENDING: &str = "pending";
 const EXCHANGING: &str = "exchanging";
 const SUCCEEDED: &str = "succeeded";
 
-/// The table.
+/// The table of authorization requests.
 #[derive(Debug, Clone)]
 pub struct PendingAuthorizations {
-    client: Client,
-    table: String,
+    table: Table,
 }
 
-/// A transaction under way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A request under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorizationRequest {
     /// The user who began it.
     pub user_id: UserId,
@@ -51,11 +51,34 @@ pub struct AuthorizationRequest {
     pub return_to: String,
     /// The redirect URI, which the exchange must repeat.
     pub redirect_uri: String,
-    /// What was asked for.
+    /// The scopes asked for, separated by spaces (RFC 6749, 3.3).
     pub scopes: String,
 }
 
-/// What a callback brings back, which a transaction must match.
+/// The item of a request that begins.
+#[derive(Debug, Serialize)]
+struct Pending<'a> {
+    state_hash: String,
+    phase: &'static str,
+    browser_hash: String,
+    #[serde(with = "second::required")]
+    expires_at: Timestamp,
+    #[serde(flatten)]
+    request: &'a AuthorizationRequest,
+}
+
+/// What the item has in every phase.
+#[derive(Debug, Deserialize)]
+struct Stored {
+    phase: String,
+    browser_hash: String,
+    #[serde(with = "second::required")]
+    expires_at: Timestamp,
+    provider: String,
+    return_to: String,
+}
+
+/// What a callback brings back, which a request must match.
 #[derive(Debug, Clone, Copy)]
 pub struct Presented<'a> {
     /// The state of the query.
@@ -66,7 +89,7 @@ pub struct Presented<'a> {
     pub provider: &'a str,
 }
 
-/// Where a transaction stands for a callback.
+/// Where a request stands for a callback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stand {
     /// This callback has taken it, and no other will.
@@ -82,104 +105,87 @@ pub enum Stand {
 impl PendingAuthorizations {
     /// The table of this name.
     pub fn new(aws: &Aws, table: impl Into<String>) -> Self {
-        Self { client: client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB"), table: table.into() }
+        Self { table: Table::new(aws, table) }
     }
 
-    /// Begins a transaction under this state in the browser with this cookie. Whether there was none under this state.
+    /// Begins a request under this state in the browser with this cookie. Whether there was none under this state.
     pub async fn begin(
         &self,
         state: &str,
         browser: &str,
-        transaction: &AuthorizationRequest,
+        request: &AuthorizationRequest,
         now: Timestamp,
     ) -> Result<bool, AwsError> {
-        let call = self.client.put_item().table_name(&self.table);
-        let call = call
-            .item("state_hash", s(hash(state)))
-            .item("phase", s(PENDING))
-            .item("browser_hash", s(hash(browser)))
-            .item("user_id", s(&transaction.user_id))
-            .item("provider", s(&transaction.provider))
-            .item("return_to", s(&transaction.return_to))
-            .item("redirect_uri", s(&transaction.redirect_uri))
-            .item("scopes", s(&transaction.scopes))
-            .item("expires_at", n((now + LIFE).as_second()));
-        create(call, "state_hash").await
+        let pending = Pending {
+            state_hash: hash(state),
+            phase: PENDING,
+            browser_hash: hash(browser),
+            expires_at: now + LIFE,
+            request,
+        };
+        self.table.create(write(&pending)?, "state_hash").await
     }
 
-    /// Takes the transaction, or says where it stands.
+    /// Takes the request, or says where it stands.
     pub async fn take(&self, presented: Presented<'_>, now: Timestamp) -> Result<Stand, AwsError> {
-        let call = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key(presented.state)))
-            .update_expression("SET phase = :exchanging")
-            .condition_expression(
-                "phase = :pending AND browser_hash = :browser AND provider = :provider AND expires_at > :now",
-            )
-            .expression_attribute_values(":exchanging", s(EXCHANGING))
-            .expression_attribute_values(":pending", s(PENDING))
-            .expression_attribute_values(":browser", s(hash(presented.browser)))
-            .expression_attribute_values(":provider", s(presented.provider))
-            .expression_attribute_values(":now", n(now.as_second()))
-            .return_values(ReturnValue::AllNew);
-        let Some(item) = conditional(call).await? else { return self.stand(presented, now).await };
-        let text = |name| text(&item, name).map(str::to_owned);
-        Ok(Stand::Taken(AuthorizationRequest {
-            user_id: UserId::parse(text("user_id")?).map_err(|_| malformed("user_id"))?,
-            provider: text("provider")?,
-            return_to: text("return_to")?,
-            redirect_uri: text("redirect_uri")?,
-            scopes: text("scopes")?,
-        }))
+        let taken = self
+            .table
+            .update(item_key(presented.state))
+            .set("phase = :exchanging")
+            .when("phase = :pending AND browser_hash = :browser AND provider = :provider AND expires_at > :now")
+            .with([
+                (":exchanging", s(EXCHANGING)),
+                (":pending", s(PENDING)),
+                (":browser", s(hash(presented.browser))),
+                (":provider", s(presented.provider)),
+                (":now", seconds(now)),
+            ])
+            .returning(ReturnValue::AllNew)
+            .send_once()
+            .await?;
+        match taken {
+            Outcome::Written(item) => Ok(Stand::Taken(read(item)?)),
+            Outcome::Refused(_) => self.stand(presented, now).await,
+        }
     }
 
-    /// Where a transaction stands that this callback has not taken, read consistently.
+    /// Where a request stands that this callback has not taken, read consistently.
     pub async fn stand(&self, presented: Presented<'_>, now: Timestamp) -> Result<Stand, AwsError> {
-        let call = self.client.get_item().table_name(&self.table).set_key(Some(key(presented.state)));
-        let output = call.consistent_read(true).send().await;
-        let output = output.map_err(|error| AwsError::new("dynamodb:GetItem", error))?;
-        let Some(item) = output.item() else { return Ok(Stand::Unknown) };
-        let own =
-            text(item, "browser_hash")? == hash(presented.browser) && text(item, "provider")? == presented.provider;
+        let Some(item) = self.table.get(item_key(presented.state)).await? else { return Ok(Stand::Unknown) };
+        let stored: Stored = read(item)?;
+        let own = stored.browser_hash == hash(presented.browser) && stored.provider == presented.provider;
         // DynamoDB deletes expired items within days.
-        if !own || number::<i64>(item, "expires_at")? <= now.as_second() {
+        if !own || stored.expires_at <= now {
             return Ok(Stand::Unknown);
         }
-        match text(item, "phase")? {
+        match stored.phase.as_str() {
             EXCHANGING => Ok(Stand::Exchanging),
-            SUCCEEDED => Ok(Stand::Succeeded(text(item, "return_to")?.to_owned())),
+            SUCCEEDED => Ok(Stand::Succeeded(stored.return_to)),
             PENDING => Ok(Stand::Unknown),
             _ => Err(malformed("phase")),
         }
     }
 
-    /// Records that a transaction which this callback has taken succeeded. Of it, only where the user goes is kept.
+    /// Records that a request which this callback has taken succeeded. Of it, only where the user goes is kept.
     pub async fn succeed(&self, state: &str, now: Timestamp) -> Result<(), AwsError> {
-        let call = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key(state)))
-            .update_expression("SET phase = :succeeded, expires_at = :expires_at REMOVE user_id, redirect_uri, scopes")
-            .condition_expression("attribute_exists(state_hash)")
-            .expression_attribute_values(":succeeded", s(SUCCEEDED))
-            .expression_attribute_values(":expires_at", n((now + REPLAY).as_second()));
-        call.send().await.map_err(|error| AwsError::new("dynamodb:UpdateItem", error))?;
-        Ok(())
+        let update = self
+            .table
+            .update(item_key(state))
+            .set("phase = :succeeded, expires_at = :expires_at")
+            .remove("user_id, redirect_uri, scopes")
+            .when("attribute_exists(state_hash)")
+            .with([(":succeeded", s(SUCCEEDED)), (":expires_at", seconds(now + REPLAY))]);
+        update.send().await?.or_conflict()
     }
 
-    /// Ends a transaction which this callback has taken, and which came to nothing.
+    /// Ends a request which this callback has taken, and which came to nothing.
     pub async fn fail(&self, state: &str) -> Result<(), AwsError> {
-        let call = self.client.delete_item().table_name(&self.table).set_key(Some(key(state)));
-        call.send().await.map_err(|error| AwsError::new("dynamodb:DeleteItem", error))?;
-        Ok(())
+        self.table.delete(item_key(state)).await
     }
 }
 
-fn key(state: &str) -> Item {
-    Item::from([("state_hash".to_owned(), AttributeValue::S(hash(state)))])
+fn item_key(state: &str) -> Item {
+    key([("state_hash", s(hash(state)))])
 }
 
 fn hash(secret: &str) -> String {

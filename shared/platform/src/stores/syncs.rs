@@ -20,7 +20,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     aws::{Aws, AwsError, client},
-    stores::item::{Item, conditional, malformed, n, number, s, text},
+    stores::old::{Item, conditional, malformed, n, number, s, text},
 };
 
 /// How long log entries are kept, and the fence of an integration that was ended: long after its last writer.

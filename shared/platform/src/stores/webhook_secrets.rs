@@ -19,7 +19,7 @@ use crate::{
         secrets::Freshness,
     },
     base::config::Env,
-    stores::item::{Item, malformed, n, number, s, text},
+    stores::old::{Item, malformed, n, number, s, text},
 };
 
 /// How long the earlier secret verifies beside a new one. Stripe keeps signing with it for up to a day.

@@ -14,7 +14,7 @@ use crate::{
     },
     stores::{
         due::shard,
-        item::{Item, malformed, n, number, s, text},
+        old::{Item, malformed, n, number, s, text},
     },
 };
 
