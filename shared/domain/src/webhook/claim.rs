@@ -33,14 +33,15 @@ pub enum ClaimState {
     Unmatched,
 }
 
-/// What is known of one event's processing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is known of one event's processing, as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct IdempotencyRecord {
     /// What the last write of a claimant said.
     pub state: ClaimState,
     /// Counts claims; only the holder of the current one may write.
     pub fence: u64,
     /// When the current claim may be taken over.
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub lease_until: Timestamp,
     /// How often processing was started.
     pub attempts: u64,

@@ -2,19 +2,17 @@
 
 mod sync;
 
-use aws_sdk_dynamodb::{
-    Client,
-    operation::query::{QueryOutput, builders::QueryFluentBuilder},
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure, Select, Update},
-};
+use aws_sdk_dynamodb::{operation::query::QueryOutput, types::Select};
 use domain::{Change, Record, RecordKey, Version, sync::record};
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use crate::{
-    aws::{Aws, AwsError, client},
+    aws::{Aws, AwsError},
     stores::{
         claims::Write,
-        item::{Item, flag, malformed, n, number, s, text, time},
+        item::{self, Item, flag, malformed, millis, n, read, s, time},
+        table::{Query, Table},
     },
 };
 
@@ -44,11 +42,21 @@ pub enum UpsertError {
     Aws(#[from] AwsError),
 }
 
-/// The table.
+/// The table of records.
 #[derive(Debug, Clone)]
 pub struct Records {
-    client: Client,
-    table: String,
+    table: Table,
+}
+
+/// The item of a record.
+#[derive(Debug, Deserialize)]
+struct Stored {
+    record: RecordKey,
+    version: Version,
+    updated_at: Timestamp,
+    deleted: bool,
+    /// JSON.
+    data: String,
 }
 
 /// A part of the records of an integration.
@@ -76,7 +84,7 @@ pub struct Selection<'a> {
 impl Records {
     /// The table of this name.
     pub fn new(aws: &Aws, table: impl Into<String>) -> Self {
-        Self { client: client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB"), table: table.into() }
+        Self { table: Table::new(aws, table) }
     }
 
     /// The write that brings one object up to date, unless a newer state is stored: see [`Change::replaces`]. `seen_at` is
@@ -116,35 +124,37 @@ impl Records {
         if data.len() > MAX_DATA {
             return Err(UpsertError::TooLarge { key: change.key().clone(), bytes: data.len() });
         }
-        // What a sweep deleted for want of a sighting comes back either way.
-        let tie = if replaces { "deleted = :false OR attribute_exists(swept)" } else { "attribute_exists(swept)" };
-        let update = Update::builder()
-            .table_name(&self.table)
-            .key("integration_id", s(integration_id))
-            .key("record", s(change.key()))
-            .set_expression_attribute_values(
-                replaces.then(|| Item::from([(":false".to_owned(), AttributeValue::Bool(false))])),
+        let update = self
+            .table
+            .update(item_key(integration_id, change.key()))
+            .set(
+                "stream = :stream, id = :id, version = :version, updated_at = :updated_at, deleted = :deleted, \
+                 data = :data, seen_at = :seen_at",
             )
-            .update_expression(
-                "SET #stream = :stream, id = :id, version = :version, updated_at = :updated_at, deleted = :deleted, \
-                 #data = :data, seen_at = :seen_at REMOVE swept",
+            .remove("swept")
+            .with([
+                (":stream", s(change.key().stream())),
+                (":id", s(change.key().id())),
+                (":version", n(change.version().get())),
+                (":updated_at", time(change.updated_at())),
+                (":deleted", flag(change.is_deleted())),
+                (":data", s(data)),
+                (":seen_at", millis(seen_at)),
+            ]);
+        // A record that a sync deleted because it did not see it comes back either way.
+        Ok(Write(if replaces {
+            update
+                .when(
+                    "attribute_not_exists(record) OR version < :version \
+                     OR (version = :version AND (deleted = :false OR attribute_exists(swept)))",
+                )
+                .with([(":false", flag(false))])
+        } else {
+            update.when(
+                "attribute_not_exists(record) OR version < :version \
+                 OR (version = :version AND attribute_exists(swept))",
             )
-            .condition_expression(format!(
-                "attribute_not_exists(#record) OR version < :version OR (version = :version AND ({tie}))"
-            ))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .expression_attribute_names("#record", "record")
-            .expression_attribute_names("#stream", "stream")
-            .expression_attribute_names("#data", "data")
-            .expression_attribute_values(":stream", s(change.key().stream()))
-            .expression_attribute_values(":id", s(change.key().id()))
-            .expression_attribute_values(":version", n(change.version().get()))
-            .expression_attribute_values(":updated_at", s(change.updated_at().to_string()))
-            .expression_attribute_values(":deleted", AttributeValue::Bool(change.is_deleted()))
-            .expression_attribute_values(":data", s(data))
-            .expression_attribute_values(":seen_at", n(seen_at.as_millisecond()))
-            .build();
-        Ok(update.map(Write).map_err(|error| AwsError::unwritable("upsert", error))?)
+        }))
     }
 
     /// Lists records in the order of stream and id. A part may be shorter than asked for, even empty, and still have a next:
@@ -155,19 +165,19 @@ impl Records {
         let mut after = selection.after.map(str::to_owned);
         for _ in 0..MAX_QUERIES {
             let output = self.query(integration_id, selection.stream, after.as_deref()).await?;
-            for item in output.items() {
-                let record = read(item)?;
-                let key = record.key.to_string();
-                if selection.deleted || !record.deleted {
+            for item in output.items.unwrap_or_default() {
+                let stored: Stored = read(item)?;
+                let key = stored.record.to_string();
+                if selection.deleted || !stored.deleted {
                     if records.len() == selection.limit || bytes > MAX_BYTES {
                         return Ok(RecordsPage { records, next: after });
                     }
-                    bytes += text(item, "data")?.len();
-                    records.push(record);
+                    bytes += stored.data.len();
+                    records.push(record(stored)?);
                 }
                 after = Some(key);
             }
-            if output.last_evaluated_key().is_none() {
+            if output.last_evaluated_key.is_none() {
                 return Ok(RecordsPage { records, next: None });
             }
         }
@@ -179,12 +189,8 @@ impl Records {
         let mut count = 0;
         let mut after = None;
         loop {
-            let call = self
-                .of_stream(integration_id, stream)
-                .filter_expression("deleted = :false")
-                .expression_attribute_values(":false", AttributeValue::Bool(false))
-                .select(Select::Count)
-                .set_exclusive_start_key(after);
+            let query = self.of_stream(integration_id, stream).filter("deleted = :false", [(":false", flag(false))]);
+            let call = query.call().select(Select::Count).set_exclusive_start_key(after);
             let output = call.send().await.map_err(|error| AwsError::new("dynamodb:Query", error))?;
             count += u64::try_from(output.count()).unwrap_or(0);
             after = output.last_evaluated_key;
@@ -200,45 +206,41 @@ impl Records {
         stream: Option<&str>,
         after: Option<&str>,
     ) -> Result<QueryOutput, AwsError> {
-        let call = match stream {
+        let query = match stream {
             Some(stream) => self.of_stream(integration_id, stream),
-            None => self.of_integration(integration_id).key_condition_expression("integration_id = :integration_id"),
+            None => self.table.query("integration_id = :integration_id", [(":integration_id", s(integration_id))]),
         };
-        let call = call
+        let call = query
+            .call()
             .consistent_read(true)
             .limit(ITEMS)
             .set_exclusive_start_key(after.map(|key| item_key(integration_id, key)));
         call.send().await.map_err(|error| AwsError::new("dynamodb:Query", error))
     }
 
-    fn of_stream(&self, integration_id: &str, stream: &str) -> QueryFluentBuilder {
+    fn of_stream(&self, integration_id: &str, stream: &str) -> Query {
         self.under(integration_id, &record::prefix(stream, ""))
     }
 
-    /// The records whose keys begin so.
-    fn under(&self, integration_id: &str, prefix: &str) -> QueryFluentBuilder {
-        self.of_integration(integration_id)
-            .key_condition_expression("integration_id = :integration_id AND begins_with(#record, :prefix)")
-            .expression_attribute_names("#record", "record")
-            .expression_attribute_values(":prefix", s(prefix))
-    }
-
-    fn of_integration(&self, integration_id: &str) -> QueryFluentBuilder {
-        let call = self.client.query().table_name(&self.table);
-        call.expression_attribute_values(":integration_id", s(integration_id))
+    /// The records whose keys begin with `prefix`.
+    fn under(&self, integration_id: &str, prefix: &str) -> Query {
+        self.table.query(
+            "integration_id = :integration_id AND begins_with(record, :prefix)",
+            [(":integration_id", s(integration_id)), (":prefix", s(prefix))],
+        )
     }
 }
 
 fn item_key(integration_id: &str, record: &str) -> Item {
-    Item::from([("integration_id".to_owned(), s(integration_id)), ("record".to_owned(), s(record))])
+    item::key([("integration_id", s(integration_id)), ("record", s(record))])
 }
 
-fn read(item: &Item) -> Result<Record, AwsError> {
+fn record(stored: Stored) -> Result<Record, AwsError> {
     Ok(Record {
-        key: RecordKey::parse(text(item, "record")?).map_err(|_| malformed("record"))?,
-        version: Version::stored(number(item, "version")?),
-        updated_at: time(item, "updated_at")?,
-        deleted: flag(item, "deleted")?,
-        data: serde_json::from_str(text(item, "data")?).map_err(|_| malformed("data"))?,
+        data: serde_json::from_str(&stored.data).map_err(|_| malformed("data"))?,
+        key: stored.record,
+        version: stored.version,
+        updated_at: stored.updated_at,
+        deleted: stored.deleted,
     })
 }

@@ -1,9 +1,5 @@
 //! What syncs do with records: write pages, and delete what a full run did not see.
 
-use aws_sdk_dynamodb::{
-    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
-    types::{AttributeValue, Update},
-};
 use domain::{
     Change, Version,
     sync::{
@@ -17,7 +13,7 @@ use jiff::Timestamp;
 use super::{Records, UpsertError, item_key};
 use crate::{
     aws::AwsError,
-    stores::item::{Item, conditional, n, s, text},
+    stores::item::{Item, flag, millis, n, s, text, time},
 };
 
 /// Writes at a time.
@@ -40,7 +36,7 @@ impl Records {
                 Err(UpsertError::TooLarge { .. }) => return Ok(Some(change.key().id().to_owned())),
                 Err(UpsertError::Aws(error)) => return Err(error),
             };
-            if !self.put(write.0).await? && !change.is_deleted() {
+            if !write.0.send().await?.is_written() && !change.is_deleted() {
                 self.confirm(integration_id, change.key(), seen_at).await?;
             }
             Ok(None)
@@ -68,21 +64,19 @@ impl Records {
         let mut swept = 0;
         let mut after = None;
         loop {
-            let call = self
+            let query = self
                 .under(integration_id, &prefix)
-                .filter_expression("seen_at < :since AND deleted = :false")
-                .projection_expression("#record")
-                .consistent_read(true)
-                .expression_attribute_values(":since", n(since.as_millisecond()))
-                .expression_attribute_values(":false", false_value())
-                .set_exclusive_start_key(after);
+                .project("record")
+                .filter("seen_at < :since AND deleted = :false", [(":since", millis(since)), (":false", flag(false))]);
+            let call = query.call().consistent_read(true).set_exclusive_start_key(after);
             let output = call.send().await.map_err(|error| AwsError::new("dynamodb:Query", error))?;
-            let bury = async |item: &Item| self.tombstone(integration_id, text(item, "record")?, since, version).await;
-            let buried: Vec<_> = stream::iter(output.items().iter().filter(is_swept).map(bury))
+            let delete =
+                async |item: &Item| self.tombstone(integration_id, text(item, "record")?, since, version).await;
+            let deleted: Vec<_> = stream::iter(output.items().iter().filter(is_swept).map(delete))
                 .buffer_unordered(CONCURRENCY)
                 .try_collect()
                 .await?;
-            swept += buried.into_iter().map(u64::from).sum::<u64>();
+            swept += deleted.into_iter().map(u64::from).sum::<u64>();
             after = output.last_evaluated_key;
             if after.is_none() {
                 return Ok(swept);
@@ -99,8 +93,7 @@ impl Records {
             }
             let delete = async |item: &Item| {
                 let key = item_key(integration_id, text(item, "record")?);
-                let call = self.client.delete_item().table_name(&self.table).set_key(Some(key));
-                call.send().await.map_err(|error| AwsError::new("dynamodb:DeleteItem", error)).map(|_| ())
+                self.table.delete(key).await
             };
             stream::iter(output.items().iter().map(delete)).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
             if enough() {
@@ -109,39 +102,15 @@ impl Records {
         }
     }
 
-    /// Whether it was written. A repeat by the SDK, after a lost reply, says no, and no harm is done: what is stored is the same.
-    async fn put(&self, update: Update) -> Result<bool, AwsError> {
-        match self.call(update).send().await {
-            Ok(_) => Ok(true),
-            Err(error)
-                if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(AwsError::new("dynamodb:UpdateItem", error)),
-        }
-    }
-
-    fn call(&self, update: Update) -> UpdateItemFluentBuilder {
-        self.client
-            .update_item()
-            .table_name(update.table_name)
-            .set_key(Some(update.key))
-            .update_expression(update.update_expression)
-            .set_condition_expression(update.condition_expression)
-            .set_expression_attribute_names(update.expression_attribute_names)
-            .set_expression_attribute_values(update.expression_attribute_values)
-    }
-
-    async fn confirm(&self, integration_id: &str, record: &str, seen_at: Timestamp) -> Result<bool, AwsError> {
-        let update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(item_key(integration_id, record)))
-            .update_expression("SET seen_at = :seen_at")
-            .condition_expression("deleted = :false AND seen_at < :seen_at")
-            .expression_attribute_values(":seen_at", n(seen_at.as_millisecond()))
-            .expression_attribute_values(":false", false_value());
-        self.put(update.build().map_err(|error| AwsError::unwritable("confirm", error))?).await
+    /// Marks a record as seen. Repeating it changes nothing.
+    async fn confirm(&self, integration_id: &str, record: &str, seen_at: Timestamp) -> Result<(), AwsError> {
+        let update = self
+            .table
+            .update(item_key(integration_id, record))
+            .set("seen_at = :seen_at")
+            .when("deleted = :false AND seen_at < :seen_at")
+            .with([(":seen_at", millis(seen_at)), (":false", flag(false))]);
+        update.send().await.map(|_| ())
     }
 
     /// Leaves a tombstone, marked as swept: the provider did not say that it is gone, so a state of the same version revives it.
@@ -152,31 +121,22 @@ impl Records {
         since: Timestamp,
         version: Version,
     ) -> Result<bool, AwsError> {
-        // Within one tick of the stream's clock what is stored can have the larger version, and keeps it.
-        for (set, and) in [(", version = :version", "version < :version"), ("", "version >= :version")] {
-            let update = Update::builder()
-                .table_name(&self.table)
-                .set_key(Some(item_key(integration_id, record)))
-                .update_expression(format!(
-                    "SET deleted = :true, swept = :true, updated_at = :updated_at, #data = :null{set}"
-                ))
-                .condition_expression(format!("seen_at < :since AND deleted = :false AND {and}"))
-                .expression_attribute_names("#data", "data")
-                .expression_attribute_values(":since", n(since.as_millisecond()))
-                .expression_attribute_values(":updated_at", s(since.to_string()))
-                .expression_attribute_values(":null", s("null"))
-                .expression_attribute_values(":version", n(version.get()))
-                .expression_attribute_values(":true", AttributeValue::Bool(true))
-                .expression_attribute_values(":false", false_value());
-            let call = self.call(update.build().map_err(|error| AwsError::unwritable("bury", error))?);
-            if conditional(call).await?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let tombstone = self
+            .table
+            .update(item_key(integration_id, record))
+            .set("deleted = :true, swept = :true, updated_at = :updated_at, data = :null")
+            .when("seen_at < :since AND deleted = :false")
+            .with([
+                (":since", millis(since)),
+                (":updated_at", time(since)),
+                (":null", s("null")),
+                (":version", n(version.get())),
+                (":true", flag(true)),
+                (":false", flag(false)),
+            ]);
+        // Within one tick of the stream's clock the stored version can be the larger one, and stays.
+        let older = tombstone.clone().set("version = :version").when("version < :version");
+        let newer = tombstone.when("version >= :version");
+        Ok(older.send_once().await?.is_written() || newer.send_once().await?.is_written())
     }
-}
-
-const fn false_value() -> AttributeValue {
-    AttributeValue::Bool(false)
 }
