@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 use crate::{
     aws::{Aws, AwsError, client},
     base::clock,
-    stores::old::{malformed, n, number, s},
+    stores::item::{malformed, n, number, s},
 };
 
 /// TTL deletes an unused bucket after this: longer than any wait that is believed.

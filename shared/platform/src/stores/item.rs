@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_dynamo::{AttributeValue as Value, Deserializer};
@@ -47,6 +47,10 @@ pub(crate) fn n(number: impl Into<i128>) -> AttributeValue {
 
 pub(crate) const fn flag(flag: bool) -> AttributeValue {
     AttributeValue::Bool(flag)
+}
+
+pub(crate) fn bytes(bytes: Vec<u8>) -> AttributeValue {
+    AttributeValue::B(Blob::new(bytes))
 }
 
 /// As RFC 3339.
@@ -106,8 +110,7 @@ mod tests {
 
     fn item() -> Item {
         let list = AttributeValue::L(vec![s("a")]);
-        let sealed = AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new([1, 2]));
-        key([("state", s("open")), ("count", n(3)), ("at", n(1_500)), ("sealed", sealed), ("list", list)])
+        key([("state", s("open")), ("count", n(3)), ("at", n(1_500)), ("sealed", bytes(vec![1, 2])), ("list", list)])
     }
 
     #[test]

@@ -11,7 +11,6 @@ pub mod health;
 pub mod integrations;
 pub(crate) mod item;
 mod lease;
-pub(crate) mod old;
 pub mod pending_authorizations;
 pub mod records;
 pub mod syncs;

@@ -2,24 +2,25 @@
 //!
 //! *Invariant:* a secret opens only for its own integration and version; one that was replaced verifies for a day longer.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
-use aws_sdk_dynamodb::{Client, primitives::Blob, types::AttributeValue};
-use domain::{IntegrationKey, reason::Class};
-use jiff::{SignedDuration, Timestamp};
+use domain::{IntegrationId, IntegrationKey, UserId, reason::Class};
+use jiff::{SignedDuration, Timestamp, fmt::serde::timestamp::millisecond};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::{
     aws::{
-        Aws, AwsError, client,
+        Aws, AwsError,
         envelope::{Owner, Vault},
         secrets::Freshness,
     },
-    base::config::Env,
-    stores::old::{Item, malformed, n, number, s, text},
+    base::{config::Env, ttl_cache::TtlCache},
+    stores::{
+        item::{Item, key, malformed, read, s, write},
+        table::Table,
+    },
 };
 
 /// How long the earlier secret verifies beside a new one. Stripe keeps signing with it for up to a day.
@@ -45,7 +46,7 @@ impl WebhookSecretsConfig {
         Self { table: table.into(), key: key.into(), prefix: prefix.into() }
     }
 
-    /// Reads it.
+    /// From the variables of a function.
     pub fn read(env: &mut Env) -> Self {
         Self {
             table: env.text("WEBHOOK_SECRETS_TABLE"),
@@ -55,40 +56,59 @@ impl WebhookSecretsConfig {
     }
 }
 
-/// The table.
+/// The table of webhook secrets, and what was read of it.
 #[derive(Debug)]
 pub struct WebhookSecrets {
-    client: Client,
-    table: String,
+    table: Table,
     vault: Vault,
-    cache: Mutex<HashMap<String, Known>>,
+    /// By integration id; none if the integration has no secret.
+    cache: TtlCache<String, Option<Arc<Own>>>,
 }
 
-/// What was read of an integration, and when.
-type Known = (Option<Arc<Own>>, Timestamp);
+/// The item of an integration.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    integration_id: IntegrationId,
+    user_id: UserId,
+    /// See [`IntegrationKey::account`].
+    integration: String,
+    version: i64,
+    #[serde(with = "serde_bytes")]
+    data_key: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    current: Vec<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<ByteBuf>,
+    #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
+    previous_until: Option<Timestamp>,
+}
 
 /// The secrets of an integration.
 #[derive(Debug)]
 pub struct Own {
-    /// Whose.
+    /// The integration.
     pub key: IntegrationKey,
     /// All that verify, the current one first.
     pub secrets: Vec<SecretString>,
 }
 
 impl WebhookSecrets {
-    /// Makes the clients.
+    /// Caches at most a thousand integrations.
     pub fn new(aws: &Aws, config: &WebhookSecretsConfig) -> Self {
-        let client = client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB");
         let vault = Vault::new(aws, &config.key, &config.prefix).without_rewrap();
-        Self { client, table: config.table.clone(), vault, cache: Mutex::default() }
+        Self { table: Table::new(aws, &config.table), vault, cache: TtlCache::new(MAX_CACHED) }
     }
 
     /// Stores a secret. Another one that was there verifies for a day longer.
-    pub async fn put(&self, key: &IntegrationKey, secret: &SecretString, now: Timestamp) -> Result<(), AwsError> {
-        let id = key.id();
-        let earlier = match self.item(&id).await? {
-            Some(item) => match self.open(&item, now).await {
+    pub async fn put(
+        &self,
+        integration: &IntegrationKey,
+        secret: &SecretString,
+        now: Timestamp,
+    ) -> Result<(), AwsError> {
+        let id = integration.id();
+        let earlier = match self.table.get(item_key(&id)).await? {
+            Some(item) => match self.open(item, now).await {
                 Ok(own) => own.secrets.into_iter().next(),
                 Err(error) => match error.reason().class() {
                     // Asked again later: the earlier secret is still to verify for a day.
@@ -112,84 +132,59 @@ impl WebhookSecrets {
         if earlier.as_ref().is_some_and(|earlier| earlier.expose_secret() == secret.expose_secret()) {
             return Ok(());
         }
-        let data_key = self.vault.make(owner(key, &id)).await?;
+        let data_key = self.vault.make(owner(integration, &id)).await?;
         let version = now.as_millisecond();
-        let seal = |field, secret| {
-            let sealed = data_key.seal(&aad(&id, field, version), secret)?;
-            Ok::<_, AwsError>(AttributeValue::B(Blob::new(sealed)))
+        let seal = |field, secret| data_key.seal(&aad(&id, field, version), secret);
+        let previous = earlier.as_ref().map(|earlier| seal("previous", earlier)).transpose()?;
+        let stored = Stored {
+            user_id: integration.user_id.clone(),
+            integration: integration.account(),
+            version,
+            current: seal("current", secret)?,
+            previous_until: previous.is_some().then_some(now + OVERLAP),
+            previous: previous.map(ByteBuf::from),
+            data_key: data_key.wrapped,
+            integration_id: id,
         };
-        let mut item = Item::from(
-            [
-                ("integration_id", s(&id)),
-                ("user_id", s(&key.user_id)),
-                ("integration", s(key.account())),
-                ("version", n(version)),
-                ("data_key", AttributeValue::B(Blob::new(data_key.wrapped.clone()))),
-                ("current", seal("current", secret)?),
-            ]
-            .map(|(name, value)| (name.to_owned(), value)),
-        );
-        if let Some(earlier) = &earlier {
-            item.insert("previous".to_owned(), seal("previous", earlier)?);
-            item.insert("previous_until".to_owned(), n((now + OVERLAP).as_millisecond()));
-        }
-        let call = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        call.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", error))?;
-        Ok(())
+        self.table.put(write(&stored)?).await
     }
 
     /// The secrets of an integration; none if it has none, or there is no such integration.
     pub async fn get(&self, id: &str, freshness: Freshness, now: Timestamp) -> Result<Option<Arc<Own>>, AwsError> {
         let keep = if freshness == Freshness::Cached { KEEP } else { REREAD };
-        let cached = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        if let Some((own, read_at)) = cached
-            && now.duration_since(read_at) < keep
-        {
+        if let Some(own) = self.cache.get(id, keep, now) {
             return Ok(own);
         }
-        let own = match self.item(id).await? {
-            Some(item) => Some(Arc::new(self.open(&item, now).await?)),
+        let own = match self.table.get(item_key(id)).await? {
+            Some(item) => Some(Arc::new(self.open(item, now).await?)),
             None => None,
         };
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() >= MAX_CACHED {
-            cache.retain(|_, (_, read_at)| now.duration_since(*read_at) < REREAD);
-        }
-        if cache.len() < MAX_CACHED {
-            cache.insert(id.to_owned(), (own.clone(), now));
-        }
+        self.cache.insert(id.to_owned(), own.clone(), now);
         Ok(own)
     }
 
     /// Deletes the secrets of an integration.
     pub async fn delete(&self, id: &str) -> Result<(), AwsError> {
-        let call = self.client.delete_item().table_name(&self.table).key("integration_id", s(id));
-        call.send().await.map_err(|error| AwsError::new("dynamodb:DeleteItem", error))?;
-        Ok(())
+        self.table.delete(item_key(id)).await
     }
 
-    async fn item(&self, id: &str) -> Result<Option<Item>, AwsError> {
-        let call = self.client.get_item().table_name(&self.table).key("integration_id", s(id)).consistent_read(true);
-        let output = call.send().await.map_err(|error| AwsError::new("dynamodb:GetItem", error))?;
-        Ok(output.item)
-    }
-
-    async fn open(&self, item: &Item, now: Timestamp) -> Result<Own, AwsError> {
-        let key = IntegrationKey::parse(text(item, "user_id")?, text(item, "integration")?);
+    async fn open(&self, item: Item, now: Timestamp) -> Result<Own, AwsError> {
+        let stored: Stored = read(item)?;
+        let key = IntegrationKey::parse(&stored.user_id, &stored.integration);
         let key = key.map_err(|_| malformed("integration"))?;
         let id = key.id();
-        let version = number(item, "version")?;
-        let bytes = |name: &str| {
-            let bytes = item.get(name).and_then(|value| value.as_b().ok()).map(AsRef::as_ref);
-            bytes.ok_or_else(|| malformed(name))
-        };
-        let data_key = self.vault.open(owner(&key, &id), bytes("data_key")?, now).await?;
-        let mut secrets = vec![data_key.open(&aad(&id, "current", version), bytes("current")?)?];
-        if number::<i64>(item, "previous_until").is_ok_and(|until| until > now.as_millisecond()) {
-            secrets.push(data_key.open(&aad(&id, "previous", version), bytes("previous")?)?);
+        let data_key = self.vault.open(owner(&key, &id), &stored.data_key, now).await?;
+        let open = |field, sealed: &[u8]| data_key.open(&aad(&id, field, stored.version), sealed);
+        let mut secrets = vec![open("current", &stored.current)?];
+        if stored.previous_until.is_some_and(|until| until > now) {
+            secrets.push(open("previous", &stored.previous.ok_or_else(|| malformed("previous"))?)?);
         }
         Ok(Own { key, secrets })
     }
+}
+
+fn item_key(id: &str) -> Item {
+    key([("integration_id", s(id))])
 }
 
 fn owner<'a>(key: &'a IntegrationKey, id: &'a str) -> Owner<'a> {

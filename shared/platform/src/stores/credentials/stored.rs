@@ -1,85 +1,138 @@
 //! The item of a credential: which attribute holds what, and what each ciphertext is bound to.
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
-use domain::{IntegrationKey, oauth::grant::TokenResponse};
-use jiff::Timestamp;
+use domain::{IntegrationId, IntegrationKey, UserId, oauth::grant::TokenResponse};
+use jiff::{
+    Timestamp,
+    fmt::serde::timestamp::{millisecond, second},
+};
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
+use super::{Credential, Credentials};
 use crate::{
     aws::{
         AwsError,
         envelope::{DataKey, Owner},
     },
-    stores::{
-        due::shard,
-        old::{Item, malformed, n, number, s, text},
-    },
+    stores::item::{Item, bytes, malformed, read, text},
 };
 
-/// The attributes of a credential of this version.
+/// The item of a credential. A lease adds its holder and its end.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Stored {
+    pub(super) integration_id: IntegrationId,
+    pub(super) credential: String,
+    pub(super) user_id: UserId,
+    /// See [`IntegrationKey::account`].
+    pub(super) integration: String,
+    pub(super) version: i64,
+    #[serde(with = "millisecond::required")]
+    pub(super) granted_at: Timestamp,
+    #[serde(with = "serde_bytes")]
+    pub(super) data_key: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    pub(super) access: Vec<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) refresh: Option<ByteBuf>,
+    #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
+    pub(super) expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) due_shard: Option<u32>,
+    #[serde(default, with = "second::optional", skip_serializing_if = "Option::is_none")]
+    pub(super) due_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failures: Option<u32>,
+    #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
+    pub(super) refreshing_since: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fence: Option<u64>,
+}
+
+/// What a token response brought, encrypted.
+pub(super) struct Sealed {
+    pub(super) access: Vec<u8>,
+    pub(super) refresh: Option<ByteBuf>,
+}
+
+/// Encrypts a token response for the item of this version; `refresh` is the refresh token that is stored with it.
 pub(super) fn sealed(
-    owner: &IntegrationKey,
-    issued: &TokenResponse,
-    old_refresh: Option<&SecretString>,
-    version: i64,
     key: &DataKey,
-) -> Result<Item, AwsError> {
-    let id = owner.id();
-    let seal = |field, secret| {
-        let sealed = key.seal(&aad(&id, issued.name, field, version), secret)?;
-        Ok::<_, AwsError>(AttributeValue::B(Blob::new(sealed)))
-    };
-    let mut item: HashMap<_, _> = [
-        ("integration_id", s(&id)),
-        ("credential", s(issued.name)),
-        ("version", n(version)),
-        ("access", seal("access", &issued.access)?),
-        ("data_key", AttributeValue::B(Blob::new(key.wrapped.clone()))),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into();
-    if let Some(refresh) = issued.refresh.as_ref().or(old_refresh) {
-        item.insert("refresh".to_owned(), seal("refresh", refresh)?);
+    integration_id: &str,
+    issued: &TokenResponse,
+    refresh: Option<&SecretString>,
+    version: i64,
+) -> Result<Sealed, AwsError> {
+    let seal = |field, secret| key.seal(&aad(integration_id, issued.name, field, version), secret);
+    Ok(Sealed {
+        access: seal("access", &issued.access)?,
+        refresh: refresh.map(|refresh| seal("refresh", refresh)).transpose()?.map(ByteBuf::from),
+    })
+}
+
+impl Credentials {
+    pub(super) async fn read(&self, item: Item, now: Timestamp) -> Result<Credential, AwsError> {
+        let stored: Stored = read(item)?;
+        let integration = IntegrationKey::parse(&stored.user_id, &stored.integration);
+        let integration = integration.map_err(|_| malformed("integration"))?;
+        let id = integration.id();
+        let (name, version) = (stored.credential, stored.version);
+        let key = self.vault.open(context(&integration, &id), &stored.data_key, now).await?;
+        let key = if key.outdated { self.rewrap(&integration, &id, &name, key).await } else { key };
+        let open = |field, sealed: &[u8]| key.open(&aad(&id, &name, field, version), sealed);
+        Ok(Credential {
+            version,
+            granted_at: stored.granted_at,
+            access: open("access", &stored.access)?,
+            refresh: stored.refresh.map(|sealed| open("refresh", &sealed)).transpose()?,
+            expires_at: stored.expires_at,
+            due_at: stored.due_at,
+            failures: stored.failures.unwrap_or(0),
+            refreshing_since: stored.refreshing_since,
+            fence: stored.fence.unwrap_or(0),
+            name,
+            integration,
+            key,
+        })
     }
-    Ok(item)
-}
 
-/// The attributes of a token's end, and of the index by which a sweep finds it.
-pub(super) fn times(
-    id: &str,
-    expires_at: Option<Timestamp>,
-    due_at: Option<Timestamp>,
-) -> Vec<(String, AttributeValue)> {
-    let mut item = Vec::new();
-    let mut set = |name: &str, value| item.push((name.to_owned(), value));
-    if let Some(at) = expires_at {
-        set("expires_at", n(at.as_millisecond()));
+    /// Has the current KMS key re-encrypt a data key that an earlier one wrapped. If that fails, the old one is as good as before.
+    async fn rewrap(&self, integration: &IntegrationKey, id: &str, name: &str, old: DataKey) -> DataKey {
+        let stored = async {
+            let new = self.vault.rewrap(context(integration, id), &old).await?;
+            let update = self.update(id, name).set("data_key = :new").when("data_key = :old");
+            let values = [(":new", bytes(new.wrapped.clone())), (":old", bytes(old.wrapped.clone()))];
+            Ok::<_, AwsError>(update.with(values).send_once().await?.written().map(|_| new))
+        };
+        match stored.await {
+            Ok(Some(new)) => {
+                tracing::info!(integration.id = id, credential = name, "under the current KMS key now");
+                new
+            }
+            // Another process was faster, or it is another grant's by now.
+            Ok(None) => old,
+            Err(error) => {
+                tracing::warn!(
+                    integration.id = id,
+                    reason = error.reason().name(),
+                    detail = error.diagnosis().detail,
+                    "still under an earlier KMS key"
+                );
+                old
+            }
+        }
     }
-    if let Some(at) = due_at {
-        set("due_shard", n(shard(id)));
-        set("due_at", n(at.as_second()));
-    }
-    item
 }
 
-pub(super) fn context<'a>(owner: &'a IntegrationKey, id: &'a str) -> Owner<'a> {
-    Owner { purpose: "credential", user_id: &owner.user_id, integration_id: id }
-}
-
-pub(super) fn aad(integration_id: &str, name: &str, field: &str, version: i64) -> String {
-    format!("credentials|{integration_id}|{name}|{field}|{version}")
-}
-
+/// The integration of an item of which nothing else need be readable.
 pub(super) fn integration(item: &Item) -> Result<IntegrationKey, AwsError> {
     IntegrationKey::parse(text(item, "user_id")?, text(item, "integration")?).map_err(|_| malformed("integration"))
 }
 
-pub(super) fn bytes<'i>(item: &'i Item, name: &str) -> Result<&'i [u8], AwsError> {
-    item.get(name).and_then(|value| value.as_b().ok()).map(AsRef::as_ref).ok_or_else(|| malformed(name))
+pub(super) fn context<'a>(integration: &'a IntegrationKey, id: &'a str) -> Owner<'a> {
+    Owner { purpose: "credential", user_id: &integration.user_id, integration_id: id }
 }
 
-pub(super) fn millis(item: &Item, name: &str) -> Option<Timestamp> {
-    Timestamp::from_millisecond(number(item, name).ok()?).ok()
+fn aad(integration_id: &str, name: &str, field: &str, version: i64) -> String {
+    format!("credentials|{integration_id}|{name}|{field}|{version}")
 }

@@ -1,0 +1,110 @@
+//! The item of an integration.
+
+use domain::{
+    AccountAddress, Integration, IntegrationKey, UserId,
+    integration::{Ending, IntegrationState, account},
+};
+use jiff::{Timestamp, fmt::serde::timestamp::second};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    aws::AwsError,
+    stores::{
+        due::shard,
+        item::{Item, malformed, read, text},
+    },
+};
+
+/// The item of an integration. Syncs that renew watches add the attributes of their index.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Stored {
+    user_id: UserId,
+    /// See [`IntegrationKey::account`].
+    integration: String,
+    account_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_address: Option<AccountAddress>,
+    named_at: Timestamp,
+    state: IntegrationState,
+    connected_at: Timestamp,
+    #[serde(default)]
+    granted: Vec<String>,
+    #[serde(default)]
+    missing: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unreadable: bool,
+    /// The name of an [`Ending`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ending: Option<String>,
+    /// JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spells: Option<String>,
+    /// Of the index by account: `provider#account`, without the mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+    /// Of the index by address: `provider#address`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    /// Of the index of due syncs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_shard: Option<u32>,
+    #[serde(default, with = "second::optional", skip_serializing_if = "Option::is_none")]
+    due_at: Option<Timestamp>,
+}
+
+/// The item of a new grant: what the user wished of an earlier one, and how that one worked, goes.
+pub(super) fn stored(integration: &Integration, due_at: Timestamp) -> Stored {
+    let key = &integration.key;
+    let in_use = integration.state == IntegrationState::Connected;
+    Stored {
+        user_id: key.user_id.clone(),
+        integration: key.account(),
+        account_name: integration.account_name.clone(),
+        account_address: integration.address.clone(),
+        named_at: integration.named_at,
+        state: integration.state,
+        connected_at: integration.connected_at,
+        granted: integration.granted.clone(),
+        missing: integration.missing.clone(),
+        problem: integration.problem.clone(),
+        unreadable: false,
+        ending: None,
+        spells: None,
+        account: in_use.then(|| account(&key.provider, &key.account_id)),
+        address: address(integration).filter(|_| in_use),
+        due_shard: in_use.then(|| shard(&key.id())),
+        due_at: in_use.then_some(due_at),
+    }
+}
+
+pub(super) fn integration(item: Item) -> Result<Integration, AwsError> {
+    let stored: Stored = read(item)?;
+    let key = IntegrationKey::parse(&stored.user_id, &stored.integration).map_err(|_| malformed("integration"))?;
+    Ok(Integration {
+        key,
+        account_name: stored.account_name,
+        address: stored.account_address,
+        named_at: stored.named_at,
+        state: stored.state,
+        connected_at: stored.connected_at,
+        granted: stored.granted,
+        missing: stored.missing,
+        problem: stored.problem,
+        unreadable: stored.unreadable,
+        ending: stored.ending.as_deref().and_then(Ending::parse),
+        // What can't be read is begun anew.
+        spells: stored.spells.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+    })
+}
+
+/// The key of an item of which nothing else is read: an index has the keys only.
+pub(super) fn integration_key(item: Item) -> Result<IntegrationKey, AwsError> {
+    IntegrationKey::parse(text(&item, "user_id")?, text(&item, "integration")?).map_err(|_| malformed("integration"))
+}
+
+/// The address under which events find an integration, `provider#address`, if they name its account by one.
+pub(super) fn address(integration: &Integration) -> Option<String> {
+    integration.address.as_ref().map(|address| account(&integration.key.provider, address))
+}

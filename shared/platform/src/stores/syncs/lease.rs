@@ -1,0 +1,159 @@
+//! The lease of an integration's syncs, the mark that asks its holder to run again, and how a lease is taken away.
+
+use aws_sdk_dynamodb::types::ReturnValue;
+use domain::sync::SyncJob;
+use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
+use serde::Deserialize;
+
+use super::{RETENTION, Syncs, json, parse};
+use crate::{
+    aws::AwsError,
+    stores::{
+        item::{malformed, millis, n, number, read, s, seconds, text},
+        lease::{self, ACQUIRABLE},
+        update::Outcome,
+    },
+};
+
+/// The right to sync an integration, until its lease ends.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    pub(super) integration_id: String,
+    pub(super) fence: u64,
+}
+
+/// What trying to lease an integration led to.
+#[derive(Debug)]
+pub enum Leasing {
+    /// The message may sync it.
+    Won(Lease),
+    /// A sync of this type runs; its lease ends then unless it is prolonged.
+    Busy(SyncJob, Timestamp),
+}
+
+/// Why a write under a lease failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Another message holds it now: nothing was written, and nothing may be.
+    #[error("the lease was taken over")]
+    Lost,
+    /// DynamoDB failed.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+}
+
+/// The item of a lease that another message holds.
+#[derive(Debug, Deserialize)]
+struct Held {
+    /// JSON.
+    r#type: String,
+    #[serde(with = "millisecond::required")]
+    lease_until: Timestamp,
+}
+
+/// The item of a lease that was taken away.
+#[derive(Debug, Deserialize)]
+struct Broken {
+    #[serde(default, with = "millisecond::optional")]
+    held_until: Option<Timestamp>,
+}
+
+impl Syncs {
+    /// Leases an integration for the message `holder`. The same message takes its own lease over: it comes again only when
+    /// its earlier attempt crashed or was given up.
+    ///
+    /// What an erasure leases expires by itself: the integration may be gone, and with it all that could delete the item.
+    pub async fn lease(
+        &self,
+        integration_id: &str,
+        holder: &str,
+        kind: SyncJob,
+        now: Timestamp,
+    ) -> Result<Leasing, AwsError> {
+        let update = self
+            .lease_item(integration_id)
+            .acquire(lease::Lease { holder, now, time: self.lease })
+            .set("type = :type")
+            .when(ACQUIRABLE)
+            .with([(":type", s(json(&kind)?))])
+            .returning(ReturnValue::AllNew);
+        let update = match kind {
+            SyncJob::PurgeRecords | SyncJob::DeleteIntegration => {
+                update.set("expires_at = :expires_at").with([(":expires_at", seconds(now + RETENTION))])
+            }
+            SyncJob::Full | SyncJob::Incremental | SyncJob::RenewWatches => update.remove("expires_at"),
+        };
+        match update.send().await? {
+            Outcome::Written(item) => {
+                Ok(Leasing::Won(Lease { integration_id: integration_id.to_owned(), fence: number(&item, "fence")? }))
+            }
+            Outcome::Refused(item) => {
+                let held: Held = read(item)?;
+                Ok(Leasing::Busy(parse("type", &held.r#type)?, held.lease_until))
+            }
+        }
+    }
+
+    /// Tells the holder of the lease to run again. Whether there was one.
+    pub async fn run_again(&self, integration_id: &str, kind: SyncJob, now: Timestamp) -> Result<bool, AwsError> {
+        let again = match kind {
+            // A full run covers an incremental one.
+            SyncJob::Full => "again = :type",
+            SyncJob::Incremental | SyncJob::RenewWatches | SyncJob::PurgeRecords | SyncJob::DeleteIntegration => {
+                "again = if_not_exists(again, :type)"
+            }
+        };
+        let values = [(":type", s(json(&kind)?)), (":now", millis(now))];
+        let update = self.lease_item(integration_id).set(again).when("lease_until > :now").with(values);
+        Ok(update.send_once().await?.is_written())
+    }
+
+    /// Gives a lease back, unless a change was reported meanwhile: then it stays, the mark is taken off, and this is what to
+    /// run.
+    pub async fn release(&self, lease: &Lease) -> Result<Option<SyncJob>, LeaseError> {
+        let release = self.lease_of(lease).give_back().remove("type").when("attribute_not_exists(again)");
+        if release.send_once().await?.is_written() {
+            return Ok(None);
+        }
+        let take_mark = self.lease_of(lease).remove("again").when("attribute_exists(again)");
+        match take_mark.returning(ReturnValue::AllOld).send().await? {
+            Outcome::Written(item) => Ok(Some(parse("again", text(&item, "again")?)?)),
+            // Still held, so the mark was taken off by this very call, whose reply was lost: what it said is not known. A full
+            // sync covers whatever it was.
+            Outcome::Refused(item) if number::<u64>(&item, "fence").is_ok_and(|fence| fence == lease.fence) => {
+                Ok(Some(SyncJob::Full))
+            }
+            Outcome::Refused(_) => Err(LeaseError::Lost),
+        }
+    }
+
+    /// Gives a lease back. What was reported meanwhile stays marked, and the next holder runs again for it.
+    pub async fn abandon(&self, lease: &Lease) -> Result<(), AwsError> {
+        self.lease_of(lease).give_back().remove("type").send_once().await.map(|_| ())
+    }
+
+    /// Makes sure that a message holds no lease, whatever became of its calls.
+    pub async fn give_up(&self, integration_id: &str, holder: &str) -> Result<(), AwsError> {
+        let update = self.lease_item(integration_id).give_back().remove("type");
+        update.when("holder = :holder").with([(":holder", s(holder))]).send_once().await.map(|_| ())
+    }
+
+    /// Takes the lease of an integration that is being ended from its holder: what the holder still writes about its run is
+    /// refused. Until when it was last held so, for the holder may be in the middle of a page. The item, which has the fence,
+    /// expires by itself unless a sync leases the integration again.
+    pub async fn break_lease(&self, integration_id: &str, now: Timestamp) -> Result<Option<Timestamp>, AwsError> {
+        let update = self
+            .lease_item(integration_id)
+            .set("fence = if_not_exists(fence, :zero) + :one, expires_at = :expires_at")
+            .give_back()
+            .remove("type, again")
+            .with([(":zero", n(0)), (":one", n(1)), (":expires_at", seconds(now + RETENTION))])
+            .returning(ReturnValue::AllNew);
+        let held = update.clone().set("held_until = lease_until").when("attribute_exists(lease_until)");
+        let broken = match held.send_once().await? {
+            Outcome::Written(item) => item,
+            Outcome::Refused(_) => update.send().await?.written().ok_or_else(|| malformed("fence"))?,
+        };
+        Ok(read::<Broken>(broken)?.held_until)
+    }
+}
