@@ -2,11 +2,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use domain::{IntegrationKey, Lookup};
-use platform::AwsError;
+use platform::{AwsError, base::lock::lock};
 use tokio::sync::OnceCell;
 
 /// The integrations that were found, by provider and what they were looked up by.
@@ -23,15 +23,15 @@ impl Accounts {
         read: impl Future<Output = Result<Vec<IntegrationKey>, AwsError>>,
     ) -> Result<Vec<IntegrationKey>, AwsError> {
         let found = {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = lock(&self.0);
             Arc::clone(all.entry(of).or_default())
         };
-        // Whoever fails leaves it to the next.
+        // A lookup that fails is left to the next message.
         found.get_or_try_init(|| read).await.cloned()
     }
 
     /// The batch is over: what was found may be old by the next.
     pub(crate) fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.0).clear();
     }
 }

@@ -1,14 +1,14 @@
 //! Envelope encryption: one data key of KMS per integration, AES-256-GCM under it.
 //!
-//! A data key that an earlier KMS key wrapped still opens, and is wrapped anew by the current one ([`Vault::rewrap`]): what it
-//! encrypted stays as it is.
+//! A data key that an earlier KMS key wrapped still opens, and the current one re-encrypts it ([`Vault::rewrap`]): what the data
+//! key encrypted stays as it is.
 //!
 //! *Invariant:* a ciphertext opens only where it was sealed: KMS binds the data key to user and integration, the AAD binds the
 //! ciphertext to credential, field and version. Without KMS and without a cached key there is a failure, never plaintext.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use aws_sdk_kms::{Client, primitives::Blob, types::DataKeySpec};
@@ -21,13 +21,16 @@ use ring::{
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-use crate::aws::{Aws, AwsError, Call, client};
+use crate::{
+    aws::{Aws, AwsError, Call, client},
+    base::{lock::lock, ttl_cache::TtlCache},
+};
 
 /// How long a data key stays in memory.
 const KEEP: SignedDuration = SignedDuration::from_mins(5);
 /// For how long a data key that was opened proves that the KMS key and the prefix are right.
 const RECENT: SignedDuration = SignedDuration::from_hours(1);
-/// How many do.
+/// Data keys in memory.
 const MAX_KEYS: usize = 1000;
 
 /// Makes and opens data keys.
@@ -36,22 +39,22 @@ pub struct Vault {
     client: Client,
     key_id: String,
     app: String,
-    cache: Mutex<HashMap<Vec<u8>, (DataKey, Timestamp)>>,
-    /// The ARN of the key that the alias names, and when that was asked.
-    current: Mutex<Option<(String, Timestamp)>>,
+    cache: TtlCache<Vec<u8>, DataKey>,
+    /// The ARN of the key that the alias names.
+    current: TtlCache<(), String>,
     rewraps: bool,
     /// When KMS last opened a data key of this stack.
     opened_at: Mutex<Option<Timestamp>>,
 }
 
-/// Whom a data key is for: the encryption context.
+/// What a data key is bound to: the encryption context.
 #[derive(Debug, Clone, Copy)]
 pub struct Owner<'a> {
     /// What the key protects: `credential` or `webhook_secret`.
     pub purpose: &'static str,
-    /// The user.
+    /// The user of the integration.
     pub user_id: &'a str,
-    /// The integration.
+    /// See [`domain::IntegrationKey::id`].
     pub integration_id: &'a str,
 }
 
@@ -73,8 +76,8 @@ impl Vault {
             client,
             key_id: key_id.into(),
             app: app.into(),
-            cache: Mutex::default(),
-            current: Mutex::default(),
+            cache: TtlCache::new(MAX_KEYS),
+            current: TtlCache::new(1),
             rewraps: true,
             opened_at: Mutex::default(),
         }
@@ -86,7 +89,7 @@ impl Vault {
         Self { rewraps: false, ..self }
     }
 
-    /// A new data key.
+    /// Has KMS generate a data key.
     pub async fn make(&self, owner: Owner<'_>) -> Result<DataKey, AwsError> {
         const ACTION: &str = "kms:GenerateDataKey";
         let call = self.client.generate_data_key().key_id(&self.key_id).key_spec(DataKeySpec::Aes256);
@@ -96,7 +99,7 @@ impl Vault {
         key(ACTION, wrapped, output.plaintext, false)
     }
 
-    /// The same data key, wrapped by the current KMS key. It does not leave KMS for that.
+    /// The same data key, re-encrypted by the current KMS key. It does not leave KMS for that.
     pub async fn rewrap(&self, owner: Owner<'_>, old: &DataKey) -> Result<DataKey, AwsError> {
         const ACTION: &str = "kms:ReEncrypt";
         let context = self.context(owner);
@@ -110,32 +113,24 @@ impl Vault {
         Ok(DataKey { wrapped, outdated: false, key: Arc::clone(&old.key) })
     }
 
-    /// The data key that KMS wrapped so.
+    /// Has KMS decrypt a data key, unless it is in memory.
     pub async fn open(&self, owner: Owner<'_>, wrapped: &[u8], now: Timestamp) -> Result<DataKey, AwsError> {
         const ACTION: &str = "kms:Decrypt";
         // Bound to the owner in the cache as it is in KMS.
         let id = Self::cache_id(owner, wrapped);
-        if let Some((key, until)) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&id)
-            && *until > now
-        {
-            return Ok(key.clone());
+        if let Some(key) = self.cache.get(&id, KEEP, now) {
+            return Ok(key);
         }
         // The ciphertext names the KMS key; the function's role says which ones may be.
         let call = self.client.decrypt().ciphertext_blob(Blob::new(wrapped));
         let call = call.set_encryption_context(Some(self.context(owner)));
         let (output, current) = join(call.send(), self.current(now)).await;
         let output = output.map_err(|error| self.not_opened(AwsError::new(ACTION, error), now))?;
-        *self.opened_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        *lock(&self.opened_at) = Some(now);
         let outdated = current.is_some_and(|current| output.key_id.as_ref().is_some_and(|key| *key != current));
         let key = key(ACTION, wrapped.to_vec(), output.plaintext, outdated)?;
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() >= MAX_KEYS {
-            cache.retain(|_, (_, until)| *until > now);
-        }
-        if cache.len() < MAX_KEYS {
-            // Told once: whoever can't wrap it anew tries again when it is read again from KMS.
-            cache.insert(id, (DataKey { outdated: false, ..key.clone() }, now + KEEP));
-        }
+        // Told once: a caller that fails to re-encrypt it tries again when the key is read again from KMS.
+        self.cache.insert(id, DataKey { outdated: false, ..key.clone() }, now);
         Ok(key)
     }
 
@@ -146,27 +141,24 @@ impl Vault {
         if let AwsError::Misconfigured(call) | AwsError::Refused(call) = &error
             && invalid(call)
         {
-            let opened_at = *self.opened_at.lock().unwrap_or_else(PoisonError::into_inner);
+            let opened_at = *lock(&self.opened_at);
             let others_open = opened_at.is_some_and(|at| now.duration_since(at) < RECENT);
             return AwsError::DataKey { call: call.clone(), others_open };
         }
         error
     }
 
-    /// The ARN of the KMS key that wraps now. Nobody knows it if KMS can't be asked, or may not.
+    /// The ARN of the KMS key that wraps now; none if KMS can't be asked, or may not.
     async fn current(&self, now: Timestamp) -> Option<String> {
         if !self.rewraps {
             return None;
         }
-        let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((arn, asked_at)) = known
-            && now.duration_since(asked_at) < KEEP
-        {
+        if let Some(arn) = self.current.get(&(), KEEP, now) {
             return Some(arn);
         }
         let output = self.client.describe_key().key_id(&self.key_id).send().await;
         let arn = output.ok()?.key_metadata?.arn?;
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some((arn.clone(), now));
+        self.current.insert((), arn.clone(), now);
         Some(arn)
     }
 
@@ -198,7 +190,7 @@ fn key(action: &'static str, wrapped: Vec<u8>, plaintext: Option<Blob>, outdated
 }
 
 impl DataKey {
-    /// Encrypts. `aad` names where the ciphertext belongs.
+    /// Encrypts with AES-256-GCM under a random nonce. `aad` names where the ciphertext belongs.
     pub fn seal(&self, aad: &str, secret: &SecretString) -> Result<Vec<u8>, AwsError> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new()

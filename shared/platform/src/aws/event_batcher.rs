@@ -5,13 +5,14 @@
 //!
 //! *Invariant:* a publication is done only when the bus has it, and a member that leaves, or is dropped, delays no other.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 
 use crate::{
     AwsError,
     aws::bus::{Bus, Detail, Entry, MAX_ENTRIES, PublishError},
+    base::lock::lock,
 };
 
 /// The bus, and the members of the current group.
@@ -64,7 +65,7 @@ impl EventBatcher {
     }
 
     fn group(&self) -> MutexGuard<'_, Group> {
-        self.group.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.group)
     }
 }
 
@@ -87,9 +88,9 @@ impl Member<'_> {
     /// The other members no longer wait for this one, so that slow work does not delay the flush.
     pub fn leave(&mut self) {
         if std::mem::take(&mut self.expected) {
-            let mut table = self.batcher.group();
-            table.expected -= 1;
-            table.elect_leader();
+            let mut group = self.batcher.group();
+            group.expected -= 1;
+            group.elect_leader();
         }
     }
 

@@ -2,11 +2,7 @@
 //!
 //! *Invariant:* a secret's text lives only in [`SecretString`]s, and a failed reading is never an empty secret.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use aws_sdk_secretsmanager::Client;
 use domain::{AccountId, secret};
@@ -14,10 +10,15 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::aws::{Aws, AwsError, UnusableSecret, client};
+use crate::{
+    aws::{Aws, AwsError, UnusableSecret, client},
+    base::ttl_cache::TtlCache,
+};
 
 /// A secret that was found to be wrong is read again, but not more often than this.
 const REREAD: SignedDuration = SignedDuration::from_secs(10);
+/// Secrets in memory: more than there are providers.
+const MAX_CACHED: usize = 100;
 
 /// What a secret holds, as its JSON stands for it.
 pub trait Stored: Sized {
@@ -33,34 +34,40 @@ pub trait Stored: Sized {
 pub struct Secrets<T> {
     client: Client,
     prefix: String,
-    keep: Duration,
-    cache: Mutex<HashMap<String, Cached<T>>>,
+    keep: SignedDuration,
+    /// By name. An entry's time is that of the latest attempt to read it.
+    cache: TtlCache<String, Known<T>>,
 }
 
+/// A secret, and when it was read.
 #[derive(Debug)]
-struct Cached<T> {
+struct Known<T> {
     value: Arc<T>,
     read_at: Timestamp,
-    /// When reading it was last tried, whether it worked or not.
-    tried_at: Timestamp,
+}
+
+impl<T> Clone for Known<T> {
+    fn clone(&self) -> Self {
+        Self { value: Arc::clone(&self.value), read_at: self.read_at }
+    }
 }
 
 /// A provider's app, as `{prefix}/{provider}` holds it.
 #[derive(Debug, Default)]
 pub struct App {
-    /// Names the app at the provider.
+    /// The OAuth client identifier (RFC 6749, 2.2).
     pub client_id: String,
-    /// Proves that it is the app.
+    /// The OAuth client secret.
     pub client_secret: SecretString,
-    /// What verifies its deliveries; several while one is being replaced.
+    /// Secrets that verify its deliveries; several while one is being replaced.
     pub webhook_secrets: Vec<SecretString>,
     /// The account that events belong to when they don't name one.
     pub account_id: Option<AccountId>,
     /// Google: the topic that mailboxes report to.
     pub pubsub_topic: Option<String>,
-    /// Google: whose token a push must carry.
+    /// Google: the service account whose token a push must carry.
     pub push_service_account: Option<String>,
-    /// Google: whom that token must be for.
+    /// Google: the audience of that token.
     pub push_audience: Option<String>,
 }
 
@@ -120,45 +127,36 @@ impl<T: Stored> Secrets<T> {
     /// Secrets named `{prefix}/…`, kept for `keep`.
     pub fn new(aws: &Aws, prefix: impl Into<String>, keep: Duration) -> Self {
         let client = client!(aws, aws_sdk_secretsmanager, "AWS_ENDPOINT_URL_SECRETS_MANAGER");
-        Self { client, prefix: prefix.into(), keep, cache: Mutex::default() }
+        let keep = SignedDuration::try_from(keep).unwrap_or(SignedDuration::MAX);
+        Self { client, prefix: prefix.into(), keep, cache: TtlCache::new(MAX_CACHED) }
     }
 
     /// The secret `{prefix}/{name}`.
     pub async fn get(&self, name: &str, freshness: Freshness, now: Timestamp) -> Result<Arc<T>, AwsError> {
-        if let Some(value) = self.cached(name, freshness, now) {
-            return Ok(value);
-        }
-        let read = self.read(name).await;
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        match (read, cache.get_mut(name)) {
-            (Ok(value), _) => {
-                let value = Arc::new(value);
-                let cached = Cached { value: Arc::clone(&value), read_at: now, tried_at: now };
-                cache.insert(name.to_owned(), cached);
-                Ok(value)
+        if let Some((known, tried_at)) = self.cache.any(name) {
+            let (since, keep) = match freshness {
+                Freshness::Cached => (known.read_at, self.keep),
+                Freshness::Reread => (tried_at, REREAD),
+            };
+            if now.duration_since(since) < keep {
+                return Ok(known.value);
             }
+        }
+        let known = match (self.read(name).await, self.cache.any(name)) {
+            (Ok(value), _) => Known { value: Arc::new(value), read_at: now },
             // A stranger's bad signature must not become our outage: what is known still tells right from wrong.
-            (Err(error), Some(cached)) if freshness == Freshness::Reread => {
+            (Err(error), Some((known, _))) if freshness == Freshness::Reread => {
                 tracing::warn!(
                     reason = error.reason().name(),
                     detail = error.diagnosis().detail,
                     "a secret could not be read again"
                 );
-                cached.tried_at = now;
-                Ok(Arc::clone(&cached.value))
+                known
             }
-            (Err(error), _) => Err(error),
-        }
-    }
-
-    fn cached(&self, name: &str, freshness: Freshness, now: Timestamp) -> Option<Arc<T>> {
-        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let cached = cache.get(name)?;
-        let (since, keep) = match freshness {
-            Freshness::Cached => (cached.read_at, SignedDuration::try_from(self.keep).unwrap_or(SignedDuration::MAX)),
-            Freshness::Reread => (cached.tried_at, REREAD),
+            (Err(error), _) => return Err(error),
         };
-        (now.duration_since(since) < keep).then(|| Arc::clone(&cached.value))
+        self.cache.insert(name.to_owned(), known.clone(), now);
+        Ok(known.value)
     }
 
     async fn read(&self, name: &str) -> Result<T, AwsError> {

@@ -6,14 +6,14 @@
 use std::{
     collections::HashMap,
     io::Write as _,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Mutex, OnceLock},
 };
 
 use domain::Reason;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::base::{clock, environment};
+use crate::base::{clock, environment, lock::lock};
 
 /// The namespace of all.
 pub const NAMESPACE: &str = "Intertie";
@@ -127,12 +127,12 @@ impl Tally {
     }
 
     fn add(&self, metric: Metric, reason: &'static str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((metric, reason)).or_default() += 1;
+        *lock(&self.0).entry((metric, reason)).or_default() += 1;
     }
 
     /// Writes the sums and begins anew.
     pub fn write(&self, stack: &str, now: Timestamp) {
-        let counted = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let counted = std::mem::take(&mut *lock(&self.0));
         for ((metric, reason), count) in counted {
             write(stack, ("reason", reason), &[(metric, vec![count])], now);
         }

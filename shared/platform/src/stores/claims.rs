@@ -22,8 +22,7 @@ use crate::{
         delivery_index::partition,
         item::{self, millis, read, s, seconds},
         lease::{ACQUIRABLE, Lease},
-        table::Table,
-        update::{Outcome, Update},
+        table::{Outcome, Table, Update},
     },
 };
 

@@ -25,8 +25,7 @@ use crate::{
     stores::{
         due::shard,
         item::{Item, key, millis, n, s, seconds, text, write},
-        table::{self, Table},
-        update::Update,
+        table::{self, Table, Update},
     },
 };
 

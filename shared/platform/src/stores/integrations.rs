@@ -18,8 +18,7 @@ use crate::{
     stores::{
         due::shard,
         item::{self, Item, n, s, seconds, time, write},
-        table::{self, Table},
-        update::Update,
+        table::{self, Table, Update},
     },
 };
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::stores::{
     item::{millis, n, s},
-    update::Update,
+    table::Update,
 };
 
 /// The condition under which a lease can be acquired. Repeating the call as the same holder finds the lease again, so a lost reply

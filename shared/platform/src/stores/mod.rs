@@ -14,6 +14,5 @@ mod lease;
 pub mod pending_authorizations;
 pub mod records;
 pub mod syncs;
-pub(crate) mod table;
-pub(crate) mod update;
+mod table;
 pub mod webhook_secrets;

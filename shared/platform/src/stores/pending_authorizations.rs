@@ -20,8 +20,7 @@ use crate::{
     aws::{Aws, AwsError},
     stores::{
         item::{Item, key, malformed, read, s, seconds, write},
-        table::Table,
-        update::Outcome,
+        table::{Outcome, Table},
     },
 };
 

@@ -19,8 +19,7 @@ use crate::{
     aws::{Aws, AwsError},
     stores::{
         item::{Item, key, malformed, read, s, text, write},
-        table::{self, Table},
-        update::Update,
+        table::{self, Table, Update},
     },
 };
 

@@ -3,6 +3,18 @@
 //! *Invariant:* a conditional write says truly whether it was made, though the SDK repeats a call whose reply was lost: the write
 //! leaves a random number in the item (`write_id`), and a repeat that is refused by an item with its own number knows that it was made.
 
+mod update;
+
+use std::time::Duration;
+
+pub(crate) use self::update::{Outcome, Update};
+use crate::{
+    aws::{Aws, AwsError, client},
+    stores::{
+        expression::{Expressions, Value},
+        item::{Item, s},
+    },
+};
 use aws_sdk_dynamodb::{
     Client,
     operation::{
@@ -11,23 +23,13 @@ use aws_sdk_dynamodb::{
     },
     types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure::AllOld, TransactWriteItem},
 };
-use std::time::Duration;
-
-use crate::{
-    aws::{Aws, AwsError, client},
-    stores::{
-        expression::{Expressions, Value},
-        item::{Item, s},
-        update::Update,
-    },
-};
 
 /// How often a transaction that met another one is repeated.
 const MAX_CONFLICTS: u32 = 4;
 /// The wait before that, longer each time.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(25);
 /// The attribute in which a conditional write recognises its own effect.
-pub(super) const WRITE_ID: &str = "write_id";
+const WRITE_ID: &str = "write_id";
 
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
@@ -206,6 +208,6 @@ pub(crate) async fn items(call: QueryFluentBuilder) -> Result<Vec<Item>, AwsErro
     items.map_err(|error| AwsError::new("dynamodb:Query", error))
 }
 
-pub(super) fn write_id() -> AttributeValue {
+fn write_id() -> AttributeValue {
     s(format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)))
 }

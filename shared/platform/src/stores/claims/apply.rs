@@ -9,7 +9,7 @@ use crate::{
     aws::AwsError,
     stores::{
         item::{Item, n, s},
-        update::Update,
+        table::Update,
     },
 };
 

@@ -11,7 +11,7 @@ use crate::{
     aws::AwsError,
     stores::{
         item::{millis, n, s, seconds, text},
-        update::{Outcome, Update},
+        table::{Outcome, Update},
     },
 };
 

@@ -13,7 +13,7 @@ use crate::{
         due::shard,
         item::{bytes, millis, n, seconds},
         lease::{ACQUIRABLE, Lease},
-        update::Outcome,
+        table::Outcome,
     },
 };
 

@@ -11,7 +11,7 @@ use crate::{
     stores::{
         item::{malformed, millis, n, number, read, s, seconds, text},
         lease::{self, ACQUIRABLE},
-        update::Outcome,
+        table::Outcome,
     },
 };
 

@@ -5,12 +5,12 @@ use aws_sdk_dynamodb::{
     types::{self, AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure::AllOld, TransactWriteItem},
 };
 
+use super::{Table, WRITE_ID, write_id};
 use crate::{
     aws::AwsError,
     stores::{
         expression::{Expressions, Value},
         item::Item,
-        table::{Table, WRITE_ID, write_id},
     },
 };
 
