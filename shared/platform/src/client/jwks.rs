@@ -1,8 +1,7 @@
 //! Issuers' public keys, cached in memory: read again when they are old, or when a token names a key that is not among them.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -10,7 +9,7 @@ use domain::{Diagnosis, Reason, Request, call::Unreadable, oauth::jwt::Jwks};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    base::{InitError, rewrites::Rewrites},
+    base::{InitError, rewrites::Rewrites, ttl_cache::TtlCache},
     client::http::{Authorization, HttpClient, SendError},
 };
 
@@ -18,6 +17,8 @@ use crate::{
 const KEEP: SignedDuration = SignedDuration::from_hours(6);
 /// A key that is not there is looked for again, but not more often than this: strangers can name any.
 const REREAD: SignedDuration = SignedDuration::from_secs(30);
+/// Issuers in memory: more than there are.
+const MAX_CACHED: usize = 10;
 /// How long reading may take: a webhook waits.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -57,18 +58,19 @@ pub struct JwksCache {
     rewrites: Rewrites,
     /// Made when the first token comes: most cold starts never see one.
     http: OnceLock<HttpClient>,
-    cache: Mutex<HashMap<String, (Arc<Jwks>, Timestamp)>>,
+    /// By URL.
+    cache: TtlCache<String, Arc<Jwks>>,
 }
 
 impl JwksCache {
     /// An empty cache.
     pub fn new(rewrites: Rewrites) -> Self {
-        Self { rewrites, http: OnceLock::new(), cache: Mutex::default() }
+        Self { rewrites, http: OnceLock::new(), cache: TtlCache::new(MAX_CACHED) }
     }
 
     /// The keys at `url` for checking `token`.
     pub async fn for_token(&self, url: &str, token: &str, now: Timestamp) -> Result<Arc<Jwks>, JwksError> {
-        let cached = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(url).cloned();
+        let cached = self.cache.any(url);
         if let Some((keys, read_at)) = &cached {
             let keep = if keys.knows(token) { KEEP } else { REREAD };
             if now.duration_since(*read_at) < keep {
@@ -78,8 +80,7 @@ impl JwksCache {
         match self.read(url).await {
             Ok(keys) => {
                 let keys = Arc::new(keys);
-                let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-                cache.insert(url.to_owned(), (Arc::clone(&keys), now));
+                self.cache.insert(url.to_owned(), Arc::clone(&keys), now);
                 Ok(keys)
             }
             // Old keys still tell right from wrong.

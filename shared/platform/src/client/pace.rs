@@ -5,15 +5,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex as Lock, PoisonError},
+    sync::{self, Arc},
     time::Duration,
 };
 
-use aws_sdk_dynamodb::{
-    Client,
-    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
-    types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
-};
+use aws_sdk_dynamodb::types::ReturnValue;
 use domain::call::{
     limit::Bucket,
     rate::{LocalReservation, Reservation, between, micros},
@@ -22,9 +18,12 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
 use crate::{
-    aws::{Aws, AwsError, client},
-    base::clock,
-    stores::item::{malformed, n, number, s},
+    aws::{Aws, AwsError},
+    base::{clock, lock::lock},
+    stores::{
+        item::{key, n, number, s, seconds},
+        table::{Outcome, Table, Update},
+    },
 };
 
 /// TTL deletes an unused bucket after this: longer than any wait that is believed.
@@ -41,9 +40,8 @@ const TRIES: u32 = 3;
 /// The table, and the cells that this process has reserved.
 #[derive(Debug)]
 pub struct Pace {
-    client: Client,
-    table: String,
-    reservations: Lock<HashMap<String, Arc<Mutex<LocalReservation>>>>,
+    table: Table,
+    reservations: sync::Mutex<HashMap<String, Arc<Mutex<LocalReservation>>>>,
 }
 
 /// The limit leaves no turn within the caller's time: the next one is after this long.
@@ -53,8 +51,7 @@ pub struct Exhausted(pub Duration);
 impl Pace {
     /// The table of this name.
     pub fn new(aws: &Aws, table: impl Into<String>) -> Self {
-        let client = client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB");
-        Self { client, table: table.into(), reservations: Lock::default() }
+        Self { table: Table::new(aws, table), reservations: sync::Mutex::default() }
     }
 
     /// Waits for a call's turn in all its buckets, `patience` at most, and returns how long that took.
@@ -91,17 +88,12 @@ impl Pace {
     pub async fn exhaust(&self, bucket: &Bucket, wait: Duration) {
         let until = now().saturating_add(micros(wait));
         self.reservation(bucket).lock().await.exhausted(until);
-        let call = self.update(bucket).update_expression("SET next_slot = :until, expires_at = :expires_at");
-        let call = call.condition_expression("attribute_not_exists(next_slot) OR next_slot < :until");
-        let call = call.expression_attribute_values(":until", n(until));
-        let told = tokio::time::timeout(SLOW, call.send()).await;
-        let known = match &told {
-            Ok(Ok(_)) => true,
-            Ok(Err(error)) => {
-                error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception)
-            }
-            Err(_) => false,
-        };
+        let update = self
+            .update(bucket)
+            .set("next_slot = :until")
+            .when("attribute_not_exists(next_slot) OR next_slot < :until")
+            .with([(":until", n(until))]);
+        let known = matches!(tokio::time::timeout(SLOW, update.send()).await, Ok(Ok(_)));
         if !known {
             tracing::warn!(limit = bucket.name, "other processes don't know of the provider's word on its limit");
         }
@@ -150,28 +142,23 @@ impl Pace {
         // guess costs a write.
         let mut idle = !busy;
         for _ in 0..TRIES {
-            let call = self.update(bucket).return_values(ReturnValue::UpdatedNew);
-            let call = if idle {
-                call.update_expression("SET next_slot = :next, expires_at = :expires_at")
-                    .condition_expression("attribute_not_exists(next_slot) OR next_slot < :floor")
-                    .expression_attribute_values(":next", n(request.floor + request.advance))
+            let update = self.update(bucket).returning(ReturnValue::UpdatedNew).with([(":floor", n(request.floor))]);
+            let update = if idle {
+                update
+                    .set("next_slot = :next")
+                    .when("attribute_not_exists(next_slot) OR next_slot < :floor")
+                    .with([(":next", n(request.floor + request.advance))])
             } else {
-                call.update_expression("SET next_slot = next_slot + :advance, expires_at = :expires_at")
-                    .condition_expression("next_slot BETWEEN :floor AND :latest")
-                    .expression_attribute_values(":advance", n(request.advance))
-                    .expression_attribute_values(":latest", n(request.latest))
+                update
+                    .set("next_slot = next_slot + :advance")
+                    .when("next_slot BETWEEN :floor AND :latest")
+                    .with([(":advance", n(request.advance)), (":latest", n(request.latest))])
             };
-            let error = match call.expression_attribute_values(":floor", n(request.floor)).send().await {
-                Ok(output) => {
-                    let item = output.attributes().ok_or_else(|| malformed("next_slot"))?;
-                    return Ok(Ok(number::<i64>(item, "next_slot")? - request.advance));
-                }
-                Err(error) => error,
+            let stored = match update.send().await? {
+                Outcome::Written(item) => return Ok(Ok(number::<i64>(&item, "next_slot")? - request.advance)),
+                Outcome::Refused(stored) => stored,
             };
-            let Some(UpdateItemError::ConditionalCheckFailedException(refusal)) = error.as_service_error() else {
-                return Err(AwsError::new("dynamodb:UpdateItem", error));
-            };
-            let next = refusal.item().map(|item| number(item, "next_slot")).transpose()?;
+            let next = (!stored.is_empty()).then(|| number(&stored, "next_slot")).transpose()?;
             match request.of(next) {
                 Ok(_) => idle = next.is_none_or(|next| next < request.floor),
                 Err(full) => return Ok(Err(full)),
@@ -180,18 +167,13 @@ impl Pace {
         Err(AwsError::Answer { action: "dynamodb:UpdateItem", lack: "the bucket changes faster than it can be asked" })
     }
 
-    fn update(&self, bucket: &Bucket) -> UpdateItemFluentBuilder {
-        let expires_at = (clock::now() + RETENTION).as_second();
-        self.client
-            .update_item()
-            .table_name(&self.table)
-            .key("bucket", s(&bucket.key))
-            .expression_attribute_values(":expires_at", n(expires_at))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    fn update(&self, bucket: &Bucket) -> Update {
+        let update = self.table.update(key([("bucket", s(&bucket.key))]));
+        update.set("expires_at = :expires_at").with([(":expires_at", seconds(clock::now() + RETENTION))])
     }
 
     fn reservation(&self, bucket: &Bucket) -> Arc<Mutex<LocalReservation>> {
-        let mut reservations = self.reservations.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reservations = lock(&self.reservations);
         if reservations.len() >= MAX_RESERVATIONS && !reservations.contains_key(&bucket.key) {
             reservations.retain(|_, reservation| Arc::strong_count(reservation) > 1);
         }

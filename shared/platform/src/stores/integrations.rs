@@ -82,7 +82,7 @@ impl Integrations {
     async fn indexed(&self, index: &str, condition: &str, value: &str) -> Result<Vec<IntegrationKey>, AwsError> {
         let query = self.table.query(condition, [(":key", s(value))]);
         let items = table::items(query.call().index_name(index)).await?;
-        items.into_iter().map(integration_key).collect()
+        items.iter().map(integration_key).collect()
     }
 
     /// Stores the name and the address that an account has now, unless the integration was ended or connected again meanwhile.

@@ -14,5 +14,5 @@ mod lease;
 pub mod pending_authorizations;
 pub mod records;
 pub mod syncs;
-mod table;
+pub(crate) mod table;
 pub mod webhook_secrets;

@@ -100,8 +100,8 @@ pub(super) fn integration(item: Item) -> Result<Integration, AwsError> {
 }
 
 /// The key of an item of which nothing else is read: an index has the keys only.
-pub(super) fn integration_key(item: Item) -> Result<IntegrationKey, AwsError> {
-    IntegrationKey::parse(text(&item, "user_id")?, text(&item, "integration")?).map_err(|_| malformed("integration"))
+pub(super) fn integration_key(item: &Item) -> Result<IntegrationKey, AwsError> {
+    IntegrationKey::parse(text(item, "user_id")?, text(item, "integration")?).map_err(|_| malformed("integration"))
 }
 
 /// The address under which events find an integration, `provider#address`, if they name its account by one.

@@ -138,7 +138,7 @@ impl Update {
         let update = self.set("write_id = :write_id").with([(":write_id", id.clone())]);
         Ok(match update.send().await? {
             Outcome::Refused(stored) if stored.get(WRITE_ID) == Some(&id) => Outcome::Written(stored),
-            outcome => outcome,
+            outcome @ (Outcome::Written(_) | Outcome::Refused(_)) => outcome,
         })
     }
 
