@@ -3,7 +3,7 @@
 
 use http::Method;
 use local_base::web::Web;
-use local_cli::{look::Item, sign::sign};
+use local_cli::{sign::sign, stores::Item};
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, Running, depth, logs, published, stack};
 

@@ -3,7 +3,7 @@
 
 use futures_util::{StreamExt as _, future::join, stream};
 use http::Method;
-use local_cli::look::Item;
+use local_cli::stores::Item;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, logs, stack, stack_alone};
 

@@ -1,4 +1,4 @@
-//! A user of the application: a browser that connects accounts, a program that calls the API, and eyes on the stores.
+//! A user of the application: a browser that connects accounts, calls of the API, and the stores read directly.
 
 use std::time::Duration;
 
@@ -7,34 +7,30 @@ use local_base::web::Web;
 use local_cli::{
     browser::{Browser, BrowserPage, query},
     bundle::Bundle,
-    look::Look,
+    stores::Stores,
 };
 use serde_json::{Value, json};
 
 use crate::PATIENCE;
 
-/// A user, signed in.
 pub struct Guest<'s> {
-    /// Who.
     pub user: String,
-    /// Their browser.
+    /// The user's browser.
     pub browser: Browser,
-    /// What is stored.
-    pub look: Look<'s>,
-    /// Where.
+
+    pub look: Stores<'s>,
     pub stack: &'s Bundle,
     session: String,
     web: Web,
 }
 
 impl<'s> Guest<'s> {
-    /// Signs a user in.
     pub async fn new(stack: &'s Bundle, user: &str) -> Self {
         let session = stack.session(user, Some("admin"), Duration::from_mins(30)).expect("a session");
         let guest = Self {
             user: user.to_owned(),
             browser: Browser::new(),
-            look: Look::new(stack),
+            look: Stores::new(stack),
             stack,
             session,
             web: Web::new(),
@@ -74,7 +70,7 @@ impl<'s> Guest<'s> {
         (parts.status.as_u16(), parts.headers, body.to_vec())
     }
 
-    /// Begins to connect, and allows it on the provider's page: the address that the provider leads back to.
+    /// Begins to connect, and allows it on the provider's page: the address of the callback.
     pub async fn allow(&self, connect: &str) -> String {
         self.allow_for(connect, if connect.contains("/slack") { "T0SANDBOX" } else { "ada@example.com" }).await
     }
@@ -169,7 +165,7 @@ impl<'s> Guest<'s> {
         self.stack.until(PATIENCE, empty).await.unwrap_or_else(|waited| panic!("{queue} is not empty: {waited}"));
     }
 
-    /// Tells the sandbox of a provider something, or asks it: `path` is under `/_admin`.
+    /// A call of an emulator's controls: `path` is under `/_admin`.
     pub async fn admin(&self, provider: &str, method: Method, path: &str, body: &Value) -> Value {
         let sandbox = self.stack.sandbox.url(provider);
         let text = if body.is_null() { String::new() } else { body.to_string() };
@@ -181,12 +177,12 @@ impl<'s> Guest<'s> {
         serde_json::from_str(&words).unwrap_or_default()
     }
 
-    /// Lets something go wrong with the next `times` calls of this name at a provider.
+    /// Injects a fault into the next `times` calls of this name at a provider.
     pub async fn fault(&self, provider: &str, name: &str, times: u32, effect: Value) {
         self.admin(provider, Method::POST, "faults", &json!({ "match": name, "times": times, "effect": effect })).await;
     }
 
-    /// How often a provider was called by this method and path, up to its query. A fault is no answer, but a call.
+    /// How often a provider was called by this method and path, without the query. A call that met a fault counts.
     pub async fn calls(&self, provider: &str, name: &str) -> usize {
         let calls = self.admin(provider, Method::GET, "calls", &Value::Null).await;
         let named = |call: &&Value| {

@@ -1,4 +1,4 @@
-//! What the tests stand on: a real stack, or just the embedded AWS, each test its own.
+//! What tests start: a whole stack, or the embedded AWS alone, each test its own.
 
 #![expect(clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "a test that can't go on fails")]
 
@@ -181,7 +181,7 @@ pub async fn options() -> Options {
     }
 }
 
-/// A stack of these.
+/// A stack with these options.
 pub async fn stack_of(options: Options) -> Running {
     Running::start(options, room().await).await
 }
@@ -196,15 +196,13 @@ pub fn integration(user_id: &str) -> Integration {
 pub struct Ground {
     /// For the platform's stores.
     pub aws: Aws,
-    /// For looking past them.
+    /// For reading past them.
     pub clients: Clients,
-    /// The queues.
     pub sqs: Sqs,
     /// The apps whose secrets are stored.
     pub apps: Apps,
-    /// The template in force.
     pub template: Arc<Template>,
-    /// The way to AWS, with its faults and counts.
+    /// The gateway to AWS, with its faults and counts.
     pub gateway: Arc<Gateway>,
     events: PathBuf,
     url: String,
@@ -212,7 +210,6 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// Starts it.
     pub async fn start() -> Self {
         let directory = directory();
         std::fs::create_dir_all(&directory).expect("a folder");
@@ -272,7 +269,7 @@ impl Ground {
     }
 }
 
-/// Runs something beside the test.
+/// Runs `work` in the background.
 #[expect(clippy::disallowed_methods, reason = "the rule guards functions, whose sandbox freezes")]
 pub fn start<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
     tokio::spawn(work)
@@ -309,8 +306,8 @@ pub async fn deliver(web: &Web, stack: &Bundle, body: &str) -> Option<u16> {
     response.ok().map(|response| response.status().as_u16())
 }
 
-/// As if the time that a killed function had was over: its messages are visible again, and its claims and leases have ended. Only
-/// for what nothing works on any more.
+/// Ends the time of a killed function: its messages are visible again, and its claims and leases have ended. Only for events that no
+/// function works on.
 pub async fn let_time_pass(stack: &Bundle) {
     for (table, key) in [("idempotency", &["key"][..]), ("credentials", &["integration_id", "credential"])] {
         let pages = stack.clients.dynamodb.scan().table_name(stack.table(table)).consistent_read(true).into_paginator();
@@ -321,7 +318,7 @@ pub async fn let_time_pass(stack: &Bundle) {
             let call = call.update_expression("SET lease_until = :past").condition_expression("lease_until = :until");
             let call = call.expression_attribute_values(":past", AttributeValue::N("1".to_owned()));
             let call = call.expression_attribute_values(":until", item["lease_until"].clone());
-            // What has changed meanwhile is somebody else's.
+            // An item that changed meanwhile is in use.
             let _ = call.send().await;
         }
     }
@@ -350,7 +347,6 @@ pub fn logs(stack: &Bundle) -> String {
 /// What the idempotency record of an event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// Its state.
     pub state: String,
     /// How often processing was started.
     pub attempts: u64,

@@ -7,9 +7,8 @@ use std::{
 
 use local_base::lock;
 
-/// Which function each access key belongs to. Every environment signs its AWS calls with a key of
-/// its own, which tells who calls. A key stays known after its environment ended, as a call may
-/// still be on its way.
+/// The function of each access key. Every environment signs its AWS calls with a key of its own, so that the gateway can tell the
+/// caller. A key stays known after its environment ended: a call may still be on its way.
 #[derive(Clone, Debug, Default)]
 pub struct AccessKeys(Arc<Mutex<HashMap<String, String>>>);
 

@@ -12,14 +12,12 @@ use crate::{
     resources::{Key, Resources},
 };
 
-/// One right a call needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Right {
     /// `sqs:SendMessage`.
     pub action: String,
-    /// The resource's ARN.
     pub resource: String,
-    /// What conditions may ask about.
+    /// The values of the call's condition keys.
     pub facts: Facts,
 }
 

@@ -3,24 +3,18 @@
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_smithy_http_client::Builder;
 
-/// One ordinary client per service.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    /// DynamoDB.
     pub dynamodb: aws_sdk_dynamodb::Client,
-    /// SQS.
     pub sqs: aws_sdk_sqs::Client,
-    /// KMS.
     pub kms: aws_sdk_kms::Client,
-    /// Secrets Manager.
     pub secrets: aws_sdk_secretsmanager::Client,
-    /// EventBridge.
     pub events: aws_sdk_eventbridge::Client,
 }
 
-/// Who looks from outside: a person, the story, a test. Not a function, so the gateway lets it do anything.
+/// The access key of a person, the story or a test. It belongs to no function, so that the gateway does not restrict it.
 pub const DEVELOPER_KEY: &str = "AKIALOCALDEVELOPER00";
-/// Lambda's own pollers.
+/// The access key of Lambda's own pollers.
 pub const POLLER_KEY: &str = "AKIALOCALPOLLER00000";
 
 impl Clients {

@@ -19,7 +19,6 @@ use tokio::net::TcpListener;
 
 use super::{Service, events::EventBus, sqs::Sqs};
 
-/// The services and where they listen.
 #[derive(Debug, Clone)]
 pub struct Embedded {
     /// The queues, for their depths and their clock.
@@ -27,13 +26,11 @@ pub struct Embedded {
     addresses: Vec<(Service, SocketAddr)>,
 }
 
-/// Why a service did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
     /// No loopback port.
     #[error("no loopback port for the embedded AWS: {0}")]
     Port(#[from] std::io::Error),
-    /// The database.
     #[error("the embedded DynamoDB does not start: {0}")]
     Dynamodb(String),
 }

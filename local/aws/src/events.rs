@@ -49,7 +49,6 @@ pub struct EventBus {
 /// What became of the events so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EventCounts {
-    /// Events in the file.
     pub written: u64,
     /// Events for a bus that doesn't exist: accepted and dropped, as AWS does.
     pub lost: u64,

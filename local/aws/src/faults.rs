@@ -33,25 +33,13 @@ pub struct Fault {
     pub effect: Effect,
 }
 
-/// Why a fault can strike nothing.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NeverStrikes {
-    /// No function of this name.
     #[error("there is no function {name:?}; there are: {known}")]
-    Function {
-        /// As given.
-        name: String,
-        /// The known ones.
-        known: String,
-    },
+    Function { name: String, known: String },
     /// No operation of this name, of the service if one is given.
     #[error("there is no operation {name:?}; there are: {known}")]
-    Operation {
-        /// As given.
-        name: String,
-        /// The known ones.
-        known: String,
-    },
+    Operation { name: String, known: String },
     /// `at`, `times` and `every` count from 1.
     #[error("\"at\", \"times\" and \"every\" count from 1")]
     Zero,
@@ -84,9 +72,7 @@ pub enum Effect {
 pub struct Call<'a> {
     /// The caller's `FunctionName`.
     pub function: &'a str,
-    /// The service.
     pub service: Service,
-    /// The operation.
     pub operation: &'a str,
 }
 
@@ -94,12 +80,9 @@ pub struct Call<'a> {
 #[derive(Debug, Default)]
 pub struct Faults(Mutex<Vec<Armed>>);
 
-/// A fault in force.
 #[derive(Debug, Clone, Serialize)]
 pub struct Armed {
-    /// The fault.
     pub fault: Fault,
-    /// Matching calls so far.
     pub seen: u64,
 }
 
@@ -109,7 +92,6 @@ impl Faults {
         *lock(&self.0) = faults.into_iter().map(|fault| Armed { fault, seen: 0 }).collect();
     }
 
-    /// The faults in force.
     pub fn armed(&self) -> Vec<Armed> {
         lock(&self.0).clone()
     }

@@ -1,5 +1,5 @@
-//! The one door to AWS: knows who calls by the signature's access key, holds every function to its role, strikes with
-//! faults, counts, and passes on.
+//! The only way to the embedded AWS: it tells the caller by the signature's access key, holds a function to its role, injects faults,
+//! counts, and forwards.
 
 use std::{
     collections::BTreeMap,
@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{AccessKeys, iam::Role, resources::Resources, rights::Ledger};
 
-/// After a failed accept.
+/// Waited after a failed accept.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How often each operation was called, by function.
@@ -47,11 +47,9 @@ type Kill = Box<dyn Fn(&str) + Send + Sync>;
 pub struct Policies {
     /// The resources that calls name.
     pub resources: Resources,
-    /// The role of each function.
     pub roles: BTreeMap<String, Role>,
 }
 
-/// The gateway.
 pub struct Gateway {
     backends: BTreeMap<Service, String>,
     keys: AccessKeys,
@@ -64,7 +62,6 @@ pub struct Gateway {
     web: Web,
     counts: Mutex<CallCounts>,
     activity: watch::Sender<u64>,
-    /// What goes wrong.
     pub faults: Faults,
 }
 
@@ -106,12 +103,12 @@ impl Gateway {
         lock(&self.kms_keys).extend(keys);
     }
 
-    /// What functions have called so far.
+    /// The calls of functions so far.
     pub fn counts(&self) -> CallCounts {
         lock(&self.counts).clone()
     }
 
-    /// Changes whenever a function or a poller got an answer, or none: what to wait on for an effect, instead of sleeping.
+    /// Changes whenever a call of a function or a poller ends: a caller waits on it for an effect instead of sleeping.
     pub fn activity(&self) -> watch::Receiver<u64> {
         self.activity.subscribe()
     }
@@ -120,7 +117,7 @@ impl Gateway {
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
         loop {
             let Ok((stream, _)) = listener.accept().await else {
-                // Out of file descriptors, most likely: others end, and it goes on.
+                // Most likely there are no file descriptors left: connections end, and it goes on.
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
@@ -145,7 +142,7 @@ impl Gateway {
             });
             async move { answer.await.unwrap_or(Err(Cut)) }
         });
-        // A client that goes away concerns nobody else.
+        // A lost connection concerns its client alone.
         let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
     }
 
@@ -236,7 +233,7 @@ fn operation(headers: &HeaderMap) -> &str {
     target.rsplit('.').next().unwrap_or_default()
 }
 
-/// What DynamoDB says when two transactions meet at one item; the embedded one never does.
+/// DynamoDB's error when two transactions meet at one item; the embedded DynamoDB never returns it.
 fn conflict(operation: &str) -> Response<Full<Bytes>> {
     let message = "a fault says: another transaction is at this item";
     match operation {
@@ -253,7 +250,7 @@ fn refusal(code: &str, message: &str) -> Response<Full<Bytes>> {
     respond(&json!({ "__type": code, "message": message }))
 }
 
-/// A refusal of AWS's.
+/// An error in AWS's form, with status 400.
 fn respond(body: &Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = StatusCode::BAD_REQUEST;

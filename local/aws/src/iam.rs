@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
-/// A role with inline policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role {
     /// The name of its function without prefix, or the logical id of a role that no function has.
@@ -34,7 +33,7 @@ pub struct Statement {
 /// The condition keys of one call with their values, such as `kms:EncryptionContext:purpose`.
 pub type Facts = BTreeMap<String, String>;
 
-/// What a statement does to what it matches.
+/// The effect of a matching statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Effect {
     Allow,

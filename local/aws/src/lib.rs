@@ -25,24 +25,17 @@ pub const REGION: &str = "us-east-1";
 /// The account of every resource.
 pub const ACCOUNT: &str = "000000000000";
 
-/// The services the bundle uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Service {
-    /// DynamoDB.
     Dynamodb,
-    /// SQS.
     Sqs,
-    /// KMS.
     Kms,
-    /// Secrets Manager.
     Secretsmanager,
-    /// EventBridge.
     Events,
 }
 
 impl Service {
-    /// All of them.
     pub const ALL: [Self; 5] = [Self::Dynamodb, Self::Sqs, Self::Kms, Self::Secretsmanager, Self::Events];
 
     /// The name in IAM actions and in a signature's credential scope.

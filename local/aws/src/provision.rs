@@ -15,7 +15,6 @@ use crate::{
     resources::{AttributeType, KeySchema, Projection, Resources, SecretValue, Table},
 };
 
-/// A resource could not be created.
 #[derive(Debug, thiserror::Error)]
 #[error("can't create {what}: {reason}")]
 pub struct ProvisionError {

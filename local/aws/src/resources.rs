@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// All of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resources {
     /// Dead-letter queues before those that redrive to them.
@@ -13,23 +12,20 @@ pub struct Resources {
     pub tables: Vec<Table>,
     pub secrets: Vec<Secret>,
     pub keys: Vec<Key>,
-    /// Names of the event buses.
     pub buses: Vec<String>,
 }
 
-/// An SQS queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queue {
     pub logical_id: String,
     pub name: String,
     pub arn: String,
-    /// What functions are given.
+    /// As functions get it in their environment.
     pub url: String,
     /// As `CreateQueue` takes them: numbers as text, policies as JSON.
     pub attributes: BTreeMap<String, String>,
 }
 
-/// A DynamoDB table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     pub logical_id: String,
@@ -43,13 +39,11 @@ pub struct Table {
     pub ttl: Option<String>,
     /// `StreamViewType`.
     pub stream_view: Option<String>,
-    /// Point-in-time recovery.
     pub pitr: bool,
     /// Encryption with a key in KMS instead of DynamoDB's own.
     pub sse: bool,
 }
 
-/// The type of a key attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum AttributeType {
     S,
@@ -65,7 +59,6 @@ pub struct KeySchema {
     pub range: Option<String>,
 }
 
-/// A global secondary index.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 pub struct Index {
@@ -97,10 +90,14 @@ pub struct Secret {
 /// A secret's first value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretValue {
-    /// Written in the template.
     Literal(String),
     /// The JSON object `template`, with a random text of `length` characters of `alphabet` added under `key`.
-    Generated { template: Map<String, Value>, key: String, length: usize, alphabet: String },
+    Generated {
+        template: Map<String, Value>,
+        key: String,
+        length: usize,
+        alphabet: String,
+    },
 }
 
 /// A KMS key. Its id is made by KMS, so the logical id stands in its place here, in `arn` and in what refers to it.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
-/// Runs `future` on its own, whether or not anyone waits for the handle.
+/// Runs `future` on its own, also if the handle is dropped.
 #[expect(
     clippy::disallowed_methods,
     reason = "the rule guards functions, whose sandbox freezes; the local stack is never frozen"
@@ -20,7 +20,7 @@ where
     tokio::spawn(future)
 }
 
-/// The local stack's clock.
+/// The clock of the local AWS and of the provider emulators.
 #[expect(
     clippy::disallowed_methods,
     reason = "plays AWS, which tells functions the time: deadlines, names of log streams"

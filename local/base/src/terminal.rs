@@ -2,26 +2,24 @@
 
 use std::io::Write as _;
 
-/// A step did not hold: what was expected, what was there, and where to look.
+/// A failure as a sentence for the terminal: what was expected, what was there, and where to look.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Failed(pub String);
 
 impl Failed {
-    /// From any error.
+    /// Keeps the text of an error alone.
     pub fn from<E: std::fmt::Display>(error: E) -> Self {
         Self(error.to_string())
     }
 }
 
-/// Prints a line.
 pub fn say(line: &str) {
     write(&format!("{line}\n"));
 }
 
-/// Prints a line about a problem.
 pub fn complain(line: &str) {
-    // Nobody reads what nobody can be told.
+    // Without a standard error there is nowhere to report to.
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

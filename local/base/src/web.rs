@@ -1,4 +1,4 @@
-//! The HTTP client of the stack itself.
+//! The HTTP client of `cargo local`: plain HTTP, and whole answers.
 
 use std::time::Duration;
 
@@ -14,16 +14,15 @@ use hyper_util::{
 #[derive(Debug, Clone)]
 pub struct Web(Client<HttpConnector, Full<Bytes>>);
 
-/// A request brought no answer.
+/// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
-    /// Not a request that can be sent.
+    /// The URL or a header is malformed.
     #[error("not a request: {0}")]
     Request(#[from] http::Error),
-    /// Nobody answered.
+    /// The connection failed before the answer's head.
     #[error("no answer: {0}")]
     Send(#[from] hyper_util::client::legacy::Error),
-    /// The answer broke off.
     #[error("the answer broke off: {0}")]
     Body(#[from] hyper::Error),
 }
@@ -35,7 +34,6 @@ impl Default for Web {
 }
 
 impl Web {
-    /// A client.
     pub fn new() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);

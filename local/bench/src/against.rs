@@ -1,4 +1,4 @@
-//! `webhook-ingest` held against an earlier build of itself.
+//! `webhook-ingest` compared with an earlier build of itself.
 //!
 //! *Invariant:* both of a pair run at the same time and take turns, and the next pair begins with the other one.
 
@@ -19,7 +19,6 @@ const PAIRS: usize = 5;
 /// What a warm event may cost, as a multiple of the earlier build's.
 const BAR: f64 = 1.03;
 
-/// The figures.
 #[derive(Debug, Serialize)]
 pub(super) struct Against {
     pairs: Vec<Pair>,
@@ -63,7 +62,7 @@ pub(super) async fn measure(
 }
 
 impl Against {
-    /// For people.
+    /// As printed.
     pub(super) fn line(&self) -> String {
         let pair = |pair: &Pair| format!("{:.1}/{:.1} = {:.3}", pair.now_us, pair.before_us, pair.ratio);
         let pairs: Vec<_> = self.pairs.iter().map(pair).collect();

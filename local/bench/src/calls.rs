@@ -22,7 +22,6 @@ struct Measured {
     ours_us: Vec<f64>,
 }
 
-/// The figures.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Calls {
     bare_us: f64,
@@ -60,7 +59,7 @@ pub(super) async fn measure(
 }
 
 impl Calls {
-    /// For people.
+    /// As printed.
     pub(super) fn line(&self) -> String {
         let Self { bare_us, ours_us, ratio, limit } = self;
         let verdict = if self.holds() { "holds" } else { "MISSED" };

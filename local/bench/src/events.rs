@@ -22,12 +22,11 @@ use super::subject::Event;
 
 /// Bytes of a webhook's body.
 const BODY: usize = 2_000;
-/// Who is signed in, and whose integration the webhooks are of.
+/// The user of the session and of the integration that the webhooks are for.
 const USER: &str = "bench-user";
 const WEBHOOK: &str = "http-webhook-stripe";
 const MESSAGES: &str = "sqs-webhooks";
 
-/// Makes events.
 pub(super) struct Events {
     samples: BTreeMap<String, Value>,
     /// The webhook's body, of [`BODY`] bytes.

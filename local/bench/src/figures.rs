@@ -1,4 +1,4 @@
-//! The figures: what they are made of, how they are told, and whether the bars hold.
+//! The figures of a run, as printed and written, and whether the bars hold.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -22,7 +22,6 @@ const BARS: [(&str, f64, Figure); 3] = [
 /// Picks one figure of a row.
 type Figure = fn(&Row) -> f64;
 
-/// All figures.
 #[derive(Debug, Serialize)]
 pub(super) struct Table {
     rows: Vec<Row>,
@@ -60,7 +59,6 @@ struct Bar {
 }
 
 impl Table {
-    /// The figures of these measurements.
     pub(super) fn new(measured: Vec<(&'static Subject, u64, Measured)>) -> Self {
         let rows: Vec<_> =
             measured.into_iter().map(|(subject, size, raw)| Row::new(subject.name, size, &raw)).collect();
@@ -75,7 +73,7 @@ impl Table {
         Self { bars: bars.unwrap_or_default(), rows, calls: None, against: None }
     }
 
-    /// For people.
+    /// As printed.
     pub(super) fn lines(&self) -> Vec<String> {
         let row = |cells: [&dyn ToString; 7]| cells.map(ToString::to_string);
         let mut cpu = vec![row([&"", &"init CPU ms", &"", &"first event CPU ms", &"", &"warm CPU µs", &""])];

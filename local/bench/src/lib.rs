@@ -1,5 +1,5 @@
 //! `cargo local bench`: what bootstraps cost, as deployed: release builds, driven through the Runtime API, with AWS over
-//! TLS, beside the floor: a bare SQS sender (`tests/bench`).
+//! TLS, beside a baseline: a bare SQS sender (`tests/bench`).
 //!
 //! *Invariant:* whatever is compared was measured in turns in the same run, so that the machine's noise hits both; and an
 //! answer other than the expected one ends the run, so that no figure is that of a failure.

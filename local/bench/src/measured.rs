@@ -1,10 +1,9 @@
-//! What was measured of a subject, before it is told.
+//! The raw measurements of a subject.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
-/// Raw measurements of one subject.
 #[derive(Default)]
 pub(super) struct Measured {
     /// From the start of the process until it waits for its first event, by start.
@@ -13,18 +12,17 @@ pub(super) struct Measured {
     pub(super) first: Vec<Cost>,
     /// The warm ones.
     pub(super) warm: Vec<Slice>,
-    /// AWS calls during init.
     pub(super) init_calls: BTreeMap<String, u64>,
     /// The most memory it held.
     pub(super) peak_rss_kb: u64,
 }
 
-/// What something took.
+/// The time that something took.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
-    /// Of the processor.
+    /// CPU time.
     pub(super) cpu: Duration,
-    /// On the clock.
+    /// Wall time.
     pub(super) wall: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What a process has used, as the kernel counts it.
+//! The CPU time and memory of a process, as the kernel counts them.
 
 use std::{fs, time::Duration};
 

@@ -7,9 +7,9 @@ use local_base::terminal::Failed;
 use local_runtime::{bootstraps::Bootstraps, lambda::FunctionSpec, stack, template::Template};
 use serde_json::Value;
 
-/// The floor.
+/// The baseline.
 pub(super) const SENDER: &str = "bench-sender";
-/// What is held against the floor.
+/// Compared with the baseline.
 pub(super) const INGEST: &str = "webhook-ingest";
 
 /// A bootstrap with an event.
@@ -19,9 +19,7 @@ pub(super) struct Subject {
     pub(super) name: &'static str,
     /// Its package and binary.
     pub(super) package: &'static str,
-    /// Its event.
     pub(super) event: Event,
-    /// The answer.
     expected: Expected,
 }
 
@@ -40,20 +38,18 @@ pub(super) enum Event {
 
 #[derive(Debug)]
 enum Expected {
-    /// HTTP 200.
     Accepted,
-    /// Any HTTP status that is not our fault.
+    /// Any HTTP status below 500.
     Answered,
     /// No message comes back.
     AllDone,
-    /// Anything that is not an error.
     Anything,
 }
 
 const INGESTING: Subject =
     Subject { name: INGEST, package: INGEST, event: Event::Webhook, expected: Expected::Accepted };
 
-/// All of them, the floor first.
+/// The baseline first.
 const ALL: &[Subject] = &[
     Subject { name: SENDER, package: SENDER, event: Event::Webhook, expected: Expected::Accepted },
     INGESTING,
@@ -72,7 +68,7 @@ const fn subject(package: &'static str, event: Event, expected: Expected) -> Sub
 }
 
 impl Subject {
-    /// Those of `functions`, or all if it names none. The floor is always among them.
+    /// Those of `functions`, or all if it names none. The baseline is always among them.
     pub(super) fn select(functions: &[String]) -> Result<Vec<&'static Self>, Failed> {
         if let Some(unknown) = functions.iter().find(|name| ALL.iter().all(|subject| subject.package != **name)) {
             let known: Vec<_> = ALL.iter().filter(|it| it.name == it.package).map(|it| it.package).collect();
@@ -87,7 +83,6 @@ impl Subject {
         Ok(ALL.iter().filter(named).collect())
     }
 
-    /// `webhook-ingest`.
     pub(super) fn ingest() -> &'static Self {
         &INGESTING
     }

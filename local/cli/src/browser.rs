@@ -1,11 +1,10 @@
-//! A browser in small: cookies per host, redirects one by one, forms.
+//! A minimal browser: cookies per host, forms, and redirects one at a time.
 
 use std::{collections::BTreeMap, sync::Mutex};
 
 use http::{HeaderMap, Method, Uri, header};
 use local_base::{lock, terminal::Failed, web::Web};
 
-/// A browser.
 #[derive(Default)]
 pub struct Browser {
     web: Web,
@@ -13,20 +12,17 @@ pub struct Browser {
     cookies: Mutex<BTreeMap<String, BTreeMap<String, String>>>,
 }
 
-/// What a page answered.
+/// The answer of a page.
 pub struct BrowserPage {
-    /// The status.
     pub status: u16,
-    /// Where it leads, whole.
+    /// The absolute address of a redirect.
     pub location: Option<String>,
-    /// The headers.
     pub headers: HeaderMap,
-    /// The text.
     pub body: String,
 }
 
 impl Browser {
-    /// A browser that knows nobody.
+    /// A browser without cookies.
     pub fn new() -> Self {
         Self { web: Web::new(), cookies: Mutex::default() }
     }

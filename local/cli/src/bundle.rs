@@ -16,7 +16,6 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::settings::{self, WrongSettings};
 
-/// How to start.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub template: PathBuf,
@@ -24,11 +23,10 @@ pub struct Options {
     pub directory: PathBuf,
     /// The HTTP API's port; 0 for any.
     pub port: u16,
-    /// Parameters of the template.
     pub overrides: Vec<(String, String)>,
     /// An AWS that is already running, in place of the embedded one.
     pub aws_endpoint: Option<String>,
-    /// Where calls to providers lead instead of to the sandbox, as `INTERTIE_URL_REWRITES` has it.
+    /// Rewrites that win over the sandbox's, in the form of `INTERTIE_URL_REWRITES`.
     pub rewrites: String,
     pub bootstraps: Bootstraps,
     /// See [`stack::Options::ledger`].
@@ -41,11 +39,10 @@ pub struct Bundle {
     pub sandbox: Sandbox,
     /// The apps, as the providers know them.
     pub apps: Apps,
-    /// What signs webhooks, by app.
+    /// The secrets that sign webhooks, by app.
     pub webhook_secrets: BTreeMap<&'static str, SecretString>,
 }
 
-/// Why a bundle does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     #[error(transparent)]
@@ -69,7 +66,6 @@ impl Bundle {
         Ok(Stack::check(template, overrides, port).await?)
     }
 
-    /// Starts everything.
     pub async fn start(options: Options) -> Result<Self, BundleError> {
         settings::check(&options.template, &options.overrides, &options.rewrites)?;
         let apps = Apps::local();
@@ -105,13 +101,12 @@ impl Bundle {
         self.directory().join("env")
     }
 
-    /// Every secret of the stack, for looking where it must not be.
+    /// Every secret of the stack, to search for where none may be.
     pub fn secrets(&self) -> Vec<String> {
         let of_apps = self.apps.iter().flat_map(|(_, app)| [&app.client_secret, &app.webhook_secret]);
         of_apps.chain([&self.session_key]).map(|secret| secret.expose_secret().to_owned()).collect()
     }
 
-    /// A session token of `user_id`.
     pub fn session(&self, user_id: &str, role: Option<&str>, life: Duration) -> Option<String> {
         platform::runtime::session::mint(&self.stack.session_key, user_id, role, local_base::now() + life)
     }

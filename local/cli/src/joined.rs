@@ -1,4 +1,4 @@
-//! The running stack, as its environment file tells of it: what `sign`, `token` and `fire` work with.
+//! A running stack, read from its environment file, for `sign`, `token` and `fire`.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -17,37 +17,26 @@ use serde::Deserialize;
 
 use crate::story::USER;
 
-/// A running stack.
 pub struct Joined {
     variables: BTreeMap<String, String>,
     clients: Clients,
 }
 
-/// The stack can't be joined.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    /// None runs.
     #[error("no stack is running ({}: {source}); start one with `cargo local` in another terminal", file.display())]
     NotRunning {
         /// Where its environment would be.
         file: PathBuf,
-        /// Why not.
         source: std::io::Error,
     },
-    /// The file is not whole.
+    /// The file lacks a variable.
     #[error("the environment file lacks {0}; restart `cargo local`")]
     Lacks(&'static str),
-    /// The integrations can't be read.
     #[error("{0}; is the stack still running?")]
     Integrations(String),
-    /// A secret can't be read.
     #[error("{name}: {reason}; is the stack still running?")]
-    Secret {
-        /// Which.
-        name: String,
-        /// Why.
-        reason: String,
-    },
+    Secret { name: String, reason: String },
 }
 
 impl Joined {
@@ -62,12 +51,10 @@ impl Joined {
         Ok(Self { variables, clients })
     }
 
-    /// One of its variables.
     pub fn variable(&self, name: &'static str) -> Result<&str, JoinError> {
         self.variables.get(name).map(String::as_str).ok_or(JoinError::Lacks(name))
     }
 
-    /// The key that signs sessions.
     pub async fn session_key(&self) -> Result<SecretString, JoinError> {
         #[derive(Deserialize)]
         struct Keys {
@@ -78,7 +65,7 @@ impl Joined {
         keys.map(|keys| keys.key).map_err(|_| Self::unusable("session", "it is not of the documented form"))
     }
 
-    /// What is configured of an app.
+    /// The configuration of an app.
     pub async fn app(&self, name: &str) -> Result<App, JoinError> {
         secrets::read(&self.secret(name).await?).map_err(|error| Self::unusable(name, &error.to_string()))
     }
@@ -93,7 +80,6 @@ impl Joined {
         Ok(used.map(|it| ChannelOwner { integration_id: it.key.id(), account: it.key.account_id }))
     }
 
-    /// The text of a secret.
     async fn secret(&self, name: &str) -> Result<String, JoinError> {
         let name = format!("{}/{name}", self.variable("INTERTIE_PREFIX")?);
         let call = self.clients.secrets.get_secret_value().secret_id(&name);

@@ -69,7 +69,7 @@ async fn run(run: Run) -> Outcome {
     })
 }
 
-/// Starts the stack into `running`, plays the story, and tells how to join.
+/// Starts the stack into `running`, plays the story, and prints how to join.
 async fn serve(run: &Run, running: &mut Option<Bundle>) -> Result<Report, Box<dyn Error>> {
     let root = bootstraps::root();
     Bundle::check(&root.join("template.yaml"), &run.parameter_overrides, &rewrites(), run.port).await?;
@@ -158,7 +158,7 @@ async fn providers_alone(options: &Providers) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The outcome is what was asked for, so that it is printed where other commands print theirs, problems included.
+/// Problems are the command's result, so that they go to standard output.
 fn check(options: Check) -> ExitCode {
     let template = options.template.unwrap_or_else(|| bootstraps::root().join("template.yaml"));
     match settings::check(&template, &options.parameter_overrides, &rewrites()) {

@@ -1,4 +1,4 @@
-//! What a person at the terminal sees, and what `--json` writes.
+//! The steps of a run, as the terminal shows them and `--json` writes them.
 
 use std::{
     io::IsTerminal as _,
@@ -17,7 +17,6 @@ pub struct Report {
     pub steps: Vec<Step>,
 }
 
-/// One step.
 #[derive(Debug, Serialize)]
 pub struct Step {
     /// What was tried.
@@ -36,7 +35,7 @@ impl Report {
         Self { ok: true, steps: Vec::new() }
     }
 
-    /// Runs one step and tells of it. Its value, if it held.
+    /// Runs one step and prints it. Its value, if it held.
     pub async fn step<T>(&mut self, name: &str, work: impl Future<Output = Result<(String, T), Failed>>) -> Option<T> {
         if std::io::stdout().is_terminal() {
             write(&format!("  … {name}\r"));

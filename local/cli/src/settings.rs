@@ -1,7 +1,7 @@
 //! The settings of a stack, checked before it starts or is deployed: what the template itself says of its parameters, and what the
 //! functions would say of them at init.
 //!
-//! *Invariant:* whatever is wrong is told together, and each problem once.
+//! *Invariant:* all problems are reported together, each once.
 
 use std::path::Path;
 
@@ -35,7 +35,7 @@ fn of_template(path: &Path, overrides: &[(String, String)]) -> Result<Vec<String
     let (values, found) = Template::parameters(&text, overrides, &Context::nowhere())?;
     let refused: Vec<_> = found.iter().filter_map(name).collect();
     let mut problems: Vec<_> = found.iter().map(ToString::to_string).collect();
-    // What the template refuses already is not told a second time in other words.
+    // What the template refuses already is not reported again in other words.
     let of_values = settings::problems(|setting| {
         values.get(setting.parameter).filter(|_| !refused.contains(&setting.parameter)).cloned()
     });

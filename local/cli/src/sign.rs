@@ -11,21 +11,14 @@ use platform::aws::secrets::App;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-/// A body can't be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
-    /// No such provider.
     #[error("there is no provider {id:?}; there are: {known}")]
-    Unknown {
-        /// As asked for.
-        id: String,
-        /// The known ones.
-        known: String,
-    },
+    Unknown { id: String, known: String },
     /// It does not sign.
     #[error("{0} sends no webhooks that are signed with a secret")]
     NoScheme(&'static str),
-    /// Its pushes are for an integration, and there is none.
+    /// Its webhooks are for the channel of an integration, and there is none.
     #[error("{0} reports to channels of an integration, and none is connected; connect one on the status page first")]
     NoIntegration(&'static str),
     /// The secret is no key.
@@ -44,8 +37,7 @@ pub fn sign(provider: &str, body: &[u8], secret: &SecretString, now: Timestamp) 
     Ok(headers)
 }
 
-/// The same for a provider that proves itself in any way, with what is configured of its app. `owner` is whose channel
-/// reports, for those that report to channels.
+/// The same with any proof, by the configuration of its app. `owner` is the integration of the channel, for providers with channels.
 pub fn sign_as(
     provider: &str,
     body: &[u8],

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::process::Command;
 
-/// What `cargo run` and `cargo test` tell this program about its own package. Passed on, they make build scripts that ask
+/// What `cargo run` and `cargo test` set for this program's own package. Passed on, they make build scripts that ask
 /// for them run again, and with them half of the dependencies compile again.
 const OF_THIS_PACKAGE: [&str; 16] = [
     "CARGO_MANIFEST_DIR",
@@ -37,45 +37,32 @@ pub struct Bootstraps {
     others: BTreeMap<String, PathBuf>,
 }
 
-/// The bootstraps can't be had.
+/// Why there are no bootstraps.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// Nobody knows where this program is.
+    /// The path of this program is unknown.
     #[error("can't tell where the compiled binaries are: {0}")]
     Where(std::io::Error),
-    /// cargo did not start.
     #[error("can't start cargo: {0}; is Rust installed?")]
     Start(std::io::Error),
-    /// cargo failed; it has said why.
+    /// cargo failed, and has printed why.
     #[error("the functions don't build; cargo says above why")]
     Failed,
     /// The folder of ready-made bootstraps can't be read.
     #[error("{}: {source}; `cargo lambda build --release` makes target/lambda with a folder for each function", folder.display())]
-    Folder {
-        /// As given.
-        folder: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Folder { folder: PathBuf, source: std::io::Error },
     /// A bootstrap is not where it should be.
     #[error("there is no bootstrap {}; make it with: {command}", path.display())]
     Missing {
         /// Where it should be.
         path: PathBuf,
-        /// What makes it.
         command: String,
     },
     /// A bootstrap was given for a function that the template does not declare.
     #[error("a bootstrap is given for {given:?}, which is no function of the template; the functions are: {known}")]
-    UnknownFunction {
-        /// The name as given.
-        given: String,
-        /// Those that there are.
-        known: String,
-    },
+    UnknownFunction { given: String, known: String },
 }
 
-/// How to compile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
     /// Fast to build.
@@ -159,7 +146,7 @@ impl Bootstraps {
         }
     }
 
-    /// What makes the bootstrap of this binary here.
+    /// The command that makes the bootstrap of this binary here.
     fn command(&self, binary: &str) -> String {
         match self.of_cargo() {
             Some(Profile::Dev) => format!("cargo build --bin {binary}"),

@@ -1,4 +1,4 @@
-//! The controls of a running stack, over HTTP on a port of their own: fire, kill, break, look.
+//! The controls of a running stack, over HTTP on a port of their own: fire a schedule, kill an environment, arm faults, read queues.
 //!
 //! *Invariant:* parameters, fields and names that the controls do not have are refused by name (422; 404 in a path), so that a
 //! misspelt fault does not pass for one that is in force.
@@ -21,16 +21,12 @@ use tokio::net::TcpListener;
 
 use crate::{lambda::Function, schedule::Timer};
 
-/// What can be controlled.
 #[derive(Clone)]
 pub struct Control {
-    /// The functions.
     pub functions: Vec<Arc<Function>>,
-    /// The schedules.
     pub timers: Vec<Timer>,
-    /// The way to AWS.
     pub gateway: Arc<Gateway>,
-    /// The embedded queues; none with an AWS of the user's own.
+    /// The embedded queues; none with an AWS that is already running.
     pub sqs: Option<Sqs>,
 }
 
@@ -40,7 +36,7 @@ struct Advance {
     advance_seconds: u64,
 }
 
-/// Why a call is not carried out: the status and a line of text.
+/// A refused call: the status and a line of text.
 type Refused = (StatusCode, String);
 
 /// The body of a call that takes none.
@@ -58,7 +54,7 @@ impl Control {
             .route("/queues", get(queues))
             .route("/clock", post(advance))
             .layer(middleware::from_fn(without_parameters))
-            // The Lambda API's own parameters are no concern of ours.
+            // The Lambda API has parameters of its own.
             .route("/2015-03-31/functions/{name}/invocations", post(invoke))
             .with_state(self);
         // Ends only with an error of the listener; the stack itself goes on.

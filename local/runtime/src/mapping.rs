@@ -21,7 +21,6 @@ const WAIT_SECONDS: i32 = 20;
 /// After a failed call, so that a broken endpoint is not hammered.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// One poller of one mapping.
 #[derive(Clone)]
 pub struct Poller {
     clients: Clients,
@@ -45,7 +44,6 @@ struct BatchItemFailure {
 }
 
 impl Poller {
-    /// The pollers of a mapping.
     pub fn all(
         clients: &Clients,
         queue: &Queue,

@@ -15,9 +15,9 @@ const MAX_RATE: i64 = 366 * 86_400;
 /// When a schedule fires.
 #[derive(Debug, Clone)]
 pub enum Expression {
-    /// Every so often.
+    /// At this interval.
     Rate(SignedDuration),
-    /// By the calendar.
+    /// At these times.
     Cron(Box<Cron>),
 }
 
@@ -32,17 +32,14 @@ pub struct ScheduleError {
     reason: String,
 }
 
-/// A schedule of a function.
 #[derive(Clone)]
 pub struct Timer {
-    /// The schedule as declared.
     pub schedule: Schedule,
     expression: Expression,
     function: Arc<Asynchronous>,
 }
 
 impl Timer {
-    /// Reads the schedule's expression.
     pub fn new(schedule: &Schedule, function: &Arc<Asynchronous>) -> Result<Self, ScheduleError> {
         let expression = schedule.expression.parse().map_err(|reason| ScheduleError {
             name: schedule.name.clone(),
@@ -52,12 +49,12 @@ impl Timer {
         Ok(Self { schedule: schedule.clone(), expression, function: Arc::clone(function) })
     }
 
-    /// Fires whenever it is time, until it is dropped.
+    /// Fires on schedule until it is dropped.
     pub async fn run(self) {
         loop {
             let wait = self.expression.next(now()).duration_since(now());
             sleep(Duration::try_from(wait).unwrap_or_default()).await;
-            // The function's log and its failure destination tell of failures; the next time comes anyway.
+            // The function's log and its failure destination have the failure; the schedule goes on.
             let _ = self.fire().await;
         }
     }

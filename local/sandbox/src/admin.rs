@@ -1,4 +1,4 @@
-//! What every sandbox can be told besides its vendor's API: faults, limits, what happens between two pages; and the
+//! The controls that every emulator has: faults, limits, changes between two pages; and the
 //! calls it was sent.
 
 use std::{collections::BTreeMap, time::Instant};
@@ -17,10 +17,9 @@ use super::{
     opaque::fingerprint,
 };
 
-/// Query parameters whose values are not written down.
+/// Query parameters with values that are not kept.
 const SECRET: [&str; 7] = ["access_token", "client_secret", "code", "code_verifier", "refresh_token", "state", "token"];
 
-/// What goes wrong with calls.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fault {
@@ -46,11 +45,10 @@ pub(super) struct Effect {
     body: Option<Value>,
     /// The body where it is no text.
     body_base64: Option<String>,
-    /// The vendor carries the call out first; only the answer is lost or replaced.
+    /// The call is carried out first; only the answer is lost or replaced.
     pub(super) after: bool,
 }
 
-/// A limit on calls.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Limit {
@@ -71,7 +69,6 @@ pub(super) struct Between {
     pub(super) then: Change,
 }
 
-/// A call to the controls.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Change {
@@ -110,7 +107,7 @@ struct Entry {
 
 /// Everything that is in force, and what was called.
 #[derive(Default)]
-pub(super) struct Board {
+pub(super) struct AdminState {
     pub(super) faults: Vec<Fault>,
     pub(super) limits: Vec<Limit>,
     pub(super) between: Vec<Between>,
@@ -118,7 +115,7 @@ pub(super) struct Board {
     count: u64,
 }
 
-impl Board {
+impl AdminState {
     /// Writes a call down; its number is for [`answered`](Self::answered).
     pub(super) fn called(&mut self, call: &Call) -> u64 {
         self.count += 1;
@@ -147,7 +144,6 @@ impl Board {
         }
     }
 
-    /// The calls.
     pub(super) fn calls(&self) -> Value {
         serde_json::to_value(&self.calls).unwrap_or_default()
     }
@@ -190,7 +186,7 @@ impl Limit {
 }
 
 impl Effect {
-    /// Whether it stands in for the vendor's answer.
+    /// Whether it replaces the emulator's answer.
     pub(super) fn replaces(&self) -> bool {
         self.close || self.html || self.status.is_some()
     }
@@ -235,11 +231,11 @@ mod tests {
     #[test]
     fn a_limit_lets_its_burst_through_and_then_its_rate() {
         let limit = Limit { r#match: "POST".into(), per_second: 0.5, burst: 2.0, level: None };
-        let mut board = Board { limits: vec![limit], ..Board::default() };
+        let mut state = AdminState { limits: vec![limit], ..AdminState::default() };
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let answers = [0, 0, 0, 1, 2, 2].map(|seconds| board.too_many("POST /x", at(seconds)));
+        let answers = [0, 0, 0, 1, 2, 2].map(|seconds| state.too_many("POST /x", at(seconds)));
         assert_eq!(answers, [None, None, Some(2), Some(1), None, Some(2)]);
-        assert_eq!(board.too_many("GET /x", at(2)), None);
+        assert_eq!(state.too_many("GET /x", at(2)), None);
     }
 }

@@ -19,7 +19,6 @@ pub(super) struct Call {
     pub(super) body: Bytes,
 }
 
-/// An answer.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -52,7 +51,6 @@ impl Call {
         parts.map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned()).collect()
     }
 
-    /// A header's text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -88,12 +86,10 @@ impl Call {
 }
 
 impl Reply {
-    /// JSON.
     pub(super) fn json(status: StatusCode, body: &Value) -> Self {
         Self::typed(status, "application/json; charset=utf-8", body.to_string())
     }
 
-    /// A page.
     pub(super) fn html(status: StatusCode, body: String) -> Self {
         Self::typed(status, "text/html; charset=utf-8", body)
     }

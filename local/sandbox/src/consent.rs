@@ -8,7 +8,7 @@ use super::{call::Reply, form::Form};
 
 /// What the page shows.
 pub(super) struct Consent<'c> {
-    pub(super) vendor: &'c str,
+    pub(super) provider: &'c str,
     /// Where the form goes.
     pub(super) action: &'c str,
     /// The client id of the app that asks.
@@ -50,28 +50,28 @@ impl Consent<'_> {
                 }
             };
         }
-        let (vendor, action, app) = (escape(self.vendor), escape(self.action), escape(self.app));
+        let (provider, action, app) = (escape(self.provider), escape(self.action), escape(self.app));
         let body = format!(
-            "<h1>{vendor} sandbox</h1>\n<p>The app <b>{app}</b> asks for access.</p>\n\
+            "<h1>{provider} sandbox</h1>\n<p>The app <b>{app}</b> asks for access.</p>\n\
              <form method=\"post\" action=\"{action}\">\n{hidden}\
              <fieldset><legend>Account</legend>\n{accounts}</fieldset>\n\
              <fieldset><legend>It will be able to</legend>\n{scopes}</fieldset>\n\
              <button name=\"decision\" value=\"allow\" id=\"allow\">Allow</button>\n\
              <button name=\"decision\" value=\"cancel\" id=\"cancel\">Cancel</button>\n</form>"
         );
-        page(StatusCode::OK, &vendor, &body)
+        page(StatusCode::OK, &provider, &body)
     }
 }
 
 /// The page of a request that can't be answered by a redirect, because its client or redirect URI is not to be trusted.
-pub(super) fn refuse(vendor: &str, status: StatusCode, reason: &str) -> Reply {
-    page(status, &escape(vendor), &format!("<h1>Access blocked</h1>\n<p>{}</p>", escape(reason)))
+pub(super) fn refuse(provider: &str, status: StatusCode, reason: &str) -> Reply {
+    page(status, &escape(provider), &format!("<h1>Access blocked</h1>\n<p>{}</p>", escape(reason)))
 }
 
-fn page(status: StatusCode, vendor: &str, body: &str) -> Reply {
+fn page(status: StatusCode, provider: &str, body: &str) -> Reply {
     let head = "<meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
         <link rel=\"icon\" href=\"data:,\">";
-    let html = format!("<!doctype html>\n<html lang=\"en\"><title>{vendor} sandbox</title>{head}\n{body}\n</html>\n");
+    let html = format!("<!doctype html>\n<html lang=\"en\"><title>{provider} sandbox</title>{head}\n{body}\n</html>\n");
     Reply::html(status, html).with("cache-control", "no-store")
 }
 

@@ -1,6 +1,6 @@
-//! Webhooks on their way: really sent, again if refused, and written down.
+//! Delivery of webhooks: each is sent, sent again if refused, and listed.
 //!
-//! The vendors retry for hours or days; here the pauses between attempts are short enough to be watched.
+//! Providers retry for hours or days; here the pauses between attempts are short enough to be watched.
 
 use std::{
     sync::{Arc, Mutex},
@@ -28,18 +28,16 @@ const PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(
 /// The headers of an attempt, counted from 1: signatures are made anew for each.
 pub(super) type Headers = Box<dyn Fn(usize, Timestamp) -> Vec<(&'static str, String)> + Send + Sync>;
 
-/// A webhook to be sent.
 pub(super) struct Delivery {
     pub(super) to: To,
     pub(super) headers: Headers,
     pub(super) body: Bytes,
-    /// How long the vendor waits for an answer.
+    /// How long the provider waits for an answer.
     pub(super) patience: Duration,
-    /// Whether the vendor sends again after this answer. It always does when there was none.
+    /// Whether the provider sends again after this answer. It always does without one.
     pub(super) again: fn(&Response<Bytes>) -> bool,
 }
 
-/// Where to.
 pub(super) enum To {
     /// A path of the app that receives webhooks.
     App(&'static str),
@@ -50,14 +48,14 @@ pub(super) enum To {
 /// The base URL of the app, once it is known.
 pub(super) type Base = Arc<Mutex<Option<String>>>;
 
-/// Takes deliveries.
+/// Accepts deliveries.
 #[derive(Clone)]
 pub(super) struct Outbox {
     queue: UnboundedSender<Delivery>,
     sender: Sender,
 }
 
-/// Takes them where they go.
+/// Sends what the outbox accepted.
 pub(super) struct Courier {
     queue: UnboundedReceiver<Delivery>,
     sender: Sender,
@@ -68,16 +66,15 @@ struct Sender {
     base: Base,
     web: Web,
     sent: Arc<Mutex<Vec<Sent>>>,
-    /// What waits to be fetched in place of being sent.
+    /// Deliveries that are held back.
     held: Arc<Mutex<Option<Vec<Delivery>>>>,
 }
 
-/// One attempt.
 #[derive(Clone, Serialize)]
 struct Sent {
     at: Timestamp,
     path: String,
-    /// None if nobody answered.
+    /// None without an answer.
     status: Option<u16>,
     attempt: usize,
 }
@@ -107,7 +104,7 @@ impl Outbox {
         let _ = self.queue.send(delivery);
     }
 
-    /// Sends once and tells what came back.
+    /// Sends once and returns the answer.
     pub(super) async fn send_now(&self, delivery: &Delivery) -> Value {
         match self.sender.attempt(delivery, 1).await {
             Some(answer) => {
@@ -138,7 +135,6 @@ impl Outbox {
         shown.collect()
     }
 
-    /// All attempts so far.
     pub(super) fn sent(&self) -> Value {
         json!(*lock(&self.sender.sent))
     }

@@ -30,7 +30,7 @@ impl Spec {
     }
 }
 
-/// One provider's API, and its own controls.
+/// One provider's API, and the controls of its own.
 pub(super) trait Emulator: Send {
     /// Answers a call of its API.
     fn answer(&mut self, call: &Call) -> Reply;
@@ -62,7 +62,7 @@ impl From<Value> for Outcome {
     }
 }
 
-/// The controls refuse.
+/// A refusal of the controls.
 pub(super) fn refusal(status: StatusCode, reason: &str) -> Reply {
     Reply::json(status, &json!({ "error": reason }))
 }

@@ -1,6 +1,6 @@
 //! What an authorization server remembers: codes, grants, access and refresh tokens.
 //!
-//! Shared by the vendors that speak OAuth; what differs is in [`Rules`], and each says refusals in its own words.
+//! The emulators with OAuth share it; what differs is in [`Rules`], and each has its own words for refusals.
 //! *Invariant:* a code is redeemed once; no token of a revoked grant works.
 
 use std::collections::HashMap;
@@ -18,13 +18,11 @@ use super::{
     opaque::challenge,
 };
 
-/// What differs between the vendors.
+/// What differs between providers.
 pub(super) struct Rules {
-    /// Makes a code.
     pub(super) code: fn() -> String,
     /// Makes an access token of a kind.
     pub(super) access: fn(&str) -> String,
-    /// Makes a refresh token.
     pub(super) refresh: fn() -> String,
     /// Seconds an access token lives.
     pub(super) life: i64,
@@ -76,7 +74,6 @@ pub(super) struct Tokens {
     pub(super) expires_in: i64,
 }
 
-/// A code can't be redeemed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum BadCode {
     Unknown,
@@ -90,7 +87,6 @@ pub(super) enum BadCode {
     VerifierUnasked,
 }
 
-/// A token is not good.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum BadToken {
     Unknown,
@@ -106,7 +102,6 @@ pub(super) enum BadClient {
     Secret,
 }
 
-/// See the module.
 pub(super) struct Grants {
     rules: Rules,
     /// Seconds tokens live that are issued from now on.

@@ -27,7 +27,7 @@ pub(super) fn open(cursor: &str) -> Option<Value> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
 }
 
-/// Tells tokens apart in lists without telling what they are.
+/// Distinguishes tokens in lists without showing them.
 pub(super) fn fingerprint(token: &str) -> String {
     hex::encode(Sha256::digest(token)).chars().take(6).collect()
 }

@@ -19,14 +19,14 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet, time::sleep};
 
 use super::{
-    admin::{Between, Board, Change, Effect},
+    admin::{AdminState, Between, Change, Effect},
     call::{Call, Reply},
     controls::{Refused, check},
     deliver::Outbox,
     emulator::{Emulator, Outcome, refusal},
 };
 
-/// After a failed accept.
+/// Waited after a failed accept.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Whether deliveries are held.
@@ -43,13 +43,13 @@ struct Cut;
 
 struct Server {
     emulator: Mutex<Box<dyn Emulator>>,
-    board: Mutex<Board>,
+    state: Mutex<AdminState>,
     outbox: Outbox,
 }
 
 /// Serves `emulator` on `listener` until dropped, connections included.
 pub(super) async fn serve(listener: TcpListener, emulator: Box<dyn Emulator>, outbox: Outbox) {
-    let server = Arc::new(Server { emulator: Mutex::new(emulator), board: Mutex::default(), outbox });
+    let server = Arc::new(Server { emulator: Mutex::new(emulator), state: Mutex::default(), outbox });
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -61,7 +61,7 @@ pub(super) async fn serve(listener: TcpListener, emulator: Box<dyn Emulator>, ou
         let server = Arc::clone(&server);
         connections.spawn(async move {
             let service = service_fn(|request| Arc::clone(&server).take(request));
-            // A client that goes away concerns nobody else.
+            // A lost connection concerns its client alone.
             let _ =
                 http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
         });
@@ -75,16 +75,16 @@ impl Server {
         if call.path.starts_with("/_admin") {
             return Ok(self.control(&call).await.into());
         }
-        let number = lock(&self.board).called(&call);
+        let number = lock(&self.state).called(&call);
         let mut reply = self.answer(&call).await?;
         lock(&self.emulator).finish(&mut reply);
-        lock(&self.board).answered(number, reply.status);
+        lock(&self.state).answered(number, reply.status);
         Ok(reply.into())
     }
 
     async fn answer(&self, call: &Call) -> Result<Reply, Cut> {
         let name = call.name();
-        let effect = lock(&self.board).strike(&name).unwrap_or_default();
+        let effect = lock(&self.state).strike(&name).unwrap_or_default();
         let Effect { hang_ms, after, .. } = effect;
         if let Some(hang) = hang_ms.filter(|_| !after) {
             sleep(Duration::from_millis(hang)).await;
@@ -92,12 +92,12 @@ impl Server {
         if effect.replaces() && !after {
             return effect.reply().ok_or(Cut);
         }
-        let wait = lock(&self.board).too_many(&name, Instant::now());
+        let wait = lock(&self.state).too_many(&name, Instant::now());
         let reply = match wait {
             Some(wait) => lock(&self.emulator).limited(call, wait),
             None => lock(&self.emulator).answer(call),
         };
-        let change = if reply.more { lock(&self.board).after_page(&name) } else { None };
+        let change = if reply.more { lock(&self.state).after_page(&name) } else { None };
         if let Some(change) = change {
             self.change(&change);
         }
@@ -107,7 +107,7 @@ impl Server {
         if effect.replaces() { effect.reply().ok_or(Cut) } else { Ok(reply) }
     }
 
-    /// Does what was ordered for between two pages.
+    /// Makes a change that was ordered for between two pages.
     fn change(&self, change: &Change) {
         let (method, path, body) = change.parts();
         if let Some(Outcome::Send(delivery)) = lock(&self.emulator).administer(&method, &path, &body) {
@@ -147,11 +147,11 @@ impl Server {
 
     /// Answers a call of the controls that every emulator has.
     fn shared(&self, method: &Method, path: &[&str], body: &Value) -> Option<Reply> {
-        let mut board = lock(&self.board);
-        let board = &mut *board;
+        let mut state = lock(&self.state);
+        let state = &mut *state;
         match (method.as_str(), path) {
-            ("POST", ["faults"]) => return Some(add(&mut board.faults, body)),
-            ("POST", ["limit"]) => return Some(add(&mut board.limits, body)),
+            ("POST", ["faults"]) => return Some(add(&mut state.faults, body)),
+            ("POST", ["limit"]) => return Some(add(&mut state.limits, body)),
             ("POST", ["between_pages"]) => {
                 let refused = serde_json::from_value::<Between>(body.clone()).ok().and_then(|between| {
                     let (method, path, body) = between.then.parts();
@@ -159,7 +159,7 @@ impl Server {
                     // The path is a field here.
                     Some(refusal(StatusCode::UNPROCESSABLE_ENTITY, &words))
                 });
-                return Some(refused.unwrap_or_else(|| add(&mut board.between, body)));
+                return Some(refused.unwrap_or_else(|| add(&mut state.between, body)));
             }
             ("POST", ["deliveries", "hold"]) => {
                 return Some(match serde_json::from_value::<Hold>(body.clone()) {
@@ -171,12 +171,12 @@ impl Server {
                 });
             }
             ("POST", ["deliveries", "take"]) => return Some(Reply::json(StatusCode::OK, &self.outbox.take())),
-            ("DELETE", ["faults"]) => board.faults.clear(),
-            ("DELETE", ["limit"]) => board.limits.clear(),
-            ("DELETE", ["between_pages"]) => board.between.clear(),
-            ("DELETE", ["calls"]) => board.forget(),
+            ("DELETE", ["faults"]) => state.faults.clear(),
+            ("DELETE", ["limit"]) => state.limits.clear(),
+            ("DELETE", ["between_pages"]) => state.between.clear(),
+            ("DELETE", ["calls"]) => state.forget(),
             ("DELETE", ["deliveries"]) => self.outbox.forget(),
-            ("GET", ["calls"]) => return Some(Reply::json(StatusCode::OK, &board.calls())),
+            ("GET", ["calls"]) => return Some(Reply::json(StatusCode::OK, &state.calls())),
             ("GET", ["deliveries"]) => return Some(Reply::json(StatusCode::OK, &self.outbox.sent())),
             _ => return None,
         }

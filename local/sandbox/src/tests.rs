@@ -123,9 +123,8 @@ impl Stage {
         read(&self.send(method, url, &headers, body.to_string()).await.unwrap())
     }
 
-    /// A call of the controls.
-    pub(super) async fn control(&self, method: Method, vendor: &str, path: &str, body: &Value) -> Value {
-        let (status, answer) = self.json(method, &format!("{vendor}/_admin/{path}"), "", body).await;
+    pub(super) async fn control(&self, method: Method, provider: &str, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.json(method, &format!("{provider}/_admin/{path}"), "", body).await;
         assert!(status < 300, "{path}: {answer}");
         answer
     }
@@ -193,7 +192,7 @@ async fn faults_strike_as_often_as_told_and_the_calls_are_listed_without_secrets
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_lost_after_the_vendor_acted() {
+async fn a_lost_answer_is_lost_after_the_provider_acted() {
     let stage = Stage::start().await;
     let stripe = stage.sandbox.url("stripe");
     let fault = json!({ "match": "POST /v1/customers", "effect": { "close": true, "after": true } });
@@ -213,13 +212,13 @@ async fn a_lost_answer_is_lost_after_the_vendor_acted() {
 }
 
 #[tokio::test]
-async fn beyond_a_rate_each_vendor_refuses_in_its_own_way() {
+async fn beyond_a_rate_each_provider_refuses_in_its_own_way() {
     let stage = Stage::start().await;
     let [slack_url, stripe_url, google_url] = ["slack", "stripe", "google"].map(|name| stage.sandbox.url(name));
     // One call now, another in 50 seconds.
-    for vendor in [slack_url, stripe_url, google_url] {
+    for provider in [slack_url, stripe_url, google_url] {
         let limit = json!({ "match": "GET", "per_second": 0.02, "burst": 1 });
-        stage.control(Method::POST, vendor, "limit", &limit).await;
+        stage.control(Method::POST, provider, "limit", &limit).await;
     }
     let call = async |url: String| {
         stage.send(Method::GET, &url, &[], String::new()).await.unwrap();

@@ -7,7 +7,7 @@ use local_base::web::Web;
 use local_cli::{
     browser::{Browser, BrowserPage},
     bundle::Options,
-    look::Look,
+    stores::Stores,
 };
 use local_runtime::bootstraps::{Bootstraps, root};
 use memchr::memmem;
@@ -72,8 +72,8 @@ impl Setup {
     }
 
     /// The stores.
-    pub(crate) fn look(&self) -> Look<'_> {
-        Look::new(&self.stack)
+    pub(crate) fn look(&self) -> Stores<'_> {
+        Stores::new(&self.stack)
     }
 
     /// A call of the HTTP API.

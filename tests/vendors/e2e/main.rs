@@ -6,7 +6,7 @@
 use std::process::Stdio;
 
 use local_aws::Service;
-use local_cli::{bundle::Options, look::Look};
+use local_cli::{bundle::Options, stores::Stores};
 use local_runtime::bootstraps::{root, target_folder};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ async fn what_the_vendors_sdks_sign_arrives_once_and_with_any_single_byte_flippe
     settled(&stack).await;
 
     assert_eq!(arrived(&stack), sent);
-    assert_eq!(Look::new(&stack).items("idempotency").await.unwrap().len(), sent.len());
+    assert_eq!(Stores::new(&stack).items("idempotency").await.unwrap().len(), sent.len());
     stack.shutdown().await;
 }
 

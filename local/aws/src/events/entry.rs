@@ -9,7 +9,7 @@ use thiserror::Error;
 
 const MAX_DETAIL_TYPE: usize = 128;
 
-/// Where events come from.
+/// The account and region of every event.
 #[derive(Debug)]
 pub(super) struct Origin {
     pub(super) region: String,
@@ -30,7 +30,6 @@ pub(super) struct Entry {
     time: Option<f64>,
 }
 
-/// Why an entry was refused.
 #[derive(Debug, Error)]
 pub(super) enum Refusal {
     #[error("Detail is malformed. Send the text of one JSON object.")]
@@ -59,7 +58,6 @@ struct Envelope<'a> {
 }
 
 impl Origin {
-    /// The ARN of a bus.
     pub(super) fn bus_arn(&self, name: &str) -> String {
         format!("{}{name}", self.arn_prefix())
     }
@@ -104,7 +102,6 @@ impl Entry {
 }
 
 impl Refusal {
-    /// The error code of AWS.
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::MalformedDetail => "MalformedDetail",

@@ -13,7 +13,6 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
-    /// [`Role::name`].
     pub holder: String,
     /// As IAM names it, such as `sqs:SendMessage`.
     pub action: String,
@@ -24,7 +23,6 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// All that these roles grant.
     pub fn all(roles: &[Role]) -> BTreeSet<Self> {
         roles.iter().flat_map(|role| Self::of(&role.name, &role.statements)).collect()
     }

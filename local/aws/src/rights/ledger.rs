@@ -32,47 +32,31 @@ struct Open {
     unused: BTreeSet<Grant>,
 }
 
-/// A line of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Line {
-    /// The code that was tested, as [`checked_out`] tells it; the first line.
+    /// The code that was tested, as [`checked_out`] names it; the first line.
     Code(String),
-    /// A right that was used.
     Used(Grant),
 }
 
 /// Why a ledger can't be written or used.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// The file.
     #[error("{}: {source}; tests with TEST_RIGHTS write it", file.display())]
-    File {
-        /// Which.
-        file: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A line that no ledger has.
+    File { file: PathBuf, source: io::Error },
     #[error("{}: {source}", file.display())]
-    Malformed {
-        /// Which.
-        file: PathBuf,
-        /// Why.
-        source: serde_json::Error,
-    },
+    Malformed { file: PathBuf, source: serde_json::Error },
     /// Git does not tell what is checked out.
     #[error("git does not tell what is checked out: {0}")]
     Git(String),
-    /// It tells of other code than what is checked out.
+    /// It is of other code than what is checked out.
     #[error("{} is of {}, and {checked_out} is checked out; remove it and test again", file.display(),
         found.as_deref().unwrap_or("no commit"))]
     OfOtherCode {
-        /// Which.
         file: PathBuf,
-        /// What it tells of.
+        /// The code that it is of.
         found: Option<String>,
-        /// What is there now.
         checked_out: String,
     },
 }
@@ -94,7 +78,7 @@ impl Ledger {
         let Open { file, unused } = &mut *open;
         unused.retain(|grant| {
             let used = grant.holder == holder && grant.covers(right);
-            // A line that is lost is a right that seems not used: the comparison tells of it.
+            // A lost line is a right that seems unused, which the comparison reports.
             !(used && write(file, &Line::Used(grant.clone())).is_ok())
         });
     }

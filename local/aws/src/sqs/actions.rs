@@ -114,7 +114,6 @@ impl Sqs {
         self.many((url, entries), Queue::send)
     }
 
-    /// Runs an action on one queue.
     fn one<E: DeserializeOwned>(
         &self,
         body: &[u8],

@@ -17,7 +17,6 @@ const MAX_NAME: usize = 256;
 /// Attributes by name, in the order of the digest.
 pub(super) type Attributes = BTreeMap<String, Attribute>;
 
-/// One attribute, as on the wire.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Attribute {

@@ -24,7 +24,7 @@ struct Times {
     skipped: AtomicU64,
     /// The latest time that was read, so that the machine's clock may be set back.
     latest: AtomicU64,
-    /// Told whenever time was skipped.
+    /// Notified whenever time was skipped.
     moved: Notify,
 }
 
@@ -37,7 +37,7 @@ impl Clock {
         Duration::from_nanos(self.times.latest.fetch_max(now, Ordering::Relaxed).max(now))
     }
 
-    /// Skips `by`. Only [`Sqs::advance`](super::Sqs::advance) may: it also wakes those who wait.
+    /// Skips `by`. Only [`Sqs::advance`](super::Sqs::advance) may: it also wakes waiting receives.
     pub(super) fn advance(&self, by: Duration) {
         self.times.skipped.fetch_add(nanoseconds(by), Ordering::Relaxed);
         self.times.moved.notify_waiters();

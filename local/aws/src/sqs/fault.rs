@@ -68,7 +68,6 @@ impl Fault {
         json!({"Id": id, "SenderFault": true, "Code": self.code(), "Message": self.to_string()})
     }
 
-    /// The body of the answer.
     pub(super) fn body(&self) -> Value {
         let shape = match self.code() {
             "AWS.SimpleQueueService.NonExistentQueue" => "QueueDoesNotExist",
@@ -80,7 +79,6 @@ impl Fault {
         json!({"__type": format!("com.amazonaws.sqs#{shape}"), "message": self.to_string()})
     }
 
-    /// The HTTP status of the answer.
     pub(super) fn status(&self) -> StatusCode {
         match self.code() {
             "AWS.SimpleQueueService.PurgeQueueInProgress" => StatusCode::FORBIDDEN,

@@ -61,7 +61,7 @@ impl Message {
         Ok((message, delay))
     }
 
-    /// What the sender learns.
+    /// The answer to the sender.
     pub(super) fn receipt(&self) -> Value {
         let mut receipt = json!({"MessageId": self.id, "MD5OfMessageBody": attributes::md5_hex(self.body.as_bytes())});
         if let Some(digest) = attributes::digest(&self.attributes) {
@@ -70,7 +70,7 @@ impl Message {
         receipt
     }
 
-    /// What the receiver gets, of what it asked for.
+    /// The message as the receiver asked for it.
     pub(super) fn delivery(&self, handle: &str, wanted: &ReceiveMessage, sender: &str) -> Value {
         let mut delivery = json!({
             "MessageId": self.id,

@@ -50,7 +50,6 @@ pub struct Sqs {
 /// How many messages a queue holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueDepth {
-    /// The queue's name.
     pub name: String,
     /// Messages that a receive would get now.
     pub visible: usize,
@@ -60,7 +59,6 @@ pub struct QueueDepth {
     pub delayed: usize,
 }
 
-/// The queues by name.
 type Queues = BTreeMap<String, Queue>;
 
 #[derive(Debug)]
@@ -70,7 +68,7 @@ struct Shared {
     account: String,
     clock: Clock,
     queues: Mutex<Queues>,
-    /// Told whenever a message may have become visible.
+    /// Notified whenever a message may have become visible.
     changed: Notify,
 }
 

@@ -1,4 +1,4 @@
-//! One standard queue: who may have which message when.
+//! One standard queue: which message a receive gets, and when.
 //!
 //! A message is *delayed*, *visible* or *in flight*. It becomes visible by the passing of time alone, so nothing is
 //! stored about it: `visible_at` decides.
@@ -27,7 +27,6 @@ pub(super) struct Depth {
     pub(super) delayed: usize,
 }
 
-/// A queue and its messages.
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) name: String,
@@ -63,7 +62,7 @@ impl Queue {
         Self { name, settings, created: now, modified: now, purged: None, messages, arrivals: 0 }
     }
 
-    /// Takes a message from a sender, and answers what the sender learns.
+    /// Stores a message, and returns the answer to the sender.
     pub(super) fn send(&mut self, sending: Sending, now: Duration) -> Result<Value, Fault> {
         let (message, delay) = Message::accept(sending, &self.settings, now)?;
         let receipt = message.receipt();
@@ -173,7 +172,7 @@ impl Queue {
         self.messages.values().map(|stored| stored.visible_at).filter(|at| *at > now).min()
     }
 
-    /// The visible messages in order of delivery: first whose group has the fewest in flight, then who waits longest.
+    /// The visible messages in order of delivery: first those of the group with the fewest in flight, then the one visible longest.
     ///
     /// A message without a group is a tenant of its own.
     fn in_turn(&self, now: Duration) -> Vec<u64> {

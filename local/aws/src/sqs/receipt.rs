@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{fault::Fault, message::Message};
 
-/// What a receipt handle says.
+/// The content of a receipt handle.
 #[derive(Debug)]
 pub(super) struct Receipt {
     /// The message's place in its queue.
@@ -26,7 +26,6 @@ impl Receipt {
         URL_SAFE_NO_PAD.encode(format!("{queue}:{}:{}:{}", self.arrival, self.receives, self.id))
     }
 
-    /// Reads a handle of `queue`.
     pub(super) fn parse(handle: &str, queue: &str) -> Result<Self, Fault> {
         Self::read(handle, queue).ok_or_else(|| Fault::ReceiptHandleIsInvalid(handle.to_owned()))
     }

@@ -67,7 +67,7 @@ impl Sqs {
         };
         let source = queue.name.clone();
         if !dead.is_empty() {
-            self.bury(&mut queues, &source, dead, now);
+            self.dead_letter(&mut queues, &source, dead, now);
         }
         Ok(look)
     }

@@ -26,7 +26,7 @@ impl Sqs {
     }
 
     /// Puts messages that were received too often from `source` into its dead-letter queue.
-    pub(super) fn bury(&self, queues: &mut Queues, source: &str, dead: Vec<Message>, now: Duration) {
+    pub(super) fn dead_letter(&self, queues: &mut Queues, source: &str, dead: Vec<Message>, now: Duration) {
         let redrive = queues.get(source).and_then(|queue| queue.settings.redrive.as_ref());
         let Some(name) = redrive.and_then(|redrive| self.named(queues, &redrive.target)) else { return };
         let Some(queue) = queues.get_mut(&name) else { return };

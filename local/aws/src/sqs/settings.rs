@@ -14,9 +14,7 @@ use super::fault::Fault;
 pub(super) const MAX_BYTES: usize = 1_048_576;
 /// The longest time that one receive can hold a message.
 pub(super) const MAX_VISIBILITY: Duration = Duration::from_hours(12);
-/// The longest delay of a message.
 pub(super) const MAX_DELAY_SECONDS: u64 = 900;
-/// The longest long poll.
 pub(super) const MAX_WAIT_SECONDS: u64 = 20;
 
 /// Accepted and read back, without effect.
@@ -43,7 +41,6 @@ pub(super) struct Settings {
 /// When a message goes to which dead-letter queue.
 #[derive(Debug, Clone)]
 pub(super) struct Redrive {
-    /// The ARN of the dead-letter queue.
     pub(super) target: String,
     /// A message that was received this often is not delivered again.
     pub(super) max_receives: u64,

@@ -53,19 +53,16 @@ pub(super) struct GetQueueAttributes {
     pub(super) attribute_names: Vec<String>,
 }
 
-/// As above.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct SetQueueAttributes {
     pub(super) attributes: BTreeMap<String, String>,
 }
 
-/// As above.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PurgeQueue {}
 
-/// As above.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct ReceiveMessage {

@@ -11,7 +11,7 @@ use local_aws::{
 };
 use serde::Deserialize;
 
-/// Our name among the tools.
+/// The value of `tool` in exceptions for this command.
 const TOOL: &str = "rights";
 
 /// A right that no function of ours uses itself.
@@ -28,25 +28,13 @@ pub(super) struct Exception {
     pub(super) reason: String,
 }
 
-/// Why the exceptions can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ExceptionsError {
-    /// The file can't be opened.
     #[error("{}: {source}", file.display())]
-    Unreadable {
-        /// Which.
-        file: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Unreadable { file: PathBuf, source: io::Error },
     /// It is no list of exceptions.
     #[error("{}: {source}", file.display())]
-    Malformed {
-        /// Which.
-        file: PathBuf,
-        /// Why.
-        source: serde_yaml_ng::Error,
-    },
+    Malformed { file: PathBuf, source: serde_yaml_ng::Error },
 }
 
 /// Those about rights.

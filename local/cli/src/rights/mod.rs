@@ -31,7 +31,6 @@ pub const OTHER_KEYS: [(&str, &str); 2] = [
 /// Parameters under which the template has `DeploymentRole`.
 const GRADUAL: [(&str, &str); 1] = [("GradualDeployment", "on")];
 
-/// Why the rights can't be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum RightsError {
     /// template.yaml can't be read or has what the reader does not know.
@@ -45,7 +44,7 @@ pub enum RightsError {
     Exceptions(#[from] ExceptionsError),
 }
 
-/// Does what `options` ask. Whether every right is used or excepted.
+/// Prints the comparison or the policies. Whether every right is used or excepted.
 pub fn run(options: &arguments::Rights) -> Result<bool, RightsError> {
     let Some(ledger) = &options.ledger else {
         let policy = |role: Role| (role.name, json!({ "Version": "2012-10-17", "Statement": role.statements }));

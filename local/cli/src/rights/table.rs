@@ -1,4 +1,4 @@
-//! Granted and used, side by side.
+//! The table of granted rights beside used ones.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +9,7 @@ use local_aws::rights::Grant;
 
 use super::exceptions::{Exception, is_about};
 
-/// Every right with what became of it.
+/// Every right with its state.
 #[derive(Debug)]
 pub struct Table {
     rows: Vec<Row>,
@@ -31,7 +31,6 @@ enum RightState {
 }
 
 impl Table {
-    /// Compares.
     pub(super) fn new(granted: BTreeSet<Grant>, used: &BTreeSet<Grant>, exceptions: &[Exception]) -> Self {
         let unused: Vec<_> = granted.difference(used).cloned().collect();
         let idle = |exception: &Exception| {

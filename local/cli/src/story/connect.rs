@@ -1,4 +1,4 @@
-//! Connecting: what a person does in a browser, and what is stored of it.
+//! Connecting: a person's way through a browser, and what is stored.
 
 use http::Method;
 use local_base::terminal::Failed;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Outcome, Story, expect};
 use crate::browser::{Browser, query};
 
-/// The key that the sandbox knows.
+/// A key of the sandbox.
 pub(super) const STRIPE_KEY: &str = "rk_test_sandbox";
 
 impl Story<'_> {

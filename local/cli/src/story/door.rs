@@ -1,4 +1,4 @@
-//! The door: what is not understood is told what is wrong with it.
+//! Input that is refused: each refusal says what is wrong.
 
 use http::Method;
 

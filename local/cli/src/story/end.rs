@@ -1,4 +1,4 @@
-//! The end: grants given back, tokens and records gone, nothing left lying open.
+//! The end: grants revoked, tokens and records gone, no secret in the clear.
 
 use http::Method;
 use local_base::terminal::Failed;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Outcome, Story, connect::STRIPE_KEY, expect};
 
-/// Tables with what users and providers entrusted to us.
+/// Tables with the data of users and providers.
 const TABLES: [&str; 7] =
     ["integrations", "credentials", "webhook-secrets", "oauth-states", "records", "syncs", "idempotency"];
 

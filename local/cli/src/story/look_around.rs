@@ -45,7 +45,7 @@ impl Story<'_> {
         let bearer = format!("Bearer {other}");
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
         let (status, body) = self.call(Method::GET, "/integrations", &headers, "").await?;
-        expect(status == 200 && !body.contains("T0SANDBOX"), || format!("somebody else sees {status} {body}"))?;
+        expect(status == 200 && !body.contains("T0SANDBOX"), || format!("another user sees {status} {body}"))?;
         for (method, path, expected) in [
             (Method::GET, "/integrations/slack/records?account=T0SANDBOX", 409),
             (Method::POST, "/integrations/slack/disconnect?account=T0SANDBOX", 409),
@@ -53,7 +53,7 @@ impl Story<'_> {
             (Method::GET, "/health", 403),
         ] {
             let (status, body) = self.call(method.clone(), path, &headers, "").await?;
-            expect(status == expected, || format!("somebody else: {method} {path} answered {status} {body}"))?;
+            expect(status == expected, || format!("another user: {method} {path} answered {status} {body}"))?;
         }
         Ok(("nothing in the status; records, disconnect, proxy: not connected; health: 403".into(), ()))
     }

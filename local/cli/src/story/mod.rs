@@ -1,5 +1,4 @@
-//! The story: what Intertie is for, from connecting to disconnecting, with what happened read back from the stores and from
-//! the providers after each step.
+//! The story: from connecting to disconnecting, with the effect of each step read back from the stores and the emulators.
 
 mod calls;
 mod connect;
@@ -16,9 +15,9 @@ use http::Method;
 use local_base::{terminal::Failed, web::Web};
 use serde_json::Value;
 
-use crate::{browser::Browser, bundle::Bundle, look::Look, report::Report};
+use crate::{browser::Browser, bundle::Bundle, report::Report, stores::Stores};
 
-/// Who the story is about.
+/// The user of the story.
 pub const USER: &str = "local-user";
 /// How long an effect may take to appear. The first of a kind starts cold functions.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -52,20 +51,20 @@ pub async fn play(stack: &Bundle, report: &mut Report) {
     report.step("the proxy reaches each provider", story.proxy()).await;
     report.step("Slack asks to slow down, and recovers", story.slow_down()).await;
     report.step("signed JSON that is no event is dead-lettered with its reason", story.not_an_event()).await;
-    report.step("bad input at the door is told what is wrong", story.bad_input()).await;
-    report.step("the status page, the status and the health tell how it stands", story.status()).await;
+    report.step("bad input is refused with what is wrong", story.bad_input()).await;
+    report.step("the status page, the status and the health show the state", story.status()).await;
     report.step("the records can be read", story.records()).await;
     report.step("another user sees none of it", story.isolation()).await;
     report.step("schedules fire", story.schedules()).await;
     report.step("Slack is disconnected: revoked, tokens and records gone", story.disconnect_slack()).await;
-    report.step("Gmail goes, Calendar stays; then the grant is given back", story.disconnect_google()).await;
+    report.step("Gmail goes, Calendar stays; then the grant is revoked", story.disconnect_google()).await;
     report.step("no token, code, key or secret lies open in a store or a log", story.canaries()).await;
 }
 
 struct Story<'s> {
     stack: &'s Bundle,
     web: Web,
-    look: Look<'s>,
+    look: Stores<'s>,
     browser: Browser,
     session: String,
 }
@@ -75,10 +74,10 @@ impl<'s> Story<'s> {
         let session = stack.session(USER, Some("admin"), Duration::from_mins(30));
         let session =
             session.ok_or_else(|| Failed("no session can be minted with the key of {prefix}/session".into()))?;
-        Ok(Self { stack, web: Web::new(), look: Look::new(stack), browser: Browser::new(), session })
+        Ok(Self { stack, web: Web::new(), look: Stores::new(stack), browser: Browser::new(), session })
     }
 
-    /// A call of the HTTP API, as a program with the story's session makes it.
+    /// A call of the HTTP API with the story's session.
     async fn api(&self, method: Method, path: &str, body: &Value) -> Result<(u16, Value), Failed> {
         let (bearer, url) = (format!("Bearer {}", self.session), format!("{}{path}", self.stack.url));
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
@@ -88,7 +87,7 @@ impl<'s> Story<'s> {
         Ok((response.status().as_u16(), serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text))))
     }
 
-    /// What a sandbox is told, or asked, under `/_admin`.
+    /// A call of an emulator's controls.
     async fn admin(&self, sandbox: &str, method: Method, path: &str, body: &Value) -> Result<Value, Failed> {
         let url = format!("{sandbox}/_admin/{path}");
         let text = if body.is_null() { String::new() } else { body.to_string() };
@@ -111,7 +110,7 @@ impl<'s> Story<'s> {
         Ok((response.status().as_u16(), String::from_utf8_lossy(response.body()).into_owned()))
     }
 
-    /// Waits for what `check` looks for; `otherwise` says what did not come.
+    /// Waits until `check` finds something; `otherwise` says what did not happen.
     async fn wait<T>(
         &self,
         otherwise: &str,
@@ -121,7 +120,6 @@ impl<'s> Story<'s> {
         found.map_err(|waited| Failed(format!("{otherwise}: {waited}; look at target/local/logs")))
     }
 
-    /// The sandbox of a provider.
     fn sandbox(&self, provider: &str) -> &'s str {
         self.stack.sandbox.url(provider)
     }

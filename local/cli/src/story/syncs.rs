@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Outcome, Story, connect::text, expect};
 
-/// Where the sandboxes show what they have of each stream.
+/// The controls that list the objects of each stream.
 const STREAMS: &[(&str, &str, &[&str])] = &[
     ("slack", "channels", &["channels"]),
     ("slack", "users", &["users"]),
@@ -38,7 +38,7 @@ impl Story<'_> {
         Ok((format!("{}; as many as the providers have", told.join(", ")), ()))
     }
 
-    /// A Calendar push: an event is deleted at Google, which tells the channel; nothing else is asked for.
+    /// A Calendar push: an event is deleted at Google, which notifies the channel; nothing else starts a sync.
     pub(super) async fn calendar(&self) -> Outcome {
         let google = self.stack.sandbox.url("google");
         let id = self.id_of("google-calendar").await?;
@@ -68,8 +68,8 @@ impl Story<'_> {
         let count = self.wait("the new message did not come", came).await?;
         let forged =
             self.admin(google, Method::POST, "send", &json!({ "claims": { "aud": "https://evil.example" } })).await?;
-        expect(forged["status"] == 400, || format!("a push for somebody else answered {forged}"))?;
-        Ok((format!("{count} messages, one by push; a token for somebody else: 400"), ()))
+        expect(forged["status"] == 400, || format!("a push for another audience answered {forged}"))?;
+        Ok((format!("{count} messages, one by push; a token for another audience: 400"), ()))
     }
 
     /// Google forgets its sync tokens, and meanwhile an event is deleted without a push.

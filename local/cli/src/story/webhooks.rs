@@ -6,10 +6,10 @@ use local_sandbox::LOCAL_ACCOUNT;
 use serde_json::{Value, json};
 
 use super::{Outcome, Story, expect};
-use crate::{look::Seen, sign::sign};
+use crate::{sign::sign, stores::Seen};
 
 impl Story<'_> {
-    /// Stripe tells of a customer, twice.
+    /// Stripe sends an event about a customer twice.
     pub(super) async fn stripe(&self) -> Outcome {
         let id = self.id_of("stripe").await?;
         let body = customer("evt_story_1", "customer.updated", now().as_second() + 1, "anna@example.com");
@@ -69,7 +69,7 @@ impl Story<'_> {
         Ok(("400, nothing stored; Stripe's official sample 400, signed anew it is taken, and unmatched".into(), ()))
     }
 
-    /// Slack asks if we are here, then a channel is renamed, then somebody types a command.
+    /// Slack verifies the URL, a channel is renamed, a user types a command.
     pub(super) async fn slack(&self) -> Outcome {
         let slack = self.stack.sandbox.url("slack");
         let challenge = json!({ "kind": "url_verification", "event": { "challenge": "story-challenge" } });
@@ -96,7 +96,7 @@ impl Story<'_> {
         Ok((format!("200; dead-lettered: {reason}"), ()))
     }
 
-    /// Delivers `body` as Stripe would, or as somebody without the secret.
+    /// Delivers `body` signed as Stripe signs it, or with another secret.
     async fn deliver(&self, body: &str, genuine: bool) -> Result<(u16, String), Failed> {
         let app = self.stack.webhook_secrets.get("stripe").cloned().unwrap_or_default();
         let secret = if genuine { app } else { "whsec_guessed".into() };

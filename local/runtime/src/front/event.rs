@@ -10,7 +10,6 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// The event's JSON.
 pub(super) fn payload(
     parts: &Parts,
     path: &str,

@@ -29,7 +29,6 @@ const MAX_BODY: usize = 10 * 1024 * 1024;
 /// A body that is not text counts as Base64.
 const MAX_EVENT: usize = 6 * 1024 * 1024;
 
-/// The routes of the template.
 pub struct Front {
     paths: Paths<BTreeMap<String, Target>>,
     default: Option<Arc<Function>>,
@@ -39,7 +38,6 @@ pub struct Front {
     account: String,
 }
 
-/// What a route leads to.
 #[derive(Clone)]
 struct Target {
     /// `POST /webhooks/{provider}`.
@@ -47,7 +45,6 @@ struct Target {
     function: Arc<Function>,
 }
 
-/// A route can't be served.
 #[derive(Debug, thiserror::Error)]
 #[error("template.yaml: the route {route:?} can't be served: {reason}")]
 pub struct RouteError {

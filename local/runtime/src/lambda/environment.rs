@@ -82,7 +82,7 @@ impl Environment {
             .kill_on_drop(true)
             .spawn()
             .map_err(refused(format!("run {}", binary.display()), "check that it was built for this machine"))?;
-        let pid = child.id().unwrap_or_default(); // known, as nobody has waited for the process yet
+        let pid = child.id().unwrap_or_default(); // known until the process is waited for
         let process = Arc::new(Mutex::new(Process { child, killed: false }));
 
         let (exited, exit) = watch::channel(None);
@@ -139,7 +139,6 @@ impl Environment {
         }
     }
 
-    /// The bootstrap's process id.
     pub fn pid(&self) -> u32 {
         self.pid
     }
@@ -165,7 +164,7 @@ impl Environment {
         self.exited().await;
     }
 
-    /// Whether it may see another event.
+    /// Whether it may get another event.
     pub(super) fn alive(&self) -> bool {
         lock(&self.process).alive()
     }

@@ -21,10 +21,7 @@ pub enum InvokeError {
     },
     /// The bootstrap ended before it answered (`Runtime.ExitError`).
     #[error("Runtime exited with error: {status}")]
-    Exited {
-        /// How the process ended.
-        status: ExitStatus,
-    },
+    Exited { status: ExitStatus },
     /// The bootstrap failed to start twice: it reported so, or ended before it asked for an event.
     #[error("{error_type}: {message}; see the function's log for what it did at start")]
     InitError {
@@ -35,24 +32,13 @@ pub enum InvokeError {
     },
     /// Every environment the function may have is at work; AWS answers 429.
     #[error("Rate Exceeded: all environments of {function} are at work; try again, or raise its concurrency")]
-    Throttled {
-        /// The function's name.
-        function: String,
-    },
+    Throttled { function: String },
     /// The response is larger than Lambda passes on.
     #[error("Response payload size ({bytes} bytes) exceeded maximum allowed payload size ({limit} bytes).")]
-    ResponseTooLarge {
-        /// Size of the response.
-        bytes: usize,
-        /// Lambda's limit.
-        limit: usize,
-    },
-    /// There is no bootstrap to start.
+    ResponseTooLarge { bytes: usize, limit: usize },
     #[error("function {function} has no bootstrap at {}; build it: {build}", path.display())]
     MissingBinary {
-        /// The function's name.
         function: String,
-        /// Where the bootstrap should be.
         path: PathBuf,
         /// The command that puts it there.
         build: String,
@@ -60,19 +46,14 @@ pub enum InvokeError {
     /// The operating system refused something an environment needs.
     #[error("can't start an environment of {function}: can't {task}: {source}; {remedy}")]
     Start {
-        /// The function's name.
         function: String,
         /// What was refused.
         task: String,
-        /// Why.
         source: io::Error,
         /// What to do about it.
         remedy: &'static str,
     },
     /// [`shutdown`](super::Function::shutdown) was called.
     #[error("function {function} is shut down; start the stack again")]
-    Stopped {
-        /// The function's name.
-        function: String,
-    },
+    Stopped { function: String },
 }

@@ -74,7 +74,6 @@ impl Function {
         }
     }
 
-    /// How many environments are alive.
     pub fn environments(&self) -> usize {
         lock(&self.pool).all().filter(|environment| environment.alive()).count()
     }

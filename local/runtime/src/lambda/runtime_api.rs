@@ -40,14 +40,14 @@ pub(super) struct RuntimeApi {
     desk: watch::Sender<Desk>,
 }
 
-/// What lies between us and the bootstrap.
+/// The event between the caller and the bootstrap.
 struct Desk {
     bootstrap: Bootstrap,
     /// From when it is offered until it is answered.
     event: Option<Event>,
 }
 
-/// What the bootstrap is at, as its calls tell.
+/// The state of the bootstrap, by its calls.
 enum Bootstrap {
     /// It has not asked for an event yet.
     Starting,
@@ -162,7 +162,7 @@ impl RuntimeApi {
         (headers, event.payload.clone()).into_response()
     }
 
-    /// Passes `answer` on to who waits for the event called `id`. False if it is not worked on.
+    /// Passes `answer` to the caller that waits for the event `id`. False if it is not worked on.
     fn answer(&self, id: &str, answer: Answer) -> bool {
         let mut answered = None;
         self.desk.send_if_modified(|desk| {
@@ -174,7 +174,7 @@ impl RuntimeApi {
         });
         let known = answered.is_some();
         if let Some(event) = answered {
-            drop(event.answer.send(answer)); // nobody may wait any more
+            drop(event.answer.send(answer)); // the caller may have stopped waiting
         }
         known
     }

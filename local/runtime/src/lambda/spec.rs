@@ -7,7 +7,6 @@ use local_aws::AccessKeys;
 /// One function as the template declares it, with its bootstrap on this machine.
 #[derive(Clone, Debug)]
 pub struct FunctionSpec {
-    /// `FunctionName`.
     pub name: String,
     /// The bootstrap. Its folder is the process's working directory.
     pub binary: PathBuf,
@@ -17,7 +16,6 @@ pub struct FunctionSpec {
     pub memory_mb: u32,
     /// `Timeout` of one invocation.
     pub timeout: Duration,
-    /// The template's environment variables.
     pub environment: BTreeMap<String, String>,
     /// How many execution environments may exist at once.
     pub concurrency: usize,
@@ -27,16 +25,16 @@ pub struct FunctionSpec {
     pub endpoints: BTreeMap<String, String>,
 }
 
-/// The place all functions of a stack share.
+/// What all functions of a stack share.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// AWS region the functions believe to be in.
+    /// The `AWS_REGION` of the functions.
     pub region: String,
-    /// AWS account id the functions belong to.
+    /// The account in the functions' ARNs.
     pub account: String,
     /// Folder of the logs, one file `{function}.log` each.
     pub log_dir: PathBuf,
-    /// Who signs with which access key.
+    /// The functions by access key.
     pub access_keys: AccessKeys,
 }
 

@@ -246,7 +246,7 @@ async fn stack_process() {
         let witness = witness.parse().unwrap();
         let stage = Stage::starting(&Start::Connect(witness));
         stage.describe().await;
-        fs::remove_dir_all(&stage.host.log_dir).unwrap(); // later nobody is there to do it
+        fs::remove_dir_all(&stage.host.log_dir).unwrap(); // the stack, which would do it, is killed
         drop(tokio::net::TcpStream::connect(witness).await.unwrap());
         std::future::pending::<()>().await;
     }

@@ -10,7 +10,7 @@ use super::{FunctionSpec, Host};
 
 const RUNTIME_DIR: &str = "/var/runtime";
 
-/// What tells one environment of a function from the others.
+/// What distinguishes an environment of a function from the others.
 pub(super) struct Identity {
     pub(super) access_key: String,
     pub(super) log_stream: String,

@@ -1,4 +1,4 @@
-//! The AWS of a stack: the services behind the gateway, every resource of template.yaml, the secrets of a local app.
+//! The AWS of a stack: the services behind the gateway, every resource of the template, and given secrets.
 
 use std::{path::Path, sync::Arc};
 
@@ -18,26 +18,23 @@ use crate::template::{Context, Function, Template};
 pub struct Cloud {
     /// Where the gateway answers.
     pub url: String,
-    /// The template in force.
     pub template: Arc<Template>,
-    /// The way to AWS, with its faults and counts.
+    /// The gateway to AWS, with its faults and counts.
     pub gateway: Arc<Gateway>,
-    /// Clients that look from outside.
+    /// Clients that the gateway does not restrict.
     pub clients: Clients,
-    /// The embedded services, unless AWS is the user's own.
+    /// The embedded services; none with an AWS that is already running.
     pub embedded: Option<Embedded>,
-    /// Who signs with which access key.
+    /// The functions by access key.
     pub access_keys: AccessKeys,
-    /// What signs sessions.
     pub session_key: SecretString,
-    /// The gateway at work.
+    /// The task that serves the gateway.
     pub served: JoinHandle<()>,
 }
 
-/// Where a cloud stands.
+/// What a cloud is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct CloudOptions<'a> {
-    /// Parameters of the template.
     pub overrides: &'a [(String, String)],
     /// See [`Context::own`].
     pub own: &'a [(String, String)],
@@ -47,7 +44,6 @@ pub struct CloudOptions<'a> {
     pub aws_endpoint: Option<&'a str>,
     /// Receives what is put on the bus.
     pub events: &'a Path,
-    /// The address of the HTTP API.
     pub api_url: &'a str,
     /// See [`Options::ledger`](super::Options::ledger).
     pub ledger: Option<&'a Path>,

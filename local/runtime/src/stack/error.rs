@@ -6,51 +6,34 @@ use local_aws::{EmbeddedError, provision::ProvisionError, rights::LedgerError};
 
 use crate::{bootstraps::BuildError, front::RouteError, schedule::ScheduleError, template::TemplateError};
 
-/// Why a stack did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
-    /// The template.
     #[error(transparent)]
     Template(#[from] TemplateError),
     /// A port is taken.
     #[error("port {port} can't be used: {source}; stop what uses it, or choose another with --port N (0 = any)")]
-    Port {
-        /// Which.
-        port: u16,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file.
+    Port { port: u16, source: std::io::Error },
     #[error("{}: {source}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    File { path: PathBuf, source: std::io::Error },
     /// The record of used rights.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The embedded AWS.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
-    /// A resource.
     #[error(transparent)]
     Provision(#[from] ProvisionError),
-    /// A route.
     #[error(transparent)]
     Route(#[from] RouteError),
-    /// A schedule.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
     /// A function's role lacks what Lambda itself needs for it.
     #[error("template.yaml: the role of {function} lacks {action} on {queue}, which {purpose} needs")]
     Lacking {
-        /// Whose role.
+        /// The function of the role.
         function: String,
-        /// The right.
+        /// The missing action.
         action: &'static str,
-        /// On what.
+        /// The ARN of the queue.
         queue: String,
         /// For what, such as `its event-source mapping`.
         purpose: &'static str,
@@ -58,7 +41,6 @@ pub enum StackError {
     /// A secret could not be stored or read.
     #[error("a secret: {0}")]
     Secret(String),
-    /// A bootstrap.
     #[error(transparent)]
     Bootstrap(#[from] BuildError),
 }

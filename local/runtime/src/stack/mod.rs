@@ -40,19 +40,16 @@ use crate::{
     template::{Context, Template},
 };
 
-/// How long [`Stack::until`] waits at most for a call before it looks again.
+/// How long [`Stack::until`] waits at most for a call before it checks again.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// How to start.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The template.
     pub template: PathBuf,
     /// Where logs, events and the environment file go.
     pub directory: PathBuf,
     /// The HTTP API's port; 0 for any.
     pub port: u16,
-    /// Parameters of the template.
     pub overrides: Vec<(String, String)>,
     /// See [`Context::own`]; `AllowedOrigins` is added.
     pub own: Vec<(String, String)>,
@@ -66,37 +63,32 @@ pub struct Options {
     pub ledger: Option<PathBuf>,
 }
 
-/// A running stack.
 pub struct Stack {
-    /// Where the HTTP API answers.
     pub url: String,
     /// Where the controls answer.
     pub control_url: String,
     /// Where AWS answers.
     pub aws_url: String,
-    /// Clients that look from outside.
+    /// Clients that the gateway does not restrict.
     pub clients: Clients,
-    /// The template in force.
     pub template: Arc<Template>,
-    /// The way to AWS, with its faults and counts.
+    /// The gateway to AWS, with its faults and counts.
     pub gateway: Arc<Gateway>,
-    /// What the functions share: for an environment beside theirs.
+    /// What the functions share, to start an environment beside theirs.
     pub host: Host,
     /// The functions, in the template's order.
     pub functions: Vec<Arc<Function>>,
-    /// The embedded services, unless AWS is the user's own.
+    /// The embedded services; none with an AWS that is already running.
     pub embedded: Option<Embedded>,
-    /// The schedules.
     pub timers: Vec<Timer>,
-    /// What signs sessions.
     pub session_key: SecretString,
     directory: PathBuf,
     tasks: Vec<AbortHandle>,
 }
 
-/// Nothing came of waiting.
+/// What was waited for did not happen.
 #[derive(Debug, thiserror::Error)]
-#[error("nothing came of it within {0:?}")]
+#[error("it did not happen within {0:?}")]
 pub struct Waited(Duration);
 
 impl Stack {
@@ -108,7 +100,6 @@ impl Stack {
         Ok(())
     }
 
-    /// Starts everything.
     pub async fn start(options: Options) -> Result<Self, StackError> {
         let (log_dir, events) = folders(&options.directory)?;
         let front = listen(options.port).await?;
@@ -199,8 +190,8 @@ impl Stack {
         &self.directory
     }
 
-    /// Waits for what `check` looks for. It looks again whenever a function or a poller had an answer from AWS, and every
-    /// 200 ms for what comes without a call: a line of a log, the end of a process.
+    /// Waits until `check` finds something. It checks again whenever a call of a function or a poller to AWS ends, and every 200 ms
+    /// for what happens without a call: a line of a log, the end of a process.
     pub async fn until<T>(&self, limit: Duration, mut check: impl AsyncFnMut() -> Option<T>) -> Result<T, Waited> {
         let mut activity = self.gateway.activity();
         let found = async {

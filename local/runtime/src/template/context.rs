@@ -11,7 +11,6 @@ pub struct Context {
     pub account: String,
     /// Queue URLs are `{sqs_base}/{account}/{queue name}`.
     pub sqs_base: String,
-    /// The address of the HTTP API.
     pub api_url: String,
     /// Parameters that the local run sets by itself, over what is given and whatever the template allows: addresses that are known
     /// only once it runs.

@@ -58,7 +58,6 @@ const RUN: &[(&str, Kind, &str)] = &[
     ("AWS::Serverless::HttpApi", Kind::HttpApi, "Name"),
 ];
 
-/// One entry of `Resources`.
 pub(super) struct Resource {
     pub(super) id: String,
     /// As written, such as `AWS::SQS::Queue`.

@@ -10,7 +10,6 @@ pub enum TemplateError {
     /// The file can't be opened or is not text.
     #[error("cannot read {}: {source}; run this in the repository, whose root holds template.yaml", file.display())]
     Unreadable {
-        /// The file asked for.
         file: PathBuf,
         #[source]
         source: io::Error,

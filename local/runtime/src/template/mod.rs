@@ -37,7 +37,6 @@ use self::{
 const API_DEPLOYED_ONLY: &[&str] =
     &["AccessLogSettings", "DefaultRouteSettings", "Description", "FailOnWarnings", "Name", "PropagateTags", "Tags"];
 
-/// A template with its parameters applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
     /// Values of all parameters; lists joined by commas.

@@ -10,7 +10,6 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Function {
     pub logical_id: String,
-    /// `FunctionName`.
     pub name: String,
     pub arn: String,
     /// The bootstrap's binary target.
@@ -37,7 +36,6 @@ pub struct Function {
     pub on_failure: Option<String>,
 }
 
-/// A route of the HTTP API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// In capitals; `ANY` stands for all.
@@ -46,7 +44,6 @@ pub struct Route {
     pub path: String,
 }
 
-/// An SQS event source mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
     /// Of a queue of this template.
@@ -59,13 +56,11 @@ pub struct Mapping {
     pub partial: bool,
 }
 
-/// A schedule that invokes a function.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     pub name: String,
     /// `rate(…)` or `cron(…)`, in UTC.
     pub expression: String,
-    /// The event.
     pub input: Value,
 }
 

@@ -12,7 +12,6 @@ use super::{
     resolve::{Location, Resolver, long_name},
 };
 
-/// The assertions that do not hold.
 pub(super) fn broken(resolver: &Resolver) -> Result<Vec<ParameterProblem>, TemplateError> {
     let mut broken = Vec::new();
     for (name, rule) in &resolver.document.rules {

@@ -221,7 +221,6 @@ pub(super) fn keys(resolver: &Resolver) -> Result<Vec<Key>, TemplateError> {
     Ok(keys)
 }
 
-/// Names of the event buses.
 pub(super) fn buses(resolver: &Resolver) -> Result<Vec<String>, TemplateError> {
     let buses = resolver.resources(Kind::Bus)?.into_iter();
     buses.map(|resource| resolver.name(resource, &Location::new(resource.path()))).collect()

@@ -26,7 +26,7 @@ impl Google {
         let accounts = self.people.iter().map(|person| (person.address.as_str(), person.address.clone())).collect();
         let app = &self.app.client_id;
         let consent = Consent {
-            vendor: "Google",
+            provider: "Google",
             action: &call.path,
             app,
             accounts,

@@ -24,7 +24,6 @@ const IDENTITY: [(&str, &str); 3] = [
     ("profile", "https://www.googleapis.com/auth/userinfo.profile"),
 ];
 
-/// See the module.
 pub(super) struct Person {
     /// What the sandbox knows it by: its first address.
     pub(super) account: &'static str,
@@ -79,7 +78,6 @@ impl Person {
         granted(IDENTITY[0].1).then(|| signer.jwt(&claims))
     }
 
-    /// Carries out `POST account`.
     pub(super) fn change(&mut self, order: &Value) -> Result<Value, Refused> {
         if !order["address"].is_null() {
             let Some(address) = order["address"].as_str().filter(|address| address.contains('@')) else {

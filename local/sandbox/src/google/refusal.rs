@@ -13,12 +13,10 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// There is nothing there.
     pub(super) fn not_found() -> Self {
         Self { status: StatusCode::NOT_FOUND, reason: "notFound", message: "Not Found".to_owned() }
     }
 
-    /// The request is wrong.
     pub(super) fn bad(reason: &'static str, message: &str) -> Self {
         Self { status: StatusCode::BAD_REQUEST, reason, message: message.to_owned() }
     }

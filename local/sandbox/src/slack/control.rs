@@ -141,7 +141,7 @@ impl Slack {
         Some(done.into())
     }
 
-    /// Any webhook, its answer told.
+    /// Any webhook, with its answer.
     fn ordered(&self, team: &str, body: &Value) -> Outcome {
         let extra = &body["event"];
         let delivery = match body["kind"].as_str() {

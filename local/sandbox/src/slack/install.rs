@@ -16,7 +16,6 @@ use crate::{
 };
 
 impl Slack {
-    /// The consent page.
     pub(super) fn ask(&self, call: &Call) -> Reply {
         let asked = match self.asked(&call.query) {
             Ok(asked) => asked,
@@ -27,11 +26,10 @@ impl Slack {
         let organisation = (ORGANISATION.0, format!("{} (all workspaces)", ORGANISATION.1));
         let accounts = workspaces.chain([organisation]).collect();
         let app = &self.app.client_id;
-        let consent = Consent { vendor: "Slack", action: &call.path, app, accounts, scopes: &scopes, fixed: None };
+        let consent = Consent { provider: "Slack", action: &call.path, app, accounts, scopes: &scopes, fixed: None };
         consent.page(&call.query)
     }
 
-    /// What the user decided.
     pub(super) fn decide(&mut self, call: &Call) -> Reply {
         let form = call.form().unwrap_or_default();
         let mut asked = match self.asked(&form) {

@@ -11,7 +11,7 @@ use crate::{
     oauth::BadToken,
 };
 
-/// Who calls.
+/// The token of a call, and its workspace.
 struct Caller {
     token: String,
     team: &'static str,

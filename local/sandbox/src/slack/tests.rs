@@ -45,7 +45,7 @@ impl Stage {
     }
 }
 
-/// What an app does to verify.
+/// Verifies as an app does.
 fn verify(received: &Received) {
     let scheme = Scheme {
         header: "x-slack-signature",

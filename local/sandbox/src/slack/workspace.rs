@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use crate::opaque::capitals;
 
-/// A workspace.
 pub(super) struct Workspace {
     pub(super) id: &'static str,
     pub(super) name: &'static str,
@@ -15,7 +14,7 @@ pub(super) struct Workspace {
 }
 
 impl Workspace {
-    /// Who installs the app.
+    /// The user that installs the app.
     pub(super) fn installer(&self) -> &str {
         self.users.first().and_then(|user| user["id"].as_str()).unwrap_or_default()
     }
@@ -25,7 +24,6 @@ impl Workspace {
         format!("U0BOT{}", &self.id[1..])
     }
 
-    /// A channel.
     pub(super) fn channel(&self, id: &str) -> Option<&Value> {
         self.channels.iter().find(|channel| channel["id"] == id)
     }

@@ -34,7 +34,7 @@ impl Stripe {
         self.remove_customer(id, &request.origin())
     }
 
-    /// Likewise, whoever wants it.
+    /// Likewise, whether a call or a control wants it.
     pub(super) fn remove_customer(&mut self, id: &str, origin: &Value) -> Answer {
         let customer = self.objects.find("customers", id, StatusCode::NOT_FOUND)?.clone();
         if customer["deleted"] == true {

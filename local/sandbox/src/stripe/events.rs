@@ -14,7 +14,7 @@ impl Stripe {
         self.outbox.send(self.delivery(&event));
     }
 
-    /// Likewise, and nobody is told; the event is in the list of events all the same.
+    /// Likewise, without a webhook; the event is in the list of events all the same.
     pub(super) fn record(&mut self, kind: &str, mut object: Value, before: Option<&Value>, origin: &Value) -> Value {
         object["livemode"] = self.live.into();
         let mut data = json!({ "object": object });

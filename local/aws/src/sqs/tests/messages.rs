@@ -158,7 +158,7 @@ async fn a_flood_of_one_group_does_not_starve_the_others() {
     stage.send(&url, "alone").await;
     let first = stage.receive(&url).await;
     assert_eq!(bodies(&first)[..5], ["flood 0", "quiet 0", "alone", "flood 1", "quiet 1"]);
-    // Seven of the flood are in flight now: whoever comes goes first.
+    // Seven of the flood are in flight now: the next message goes first.
     stage.send_group(&url, "quiet", "quiet 2").await;
     assert_eq!(bodies(&stage.receive(&url).await)[..2], ["quiet 2", "flood 7"]);
     let spaced = stage.client.send_message().queue_url(&url).message_body("a").message_group_id("not allowed");

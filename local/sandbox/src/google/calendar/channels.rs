@@ -21,7 +21,6 @@ use crate::{
 /// Seconds a channel lives unless it asks for less.
 const LIFE: i64 = 604_800;
 
-/// A channel.
 #[derive(Clone)]
 pub(super) struct Channel {
     id: String,
@@ -36,7 +35,7 @@ pub(super) struct Channel {
 
 impl Calendar {
     /// `events.watch`.
-    pub(super) fn watch(&mut self, caller: &Caller, shelf: usize, wanted: &Value) -> Result<Reply, Refusal> {
+    pub(super) fn watch(&mut self, caller: &Caller, calendar: usize, wanted: &Value) -> Result<Reply, Refusal> {
         let text = |name: &str| wanted[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let id = text("id").filter(|id| id.len() <= 64);
         let id = id
@@ -58,7 +57,7 @@ impl Calendar {
         let asked = wanted["expiration"].as_i64().or_else(|| wanted["expiration"].as_str()?.parse().ok());
         let until =
             asked.and_then(|time| Timestamp::from_millisecond(time).ok()).map_or(longest, |time| time.min(longest));
-        let (account, calendar) = (caller.account.clone(), self.shelves[shelf].id.clone());
+        let (account, calendar) = (caller.account.clone(), self.calendars[calendar].id.clone());
         let channel = Channel { id, account, calendar, address, token: text("token"), until, number: 1 };
         self.outbox.send(channel.notification("sync"));
         let mut answer = json!({
@@ -88,8 +87,8 @@ impl Calendar {
     }
 
     /// Tells the channels of a calendar that it changed.
-    pub(super) fn push(&mut self, shelf: usize) {
-        let (calendar, now) = (self.shelves[shelf].id.clone(), now());
+    pub(super) fn push(&mut self, calendar: usize) {
+        let (calendar, now) = (self.calendars[calendar].id.clone(), now());
         self.channels.retain(|channel| channel.until > now);
         for channel in self.channels.iter_mut().filter(|channel| channel.calendar == calendar) {
             // Numbers grow, and have gaps.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     Calendar,
-    store::{Mood, Shelf},
+    store::{AccountCalendar, Availability},
 };
 use crate::{
     controls::Control,
@@ -100,27 +100,27 @@ impl Calendar {
                 let Some(account) = ACCOUNTS.into_iter().find(|known| *known == account) else {
                     return refuse(StatusCode::NOT_FOUND, "there is no such account");
                 };
-                if self.shelves.iter().any(|shelf| shelf.id == id) {
+                if self.calendars.iter().any(|calendar| calendar.id == id) {
                     return refuse(StatusCode::CONFLICT, "there is such a calendar");
                 }
-                let shelf = Shelf::empty(id, account, body["summary"].as_str().unwrap_or(id));
-                let object = shelf.object("calendar#calendar");
-                self.shelves.push(shelf);
+                let calendar = AccountCalendar::empty(id, account, body["summary"].as_str().unwrap_or(id));
+                let object = calendar.object("calendar#calendar");
+                self.calendars.push(calendar);
                 object
             }
             ("POST", ["calendars", calendar]) => {
                 let account = body["account"].as_str().unwrap_or(ACCOUNTS[0]);
                 let id = if *calendar == "primary" { account } else { calendar };
-                let Some(shelf) = self.shelves.iter_mut().find(|shelf| shelf.id == id) else {
+                let Some(calendar) = self.calendars.iter_mut().find(|calendar| calendar.id == id) else {
                     return Some(Outcome::Done(refusal(StatusCode::NOT_FOUND, "there is no such calendar")));
                 };
-                for (name, mood) in [("list", &mut shelf.list), ("watch", &mut shelf.watch)] {
+                for (name, availability) in [("list", &mut calendar.list), ("watch", &mut calendar.watch)] {
                     let Some(wanted) = body[name].as_str() else { continue };
-                    let Some(known) = Mood::parse(wanted) else {
+                    let Some(known) = Availability::parse(wanted) else {
                         let words = format!("{name:?} must be willing, forbidden, failing or unsupported");
                         return Some(Outcome::Done(refusal(StatusCode::UNPROCESSABLE_ENTITY, &words)));
                     };
-                    *mood = known;
+                    *availability = known;
                 }
                 json!({ "calendar": id })
             }
@@ -129,29 +129,29 @@ impl Calendar {
                 let account = body["account"].as_str().unwrap_or(ACCOUNTS[0]);
                 let place = |id: &str| {
                     let id = if id == "primary" { account } else { id };
-                    self.shelves.iter().position(|shelf| shelf.id == id)
+                    self.calendars.iter().position(|calendar| calendar.id == id)
                 };
                 let missing = |what| Some(Outcome::Done(refusal(StatusCode::NOT_FOUND, what)));
-                let Some(shelf) = place(calendar) else { return missing("there is no such calendar") };
+                let Some(calendar) = place(calendar) else { return missing("there is no such calendar") };
                 let destination = body["destination"].as_str().and_then(place);
                 let loud = body["silent"] != true;
                 match (method, event) {
-                    ("GET", []) => self.shelves[shelf].events.iter().map(|entry| entry.object.clone()).collect(),
+                    ("GET", []) => self.calendars[calendar].events.iter().map(|entry| entry.object.clone()).collect(),
                     ("POST", []) => {
                         let id = body["id"].as_str().map_or_else(|| random(26), str::to_owned);
-                        self.write(shelf, &id, &complete(body), loud)
+                        self.write(calendar, &id, &complete(body), loud)
                     }
-                    ("POST", [event]) => self.write(shelf, event, body, loud),
-                    ("POST", [event, "restore"]) => match self.restore(shelf, event, loud) {
+                    ("POST", [event]) => self.write(calendar, event, body, loud),
+                    ("POST", [event, "restore"]) => match self.restore(calendar, event, loud) {
                         Some(event) => event,
                         None => return missing("there is no such event in the trash"),
                     },
                     ("POST", [event, "move"]) => {
-                        let moved = destination.and_then(|to| self.transfer(shelf, event, to, loud));
+                        let moved = destination.and_then(|to| self.transfer(calendar, event, to, loud));
                         let Some(event) = moved else { return missing("there is no such event or destination") };
                         event
                     }
-                    ("DELETE", [event]) => self.write(shelf, event, &json!({ "status": "cancelled" }), loud),
+                    ("DELETE", [event]) => self.write(calendar, event, &json!({ "status": "cancelled" }), loud),
                     _ => return None,
                 }
             }

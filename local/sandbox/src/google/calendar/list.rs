@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Calendar,
-    store::{Entry, Shelf},
+    store::{AccountCalendar, Entry},
 };
 use crate::{
     call::Reply,
@@ -48,7 +48,7 @@ struct Cursor {
 
 impl Calendar {
     /// `events.list`.
-    pub(super) fn list(&self, shelf: &Shelf, query: &Form) -> Result<Reply, Refusal> {
+    pub(super) fn list(&self, calendar: &AccountCalendar, query: &Form) -> Result<Reply, Refusal> {
         let gone = || {
             if self.expired_as_invalid {
                 return Refusal::bad("invalid", "Invalid sync token value.");
@@ -59,15 +59,15 @@ impl Calendar {
         let order = Order::of(query)?;
         let cursor = match (query.get("pageToken"), query.get("syncToken")) {
             (Some(token), _) => {
-                self.cursor(shelf, token).ok_or_else(|| Refusal::bad("invalid", "Invalid page token."))?
+                self.cursor(calendar, token).ok_or_else(|| Refusal::bad("invalid", "Invalid page token."))?
             }
             (None, Some(token)) => {
                 let sync =
-                    self.cursor(shelf, token).filter(|sync| sync.generation == self.generation).ok_or_else(gone)?;
+                    self.cursor(calendar, token).filter(|sync| sync.generation == self.generation).ok_or_else(gone)?;
                 Cursor { since: sync.until, until: self.changes, after: None, ..sync }
             }
             (None, None) => {
-                let (calendar, generation) = (shelf.id.clone(), self.generation);
+                let (calendar, generation) = (calendar.id.clone(), self.generation);
                 Cursor { calendar, generation, since: 0, until: self.changes, after: None }
             }
         };
@@ -83,10 +83,12 @@ impl Calendar {
         let deleted = incremental || query.get("showDeleted") == Some("true");
         let single = query.get("singleEvents") == Some("true");
         let range = Range::of(query)?;
-        let mut found: Vec<(String, &Entry)> = shelf
+        let mut found: Vec<(String, &Entry)> = calendar
             .events
             .iter()
-            .filter(|entry| deleted || entry.object["status"] != "cancelled" || (!single && !entry.is_deleted(shelf)))
+            .filter(|entry| {
+                deleted || entry.object["status"] != "cancelled" || (!single && !entry.is_deleted(calendar))
+            })
             .filter(|entry| !incremental || entry.change > cursor.since)
             .filter(|entry| incremental || range.holds(&entry.object, query))
             .map(|entry| (order.key(entry), entry))
@@ -97,7 +99,7 @@ impl Calendar {
         let more = found.len() > limit;
         found.truncate(limit);
         let mut answer = json!({
-            "kind": "calendar#events", "etag": format!("\"p{}\"", self.changes), "summary": shelf.summary,
+            "kind": "calendar#events", "etag": format!("\"p{}\"", self.changes), "summary": calendar.summary,
             "description": "", "updated": super::store::stamp(now()), "timeZone": "Europe/London",
             "accessRole": "owner", "defaultReminders": [],
             "items": found.iter().map(|(_, entry)| self.shown(&entry.object)).collect::<Vec<_>>(),
@@ -122,9 +124,9 @@ impl Calendar {
         kept.map(|name| ((*name).to_owned(), event[*name].clone())).collect()
     }
 
-    fn cursor(&self, shelf: &Shelf, token: &str) -> Option<Cursor> {
+    fn cursor(&self, calendar: &AccountCalendar, token: &str) -> Option<Cursor> {
         let cursor: Cursor = serde_json::from_value(open(token)?).ok()?;
-        (cursor.calendar == shelf.id && cursor.until <= self.changes).then_some(cursor)
+        (cursor.calendar == calendar.id && cursor.until <= self.changes).then_some(cursor)
     }
 
     /// `calendarList.list`. Calendars do not change here, so a sync token brings nothing new.
@@ -137,9 +139,11 @@ impl Calendar {
                 first.ok_or_else(|| Refusal::bad("invalid", "Invalid page token."))?
             }
         };
-        let all =
-            self.shelves.iter().filter(|shelf| shelf.account == caller.account && query.get("syncToken").is_none());
-        let rest: Vec<_> = all.skip(first).map(|shelf| shelf.object("calendar#calendarListEntry")).collect();
+        let all = self
+            .calendars
+            .iter()
+            .filter(|calendar| calendar.account == caller.account && query.get("syncToken").is_none());
+        let rest: Vec<_> = all.skip(first).map(|calendar| calendar.object("calendar#calendarListEntry")).collect();
         let more = rest.len() > limit;
         let items: Vec<_> = rest.into_iter().take(limit).collect();
         let mut answer = json!({ "kind": "calendar#calendarList", "etag": "\"p1\"", "items": items });

@@ -13,7 +13,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 pub(super) use self::control::CONTROLS;
-use self::{channels::Channel, store::Shelf};
+use self::{channels::Channel, store::AccountCalendar};
 use crate::{
     call::{Call, Reply},
     deliver::Outbox,
@@ -26,9 +26,8 @@ const READ_CALENDAR: &[&str] = &["calendar", "calendar.readonly", "calendar.cale
 const READ_EVENTS: &[&str] = &["calendar", "calendar.readonly", "calendar.events", "calendar.events.readonly"];
 const WRITE_EVENTS: &[&str] = &["calendar", "calendar.events"];
 
-/// See the module.
 pub(super) struct Calendar {
-    shelves: Vec<Shelf>,
+    calendars: Vec<AccountCalendar>,
     channels: Vec<Channel>,
     /// Counts changes to events; the latest.
     changes: u64,
@@ -43,9 +42,9 @@ pub(super) struct Calendar {
 
 impl Calendar {
     pub(super) fn new(outbox: Outbox) -> Self {
-        let (shelves, changes) = store::seed();
+        let (calendars, changes) = store::seed();
         Self {
-            shelves,
+            calendars,
             channels: Vec::new(),
             changes,
             generation: 1,
@@ -64,46 +63,46 @@ impl Calendar {
             }
             ("GET", ["users", "me", "calendarList", id]) => {
                 caller.needs(READ_LIST)?;
-                let shelf = self.shelf(caller, id)?;
-                Ok(Reply::json(StatusCode::OK, &self.shelves[shelf].object("calendar#calendarListEntry")))
+                let calendar = self.calendar(caller, id)?;
+                Ok(Reply::json(StatusCode::OK, &self.calendars[calendar].object("calendar#calendarListEntry")))
             }
             ("GET", ["calendars", id]) => {
                 caller.needs(READ_CALENDAR)?;
-                let shelf = self.shelf(caller, id)?;
-                Ok(Reply::json(StatusCode::OK, &self.shelves[shelf].object("calendar#calendar")))
+                let calendar = self.calendar(caller, id)?;
+                Ok(Reply::json(StatusCode::OK, &self.calendars[calendar].object("calendar#calendar")))
             }
             ("GET", ["calendars", id, "events"]) => {
                 caller.needs(READ_EVENTS)?;
-                let shelf = self.shelf(caller, id)?;
-                self.shelves[shelf].list.check()?;
-                self.list(&self.shelves[shelf], &call.query)
+                let calendar = self.calendar(caller, id)?;
+                self.calendars[calendar].list.check()?;
+                self.list(&self.calendars[calendar], &call.query)
             }
             ("GET", ["calendars", id, "events", event]) => {
                 caller.needs(READ_EVENTS)?;
-                let shelf = self.shelf(caller, id)?;
-                let found = self.shelves[shelf].event(event).ok_or_else(Refusal::not_found)?;
+                let calendar = self.calendar(caller, id)?;
+                let found = self.calendars[calendar].event(event).ok_or_else(Refusal::not_found)?;
                 Ok(Reply::json(StatusCode::OK, &found.object))
             }
             ("POST", ["calendars", id, "events"]) => {
                 caller.needs(WRITE_EVENTS)?;
-                let shelf = self.shelf(caller, id)?;
-                self.insert(shelf, &body(call)?)
+                let calendar = self.calendar(caller, id)?;
+                self.insert(calendar, &body(call)?)
             }
             ("PATCH" | "PUT", ["calendars", id, "events", event]) => {
                 caller.needs(WRITE_EVENTS)?;
-                let shelf = self.shelf(caller, id)?;
-                self.patch(shelf, event, &body(call)?)
+                let calendar = self.calendar(caller, id)?;
+                self.patch(calendar, event, &body(call)?)
             }
             ("DELETE", ["calendars", id, "events", event]) => {
                 caller.needs(WRITE_EVENTS)?;
-                let shelf = self.shelf(caller, id)?;
-                self.delete(shelf, event)
+                let calendar = self.calendar(caller, id)?;
+                self.delete(calendar, event)
             }
             ("POST", ["calendars", id, "events", "watch"]) => {
                 caller.needs(READ_EVENTS)?;
-                let shelf = self.shelf(caller, id)?;
-                self.shelves[shelf].watch.check()?;
-                self.watch(caller, shelf, &body(call)?)
+                let calendar = self.calendar(caller, id)?;
+                self.calendars[calendar].watch.check()?;
+                self.watch(caller, calendar, &body(call)?)
             }
             ("POST", ["channels", "stop"]) => self.stop(caller, &body(call)?),
             _ => Err(Refusal::not_found()),
@@ -111,9 +110,9 @@ impl Calendar {
     }
 
     /// The place of a calendar that the caller can see; `primary` is the account's own.
-    fn shelf(&self, caller: &Caller, id: &str) -> Result<usize, Refusal> {
+    fn calendar(&self, caller: &Caller, id: &str) -> Result<usize, Refusal> {
         let id = if id == "primary" { &caller.account } else { id };
-        let place = self.shelves.iter().position(|shelf| shelf.id == id && shelf.account == caller.account);
+        let place = self.calendars.iter().position(|calendar| calendar.id == id && calendar.account == caller.account);
         place.ok_or_else(Refusal::not_found)
     }
 }

@@ -11,19 +11,19 @@ use crate::{
 };
 
 /// A calendar of an account.
-pub(super) struct Shelf {
+pub(super) struct AccountCalendar {
     pub(super) id: String,
     pub(super) account: &'static str,
     pub(super) summary: String,
     pub(super) events: Vec<Entry>,
     /// What listing its events is answered with, and watching them.
-    pub(super) list: Mood,
-    pub(super) watch: Mood,
+    pub(super) list: Availability,
+    pub(super) watch: Availability,
 }
 
 /// How a calendar answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(super) enum Availability {
     Willing,
     /// Its owner does not let the caller.
     Forbidden,
@@ -33,7 +33,7 @@ pub(super) enum Mood {
     Unsupported,
 }
 
-impl Mood {
+impl Availability {
     pub(super) fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "willing" => Self::Willing,
@@ -64,7 +64,6 @@ impl Mood {
 pub(super) struct Entry {
     /// The change that made it.
     pub(super) born: u64,
-    /// The latest.
     pub(super) change: u64,
     pub(super) object: Value,
     /// What it was before it was cancelled.
@@ -73,18 +72,18 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Whether it is deleted. A cancelled instance of an event that goes on is not: lists tell of it without being asked.
-    pub(super) fn is_deleted(&self, shelf: &Shelf) -> bool {
+    pub(super) fn is_deleted(&self, calendar: &AccountCalendar) -> bool {
         let of = self.object["recurringEventId"].as_str();
-        let goes_on = of.and_then(|id| shelf.event(id)).is_some_and(|event| event.object["status"] != "cancelled");
+        let goes_on = of.and_then(|id| calendar.event(id)).is_some_and(|event| event.object["status"] != "cancelled");
         self.object["status"] == "cancelled" && !goes_on
     }
 }
 
-impl Shelf {
+impl AccountCalendar {
     pub(super) fn empty(id: &str, account: &'static str, summary: &str) -> Self {
-        let watch = if id == HOLIDAYS { Mood::Unsupported } else { Mood::Willing };
+        let watch = if id == HOLIDAYS { Availability::Unsupported } else { Availability::Willing };
         let (id, summary) = (id.to_owned(), summary.to_owned());
-        Self { id, account, summary, events: Vec::new(), list: Mood::Willing, watch }
+        Self { id, account, summary, events: Vec::new(), list: Availability::Willing, watch }
     }
 
     /// An event, deleted ones included.
@@ -173,15 +172,15 @@ fn blank(id: &str, calendar: &str, now: Timestamp) -> Value {
 /// The holidays that each account has from the beginning.
 pub(super) const HOLIDAYS: &str = "en.uk#holiday@group.v.calendar.google.com";
 
-/// Two calendars of the first account with seven events, and its holidays, which nobody can watch; one empty one of the second;
+/// Two calendars of the first account with seven events, and its holidays, which can't be watched; one empty one of the second;
 /// and the number of changes.
-pub(super) fn seed() -> (Vec<Shelf>, u64) {
+pub(super) fn seed() -> (Vec<AccountCalendar>, u64) {
     let [ada, grace] = ACCOUNTS;
-    let mut shelves = vec![
-        Shelf::empty(ada, ada, "Ada"),
-        Shelf::empty("team@group.calendar.google.com", ada, "Team"),
-        Shelf::empty(HOLIDAYS, ada, "Holidays in United Kingdom"),
-        Shelf::empty(grace, grace, "Grace"),
+    let mut calendars = vec![
+        AccountCalendar::empty(ada, ada, "Ada"),
+        AccountCalendar::empty("team@group.calendar.google.com", ada, "Team"),
+        AccountCalendar::empty(HOLIDAYS, ada, "Holidays in United Kingdom"),
+        AccountCalendar::empty(grace, grace, "Grace"),
     ];
     let meetings = [
         (0, "Breakfast", 0),
@@ -210,7 +209,7 @@ pub(super) fn seed() -> (Vec<Shelf>, u64) {
             fields["start"] = date(day);
             fields["end"] = date(day + 1);
         }
-        shelves[place].write(&random(26), &fields, changes);
+        calendars[place].write(&random(26), &fields, changes);
     }
-    (shelves, changes)
+    (calendars, changes)
 }

@@ -8,7 +8,7 @@ use crate::{call::Reply, google::refusal::Refusal, opaque::random};
 
 impl Calendar {
     /// `events.insert`. A client may choose the id: then a repetition is refused, not doubled.
-    pub(super) fn insert(&mut self, shelf: usize, fields: &Value) -> Result<Reply, Refusal> {
+    pub(super) fn insert(&mut self, calendar: usize, fields: &Value) -> Result<Reply, Refusal> {
         for (name, words) in [("start", "Missing start time."), ("end", "Missing end time.")] {
             if !(fields[name]["dateTime"].is_string() || fields[name]["date"].is_string()) {
                 return Err(Refusal::bad("required", words));
@@ -19,55 +19,55 @@ impl Calendar {
         if !(5..=1024).contains(&id.len()) || !id.bytes().all(shape) {
             return Err(Refusal::bad("invalid", "Invalid resource id value."));
         }
-        if self.shelves[shelf].event(&id).is_some() {
+        if self.calendars[calendar].event(&id).is_some() {
             let message = "The requested identifier already exists.".to_owned();
             return Err(Refusal { status: StatusCode::CONFLICT, reason: "duplicate", message });
         }
-        Ok(Reply::json(StatusCode::OK, &self.write(shelf, &id, fields, true)))
+        Ok(Reply::json(StatusCode::OK, &self.write(calendar, &id, fields, true)))
     }
 
     /// `events.patch`.
-    pub(super) fn patch(&mut self, shelf: usize, id: &str, fields: &Value) -> Result<Reply, Refusal> {
-        self.shelves[shelf].event(id).ok_or_else(Refusal::not_found)?;
-        Ok(Reply::json(StatusCode::OK, &self.write(shelf, id, fields, true)))
+    pub(super) fn patch(&mut self, calendar: usize, id: &str, fields: &Value) -> Result<Reply, Refusal> {
+        self.calendars[calendar].event(id).ok_or_else(Refusal::not_found)?;
+        Ok(Reply::json(StatusCode::OK, &self.write(calendar, id, fields, true)))
     }
 
     /// `events.delete`.
-    pub(super) fn delete(&mut self, shelf: usize, id: &str) -> Result<Reply, Refusal> {
-        let event = self.shelves[shelf].event(id).ok_or_else(Refusal::not_found)?;
+    pub(super) fn delete(&mut self, calendar: usize, id: &str) -> Result<Reply, Refusal> {
+        let event = self.calendars[calendar].event(id).ok_or_else(Refusal::not_found)?;
         if event.object["status"] == "cancelled" {
             let message = "Resource has been deleted".to_owned();
             return Err(Refusal { status: StatusCode::GONE, reason: "deleted", message });
         }
-        self.write(shelf, id, &json!({ "status": "cancelled" }), true);
+        self.write(calendar, id, &json!({ "status": "cancelled" }), true);
         Ok(Reply::empty(StatusCode::NO_CONTENT))
     }
 
     /// Takes a cancelled event out of the trash.
-    pub(super) fn restore(&mut self, shelf: usize, id: &str, loud: bool) -> Option<Value> {
+    pub(super) fn restore(&mut self, calendar: usize, id: &str, loud: bool) -> Option<Value> {
         self.changes += 1;
-        let event = self.shelves[shelf].restore(id, self.changes)?;
+        let event = self.calendars[calendar].restore(id, self.changes)?;
         if loud {
-            self.push(shelf);
+            self.push(calendar);
         }
         Some(event)
     }
 
     /// `events.move`: the event has the same id in the other calendar, and is cancelled in this one.
-    pub(super) fn transfer(&mut self, shelf: usize, id: &str, to: usize, loud: bool) -> Option<Value> {
-        let event = self.shelves[shelf].event(id).filter(|event| event.object["status"] != "cancelled")?;
+    pub(super) fn transfer(&mut self, calendar: usize, id: &str, to: usize, loud: bool) -> Option<Value> {
+        let event = self.calendars[calendar].event(id).filter(|event| event.object["status"] != "cancelled")?;
         let mut fields = event.object.clone();
-        fields["organizer"] = json!({ "email": self.shelves[to].id, "self": true });
-        self.write(shelf, id, &json!({ "status": "cancelled" }), loud);
+        fields["organizer"] = json!({ "email": self.calendars[to].id, "self": true });
+        self.write(calendar, id, &json!({ "status": "cancelled" }), loud);
         Some(self.write(to, id, &fields, loud))
     }
 
     /// Stores an event's state; `loud` changes are pushed.
-    pub(super) fn write(&mut self, shelf: usize, id: &str, fields: &Value, loud: bool) -> Value {
+    pub(super) fn write(&mut self, calendar: usize, id: &str, fields: &Value, loud: bool) -> Value {
         self.changes += 1;
-        let event = self.shelves[shelf].write(id, fields, self.changes);
+        let event = self.calendars[calendar].write(id, fields, self.changes);
         if loud {
-            self.push(shelf);
+            self.push(calendar);
         }
         event
     }

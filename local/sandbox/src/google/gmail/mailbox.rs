@@ -10,7 +10,6 @@ use crate::opaque::random;
 /// The history id of a new mailbox.
 const FIRST: u64 = 7000;
 
-/// A mailbox.
 pub(super) struct Mailbox {
     /// The address that it had first.
     pub(super) account: &'static str,
@@ -18,7 +17,6 @@ pub(super) struct Mailbox {
     /// In the order of arrival.
     pub(super) messages: Vec<Message>,
     pub(super) history: Vec<Change>,
-    /// The latest.
     pub(super) history_id: u64,
     /// History before this one is forgotten.
     pub(super) floor: u64,
@@ -29,7 +27,6 @@ pub(super) struct Mailbox {
     pub(super) unreadable: Vec<String>,
 }
 
-/// A message.
 #[derive(Clone)]
 pub(super) struct Message {
     pub(super) id: String,
@@ -45,7 +42,6 @@ pub(super) struct Message {
     pub(super) history_id: u64,
 }
 
-/// A change.
 pub(super) struct Change {
     pub(super) id: u64,
     /// `messagesAdded`, `messagesDeleted`, `labelsAdded`, `labelsRemoved`.

@@ -27,7 +27,7 @@ use local_base::now;
 
 const FULL: &str = "https://mail.google.com/";
 const READ: &[&str] = &[FULL, "gmail.modify", "gmail.readonly", "gmail.metadata"];
-/// Bodies are not for those who have `gmail.metadata` alone.
+/// Bodies are not for a token with `gmail.metadata` alone.
 const READ_BODY: &[&str] = &[FULL, "gmail.modify", "gmail.readonly"];
 const PROFILE: &[&str] = &[FULL, "gmail.modify", "gmail.compose", "gmail.readonly", "gmail.metadata"];
 const SEND: &[&str] = &[FULL, "gmail.modify", "gmail.compose", "gmail.send"];
@@ -35,7 +35,6 @@ const SEND: &[&str] = &[FULL, "gmail.modify", "gmail.compose", "gmail.send"];
 /// Seconds a watch lives.
 const WATCH_LIFE: i64 = 604_800;
 
-/// See the module.
 pub(super) struct Gmail {
     boxes: Vec<Mailbox>,
     subscription: Subscription,
@@ -170,7 +169,7 @@ impl Gmail {
         Ok(Reply::json(StatusCode::OK, &answer))
     }
 
-    /// Tells of a change to messages with these labels, if somebody watches them.
+    /// Notifies of a change to messages with these labels, if a watch covers them.
     fn notify(&self, place: usize, labels: &[String]) {
         let mailbox = &self.boxes[place];
         let watched = mailbox.watch.as_ref().is_some_and(|watch| {

@@ -1,4 +1,4 @@
-//! Reading back from the stores, past the code that wrote them.
+//! Reads the stores directly, past the code that wrote them.
 
 use std::collections::HashMap;
 
@@ -10,18 +10,16 @@ use serde_json::Value;
 
 use crate::bundle::Bundle;
 
-/// An item as stored.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// Looks at the stores of a stack.
-pub struct Look<'s> {
+/// Reads the stores of a stack.
+pub struct Stores<'s> {
     stack: &'s Bundle,
 }
 
-/// What an idempotency record says.
+/// An idempotency record.
 #[derive(Debug)]
 pub struct Seen {
-    /// Its state.
     pub state: String,
     /// How often processing was started.
     pub attempts: u64,
@@ -29,7 +27,7 @@ pub struct Seen {
     pub effects: u64,
 }
 
-/// What a credential's item says.
+/// The item of a credential.
 #[derive(Debug)]
 pub struct Stored {
     /// Moves with every change.
@@ -40,8 +38,7 @@ pub struct Stored {
     pub due: bool,
 }
 
-impl<'s> Look<'s> {
-    /// Looks at this stack.
+impl<'s> Stores<'s> {
     pub fn new(stack: &'s Bundle) -> Self {
         Self { stack }
     }
@@ -84,7 +81,6 @@ impl<'s> Look<'s> {
         Ok(Stored { version, encrypted, due: item.contains_key("due_at") })
     }
 
-    /// All credentials of an integration.
     pub async fn credentials(&self, integration_id: &str) -> Result<Vec<Item>, Failed> {
         let of =
             |item: &Item| item.get("integration_id").is_some_and(|id| id.as_s().is_ok_and(|id| id == integration_id));
@@ -167,7 +163,7 @@ impl<'s> Look<'s> {
         Ok(self.bus()?.iter().filter(|event| event["detail"]["id"] == event_id).count())
     }
 
-    /// How often something of this type was announced of an integration.
+    /// How many events of this type the bus has about an integration.
     pub fn announced(&self, kind: &str, integration_id: &str) -> Result<usize, Failed> {
         let of =
             |event: &&Value| event["detail"]["type"] == kind && event["detail"]["integration_id"] == integration_id;
