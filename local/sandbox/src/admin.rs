@@ -30,7 +30,7 @@ pub(super) struct Fault {
     times: u32,
 }
 
-/// How. Without `status`, `close` and `html` the call is answered as usual, late.
+/// Without `status`, `close` and `html` the call is answered as usual, late.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Effect {
@@ -105,7 +105,7 @@ struct Entry {
     body_sha256: String,
 }
 
-/// Everything that is in force, and what was called.
+/// The faults, limits and changes in force, and the calls so far.
 #[derive(Default)]
 pub(super) struct AdminState {
     pub(super) faults: Vec<Fault>,
@@ -116,7 +116,7 @@ pub(super) struct AdminState {
 }
 
 impl AdminState {
-    /// Writes a call down; its number is for [`answered`](Self::answered).
+    /// Lists a call; its number is for [`answered`](Self::answered).
     pub(super) fn called(&mut self, call: &Call) -> u64 {
         self.count += 1;
         let query = call.query.pairs().map(|(name, value)| (name, if SECRET.contains(&name) { "…" } else { value }));
@@ -137,7 +137,7 @@ impl AdminState {
         self.count
     }
 
-    /// Writes down how a call was answered.
+    /// Lists the status of an answer.
     pub(super) fn answered(&mut self, number: u64, status: StatusCode) {
         if let Some(entry) = self.calls.iter_mut().find(|entry| entry.n == number) {
             entry.status = Some(status.as_u16());
@@ -153,7 +153,7 @@ impl AdminState {
         self.calls.clear();
     }
 
-    /// What strikes a call of this name.
+    /// The fault that a call of this name meets.
     pub(super) fn strike(&mut self, name: &str) -> Option<Effect> {
         let fault = self.faults.iter_mut().find(|fault| fault.times > 0 && name.contains(&fault.r#match))?;
         fault.times -= 1;

@@ -1,4 +1,4 @@
-//! A request as the sandboxes read it, and what they answer.
+//! Requests and answers of an emulator.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -112,7 +112,7 @@ impl Reply {
         self
     }
 
-    /// Says whether another page follows.
+    /// Sets whether another page follows.
     pub(super) fn more(mut self, more: bool) -> Self {
         self.more = more;
         self

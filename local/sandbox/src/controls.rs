@@ -1,5 +1,5 @@
-//! Which calls the controls of a sandbox have, and which fields their bodies: anything else is refused by name, so that a
-//! misspelt order does not pass for one that was carried out.
+//! The calls of an emulator's controls, with the fields of their bodies. Anything else is refused by name, so that a misspelt order
+//! does not pass for one that was carried out.
 
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -11,7 +11,7 @@ pub(super) struct Control(
     pub(super) &'static [&'static [&'static str]],
 );
 
-/// The calls that every sandbox with OAuth has.
+/// The calls that every emulator with OAuth has.
 pub(super) const GRANTS: &[Control] = &[
     Control("GET", "grants", &[]),
     Control("GET", "secrets", &[]),

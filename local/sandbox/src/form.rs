@@ -1,4 +1,4 @@
-//! Form encoding: queries, bodies, and the brackets with which Stripe nests.
+//! Form encoding: queries, bodies, and nesting by brackets.
 
 use serde_json::{Map, Value};
 

@@ -29,7 +29,6 @@ mod consent;
 mod controls;
 mod deliver;
 mod emulator;
-mod fields;
 mod form;
 pub mod google;
 mod oauth;

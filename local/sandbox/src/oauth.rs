@@ -1,4 +1,4 @@
-//! What an authorization server remembers: codes, grants, access and refresh tokens.
+//! The state of an authorization server: codes, grants, access and refresh tokens.
 //!
 //! The emulators with OAuth share it; what differs is in [`Rules`], and each has its own words for refusals.
 //! *Invariant:* a code is redeemed once; no token of a revoked grant works.
@@ -30,7 +30,7 @@ pub(super) struct Rules {
     pub(super) single_use: bool,
 }
 
-/// Seconds a code lives; Slack documents 10 minutes, Google no figure.
+/// Seconds a code lives: 10 minutes, which RFC 6749 (4.1.2) recommends as the most.
 const CODE_LIFE: i64 = 600;
 
 /// What a user allowed.
@@ -38,7 +38,7 @@ const CODE_LIFE: i64 = 600;
 pub(super) struct Allowed {
     pub(super) account: String,
     pub(super) scopes: Vec<String>,
-    /// Of the user's own token, beside the app's (Slack).
+    /// Of the user's own token, where the app has another.
     pub(super) user_scopes: Vec<String>,
     pub(super) redirect_uri: String,
     pub(super) challenge: Option<String>,
@@ -56,7 +56,7 @@ struct Code {
 #[derive(Clone)]
 pub(super) struct Grant {
     pub(super) account: String,
-    /// Slack's `bot` or `user`.
+    /// For [`Rules::access`]: the kind of token, where a provider has several.
     pub(super) kind: &'static str,
     pub(super) scopes: Vec<String>,
     pub(super) revoked: bool,
@@ -219,7 +219,7 @@ impl Grants {
         }
     }
 
-    /// Revokes all grants at an account; tells which there were.
+    /// Revokes all grants at an account, and returns them.
     pub(super) fn revoke_account(&mut self, account: &str) -> Vec<Grant> {
         let live = self.given.iter_mut().filter(|grant| grant.account == account && !grant.revoked);
         live.map(|grant| {

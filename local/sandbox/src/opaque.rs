@@ -12,7 +12,7 @@ pub(super) fn random(length: usize) -> String {
     text
 }
 
-/// `length` random capitals and digits, as in Slack's ids.
+/// `length` random capitals and digits.
 pub(super) fn capitals(length: usize) -> String {
     random(length).to_uppercase()
 }
@@ -22,7 +22,7 @@ pub(super) fn seal(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
-/// What a cursor carries, if it is one.
+/// The value in a cursor; none if it is no cursor.
 pub(super) fn open(cursor: &str) -> Option<Value> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
 }

@@ -1,4 +1,4 @@
-//! CORS as the HTTP API is configured for it: headers added to whatever a function answers.
+//! CORS as the HTTP API is configured for it: headers added to every answer of a function.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 

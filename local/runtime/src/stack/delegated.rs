@@ -1,4 +1,4 @@
-//! What Lambda itself does with a function's role: reads the queues of its mappings, and sends failed invocations to its destination.
+//! What Lambda does itself under a function's role: reads the queues of its mappings, and sends failed invocations to its destination.
 
 use local_aws::{
     Clients, REGION,

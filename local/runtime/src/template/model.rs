@@ -32,7 +32,7 @@ pub struct Function {
     pub reserved_concurrency: Option<u32>,
     /// `MaximumRetryAttempts` of asynchronous invocations.
     pub retries: usize,
-    /// ARN of the queue that is told of asynchronous invocations that failed to the end.
+    /// ARN of the queue that gets a record of each asynchronous invocation that failed for good.
     pub on_failure: Option<String>,
 }
 
@@ -40,7 +40,7 @@ pub struct Function {
 pub struct Route {
     /// In capitals; `ANY` stands for all.
     pub method: String,
-    /// With `{name}` and `{name+}` as API Gateway writes them; `$default` stands for whatever has no route.
+    /// With `{name}` and `{name+}` as API Gateway writes them; `$default` stands for every path without a route.
     pub path: String,
 }
 
@@ -64,7 +64,7 @@ pub struct Schedule {
     pub input: Value,
 }
 
-/// CORS as the HTTP API answers it, before any function is asked.
+/// CORS as the HTTP API answers it, before any function is invoked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
 pub struct Cors {

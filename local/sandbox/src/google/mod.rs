@@ -3,6 +3,7 @@
 mod auth;
 mod calendar;
 mod caller;
+mod fields;
 mod gmail;
 mod person;
 mod refusal;

@@ -8,6 +8,7 @@ use local_base::now;
 use serde_json::{Value, json};
 
 use crate::{
+    deliver::hmac,
     opaque::challenge,
     tests::{CALLBACK, Received, SECRET, Stage},
 };
@@ -251,4 +252,15 @@ async fn the_last_token_revoked_uninstalls_the_app() {
     let mut kinds = [stage.received().await, stage.received().await].map(|one| one.json()["event"]["type"].to_string());
     kinds.sort();
     assert_eq!(kinds, ["\"app_uninstalled\"", "\"tokens_revoked\""]);
+}
+
+#[test]
+fn the_signature_of_slacks_own_example_is_slacks() {
+    // https://docs.slack.dev/authentication/verifying-requests-from-slack
+    let body = "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V\
+                &channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=\
+                &response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN\
+                &trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c";
+    let signature = hmac(&"8f742231b10e8888abcd99yyyzzz85a5".into(), &format!("v0:1531420618:{body}"));
+    assert_eq!(signature, "a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503");
 }

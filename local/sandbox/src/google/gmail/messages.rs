@@ -11,9 +11,8 @@ use super::{
 };
 use crate::{
     call::Reply,
-    fields,
     form::Form,
-    google::refusal::Refusal,
+    google::{fields, refusal::Refusal},
     opaque::{open, seal},
 };
 
