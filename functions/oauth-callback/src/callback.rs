@@ -11,12 +11,10 @@ use domain::{
         connect::Subject,
         grant::{OAuth, TokenResponse, verifier},
     },
-    provider_api::ProviderApi,
 };
 use lambda_http::{Body, Response};
 use platform::{
     AwsError,
-    aws::secrets::App,
     base::{clock, metrics},
     client::{
         CallContext, CallError, Principal,
@@ -143,14 +141,16 @@ impl OauthCallback {
         let code = single(call, "code").filter(|code| is_code(code));
         let code = code.ok_or_else(|| Unfinished::Invalid("the answer has no single, usable code"))?;
         let app = self.app(provider.spec()).await.map_err(Unfinished::App)?;
-        let (issued, answer) =
-            self.exchange(&provider.spec().provider_api(), oauth, &app, code, state, transaction).await?;
+        let (spec, verifier) = (provider.spec(), verifier(state, &app.client_secret));
+        let api = spec.provider_api();
+        let principal = Principal::App { app: &app, oauth };
+        let context = CallContext { provider: &api, principal, deadline: clock::now() + TIMEOUT };
+        let (issued, answer) = self.exchange(&context, oauth, code, &verifier, transaction).await?;
         let requested = transaction.scopes.split(' ').map(str::to_owned).collect();
         let (user_id, client_id) = (&transaction.user_id, &*app.client_id);
         let grant = Grant { provider, user_id, issued: issued.clone(), answer, client_id, requested };
         let Err(NotStored { why, account_id }) = self.store(grant).await else { return Ok(()) };
-        let api = provider.spec().provider_api();
-        let sharing: Vec<_> = self.registry.sharing(provider.spec()).map(|other| other.id).collect();
+        let sharing: Vec<_> = self.registry.sharing(spec).map(|other| other.id).collect();
         let family = Family { provider: &api, sharing: &sharing };
         let revoked = self.grants.revoke_issued(family, user_id, account_id.as_ref(), &issued).await;
         Err(Unfinished::Store(why, revoked))
@@ -158,25 +158,21 @@ impl OauthCallback {
 
     async fn exchange(
         &self,
-        api: &ProviderApi,
+        context: &CallContext<'_>,
         oauth: &'static OAuth,
-        app: &App,
         code: &str,
-        state: &str,
+        verifier: &str,
         transaction: &AuthorizationRequest,
     ) -> Result<(Vec<TokenResponse>, Value), Unfinished> {
-        let verifier = verifier(state, &app.client_secret);
         let mut pairs = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
             ("redirect_uri", transaction.redirect_uri.as_str()),
         ];
         if oauth.pkce {
-            pairs.push(("code_verifier", &verifier));
+            pairs.push(("code_verifier", verifier));
         }
-        let principal = Principal::App { app, oauth };
-        let context = CallContext { provider: api, principal, deadline: clock::now() + TIMEOUT };
-        let reply = self.client.call(&context, &token_request(oauth, &pairs)).await;
+        let reply = self.client.call(context, &token_request(oauth, &pairs)).await;
         let read = reply.and_then(|reply| Ok(oauth.read(&reply)?));
         read.map_err(|error| {
             // The code may have become a grant whose tokens never arrived.

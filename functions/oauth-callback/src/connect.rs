@@ -6,7 +6,7 @@ use domain::{
     AccountId, Diagnosis, Problem, Reason, UserId,
     error::Kind,
     integration::account::select,
-    oauth::grant::{OAuth, is_own_path, verifier},
+    oauth::grant::{Authorize, OAuth, is_own_path, verifier},
 };
 use platform::{
     base::{clock, random::is_handle},
@@ -55,8 +55,14 @@ impl OauthCallback {
             return Err(failed(&Diagnosis::new(Reason::Bug, "a random state was drawn twice")));
         }
         let verifier = verifier(&state, &app.client_secret);
-        let redirect_uri = &transaction.redirect_uri;
-        let url = oauth.authorize_url(&app.client_id, redirect_uri, &scopes, &state, &verifier, account.as_deref());
+        let url = oauth.authorize_url(Authorize {
+            client_id: &app.client_id,
+            redirect_uri: &transaction.redirect_uri,
+            scopes: &scopes,
+            state: &state,
+            verifier: &verifier,
+            account: account.as_deref(),
+        });
         let mut response = found(&self.client.rewritten(url));
         call.set_cookie(&mut response, cookie(call), &browser, LIFE);
         Ok(response)

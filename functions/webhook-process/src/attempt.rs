@@ -18,9 +18,10 @@ use platform::{
 use tracing::Span;
 
 use crate::{
-    Process, Work,
+    Process,
+    apply::{Ended, Work},
     failure::{AttemptFailure, claim_lost, forked},
-    received::Received,
+    received::{EventOf, Received},
 };
 
 impl Handler for Process {
@@ -40,15 +41,15 @@ impl Handler for Process {
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
         let member = self.batcher.join();
         let told = Received::read(self.registry, &message);
-        let (provider, event, recipient) = match &told.event {
-            Ok((provider, event, recipient)) => (provider, event, recipient),
+        let EventOf { provider, event, recipient } = match &told.event {
+            Ok(event) => event,
             Err(why) => {
                 drop(member);
                 return self.give_up(told.entry(), why.clone(), attempt).await;
             }
         };
         Span::current().record("event.id", event.id().as_str());
-        let lane = self.lane().await;
+        let permit = self.table_permit().await;
         let claim = match self.claims.claim_event(&told.key, &told.hash, &attempt.id, told.about(), attempt.at).await {
             Ok(Claiming::Won(claim)) => claim,
             Ok(Claiming::Lost(record)) if record.body_hash != told.hash => {
@@ -67,7 +68,7 @@ impl Handler for Process {
         };
         let spec = provider.spec();
         let work = Work { claim: &claim, spec, event, recipient, delivery_id: &message.delivery_id };
-        match self.process(&work, (member, lane)).await {
+        match self.apply(&work, member, permit).await {
             Ok(ended) => {
                 let (counted, words) = match ended {
                     Ended::Applied => (Metric::EventsApplied, "applied"),
@@ -85,15 +86,6 @@ impl Handler for Process {
             Err(failure) => self.failed(&claim, &failure, attempt).await,
         }
     }
-}
-
-/// How the work on an event ended well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// Its effect is committed.
-    Applied,
-    /// No integration has its account.
-    Unmatched,
 }
 
 impl Process {

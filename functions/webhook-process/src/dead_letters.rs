@@ -68,7 +68,7 @@ impl Process {
             return self.ended(Entry { key: &key, body_hash: "", about }, None, &why, now).await.map(|_| ());
         };
         let told = Received::read(self.registry, &message);
-        let event = told.event.as_ref().ok().map(|(_, event, _)| event.id().as_str());
+        let event = told.event.as_ref().ok().map(|it| it.event.id().as_str());
         if self.ended(told.entry(), event, &why, now).await? == GivenUp::Forked {
             let fork = key_of_fork(&told.key, &told.hash);
             self.ended(Entry { key: &fork, ..told.entry() }, event, &why, now).await?;

@@ -3,55 +3,49 @@
 //! Claim, effect, publish, complete: each step is safe to repeat. Effects on records are committed in one transaction with
 //! the claim, so a crash anywhere leaves either nothing or exactly one effect behind.
 
-mod accounts;
+mod apply;
 mod attempt;
 mod dead_letters;
 mod failure;
 mod handlers;
 mod received;
+mod recipients;
 
-use std::{pin::pin, task::Poll, time::Duration};
+use std::time::Duration;
 
-use domain::{Effect, Event, IntegrationKey, Mode, Reached, Recipient, messages::message::SyncMessage};
-use futures_util::poll;
 use lambda_runtime::LambdaEvent;
 use platform::{
     Aws, AwsError,
     aws::{
-        bus::{Bus, Detail, MAX_ENTRIES, Payload},
-        event_batcher::{EventBatcher, Member},
+        bus::Bus,
+        event_batcher::EventBatcher,
         queue::{Queue, Reviewed},
         sync_queue::SyncQueue,
     },
     base::{clock, config::Env, metrics::Tally},
-    client::grants,
     runtime::{
         batch::{BatchResponse, Trigger},
         consumer::{Consumer, deadline},
     },
-    stores::{
-        claims::{Applied, Claim, Claims},
-        integrations::Integrations,
-        records::Records,
-    },
+    stores::{claims::Claims, integrations::Integrations, records::Records},
 };
-use providers::{Registry, Spec};
+use providers::Registry;
 use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use self::handlers::{EventHandler, HandlerError, HandlerFuture, HandlerInput, HandlersError};
-use self::{accounts::Accounts, attempt::Ended, failure::AttemptFailure, handlers::Handlers};
+use self::{handlers::Handlers, recipients::Recipients};
 
 /// Messages of a batch at a time: all of them, so that one call can put their events on the bus.
 const CONCURRENCY: usize = 10;
 /// How long an event may be deferred since it was received before it is dead-lettered.
 const DEFERRED_FOR: Duration = Duration::from_hours(24);
-/// Left of the invocation's time when no further dead letter is received.
-const MARGIN: Duration = Duration::from_secs(1);
-/// How many of them talk to the tables at a time: each costs a connection in the first batch.
-const LANES: usize = 4;
+/// Time reserved before the deadline, in which no further dead letter is received.
+const RESERVE: Duration = Duration::from_secs(1);
+/// How many messages use the tables at a time: each costs a connection in the first batch.
+const TABLE_CONCURRENCY: usize = 4;
 
-/// What template.yaml sets.
+/// The settings that template.yaml gives the function.
 #[derive(Debug)]
 pub struct Config {
     stack: String,
@@ -66,7 +60,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads it.
+    /// Reads the settings from the environment.
     pub fn read(env: &mut Env) -> Self {
         env.compared(&["PROCESS_TIMEOUT_SECONDS", "WEBHOOKS_VISIBILITY_SECONDS"]);
         Self {
@@ -83,7 +77,7 @@ impl Config {
     }
 }
 
-/// The function.
+/// Applies events, and reviews the dead letters.
 #[derive(Debug)]
 pub struct Process {
     registry: Registry,
@@ -96,19 +90,10 @@ pub struct Process {
     bus: Bus,
     batcher: EventBatcher,
     syncs: SyncQueue,
-    lanes: Semaphore,
-    accounts: Accounts,
+    table_permits: Semaphore,
+    recipients: Recipients,
     tally: Tally,
     stack: String,
-}
-
-/// What is known of an event while its attempt works on it.
-struct Work<'a> {
-    claim: &'a Claim,
-    spec: &'static Spec,
-    event: &'a Event<'a>,
-    recipient: &'a Recipient,
-    delivery_id: &'a str,
 }
 
 /// What the function answers.
@@ -142,6 +127,7 @@ impl Process {
     ) -> Result<Self, HandlersError> {
         let dead_letters = Queue::new(aws, &config.dead_letter_queue_url);
         let bus = Bus::new(aws, &config.event_bus);
+        let integrations = Integrations::new(aws, &config.integrations_table);
         Ok(Self {
             registry,
             handlers: Handlers::new(registry, handlers)?,
@@ -149,12 +135,12 @@ impl Process {
                 .deferring_for(DEFERRED_FOR),
             dead_letters,
             claims: Claims::new(aws, &config.idempotency_table, config.claim_lease),
-            integrations: Integrations::new(aws, &config.integrations_table),
+            recipients: Recipients::new(integrations.clone()),
+            integrations,
             records: Records::new(aws, &config.records_table),
             batcher: EventBatcher::new(bus.clone()),
             bus,
-            lanes: Semaphore::new(LANES),
-            accounts: Accounts::default(),
+            table_permits: Semaphore::new(TABLE_CONCURRENCY),
             tally: Tally::default(),
             stack: config.stack.clone(),
             syncs: SyncQueue::new(aws, &config.syncs_queue_url),
@@ -167,124 +153,19 @@ impl Process {
         let answer = match payload {
             Trigger::Batch(batch) => {
                 let response = self.consumer.run(self, LambdaEvent { payload: batch, context }).await;
-                self.accounts.forget();
+                self.recipients.forget();
                 Ok(Answer::Batch(response))
             }
-            // It has one schedule.
-            Trigger::Schedule(_) => self.review(deadline(&context, clock::now()) - MARGIN).await.map(Answer::from),
+            // The function has one schedule.
+            Trigger::Schedule(_) => self.review(deadline(&context, clock::now()) - RESERVE).await.map(Answer::from),
         };
         self.tally.write(&self.stack, clock::now());
         answer
     }
 
-    /// Effect, publish, complete. `lane` is left to others while this waits for them. An event whose account no integration has
-    /// is published, and changes nothing.
-    async fn process(
-        &self,
-        work: &Work<'_>,
-        (mut member, lane): (Member<'_>, Option<SemaphorePermit<'_>>),
-    ) -> Result<Ended, AttemptFailure> {
-        let Work { claim, spec, event, recipient, delivery_id } = work;
-        let provider = spec.id;
-        let Reached { integrations, other_mode } = self.integrations(provider, recipient).await?;
-        if integrations.len() >= MAX_ENTRIES {
-            // So many take their time, and a call to the bus of their own.
-            member.leave();
-        }
-        let matched = claim.applied || !integrations.is_empty();
-        if matched && !claim.applied {
-            self.run_side_effects(work, &integrations).await?;
-            let mut writes = Vec::new();
-            for integration in &integrations {
-                for change in event.changes() {
-                    writes.push(self.records.upsert_from_event(&integration.id(), change, clock::now())?);
-                }
-            }
-            let mut asked = false;
-            while let Applied::VersionConflict(rest) = self.claims.apply(claim, writes).await? {
-                if !std::mem::replace(&mut asked, true) {
-                    self.sync(&integrations, delivery_id).await?;
-                }
-                writes = rest;
-            }
-        }
-        drop(lane);
-        let input = HandlerInput { provider, event, integrations: &integrations };
-        let mut handled = pin!(async { if other_mode { Ok(()) } else { self.handlers.call(input).await } });
-        match poll!(&mut handled) {
-            Poll::Ready(outcome) => outcome?,
-            Poll::Pending => {
-                member.leave();
-                handled.await?;
-            }
-        }
-        let ids: Vec<_> = integrations.iter().map(|it| (it.user_id.as_str(), it.id())).collect();
-        let detail = |user_id, integration_id| Detail {
-            id: event.id().as_str(),
-            user_id,
-            integration_id,
-            provider,
-            r#type: event.event_type().as_str(),
-            occurred_at: event.occurred_at(),
-            livemode: event.mode().map(|mode| mode == Mode::Live),
-            data: Payload::Whole(event.data()),
-        };
-        let details: Vec<_> = match &ids[..] {
-            [] => vec![detail(None, None)],
-            ids => ids.iter().map(|(user, id)| detail(Some(*user), Some(id.as_str()))).collect(),
-        };
-        let record = event.changes().first().map(|change| change.key().as_str());
-        member.publish(&details, record).await?;
-        let _lane = self.lane().await;
-        if matched {
-            self.claims.complete(claim).await?;
-            Ok(Ended::Applied)
-        } else {
-            self.claims.unmatched(claim).await?;
-            Ok(Ended::Unmatched)
-        }
-    }
-
-    /// A turn at the tables.
-    async fn lane(&self) -> Option<SemaphorePermit<'_>> {
-        // Closed never; if it were, all would go at once.
-        self.lanes.acquire().await.ok()
-    }
-
-    /// Effects beyond the records; each is safe to repeat, so they come before the mark that the event is applied.
-    async fn run_side_effects(&self, work: &Work<'_>, integrations: &[IntegrationKey]) -> Result<(), AwsError> {
-        let Work { spec, event, delivery_id, .. } = work;
-        match event.effect() {
-            Effect::Records(_) => {}
-            Effect::Sync => self.sync(integrations, delivery_id).await?,
-            Effect::GrantEnded => {
-                // One that fails for now stops no other.
-                let mut failed = Ok(());
-                for key in integrations {
-                    let ended = grants::end(&self.integrations, &self.bus, spec.name, key, event.occurred_at()).await;
-                    failed = failed.and(ended);
-                }
-                failed?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks for a sync of what changed.
-    async fn sync(&self, integrations: &[IntegrationKey], delivery_id: &str) -> Result<(), AwsError> {
-        let now = clock::now();
-        let message = |key| SyncMessage::reported(key, delivery_id, now);
-        self.syncs.send_all(&integrations.iter().map(message).collect::<Vec<_>>()).await
-    }
-
-    async fn integrations(&self, provider: &'static str, recipient: &Recipient) -> Result<Reached, AwsError> {
-        let found = match &recipient.lookup {
-            Some(lookup) => {
-                let read = self.integrations.find(provider, lookup);
-                self.accounts.get((provider, lookup.clone()), read).await?
-            }
-            None => Vec::new(),
-        };
-        Ok(recipient.among(found))
+    /// Waits until this message may use the tables.
+    async fn table_permit(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed; if it were, all messages would go at once.
+        self.table_permits.acquire().await.ok()
     }
 }

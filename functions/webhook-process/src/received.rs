@@ -12,10 +12,17 @@ use platform::stores::{
 use providers::{Provider, Registry};
 use sha2::{Digest as _, Sha256};
 
-/// What a message tells, and the record of it.
+/// An event, its provider and its recipient.
+pub(crate) struct EventOf<'m> {
+    pub(crate) provider: &'static dyn Provider,
+    pub(crate) event: Event<'m>,
+    pub(crate) recipient: Recipient,
+}
+
+/// The content of a message, and the key of its record.
 pub(crate) struct Received<'m> {
-    /// The event, its provider and its recipient, or why the message is given up.
-    pub(crate) event: Result<(&'static dyn Provider, Event<'m>, Recipient), Diagnosis>,
+    /// The event, or why the message is given up.
+    pub(crate) event: Result<EventOf<'m>, Diagnosis>,
     /// The key of its record.
     pub(crate) key: String,
     /// The hash of what was told.
@@ -60,12 +67,12 @@ impl<'m> Received<'m> {
                 let key = key(id, recipient.scope(endpoint), event.id().as_str());
                 // Of the payload alone: the rest of a body may differ between deliveries of one event.
                 let hash = hash(event.data().get());
-                Self { event: Ok((provider, event, recipient)), key, hash, listed_under: id, message }
+                Self { event: Ok(EventOf { provider, event, recipient }), key, hash, listed_under: id, message }
             }
         }
     }
 
-    /// Its record.
+    /// The message as its record names it.
     pub(crate) fn entry(&self) -> Entry<'_> {
         Entry { key: &self.key, body_hash: &self.hash, about: self.about() }
     }
@@ -74,7 +81,7 @@ impl<'m> Received<'m> {
     pub(crate) fn about(&self) -> About<'_> {
         About {
             provider: self.listed_under,
-            r#type: self.event.as_ref().ok().map(|(_, event, _)| event.event_type().as_str()),
+            r#type: self.event.as_ref().ok().map(|it| it.event.event_type().as_str()),
             delivery_id: &self.message.delivery_id,
             received_at: self.message.received_at,
         }

@@ -10,15 +10,23 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+/// The API as its events name it.
+#[derive(Debug)]
+pub(super) struct Api {
+    /// The host under which clients call.
+    pub(super) domain: String,
+    pub(super) account: String,
+}
+
 pub(super) fn payload(
     parts: &Parts,
     path: &str,
     body: &[u8],
     route: &str,
     parameters: Vec<(String, String)>,
-    domain: &str,
-    account: &str,
+    api: &Api,
 ) -> String {
+    let Api { domain, account } = api;
     let time = now();
     let headers = headers(&parts.headers);
     let query = parts.uri.query().unwrap_or_default();
@@ -125,7 +133,8 @@ mod tests {
     fn event(request: Request<()>, body: &[u8]) -> Value {
         let (parts, ()) = request.into_parts();
         let path = decode(parts.uri.path());
-        serde_json::from_str(&payload(&parts, &path, body, "GET /x", Vec::new(), "localhost:3000", "0")).unwrap()
+        let api = Api { domain: "localhost:3000".to_owned(), account: "0".to_owned() };
+        serde_json::from_str(&payload(&parts, &path, body, "GET /x", Vec::new(), &api)).unwrap()
     }
 
     #[test]

@@ -33,9 +33,7 @@ pub struct Front {
     paths: Paths<BTreeMap<String, Target>>,
     default: Option<Arc<Function>>,
     cors: Option<Cors>,
-    /// The host under which clients call.
-    domain: String,
-    account: String,
+    api: event::Api,
 }
 
 #[derive(Clone)]
@@ -83,7 +81,7 @@ impl Front {
             let refused = |error: matchit::InsertError| RouteError { route: path.clone(), reason: error.to_string() };
             paths.insert(path.clone(), methods).map_err(refused)?;
         }
-        Ok(Self { paths, default, cors: template.cors.clone(), domain, account })
+        Ok(Self { paths, default, cors: template.cors.clone(), api: event::Api { domain, account } })
     }
 
     /// Serves on `listener` until the process ends.
@@ -126,7 +124,7 @@ impl Front {
         let Some((target, parameters)) = self.target(&parts.method, &path) else {
             return answer::platform(StatusCode::NOT_FOUND, "Not Found");
         };
-        let event = event::payload(&parts, &path, &body, &target.route, parameters, &self.domain, &self.account);
+        let event = event::payload(&parts, &path, &body, &target.route, parameters, &self.api);
         if event.len() > MAX_EVENT {
             return answer::platform(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }

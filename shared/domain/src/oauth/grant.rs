@@ -126,17 +126,27 @@ struct Answer {
     token_type: Option<String>,
 }
 
+/// An authorization request (RFC 6749 §4.1.1).
+#[derive(Clone, Copy)]
+pub struct Authorize<'a> {
+    /// The app's id at the provider.
+    pub client_id: &'a str,
+    /// The address of the callback.
+    pub redirect_uri: &'a str,
+    /// The scopes that are asked for.
+    pub scopes: &'a [String],
+    /// The state.
+    pub state: &'a str,
+    /// The PKCE verifier (RFC 7636); the address holds its hash, if the provider takes one.
+    pub verifier: &'a str,
+    /// The account to preselect, if the provider can.
+    pub account: Option<&'a str>,
+}
+
 impl OAuth {
     /// The address to send the user to.
-    pub fn authorize_url(
-        &self,
-        client_id: &str,
-        redirect_uri: &str,
-        scopes: &[String],
-        state: &str,
-        verifier: &str,
-        account: Option<&str>,
-    ) -> String {
+    pub fn authorize_url(&self, request: Authorize<'_>) -> String {
+        let Authorize { client_id, redirect_uri, scopes, state, verifier, account } = request;
         let scope = scopes.join(self.scope_separator);
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
         let mut pairs = vec![

@@ -3,9 +3,9 @@
 //! *Invariant:* a credential is good for the attempt that read it: another attempt may find that the integration was
 //! disconnected.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use crate::{client::context::StoredCredential, stores::credentials::Credential};
+use crate::{base::lock::lock, client::context::StoredCredential, stores::credentials::Credential};
 
 /// The most credentials that are remembered: more than the attempts of an invocation.
 const MAX: usize = 64;
@@ -30,13 +30,13 @@ impl Entry {
 impl AttemptCredentials {
     /// The credential that the attempt has read before.
     pub(super) fn get(&self, stored: StoredCredential<'_>) -> Option<Arc<Credential>> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = lock(&self.0);
         all.iter().find(|entry| entry.is(stored)).map(|entry| Arc::clone(&entry.credential))
     }
 
     /// Remembers a credential in place of the one that the attempt has read before.
     pub(super) fn put(&self, stored: StoredCredential<'_>, credential: &Arc<Credential>) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         all.retain(|entry| !entry.is(stored));
         if all.len() >= MAX {
             all.remove(0);

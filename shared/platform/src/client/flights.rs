@@ -1,13 +1,10 @@
 //! One refresh of a credential at a time in this process: the others wait, and find its result in the table.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::client::context::StoredCredential;
+use crate::{base::lock::lock, client::context::StoredCredential};
 
 /// The refreshes under way.
 #[derive(Debug, Default)]
@@ -17,7 +14,7 @@ impl Flights {
     /// Waits until no other call of this process refreshes the credential, and keeps it so while the guard lives.
     pub(super) async fn board(&self, stored: StoredCredential<'_>) -> OwnedMutexGuard<()> {
         let flight = {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = lock(&self.0);
             all.retain(|_, flight| Arc::strong_count(flight) > 1);
             Arc::clone(all.entry(format!("{}#{}", stored.integration.id(), stored.name)).or_default())
         };

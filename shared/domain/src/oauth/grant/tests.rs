@@ -31,6 +31,9 @@ fn read(status: u16, body: &str) -> Result<(Vec<TokenResponse>, Value), Failure>
     OAUTH.read(&Reply { status, headers: HeaderMap::new(), body: body.into() })
 }
 
+const AUTHORIZE: Authorize<'static> =
+    Authorize { client_id: "id", redirect_uri: "https://a/cb", scopes: &[], state: "s1", verifier: "v", account: None };
+
 #[test]
 fn each_token_of_an_answer_becomes_a_credential() {
     let (all, _) = read(
@@ -110,7 +113,12 @@ fn a_verifier_follows_from_state_and_secret_and_meets_the_standard() {
     assert_eq!(one.len(), 43, "RFC 7636 asks for 43 to 128");
     assert_ne!(one, verifier("s2", &"secret".into()));
     assert_ne!(one, verifier("s1", &"other".into()));
-    let url = OAUTH.authorize_url("id", "https://a/cb", &["x".into(), "y".into()], "s1", &one, Some("T1"));
+    let url = OAUTH.authorize_url(Authorize {
+        scopes: &["x".into(), "y".into()],
+        verifier: &one,
+        account: Some("T1"),
+        ..AUTHORIZE
+    });
     assert!(
         url.contains("code_challenge_method=S256")
             && url.contains("&team=T1")
@@ -123,7 +131,7 @@ fn a_verifier_follows_from_state_and_secret_and_meets_the_standard() {
 #[test]
 fn without_an_account_the_provider_asks_which_one_is_meant() {
     let oauth = OAuth { account_choice: Some(("prompt", "consent select_account")), ..OAUTH };
-    let url = |account| oauth.authorize_url("id", "https://a/cb", &["x".into()], "s", "v", account);
+    let url = |account| oauth.authorize_url(Authorize { account, ..AUTHORIZE });
     assert!(url(None).ends_with("&prompt=consent+select_account"), "{}", url(None));
     assert!(url(Some("T1")).ends_with("&prompt=consent&team=T1"), "{}", url(Some("T1")));
 }

@@ -1,0 +1,155 @@
+//! The work on a claimed event: effects, the application's handler, the bus, and the end of the claim.
+//!
+//! *Invariant:* each step is safe to repeat. Effects on records are committed in one transaction with the claim, so a crash leaves
+//! either nothing or exactly one effect behind.
+
+use std::{pin::pin, task::Poll};
+
+use domain::{Effect, Event, IntegrationKey, Mode, Reached, Recipient, messages::message::SyncMessage};
+use futures_util::poll;
+use platform::{
+    AwsError,
+    aws::{
+        bus::{Detail, MAX_ENTRIES, Payload, PublishError},
+        event_batcher::Member,
+    },
+    base::clock,
+    client::grants,
+    stores::claims::{Applied, Claim},
+};
+use providers::Spec;
+use tokio::sync::SemaphorePermit;
+
+use crate::{Process, failure::AttemptFailure, handlers::HandlerInput};
+
+/// A claimed event, as its attempt works on it.
+pub(crate) struct Work<'a> {
+    pub(crate) claim: &'a Claim,
+    pub(crate) spec: &'static Spec,
+    pub(crate) event: &'a Event<'a>,
+    pub(crate) recipient: &'a Recipient,
+    pub(crate) delivery_id: &'a str,
+}
+
+/// How the work on an event ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Its effect is committed.
+    Applied,
+    /// No integration has its account.
+    Unmatched,
+}
+
+impl Process {
+    /// Commits the event's effect, runs the handler, publishes the event and completes the claim. An event whose account no
+    /// integration has is published, and changes nothing. `permit` is for the tables: it is returned for the time in between.
+    pub(crate) async fn apply(
+        &self,
+        work: &Work<'_>,
+        mut member: Member<'_>,
+        permit: Option<SemaphorePermit<'_>>,
+    ) -> Result<Ended, AttemptFailure> {
+        let Work { claim, spec, event, recipient, .. } = work;
+        let provider = spec.id;
+        let Reached { integrations, other_mode } = self.recipients.reached(provider, recipient).await?;
+        if integrations.len() >= MAX_ENTRIES {
+            // So many take their time, and a call to the bus of their own.
+            member.leave();
+        }
+        let matched = claim.applied || !integrations.is_empty();
+        if matched && !claim.applied {
+            self.commit(work, &integrations).await?;
+        }
+        drop(permit);
+        let input = HandlerInput { provider, event, integrations: &integrations };
+        let mut handled = pin!(async { if other_mode { Ok(()) } else { self.handlers.call(input).await } });
+        match poll!(&mut handled) {
+            Poll::Ready(outcome) => outcome?,
+            Poll::Pending => {
+                member.leave();
+                handled.await?;
+            }
+        }
+        publish(member, provider, event, &integrations).await?;
+        let _permit = self.table_permit().await;
+        if matched {
+            self.claims.complete(claim).await?;
+            Ok(Ended::Applied)
+        } else {
+            self.claims.unmatched(claim).await?;
+            Ok(Ended::Unmatched)
+        }
+    }
+
+    /// Commits the effect and the mark of it in one transaction. Where a stored record has the same version and another content,
+    /// a sync is sent first, once: the provider decides.
+    async fn commit(&self, work: &Work<'_>, integrations: &[IntegrationKey]) -> Result<(), AttemptFailure> {
+        self.run_side_effects(work, integrations).await?;
+        let mut writes = Vec::new();
+        for integration in integrations {
+            for change in work.event.changes() {
+                writes.push(self.records.upsert_from_event(&integration.id(), change, clock::now())?);
+            }
+        }
+        let mut asked = false;
+        while let Applied::VersionConflict(rest) = self.claims.apply(work.claim, writes).await? {
+            if !std::mem::replace(&mut asked, true) {
+                self.sync(integrations, work.delivery_id).await?;
+            }
+            writes = rest;
+        }
+        Ok(())
+    }
+
+    /// Effects beyond the records; each is safe to repeat, so they come before the mark that the event is applied.
+    async fn run_side_effects(&self, work: &Work<'_>, integrations: &[IntegrationKey]) -> Result<(), AwsError> {
+        let Work { spec, event, delivery_id, .. } = work;
+        match event.effect() {
+            Effect::Records(_) => {}
+            Effect::Sync => self.sync(integrations, delivery_id).await?,
+            Effect::GrantEnded => {
+                // A failure stops no other integration's end.
+                let mut failed = Ok(());
+                for key in integrations {
+                    let ended = grants::end(&self.integrations, &self.bus, spec.name, key, event.occurred_at()).await;
+                    failed = failed.and(ended);
+                }
+                failed?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for a sync of what changed.
+    async fn sync(&self, integrations: &[IntegrationKey], delivery_id: &str) -> Result<(), AwsError> {
+        let now = clock::now();
+        let message = |key| SyncMessage::reported(key, delivery_id, now);
+        self.syncs.send_all(&integrations.iter().map(message).collect::<Vec<_>>()).await
+    }
+}
+
+/// Publishes the event, once for each of its integrations, or once without one.
+async fn publish(
+    member: Member<'_>,
+    provider: &str,
+    event: &Event<'_>,
+    integrations: &[IntegrationKey],
+) -> Result<(), PublishError> {
+    let ids: Vec<_> = integrations.iter().map(|it| (it.user_id.as_str(), it.id())).collect();
+    let detail = |user_id, integration_id| Detail {
+        id: event.id().as_str(),
+        user_id,
+        integration_id,
+        provider,
+        r#type: event.event_type().as_str(),
+        occurred_at: event.occurred_at(),
+        livemode: event.mode().map(|mode| mode == Mode::Live),
+        data: Payload::Whole(event.data()),
+    };
+    let details: Vec<_> = match &ids[..] {
+        [] => vec![detail(None, None)],
+        ids => ids.iter().map(|(user, id)| detail(Some(*user), Some(id.as_str()))).collect(),
+    };
+    let record = event.changes().first().map(|change| change.key().as_str());
+    member.publish(&details, record).await
+}
