@@ -56,7 +56,7 @@ impl<'s> Guest<'s> {
         (response.status().as_u16(), serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text)))
     }
 
-    /// The same with these headers and this body, as bytes: status, headers and body of the answer.
+    /// A call of the HTTP API with these headers and this body, as bytes: status, headers and body of the answer.
     pub async fn call(
         &self,
         method: Method,
@@ -75,7 +75,7 @@ impl<'s> Guest<'s> {
         self.allow_for(connect, if connect.contains("/slack") { "T0SANDBOX" } else { "ada@example.com" }).await
     }
 
-    /// The same for this account.
+    /// [`allow`](Self::allow) for this account.
     pub async fn allow_for(&self, connect: &str, account: &str) -> String {
         self.decide(connect, account, None).await
     }
@@ -94,7 +94,7 @@ impl<'s> Guest<'s> {
         allowed.location.expect("consent leads back")
     }
 
-    /// The same, with these permissions only; as a user who unticks the others does.
+    /// [`allow_for`](Self::allow_for) with these scopes alone, as if the user had unticked the others.
     pub async fn allow_only(&self, connect: &str, account: &str, scopes: &[&str]) -> String {
         self.decide(connect, account, Some(scopes)).await
     }
@@ -104,7 +104,7 @@ impl<'s> Guest<'s> {
         self.finish(provider, &self.allow(&format!("/connect/{provider}")).await).await
     }
 
-    /// The same for this account.
+    /// [`connect`](Self::connect) for this account.
     pub async fn connect_account(&self, provider: &str, account: &str) -> String {
         self.finish(provider, &self.allow_for(&format!("/connect/{provider}"), account).await).await
     }

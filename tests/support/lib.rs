@@ -139,17 +139,17 @@ pub async fn stack(overrides: &[(&str, &str)]) -> Running {
     stack_with(bootstraps().await, overrides).await
 }
 
-/// The same on these bootstraps.
+/// [`stack`] on these bootstraps.
 pub async fn stack_with(bootstraps: Bootstraps, overrides: &[(&str, &str)]) -> Running {
     with_integration(Options { overrides: owned(overrides), bootstraps, ..options().await }, room().await).await
 }
 
-/// The same as [`stack`], and no other stack beside it: for a test that measures time or fills the machine.
+/// [`stack`] without another stack beside it: for a test that measures time or fills the machine.
 pub async fn stack_alone(overrides: &[(&str, &str)]) -> Running {
     with_integration(Options { overrides: owned(overrides), ..options().await }, all_room().await).await
 }
 
-/// The same as [`stack_alone`], but what it uses of the functions' rights is by chance, and so not recorded.
+/// [`stack_alone`] without a record of used rights, for a test that uses them by chance.
 pub async fn stack_by_chance(overrides: &[(&str, &str)]) -> Running {
     with_integration(Options { overrides: owned(overrides), ledger: None, ..options().await }, all_room().await).await
 }
@@ -244,13 +244,13 @@ impl Ground {
         }
     }
 
-    /// The same AWS as a function of this name has it: its calls are counted, and faults may strike them.
+    /// The AWS as a function of this name has it: calls are counted, and faults may strike them.
     pub fn aws_of(&self, name: &str) -> Aws {
         self.access_keys.register(name, name);
         Aws::at(&self.url, REGION, name, Patience::QUEUE)
     }
 
-    /// The same AWS, but each call's first reply is lost, so that the SDK makes the call again.
+    /// The AWS, but each call's first reply is lost, so that the SDK repeats the call.
     pub fn aws_losing_replies(&self) -> Aws {
         const NAME: &str = "loses-replies";
         let fault = Fault { function: Some(NAME.into()), times: u64::MAX, every: 2, ..Fault::new(Effect::DropReply) };

@@ -64,7 +64,7 @@ impl Calls {
         let Self { bare_us, ours_us, ratio, limit } = self;
         let verdict = if self.holds() { "holds" } else { "MISSED" };
         format!(
-            "A call (credential at hand, slots leased) against the bare HTTP client, same process, in turns:\n  \
+            "A call (credential cached, cells of the limits reserved) against the bare HTTP client, same process, in turns:\n  \
              {ours_us:.1} µs against {bare_us:.1} µs of CPU: {ratio:.2} × (bar {limit:.2}): {verdict}"
         )
     }

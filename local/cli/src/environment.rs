@@ -32,7 +32,7 @@ impl Bundle {
         all.into_iter().collect()
     }
 
-    /// The same, one per line.
+    /// [`environment`](Self::environment), one variable a line.
     pub fn environment_lines(&self) -> Vec<String> {
         self.environment().into_iter().map(|(name, value)| line(&name, &value)).collect()
     }

@@ -37,7 +37,7 @@ pub fn sign(provider: &str, body: &[u8], secret: &SecretString, now: Timestamp) 
     Ok(headers)
 }
 
-/// The same with any proof, by the configuration of its app. `owner` is the integration of the channel, for providers with channels.
+/// [`sign`] for any kind of proof, by the configuration of the provider's app. `owner` is the integration of the channel, for providers with channels.
 pub fn sign_as(
     provider: &str,
     body: &[u8],

@@ -106,7 +106,7 @@ impl Bootstraps {
         Ok(Self { folder, others: BTreeMap::new() })
     }
 
-    /// The same, but for one function the bootstrap at `path`.
+    /// Replaces the bootstrap of one function by that at `path`.
     #[must_use]
     pub fn with(mut self, binary: &str, path: PathBuf) -> Self {
         self.others.insert(binary.to_owned(), path);

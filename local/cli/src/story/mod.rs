@@ -2,11 +2,11 @@
 
 mod calls;
 mod connect;
-mod door;
 mod end;
-mod look_around;
+mod refusals;
 mod syncs;
 mod tokens;
+mod views;
 mod webhooks;
 
 use std::time::Duration;

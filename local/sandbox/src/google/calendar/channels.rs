@@ -110,7 +110,7 @@ impl Calendar {
 }
 
 impl Channel {
-    /// The same for all channels on a calendar.
+    /// The resource id, which all channels of a calendar share.
     fn resource(&self) -> String {
         format!("{}{}", fingerprint(&self.account), fingerprint(&self.calendar))
     }

@@ -1,4 +1,4 @@
-//! What people and programs see.
+//! The status page, the status, health and records, and that another user sees none of them.
 
 use http::Method;
 use serde_json::Value;
