@@ -8,7 +8,7 @@ use lambda_http::http::StatusCode;
 use platform::{
     base::clock,
     runtime::http::{Call, internal, json},
-    stores::deliveries::{DeliveriesQuery, UNKNOWN, place},
+    stores::deliveries::{DeliveriesQuery, Position, UNKNOWN},
 };
 
 use crate::{Answer, IntegrationsApi};
@@ -41,7 +41,8 @@ impl IntegrationsApi {
             return Err(Problem::field("limit", format!("It must be a number from 1 to {MAX}.")));
         };
         let next = call.query("after").filter(|next| !next.is_empty());
-        let after = next.map(|next| place(next).ok_or_else(|| Problem::field("after", "It must be a part's next.")));
+        let after =
+            next.map(|next| Position::parse(next).ok_or_else(|| Problem::field("after", "It must be a part's next.")));
         let after = after.transpose()?;
         let deadline = call.deadline().min(clock::now() + SEARCH);
         let listed =

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use platform::{
     Aws, AwsError,
-    aws::queue::{Queue, group},
+    aws::queue::{Queue, QueueMessage, group},
     base::{InitError, clock, config::Env, metrics},
     client::{
         CallError, ClientConfig, Grants, Parts, ProviderClient, Refresh, StoredCredential,
@@ -168,11 +168,11 @@ impl TokenRefresh {
             let tenant = group(&integration_id);
             let message = RefreshMessage { v: EnvelopeVersion, integration_id, credential };
             let body = serde_json::to_string(&message);
-            Ok((body.map_err(|error| AwsError::unwritable("message", error))?, tenant))
+            Ok(QueueMessage { body: body.map_err(|error| AwsError::unwritable("message", error))?, tenant })
         });
         let messages = messages.collect::<Result<Vec<_>, AwsError>>()?;
         let count = messages.len();
-        self.refreshes.send_all(messages).await?;
+        self.refreshes.send_all(&messages).await?;
         Ok(count)
     }
 }

@@ -28,7 +28,7 @@ use platform::{
     base::{
         clock,
         config::Env,
-        metrics::{self, Metric},
+        metrics::{self, Dimension, Metric},
         rewrites::Rewrites,
     },
     client::jwks::JwksCache,
@@ -165,7 +165,7 @@ impl Ingest {
             Ok(taken) => {
                 match taken {
                     // Strangers can send it: one count is all that they cause.
-                    Taken::Probe => self.count(Metric::DeliveriesProbed, ("service", name)),
+                    Taken::Probe => self.count(Metric::DeliveriesProbed, Dimension { name: "service", value: name }),
                     Taken::Queued | Taken::Shown | Taken::Handshake(_) => {
                         tracing::info!(provider.name = name, delivery.id = id, "{}", taken.name());
                     }
@@ -180,7 +180,7 @@ impl Ingest {
                 let (status, words) = refusal.answer();
                 let Diagnosis { reason, detail } = refusal.why();
                 tracing::warn!(provider.name = name, delivery.id = id, reason = reason.name(), detail, "refused");
-                self.count(Metric::DeliveriesRefused, ("reason", reason.name()));
+                self.count(Metric::DeliveriesRefused, Dimension { name: "reason", value: reason.name() });
                 metrics::operator_failure(reason);
                 text(status, words)
             }
@@ -188,8 +188,8 @@ impl Ingest {
     }
 
     /// What is accepted needs no count: the queue has one.
-    fn count(&self, metric: Metric, part: (&'static str, &str)) {
-        metrics::write(&self.stack, part, &[(metric, vec![1])], clock::now());
+    fn count(&self, metric: Metric, dimension: Dimension<'_>) {
+        metrics::write(&self.stack, dimension, &[(metric, vec![1])], clock::now());
     }
 
     async fn take(
@@ -212,7 +212,7 @@ impl Ingest {
         };
         let retry = provider.spec().retry_header.and_then(|name| call.request.headers().get(name));
         if retry.is_some() {
-            self.count(Metric::DeliveriesRetried, ("service", provider.spec().id));
+            self.count(Metric::DeliveriesRetried, Dimension { name: "service", value: provider.spec().id });
         }
         if delivery.is_form() && !provider.spec().forms {
             return Err(Refusal::NotJson);

@@ -1,4 +1,7 @@
-//! The EventBridge bus: what the application hears of.
+//! The EventBridge bus: what the application receives.
+//!
+//! *Invariant:* an event counts as published only if EventBridge has accepted its entry, and an entry that it refuses keeps no other
+//! from the bus.
 
 use aws_sdk_eventbridge::{Client, error::ProvideErrorMetadata as _, types::PutEventsRequestEntry};
 use domain::IntegrationKey;
@@ -18,10 +21,10 @@ const ACTION: &str = "events:PutEvents";
 /// An entry and its size, in bytes.
 pub(crate) type Entry = (PutEventsRequestEntry, usize);
 
-/// Why an event is not on the bus.
+/// Why an event was not published.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PublishError {
-    /// The bus does not take it, however often it is sent.
+    /// The bus refuses it, however often it is sent.
     #[error("the event bus refuses the event ({0})")]
     Refused(String),
     /// It could not be sent.
@@ -29,7 +32,7 @@ pub enum PublishError {
     Aws(#[from] AwsError),
 }
 
-/// The bus.
+/// Publishes to one event bus.
 #[derive(Debug, Clone)]
 pub struct Bus {
     client: Client,
@@ -41,17 +44,17 @@ pub struct Bus {
 pub struct Detail<'a> {
     /// The provider's event id.
     pub id: &'a str,
-    /// Whose integration; none if no integration of the account exists.
+    /// The user of the integration; none if no integration of the account exists.
     pub user_id: Option<&'a str>,
-    /// Which integration.
+    /// See [`IntegrationKey::id`]; none if no integration of the account exists.
     pub integration_id: Option<&'a str>,
-    /// The provider.
+    /// The provider's id.
     pub provider: &'a str,
     /// The provider's event type.
     pub r#type: &'a str,
-    /// When it happened.
+    /// When it happened, as the provider says.
     pub occurred_at: Timestamp,
-    /// Whether it is real and no test, at a provider whose accounts have both.
+    /// Whether it is a live and not a test event, at a provider whose accounts have both modes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub livemode: Option<bool>,
     /// The payload, or `{"record": key}` if it does not fit.
@@ -90,8 +93,8 @@ impl Bus {
         details.iter().map(|detail| self.entry(detail, record)).collect()
     }
 
-    /// Puts entries on the bus, in as few calls as they fit into: what became of each. Where the bus is away, the rest is not
-    /// tried.
+    /// Puts entries on the bus, in as few calls as they fit into: the outcome of each. If a call fails, the rest is not tried and has
+    /// the same outcome.
     pub(crate) async fn send(&self, entries: Vec<Entry>) -> Vec<Result<(), PublishError>> {
         let all = entries.len();
         let mut outcomes = Vec::with_capacity(all);
@@ -115,7 +118,7 @@ impl Bus {
         outcomes
     }
 
-    /// Tells of something that happened here, to one integration: `id` is the same whenever it is repeated.
+    /// Publishes an event of Intertie itself about one integration: `id` is the same whenever it is repeated.
     pub async fn announce(
         &self,
         kind: &str,
@@ -142,7 +145,7 @@ impl Bus {
         }
     }
 
-    /// One call: what became of each entry. One that the bus does not take keeps no other from it.
+    /// One call: the outcome of each entry. One that the bus refuses keeps no other from it.
     async fn put(&self, entries: &[PutEventsRequestEntry]) -> Result<Vec<Result<(), PublishError>>, AwsError> {
         let Some(mut outcomes) = self.call(entries).await? else {
             // Which of them made the call unreadable shows when each goes alone.

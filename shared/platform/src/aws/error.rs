@@ -3,7 +3,10 @@
 //! *Invariant:* the SDK's own error stays reachable by [`std::error::Error::source`]; no text of an error holds a request's or an
 //! answer's body, in `Debug` either.
 
-use std::{error::Error, fmt, sync::Arc};
+mod call;
+mod meaning;
+
+use std::{error::Error, sync::Arc};
 
 use aws_sdk_dynamodb::{
     config::http::HttpResponse,
@@ -11,16 +14,19 @@ use aws_sdk_dynamodb::{
 };
 use domain::{Diagnosis, Reason, id::NotAnId, secret::NotASecret};
 
+pub use self::call::Call;
+use self::meaning::meaning;
+
 /// A call to AWS failed, or what it brought can't be used.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AwsError {
-    /// No answer in time, or an error of the service itself. It passes.
+    /// No answer in time, or an error of the service itself. It is transient.
     #[error("{}: the service is not available", .0.action)]
     Unavailable(#[source] Call),
-    /// The service throttles. It passes.
+    /// The service throttles. It is transient.
     #[error("{}: the service throttles", .0.action)]
     Throttled(#[source] Call),
-    /// Another transaction holds the same item. It passes.
+    /// Another transaction holds the same item. It is transient.
     #[error("{}: another transaction holds the item", .0.action)]
     Conflict(#[source] Call),
     /// The role, or the policy of a resource, does not allow it. An operator repairs it.
@@ -34,14 +40,14 @@ pub enum AwsError {
     Secret {
         /// Its name, without the prefix of the stack.
         name: String,
-        /// Why not.
+        /// What is wrong with it.
         source: UnusableSecret,
     },
-    /// KMS opens no data key that was wrapped so. Where it has opened another one of this stack within the hour, the stored data
+    /// KMS can't decrypt the data key. Where it has decrypted another one of this stack within the hour, the stored data
     /// key is damaged; else the operator's configuration is wrong: another prefix, a table restored from elsewhere.
     #[error("{}: the wrapped data key is none of this stack's key", .call.action)]
     DataKey {
-        /// The call.
+        /// The failed `kms:Decrypt`.
         #[source]
         call: Call,
         /// Whether another data key of this stack was opened within the hour.
@@ -59,18 +65,18 @@ pub enum AwsError {
     /// A value can't be written down for the call: a fault of this program.
     #[error("{what} can't be written")]
     Unwritable {
-        /// What.
+        /// Which value.
         what: &'static str,
-        /// Why not.
+        /// The error of the serializer or of the request's builder.
         #[source]
         source: Arc<dyn Error + Send + Sync>,
     },
     /// The answer is not what the service documents.
     #[error("{action}: {lack}")]
     Answer {
-        /// The call.
+        /// The IAM action of the call.
         action: &'static str,
-        /// What is wrong with it.
+        /// What the answer lacks.
         lack: &'static str,
     },
 }
@@ -81,23 +87,23 @@ pub enum UnusableSecret {
     /// It is not JSON of the documented form. The parser's words could quote it, so only the position is told.
     #[error("it is not of the documented form (line {line}, column {column})")]
     Form {
-        /// Where the reader stopped.
+        /// The line at which the parser stopped.
         line: usize,
-        /// Where in the line.
+        /// The column in it.
         column: usize,
     },
     /// A value of it can't be what it stands for.
     #[error("\"{field}\" {source}")]
     Value {
-        /// The field.
+        /// The field of the JSON.
         field: &'static str,
-        /// Why not.
+        /// What is wrong with its value.
         source: NotASecret,
     },
     /// A value of it is no identifier of its kind.
     #[error("\"{field}\" is {source}")]
     Id {
-        /// The field.
+        /// The field of the JSON.
         field: &'static str,
         /// The kind, and its form.
         source: NotAnId,
@@ -105,52 +111,11 @@ pub enum UnusableSecret {
     /// A key of it can't be used.
     #[error("\"{field}\" is not Base64 of at least {least} bytes")]
     Key {
-        /// The field.
+        /// The field of the JSON.
         field: &'static str,
         /// The size that a key must have.
         least: usize,
     },
-}
-
-/// A call that failed, and what the SDK says about it.
-#[derive(Clone)]
-pub struct Call {
-    action: &'static str,
-    code: Option<String>,
-    message: Option<String>,
-    error: Option<Arc<dyn Error + Send + Sync>>,
-}
-
-impl fmt::Display for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.code, &self.message, &self.error) {
-            (Some(code), Some(message), _) => write!(f, "{code}: {message}"),
-            (Some(code), None, _) => f.write_str(code),
-            // The SDK's own text of a transport failure says nothing; its sources do.
-            (None, _, Some(error)) => f.write_str(&chain(&**error)),
-            (None, ..) => f.write_str("no reason was given"),
-        }
-    }
-}
-
-/// The SDK's `Debug` would show an answer's body.
-impl fmt::Debug for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Call({}: {self})", self.action)
-    }
-}
-
-impl Call {
-    /// Whether the service named this error code.
-    pub(crate) fn is(&self, code: &str) -> bool {
-        self.code.as_deref() == Some(code)
-    }
-}
-
-impl Error for Call {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.error.as_deref().map(|error| error as &(dyn Error + 'static))
-    }
 }
 
 impl AwsError {
@@ -179,12 +144,12 @@ impl AwsError {
         of(Call { action, code: Some(code.to_owned()), message: None, error: None })
     }
 
-    /// A value that can't be written.
+    /// An [`AwsError::Unwritable`].
     pub fn unwritable(what: &'static str, source: impl Error + Send + Sync + 'static) -> Self {
         Self::Unwritable { what, source: Arc::new(source) }
     }
 
-    /// Why, for operators.
+    /// The reason for operators. An error that is transient is tried again.
     pub const fn reason(&self) -> Reason {
         match self {
             Self::Unavailable(_) | Self::Answer { .. } => Reason::Unavailable,
@@ -199,7 +164,7 @@ impl AwsError {
         }
     }
 
-    /// Its reason and its sentence, with what the service says.
+    /// The reason and a sentence for operators, with the service's own message.
     pub fn diagnosis(&self) -> Diagnosis {
         let said = match self {
             Self::Unavailable(call)
@@ -214,104 +179,6 @@ impl AwsError {
         };
         Diagnosis::new(self.reason(), format!("{self}{said}"))
     }
-}
-
-/// What an error code of a service means, by the services' documentation of common and own errors (read 2026-11):
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>,
-/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html>,
-/// <https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html>. An unknown one is read by its HTTP status.
-fn meaning(code: &str, message: &str, status: Option<u16>) -> fn(Call) -> AwsError {
-    match code {
-        "ThrottlingException"
-        | "Throttling"
-        | "ThrottledException"
-        | "RequestThrottled"
-        | "RequestThrottledException"
-        | "SlowDown"
-        | "BandwidthLimitExceeded"
-        | "PriorRequestNotComplete"
-        | "RequestLimitExceeded"
-        | "TooManyRequestsException"
-        | "ProvisionedThroughputExceededException"
-        | "LimitExceededException"
-        | "KmsThrottled"
-        | "KMS.ThrottlingException" => AwsError::Throttled,
-        "AccessDeniedException"
-        | "AccessDenied"
-        | "NotAuthorized"
-        | "NotAuthorizedForSourceException"
-        | "NotAuthorizedForDetailTypeException"
-        | "UnrecognizedClientException"
-        | "InvalidClientTokenId"
-        | "InvalidSignatureException"
-        | "SignatureDoesNotMatch"
-        | "MissingAuthenticationToken"
-        | "MissingAuthenticationTokenException"
-        | "ExpiredToken"
-        | "ExpiredTokenException"
-        | "OptInRequired"
-        | "KmsAccessDenied"
-        | "KMS.AccessDeniedException" => AwsError::Denied,
-        "ResourceNotFoundException"
-        | "NotFoundException"
-        | "QueueDoesNotExist"
-        | "AWS.SimpleQueueService.NonExistentQueue"
-        | "DisabledException"
-        | "KMSInvalidStateException"
-        | "InvalidKeyUsageException"
-        | "IncorrectKeyException"
-        | "InvalidArnException"
-        | "DecryptionFailure"
-        | "InvalidRequestException"
-        | "InvalidCiphertextException"
-        | "KmsDisabled"
-        | "KmsInvalidState"
-        | "KmsNotFound"
-        | "KMS.DisabledException"
-        | "KMS.NotFoundException" => AwsError::Misconfigured,
-        "TransactionConflictException" | "TransactionInProgressException" | "ConditionalCheckFailedException" => {
-            AwsError::Conflict
-        }
-        // Its reasons, one for each item, stand in the message.
-        "TransactionCanceledException" if message.contains("ValidationError") => AwsError::Refused,
-        "TransactionCanceledException" if message.contains("Throttling") || message.contains("Throughput") => {
-            AwsError::Throttled
-        }
-        "TransactionCanceledException" => AwsError::Conflict,
-        // Also what the SDK calls transient, and a request that a frozen sandbox sent too late.
-        "RequestTimeout"
-        | "RequestTimeoutException"
-        | "RequestExpired"
-        | "RequestTimeTooSkewed"
-        | "InternalFailure"
-        | "InternalException"
-        | "InternalServerError"
-        | "ServiceUnavailable"
-        | "ServiceUnavailableException"
-        | "KMSInternalException"
-        | "KeyUnavailableException"
-        | "DependencyTimeoutException"
-        | "InternalServiceError" => AwsError::Unavailable,
-        _ => match status {
-            Some(429) => AwsError::Throttled,
-            Some(408) => AwsError::Unavailable,
-            Some(401 | 403) => AwsError::Denied,
-            Some(400..=499) => AwsError::Refused,
-            // An entry of a batch has no status of its own.
-            Some(_) | None => AwsError::Unavailable,
-        },
-    }
-}
-
-/// The messages of an error and its sources.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The way to AWS: one HTTP client, one region, one identity for all services.
+//! The clients of AWS's services: one HTTP client, one region, one identity for all.
 //!
 //! Without `aws-config` and with ring: what the SDK loads by default costs more than everything else a cold start does.
 
@@ -30,16 +30,16 @@ const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
 /// How long calls may take before the caller gives up.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// One attempt.
+    /// The longest that one attempt may take.
     pub attempt: Duration,
-    /// All attempts and the waits between them.
+    /// The longest that all attempts and the waits between them may take.
     pub total: Duration,
 }
 
 impl Patience {
-    /// Somebody waits at the other end of a connection; Slack for example gives three seconds.
+    /// For a function that answers a request; Slack, for example, waits three seconds.
     pub const REQUEST: Self = Self { attempt: Duration::from_millis(700), total: Duration::from_millis(1500) };
-    /// A queue waits.
+    /// For a function that works on a queue, which delivers again.
     pub const QUEUE: Self = Self { attempt: Duration::from_secs(2), total: Duration::from_secs(5) };
 }
 

@@ -1,7 +1,6 @@
-//! The queues: sending, and the one loop that owns what a batch can get wrong.
+//! Sending to SQS queues; the runtime's consumer receives.
 //!
-//! *Invariant:* a message leaves its queue only when it was applied, sent again with a delay, or is in the dead-letter
-//! queue with its reason. Whatever else happens, SQS delivers it again.
+//! *Invariant:* a send that returns `Ok` has put every message into the queue.
 
 mod dead_letters;
 
@@ -16,14 +15,14 @@ use sha2::{Digest as _, Sha256};
 pub use self::dead_letters::{DeadLetter, Reviewed};
 use crate::aws::{Aws, AwsError, client};
 
-/// The attributes of a dead letter that tell why it is one, and of which delivery it is.
+/// The attributes of a dead letter: why it is one, and its delivery's id.
 pub(crate) const REASON: &str = "Reason";
 pub(crate) const DETAIL: &str = "Detail";
 pub(crate) const DELIVERY_ID: &str = "DeliveryId";
 
 /// The longest message that is sent, in bytes: SQS's limit of 1 MiB less what the loop may have to add as attributes.
 pub const MAX_MESSAGE: usize = 1024 * 1024 - 2 * 1024;
-/// How long a message is kept in a queue whose messages are sent only once, and in a dead-letter queue: SQS's most.
+/// How long a message is kept in a queue whose messages are sent only once, and in a dead-letter queue: the longest that SQS allows.
 pub const RETENTION: Duration = Duration::from_hours(14 * 24);
 /// SQS's longest delay.
 const MAX_DELAY: Duration = Duration::from_mins(15);
@@ -34,11 +33,38 @@ const MAX_RESENDS: usize = 5;
 /// SQS's limit on the name of a message group.
 const MAX_GROUP: usize = 128;
 
-/// One queue to send to.
+/// A client for one queue.
 #[derive(Debug, Clone)]
 pub struct Queue {
     client: Client,
     url: String,
+}
+
+/// A message of many.
+#[derive(Debug)]
+pub struct QueueMessage {
+    /// At most [`MAX_MESSAGE`] bytes.
+    pub body: String,
+    /// The message group, as [`group`] makes it.
+    pub tenant: String,
+}
+
+/// A message attribute.
+#[derive(Debug)]
+pub(crate) struct Attribute {
+    name: &'static str,
+    data_type: &'static str,
+    value: String,
+}
+
+impl Attribute {
+    pub(crate) fn text(name: &'static str, value: impl Into<String>) -> Self {
+        Self { name, data_type: "String", value: value.into() }
+    }
+
+    pub(crate) fn number(name: &'static str, value: impl Into<i128>) -> Self {
+        Self { name, data_type: "Number", value: value.into().to_string() }
+    }
 }
 
 impl Queue {
@@ -55,19 +81,19 @@ impl Queue {
         Ok(())
     }
 
-    /// Sends a message that nobody receives before this long, at most 15 minutes.
+    /// Sends a message that SQS delivers after this long, at most 15 minutes.
     pub async fn send_after(&self, body: &str, tenant: &str, delay: Duration) -> Result<(), AwsError> {
         self.pass_on(body, Some(tenant), delay, &[]).await
     }
 
-    /// Sends many messages, each with its tenant, in as few calls as SQS allows; what SQS refused is sent again.
-    pub async fn send_all(&self, messages: Vec<(String, String)>) -> Result<(), AwsError> {
+    /// Sends many messages in as few calls as SQS allows; what SQS refused is sent again.
+    pub async fn send_all(&self, messages: &[QueueMessage]) -> Result<(), AwsError> {
         const ACTION: &str = "sqs:SendMessageBatch";
         for chunk in messages.chunks(MAX_ENTRIES) {
             let mut entries: Vec<_> = chunk
                 .iter()
                 .enumerate()
-                .map(|(index, (body, tenant))| {
+                .map(|(index, QueueMessage { body, tenant })| {
                     let entry = SendMessageBatchRequestEntry::builder().id(index.to_string());
                     let entry = entry.message_body(body).message_group_id(tenant).build();
                     entry.map_err(|error| AwsError::unwritable("a message", error))
@@ -90,18 +116,18 @@ impl Queue {
         Ok(())
     }
 
-    /// Sends a received message on, with these attributes (name, type, value).
+    /// Sends a received message on, with these attributes.
     pub(crate) async fn pass_on(
         &self,
         body: &str,
         tenant: Option<&str>,
         delay: Duration,
-        attributes: &[(&str, &str, &str)],
+        attributes: &[Attribute],
     ) -> Result<(), AwsError> {
         const ACTION: &str = "sqs:SendMessage";
         let mut call = self.client.send_message().queue_url(&self.url).message_body(body);
-        for (name, kind, value) in attributes {
-            let value = MessageAttributeValue::builder().data_type(*kind).string_value(*value).build();
+        for Attribute { name, data_type, value } in attributes {
+            let value = MessageAttributeValue::builder().data_type(*data_type).string_value(value).build();
             call = call
                 .message_attributes(*name, value.map_err(|error| AwsError::unwritable("a message attribute", error))?);
         }
@@ -110,7 +136,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Keeps a received message from being received again for a while.
+    /// Hides a received message for this long from now.
     pub(crate) async fn change_visibility(&self, receipt_handle: &str, time: Duration) -> Result<(), AwsError> {
         let call = self.client.change_message_visibility().queue_url(&self.url);
         let call = call.receipt_handle(receipt_handle).visibility_timeout(seconds(time));

@@ -1,4 +1,4 @@
-//! The queue `syncs`: asking for a sync, from wherever.
+//! The queue `syncs`: every function that wants a sync sends a message here.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use jiff::Timestamp;
 
 use crate::aws::{
     Aws, AwsError,
-    queue::{Queue, group},
+    queue::{Queue, QueueMessage, group},
 };
 
-/// The queue.
+/// Sends to the queue `syncs`.
 #[derive(Debug, Clone)]
 pub struct SyncQueue(Queue);
 
@@ -24,7 +24,7 @@ impl SyncQueue {
         Self(Queue::new(aws, url))
     }
 
-    /// Asks for a sync, of which nobody hears before this long.
+    /// Asks for a sync that begins after this long, at most 15 minutes.
     pub async fn ask(
         &self,
         key: &IntegrationKey,
@@ -35,15 +35,17 @@ impl SyncQueue {
         self.send(&SyncMessage::new(key, kind, Cause::Asked, asked_at), delay).await
     }
 
-    /// Sends a message.
+    /// Sends a message that SQS delivers after this long, at most 15 minutes.
     pub async fn send(&self, message: &SyncMessage, delay: Duration) -> Result<(), AwsError> {
         self.0.send_after(&body(message)?, &group(&message.key.user_id), delay).await
     }
 
-    /// Sends many.
+    /// Sends many messages, for delivery at once.
     pub async fn send_all(&self, messages: &[SyncMessage]) -> Result<(), AwsError> {
-        let bodies = messages.iter().map(|message| Ok((body(message)?, group(&message.key.user_id))));
-        self.0.send_all(bodies.collect::<Result<_, AwsError>>()?).await
+        let message = |message: &SyncMessage| {
+            Ok::<_, AwsError>(QueueMessage { body: body(message)?, tenant: group(&message.key.user_id) })
+        };
+        self.0.send_all(&messages.iter().map(message).collect::<Result<Vec<_>, _>>()?).await
     }
 }
 

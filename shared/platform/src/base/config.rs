@@ -25,12 +25,10 @@ pub struct Env {
     problems: Vec<String>,
 }
 
-/// Where variables come from.
+/// The process's environment, or values that a test or `cargo local` gives.
 #[derive(Debug)]
 enum Source {
-    /// The process's own environment.
     Process,
-    /// Values given in its place.
     Given(BTreeMap<String, String>),
 }
 

@@ -15,15 +15,15 @@ use serde_json::{Map, Value, json};
 
 use crate::base::{clock, environment, lock::lock};
 
-/// The namespace of all.
+/// The CloudWatch namespace of every metric.
 pub const NAMESPACE: &str = "Intertie";
 /// The most values that one line may hold of a metric.
 const MAX_VALUES: usize = 100;
 
-/// What is measured.
+/// A metric; its name in CloudWatch is [`name`](Self::name).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Metric {
-    /// Calls to a provider.
+    /// Calls that were made to a provider.
     Calls,
     /// Those that failed through the provider: its trouble, its limits, a grant that is over.
     CallFailures,
@@ -31,9 +31,9 @@ pub enum Metric {
     CallsLimited,
     /// Those that were not made, because a limit left them no turn.
     CallsThrottledLocally,
-    /// How long calls took.
+    /// How long calls took, in milliseconds.
     CallDuration,
-    /// How long they waited for their turn under a limit.
+    /// How long calls waited for their turn under a rate limit, in milliseconds.
     CallPaced,
     /// Events that were applied.
     EventsApplied,
@@ -49,12 +49,12 @@ pub enum Metric {
     DeliveriesRefused,
     /// Checks of an address by which a provider tells of no event, and which prove nothing.
     DeliveriesProbed,
-    /// Deliveries that the provider sent again because we were too slow for it, or failed.
+    /// Deliveries that the provider sent again because an answer was late, or a failure.
     DeliveriesRetried,
 }
 
 impl Metric {
-    /// All of them.
+    /// Every metric, for the test of the template.
     pub const ALL: [Self; 14] = [
         Self::OperatorFailures,
         Self::Calls,
@@ -72,7 +72,7 @@ impl Metric {
         Self::CallPaced,
     ];
 
-    /// Its name in CloudWatch.
+    /// The name in CloudWatch.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Calls => "Calls",
@@ -111,12 +111,21 @@ impl Metric {
     }
 }
 
+/// Tells values of one metric apart, besides the stack.
+#[derive(Debug, Clone, Copy)]
+pub struct Dimension<'a> {
+    /// Such as `service` or `reason`.
+    pub name: &'static str,
+    /// If empty, the metric has no such dimension.
+    pub value: &'a str,
+}
+
 /// Counts while a batch is worked on, and writes the sums at its end.
 #[derive(Debug, Default)]
 pub struct Tally(Mutex<HashMap<(Metric, &'static str), u64>>);
 
 impl Tally {
-    /// Counts one.
+    /// Adds one to a metric without a dimension of its own.
     pub fn count(&self, metric: Metric) {
         self.add(metric, "");
     }
@@ -134,7 +143,7 @@ impl Tally {
     pub fn write(&self, stack: &str, now: Timestamp) {
         let counted = std::mem::take(&mut *lock(&self.0));
         for ((metric, reason), count) in counted {
-            write(stack, ("reason", reason), &[(metric, vec![count])], now);
+            write(stack, Dimension { name: "reason", value: reason }, &[(metric, vec![count])], now);
         }
     }
 }
@@ -152,20 +161,21 @@ pub(crate) fn belong_to(stack: String) {
 pub fn operator_failure(reason: Reason) {
     if reason.alarms() {
         let stack = STACK.get().map_or("", String::as_str);
-        write(stack, ("reason", reason.name()), &[(Metric::OperatorFailures, vec![1])], clock::now());
+        let dimension = Dimension { name: "reason", value: reason.name() };
+        write(stack, dimension, &[(Metric::OperatorFailures, vec![1])], clock::now());
     }
 }
 
-/// Writes what was measured, by stack and by stack and `part`, such as a provider or a reason: as many lines as the values need.
-pub fn write(stack: &str, part: (&'static str, &str), measured: &[(Metric, Vec<u64>)], now: Timestamp) {
+/// Writes what was measured, by stack and by stack and this dimension: as many lines as the values need.
+pub fn write(stack: &str, dimension: Dimension<'_>, measured: &[(Metric, Vec<u64>)], now: Timestamp) {
     let mut out = std::io::stdout().lock();
-    for line in lines(stack, part, measured, now) {
-        // There is nobody to tell if it can't be written.
+    for line in lines(stack, dimension, measured, now) {
+        // Where standard output fails, a log line could not be written either.
         let _ = writeln!(out, "{line}");
     }
 }
 
-fn lines(stack: &str, part: (&'static str, &str), measured: &[(Metric, Vec<u64>)], now: Timestamp) -> Vec<Value> {
+fn lines(stack: &str, dimension: Dimension<'_>, measured: &[(Metric, Vec<u64>)], now: Timestamp) -> Vec<Value> {
     let longest = measured.iter().map(|(_, values)| values.len()).max().unwrap_or_default();
     let slice = |from: usize| {
         let slice = measured.iter().map(|(metric, values)| {
@@ -174,16 +184,16 @@ fn lines(stack: &str, part: (&'static str, &str), measured: &[(Metric, Vec<u64>)
         });
         slice.filter(|(_, values)| !values.is_empty()).collect::<Vec<_>>()
     };
-    (0..longest).step_by(MAX_VALUES).map(|from| line(stack, part, slice(from), now)).collect()
+    (0..longest).step_by(MAX_VALUES).map(|from| line(stack, dimension, slice(from), now)).collect()
 }
 
-fn line(stack: &str, part: (&'static str, &str), measured: Vec<(Metric, Vec<u64>)>, now: Timestamp) -> Value {
+fn line(stack: &str, dimension: Dimension<'_>, measured: Vec<(Metric, Vec<u64>)>, now: Timestamp) -> Value {
     let metrics: Vec<_> =
         measured.iter().map(|(metric, _)| json!({ "Name": metric.name(), "Unit": metric.unit() })).collect();
     let values = measured.into_iter().map(|(metric, values)| (metric.name().to_owned(), values.into()));
     // A dimension must have a value.
-    let named = !part.1.is_empty();
-    let dimensions = if named { json!([["stack"], ["stack", part.0]]) } else { json!([["stack"]]) };
+    let named = !dimension.value.is_empty();
+    let dimensions = if named { json!([["stack"], ["stack", dimension.name]]) } else { json!([["stack"]]) };
     let mut line = Map::from_iter([
         ("version".to_owned(), environment::release().into()),
         ("stack".to_owned(), stack.into()),
@@ -197,7 +207,7 @@ fn line(stack: &str, part: (&'static str, &str), measured: Vec<(Metric, Vec<u64>
             }),
         ),
     ]);
-    line.extend(named.then(|| (part.0.to_owned(), part.1.into())));
+    line.extend(named.then(|| (dimension.name.to_owned(), dimension.value.into())));
     line.extend(values);
     line.into()
 }
@@ -209,7 +219,12 @@ mod tests {
     #[test]
     fn a_line_is_what_the_format_asks_for() {
         let measured = [(Metric::Calls, vec![2]), (Metric::CallDuration, vec![7; 150])];
-        let lines = lines("intertie", ("service", "slack"), &measured, Timestamp::from_second(5).unwrap());
+        let lines = lines(
+            "intertie",
+            Dimension { name: "service", value: "slack" },
+            &measured,
+            Timestamp::from_second(5).unwrap(),
+        );
         let [first, second] = &lines[..] else { panic!("{lines:?}") };
         assert_eq!(first["_aws"]["Timestamp"], 5_000);
         let directive = &first["_aws"]["CloudWatchMetrics"][0];

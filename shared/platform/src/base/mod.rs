@@ -1,4 +1,4 @@
-//! What everything needs: configuration, the clock, randomness, metrics, logs.
+//! What every other room needs: configuration, the clock, randomness, metrics, logs, locks and caches.
 
 pub mod clock;
 pub mod config;

@@ -1,4 +1,6 @@
-//! Randomness that nobody can guess.
+//! Random handles for cookies and URLs.
+//!
+//! *Invariant:* they come from the operating system's cryptographic generator, so they can't be guessed.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::rand::{SecureRandom as _, SystemRandom};

@@ -15,7 +15,7 @@ pub const TOKEN_CALL: Duration = Duration::from_secs(10);
 /// A setting, by the two names it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
-    /// The parameter of template.yaml.
+    /// Its parameter in template.yaml.
     pub parameter: &'static str,
     /// The environment variable that the template sets to it.
     pub variable: &'static str,
@@ -24,7 +24,7 @@ pub struct Setting {
 /// A setting with a form of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Form {
-    /// The setting.
+    /// The setting that has it.
     pub setting: Setting,
     /// Reads a value as the functions do, or says what it must be. An empty value is no value, and is not read.
     pub read: fn(&str) -> Result<(), String>,
@@ -35,9 +35,9 @@ pub struct Form {
 pub struct Pair {
     /// The number that is bounded.
     pub setting: Setting,
-    /// How much it must be.
+    /// The bound that the other setting gives it.
     pub must_be: Bound,
-    /// What goes wrong otherwise.
+    /// The consequence of a smaller number, as a clause.
     pub because: &'static str,
 }
 
@@ -59,23 +59,23 @@ pub enum SettingProblem {
     /// It has the wrong form.
     #[error("{parameter} is `{value}`: {rule}")]
     Form {
-        /// Its name.
+        /// The parameter's name.
         parameter: &'static str,
-        /// Its value.
+        /// As it is set.
         value: String,
-        /// What it must be.
+        /// The form that it must have.
         rule: String,
     },
     /// It does not fit another.
     #[error("{parameter} is {value} and must be {rule}: {because}")]
     Pair {
-        /// Its name.
+        /// The parameter's name.
         parameter: &'static str,
-        /// Its value, in seconds.
+        /// As it is set, in seconds.
         value: u64,
         /// What it must be, with the name and the value of the other setting.
         rule: String,
-        /// What goes wrong otherwise.
+        /// The consequence otherwise, as a clause.
         because: &'static str,
     },
 }
@@ -99,7 +99,7 @@ const SCHEDULES_VISIBILITY: Setting = setting("SchedulesVisibilitySeconds", "SCH
 
 const VISIBLE_TOO_EARLY: &str = "a message that is still worked on would be delivered to another invocation";
 
-/// The pairs.
+/// Every pair of settings that must fit together.
 pub const PAIRS: &[Pair] = &[
     Pair {
         setting: CLAIM_LEASE,
@@ -135,7 +135,7 @@ pub const PAIRS: &[Pair] = &[
     },
 ];
 
-/// The forms.
+/// Every setting with a form of its own.
 pub const FORMS: &[Form] = &[
     Form { setting: setting("Prefix", "RESOURCE_PREFIX"), read: prefix },
     Form { setting: setting("PublicUrl", "PUBLIC_URL"), read: origin },

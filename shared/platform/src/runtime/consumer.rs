@@ -15,7 +15,7 @@ use tracing::{Instrument as _, Span, field::Empty};
 use crate::{
     aws::{
         AwsError,
-        queue::{DELIVERY_ID, DETAIL, Queue, REASON},
+        queue::{Attribute, DELIVERY_ID, DETAIL, Queue, REASON},
     },
     base::{clock, metrics},
     runtime::batch::{Batch, BatchItemFailure, BatchResponse, DEFERRED_SINCE, HOPS, Received},
@@ -219,10 +219,8 @@ impl Consumer {
             Aging::Pauses => since + deferral.after,
             Aging::Restarts => clock::now(),
         };
-        let attributes = [
-            (HOPS, "Number", &*(attempt.hops + 1).to_string()),
-            (DEFERRED_SINCE, "Number", &*since.as_millisecond().to_string()),
-        ];
+        let attributes =
+            [Attribute::number(HOPS, attempt.hops + 1), Attribute::number(DEFERRED_SINCE, since.as_millisecond())];
         self.queue.pass_on(&received.body, received.attributes.group.as_deref(), deferral.after, &attributes).await
     }
 
@@ -233,14 +231,13 @@ impl Consumer {
         why: &Diagnosis,
         delivery: Option<&str>,
     ) -> Result<(), AwsError> {
-        let (detail, attempt, delivery) = (printable(&why.detail), attempt.to_string(), delivery.map(printable));
         let mut attributes = vec![
-            (REASON, "String", why.reason.name()),
-            (DETAIL, "String", &*detail),
-            ("Attempt", "Number", &*attempt),
-            ("MessageId", "String", &*received.message_id),
+            Attribute::text(REASON, why.reason.name()),
+            Attribute::text(DETAIL, printable(&why.detail)),
+            Attribute::number("Attempt", attempt),
+            Attribute::text("MessageId", &received.message_id),
         ];
-        attributes.extend(delivery.as_deref().map(|id| (DELIVERY_ID, "String", id)));
+        attributes.extend(delivery.map(|id| Attribute::text(DELIVERY_ID, printable(id))));
         self.dead_letters
             .pass_on(&received.body, received.attributes.group.as_deref(), Duration::ZERO, &attributes)
             .await

@@ -41,20 +41,20 @@ pub struct Credentials {
     lease: Duration,
 }
 
-/// One credential, opened.
+/// A credential, decrypted.
 #[derive(Debug, Clone)]
 pub struct Credential {
     /// Tells it from the other credentials of its integration.
     pub name: String,
     /// The integration that it belongs to.
     pub integration: IntegrationKey,
-    /// Moves with every change.
+    /// Counts changes, from the time of the grant in milliseconds.
     pub version: i64,
-    /// When its user granted it.
+    /// When the user granted it.
     pub granted_at: Timestamp,
     /// The access token, or the key.
     pub access: SecretString,
-    /// The refresh token.
+    /// The refresh token, where the provider issues one.
     pub refresh: Option<SecretString>,
     /// When the access token ends; none if it does not, or the provider does not say.
     pub expires_at: Option<Timestamp>,
@@ -68,12 +68,12 @@ pub struct Credential {
     fence: u64,
 }
 
-/// The credentials of an integration.
+/// All credentials of an integration.
 #[derive(Debug, Default)]
 pub struct Opened {
-    /// Those that can be opened.
+    /// The credentials that can be opened.
     pub credentials: Vec<Credential>,
-    /// Whether there are others, which can never be opened.
+    /// Whether there are others, which are damaged.
     pub unreadable: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What became of deliveries: the idempotency records, newest first, for administrators.
+//! The deliveries list for administrators: the idempotency records, newest first.
 //!
 //! *Invariant:* every outcome of a delivery that was accepted is a record in the index `by_day`, with its reason. An event is one
 //! record, and its repeats are its attempts; a delivery that is no event, and another payload under a used event id, are records
@@ -7,7 +7,7 @@
 //! The index is sharded like the others, because one partition of DynamoDB takes a bounded rate of writes. Provider, time and
 //! shard follow from a delivery's id, so that a record can be found by the id of its first delivery without an index on it.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, fmt, ops::RangeInclusive, time::Duration};
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use domain::{ClaimState, webhook::event};
@@ -61,7 +61,7 @@ pub struct Delivery {
     pub event_id: Option<String>,
     /// The provider's type.
     pub r#type: Option<String>,
-    /// See [`ClaimState`].
+    /// Where its processing stands.
     pub state: ClaimState,
     /// How often processing was started.
     pub attempts: u64,
@@ -69,7 +69,7 @@ pub struct Delivery {
     pub effects: u64,
     /// Why the last attempt failed, if it did: the name of a [`domain::Reason`].
     pub reason: Option<String>,
-    /// The same in a sentence.
+    /// The same failure as a sentence.
     pub last_error: Option<String>,
     /// When its first delivery came.
     pub received_at: Timestamp,
@@ -87,7 +87,7 @@ pub struct DeliveriesPage {
 /// Which deliveries to list.
 #[derive(Debug, Clone, Copy)]
 pub struct DeliveriesQuery<'a> {
-    /// Of these providers.
+    /// The providers' ids, [`UNKNOWN`] among them if wanted.
     pub providers: &'a [&'a str],
     /// In this state; in any, if none.
     pub state: Option<ClaimState>,
@@ -95,9 +95,9 @@ pub struct DeliveriesQuery<'a> {
     pub since: Option<Timestamp>,
     /// Received before this time; if none, until now.
     pub until: Option<Timestamp>,
-    /// After this place.
+    /// Only those after this position.
     pub after: Option<&'a Position>,
-    /// At most this many.
+    /// At most this many deliveries.
     pub limit: usize,
     /// When the answer must be ready; what was not looked at by then follows in the next part.
     pub deadline: Timestamp,
@@ -108,17 +108,27 @@ fn beginning(day: Date) -> i64 {
     day.to_zoned(TimeZone::UTC).map_or(i64::MIN, |zoned| zoned.timestamp().as_millisecond())
 }
 
-/// A place in the list: the newest time first, in milliseconds since 1970, then the key.
-pub type Position = (i64, String);
-
-/// The place of a [`Part::next`].
-pub fn place(next: &str) -> Option<Position> {
-    let (at, key) = next.split_once(':')?;
-    Some((at.parse().ok()?, key.to_owned()))
+/// A position in the list, which begins with the largest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// In milliseconds since 1970.
+    received_at: i64,
+    key: String,
 }
 
-fn next(place: Option<&Position>) -> Option<String> {
-    place.map(|(at, key)| format!("{at}:{key}"))
+impl Position {
+    /// The position of a [`DeliveriesPage::next`].
+    pub fn parse(next: &str) -> Option<Self> {
+        let (at, key) = next.split_once(':')?;
+        Some(Self { received_at: at.parse().ok()?, key: key.to_owned() })
+    }
+}
+
+/// As [`Position::parse`] reads it.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.received_at, self.key)
+    }
 }
 
 impl Deliveries {
@@ -138,90 +148,92 @@ impl Deliveries {
         let mut after = listed.after.cloned();
         let mut deliveries = Vec::new();
         let mut last: Option<Position> = None;
-        let mut today = day(after.as_ref().map_or(until, |(at, _)| until.min(*at)));
+        let mut today = day(after.as_ref().map_or(until, |after| until.min(after.received_at)));
         while today >= day(since) {
-            let latest = after.as_ref().map_or(until, |(at, _)| until.min(*at));
-            let mut places = self.places(&listed, today, (since, latest), after.as_ref()).await?;
-            let more = places.len() > MAX_BATCH;
-            places.truncate(MAX_BATCH);
-            let mut items = self.read(&places).await?;
-            for place in &places {
-                let Some(delivery) = items.remove(&place.1).map(delivery).transpose()? else { continue };
+            let latest = after.as_ref().map_or(until, |after| until.min(after.received_at));
+            let mut positions = self.positions(&listed, today, since..=latest, after.as_ref()).await?;
+            let more = positions.len() > MAX_BATCH;
+            positions.truncate(MAX_BATCH);
+            let mut items = self.read(&positions).await?;
+            for position in &positions {
+                let Some(delivery) = items.remove(&position.key).map(delivery).transpose()? else { continue };
                 if listed.state.is_some_and(|state| delivery.state != state) {
                     continue;
                 }
                 if deliveries.len() == listed.limit {
-                    return Ok(DeliveriesPage { deliveries, next: next(last.as_ref()) });
+                    return Ok(DeliveriesPage { deliveries, next: last.as_ref().map(ToString::to_string) });
                 }
                 deliveries.push(delivery);
-                last = Some(place.clone());
+                last = Some(position.clone());
             }
-            after = places.pop().or(after);
+            after = positions.pop().or(after);
             if !more {
                 // Nothing of this day is left.
-                after = Some((beginning(today), String::new()));
+                after = Some(Position { received_at: beginning(today), key: String::new() });
                 let Ok(yesterday) = today.checked_sub(1.day()) else { break };
                 today = yesterday;
             }
             let full = more && deliveries.len() == listed.limit;
             if full || (clock::now() >= listed.deadline && today >= day(since)) {
-                return Ok(DeliveriesPage { deliveries, next: next(after.as_ref()) });
+                return Ok(DeliveriesPage { deliveries, next: after.as_ref().map(ToString::to_string) });
             }
         }
         Ok(DeliveriesPage { deliveries, next: None })
     }
 
-    /// The newest places of a day that are left after `after`; more than [`MAX_BATCH`] if there are more.
-    async fn places(
+    /// The newest positions of a day that are left after `after`; more than [`MAX_BATCH`] if there are more.
+    async fn positions(
         &self,
         listed: &DeliveriesQuery<'_>,
         day: Date,
-        times: (i64, i64),
+        times: RangeInclusive<i64>,
         after: Option<&Position>,
     ) -> Result<Vec<Position>, AwsError> {
         let of = |provider: &'_ str| (0..SHARDS).map(move |number| shard(provider, day, number)).collect::<Vec<_>>();
         let partitions: Vec<_> = listed.providers.iter().flat_map(|provider| of(provider)).collect();
-        let queries = partitions.into_iter().map(|partition| self.query(partition, times, after));
+        let queries = partitions.into_iter().map(|partition| self.query(partition, &times, after));
         let found: Vec<Vec<Position>> = stream::iter(queries).buffer_unordered(CONCURRENCY).try_collect().await?;
-        let mut places: Vec<_> = found.into_iter().flatten().collect();
-        places.sort_unstable_by(|one, other| other.cmp(one));
-        Ok(places)
+        let mut positions: Vec<_> = found.into_iter().flatten().collect();
+        positions.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(positions)
     }
 
-    /// The newest places of a partition within `times`, after this one, more than [`MAX_BATCH`], so that it shows if there are
-    /// more. Those of one millisecond are in no order, so they come all.
+    /// The newest positions of a partition within `times`, after this one; more than [`MAX_BATCH`], so that it shows if there are
+    /// more. Those of one millisecond are in no order, so all of them come.
     async fn query(
         &self,
         partition: String,
-        (since, latest): (i64, i64),
+        times: &RangeInclusive<i64>,
         after: Option<&Position>,
     ) -> Result<Vec<Position>, AwsError> {
-        let mut places = Vec::<Position>::new();
-        if latest < since {
-            return Ok(places);
+        let mut positions = Vec::<Position>::new();
+        if times.is_empty() {
+            return Ok(positions);
         }
-        let values = [(":day", s(partition)), (":since", n(since)), (":latest", n(latest))];
+        let values = [(":day", s(partition)), (":since", n(*times.start())), (":latest", n(*times.end()))];
         let query = self.table.query("day = :day AND received_at BETWEEN :since AND :latest", values);
         let limit = i32::try_from(MAX_BATCH).unwrap_or(i32::MAX).saturating_add(2);
         let call = query.call().index_name("by_day").limit(limit).scan_index_forward(false);
         let mut pages = call.into_paginator().items().send();
         while let Some(item) = pages.next().await {
             let item = item.map_err(|error| AwsError::new("dynamodb:Query", error))?;
-            let place = (number(&item, "received_at")?, text(&item, "key")?.to_owned());
-            if places.len() > MAX_BATCH && places.last().is_some_and(|last| place.0 < last.0) {
+            let position = Position { received_at: number(&item, "received_at")?, key: text(&item, "key")?.to_owned() };
+            if positions.len() > MAX_BATCH
+                && positions.last().is_some_and(|last| position.received_at < last.received_at)
+            {
                 break;
             }
-            if after.is_none_or(|after| place < *after) {
-                places.push(place);
+            if after.is_none_or(|after| position < *after) {
+                positions.push(position);
             }
         }
-        Ok(places)
+        Ok(positions)
     }
 
-    async fn read(&self, places: &[Position]) -> Result<HashMap<String, Item>, AwsError> {
+    async fn read(&self, positions: &[Position]) -> Result<HashMap<String, Item>, AwsError> {
         let mut items = HashMap::new();
-        for places in places.chunks(MAX_BATCH) {
-            let keys = places.iter().map(|(_, key)| item::key([("key", s(key))])).collect();
+        for positions in positions.chunks(MAX_BATCH) {
+            let keys = positions.iter().map(|position| item::key([("key", s(&position.key))])).collect();
             let keys = KeysAndAttributes::builder().set_keys(Some(keys)).build();
             let mut open = keys.map_err(|error| AwsError::unwritable("deliveries", error)).map(Some)?;
             for round in 0.. {

@@ -13,7 +13,7 @@ use crate::{
     base::{
         clock::milliseconds,
         lock::lock,
-        metrics::{self, Metric},
+        metrics::{self, Dimension, Metric},
     },
     stores::{
         item::{key, n, read, s, seconds, time},
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// What is added up.
+/// The span that `GET /health` adds up.
 const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 /// How long counters are kept.
 const RETENTION: SignedDuration = SignedDuration::from_hours(48);
@@ -38,13 +38,13 @@ pub struct CallHealth {
 pub struct Observed {
     /// The provider's id.
     pub service: &'static str,
-    /// Whether the provider did its part. Neither a wrong request nor a missing thing is its fault.
+    /// Whether the provider works. Neither a wrong request nor a missing object is its failure.
     pub healthy: bool,
-    /// Whether it was one too many.
+    /// Whether the provider refused it for a rate limit.
     pub limited: bool,
-    /// How long it took.
+    /// From the request to the end of the answer.
     pub took: Duration,
-    /// How long it waited for its turn before.
+    /// How long it waited for its turn under a rate limit before.
     pub paced: Duration,
     /// When it ended.
     pub at: Timestamp,
@@ -111,7 +111,7 @@ impl CallHealth {
                 (Metric::CallDuration, counts.took.clone()),
                 (Metric::CallPaced, counts.paced.clone()),
             ];
-            metrics::write(stack, ("service", service), &measured, now);
+            metrics::write(stack, Dimension { name: "service", value: service }, &measured, now);
             if counts.calls == 0 {
                 continue;
             }

@@ -27,9 +27,11 @@ pub(crate) fn read<T: DeserializeOwned>(item: Item) -> Result<T, AwsError> {
     })
 }
 
-/// Writes an item.
+/// Writes an item. What is `None` is no attribute.
 pub(crate) fn write<T: Serialize>(value: &T) -> Result<Item, AwsError> {
-    serde_dynamo::to_item(value).map_err(|error| AwsError::unwritable("an item", error))
+    let mut item: Item = serde_dynamo::to_item(value).map_err(|error| AwsError::unwritable("an item", error))?;
+    item.retain(|_, value| !value.is_null());
+    Ok(item)
 }
 
 /// The attributes of a key.
@@ -96,7 +98,6 @@ mod tests {
         at: Timestamp,
         #[serde(with = "serde_bytes")]
         sealed: Vec<u8>,
-        #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<String>,
         #[serde(default)]
         list: Vec<String>,

@@ -1,4 +1,6 @@
-//! The tables: one file for each, and what they share.
+//! The DynamoDB tables: one file for each, and what they share (`table`, `expression`, `item`, `lease`).
+//!
+//! *Invariant:* types of the SDK don't leave this room: a store returns types of the domain or its own.
 
 pub mod claims;
 pub mod credentials;

@@ -29,12 +29,12 @@ const MAX_DATA: usize = 390_000;
 /// A change that no record can hold.
 #[derive(Debug, thiserror::Error)]
 pub enum UpsertError {
-    /// It does not fit into an item.
+    /// Its data does not fit into an item.
     #[error("a record of {} has {bytes} bytes of data; at most {MAX_DATA} can be stored", .key.stream())]
     TooLarge {
-        /// Of the record.
+        /// The key of the record.
         key: RecordKey,
-        /// Of its data.
+        /// The size of its data.
         bytes: usize,
     },
     /// The write can't be made.
@@ -71,13 +71,13 @@ pub struct RecordsPage {
 /// Which records to list.
 #[derive(Debug, Clone, Copy)]
 pub struct Selection<'a> {
-    /// Only this stream.
+    /// Only records of this stream.
     pub stream: Option<&'a str>,
-    /// Only those after this [`Page::next`].
+    /// Only those after this [`RecordsPage::next`].
     pub after: Option<&'a str>,
-    /// At most this many.
+    /// At most this many records.
     pub limit: usize,
-    /// Tombstones too.
+    /// Whether tombstones are listed too.
     pub deleted: bool,
 }
 
@@ -98,8 +98,8 @@ impl Records {
         self.write(integration_id, change, seen_at, true)
     }
 
-    /// The same for a change that an event tells. Events come in any order, so of two states of one version the stored one
-    /// stays until a sync has asked: see [`crate::stores::claims::Applied::Tied`]. An end needs no asking.
+    /// The same for a change that an event reports. Events come in any order, so of two states of one version the stored one
+    /// stays until a sync has asked: see [`crate::stores::claims::Applied::VersionConflict`]. An end needs no asking.
     pub fn upsert_from_event(
         &self,
         integration_id: &str,

@@ -41,11 +41,11 @@ pub struct Syncs {
 /// All that is known of an integration's syncs.
 #[derive(Debug, Default)]
 pub struct Overview {
-    /// By stream.
+    /// Where each stream stands, by its name.
     pub streams: HashMap<String, StreamState>,
     /// By the resource that is watched, as stored.
     pub watches: HashMap<String, String>,
-    /// Whether one runs.
+    /// Whether a sync holds the lease.
     pub in_progress: bool,
     /// The latest entry of the log.
     pub last: Option<LogEntry>,
@@ -58,11 +58,10 @@ struct Stored {
     /// Tells what it is of.
     item: String,
     /// JSON of a stream or of the log; of a watch, text of the worker's own form. The lease has none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<String>,
-    #[serde(default, with = "second::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "second::optional")]
     expires_at: Option<Timestamp>,
-    #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "millisecond::optional")]
     lease_until: Option<Timestamp>,
 }
 

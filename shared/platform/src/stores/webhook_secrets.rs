@@ -29,10 +29,10 @@ const OVERLAP: SignedDuration = SignedDuration::from_hours(24);
 const KEEP: SignedDuration = SignedDuration::from_secs(60);
 /// What was found wrong is read again, but not more often than this.
 const REREAD: SignedDuration = SignedDuration::from_secs(10);
-/// How many are remembered.
+/// Integrations in memory.
 const MAX_CACHED: usize = 1_000;
 
-/// What [`WebhookSecrets`] are configured by.
+/// The configuration of [`WebhookSecrets`].
 #[derive(Debug, Clone)]
 pub struct WebhookSecretsConfig {
     table: String,
@@ -77,16 +77,15 @@ struct Stored {
     data_key: Vec<u8>,
     #[serde(with = "serde_bytes")]
     current: Vec<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     previous: Option<ByteBuf>,
-    #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "millisecond::optional")]
     previous_until: Option<Timestamp>,
 }
 
 /// The secrets of an integration.
 #[derive(Debug)]
 pub struct Own {
-    /// The integration.
+    /// The integration that they verify deliveries for.
     pub key: IntegrationKey,
     /// All that verify, the current one first.
     pub secrets: Vec<SecretString>,
@@ -111,9 +110,9 @@ impl WebhookSecrets {
             Some(item) => match self.open(item, now).await {
                 Ok(own) => own.secrets.into_iter().next(),
                 Err(error) => match error.reason().class() {
-                    // Asked again later: the earlier secret is still to verify for a day.
+                    // The caller tries again: the earlier secret is still to verify for a day.
                     Class::Passing | Class::Operators | Class::Counted => return Err(error),
-                    // It can never be opened: all the more reason to replace it.
+                    // It can never be opened, so the new secret replaces it without an overlap.
                     Class::Hopeless => {
                         let (reason, detail) = (error.reason().name(), error.diagnosis().detail);
                         tracing::warn!(

@@ -25,9 +25,9 @@ const WAIT_SECONDS: i32 = 1;
 /// A message of a dead-letter queue.
 #[derive(Debug)]
 pub struct DeadLetter {
-    /// The body.
+    /// As the producer sent it.
     pub body: String,
-    /// Names the message.
+    /// SQS's id of the message.
     pub message_id: String,
     /// Why a function put it there; none if SQS moved it.
     pub why: Option<Diagnosis>,

@@ -33,19 +33,15 @@ pub(super) struct Stored {
     pub(super) data_key: Vec<u8>,
     #[serde(with = "serde_bytes")]
     pub(super) access: Vec<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) refresh: Option<ByteBuf>,
-    #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "millisecond::optional")]
     pub(super) expires_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) due_shard: Option<u32>,
-    #[serde(default, with = "second::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "second::optional")]
     pub(super) due_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failures: Option<u32>,
-    #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "millisecond::optional")]
     pub(super) refreshing_since: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) fence: Option<u64>,
 }
 

@@ -22,7 +22,6 @@ pub(super) struct Stored {
     /// See [`IntegrationKey::account`].
     integration: String,
     account_name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     account_address: Option<AccountAddress>,
     named_at: Timestamp,
     state: IntegrationState,
@@ -31,26 +30,19 @@ pub(super) struct Stored {
     granted: Vec<String>,
     #[serde(default)]
     missing: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    unreadable: bool,
+    unreadable: Option<bool>,
     /// The name of an [`Ending`].
-    #[serde(skip_serializing_if = "Option::is_none")]
     ending: Option<String>,
     /// JSON.
-    #[serde(skip_serializing_if = "Option::is_none")]
     spells: Option<String>,
     /// Of the index by account: `provider#account`, without the mode.
-    #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<String>,
     /// Of the index by address: `provider#address`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
     /// Of the index of due syncs.
-    #[serde(skip_serializing_if = "Option::is_none")]
     due_shard: Option<u32>,
-    #[serde(default, with = "second::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "second::optional")]
     due_at: Option<Timestamp>,
 }
 
@@ -69,7 +61,7 @@ pub(super) fn stored(integration: &Integration, due_at: Timestamp) -> Stored {
         granted: integration.granted.clone(),
         missing: integration.missing.clone(),
         problem: integration.problem.clone(),
-        unreadable: false,
+        unreadable: None,
         ending: None,
         spells: None,
         account: in_use.then(|| account(&key.provider, &key.account_id)),
@@ -92,7 +84,7 @@ pub(super) fn integration(item: Item) -> Result<Integration, AwsError> {
         granted: stored.granted,
         missing: stored.missing,
         problem: stored.problem,
-        unreadable: stored.unreadable,
+        unreadable: stored.unreadable.unwrap_or_default(),
         ending: stored.ending.as_deref().and_then(Ending::parse),
         // What can't be read is begun anew.
         spells: stored.spells.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
