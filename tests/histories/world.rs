@@ -174,7 +174,7 @@ impl<'g> World<'g> {
 
     /// What a push about a changed mailbox or calendar asks for.
     pub(crate) async fn push(&mut self) {
-        let message = SyncMessage::reported(&self.key, "push", clock::now());
+        let message = SyncMessage::reported(&self.key, &"push".parse().unwrap(), clock::now());
         self.work(&serde_json::to_string(&message).unwrap()).await;
         self.drain().await;
     }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{
     Diagnosis, Disposition, Failure, Integration, IntegrationId, IntegrationKey,
     integration::{IntegrationState, spell::Task},
-    messages::message::{EnvelopeVersion, RefreshMessage, Schedule},
+    messages::message::{CredentialName, EnvelopeVersion, RefreshMessage, Schedule},
     provider_api::ProviderApi,
     reason::Class,
     sync::outcome::SyncFailure,
@@ -159,22 +159,31 @@ impl TokenRefresh {
         failed.map(|()| sent)
     }
 
-    /// Sends what is due in one shard.
+    /// Sends what is due in one shard. An item that can't be read stops no other.
     async fn shard(&self, shard: u32, now: Timestamp) -> Result<usize, AwsError> {
         let due = self.due.shard(shard, Some(now)).await?;
-        let messages = due.keys.into_iter().map(|[integration_id, credential]| {
-            let integration_id =
-                IntegrationId::parse(integration_id).map_err(|_| AwsError::Malformed("integration_id".to_owned()))?;
-            let tenant = group(&integration_id);
-            let message = RefreshMessage { v: EnvelopeVersion, integration_id, credential };
-            let body = serde_json::to_string(&message);
-            Ok(QueueMessage { body: body.map_err(|error| AwsError::unwritable("message", error))?, tenant })
-        });
-        let messages = messages.collect::<Result<Vec<_>, AwsError>>()?;
+        let (mut messages, mut failed) = (Vec::new(), Ok(()));
+        for key in due.keys {
+            match message(key) {
+                Ok(message) => messages.push(message),
+                Err(error) => failed = Err(error),
+            }
+        }
         let count = messages.len();
         self.refreshes.send_all(&messages).await?;
-        Ok(count)
+        failed.map(|()| count)
     }
+}
+
+/// The body and the message group for a key of the index.
+fn message([integration_id, credential]: [String; 2]) -> Result<QueueMessage, AwsError> {
+    let malformed = |name: &str| AwsError::Malformed(name.to_owned());
+    let integration_id = IntegrationId::parse(integration_id).map_err(|_| malformed("integration_id"))?;
+    let credential = CredentialName::parse(credential).map_err(|_| malformed("credential"))?;
+    let tenant = group(integration_id.as_str());
+    let message = RefreshMessage { v: EnvelopeVersion, integration_id, credential };
+    let body = serde_json::to_string(&message).map_err(|error| AwsError::unwritable("message", error))?;
+    Ok(QueueMessage { body, tenant })
 }
 
 impl Handler for TokenRefresh {
@@ -214,7 +223,7 @@ impl TokenRefresh {
             let owner = self.credentials.set_aside(&message.integration_id, &message.credential).await?;
             let Some(owner) = owner.filter(|_| unreadable) else { return Ok(()) };
             let api = self.registry.find(&owner.provider).map(|provider| provider.spec().provider_api());
-            match api.filter(|api| api.credential == message.credential) {
+            match api.filter(|api| message.credential == api.credential) {
                 Some(api) => self.grants.set_aside(&api, &owner).await,
                 None => Ok(()),
             }
@@ -250,7 +259,7 @@ impl TokenRefresh {
             }
         }
         let left = refreshed?;
-        let known = api.oauth.is_some_and(|oauth| oauth.tokens.iter().any(|it| it.name == message.credential));
+        let known = api.oauth.is_some_and(|oauth| oauth.tokens.iter().any(|it| message.credential == it.name));
         if left.refresh.is_none() || !known {
             return self.never_due(message, "nothing refreshes it").await;
         }
@@ -302,7 +311,7 @@ impl TokenRefresh {
     /// token comes here once, after it was stored.
     async fn never_due(&self, message: &RefreshMessage, why: &str) -> Result<(), CallError> {
         self.credentials.set_aside(&message.integration_id, &message.credential).await?;
-        tracing::info!(credential = message.credential, why, "never refreshed");
+        tracing::info!(credential = message.credential.as_str(), why, "never refreshed");
         Ok(())
     }
 }

@@ -9,8 +9,9 @@ use std::{
 };
 
 use domain::{
-    AccountId, Diagnosis, IntegrationId, Problem, Proof, Reason, Rejection, UnverifiedDelivery, VerifiedDelivery,
-    messages::message::{Envelope, EnvelopeVersion, delivery_id},
+    AccountId, DeliveryId, Diagnosis, IntegrationId, Problem, Proof, Reason, Rejection, UnverifiedDelivery,
+    VerifiedDelivery,
+    messages::message::{Envelope, EnvelopeVersion},
     oauth::jwt::Jwks,
     webhook::proof::VerificationContext,
 };
@@ -154,7 +155,7 @@ impl Ingest {
             return Ok(call.refuse(&Problem::unknown_provider(&self.registry.ids())));
         };
         let now = clock::now();
-        let id = delivery_id(now, call.request_id);
+        let id = DeliveryId::new(now, call.request_id);
         let late = |_| {
             let detail = format!("the delivery was not accepted within {} ms", ANSWER.as_millis());
             Err(Refusal::Unavailable(Diagnosis::new(Reason::TimedOut, detail)))
@@ -167,7 +168,7 @@ impl Ingest {
                     // Strangers can send it: one count is all that they cause.
                     Taken::Probe => self.count(Metric::DeliveriesProbed, Dimension { name: "service", value: name }),
                     Taken::Queued | Taken::Shown | Taken::Handshake(_) => {
-                        tracing::info!(provider.name = name, delivery.id = id, "{}", taken.name());
+                        tracing::info!(provider.name = name, delivery.id = id.as_str(), "{}", taken.name());
                     }
                 }
                 match taken {
@@ -179,7 +180,13 @@ impl Ingest {
             Err(refusal) => {
                 let (status, words) = refusal.answer();
                 let Diagnosis { reason, detail } = refusal.why();
-                tracing::warn!(provider.name = name, delivery.id = id, reason = reason.name(), detail, "refused");
+                tracing::warn!(
+                    provider.name = name,
+                    delivery.id = id.as_str(),
+                    reason = reason.name(),
+                    detail,
+                    "refused"
+                );
                 self.count(Metric::DeliveriesRefused, Dimension { name: "reason", value: reason.name() });
                 metrics::operator_failure(reason);
                 text(status, words)
@@ -196,7 +203,7 @@ impl Ingest {
         &self,
         call: &Call<'_>,
         provider: &dyn Provider,
-        delivery_id: &str,
+        delivery_id: &DeliveryId,
         now: Timestamp,
     ) -> Result<Taken, Refusal> {
         let proof = provider.spec().webhook.as_ref().ok_or(Refusal::NotTaken)?;

@@ -5,7 +5,7 @@
 
 use std::{pin::pin, task::Poll};
 
-use domain::{Effect, Event, IntegrationKey, Mode, Reached, Recipient, messages::message::SyncMessage};
+use domain::{DeliveryId, Effect, Event, IntegrationKey, Mode, Reached, Recipient, messages::message::SyncMessage};
 use futures_util::poll;
 use platform::{
     AwsError,
@@ -28,7 +28,7 @@ pub(crate) struct Work<'a> {
     pub(crate) spec: &'static Spec,
     pub(crate) event: &'a Event<'a>,
     pub(crate) recipient: &'a Recipient,
-    pub(crate) delivery_id: &'a str,
+    pub(crate) delivery_id: &'a DeliveryId,
 }
 
 /// How the work on an event ended well.
@@ -121,7 +121,7 @@ impl Process {
     }
 
     /// Asks for a sync of what changed.
-    async fn sync(&self, integrations: &[IntegrationKey], delivery_id: &str) -> Result<(), AwsError> {
+    async fn sync(&self, integrations: &[IntegrationKey], delivery_id: &DeliveryId) -> Result<(), AwsError> {
         let now = clock::now();
         let message = |key| SyncMessage::reported(key, delivery_id, now);
         self.syncs.send_all(&integrations.iter().map(message).collect::<Vec<_>>()).await

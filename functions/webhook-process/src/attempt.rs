@@ -3,8 +3,8 @@
 //! *Invariant:* a message is given up only after its record says so, so that every dead letter is in the list of deliveries.
 
 use domain::{
-    ClaimState, Diagnosis, Disposition,
-    messages::message::{WebhookMessage, delivery_id},
+    ClaimState, DeliveryId, Diagnosis, Disposition,
+    messages::message::WebhookMessage,
     webhook::event::{key_of_delivery, key_of_fork},
 };
 use platform::{
@@ -32,7 +32,7 @@ impl Handler for Process {
     }
 
     async fn unreadable(&self, why: Diagnosis, attempt: &Attempt) -> Disposition {
-        let id = delivery_id(attempt.at, &attempt.message_id);
+        let id = DeliveryId::new(attempt.at, &attempt.message_id);
         let about = About { provider: UNKNOWN, r#type: None, delivery_id: &id, received_at: attempt.at };
         let key = key_of_delivery(UNKNOWN, UNKNOWN, &attempt.message_id);
         self.give_up(Entry { key: &key, body_hash: "", about }, why, attempt).await

@@ -4,8 +4,8 @@
 //! stands. What an attempt gave up was recorded by that attempt, before the message moved.
 
 use domain::{
-    Diagnosis, Reason,
-    messages::message::{WebhookMessage, delivery_id},
+    DeliveryId, Diagnosis, Reason,
+    messages::message::WebhookMessage,
     reason::Class,
     webhook::event::{key_of_delivery, key_of_fork},
 };
@@ -62,7 +62,7 @@ impl Process {
         };
         let now = clock::now();
         let Ok(message) = serde_json::from_str::<WebhookMessage<'_>>(&letter.body) else {
-            let id = delivery_id(now, &letter.message_id);
+            let id = DeliveryId::new(now, &letter.message_id);
             let about = About { provider: UNKNOWN, r#type: None, delivery_id: &id, received_at: now };
             let key = key_of_delivery(UNKNOWN, UNKNOWN, &letter.message_id);
             return self.ended(Entry { key: &key, body_hash: "", about }, None, &why, now).await.map(|_| ());

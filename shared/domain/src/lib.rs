@@ -27,7 +27,7 @@ pub use sync::record::{Change, Record, RecordKey, Version};
 pub use webhook::{
     Rejection,
     claim::{ClaimState, IdempotencyRecord, Verdict},
-    delivery::{Probe, UnverifiedDelivery, VerifiedDelivery, VerifiedJson},
+    delivery::{DeliveryId, Probe, UnverifiedDelivery, VerifiedDelivery, VerifiedJson},
     event::{Effect, Event, EventId, EventType, NotAnEvent, Owner},
     proof::Proof,
     recipient::{DeliveryEndpoint, Lookup, Reached, Recipient},

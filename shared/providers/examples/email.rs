@@ -14,8 +14,8 @@ fn main() -> Result<(), Error> {
 }
 
 fn answer(input: &Value) -> Value {
-    let Some(gmail) = REGISTRY.find("gmail") else { return Value::Null };
-    match gmail.action("send_email", input, "ada") {
+    let (Some(gmail), Ok(user)) = (REGISTRY.find("gmail"), "ada".parse()) else { return Value::Null };
+    match gmail.action("send_email", input, &user) {
         Ok(request) => {
             let (kind, body) = request.body.unwrap_or_default();
             let body: Value = serde_json::from_slice(&body)

@@ -259,7 +259,7 @@ fn actions_name_what_is_wrong_and_survive_nonsense() {
         let spec = provider.spec();
         for action in spec.actions {
             for input in [json!({}), json!(null), json!([]), json!("x")] {
-                match provider.action(action, &input, "user-1") {
+                match provider.action(action, &input, &"user-1".parse().unwrap()) {
                     Ok(request) => {
                         assert!(input.is_object(), "{} {action} took {input}", spec.id);
                         check(provider, &request);
@@ -273,7 +273,10 @@ fn actions_name_what_is_wrong_and_survive_nonsense() {
                 }
             }
         }
-        assert!(provider.action("no such action", &json!({}), "user-1").is_err() || spec.actions.len() == 1);
+        assert!(
+            provider.action("no such action", &json!({}), &"user-1".parse().unwrap()).is_err()
+                || spec.actions.len() == 1
+        );
     }
 }
 
@@ -285,7 +288,7 @@ fn actions_refuse_by_name_what_they_do_not_know_and_what_is_of_another_type() {
         let wrong = |field: &str, value: Value| {
             let mut input = input.clone();
             input[field] = value;
-            let problem = provider.action(action, &input, "user-1").err();
+            let problem = provider.action(action, &input, &"user-1".parse().unwrap()).err();
             let fields = problem.unwrap_or_else(|| panic!("{id}/{action} took {input}")).fields;
             assert_eq!(fields.iter().map(|it| &*it.field).collect::<Vec<_>>(), [field], "{id}/{action} {input}");
         };

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use domain::{Event, NotAnEvent, Problem, Reply, Request, call::Unreadable};
+use domain::{Event, NotAnEvent, Problem, Reply, Request, UserId, call::Unreadable};
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
@@ -101,7 +101,7 @@ pub trait Provider: Sync {
     }
 
     /// The first call of an action, from its input. The problem names every field that is wrong.
-    fn action(&self, _name: &str, _input: &Value, _user_id: &str) -> Result<Request, Problem> {
+    fn action(&self, _name: &str, _input: &Value, _user_id: &UserId) -> Result<Request, Problem> {
         Err(Problem::internal())
     }
 

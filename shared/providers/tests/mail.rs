@@ -41,7 +41,9 @@ fn recipients_subjects_texts_and_files_arrive_as_written() {
     assert!(cases.len() >= 30, "{}", cases.len());
     for case in cases {
         let (name, input) = (&case["name"], &case["input"]);
-        let request = gmail.action("send_email", input, "ada").unwrap_or_else(|problem| panic!("{name}: {problem:?}"));
+        let request = gmail
+            .action("send_email", input, &"ada".parse().unwrap())
+            .unwrap_or_else(|problem| panic!("{name}: {problem:?}"));
         let body: Value = serde_json::from_slice(&request.body.unwrap().1).unwrap();
         assert_eq!(body["threadId"], input["thread_id"], "{name}");
         let raw = URL_SAFE_NO_PAD.decode(body["raw"].as_str().unwrap()).unwrap();
@@ -95,7 +97,10 @@ fn injections_typos_and_what_is_no_recipient_are_refused_by_name() {
     let gmail = REGISTRY.find("gmail").unwrap();
     for case in cases("refused") {
         let (name, input) = (&case["name"], &case["input"]);
-        let problem = gmail.action("send_email", input, "ada").err().unwrap_or_else(|| panic!("{name} was sent"));
+        let problem = gmail
+            .action("send_email", input, &"ada".parse().unwrap())
+            .err()
+            .unwrap_or_else(|| panic!("{name} was sent"));
         let fields: Vec<_> = problem.fields.iter().map(|it| it.field.as_ref()).collect();
         assert_eq!(json!(fields), case["fields"], "{name}");
         assert!(problem.fields.iter().all(|it| it.message.ends_with('.')), "{name}: {problem:?}");

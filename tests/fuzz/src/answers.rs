@@ -128,7 +128,7 @@ fn watches(provider: &dyn Provider, cursor: &Value, reply: &Reply) {
 }
 
 fn act(provider: &dyn Provider, action: &str, input: &Value, replies: &[Reply]) {
-    let Ok(request) = provider.action(action, input, "ada") else { return };
+    let Ok(request) = provider.action(action, input, &"ada".parse().unwrap()) else { return };
     check(provider, &request);
     let mut gathered = Value::Null;
     for reply in replies.iter().cycle().take(MANY) {

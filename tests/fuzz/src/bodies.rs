@@ -3,7 +3,7 @@
 #![no_main]
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use domain::{AccountId, Effect, Event, EventId, EventType, NotAnEvent, Owner, Proof, UnverifiedDelivery, id::is_segment, webhook::{json::NotJson, proof::VerificationContext, signature::{Encoding, Scheme, SecretEncoding, SignedPart}}, messages::message::{Body, Envelope, EnvelopeVersion, WebhookMessage}};
+use domain::{AccountId, DeliveryId, Effect, Event, EventId, EventType, NotAnEvent, Owner, Proof, UnverifiedDelivery, id::is_segment, webhook::{json::NotJson, proof::VerificationContext, signature::{Encoding, Scheme, SecretEncoding, SignedPart}}, messages::message::{Body, Envelope, EnvelopeVersion, WebhookMessage}};
 use fuzz::NOW;
 use http::{HeaderMap, header};
 use libfuzzer_sys::fuzz_target;
@@ -46,7 +46,7 @@ fn seal(body: &[u8], form: bool) -> Result<(String, String), NotJson> {
         provider: "any",
         integration_id: None,
         account: Some(&AccountId::parse("a").unwrap()),
-        delivery_id: "d",
+        delivery_id: &DeliveryId::parse("d").unwrap(),
         received_at: NOW,
     };
     let message = envelope.seal(&body).unwrap();

@@ -2,19 +2,22 @@
 //!
 //! *Invariant:* a reader accepts only the versions it knows; an unknown one is an error with the message kept, never a guess.
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::value::RawValue;
 
 use crate::{
+    id::{SEGMENT, id, is_segment},
     integration::{
         IntegrationKey,
         ids::{AccountId, IntegrationId, ProviderId},
     },
     sync::SyncJob,
-    webhook::{delivery::VerifiedJson, json, recipient::DeliveryEndpoint},
+    webhook::{
+        delivery::{DeliveryId, VerifiedJson},
+        json,
+        recipient::DeliveryEndpoint,
+    },
 };
 
 /// The version of an envelope: (de)serialises as the number `V` and as nothing else.
@@ -47,9 +50,8 @@ pub struct WebhookMessage<'a> {
     /// The account that events of this endpoint belong to when they don't name one.
     #[serde(default, deserialize_with = "unless_empty")]
     pub account: Option<AccountId>,
-    /// Names this delivery in logs, records and `GET /deliveries`: see [`delivery_id`].
-    #[serde(borrow)]
-    pub delivery_id: Cow<'a, str>,
+    /// Names this delivery in logs, records and `GET /deliveries`: see [`DeliveryId::new`].
+    pub delivery_id: DeliveryId,
     /// When it was received.
     pub received_at: Timestamp,
     /// What was verified.
@@ -74,12 +76,6 @@ fn unless_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Acc
     text.map(AccountId::parse).transpose().map_err(D::Error::custom)
 }
 
-/// The id of a delivery: when it was received, in hexadecimal milliseconds since 1970, and the id of its request. The time is
-/// part of it so that the record of a delivery can be found by its id alone, in an index on time.
-pub fn delivery_id(received_at: Timestamp, request_id: &str) -> String {
-    format!("{:x}-{request_id}", received_at.as_millisecond())
-}
-
 /// A delivery's body, unparsed.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -100,7 +96,7 @@ pub struct Envelope<'a> {
     /// See [`WebhookMessage::account`].
     pub account: Option<&'a AccountId>,
     /// See [`WebhookMessage::delivery_id`].
-    pub delivery_id: &'a str,
+    pub delivery_id: &'a DeliveryId,
     /// See [`WebhookMessage::received_at`].
     pub received_at: Timestamp,
 }
@@ -136,7 +132,7 @@ pub struct SyncMessage {
     pub asked_at: Timestamp,
     /// The webhook delivery that reported the change, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delivery_id: Option<String>,
+    pub delivery_id: Option<DeliveryId>,
 }
 
 impl SyncMessage {
@@ -146,8 +142,8 @@ impl SyncMessage {
     }
 
     /// The message that asks for a sync of what a webhook delivery reported.
-    pub fn reported(key: &IntegrationKey, delivery_id: &str, asked_at: Timestamp) -> Self {
-        let delivery_id = Some(delivery_id.to_owned());
+    pub fn reported(key: &IntegrationKey, delivery_id: &DeliveryId, asked_at: Timestamp) -> Self {
+        let delivery_id = Some(delivery_id.clone());
         Self { delivery_id, ..Self::new(key, SyncJob::Incremental, Cause::Changed, asked_at) }
     }
 }
@@ -165,14 +161,19 @@ pub enum Cause {
     Changed,
 }
 
+id! {
+    /// The name of a credential among those of an integration, such as `bot`.
+    CredentialName, "a credential's name", SEGMENT, is_segment
+}
+
 /// One credential to refresh, on its way to `token-refresh`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RefreshMessage {
     pub v: EnvelopeVersion<1>,
     /// The integration it belongs to.
     pub integration_id: IntegrationId,
-    /// Which of its credentials.
-    pub credential: String,
+    /// The name of the credential, as in the provider's data.
+    pub credential: CredentialName,
 }
 
 /// What a schedule starts, as the template writes it into the trigger.

@@ -9,11 +9,31 @@ use http::{HeaderMap, header};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::webhook::{
-    Rejection,
-    json::{self, NotJson},
-    proof::{Proof, VerificationContext},
+use crate::{
+    id::id,
+    webhook::{
+        Rejection,
+        json::{self, NotJson},
+        proof::{Proof, VerificationContext},
+    },
 };
+
+id! {
+    /// Names a delivery in logs, records and `GET /deliveries`.
+    DeliveryId, "a delivery id", "1 to 255 visible ASCII characters", |text| {
+        (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+}
+
+impl DeliveryId {
+    /// The id of a delivery that was received now: hexadecimal milliseconds since 1970, and the id of its request or message. The
+    /// time is part of it so that the record of a delivery can be found by its id alone, in an index on time. Of the id of the
+    /// request, which AWS makes, only what can be part of an id is taken.
+    pub fn new(received_at: Timestamp, request_id: &str) -> Self {
+        let request_id: String = request_id.chars().filter(char::is_ascii_graphic).take(200).collect();
+        Self(format!("{:x}-{request_id}", received_at.as_millisecond()))
+    }
+}
 
 /// One inbound attempt to report an event, as received.
 #[derive(Debug, Clone, Copy)]

@@ -51,7 +51,7 @@ pub struct Deliveries {
 /// An event, or a delivery that is none, and what became of it.
 #[derive(Debug, Serialize)]
 pub struct Delivery {
-    /// The id of the first delivery of it: see [`domain::messages::message::delivery_id`].
+    /// The id of the first delivery of it: see [`domain::DeliveryId`].
     pub id: String,
     /// The provider; `-` if a message names none.
     pub provider: String,

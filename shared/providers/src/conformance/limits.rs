@@ -131,7 +131,7 @@ fn calls(provider: &dyn Provider) -> Vec<Request> {
     for action in spec.actions {
         let input = INPUTS.iter().find(|(id, name, _)| (*id, *name) == (spec.id, *action));
         let (_, _, input) = input.unwrap_or_else(|| panic!("{} {action} has no input here", spec.id));
-        calls.push(provider.action(action, &serde_json::from_str(input).unwrap(), "user-1").unwrap());
+        calls.push(provider.action(action, &serde_json::from_str(input).unwrap(), &"user-1".parse().unwrap()).unwrap());
     }
     let (resource, channel_id, address, token) = ("r", "ch_1", "https://intertie.example/", "t");
     let plan = WatchPlan { resource, channel_id, address, token, topic: Some("t"), expires_at: NOW };

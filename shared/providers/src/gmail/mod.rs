@@ -11,7 +11,7 @@ mod watch;
 use std::{borrow::Cow, time::Duration};
 
 use domain::{
-    Change, Event, NotAnEvent, Problem, Reply, Request,
+    Change, Event, NotAnEvent, Problem, Reply, Request, UserId,
     call::{Api, Unreadable},
     webhook::proof::{IdToken, Proof},
 };
@@ -147,7 +147,7 @@ impl Provider for Gmail {
         Some(watch::stop())
     }
 
-    fn action(&self, _name: &str, input: &Value, _user_id: &str) -> Result<Request, Problem> {
+    fn action(&self, _name: &str, input: &Value, _user_id: &UserId) -> Result<Request, Problem> {
         actions::send_email(input)
     }
 

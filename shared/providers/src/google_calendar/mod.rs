@@ -10,7 +10,7 @@ mod watch;
 use std::{borrow::Cow, time::Duration};
 
 use domain::{
-    Event, NotAnEvent, Problem, Reply, Request,
+    Event, NotAnEvent, Problem, Reply, Request, UserId,
     call::Unreadable,
     webhook::proof::{ChannelToken, Proof},
 };
@@ -145,7 +145,7 @@ impl Provider for GoogleCalendar {
         Some(watch::stop(watch))
     }
 
-    fn action(&self, _name: &str, input: &Value, _user_id: &str) -> Result<Request, Problem> {
+    fn action(&self, _name: &str, input: &Value, _user_id: &UserId) -> Result<Request, Problem> {
         actions::list_events(input, None)
     }
 

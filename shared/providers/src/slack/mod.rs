@@ -13,7 +13,7 @@ mod scopes;
 use std::{borrow::Cow, time::Duration};
 
 use domain::{
-    Event, NotAnEvent, Probe, Problem, Reply, Request,
+    Event, NotAnEvent, Probe, Problem, Reply, Request, UserId,
     call::{Api, SuccessFlag, Unreadable},
     oauth::grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
     webhook::{
@@ -158,7 +158,7 @@ impl Provider for Slack {
         About::list(pages::cursor(position).is_some())
     }
 
-    fn action(&self, name: &str, input: &Value, _user_id: &str) -> Result<Request, Problem> {
+    fn action(&self, name: &str, input: &Value, _user_id: &UserId) -> Result<Request, Problem> {
         actions::first(name, input)
     }
 

@@ -1,13 +1,13 @@
 //! Stripe's actions.
 
-use domain::{Problem, Reply, Request, call::Unreadable};
+use domain::{Problem, Reply, Request, UserId, call::Unreadable};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::SPEC;
 use crate::{Fields, Step};
 
-pub(super) fn first(name: &str, input: &Value, user_id: &str) -> Result<Request, Problem> {
+pub(super) fn first(name: &str, input: &Value, user_id: &UserId) -> Result<Request, Problem> {
     match name {
         "create_subscription" => create(input, user_id),
         "cancel_subscription" => cancel(input),
@@ -25,7 +25,7 @@ pub(super) fn step(name: &str, reply: &Reply) -> Result<Step, Unreadable> {
 
 /// <https://docs.stripe.com/api/subscriptions/create>, read 2026-11. It stays incomplete until the customer confirms the first
 /// payment with the client secret.
-fn create(input: &Value, user_id: &str) -> Result<Request, Problem> {
+fn create(input: &Value, user_id: &UserId) -> Result<Request, Problem> {
     let mut fields = Fields::of(input);
     let (customer, price) = (fields.text("customer"), fields.text("price"));
     let plan = fields.optional_text("plan");
@@ -35,7 +35,7 @@ fn create(input: &Value, user_id: &str) -> Result<Request, Problem> {
         ("items[0][price]", price),
         ("payment_behavior", "default_incomplete"),
         ("expand[]", "latest_invoice.confirmation_secret"),
-        ("metadata[user_id]", user_id),
+        ("metadata[user_id]", user_id.as_str()),
     ];
     Ok(SPEC.post("/v1/subscriptions", "").form(form.into_iter().chain(plan.map(|plan| ("metadata[plan]", plan)))))
 }
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_subscription_is_created_incomplete_and_gives_the_secret_that_confirms_its_payment() {
         let input = json!({"customer": "cus_1", "price": "price_1", "plan": "pro & more"});
-        let request = first("create_subscription", &input, "user-1").unwrap();
+        let request = first("create_subscription", &input, &"user-1".parse().unwrap()).unwrap();
         assert_eq!(request.idempotent, Idempotent::No);
         assert_eq!(
             String::from_utf8(request.body.unwrap().1).unwrap(),
@@ -107,7 +107,9 @@ mod tests {
 
     #[test]
     fn an_id_with_slashes_stays_one_segment() {
-        let request = first("cancel_subscription", &json!({"subscription": "../customers/cus_1?x="}), "u").unwrap();
+        let request =
+            first("cancel_subscription", &json!({"subscription": "../customers/cus_1?x="}), &"u".parse().unwrap())
+                .unwrap();
         assert_eq!(request.url, "https://api.stripe.com/v1/subscriptions/..%2Fcustomers%2Fcus_1%3Fx%3D");
         let answer = json!({"id": "sub_1", "cancel_at_period_end": true, "cancel_at": 1_798_020_000});
         assert_eq!(

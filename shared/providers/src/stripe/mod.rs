@@ -10,7 +10,7 @@ mod pages;
 use std::borrow::Cow;
 
 use domain::{
-    Event, NotAnEvent, Problem, Reply, Request,
+    Event, NotAnEvent, Problem, Reply, Request, UserId,
     call::{Api, Unreadable},
     webhook::{
         proof::Proof,
@@ -116,7 +116,7 @@ impl Provider for Stripe {
         pages::about(position)
     }
 
-    fn action(&self, name: &str, input: &Value, user_id: &str) -> Result<Request, Problem> {
+    fn action(&self, name: &str, input: &Value, user_id: &UserId) -> Result<Request, Problem> {
         actions::first(name, input, user_id)
     }
 

@@ -35,7 +35,7 @@ fn seal(body: &[u8]) -> Result<String, NotJson> {
         provider: "stripe",
         integration_id: None,
         account: Some(&AccountId::parse("acct_1").unwrap()),
-        delivery_id: "d1",
+        delivery_id: &DeliveryId::parse("d1").unwrap(),
         received_at: Timestamp::UNIX_EPOCH,
     };
     Ok(envelope.seal(&verified.json()?).unwrap())
