@@ -7,28 +7,27 @@
 //! The index is sharded like the others, because one partition of DynamoDB takes a bounded rate of writes. Provider, time and
 //! shard follow from a delivery's id, so that a record can be found by the id of its first delivery without an index on it.
 
-use std::{collections::HashMap, fmt, ops::RangeInclusive, time::Duration};
+mod positions;
+
+use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use domain::{ClaimState, webhook::event};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use jiff::{SignedDuration, Timestamp, ToSpan as _, civil::Date, fmt::serde::timestamp::millisecond, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, ToSpan as _, fmt::serde::timestamp::millisecond};
 use serde::{Deserialize, Serialize};
 
+pub use self::positions::Position;
 use crate::{
     aws::{Aws, AwsError},
     base::clock,
     stores::{
         claims::RETENTION,
-        delivery_index::{day, shard},
-        due::SHARDS,
-        item::{self, Item, malformed, n, number, read, s, text},
+        delivery_index::day,
+        item::{self, Item, malformed, read, s, text},
         table::Table,
     },
 };
 
-/// Queries at a time.
-const CONCURRENCY: usize = 16;
 /// The provider under which is listed what names none of the registry's.
 pub const UNKNOWN: &str = "-";
 /// How far back a list goes that names no beginning: a day costs 40 queries.
@@ -103,34 +102,6 @@ pub struct DeliveriesQuery<'a> {
     pub deadline: Timestamp,
 }
 
-/// When a day begins, in milliseconds since 1970.
-fn beginning(day: Date) -> i64 {
-    day.to_zoned(TimeZone::UTC).map_or(i64::MIN, |zoned| zoned.timestamp().as_millisecond())
-}
-
-/// A position in the list, which begins with the largest.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// In milliseconds since 1970.
-    received_at: i64,
-    key: String,
-}
-
-impl Position {
-    /// The position of a [`DeliveriesPage::next`].
-    pub fn parse(next: &str) -> Option<Self> {
-        let (at, key) = next.split_once(':')?;
-        Some(Self { received_at: at.parse().ok()?, key: key.to_owned() })
-    }
-}
-
-/// As [`Position::parse`] reads it.
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.received_at, self.key)
-    }
-}
-
 impl Deliveries {
     /// The table of this name.
     pub fn new(aws: &Aws, table: impl Into<String>) -> Self {
@@ -169,7 +140,7 @@ impl Deliveries {
             after = positions.pop().or(after);
             if !more {
                 // Nothing of this day is left.
-                after = Some(Position { received_at: beginning(today), key: String::new() });
+                after = Some(Position::beginning(today));
                 let Ok(yesterday) = today.checked_sub(1.day()) else { break };
                 today = yesterday;
             }
@@ -179,55 +150,6 @@ impl Deliveries {
             }
         }
         Ok(DeliveriesPage { deliveries, next: None })
-    }
-
-    /// The newest positions of a day that are left after `after`; more than [`MAX_BATCH`] if there are more.
-    async fn positions(
-        &self,
-        listed: &DeliveriesQuery<'_>,
-        day: Date,
-        times: RangeInclusive<i64>,
-        after: Option<&Position>,
-    ) -> Result<Vec<Position>, AwsError> {
-        let of = |provider: &'_ str| (0..SHARDS).map(move |number| shard(provider, day, number)).collect::<Vec<_>>();
-        let partitions: Vec<_> = listed.providers.iter().flat_map(|provider| of(provider)).collect();
-        let queries = partitions.into_iter().map(|partition| self.query(partition, &times, after));
-        let found: Vec<Vec<Position>> = stream::iter(queries).buffer_unordered(CONCURRENCY).try_collect().await?;
-        let mut positions: Vec<_> = found.into_iter().flatten().collect();
-        positions.sort_unstable_by(|one, other| other.cmp(one));
-        Ok(positions)
-    }
-
-    /// The newest positions of a partition within `times`, after this one; more than [`MAX_BATCH`], so that it shows if there are
-    /// more. Those of one millisecond are in no order, so all of them come.
-    async fn query(
-        &self,
-        partition: String,
-        times: &RangeInclusive<i64>,
-        after: Option<&Position>,
-    ) -> Result<Vec<Position>, AwsError> {
-        let mut positions = Vec::<Position>::new();
-        if times.is_empty() {
-            return Ok(positions);
-        }
-        let values = [(":day", s(partition)), (":since", n(*times.start())), (":latest", n(*times.end()))];
-        let query = self.table.query("day = :day AND received_at BETWEEN :since AND :latest", values);
-        let limit = i32::try_from(MAX_BATCH).unwrap_or(i32::MAX).saturating_add(2);
-        let call = query.call().index_name("by_day").limit(limit).scan_index_forward(false);
-        let mut pages = call.into_paginator().items().send();
-        while let Some(item) = pages.next().await {
-            let item = item.map_err(|error| AwsError::new("dynamodb:Query", error))?;
-            let position = Position { received_at: number(&item, "received_at")?, key: text(&item, "key")?.to_owned() };
-            if positions.len() > MAX_BATCH
-                && positions.last().is_some_and(|last| position.received_at < last.received_at)
-            {
-                break;
-            }
-            if after.is_none_or(|after| position < *after) {
-                positions.push(position);
-            }
-        }
-        Ok(positions)
     }
 
     async fn read(&self, positions: &[Position]) -> Result<HashMap<String, Item>, AwsError> {
