@@ -51,7 +51,7 @@ impl ApiProxy {
         let integration = self.integration(&caller.user_id, spec, call.query("account")).await?;
         let key = idempotency_key(call)?;
         let act = Act { call, provider, integration, name, input, key };
-        // Who honours the key themselves need not be remembered for, and what they answer is kept nowhere else.
+        // A provider with native idempotency keys needs no record here; its answers are not stored.
         match key.filter(|_| !spec.api.idempotent) {
             Some(key) => self.once(&act, key, request).await,
             None => Ok(json(StatusCode::OK, &self.run(&act, request).await?)),

@@ -25,7 +25,7 @@ use platform::{
 };
 use providers::{Registry, Spec};
 
-/// What template.yaml sets.
+/// The settings that template.yaml gives the function.
 #[derive(Debug)]
 pub struct Config {
     front: FrontConfig,
@@ -35,7 +35,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads it.
     pub fn read(env: &mut Env) -> Self {
         env.compared(&["PROXY_TIMEOUT_SECONDS"]);
         Self {
@@ -47,7 +46,6 @@ impl Config {
     }
 }
 
-/// The function.
 #[derive(Debug)]
 pub struct ApiProxy {
     registry: Registry,
@@ -61,7 +59,6 @@ pub struct ApiProxy {
 type Answer = Result<Response<Body>, Problem>;
 
 impl ApiProxy {
-    /// Makes the clients.
     pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, InitError> {
         let Parts { client, grants, integrations, .. } = config.client.parts(aws, |limit| registry.has_limit(limit))?;
         Ok(Self {
@@ -74,7 +71,6 @@ impl ApiProxy {
         })
     }
 
-    /// Answers one request.
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
         let answer = self.answer(&call).await.unwrap_or_else(|problem| call.refuse(&problem));

@@ -36,7 +36,7 @@ use platform::{
 use providers::{Provider, Registry};
 use serde::Serialize;
 
-/// What template.yaml sets.
+/// The settings that template.yaml gives the function.
 #[derive(Debug)]
 pub struct Config {
     front: FrontConfig,
@@ -50,7 +50,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads it.
     pub fn read(env: &mut Env) -> Self {
         Self {
             front: FrontConfig::read(env),
@@ -65,7 +64,6 @@ impl Config {
     }
 }
 
-/// The function.
 #[derive(Debug)]
 pub struct IntegrationsApi {
     registry: Registry,
@@ -83,7 +81,6 @@ pub struct IntegrationsApi {
 type Answer = Result<Response<Body>, Problem>;
 
 impl IntegrationsApi {
-    /// Makes the clients.
     pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Self {
         Self {
             registry,
@@ -100,7 +97,6 @@ impl IntegrationsApi {
         }
     }
 
-    /// Answers one request.
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
         Ok(self.answer(&call).await.unwrap_or_else(|problem| self.refuse(&call, &problem)))

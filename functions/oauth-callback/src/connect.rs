@@ -1,4 +1,4 @@
-//! The start of an OAuth grant: who asks, from which browser, and where they go afterwards.
+//! The start of an OAuth grant: the user, the browser, and the page that follows.
 
 use std::time::Duration;
 

@@ -15,8 +15,8 @@ use serde::Serialize;
 
 use crate::{Answer, OauthCallback};
 
-/// Left of the time when the next grant is not begun any more: what a provider may take to be told, and some.
-const MARGIN: SignedDuration = SignedDuration::from_secs(16);
+/// Time reserved before the deadline for the end of one grant, revocation included: with less time none is begun.
+const RESERVE: SignedDuration = SignedDuration::from_secs(16);
 
 /// What the pseudonyms of [`platform::stores::erasures`] are for.
 const PURPOSE: &str = "erasure";
@@ -62,7 +62,7 @@ impl OauthCallback {
         let mut failed: Option<Problem> = None;
         // One after the other: what an account granted to several is revoked with the last of them.
         for (number, integration) in found.iter().enumerate() {
-            if clock::now() + MARGIN >= call.deadline() && number > 0 {
+            if clock::now() + RESERVE >= call.deadline() && number > 0 {
                 let unfinished = || Problem::new(Kind::ProviderDown, "The time was over.", "Ask again for the rest.");
                 failed.get_or_insert_with(unfinished);
                 left.extend(found.iter().skip(number));

@@ -34,7 +34,7 @@ use platform::{
 use providers::{Registry, Spec};
 use secrecy::ExposeSecret as _;
 
-/// What template.yaml sets.
+/// The settings that template.yaml gives the function.
 #[derive(Debug)]
 pub struct Config {
     front: FrontConfig,
@@ -47,7 +47,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads it.
     pub fn read(env: &mut Env) -> Self {
         Self {
             front: FrontConfig::read(env),
@@ -61,7 +60,6 @@ impl Config {
     }
 }
 
-/// The function.
 #[derive(Debug)]
 pub struct OauthCallback {
     registry: Registry,
@@ -82,7 +80,6 @@ pub struct OauthCallback {
 type Answer = Result<Response<Body>, Problem>;
 
 impl OauthCallback {
-    /// Makes the clients.
     pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, InitError> {
         let Parts { client, grants, credentials, apps, integrations, bus } =
             config.client.parts(aws, |limit| registry.has_limit(limit))?;
@@ -103,7 +100,6 @@ impl OauthCallback {
         })
     }
 
-    /// Answers one request.
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
         let answer = self.answer(&call).await.unwrap_or_else(|problem| self.front.refuse(&call, &problem));
@@ -131,7 +127,7 @@ impl OauthCallback {
         }
     }
 
-    /// The app of a provider; a person is told if nobody has set it up.
+    /// The app of a provider, if its secret has been set up.
     async fn app(&self, spec: &Spec) -> Result<Arc<App>, AppError> {
         let app = self.apps.get(spec.secret, Freshness::Cached, clock::now()).await?;
         let set_up = !app.client_id.is_empty() && !app.client_secret.expose_secret().is_empty();

@@ -1,4 +1,4 @@
-//! A new grant becomes an integration: whose account it is, its tokens encrypted, its first sync sent.
+//! A new grant becomes an integration: its account is found, its tokens are encrypted, its first sync is sent.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{OauthCallback, renewal};
 
 /// When the schedule takes over from the first sync.
 const FIRST_DUE: SignedDuration = SignedDuration::from_mins(15);
-/// How long the provider may take to tell whose account it is.
+/// How long the provider may take to name the account.
 const TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What a user granted.
@@ -37,7 +37,7 @@ pub(crate) struct Grant<'a> {
     pub(crate) requested: Vec<String>,
 }
 
-/// Why a grant was not stored, and whose account it is of, as far as that is known.
+/// Why a grant was not stored, and its account, if it is known.
 pub(crate) struct NotStored {
     pub(crate) why: StoreError,
     pub(crate) account_id: Option<AccountId>,
@@ -46,8 +46,8 @@ pub(crate) struct NotStored {
 /// Why a grant was not stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
-    /// The provider does not say whose account it is.
-    #[error("the provider does not say whose account it is")]
+    /// The provider does not name the account.
+    #[error("the provider does not name the account")]
     NoAccount,
     /// The app was installed for a whole organisation.
     #[error("the grant is of a whole organisation")]

@@ -24,10 +24,10 @@ use platform::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Left of the invocation's time when the rest of a sweep goes to a new one.
-const MARGIN: Duration = Duration::from_secs(5);
+/// Time reserved before the deadline for handing the rest of a sweep to a new invocation.
+const RESERVE: Duration = Duration::from_secs(5);
 
-/// What template.yaml sets.
+/// The settings that template.yaml gives the function.
 #[derive(Debug)]
 pub struct Config {
     integrations_table: String,
@@ -37,7 +37,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads it.
     pub fn read(env: &mut Env) -> Self {
         env.compared(&["SCHEDULE_TIMEOUT_SECONDS", "SCHEDULES_VISIBILITY_SECONDS"]);
         Self {
@@ -49,7 +48,6 @@ impl Config {
     }
 }
 
-/// The function.
 #[derive(Debug)]
 pub struct SyncScheduler {
     consumer: Consumer,
@@ -59,34 +57,26 @@ pub struct SyncScheduler {
     schedules: Queue,
 }
 
-/// What starts it.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Trigger {
     /// A schedule of template.yaml.
-    Schedule {
-        /// Which.
-        schedule: Schedule,
-    },
+    Schedule { schedule: Schedule },
     /// Continuations.
     Batch(Batch),
 }
 
-/// What it answers.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// To a schedule.
     Sweep {
         /// How many syncs were sent.
         sent: usize,
     },
-    /// To a batch.
     Batch(BatchResponse),
 }
 
 impl SyncScheduler {
-    /// Makes the clients.
     pub fn new(aws: &Aws, config: &Config) -> Self {
         let schedules = Queue::new(aws, &config.schedules_queue_url);
         let dead_letters = Queue::new(aws, &config.schedules_dead_letter_queue_url);
@@ -99,7 +89,6 @@ impl SyncScheduler {
         }
     }
 
-    /// Handles a trigger.
     pub async fn handle(&self, event: LambdaEvent<Trigger>) -> Result<Answer, AwsError> {
         let (trigger, context) = (event.payload, event.context);
         match trigger {
@@ -121,7 +110,7 @@ impl SyncScheduler {
         let (mut sent, mut failed) = (0, Ok(()));
         for shard in from.shard..SHARDS {
             let now = clock::now();
-            if shard > from.shard && now + MARGIN >= deadline {
+            if shard > from.shard && now + RESERVE >= deadline {
                 let rest = ScheduleMessage { shard, hop: from.hop + 1, ..from };
                 self.schedules.send(body(&rest)?, None).await?;
                 break;

@@ -187,7 +187,8 @@ impl SyncWorker {
         let again = run.again.iter().filter(|id| !details.iter().any(|(_, gone)| gone.key().id() == **id));
         let again: Vec<_> = again.filter_map(|id| provider.again(stream, id, asked_at)).collect();
         details.extend(again);
-        let found = stream::iter(details.into_iter().map(|detail| self.object(work, stream, detail, asked_at)));
+        let found =
+            stream::iter(details.into_iter().map(|(request, gone)| self.object(work, stream, request, gone, asked_at)));
         let found: Result<Vec<Object>, CallError> = found.buffer_unordered(CONCURRENCY).try_collect().await;
         let found = match found {
             Ok(found) => found,
@@ -214,7 +215,8 @@ impl SyncWorker {
         &self,
         work: &Work<'_>,
         stream: &str,
-        (request, gone): (Request, Change),
+        request: Request,
+        gone: Change,
         asked_at: Timestamp,
     ) -> Result<Object, CallError> {
         let failure = match self.call(work, &request).await {

@@ -100,9 +100,7 @@ pub struct Process {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// To a batch.
     Batch(BatchResponse),
-    /// To the schedule.
     Review {
         /// Dead letters that were looked at.
         reviewed: usize,

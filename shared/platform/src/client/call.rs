@@ -25,7 +25,8 @@ use crate::{
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 impl ProviderClient {
-    /// Makes a call.
+    /// Makes a call, after a turn in each limit that counts it, and repeats it where that is safe. The failure of the last attempt
+    /// is the call's.
     pub async fn call(&self, context: &CallContext<'_>, request: &Request) -> Result<Reply, CallError> {
         let CallContext { provider, principal, deadline } = *context;
         match principal {

@@ -38,11 +38,11 @@ pub enum SendError {
     /// It never left: nothing was carried out.
     #[error("there is no connection")]
     NotSent,
-    /// The connection ended before the answer: nobody knows if it was carried out. Most likely the other end had closed it while
-    /// it was idle.
+    /// The connection ended before the answer: the provider may have carried the call out. Most likely the other end had closed
+    /// the connection while it was idle.
     #[error("the connection ended without an answer")]
     Closed,
-    /// No answer in time: nobody knows if it was carried out.
+    /// No answer in time: the provider may have carried the call out.
     #[error("there came no answer in time")]
     Late,
     /// The answer is longer than anything that is read.
@@ -50,10 +50,10 @@ pub enum SendError {
     TooLong,
 }
 
-/// How a call proves who makes it.
+/// The credential of a call.
 #[derive(Debug, Clone, Copy)]
 pub enum Authorization<'a> {
-    /// Not at all.
+    /// No credential.
     None,
     /// By a token (RFC 6750).
     Bearer(&'a SecretString),

@@ -28,7 +28,7 @@ pub enum JwksError {
     /// The client for the issuer can't be made.
     #[error("no HTTP client for the issuer's keys")]
     Client(#[source] InitError),
-    /// No answer.
+    /// The issuer gave no answer.
     #[error("the issuer of keys can't be asked")]
     Unreached(#[source] SendError),
     /// Another status than success.
@@ -52,7 +52,7 @@ impl JwksError {
     }
 }
 
-/// The cache.
+/// Key sets by their address.
 #[derive(Debug)]
 pub struct JwksCache {
     rewrites: Rewrites,
@@ -63,7 +63,6 @@ pub struct JwksCache {
 }
 
 impl JwksCache {
-    /// An empty cache.
     pub fn new(rewrites: Rewrites) -> Self {
         Self { rewrites, http: OnceLock::new(), cache: TtlCache::new(MAX_CACHED) }
     }

@@ -141,7 +141,6 @@ impl Transport {
         })
     }
 
-    /// One attempt.
     async fn once(&self, call: ProviderRequest<'_>) -> Result<Reply, SendError> {
         let timeout = ATTEMPT.min(call.time());
         let headers = match call.endpoint {

@@ -25,7 +25,6 @@ pub struct Batch {
 pub enum Trigger {
     /// A schedule of template.yaml.
     Schedule(Schedule),
-    /// Messages.
     Batch(Batch),
 }
 

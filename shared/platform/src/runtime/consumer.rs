@@ -21,10 +21,10 @@ use crate::{
     runtime::batch::{Batch, BatchItemFailure, BatchResponse, DEFERRED_SINCE, HOPS, Received},
 };
 
-/// Left of the invocation's time when work on a message stops, so that its end can still be settled.
-const MARGIN: Duration = Duration::from_secs(1);
-/// Left of the invocation's time when settling stops, so that the answer still gets out.
-const LAST: Duration = Duration::from_millis(100);
+/// Time reserved before the deadline for settling a message after the work on it has stopped.
+const SETTLE_RESERVE: Duration = Duration::from_secs(1);
+/// Time reserved before the deadline for the function's answer.
+const ANSWER_RESERVE: Duration = Duration::from_millis(100);
 /// Lambda's longest timeout, in milliseconds.
 const MAX_RUN: u64 = 900_000;
 /// More than any timeout.
@@ -39,7 +39,7 @@ pub struct Attempt {
     pub number: u32,
     /// How often the message was deferred before.
     pub hops: u32,
-    /// Names the message.
+    /// The message's id, the same at each attempt.
     pub message_id: String,
     /// Names this attempt: no other attempt, of this message or another, has the same.
     pub id: String,
@@ -50,7 +50,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// What becomes of a message whose work failed so.
+    /// The disposition of a message after this failure.
     pub fn failed(&self, why: Diagnosis) -> Disposition {
         let defer = backoff(self.hops + 1, &self.message_id);
         Disposition::of(why, backoff(self.number, &self.message_id), defer)
@@ -128,7 +128,7 @@ impl Consumer {
     /// Whether the message may be deleted.
     async fn one<H: Handler>(&self, handler: &H, received: &Received, request_id: &str, deadline: Timestamp) -> bool {
         let now = clock::now();
-        let left = remaining(deadline, now).saturating_sub(MARGIN);
+        let left = remaining(deadline, now).saturating_sub(SETTLE_RESERVE);
         if left.is_zero() {
             return false;
         }
@@ -161,7 +161,7 @@ impl Consumer {
                 }
             }
         };
-        let left = remaining(deadline, clock::now()).saturating_sub(LAST);
+        let left = remaining(deadline, clock::now()).saturating_sub(ANSWER_RESERVE);
         let settled =
             tokio::time::timeout(left, self.settle(received, &attempt, disposition, delivery.as_deref())).await;
         settled.unwrap_or(false)
@@ -282,7 +282,7 @@ fn category(error: &serde_json::Error) -> &'static str {
     }
 }
 
-/// Reasons quote what strangers sent: only what SQS takes, and not much of it.
+/// A text for a message attribute: it may quote what was sent to the function, so only what SQS takes, and 500 characters at most.
 fn printable(reason: &str) -> String {
     reason.chars().take(500).map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect()
 }

@@ -90,12 +90,12 @@ pub fn json<T: Serialize>(status: StatusCode, body: &T) -> Response<Body> {
     answer(status, "application/json", text)
 }
 
-/// Go there next.
+/// A redirect after a form (303).
 pub fn see_other(location: &str) -> Response<Body> {
     redirect(StatusCode::SEE_OTHER, location)
 }
 
-/// It is there.
+/// A redirect (302).
 pub fn found(location: &str) -> Response<Body> {
     redirect(StatusCode::FOUND, location)
 }
@@ -111,7 +111,6 @@ fn redirect(status: StatusCode, location: &str) -> Response<Body> {
     response
 }
 
-/// A page.
 pub fn html(status: StatusCode, page: String) -> Response<Body> {
     let mut response = answer(status, "text/html; charset=utf-8", page);
     let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
@@ -127,7 +126,6 @@ pub fn html_with_forms(page: String) -> Response<Body> {
     response
 }
 
-/// Plain text.
 pub fn text(status: StatusCode, body: impl Into<String>) -> Response<Body> {
     answer(status, "text/plain; charset=utf-8", body.into())
 }

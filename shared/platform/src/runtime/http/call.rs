@@ -18,13 +18,12 @@ use crate::{
 
 /// API Gateway gives up after 30 seconds.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(25);
-/// Left of the function's time when the answer must be ready.
-const MARGIN: SignedDuration = SignedDuration::from_secs(1);
+/// Time reserved before the function's deadline for passing the answer on.
+const RESERVE: SignedDuration = SignedDuration::from_secs(1);
 
 /// A request, and what API Gateway says of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'r> {
-    /// The request itself.
     pub request: &'r Request,
     /// Names the request in logs and errors.
     pub request_id: &'r str,
@@ -58,7 +57,6 @@ impl<'r> Call<'r> {
         self.request.path_parameters_ref().and_then(|all| all.first(name)).unwrap_or_default()
     }
 
-    /// A query parameter.
     pub fn query(&self, name: &str) -> Option<&'r str> {
         self.request.query_string_parameters_ref().and_then(|all| all.first(name))
     }
@@ -80,7 +78,7 @@ impl<'r> Call<'r> {
         session::cookies(self.request.headers()).find(|(cookie, _)| *cookie == name).map(|(_, value)| value)
     }
 
-    /// Whether a browser fetches this ahead of time, and nobody has opened it
+    /// Whether a browser fetches this ahead of time, before its user opens it
     /// (<https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Sec-Purpose>, read 2026-11; older names besides).
     pub fn is_prefetch(&self) -> bool {
         let ahead = |name| {
@@ -96,7 +94,7 @@ impl<'r> Call<'r> {
         let now = clock::now();
         let latest = now + PATIENCE;
         let context = self.request.lambda_context_ref();
-        context.map_or(latest, |context| (deadline(context, now) - MARGIN).min(latest))
+        context.map_or(latest, |context| (deadline(context, now) - RESERVE).min(latest))
     }
 
     /// Whether a person reads the answer.

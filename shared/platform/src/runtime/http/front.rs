@@ -13,10 +13,10 @@ use crate::{
     runtime::session::{self, Accept, Caller, Sessions},
 };
 
-/// What functions behind the HTTP API share: sessions, and whose pages they trust.
+/// What functions behind the HTTP API share: sessions, and the origins that they trust.
 #[derive(Debug)]
 pub struct Front {
-    /// Checks who calls.
+    /// Verifies the caller's token.
     pub sessions: Sessions,
     public_url: Option<String>,
     allowed_origins: Vec<String>,
@@ -32,7 +32,6 @@ pub struct FrontConfig {
 }
 
 impl FrontConfig {
-    /// Reads it.
     pub fn read(env: &mut Env) -> Self {
         let sessions = session::Config::read(env);
         let origins = env.optional("ALLOWED_ORIGINS").unwrap_or_default();
@@ -42,7 +41,6 @@ impl FrontConfig {
 }
 
 impl Front {
-    /// Makes the clients.
     pub fn new(aws: &Aws, config: &FrontConfig) -> Self {
         Self {
             sessions: Sessions::new(aws, &config.sessions, &config.rewrites),

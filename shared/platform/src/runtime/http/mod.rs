@@ -1,4 +1,4 @@
-//! HTTP in a function's words: who calls, and answers in the contract's form.
+//! HTTP in a function's words: the caller, the input, and answers in the contract's form.
 
 mod answer;
 mod call;

@@ -21,7 +21,7 @@ const LIFE: Duration = Duration::from_mins(1);
 /// The longest notice that is left, in bytes: browsers keep cookies of 4,096 bytes with their attributes.
 const MAX: usize = 3_000;
 
-/// What just happened, for the person who did it.
+/// The outcome of a person's action, for the next page that the person sees.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// Whether it is what the person wanted.
