@@ -37,7 +37,7 @@ async fn up(guest: &Guest<'_>) {
     guest.settled("syncs").await;
 }
 
-/// Waits until so many runs have failed at their first call, whose attempts are four.
+/// Waits until so many runs have failed at their first call, after four attempts.
 async fn runs(guest: &Guest<'_>, count: usize) {
     let name = format!("/api/{LIST}");
     let before = guest.calls("slack", &name).await;

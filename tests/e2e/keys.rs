@@ -68,7 +68,7 @@ async fn moves(stack: &Running, in_force: &str, before: &[&str]) {
             wrap(&guest, "credentials", &id, kms_key).await;
             let earlier = rewraps(stack, function);
             use_token(&guest, &id, function).await;
-            assert_eq!(rewraps(stack, function), earlier + 1, "{function} wraps it anew, once");
+            assert_eq!(rewraps(stack, function), earlier + 1, "{function} re-encrypts it once");
             if function != "oauth-callback" {
                 assert!(data_key(&guest, "credentials", &id).await.starts_with(in_force.as_bytes()), "{function}");
                 let earlier = rewraps(stack, "api-proxy");

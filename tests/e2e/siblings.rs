@@ -22,7 +22,7 @@ async fn set(guest: &Guest<'_>, integration: &str, name: &str, value: AttributeV
     call.expression_attribute_values(":value", value).send().await.unwrap();
 }
 
-/// Fires a schedule whose first shard can't be read. Whether it says that it failed.
+/// Fires a schedule when its first shard can't be read, and returns whether it says that it failed.
 async fn fails_at_its_first_shard(stack: &Running, function: &str, schedule: &str) -> bool {
     let fault = Fault {
         function: Some(function.into()),

@@ -1,4 +1,4 @@
-//! npm's `emulate` in a process of its own, a stack whose providers it is, and a client of it that is not ours.
+//! npm's `emulate` in a process of its own, a stack with it as its providers, and a client of it that is not ours.
 
 use http::Method;
 use local_base::web::Web;

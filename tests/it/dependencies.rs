@@ -39,6 +39,7 @@ fn functions_carry_no_emulator_no_slow_tls_and_no_second_http_stack() {
             "dynoxide",
             "rustack",
             "local-",
+            "tests ",
             "aws-lc",
             "hyper v0.14",
             "openssl ",

@@ -29,7 +29,7 @@ fn detail(id: &str) -> Detail<'_> {
     }
 }
 
-/// A batcher whose calls to the bus are counted.
+/// A batcher with a count of its calls to the bus.
 fn batcher(ground: &Ground) -> EventBatcher {
     EventBatcher::new(Bus::new(&ground.aws, "intertie"))
 }

@@ -71,6 +71,6 @@ async fn only_the_grant_that_ended_is_ended_once_and_what_its_user_ended_stays_s
     integrations.disconnected(&key, Ending::Erase).await.unwrap();
     assert_eq!(ending().await, None);
     integrations.put(&connected(15), at(20)).await.unwrap();
-    assert!(integrations.sync_due(&key, at(30)).await.unwrap(), "connected anew");
+    assert!(integrations.sync_due(&key, at(30)).await.unwrap(), "connected again");
     assert_eq!(integrations.of_account("stripe", &key.account_id).await.unwrap(), [key]);
 }

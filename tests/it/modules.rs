@@ -25,7 +25,7 @@ type Module = Vec<String>;
 #[derive(Default)]
 struct Modules {
     imports: BTreeMap<Module, BTreeSet<Vec<String>>>,
-    /// Whether the root has the type whose methods the other modules have.
+    /// Whether the other modules have methods of the root's type.
     is_function: bool,
     /// Where a re-exported name leads.
     exports: BTreeMap<Vec<String>, Vec<String>>,

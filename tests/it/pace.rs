@@ -25,7 +25,7 @@ fn bucket(key: &str, rate: Rate) -> Bucket {
     Bucket { key: key.to_owned(), name: key.to_owned(), rate, cost: 1, reasons: &[], closes }
 }
 
-/// Where the time line of a bucket stands, read past the code that moves it.
+/// A bucket's TAT, read past the code that moves it.
 async fn next_slot(ground: &Ground, key: &str) -> Option<i64> {
     let key = aws_sdk_dynamodb::types::AttributeValue::S(key.to_owned());
     let call = ground.clients.dynamodb.get_item().table_name(TABLE).key("bucket", key).consistent_read(true);

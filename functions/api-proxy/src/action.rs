@@ -93,7 +93,7 @@ impl ApiProxy {
                 Ok(json(StatusCode::OK, &answer))
             }
             Err(problem) => {
-                self.give_back(&claim, problem.kind.name()).await;
+                self.release(&claim, problem.kind.name()).await;
                 Err(problem)
             }
         }
@@ -115,7 +115,7 @@ impl ApiProxy {
         }
     }
 
-    async fn give_back(&self, claim: &Claim, reason: &str) {
+    async fn release(&self, claim: &Claim, reason: &str) {
         if let Err(error) = self.claims.release(claim, ClaimState::Retry, reason).await {
             let Diagnosis { reason, detail } = error.diagnosis();
             tracing::warn!(reason = reason.name(), detail, "the claim stays until its lease ends");

@@ -119,7 +119,7 @@ impl ApiProxy {
     }
 }
 
-/// The answer to the program whose call failed.
+/// The answer to the program after a failed call.
 fn problem(error: &CallError, name: &str) -> Problem {
     match error {
         CallError::Failed(failure, _) => failure.problem(name, clock::now()),

@@ -44,7 +44,7 @@ struct Card<'a> {
     status: &'a Status,
     /// Whether it is connected with a key.
     by_key: bool,
-    /// What a person who has a key must know.
+    /// What a person with a key must know.
     hint: &'static str,
     /// What was not allowed, in words.
     missing: Vec<&'a str>,

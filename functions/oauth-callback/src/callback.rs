@@ -175,7 +175,7 @@ impl OauthCallback {
         let reply = self.client.call(context, &token_request(oauth, &pairs)).await;
         let read = reply.and_then(|reply| Ok(oauth.read(&reply)?));
         read.map_err(|error| {
-            // The code may have become a grant whose tokens never arrived.
+            // The code may have become a grant, and its tokens never arrived.
             let unknown = error.failure().is_some_and(Failure::outcome_unknown);
             Unfinished::Exchange(error, if unknown { Revoked::Failed } else { Revoked::Nothing })
         })

@@ -1,4 +1,4 @@
-//! The end of a user: every grant is given back, and what was kept of it goes, the integrations last.
+//! The end of a user: every grant is revoked, and what was kept of it goes, the integrations last.
 //!
 //! Asking again goes on where it broke off: what is left is found as long as it is there. That an erasure was asked for is
 //! recorded before anything ends, so that its state is known afterwards.

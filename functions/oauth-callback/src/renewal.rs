@@ -33,7 +33,7 @@ impl OauthCallback {
     }
 }
 
-/// What the status says of a grant whose token, the first, ends for good. It is kept all the same: until then it works, and a
+/// What the status says of a grant before its first token ends for good. It is kept all the same: until then it works, and a
 /// refusal could be repeated for ever by a provider that goes on sending no refresh token.
 pub(crate) fn problem(spec: &Spec, issued: &[TokenResponse], now: Timestamp) -> Option<String> {
     let token = issued.first().filter(|it| ends(it))?;

@@ -56,7 +56,7 @@ impl SyncWorker {
         let Some(provider) = self.registry.find(&integration.key.provider) else {
             return Ok(Disposition::dead_letter(
                 Reason::UnknownProvider,
-                format!("there is no provider {:?}", integration.key.provider),
+                format!("there is no provider {:?}", integration.key.provider.as_str()),
             ));
         };
         // Disconnected since it was asked for.

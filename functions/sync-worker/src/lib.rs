@@ -144,7 +144,7 @@ impl Handler for SyncWorker {
             }
         };
         match disposition {
-            // A page was written: the age of the message begins anew.
+            // A page was written: the age of the message starts over.
             Disposition::Defer(deferral) if progress.load(Ordering::Relaxed) => {
                 Disposition::Defer(Deferral { aging: Aging::Restarts, ..deferral })
             }

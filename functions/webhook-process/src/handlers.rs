@@ -17,7 +17,7 @@ use providers::Registry;
 pub struct HandlerInput<'a> {
     /// The id of the provider, such as `stripe`.
     pub provider: &'static str,
-    /// The event.
+    /// Verified, and not yet on the bus.
     pub event: &'a Event<'a>,
     /// The integrations of the event's account in the event's mode; none if no user has connected it. An account that is connected
     /// in the other mode alone calls no handler. A delivery to an integration's own
@@ -51,7 +51,7 @@ pub struct EventHandler {
 type Run = dyn for<'a> Fn(HandlerInput<'a>) -> HandlerFuture<'a> + Send + Sync;
 
 impl EventHandler {
-    /// Calls `run` for events of `provider` (its id in the registry, such as `stripe`) whose type is `event_type` (the
+    /// Calls `run` for events of `provider` (its id in the registry, such as `stripe`) of the type `event_type` (the
     /// provider's own name, such as `customer.updated`). A handler that needs clients captures them.
     ///
     /// ```
@@ -88,9 +88,9 @@ pub enum HandlersError {
     /// Two rows have the same provider and event type, and only one of them could run.
     #[error("the table of handlers has two rows for {provider}'s {event_type:?}")]
     Duplicate {
-        /// The provider's id.
+        /// By its id.
         provider: &'static str,
-        /// The event type.
+        /// As the provider names it.
         event_type: &'static str,
     },
     /// A row names a provider that is not in the registry, so it would never run.

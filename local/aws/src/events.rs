@@ -1,4 +1,4 @@
-//! The embedded `EventBridge`: buses whose every event becomes a line of a file.
+//! The embedded `EventBridge`: each event of its buses becomes a line of a file.
 //!
 //! It answers the protocol of the SDKs (AWS JSON 1.1) for the actions that the project uses. There are no rules: a line of the file
 //! is the envelope that a rule's target would get.
@@ -105,7 +105,7 @@ struct ListEventBuses {
 }
 
 impl EventBus {
-    /// Buses whose events are appended to `file`, whose directory must exist. The bus `default` is there already.
+    /// Buses that append their events to `file`. Its directory must exist. The bus `default` is there already.
     pub fn new(file: PathBuf, region: &str, account: &str, clock: Clock) -> Self {
         let created = BTreeMap::from([(DEFAULT_BUS.to_owned(), clock.now().as_secs())]);
         let buses = Mutex::new(Buses { created, counts: EventCounts::default() });

@@ -113,7 +113,7 @@ impl Events {
         Ok(json!({ "Records": records }))
     }
 
-    /// Stores the integration whose account the sample message names, so that applying it changes a record.
+    /// Stores the integration of the account that the sample message names, so that applying it changes a record.
     async fn connect(&self, cloud: &Cloud) -> Result<(), Failed> {
         let message = message(&self.sample(MESSAGES)?["Records"][0])?;
         let text = |name: &str| message[name].as_str().unwrap_or_default().to_owned();

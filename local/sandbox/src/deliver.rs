@@ -25,7 +25,7 @@ use tokio::{
 /// Before the second, third and fourth attempt.
 const PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(2)];
 
-/// The headers of an attempt, counted from 1: signatures are made anew for each.
+/// The headers of an attempt, counted from 1: each has signatures of its own.
 pub(super) type Headers = Box<dyn Fn(usize, Timestamp) -> Vec<(&'static str, String)> + Send + Sync>;
 
 pub(super) struct Delivery {

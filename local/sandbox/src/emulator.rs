@@ -52,7 +52,7 @@ pub(super) trait Emulator: Send {
 pub(super) enum Outcome {
     /// It is done.
     Done(Reply),
-    /// A delivery whose answer is the answer.
+    /// A delivery: its answer becomes the answer of the control.
     Send(Delivery),
 }
 

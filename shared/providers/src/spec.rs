@@ -53,7 +53,7 @@ pub enum Auth {
 pub struct ApiKey {
     /// The name of the credential that it becomes.
     pub name: &'static str,
-    /// The sentence for a person who pastes something else.
+    /// The sentence for a person that pastes something else.
     pub hint: &'static str,
     /// What a key begins with; empty if anything will do.
     pub prefixes: &'static [&'static str],

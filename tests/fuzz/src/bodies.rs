@@ -95,7 +95,7 @@ fn compare(text: &str, raw: &RawValue) {
         let challenge = provider.handshake(text);
         assert_eq!(challenge, provider.handshake(raw.get()));
         let harmless = |text: &String| text.len() <= 256 && text.bytes().all(|b| b.is_ascii_graphic() && b != b'<');
-        assert!(challenge.as_ref().is_none_or(harmless), "{challenge:?} is given back");
+        assert!(challenge.as_ref().is_none_or(harmless), "{challenge:?} is returned");
         assert_eq!(read(provider, whole), read(provider, raw));
     }
 }

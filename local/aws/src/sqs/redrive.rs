@@ -14,7 +14,7 @@ use super::{
 };
 
 impl Sqs {
-    /// Refuses a redrive policy whose dead-letter queue doesn't exist.
+    /// Refuses a redrive policy with a dead-letter queue that doesn't exist.
     pub(super) fn check_redrive(&self, queues: &Queues, settings: &Settings) -> Result<(), Fault> {
         match &settings.redrive {
             Some(redrive) if self.named(queues, &redrive.target).is_none() => {

@@ -65,8 +65,8 @@ impl Story<'_> {
         self.accepted(sample).await?;
         // No integration has the account of the sample.
         let seen = self.settled("acct_123", "evt_123").await?;
-        expect(seen.state == "unmatched", || format!("signed anew, the idempotency record says {seen:?}"))?;
-        Ok(("400, nothing stored; Stripe's official sample 400, signed anew it is taken, and unmatched".into(), ()))
+        expect(seen.state == "unmatched", || format!("signed again, the idempotency record says {seen:?}"))?;
+        Ok(("400, nothing stored; Stripe's official sample 400, signed again it is taken, and unmatched".into(), ()))
     }
 
     /// Slack verifies the URL, a channel is renamed, a user types a command.

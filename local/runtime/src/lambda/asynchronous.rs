@@ -1,6 +1,6 @@
-//! Asynchronous invocations: what Lambda does with an event whose sender does not wait for an answer.
+//! Asynchronous invocations: what Lambda does with an event when the sender does not wait for an answer.
 //!
-//! *Invariant:* an event whose function fails is tried as often as Lambda tries it, after Lambda's waits; then a record of it goes to
+//! *Invariant:* an event that its function fails on is tried as often as Lambda tries it, after Lambda's waits; then a record of it goes to
 //! the failure destination, under the function's own rights.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html> and
 //! <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html>, read in November 2026.

@@ -26,7 +26,7 @@ impl Identity {
     }
 }
 
-/// All variables of an environment whose code lies in `task_root`. As on AWS, the template may
+/// All variables of an environment with its code in `task_root`. As on AWS, the template may
 /// replace the search paths and the locale, and nothing else of Lambda's.
 pub(super) fn variables(
     spec: &FunctionSpec,

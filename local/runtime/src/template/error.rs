@@ -35,7 +35,7 @@ pub enum TemplateError {
     /// A reference to what exists only once deployed, such as the id of the HTTP API.
     #[error("{path}: `{name}` has a value only once deployed; take it from a parameter, which cargo local can set")]
     OnlyDeployed { path: String, name: String },
-    /// A reference to a resource whose `Condition` does not hold.
+    /// A reference to a resource that its `Condition` leaves out.
     #[error("{path}: `{name}` is left out by its condition; put the reference behind the same condition with Fn::If")]
     LeftOut { path: String, name: String },
     /// A condition that the template does not declare.

@@ -113,7 +113,7 @@ impl Resolver<'_> {
         Ok(resolved)
     }
 
-    /// The resources of one kind whose conditions hold, in the template's order.
+    /// The resources of one kind that no condition leaves out, in the template's order.
     pub(super) fn resources(&self, kind: Kind) -> Result<Vec<&Resource>, TemplateError> {
         let mut resources = Vec::new();
         for resource in self.document.resources.iter().filter(|resource| resource.kind == kind) {

@@ -35,7 +35,7 @@ impl Stripe {
         event
     }
 
-    /// `Stripe-Signature: t=…,v1=…`: the hex HMAC-SHA256 of `{t}.{body}`, anew for each attempt.
+    /// `Stripe-Signature: t=…,v1=…`: the hex HMAC-SHA256 of `{t}.{body}`, made for each attempt.
     pub(super) fn delivery(&self, event: &Value) -> Delivery {
         let secret = self.app.webhook_secret.clone();
         let body = event.to_string();

@@ -54,7 +54,7 @@ impl Stripe {
                          error_if_incomplete, or pending_if_incomplete";
             return Err(invalid(Some("payment_behavior"), words));
         }
-        // Of the sandbox: a customer whose card is always declined.
+        // Of the sandbox: a customer with a card that is always declined.
         if customer["metadata"]["decline"] == "1" {
             return Err(Refusal(
                 StatusCode::PAYMENT_REQUIRED,

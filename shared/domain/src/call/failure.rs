@@ -1,4 +1,4 @@
-//! Why a call did not work: one closed set, each with a sentence for the person who asked, one for operators, what to do
+//! Why a call did not work: one closed set, each with a sentence for the person that asked, one for operators, what to do
 //! next, and when trying again makes sense.
 
 mod sentences;

@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Form", into = "Form")]
 pub struct IntegrationKey {
-    /// The user of the application who granted access.
+    /// The user of the application that granted access.
     pub user_id: UserId,
     /// The provider of the account.
     pub provider: ProviderId,

@@ -44,7 +44,7 @@ pub struct Spell {
     pub since: Timestamp,
     /// The failure that began it.
     pub failure: SyncFailure,
-    /// The tasks whose latest outcome is a failure; never empty.
+    /// The tasks that failed last; never empty.
     pub failing: BTreeSet<Task>,
 }
 

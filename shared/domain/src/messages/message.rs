@@ -45,7 +45,7 @@ pub struct WebhookMessage<'a> {
     pub v: EnvelopeVersion<1>,
     /// The provider that sent it; this version may not have it.
     pub provider: ProviderId,
-    /// The integration whose own endpoint was called, if it was not the app's.
+    /// The integration that the called endpoint belongs to, if it was not the app's.
     pub integration_id: Option<IntegrationId>,
     /// The account that events of this endpoint belong to when they don't name one.
     #[serde(default, deserialize_with = "unless_empty")]

@@ -49,7 +49,7 @@ impl ConnectError {
         }
     }
 
-    /// What happened, and what to do, for the person who connects.
+    /// What happened, and what to do, for the connecting person.
     pub fn problem(self, subject: Subject<'_>) -> Problem {
         let name = subject.name;
         let (kind, message, next_action) = match self {

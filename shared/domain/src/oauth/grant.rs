@@ -135,7 +135,7 @@ pub struct Authorize<'a> {
     pub redirect_uri: &'a str,
     /// The scopes that are asked for.
     pub scopes: &'a [String],
-    /// The state.
+    /// The random text that comes back with the code (RFC 6749 §4.1.1).
     pub state: &'a str,
     /// The PKCE verifier (RFC 7636); the address holds its hash, if the provider takes one.
     pub verifier: &'a str,
@@ -289,7 +289,7 @@ fn life(expires_in: &Value) -> Option<Duration> {
 }
 
 /// The PKCE verifier of a state. It follows from the state under the client's secret, so there is none to store, and
-/// whoever sees the state on its way through the browser can't know it.
+/// a reader of the state on its way through the browser can't know it.
 pub fn verifier(state: &str, client_secret: &SecretString) -> String {
     // HMAC takes keys of any length.
     let mac = Hmac::<Sha256>::new_from_slice(client_secret.expose_secret().as_bytes());

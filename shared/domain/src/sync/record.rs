@@ -56,7 +56,7 @@ impl RecordKey {
     }
 }
 
-/// How the keys of a stream begin whose ids begin with `id`: `stream#id`.
+/// The prefix of a stream's keys with ids that begin with `id`: `stream#id`.
 pub fn prefix(stream: &str, id: &str) -> String {
     format!("{stream}#{id}")
 }

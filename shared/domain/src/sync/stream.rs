@@ -100,7 +100,7 @@ impl Run {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Extent {
-    /// Those whose ids begin so.
+    /// Those with ids that begin so.
     Under(String),
     /// That of this id.
     One(String),

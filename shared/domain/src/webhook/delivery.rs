@@ -58,7 +58,7 @@ pub struct Probe {
 /// The longest body that is looked at for a probe, in bytes; Slack's have about fifty.
 const MAX_PROBE: usize = 512;
 
-/// A delivery whose proof is genuine and recent.
+/// A delivery with a genuine and recent proof.
 #[derive(Debug, Clone)]
 pub struct VerifiedDelivery<'a> {
     body: Cow<'a, [u8]>,

@@ -54,7 +54,7 @@ pub struct Detail<'a> {
     pub r#type: &'a str,
     /// When it happened, as the provider says.
     pub occurred_at: Timestamp,
-    /// Whether it is a live and not a test event, at a provider whose accounts have both modes.
+    /// Whether it is a live and not a test event, at a provider with both modes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub livemode: Option<bool>,
     /// The payload, or `{"record": key}` if it does not fit.

@@ -101,7 +101,7 @@ impl Member<'_> {
         }
     }
 
-    /// Publishes an event for each of its integrations together with the other members' events. A member whose events fill a
+    /// Publishes an event for each of its integrations together with the other members' events. A member with events that fill a
     /// call sends alone. Errors as [`Bus::publish`].
     pub async fn publish(mut self, details: &[Detail<'_>], record: Option<&str>) -> Result<(), PublishError> {
         let bus = &self.batcher.bus;

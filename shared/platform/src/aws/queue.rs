@@ -22,7 +22,7 @@ pub(crate) const DELIVERY_ID: &str = "DeliveryId";
 
 /// The longest message that is sent, in bytes: SQS's limit of 1 MiB less what the loop may have to add as attributes.
 pub const MAX_MESSAGE: usize = 1024 * 1024 - 2 * 1024;
-/// How long a message is kept in a queue whose messages are sent only once, and in a dead-letter queue: the longest that SQS allows.
+/// How long a message is kept in a queue that gets its messages only once, and in a dead-letter queue: the longest that SQS allows.
 pub const RETENTION: Duration = Duration::from_hours(14 * 24);
 /// SQS's longest delay.
 const MAX_DELAY: Duration = Duration::from_mins(15);

@@ -65,7 +65,7 @@ pub struct App {
     pub account_id: Option<AccountId>,
     /// Google: the topic that mailboxes report to.
     pub pubsub_topic: Option<String>,
-    /// Google: the service account whose token a push must carry.
+    /// Google: a push must carry a token of this service account.
     pub push_service_account: Option<String>,
     /// Google: the audience of that token.
     pub push_audience: Option<String>,

@@ -139,7 +139,7 @@ impl Tally {
         *lock(&self.0).entry((metric, reason)).or_default() += 1;
     }
 
-    /// Writes the sums and begins anew.
+    /// Writes the sums and resets them.
     pub fn write(&self, stack: &str, now: Timestamp) {
         let counted = std::mem::take(&mut *lock(&self.0));
         for ((metric, reason), count) in counted {
@@ -148,7 +148,7 @@ impl Tally {
     }
 }
 
-/// The stack whose metrics these are: known once the configuration is read.
+/// The stack of these metrics: known once the configuration is read.
 static STACK: OnceLock<String> = OnceLock::new();
 
 /// Names the stack of this process.

@@ -145,7 +145,7 @@ pub const FORMS: &[Form] = &[
     Form { setting: setting("UrlRewrites", "INTERTIE_URL_REWRITES"), read: |text| Rewrites::parse(text).map(drop) },
 ];
 
-/// Everything that is wrong with the settings whose values are known.
+/// Everything that is wrong with the settings of known values.
 pub fn problems(value: impl Fn(&Setting) -> Option<String>) -> Vec<SettingProblem> {
     let number = |setting: &Setting| value(setting).and_then(|text| text.parse().ok());
     let forms = FORMS.iter().filter_map(|form| form.problem(&value(&form.setting).filter(|text| !text.is_empty())?));

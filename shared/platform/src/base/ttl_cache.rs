@@ -1,4 +1,4 @@
-//! A cache in memory whose entries have an age.
+//! A cache in memory that drops old entries.
 //!
 //! *Invariant:* it never holds more than its bound; the oldest entry makes room for a new one.
 

@@ -8,18 +8,18 @@ use secrecy::SecretString;
 
 use crate::aws::secrets::App;
 
-/// The provider that is called, the principal in whose name, and the end of the time for it.
+/// The provider that is called, the principal that the call is made for, and the end of the time for it.
 #[derive(Debug, Clone, Copy)]
 pub struct CallContext<'a> {
-    /// The provider.
+    /// Selects the API, its limits and what its answers mean.
     pub provider: &'a ProviderApi,
-    /// The principal.
+    /// Selects the credential.
     pub principal: Principal<'a>,
     /// When the last attempt, refreshes included, must be over.
     pub deadline: Timestamp,
 }
 
-/// The principal in whose name a call is made.
+/// What a call is made for.
 #[derive(Debug, Clone, Copy)]
 pub enum Principal<'a> {
     /// An integration, by its stored credential. It is refreshed before it expires, and once if the provider refuses it.
@@ -43,7 +43,7 @@ pub enum Principal<'a> {
 /// A stored credential, as one attempt uses it.
 #[derive(Debug, Clone, Copy)]
 pub struct StoredCredential<'a> {
-    /// The integration.
+    /// A call that shows that the grant is over takes it out of use.
     pub integration: &'a IntegrationKey,
     /// The name of the credential: an integration can have several, such as Slack's bot and user tokens.
     pub name: &'a str,

@@ -51,7 +51,7 @@ impl Grants {
         }
     }
 
-    /// Takes an integration out of use whose stored credential can't be opened: only connecting again, or a repair of the table,
+    /// Takes an integration out of use because its stored credential can't be opened: only connecting again, or a repair of the table,
     /// helps. Nothing is due any more, and the user is asked to connect again.
     pub async fn set_aside(&self, provider: &ProviderApi, integration: &IntegrationKey) -> Result<(), AwsError> {
         self.credentials.set_aside(&integration.id(), provider.credential).await?;

@@ -76,7 +76,7 @@ impl ProviderClient {
             Ok(issued) => {
                 return match self.store(&held, &issued, clock::now()).await? {
                     Some(fresh) => Ok(fresh),
-                    // Disconnected or connected anew meanwhile: what is there now counts.
+                    // Disconnected or connected again meanwhile: what is there now counts.
                     None => self.read(held.stored).await,
                 };
             }

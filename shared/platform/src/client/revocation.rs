@@ -53,7 +53,7 @@ impl Revoked {
 /// A provider, and the other ones of the same app: at some providers their grants end together.
 #[derive(Debug, Clone, Copy)]
 pub struct Family<'a> {
-    /// The provider whose grant is to end.
+    /// The provider of the grant that is to end.
     pub provider: &'a ProviderApi,
     /// The ids of the other providers.
     pub sharing: &'a [&'static str],

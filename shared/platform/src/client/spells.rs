@@ -37,7 +37,7 @@ impl Grants {
         }
         for _ in 0..MAX_RACES {
             let found = self.integrations.get(&seen.key.user_id, &seen.key.account()).await?;
-            // Another grant begins anew, and of one that is over another event tells.
+            // Another grant starts over, and of one that is over another event tells.
             let same =
                 |it: &Integration| it.state == IntegrationState::Connected && it.connected_at == seen.connected_at;
             let Some(found) = found.filter(same) else { return Ok(()) };

@@ -92,7 +92,7 @@ impl Received {
     }
 
     /// Since when it waits without progress: since its first deferral that counted, or since it was sent.
-    /// A message that was redriven after it waited for longer than `longest` begins anew.
+    /// A message that was redriven after it waited for longer than `longest` starts over.
     pub(crate) fn waiting_since(&self, now: Timestamp, longest: Duration) -> Timestamp {
         let time = |since| Timestamp::from_millisecond(since).ok();
         let sent_at = self.attributes.sent_at.parse().ok().and_then(time).unwrap_or(now);

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::base::environment::ambient;
 
-/// The `errorType` of an invocation whose handler panicked. The panic's own words are in the log alone.
+/// The `errorType` of an invocation after its handler panicked. The panic's own words are in the log alone.
 pub const PANIC: &str = "Panic";
 /// The `errorType` of an event that has not the shape of the function's trigger.
 pub const INVALID_EVENT: &str = "InvalidEvent";

@@ -21,7 +21,7 @@ use crate::{
     stores::{
         delivery_index::partition,
         item::{self, millis, read, s, seconds},
-        lease::{ACQUIRABLE, Lease},
+        lease::Lease,
         table::{Outcome, Table, Update},
     },
 };
@@ -185,10 +185,10 @@ async fn claim(key: &str, body_hash: &str, lease: Lease<'_>, record: Update) -> 
              effects = if_not_exists(effects, :zero), body_hash = if_not_exists(body_hash, :body_hash)",
         )
         // The same as `IdempotencyRecord::verdict`, or the holder's own claim; and the same body.
-        .when(&format!(
+        .when(
             "attribute_not_exists(key) OR (body_hash = :body_hash AND (state IN (:retry, :dead) \
-             OR (state = :claimed AND ({ACQUIRABLE}))))"
-        ))
+             OR (state = :claimed AND (lease_until <= :now OR holder = :holder))))",
+        )
         .with([
             (":claimed", s(ClaimState::Claimed.name())),
             (":retry", s(ClaimState::Retry.name())),

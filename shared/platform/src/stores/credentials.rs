@@ -62,7 +62,7 @@ pub struct Credential {
     pub due_at: Option<Timestamp>,
     /// How often in a row refreshing failed.
     pub failures: u32,
-    /// Since when a refresh is under way whose end is not known.
+    /// Since when a refresh with an unknown outcome is under way.
     pub refreshing_since: Option<Timestamp>,
     key: DataKey,
     fence: u64,

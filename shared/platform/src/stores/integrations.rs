@@ -100,6 +100,8 @@ impl Integrations {
         if let (Some(own), Some(address)) = (&integration.address, stored::address(integration)) {
             let values = [(":account_address", s(own)), (":address", s(address))];
             update = update.set("account_address = :account_address, address = :address").with(values);
+        } else {
+            update = update.remove("account_address, address");
         }
         update.send_once().await.map(|_| ())
     }

@@ -1,4 +1,4 @@
-//! Leases of items: one holder at a time works on an item, until the lease ends, is given back or is taken over.
+//! Leases of items: one holder at a time works on an item, until the lease ends, is released or is taken over.
 //!
 //! *Invariant:* every acquisition moves the fence, and every write under a lease is conditional on the fence it was won with, so a
 //! holder that lost its lease writes nothing.
@@ -46,8 +46,8 @@ impl Update {
         self.set("lease_until = :lease_until").with([(":lease_until", millis(now + time))])
     }
 
-    /// Gives the lease back. The fence stays, so that it goes on counting.
-    pub(crate) fn give_back(self) -> Self {
+    /// Releases the lease. The fence stays, so that it goes on counting.
+    pub(crate) fn release(self) -> Self {
         self.remove("holder, lease_until")
     }
 }

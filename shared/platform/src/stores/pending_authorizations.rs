@@ -8,7 +8,7 @@
 //!                       └──────fail──────▶ (deleted)
 //! ```
 //!
-//! A request whose function crashed stays `exchanging` until it expires, and is not taken again: its code may be used up.
+//! A request of a crashed function stays `exchanging` until it expires, and is not taken again: its code may be used up.
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use domain::UserId;
@@ -42,7 +42,7 @@ pub struct PendingAuthorizations {
 /// A request under way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorizationRequest {
-    /// The user who began it.
+    /// The user that began it.
     pub user_id: UserId,
     /// The provider it was begun for.
     pub provider: String,

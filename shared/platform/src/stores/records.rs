@@ -222,7 +222,7 @@ impl Records {
         self.under(integration_id, &record::prefix(stream, ""))
     }
 
-    /// The records whose keys begin with `prefix`.
+    /// The records with keys that begin with `prefix`.
     fn under(&self, integration_id: &str, prefix: &str) -> Query {
         self.table.query(
             "integration_id = :integration_id AND begins_with(record, :prefix)",

@@ -1,7 +1,7 @@
 //! The syncs table: per integration a lease, the state of each stream, its watches, and a log.
 //!
 //! *Invariant:* only the holder of the lease moves a stream's state: every such write is one transaction with a check of its
-//! fence. A change that is reported while a sync runs marks the lease, and the lease can't be given back over that mark.
+//! fence. A change that is reported while a sync runs marks the lease, and the lease can't be released over that mark.
 
 mod lease;
 

@@ -44,7 +44,7 @@ pub(crate) struct Query {
     expressions: Expressions,
 }
 
-/// A write whose condition did not hold, so that its transaction was cancelled.
+/// A write that its condition refused, so that its transaction was cancelled.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     /// Its position in the transaction.

@@ -164,7 +164,7 @@ fn every_rate_can_be_kept_and_every_call_can_go_at_once_after_a_pause() {
     for (spec, limit) in limits() {
         let name = format!("{}/{}", spec.id, limit.name);
         assert!(limit.rate.is_usable(), "{name}");
-        // How far back an idle bucket's time line stands is what goes out at once: half the burst.
+        // How far an idle bucket's TAT is behind the clock is what goes out at once: half the burst.
         let idle = LocalReservation::default().reservation(limit.rate, 1, 0, std::time::Duration::ZERO);
         let at_once = 1 - idle.floor / limit.rate.interval();
         for (pattern, cost) in limit.costs.iter().chain(&[("/**", 1)]) {

@@ -112,7 +112,7 @@ pub(super) fn watched(cursor: &Value) -> Vec<String> {
 pub(super) fn request(position: &Value) -> Result<Request, Unreadable> {
     let position = read(position)?;
     let request = match position.left.first().filter(|_| position.listed) {
-        // Only calendars whose events may be read. Hidden ones are not listed.
+        // Only calendars with readable events. Hidden ones are not listed.
         None => SPEC.get("/users/me/calendarList", "").query([("maxResults", "250"), ("minAccessRole", "reader")]),
         // The parameters must be the same with and without a token.
         Some(calendar) => {

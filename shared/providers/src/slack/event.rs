@@ -67,7 +67,7 @@ struct Inner {
     event_ts: Option<String>,
     channel: Option<Value>,
     user: Option<Value>,
-    /// The users whose tokens were revoked, by the kind of token.
+    /// The users of the revoked tokens, by the kind of token.
     tokens: Option<Value>,
 }
 

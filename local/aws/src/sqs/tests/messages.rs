@@ -46,7 +46,7 @@ async fn delays_and_retention_follow_the_clock() {
 
     stage.skip_seconds(60);
     assert_eq!(bodies(&stage.receive(&url).await), ["queue's delay"]);
-    stage.skip_seconds(840); // who has been visible for longer goes first
+    stage.skip_seconds(840); // the message that has been visible for longest goes first
     assert_eq!(bodies(&stage.receive(&url).await), ["queue's delay", "own delay"]);
 
     stage.skip_seconds(4 * 24 * 3600);

@@ -1,4 +1,4 @@
-//! The sentences of a failure: for the person whose request it ended, and for operators.
+//! The sentences of a failure: for the person that made the request, and for operators.
 //!
 //! *Invariant:* no sentence holds a status code or a secret; `name` is the provider's name for people.
 

@@ -127,7 +127,7 @@ impl PassedOver {
         self.members.iter().filter(|it| it.run >= run).map(|it| it.extent.clone()).collect()
     }
 
-    /// Whether a run passed over a member whose failure passes by itself.
+    /// Whether a run passed over a member for a transient failure.
     pub(super) fn passes(&self, run: Timestamp) -> bool {
         self.members.iter().any(|it| it.run >= run && it.backoff.next_try.is_some())
     }

@@ -113,7 +113,7 @@ impl<'c> Machine<'c> {
         Run::new(kind, true, now, self.course.restart(self.state.cursor.as_ref(), now))
     }
 
-    /// The next page to ask for. Members whose pause is not over are passed over without a call.
+    /// The next page to ask for. Paused members are passed over without a call.
     fn ask(&mut self, now: Timestamp) -> Phase {
         loop {
             let Some(run) = &mut self.state.run else { return Phase::End(End::Read) };

@@ -60,7 +60,7 @@ impl Credentials {
             .update(&id, &old.name)
             .set("version = :version, access = :access, data_key = :data_key")
             .remove("refreshing_since, failures")
-            .give_back()
+            .release()
             .when("version = :old")
             .with([
                 (":version", n(version)),
@@ -99,12 +99,12 @@ impl Credentials {
 
     /// Gives a lease back after a failure, and makes the credential due again at `due_at`; never, if none.
     ///
-    /// `unknown` keeps the mark of a refresh whose outcome is not known.
+    /// `unknown` keeps the mark of a refresh with an unknown outcome.
     pub async fn release(&self, held: &Credential, due_at: Option<Timestamp>, unknown: bool) -> Result<(), AwsError> {
         let mut update = self
             .update(&held.integration.id(), &held.name)
             .set("failures = if_not_exists(failures, :zero) + :one")
-            .give_back()
+            .release()
             .held(held.fence)
             .when("version = :version AND attribute_exists(holder)")
             .with([(":version", n(held.version)), (":zero", n(0)), (":one", n(1))]);

@@ -36,6 +36,7 @@ pub(super) struct Stored {
     pub(super) refresh: Option<ByteBuf>,
     #[serde(default, with = "millisecond::optional")]
     pub(super) expires_at: Option<Timestamp>,
+    #[serde(skip_deserializing)]
     pub(super) due_shard: Option<u32>,
     #[serde(default, with = "second::optional")]
     pub(super) due_at: Option<Timestamp>,

@@ -22,7 +22,7 @@ pub(super) struct Stored {
     /// See [`IntegrationKey::account`].
     integration: String,
     account_name: String,
-    account_address: Option<AccountAddress>,
+    account_address: Option<String>,
     named_at: Timestamp,
     state: IntegrationState,
     connected_at: Timestamp,
@@ -36,13 +36,16 @@ pub(super) struct Stored {
     ending: Option<String>,
     /// JSON.
     spells: Option<String>,
-    /// Of the index by account: `provider#account`, without the mode.
+    /// Of the index by account: `provider#account`, without the mode. Indexes are written and never read back.
+    #[serde(skip_deserializing)]
     account: Option<String>,
     /// Of the index by address: `provider#address`.
+    #[serde(skip_deserializing)]
     address: Option<String>,
     /// Of the index of due syncs.
+    #[serde(skip_deserializing)]
     due_shard: Option<u32>,
-    #[serde(default, with = "second::optional")]
+    #[serde(skip_deserializing, with = "second::optional")]
     due_at: Option<Timestamp>,
 }
 
@@ -54,7 +57,7 @@ pub(super) fn stored(integration: &Integration, due_at: Timestamp) -> Stored {
         user_id: key.user_id.clone(),
         integration: key.account(),
         account_name: integration.account_name.clone(),
-        account_address: integration.address.clone(),
+        account_address: integration.address.as_ref().map(ToString::to_string),
         named_at: integration.named_at,
         state: integration.state,
         connected_at: integration.connected_at,
@@ -77,7 +80,8 @@ pub(super) fn integration(item: Item) -> Result<Integration, AwsError> {
     Ok(Integration {
         key,
         account_name: stored.account_name,
-        address: stored.account_address,
+        // No event can name an account by anything else, and nothing else depends on it.
+        address: stored.account_address.and_then(|address| AccountAddress::parse(address).ok()),
         named_at: stored.named_at,
         state: stored.state,
         connected_at: stored.connected_at,
@@ -86,7 +90,7 @@ pub(super) fn integration(item: Item) -> Result<Integration, AwsError> {
         problem: stored.problem,
         unreadable: stored.unreadable.unwrap_or_default(),
         ending: stored.ending.as_deref().and_then(Ending::parse),
-        // What can't be read is begun anew.
+        // What can't be read starts over.
         spells: stored.spells.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
     })
 }
@@ -99,4 +103,22 @@ pub(super) fn integration_key(item: &Item) -> Result<IntegrationKey, AwsError> {
 /// The address under which events find an integration, `provider#address`, if they name its account by one.
 pub(super) fn address(integration: &Integration) -> Option<String> {
     integration.address.as_ref().map(|address| account(&integration.key.provider, address))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::integration::IntegrationState::Connected;
+
+    use super::*;
+    use crate::stores::item::{s, write};
+
+    #[test]
+    fn an_address_that_no_event_can_name_is_none_and_costs_nothing_else() {
+        let key = IntegrationKey::parse("ada", "gmail#1").unwrap();
+        let connected = Integration::connected(key, "Ada", Timestamp::UNIX_EPOCH);
+        let mut item = write(&stored(&connected, Timestamp::UNIX_EPOCH)).unwrap();
+        item.insert("account_address".into(), s("Ada B@example.com"));
+        let read = integration(item).unwrap();
+        assert_eq!((read.address, read.state, read.account_name.as_str()), (None, Connected, "Ada"));
+    }
 }

@@ -111,7 +111,7 @@ impl Syncs {
     /// Gives a lease back, unless a change was reported meanwhile: then it stays, the mark is taken off, and this is what to
     /// run.
     pub async fn release(&self, lease: &Lease) -> Result<Option<SyncJob>, LeaseError> {
-        let release = self.lease_of(lease).give_back().remove("type").when("attribute_not_exists(again)");
+        let release = self.lease_of(lease).release().remove("type").when("attribute_not_exists(again)");
         if release.send_once().await?.is_written() {
             return Ok(None);
         }
@@ -129,12 +129,12 @@ impl Syncs {
 
     /// Gives a lease back. What was reported meanwhile stays marked, and the next holder runs again for it.
     pub async fn abandon(&self, lease: &Lease) -> Result<(), AwsError> {
-        self.lease_of(lease).give_back().remove("type").send_once().await.map(|_| ())
+        self.lease_of(lease).release().remove("type").send_once().await.map(|_| ())
     }
 
     /// Makes sure that a message holds no lease, whatever became of its calls.
     pub async fn give_up(&self, integration_id: &str, holder: &str) -> Result<(), AwsError> {
-        let update = self.lease_item(integration_id).give_back().remove("type");
+        let update = self.lease_item(integration_id).release().remove("type");
         update.when("holder = :holder").with([(":holder", s(holder))]).send_once().await.map(|_| ())
     }
 
@@ -145,7 +145,7 @@ impl Syncs {
         let update = self
             .lease_item(integration_id)
             .set("fence = if_not_exists(fence, :zero) + :one, expires_at = :expires_at")
-            .give_back()
+            .release()
             .remove("type, again")
             .with([(":zero", n(0)), (":one", n(1)), (":expires_at", seconds(now + RETENTION))])
             .returning(ReturnValue::AllNew);

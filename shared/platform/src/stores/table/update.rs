@@ -116,11 +116,12 @@ impl Update {
     /// Makes an update that says the same when it is repeated: the SDK repeats a call whose reply was lost.
     pub(crate) async fn send(self) -> Result<Outcome, AwsError> {
         let (update, condition) = (self.update(), self.condition());
+        let on_failure = condition.as_ref().map(|_| AllOld);
         let call = self.table.client.update_item().table_name(self.table.name).set_key(Some(self.key));
         let call = call.update_expression(update).set_condition_expression(condition).return_values(self.returns);
         let call = call.set_expression_attribute_names(self.expressions.names());
         let call = call.set_expression_attribute_values(self.expressions.values());
-        match call.return_values_on_condition_check_failure(AllOld).send().await {
+        match call.set_return_values_on_condition_check_failure(on_failure).send().await {
             Ok(output) => Ok(Outcome::Written(output.attributes.unwrap_or_default())),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
@@ -144,14 +145,15 @@ impl Update {
 
     /// The update as part of a transaction.
     pub(crate) fn transact(self) -> Result<TransactWriteItem, AwsError> {
+        let condition = self.condition();
         let update = types::Update::builder()
             .update_expression(self.update())
-            .set_condition_expression(self.condition())
+            .set_return_values_on_condition_check_failure(condition.as_ref().map(|_| AllOld))
+            .set_condition_expression(condition)
             .table_name(self.table.name)
             .set_key(Some(self.key))
             .set_expression_attribute_names(self.expressions.names())
             .set_expression_attribute_values(self.expressions.values())
-            .return_values_on_condition_check_failure(AllOld)
             .build();
         let update = update.map_err(|error| AwsError::unwritable("an update", error))?;
         Ok(TransactWriteItem::builder().update(update).build())

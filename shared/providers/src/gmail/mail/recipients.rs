@@ -55,13 +55,13 @@ impl From<ParseError> for NotRecipients {
 /// One entry of an address list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Recipient {
-    /// A mailbox.
+    /// One address, with or without a name.
     Mailbox(Mailbox),
     /// A group, which may be empty: `undisclosed-recipients:;`.
     Group {
-        /// Its name.
+        /// Shown in place of the addresses.
         name: String,
-        /// Its members.
+        /// Each receives the mail.
         members: Vec<Mailbox>,
     },
 }

@@ -1,4 +1,4 @@
-//! A provider in small, with members that can't be read, cursors that it refuses and lists that fail; and runs over it that are
+//! An emulated provider with members that can't be read, cursors that it refuses and lists that fail; and runs over it that are
 //! killed after any action.
 
 use std::collections::{BTreeMap, BTreeSet};
