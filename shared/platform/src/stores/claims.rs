@@ -62,7 +62,7 @@ pub struct About<'a> {
     pub provider: &'a str,
     /// The provider's type; none if the delivery is no event.
     pub r#type: Option<&'a str>,
-    /// See [`domain::messages::message::delivery_id`].
+    /// See [`domain::DeliveryId::new`].
     pub delivery_id: &'a str,
     /// When this delivery was received.
     pub received_at: Timestamp,

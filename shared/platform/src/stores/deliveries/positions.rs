@@ -33,7 +33,7 @@ impl Position {
         Self { received_at, key: String::new() }
     }
 
-    /// The position of a [`DeliveriesPage::next`].
+    /// The position of a [`DeliveriesPage::next`](super::DeliveriesPage::next).
     pub fn parse(next: &str) -> Option<Self> {
         let (at, key) = next.split_once(':')?;
         Some(Self { received_at: at.parse().ok()?, key: key.to_owned() })
