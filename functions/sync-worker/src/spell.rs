@@ -5,13 +5,9 @@ use domain::{
     integration::spell::Task,
     sync::outcome::{LogEntry, SyncFailure},
 };
-use platform::client::CallError;
+use platform::{aws::queue::MAX_DELAY, client::CallError};
 
-use crate::{
-    SyncWorker,
-    stop::Stop,
-    work::{LONGEST_DELAY, Work},
-};
+use crate::{SyncWorker, stop::Stop, work::Work};
 
 impl SyncWorker {
     /// Records how a round ended. If that fails, the next round's outcome tells what this one should have told.
@@ -35,7 +31,7 @@ fn ended(stop: Option<&Stop>, entry: &LogEntry) -> Option<Result<(), SyncFailure
     // A wait for a limit that the message itself outlasts is none.
     let paused = match stop {
         Some(Stop::Call(CallError::Failed(failure, _))) => {
-            let soon = failure.wait().is_none_or(|wait| wait <= LONGEST_DELAY);
+            let soon = failure.wait().is_none_or(|wait| wait <= MAX_DELAY);
             failure.kind() == Kind::RateLimited && soon
         }
         Some(Stop::Time | Stop::Lost) => true,

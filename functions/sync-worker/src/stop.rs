@@ -7,11 +7,14 @@ use domain::{
     messages::message::{Cause, SyncMessage},
     sync::SyncJob,
 };
-use platform::{AwsError, base::clock, client::CallError, runtime::consumer::Attempt, stores::syncs::LeaseError};
+use platform::{
+    AwsError, aws::queue::MAX_DELAY, base::clock, client::CallError, runtime::consumer::Attempt,
+    stores::syncs::LeaseError,
+};
 
 use crate::{
     SyncWorker,
-    work::{LONGEST_DELAY, Work, wait},
+    work::{Work, wait},
 };
 
 /// Why a sync stopped before its end.
@@ -83,7 +86,7 @@ impl SyncWorker {
             }
             Stop::Call(CallError::Failed(failure, _)) if failure.is_transient() => {
                 let wait = wait(&failure, attempt);
-                if wait > LONGEST_DELAY {
+                if wait > MAX_DELAY {
                     // No message can wait so long, but the schedule can: the run goes on then, where it stands.
                     self.integrations.sync_due(work.key, clock::now() + wait).await?;
                     return Ok(Disposition::Done);

@@ -14,8 +14,6 @@ use providers::Provider;
 
 /// When an integration is due again: before the schedule's next round, 15 minutes after this one.
 pub(crate) const INTERVAL: SignedDuration = SignedDuration::from_mins(13);
-/// SQS's longest delay.
-pub(crate) const LONGEST_DELAY: Duration = Duration::from_mins(15);
 /// Time reserved before the deadline, in which a run goes on in another invocation: a quarter of the time, and no more than this.
 const RESERVE: SignedDuration = SignedDuration::from_secs(15);
 

@@ -62,7 +62,7 @@ impl Refusal {
         }
     }
 
-    /// Why, for operators.
+    /// What the log, the metric and the record tell operators of it.
     pub(crate) fn why(self) -> Diagnosis {
         match self {
             Self::Rejected(rejection) => Diagnosis::new(rejection.reason(), rejection.to_string()),

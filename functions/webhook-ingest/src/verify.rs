@@ -20,9 +20,9 @@ use crate::{Ingest, outcome::Refusal};
 
 /// The secret that a delivery was verified with.
 pub(crate) enum Source {
-    /// The app's.
+    /// The secret of the app's endpoint: it speaks for every account of the app.
     App(Arc<App>),
-    /// An integration's own.
+    /// The secret of an integration's own endpoint: it speaks for that integration alone.
     Integration(Arc<Own>),
 }
 

@@ -69,7 +69,7 @@ impl AttemptFailure {
         }
     }
 
-    /// Why, for operators.
+    /// What the log, the metric and the record tell operators of it.
     pub(crate) const fn reason(&self) -> Reason {
         match self {
             Self::Superseded => Reason::Superseded,

@@ -88,7 +88,7 @@ pub enum HandlersError {
     /// Two rows have the same provider and event type, and only one of them could run.
     #[error("the table of handlers has two rows for {provider}'s {event_type:?}")]
     Duplicate {
-        /// By its id.
+        /// By its id in the registry.
         provider: &'static str,
         /// As the provider names it.
         event_type: &'static str,

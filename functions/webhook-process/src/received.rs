@@ -32,7 +32,7 @@ pub(crate) struct Received<'m> {
 }
 
 impl<'m> Received<'m> {
-    /// Reads a message.
+    /// Reads a message; one that is no event keeps the reason, under which it is dead-lettered.
     pub(crate) fn read(registry: Registry, message: &'m WebhookMessage<'m>) -> Self {
         let Body::Json(body) = &message.body;
         let account = message.account.as_ref().map_or(UNKNOWN, AccountId::as_str);

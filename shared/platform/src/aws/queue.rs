@@ -24,8 +24,8 @@ pub(crate) const DELIVERY_ID: &str = "DeliveryId";
 pub const MAX_MESSAGE: usize = 1024 * 1024 - 2 * 1024;
 /// How long a message is kept in a queue that gets its messages only once, and in a dead-letter queue: the longest that SQS allows.
 pub const RETENTION: Duration = Duration::from_hours(14 * 24);
-/// SQS's longest delay.
-const MAX_DELAY: Duration = Duration::from_mins(15);
+/// The longest delay of a message that SQS takes (`DelaySeconds`); a longer wait needs another hop.
+pub const MAX_DELAY: Duration = Duration::from_mins(15);
 /// Entries SQS takes in one call.
 const MAX_ENTRIES: usize = 10;
 /// How often entries that SQS refused one by one are sent again.
