@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{
-    ClaimState, Diagnosis, Failure, Integration, IntegrationKey, Problem, Request, call::Idempotent, error::Kind,
-};
+use domain::{ClaimState, Failure, Integration, IntegrationKey, Problem, Request, call::Idempotent, error::Kind};
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use platform::{
@@ -70,7 +68,7 @@ impl ApiProxy {
             self.claims.claim(&key, &hash, act.call.request_id, now).await.map_err(|error| internal(&error))?;
         let claim = match claimed {
             Claiming::Won(claim) => claim,
-            Claiming::Lost(record) if record.body_hash != hash => return Err(other()),
+            Claiming::Lost(record) if !record.is_of(&hash) => return Err(other()),
             Claiming::Lost(record) => {
                 let answer = record.answer.and_then(|text| serde_json::from_str::<Value>(&text).ok());
                 return match (record.state, answer) {
@@ -109,7 +107,7 @@ impl ApiProxy {
             Idempotent::No => self.claims.complete(claim).await,
         };
         if let Err(error) = kept {
-            let Diagnosis { reason, detail } = error.diagnosis();
+            let (reason, detail) = error.diagnosis().into_parts();
             let reason = reason.name();
             tracing::warn!(reason, detail, "an answer is not kept; under the same key the action would run again");
         }
@@ -117,7 +115,7 @@ impl ApiProxy {
 
     async fn release(&self, claim: &Claim, reason: &str) {
         if let Err(error) = self.claims.release(claim, ClaimState::Retry, reason).await {
-            let Diagnosis { reason, detail } = error.diagnosis();
+            let (reason, detail) = error.diagnosis().into_parts();
             tracing::warn!(reason = reason.name(), detail, "the claim stays until its lease ends");
         }
     }

@@ -203,7 +203,7 @@ pub(crate) fn passed(headers: &HeaderMap, api: &Api, name: &str) -> Result<Vec<(
     let (mut passed, mut refused) = (Vec::new(), Vec::new());
     let mut refuse = |header: &HeaderName, why: &str| {
         let field = clipped(header.as_str());
-        refused.push(Field { message: format!("The header \"{field}\" {why}."), field: field.into() });
+        refused.push(Field { message: format!("The header \"{field}\" {why}.").into(), field: field.into() });
     };
     for header in headers.keys() {
         match fate(header.as_str(), api) {

@@ -9,9 +9,7 @@ mod proxy;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use domain::{
-    Diagnosis, Integration, Problem, Reply, Request as ProviderRequest, error::Kind, integration::account::select,
-};
+use domain::{Integration, Problem, Reply, Request as ProviderRequest, error::Kind, integration::account::select};
 use lambda_http::{Body, Request, Response};
 use platform::{
     Aws,
@@ -125,7 +123,7 @@ fn problem(error: &CallError, name: &str) -> Problem {
         CallError::Failed(failure, _) => failure.problem(name, clock::now()),
         CallError::NotConnected => Problem::not_connected(name),
         CallError::Corrupt(error) => {
-            let Diagnosis { reason, detail } = error.diagnosis();
+            let (reason, detail) = error.diagnosis().into_parts();
             tracing::error!(reason = reason.name(), detail, "the stored credential can't be opened");
             platform::base::metrics::operator_failure(reason);
             Problem::credential_unreadable(name)

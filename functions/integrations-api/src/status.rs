@@ -73,7 +73,7 @@ impl IntegrationsApi {
         status.error.clone_from(&integration.problem);
         if integration.state == IntegrationState::Disconnected {
             let unfinished =
-                || format!("Disconnecting {} did not finish. Disconnect it again to finish it.", spec.name);
+                || format!("Disconnecting {} did not finish. Disconnect it again to finish it.", spec.name).into();
             status.error = status.ending.map(|_| unfinished()).or(status.error);
             return Ok(status);
         }

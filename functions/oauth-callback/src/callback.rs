@@ -66,7 +66,7 @@ impl OauthCallback {
         };
         if let Err(error) = ended {
             // The state can't be taken again all the same: only a second opening of the link is not led on.
-            let Diagnosis { reason, detail } = error.diagnosis();
+            let (reason, detail) = error.diagnosis().into_parts();
             tracing::warn!(service = spec.id, reason = reason.name(), detail, "the transaction's end is not recorded");
         }
         let to = &transaction.return_to;
@@ -79,7 +79,7 @@ impl OauthCallback {
             }
             Err(failed) => failed,
         };
-        let Diagnosis { reason, detail } = failed.diagnosis(spec.name);
+        let (reason, detail) = failed.diagnosis(spec.name).into_parts();
         let (error, revoked) = (failed.connect_error(), failed.revoked());
         match failed {
             Unfinished::Refused => {}
@@ -232,7 +232,7 @@ impl Unfinished {
 fn notice(error: ConnectError, revoked: Revoked, spec: &Spec) -> Notice {
     let name = spec.name;
     let allows = spec.auth.oauth().map(OAuth::useful).unwrap_or_default();
-    let Problem { message, next_action, .. } = error.problem(Subject { name, allows: &allows });
+    let words = error.problem(Subject { name, allows: &allows }).with_next_action();
     let left = match revoked {
         Revoked::Yes | Revoked::Nothing => String::new(),
         Revoked::StillNeeded => {
@@ -245,7 +245,7 @@ fn notice(error: ConnectError, revoked: Revoked, spec: &Spec) -> Notice {
              at {name}."
         ),
     };
-    Notice::bad(format!("{message} {next_action}{left}"))
+    Notice::bad(format!("{words}{left}"))
 }
 
 /// The value of a parameter that is there exactly once.

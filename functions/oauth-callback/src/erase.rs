@@ -122,7 +122,7 @@ impl OauthCallback {
 fn unfinished(left: &[&Integration], problem: Problem) -> Problem {
     let left: Vec<_> = left.iter().map(|it| format!("{} ({})", it.key.provider, it.key.id())).collect();
     let message = format!("Not everything could be ended. Left are: {}.", left.join(", "));
-    Problem { message, next_action: "Ask again for the rest.".to_owned(), ..problem }
+    Problem { message: message.into(), next_action: "Ask again for the rest.".into(), ..problem }
 }
 
 /// What the record of an erasure and the integrations that are left say of a user; none if there is neither.

@@ -1,6 +1,6 @@
 //! What renews a grant: a refresh token that an answer does not replace is kept, and a grant that nothing renews says so at once.
 
-use domain::{Integration, Problem, Reason, integration::IntegrationState, oauth::grant::TokenResponse};
+use domain::{Integration, Problem, Reason, Sentence, integration::IntegrationState, oauth::grant::TokenResponse};
 use jiff::Timestamp;
 use platform::AwsError;
 use providers::Spec;
@@ -35,10 +35,9 @@ impl OauthCallback {
 
 /// What the status says of a grant before its first token ends for good. It is kept all the same: until then it works, and a
 /// refusal could be repeated for ever by a provider that goes on sending no refresh token.
-pub(crate) fn problem(spec: &Spec, issued: &[TokenResponse], now: Timestamp) -> Option<String> {
+pub(crate) fn problem(spec: &Spec, issued: &[TokenResponse], now: Timestamp) -> Option<Sentence> {
     let token = issued.first().filter(|it| ends(it))?;
-    let Problem { message, next_action, .. } = Problem::access_ends(spec.name, now + token.life?, now);
-    Some(format!("{message} {next_action}"))
+    Some(Problem::access_ends(spec.name, now + token.life?, now).with_next_action())
 }
 
 /// Whether a token has an end, and nothing to renew it with.

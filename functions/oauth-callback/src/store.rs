@@ -142,7 +142,7 @@ impl OauthCallback {
         self.integrations.put(&integration, now + FIRST_DUE).await?;
         // It is connected now, whatever the rest comes to: a sync that is not sent is made by the schedule.
         if let Err(error) = self.tell(&integration).await {
-            let Diagnosis { reason, detail } = error.diagnosis();
+            let (reason, detail) = error.diagnosis().into_parts();
             let id = integration.key.id();
             tracing::error!(
                 reason = reason.name(),
@@ -190,7 +190,7 @@ impl OauthCallback {
             }
             Err(error @ CallError::Failed(Failure::TokenRefused | Failure::GrantEnded, _)) => Err(error.into()),
             Err(error) => {
-                let Diagnosis { reason, detail } = error.diagnosis(spec.name);
+                let (reason, detail) = error.diagnosis(spec.name).into_parts();
                 tracing::warn!(
                     service = spec.id,
                     reason = reason.name(),

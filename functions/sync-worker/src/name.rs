@@ -1,7 +1,7 @@
 //! The account's name, read again: a name can change, and pushes may name the account by it.
 
 use domain::{
-    Diagnosis, Integration,
+    Integration,
     integration::spell::{Spell, Task},
     messages::message::{Cause, SyncMessage},
     sync::SyncJob,
@@ -44,7 +44,7 @@ impl SyncWorker {
             // The sync meets it, too, and tells it.
             Err(CallError::Aws(_)) => return Ok(()),
             Err(error @ (CallError::Failed(..) | CallError::Corrupt(_) | CallError::NotConnected)) => {
-                let Diagnosis { reason, detail } = error.diagnosis(spec.name);
+                let (reason, detail) = error.diagnosis(spec.name).into_parts();
                 tracing::info!(reason = reason.name(), detail, "the account's name was not read");
                 None
             }

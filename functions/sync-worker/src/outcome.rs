@@ -1,7 +1,7 @@
 //! What a sync that breaks off tells its user: a sentence, the object that it is about, and when it is tried again.
 
 use domain::{
-    Failure, Problem,
+    Failure, Problem, Sentence,
     messages::disposition::backoff,
     reason::Class,
     sync::{backoff::Backoff, outcome::SyncFailure, stream::StreamState},
@@ -44,7 +44,7 @@ impl Work<'_> {
 
     /// What to tell of a stream of which nothing can be read.
     pub(crate) fn nothing_read(&self, state: &StreamState) -> SyncFailure {
-        let message = state.passed.sentence().unwrap_or_else(|| "Nothing of this can be read.".to_owned());
+        let message = state.passed.sentence().unwrap_or_else(|| "Nothing of this can be read.".into());
         SyncFailure { message, next_try: state.backoff.as_ref().and_then(|it| self.tried(it)) }
     }
 
@@ -55,24 +55,21 @@ impl Work<'_> {
 
     fn failure_for_status(&self, stop: &Stop, object: Option<&str>, backoff: Option<&Backoff>) -> Option<SyncFailure> {
         let (name, now) = (self.provider.spec().name, clock::now());
-        let message = match stop {
+        let message: Sentence = match stop {
             // That a limit is kept is no failure.
             Stop::Time | Stop::Lost | Stop::Call(CallError::Failed(Failure::ThrottledLocally(_), _)) => return None,
             Stop::Call(CallError::Failed(failure, _)) => failure.problem(name, now).message,
             Stop::Call(CallError::NotConnected) => {
-                format!("The access to {name} that was kept here is gone. Connect {name} again.")
+                format!("The access to {name} that was kept here is gone. Connect {name} again.").into()
             }
-            Stop::Call(CallError::Corrupt(_)) => {
-                let Problem { message, next_action, .. } = Problem::credential_unreadable(name);
-                format!("{message} {next_action}")
-            }
+            Stop::Call(CallError::Corrupt(_)) => Problem::credential_unreadable(name).with_next_action(),
             Stop::Call(CallError::Aws(_)) => {
-                "Something went wrong on our side, and the sync did not come to its end.".to_owned()
+                "Something went wrong on our side, and the sync did not come to its end.".into()
             }
         };
         let about = object.map(|object| format!(" It concerns {object}.")).unwrap_or_default();
         Some(SyncFailure {
-            message: message + &about,
+            message: format!("{message}{about}").into(),
             next_try: backoff.map_or_else(|| self.next_try(stop, now), |it| self.tried(it)),
         })
     }

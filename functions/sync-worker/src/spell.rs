@@ -16,7 +16,11 @@ impl SyncWorker {
         let api = work.provider.spec().provider_api();
         if let Err(error) = self.grants.report(&api, work.integration, Task::Syncs, &ended).await {
             let why = error.diagnosis();
-            tracing::warn!(reason = why.reason.name(), detail = why.detail, "that syncs fail, or work, is told later");
+            tracing::warn!(
+                reason = why.reason.name(),
+                detail = why.detail(),
+                "that syncs fail, or work, is told later"
+            );
         }
     }
 }

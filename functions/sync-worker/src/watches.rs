@@ -3,7 +3,7 @@
 //! *Invariant:* a refusal to watch one thing keeps nothing else from being watched, and is not asked for again at every sync.
 
 use domain::{
-    Diagnosis, Failure,
+    Failure,
     call::Bearing,
     sync::backoff::{Backoff, Pace},
     webhook::proof::{ChannelOwner, ChannelToken},
@@ -97,7 +97,7 @@ impl SyncWorker {
             return;
         };
         if let Err(error) = self.call(work, &request).await {
-            let Diagnosis { reason, detail } = error.diagnosis(work.provider.spec().name);
+            let (reason, detail) = error.diagnosis(work.provider.spec().name).into_parts();
             tracing::warn!(reason = reason.name(), detail, "an old watch could not be stopped");
         }
     }
@@ -148,7 +148,7 @@ impl SyncWorker {
             }
             Err(CallError::Failed(failure, _)) => failure,
         };
-        let Diagnosis { reason, detail } = failure.diagnosis(spec.name);
+        let (reason, detail) = failure.diagnosis(spec.name).into_parts();
         tracing::warn!(reason = reason.name(), detail, "not watched");
         Ok(Started::Refused(failure))
     }

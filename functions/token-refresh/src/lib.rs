@@ -8,7 +8,7 @@ mod sweep;
 use std::sync::Arc;
 
 use domain::{
-    Diagnosis, Disposition,
+    Disposition,
     messages::message::{RefreshMessage, Schedule},
     reason::Class,
 };
@@ -133,7 +133,7 @@ impl Handler for TokenRefresh {
             Err(CallError::Failed(failure, _)) => failure.diagnosis("the provider"),
             Err(CallError::Aws(error)) => error.diagnosis(),
         };
-        let Diagnosis { reason, detail } = why;
+        let (reason, detail) = why.into_parts();
         tracing::warn!(reason = reason.name(), detail, "not refreshed");
         metrics::operator_failure(reason);
         Disposition::Done

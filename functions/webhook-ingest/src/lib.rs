@@ -78,7 +78,7 @@ impl Ingest {
         let queue = Queue::new(aws, &config.queue_url);
         let apps = Secrets::new(aws, &config.resource_prefix, config.secret_cache);
         if let Err(error) = queue.warm().await {
-            let Diagnosis { reason, detail } = error.diagnosis();
+            let (reason, detail) = error.diagnosis().into_parts();
             tracing::warn!(reason = reason.name(), detail, "init: the queue was not reached");
         }
         let jwks = JwksCache::new(config.rewrites.clone());
@@ -87,7 +87,7 @@ impl Ingest {
         let ingest = Self { registry, stack, queue, apps, jwks, own, own_config, aws };
         for provider in registry.iter().filter(|provider| provider.spec().webhook.is_some()) {
             if let Err(refusal) = ingest.app(provider, Freshness::Cached, clock::now()).await {
-                let Diagnosis { reason, detail } = refusal.why();
+                let (reason, detail) = refusal.why().into_parts();
                 tracing::warn!(provider.name = provider.spec().id, reason = reason.name(), detail, "init: no secret");
             }
         }
@@ -124,7 +124,7 @@ impl Ingest {
             }
             Err(refusal) => {
                 let (status, words) = refusal.answer();
-                let Diagnosis { reason, detail } = refusal.why();
+                let (reason, detail) = refusal.why().into_parts();
                 tracing::warn!(
                     provider.name = name,
                     delivery.id = id.as_str(),

@@ -52,7 +52,7 @@ impl Handler for Process {
         let permit = self.table_permit().await;
         let claim = match self.claims.claim_event(&told.key, &told.hash, &attempt.id, told.about(), attempt.at).await {
             Ok(Claiming::Won(claim)) => claim,
-            Ok(Claiming::Lost(record)) if record.body_hash != told.hash => {
+            Ok(Claiming::Lost(record)) if !record.is_of(&told.hash) => {
                 drop(member);
                 let key = key_of_fork(&told.key, &told.hash);
                 return self.give_up(Entry { key: &key, ..told.entry() }, forked(), attempt).await;

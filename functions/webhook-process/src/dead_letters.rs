@@ -41,8 +41,13 @@ impl Process {
     async fn look_at(&self, letter: &DeadLetter) -> Result<(), AwsError> {
         match self.moved_away(letter).await {
             Err(error) if error.reason().class() == Class::Hopeless => {
-                let (reason, detail) = (error.reason().name(), error.diagnosis().detail);
-                tracing::error!(message.id = letter.message_id, reason, detail, "a dead letter is not recorded");
+                let (reason, detail) = error.diagnosis().into_parts();
+                tracing::error!(
+                    message.id = letter.message_id,
+                    reason = reason.name(),
+                    detail,
+                    "a dead letter is not recorded"
+                );
                 Ok(())
             }
             outcome => outcome,
@@ -89,7 +94,13 @@ impl Process {
             // The queue loop told of what it gave up itself.
             if why.reason == Reason::ReceivesExhausted {
                 let (delivery, reason) = (entry.about.delivery_id, why.reason.name());
-                tracing::error!(delivery.id = delivery, event.id = event, reason, detail = why.detail, "dead-lettered");
+                tracing::error!(
+                    delivery.id = delivery,
+                    event.id = event,
+                    reason,
+                    detail = why.detail(),
+                    "dead-lettered"
+                );
             }
         }
         Ok(given_up)

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use crate::sentence::Sentence;
+
 /// What kind of problem it is. The set is closed: callers may match on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -47,10 +49,10 @@ pub enum Kind {
 pub struct Problem {
     /// Decides the HTTP status.
     pub kind: Kind,
-    /// A sentence for a person.
-    pub message: String,
+    /// What is wrong.
+    pub message: Sentence,
     /// What the person or program can do.
-    pub next_action: String,
+    pub next_action: Sentence,
     /// When trying again makes sense.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
@@ -64,8 +66,8 @@ pub struct Problem {
 pub struct Field {
     /// Its name: ours, or as the caller wrote it if it is unknown.
     pub field: Cow<'static, str>,
-    /// A sentence for a person.
-    pub message: String,
+    /// What is wrong with it.
+    pub message: Sentence,
 }
 
 impl Kind {
@@ -108,12 +110,12 @@ impl Kind {
 
 impl Problem {
     /// A problem of this kind.
-    pub fn new(kind: Kind, message: impl Into<String>, next_action: impl Into<String>) -> Self {
+    pub fn new(kind: Kind, message: impl Into<Sentence>, next_action: impl Into<Sentence>) -> Self {
         Self { kind, message: message.into(), next_action: next_action.into(), retry_at: None, fields: Vec::new() }
     }
 
     /// One field of the request is wrong.
-    pub fn field(field: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+    pub fn field(field: impl Into<Cow<'static, str>>, message: impl Into<Sentence>) -> Self {
         Self::fields(vec![Field { field: field.into(), message: message.into() }])
     }
 
@@ -122,6 +124,11 @@ impl Problem {
         let names: Vec<_> = fields.iter().map(|it| format!("\"{}\"", it.field)).collect();
         let next_action = format!("Correct {}.", names.join(", "));
         Self { fields, ..Self::new(Kind::InvalidRequest, "The request has a mistake.", next_action) }
+    }
+
+    /// What is wrong and what can be done, where both are told in one.
+    pub fn with_next_action(&self) -> Sentence {
+        format!("{} {}", self.message, self.next_action).into()
     }
 
     /// A browser fetches ahead what its user may open later, and that would have an effect. A refusal makes it fetch again when

@@ -11,6 +11,7 @@ pub mod oauth;
 pub mod provider_api;
 pub mod reason;
 pub mod secret;
+pub mod sentence;
 pub mod sync;
 pub mod webhook;
 
@@ -23,6 +24,7 @@ pub use integration::{
 pub use messages::disposition::{Aging, Deferral, Disposition};
 pub use oauth::connect::ConnectError;
 pub use reason::{Diagnosis, Reason};
+pub use sentence::Sentence;
 pub use sync::record::{Change, Record, RecordKey, Version};
 pub use webhook::{
     Rejection,

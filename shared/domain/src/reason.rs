@@ -4,7 +4,7 @@
 //! delivery all hold [`Reason::name`]. Callers see the smaller set [`Kind`]; [`Reason::kind`] is the only mapping between them.
 //! *Invariant:* a new reason does not compile until its name, its kind and its class are given.
 
-use crate::error::Kind;
+use crate::{error::Kind, sentence::cut};
 
 /// Why something failed, for operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -113,7 +113,7 @@ pub enum Class {
 }
 
 /// The longest sentence of a [`Diagnosis`], in characters: it is stored in items and attributes of messages.
-pub const MAX_DETAIL: usize = 1000;
+const MAX_DETAIL: usize = 1000;
 
 /// A reason, and the sentence that explains this case of it to an operator. It holds no secret and no personal data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -121,18 +121,23 @@ pub const MAX_DETAIL: usize = 1000;
 pub struct Diagnosis {
     /// Decides what follows.
     pub reason: Reason,
-    /// This case of it.
-    pub detail: String,
+    detail: String,
 }
 
 impl Diagnosis {
-    /// The sentence is cut after [`MAX_DETAIL`] characters: it may quote what an application's handler or a service says.
+    /// The sentence is cut after 1000 characters: it may quote what an application's handler or a service says.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        let mut detail = detail.into();
-        if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL) {
-            detail.truncate(end);
-        }
-        Self { reason, detail }
+        Self { reason, detail: cut(detail.into(), MAX_DETAIL) }
+    }
+
+    /// What happened in this case.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Both, for a line of the log.
+    pub fn into_parts(self) -> (Reason, String) {
+        (self.reason, self.detail)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The input of typed actions, read field by field, and how an action goes on.
 
-use domain::{Problem, Request, call::Unreadable, error::Field, webhook::json::escaped_len};
+use domain::{Problem, Request, Sentence, call::Unreadable, error::Field, webhook::json::escaped_len};
 use serde_json::{Value, json};
 
 use crate::stream::following;
@@ -42,7 +42,7 @@ impl<'a> Fields<'a> {
         if !input.is_object() {
             let field =
                 if fields.prefix.is_empty() { "body".into() } else { fields.prefix.trim_end_matches('.').to_owned() };
-            fields.wrong.push(Field { field: field.into(), message: "This must be an object.".to_owned() });
+            fields.wrong.push(Field { field: field.into(), message: "This must be an object.".into() });
         }
         fields
     }
@@ -119,7 +119,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Notes that a field is wrong.
-    pub fn fail(&mut self, field: &'static str, message: impl Into<String>) -> &'a str {
+    pub fn fail(&mut self, field: &'static str, message: impl Into<Sentence>) -> &'a str {
         let field = if self.prefix.is_empty() { field.into() } else { format!("{}{field}", self.prefix).into() };
         self.wrong.push(Field { field, message: message.into() });
         ""
@@ -148,7 +148,7 @@ impl<'a> Fields<'a> {
         let names = input.as_object().into_iter().flat_map(|fields| fields.keys());
         for name in names.filter(|name| !read.contains(&name.as_str())) {
             let name: String = name.chars().take(MAX_ECHO).collect();
-            let message = format!("There is no field \"{name}\" here. Known: {known}.");
+            let message = format!("There is no field \"{name}\" here. Known: {known}.").into();
             wrong.push(Field { field: format!("{prefix}{name}").into(), message });
         }
         wrong

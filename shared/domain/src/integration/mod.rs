@@ -16,6 +16,7 @@ use crate::{
         ids::{AccountAddress, AccountId, IntegrationId, ProviderId, UserId},
         spell::Spells,
     },
+    sentence::Sentence,
 };
 
 /// What identifies an integration: the user, the provider, and the account there with its mode.
@@ -53,8 +54,8 @@ pub struct Integration {
     pub granted: Vec<String>,
     /// What was asked for and not granted.
     pub missing: Vec<String>,
-    /// Why it can't be used any more, or until when it can be, as a sentence for its user.
-    pub problem: Option<String>,
+    /// Why it can't be used any more, or until when it can be, for its user.
+    pub problem: Option<Sentence>,
     /// Whether it is out of use because its stored credential could not be opened. The grant may still be good: a later read
     /// that opens the credential puts the integration back in use.
     pub unreadable: bool,

@@ -143,7 +143,7 @@ mod tests {
             let (mut spells, mut failing, mut told) = (Spells::default(), BTreeSet::new(), Vec::new());
             for (syncs, works, published) in outcomes {
                 let task = if syncs { Task::Syncs } else { Task::Refreshes };
-                let failure = SyncFailure { message: "It is down.".to_owned(), next_try: None };
+                let failure = SyncFailure { message: "It is down.".into(), next_try: None };
                 let outcome = if works { Ok(()) } else { Err(failure) };
                 if works { failing.remove(&task) } else { failing.insert(task) };
                 spells = spells.after(task, &outcome, now).unwrap_or(spells);

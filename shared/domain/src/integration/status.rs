@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::integration::{Ending, Integration, IntegrationState, account::Account, ids::IntegrationId, spell::Spell};
+use crate::{
+    integration::{Ending, Integration, IntegrationState, account::Account, ids::IntegrationId, spell::Spell},
+    sentence::Sentence,
+};
 
 /// The status of one provider for one user, as the contract's JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,8 +30,8 @@ pub struct Status {
     pub last_sync: Option<Timestamp>,
     /// Whether a sync is running.
     pub sync_in_progress: bool,
-    /// What is wrong, as a sentence.
-    pub error: Option<String>,
+    /// What is wrong.
+    pub error: Option<Sentence>,
     /// Since when syncs or refreshes fail; none while they work.
     pub degraded: Option<Degraded>,
     /// What the user granted.
@@ -53,8 +56,8 @@ pub struct Watching {
 pub struct Degraded {
     /// The time of the first failure.
     pub since: Timestamp,
-    /// What failed first, as a sentence.
-    pub message: String,
+    /// What failed first.
+    pub message: Sentence,
     /// When the next attempt was to come after that.
     pub next_try: Option<Timestamp>,
 }
@@ -92,8 +95,8 @@ pub struct StreamStatus {
     pub last_full_sync: Option<Timestamp>,
     /// When an incremental sync last finished.
     pub last_incremental_sync: Option<Timestamp>,
-    /// Why it was not read to its end the last time, as a sentence.
-    pub error: Option<String>,
+    /// Why it was not read to its end the last time.
+    pub error: Option<Sentence>,
     /// When it is tried again by itself.
     pub next_try: Option<Timestamp>,
 }

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::sync::SyncJob;
+use crate::{sentence::Sentence, sync::SyncJob};
 
 /// Why a sync, or one stream of it, did not come to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncFailure {
-    /// A sentence for the user, with the object that it is about where one is known.
-    pub message: String,
+    /// For the user, with the object that it is about where one is known.
+    pub message: Sentence,
     /// When the sync is tried again by itself; none if only the user can help.
     pub next_try: Option<Timestamp>,
 }
@@ -49,7 +49,7 @@ struct Stored {
     finished_at: Timestamp,
     changes: u64,
     swept: u64,
-    problem: Option<String>,
+    problem: Option<Sentence>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next_try: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

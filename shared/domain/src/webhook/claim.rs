@@ -47,8 +47,8 @@ pub struct IdempotencyRecord {
     pub attempts: u64,
     /// How often the effect was committed: 0 or 1.
     pub effects: u64,
-    /// SHA-256 of the first body seen under this event id, in hex.
-    pub body_hash: String,
+    /// See [`Self::is_of`].
+    body_hash: String,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
     /// The answer to a request that may be repeated; none for a delivery.
@@ -88,6 +88,11 @@ impl ClaimState {
 }
 
 impl IdempotencyRecord {
+    /// Whether this is the SHA-256, in hex, of the first body that was seen under the event's id.
+    pub fn is_of(&self, body_hash: &str) -> bool {
+        self.body_hash == body_hash
+    }
+
     /// What another attempt may do at `now`. The store's condition expression says the same; a test holds the two together.
     pub fn verdict(&self, now: Timestamp) -> Verdict {
         match self.state {

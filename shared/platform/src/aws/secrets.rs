@@ -148,7 +148,7 @@ impl<T: Stored> Secrets<T> {
             (Err(error), Some((known, _))) if freshness == Freshness::Reread => {
                 tracing::warn!(
                     reason = error.reason().name(),
-                    detail = error.diagnosis().detail,
+                    detail = error.diagnosis().detail(),
                     "a secret could not be read again"
                 );
                 known

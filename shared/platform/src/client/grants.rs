@@ -57,8 +57,7 @@ impl Grants {
         self.credentials.set_aside(&integration.id(), provider.credential).await?;
         let found = self.integrations.get(&integration.user_id, &integration.account()).await?;
         let Some(found) = found.filter(|it| it.state == IntegrationState::Connected) else { return Ok(()) };
-        let Problem { message, next_action, .. } = Problem::credential_unreadable(provider.name);
-        let sentence = format!("{message} {next_action}");
+        let sentence = Problem::credential_unreadable(provider.name).with_next_action();
         announce(&self.bus, &found, &sentence, clock::now()).await?;
         self.integrations.set_aside(&found, &sentence).await?;
         Ok(())

@@ -126,7 +126,7 @@ impl Pace {
             Err(error) => {
                 tracing::warn!(
                     reason = error.reason().name(),
-                    detail = error.diagnosis().detail,
+                    detail = error.diagnosis().detail(),
                     limit = bucket.name,
                     "not paced"
                 );

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use domain::{
-    Diagnosis, Failure, Request,
+    Failure, Request,
     messages::disposition::backoff,
     oauth::{
         grant::{OAuth, Token, TokenResponse},
@@ -98,7 +98,7 @@ impl ProviderClient {
         // The call goes ahead with the token as it is, so nothing else reports this.
         match refresh.without(credential) {
             Some(credential) => {
-                let Diagnosis { reason, detail } = failure.diagnosis(held.provider.name);
+                let (reason, detail) = failure.diagnosis(held.provider.name).into_parts();
                 let (service, reason_name) = (held.provider.id, reason.name());
                 tracing::warn!(service, integration.id = id.as_str(), reason = reason_name, detail, "not refreshed");
                 metrics::operator_failure(reason);
@@ -134,7 +134,7 @@ impl ProviderClient {
         loop {
             match self.credentials.rotate(&held.credential, issued, held.oauth.refresh_ahead, now).await {
                 Err(error) if tried < MAX_STORES => {
-                    let Diagnosis { reason, detail } = error.diagnosis();
+                    let (reason, detail) = error.diagnosis().into_parts();
                     let (id, reason) = (held.stored.integration.id(), reason.name());
                     tracing::warn!(
                         integration.id = id.as_str(),

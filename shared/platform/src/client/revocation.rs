@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use domain::{
-    AccountId, Diagnosis, Failure, IntegrationKey, ProviderId, Reply, Request, UserId,
+    AccountId, Failure, IntegrationKey, ProviderId, Reply, Request, UserId,
     integration::IntegrationState,
     oauth::grant::{OAuth, Revoke, RevokedBy, TokenResponse},
     provider_api::ProviderApi,
@@ -113,7 +113,7 @@ impl Grants {
                 Ok(false) => {}
                 Ok(true) => return Revoked::StillNeeded,
                 Err(error) => {
-                    let Diagnosis { reason, detail } = error.diagnosis();
+                    let (reason, detail) = error.diagnosis().into_parts();
                     let (service, reason) = (family.provider.id, reason.name());
                     tracing::warn!(service, reason, detail, "the issued tokens are not revoked");
                     return Revoked::Failed;

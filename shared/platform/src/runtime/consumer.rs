@@ -187,7 +187,7 @@ impl Consumer {
             }
         };
         settled.unwrap_or_else(|error| {
-            let Diagnosis { reason, detail } = error.diagnosis();
+            let (reason, detail) = error.diagnosis().into_parts();
             tracing::warn!(
                 reason = reason.name(),
                 detail,
@@ -233,7 +233,7 @@ impl Consumer {
     ) -> Result<(), AwsError> {
         let mut attributes = vec![
             Attribute::text(REASON, why.reason.name()),
-            Attribute::text(DETAIL, printable(&why.detail)),
+            Attribute::text(DETAIL, printable(why.detail())),
             Attribute::number("Attempt", attempt),
             Attribute::text("MessageId", &received.message_id),
         ];
@@ -246,8 +246,7 @@ impl Consumer {
 
 /// The one line of a failure. Waiting for another worker or for a limit is none.
 fn report(attempt: &Attempt, disposition: &Disposition, why: &Diagnosis) {
-    let Diagnosis { reason, detail } = why;
-    let (reason, attempt) = (reason.name(), attempt.number);
+    let (reason, detail, attempt) = (why.reason.name(), why.detail(), attempt.number);
     match (disposition, why.reason) {
         (Disposition::DeadLetter(_), _) => tracing::error!(attempt, reason, detail, "dead-lettered"),
         (_, Reason::LeaseHeld | Reason::ThrottledLocally) => tracing::info!(reason, detail, "deferred"),

@@ -151,7 +151,7 @@ impl Claims {
 
     /// Ends a claim on an event: the attempt failed.
     pub async fn failed(&self, claim: &Claim, state: ClaimState, why: &Diagnosis) -> Result<(), ClaimError> {
-        let values = [(":reason", s(why.reason.name())), (":error", s(&why.detail))];
+        let values = [(":reason", s(why.reason.name())), (":error", s(why.detail()))];
         end(self.ending(claim, state).set("reason = :reason, last_error = :error").with(values)).await
     }
 

@@ -119,7 +119,7 @@ impl CallHealth {
             if let Err(error) = self.add(service, counts, now).await {
                 tracing::warn!(
                     reason = error.reason().name(),
-                    detail = error.diagnosis().detail,
+                    detail = error.diagnosis().detail(),
                     service,
                     calls,
                     "calls not counted"

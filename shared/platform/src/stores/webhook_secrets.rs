@@ -114,10 +114,10 @@ impl WebhookSecrets {
                     Class::Passing | Class::Operators | Class::Counted => return Err(error),
                     // It can never be opened, so the new secret replaces it without an overlap.
                     Class::Hopeless => {
-                        let (reason, detail) = (error.reason().name(), error.diagnosis().detail);
+                        let (reason, detail) = error.diagnosis().into_parts();
                         tracing::warn!(
                             integration.id = id.as_str(),
-                            reason,
+                            reason = reason.name(),
                             detail,
                             "the earlier webhook secret can't be opened"
                         );

@@ -178,7 +178,7 @@ fn every_error_becomes_its_kind_its_sentence_its_next_step_and_its_retry() {
         let fill = |text: &str| text.replace("{name}", spec.name).replace("{code}", row.code);
         assert_eq!(
             (problem.kind.name(), problem.message, problem.next_action),
-            (row.then.kind, fill(row.says), fill(row.then.next)),
+            (row.then.kind, fill(row.says).into(), fill(row.then.next).into()),
             "{} {} {} {}",
             spec.id,
             row.status,
@@ -219,8 +219,8 @@ fn no_sentence_shows_a_status_or_the_providers_jargon() {
         let code = if let Failure::Rejected { code, .. } | Failure::AppRefused { code } = &failure { code } else { "" };
         // Operators always read the reason, and others where there are no words for it.
         let operator = failure.operator(spec.name).replacen(code, "", 1);
-        let next = if named { problem.next_action.replacen(code, "", 1) } else { problem.next_action };
-        for text in [&problem.message, &next, &operator] {
+        let next = problem.next_action.replacen(code, "", usize::from(named));
+        for text in [&*problem.message, &next, &operator] {
             assert!(text.ends_with('.') && !text.contains('_'), "{}: {text}", spec.id);
             assert!(!text.split(|c: char| !c.is_ascii_digit()).any(is_status), "{}: {text}", spec.id);
         }

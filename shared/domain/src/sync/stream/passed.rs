@@ -10,6 +10,7 @@ use super::{Extent, PageRead};
 use crate::{
     call::{Bearing, Failure},
     reason::Reason,
+    sentence::Sentence,
     sync::backoff::{Backoff, Pace},
 };
 
@@ -35,12 +36,12 @@ pub struct PassedOver {
 pub struct Passed {
     /// The ids of its records.
     pub extent: Extent,
-    /// What it is, for people: "calendar".
-    pub kind: String,
+    /// What it is, for people: "calendar". Cut, as is the name.
+    kind: String,
     /// Its name, for people.
-    pub name: String,
+    name: String,
     /// The [`Reason::name`] of its latest failure; a text, because another version may have other reasons.
-    pub reason: String,
+    reason: String,
     /// The run that met it last, by its beginning.
     pub run: Timestamp,
     /// When it is tried again.
@@ -146,7 +147,7 @@ impl PassedOver {
     }
 
     /// What a person reads of them; none if there are none.
-    pub fn sentence(&self) -> Option<String> {
+    pub fn sentence(&self) -> Option<Sentence> {
         let group = |it: &Passed| (it.kind.clone(), it.reason == Reason::TooLarge.name());
         let mut groups: Vec<_> = self.members.iter().map(group).collect();
         groups.sort();
@@ -170,7 +171,7 @@ impl PassedOver {
             format!("{count} {kind}{plural} {what}: {names}{more}.")
         };
         let all: Vec<_> = groups.iter().map(sentence).collect();
-        (!all.is_empty()).then(|| all.join(" "))
+        (!all.is_empty()).then(|| all.join(" ").into())
     }
 
     /// When one of them is tried again; none if that is at the next full sync.
@@ -196,7 +197,7 @@ mod tests {
 
     #[test]
     fn members_that_cannot_be_read_are_told_by_their_names() {
-        let told = |names: &[&str], why| noted(names, why).sentence().unwrap_or_default();
+        let told = |names: &[&str], why| noted(names, why).sentence().map(String::from).unwrap_or_default();
         assert_eq!(told(&[], Reason::Rejected), "");
         assert_eq!(told(&["Team"], Reason::Rejected), "1 calendar can't be read: Team.");
         assert_eq!(told(&["Team", "Rooms", "Ada"], Reason::Rejected), "3 calendars can't be read: Team, Rooms, Ada.");

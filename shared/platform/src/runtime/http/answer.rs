@@ -49,7 +49,7 @@ pub(super) fn refusal(problem: &Problem, page: bool, request_id: &str, applicati
     let status = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = if page {
         let page = ProblemPage { problem, request_id, application }.render();
-        html(status, page.unwrap_or_else(|_| problem.message.clone()))
+        html(status, page.unwrap_or_else(|_| problem.message.to_string()))
     } else {
         json(status, &ProblemBody { error: Named { problem, request_id } })
     };
@@ -73,7 +73,7 @@ pub fn internal(error: &AwsError) -> Problem {
 /// Something on our side failed: one line of the log tells why, an alarm if an operator must repair it, and the caller hears
 /// only that, and when to try again.
 pub fn failed(why: &Diagnosis) -> Problem {
-    tracing::error!(reason = why.reason.name(), detail = why.detail, "answered with an internal error");
+    tracing::error!(reason = why.reason.name(), detail = why.detail(), "answered with an internal error");
     metrics::operator_failure(why.reason);
     let wait = match why.reason.class() {
         Class::Passing => Some(SignedDuration::from_secs(10)),

@@ -112,7 +112,7 @@ impl Call<'_> {
             let names: BTreeSet<&str> = query.iter().map(|(name, _)| name).collect();
             wrong.extend(unknown("parameter", names.iter().copied(), known));
             for name in known.iter().filter(|name| query.all(name).is_some_and(|all| all.len() > 1)) {
-                let message = format!("The query has \"{name}\" more than once.");
+                let message = format!("The query has \"{name}\" more than once.").into();
                 wrong.push(Field { field: (*name).into(), message });
             }
         }
@@ -150,9 +150,8 @@ fn unknown<'n>(what: &str, names: impl Iterator<Item = &'n str>, known: &[&str])
     let names = names.filter(|name| !known.contains(name)).map(clipped);
     let all: Vec<_> = known.iter().map(|name| format!("\"{name}\"")).collect();
     let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
-    let field =
-        |name| Field { message: format!("There is no {what} \"{name}\" here. Known: {all}."), field: Cow::Owned(name) };
-    names.map(field).collect()
+    let message = |name: &str| format!("There is no {what} \"{name}\" here. Known: {all}.").into();
+    names.map(|name| Field { message: message(&name), field: Cow::Owned(name) }).collect()
 }
 
 /// As much of a name that a caller made up as an answer repeats.

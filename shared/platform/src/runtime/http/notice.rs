@@ -51,7 +51,7 @@ impl Notice {
     fn of(problem: &Problem, provider: &str) -> Self {
         let (words, field) = match problem.fields.first() {
             Some(field) => (field.message.clone(), Some(field.field.to_string())),
-            None => (format!("{} {}", problem.message, problem.next_action), None),
+            None => (problem.with_next_action(), None),
         };
         let provider = Some(provider.to_owned()).filter(|provider| !provider.is_empty());
         Self { provider, field, ..Self::bad(words) }

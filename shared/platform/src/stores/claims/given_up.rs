@@ -70,7 +70,7 @@ impl Claims {
             .with([
                 (":dead", s(ClaimState::Dead.name())),
                 (":reason", s(why.reason.name())),
-                (":detail", s(&why.detail)),
+                (":detail", s(why.detail())),
                 (":now", millis(now)),
                 (":expires_at", seconds(now + RETENTION)),
                 (":zero", n(0)),

@@ -112,7 +112,7 @@ impl Credentials {
                 tracing::warn!(
                     integration.id = id,
                     reason = error.reason().name(),
-                    detail = error.diagnosis().detail,
+                    detail = error.diagnosis().detail(),
                     "still under an earlier KMS key"
                 );
                 old

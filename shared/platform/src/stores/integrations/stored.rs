@@ -1,7 +1,7 @@
 //! The item of an integration.
 
 use domain::{
-    AccountAddress, Integration, IntegrationKey, UserId,
+    AccountAddress, Integration, IntegrationKey, Sentence, UserId,
     integration::{Ending, IntegrationState, account},
 };
 use jiff::{Timestamp, fmt::serde::timestamp::second};
@@ -30,7 +30,7 @@ pub(super) struct Stored {
     granted: Vec<String>,
     #[serde(default)]
     missing: Vec<String>,
-    problem: Option<String>,
+    problem: Option<Sentence>,
     unreadable: Option<bool>,
     /// The name of an [`Ending`].
     ending: Option<String>,

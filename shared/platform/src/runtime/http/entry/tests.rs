@@ -75,12 +75,12 @@ async fn a_panic_a_lost_deadline_and_an_answer_over_lambdas_limit_are_the_contra
         body["error"]["message"].as_str().unwrap().to_owned()
     };
     let panicked = answered(&event, 5_000, |_| async { panic!("never told") }).await;
-    assert_eq!(error(panicked), Problem::internal().message);
+    assert_eq!(error(panicked), *Problem::internal().message);
     let late = answered(&event, 350, |_| std::future::pending()).await;
     assert_eq!(error(late), LATE);
     // 5 MB of quotes are 10 MB once they stand in a text of JSON.
     let large = answered(&event, 60_000, |_| async { Ok(Response::new(Body::Text("\"".repeat(5_000_000)))) }).await;
-    assert_eq!(error(large), too_large().message);
+    assert_eq!(error(large), *too_large().message);
     let fits = answered(&event, 60_000, |_| async { Ok(Response::new(Body::Text("x".repeat(6_000_000)))) }).await;
     assert_eq!((fits.0, fits.1.as_str().map(str::len)), (200, Some(6_000_000)));
 }
