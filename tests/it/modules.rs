@@ -14,8 +14,20 @@ use local_runtime::bootstraps::root;
 use syn::{UseTree, Visibility, ext::IdentExt as _, visit::Visit};
 
 /// Rooms of a crate, the lowest first: each imports only those before it.
-const DOMAIN: &[&str] =
-    &["id", "error", "reason", "secret", "call", "oauth", "provider_api", "sync", "integration", "webhook", "messages"];
+const DOMAIN: &[&str] = &[
+    "id",
+    "sentence",
+    "error",
+    "reason",
+    "secret",
+    "call",
+    "oauth",
+    "provider_api",
+    "sync",
+    "integration",
+    "webhook",
+    "messages",
+];
 const PLATFORM: &[&str] = &["base", "aws", "stores", "client", "runtime"];
 
 /// The segments of a path from the crate's root; the root's own is empty.
