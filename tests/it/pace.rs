@@ -6,7 +6,7 @@ use std::{
 };
 
 use domain::call::{
-    limit::Bucket,
+    limit::{Bucket, BucketKey},
     rate::{Rate, Reservation},
 };
 use futures_util::future::join_all;
@@ -20,14 +20,14 @@ use tests::Ground;
 const TABLE: &str = "intertie-rate-limits";
 const PATIENCE: Duration = Duration::from_secs(5);
 
-fn bucket(key: &str, rate: Rate) -> Bucket {
+fn bucket(account: &str, rate: Rate) -> Bucket {
     let closes = Duration::from_mins(15);
-    Bucket { key: key.to_owned(), name: key.to_owned(), rate, cost: 1, reasons: &[], closes }
+    Bucket { key: BucketKey::new("slack", "tier2", [account]), rate, cost: 1, reasons: &[], closes }
 }
 
 /// A bucket's TAT, read past the code that moves it.
-async fn next_slot(ground: &Ground, key: &str) -> Option<i64> {
-    let key = aws_sdk_dynamodb::types::AttributeValue::S(key.to_owned());
+async fn next_slot(ground: &Ground, bucket: &Bucket) -> Option<i64> {
+    let key = aws_sdk_dynamodb::types::AttributeValue::S(bucket.key.as_str().to_owned());
     let call = ground.clients.dynamodb.get_item().table_name(TABLE).key("bucket", key).consistent_read(true);
     call.send().await.unwrap().item.map(|item| item["next_slot"].as_n().unwrap().parse().unwrap())
 }
@@ -57,17 +57,17 @@ async fn the_table_decides_by_the_rule_of_the_arithmetic() {
     let rate = Rate::per_second(10, 10);
     let patience = Duration::from_secs(2);
     for ahead in [-60_000_000, -500_000, -300_000, 0, 700_000, 1_900_000, 12_000_000, 60_000_000_i64] {
-        let key = format!("rule-{ahead}");
+        let bucket = bucket(&format!("rule-{ahead}"), rate);
         let now = platform::base::clock::now().as_microsecond();
         let put = ground.clients.dynamodb.put_item().table_name(TABLE);
-        let put = put.item("bucket", aws_sdk_dynamodb::types::AttributeValue::S(key.clone()));
+        let put = put.item("bucket", aws_sdk_dynamodb::types::AttributeValue::S(bucket.key.as_str().to_owned()));
         let put = put.item("next_slot", aws_sdk_dynamodb::types::AttributeValue::N((now + ahead).to_string()));
         put.send().await.unwrap();
-        let turn = Pace::new(&ground.aws, TABLE).turn(&[bucket(&key, rate)], patience).await;
+        let turn = Pace::new(&ground.aws, TABLE).turn(std::slice::from_ref(&bucket), patience).await;
         // The clock went on between the two.
         let took = platform::base::clock::now().as_microsecond() - now;
         let ask = Reservation { units: 1, advance: 0, floor: now - 412_000, latest: now + 2_000_000 };
-        let moved = next_slot(&ground, &key).await.unwrap();
+        let moved = next_slot(&ground, &bucket).await.unwrap();
         match ask.of(Some(now + ahead)) {
             Ok(first) => {
                 turn.unwrap();
@@ -110,7 +110,7 @@ async fn what_a_provider_said_to_one_process_holds_for_all_and_for_no_other_buck
     let ground = Ground::start().await;
     let [one, other] = [(); 2].map(|()| Pace::new(&ground.aws, TABLE));
     let rate = Rate::per_second(50, 50);
-    let (limited, free) = (bucket("slack#tier2#T1", rate), bucket("slack#tier2#T2", rate));
+    let (limited, free) = (bucket("T1", rate), bucket("T2", rate));
     for pace in [&one, &other] {
         pace.turn(std::slice::from_ref(&limited), PATIENCE).await.unwrap();
     }
@@ -152,7 +152,7 @@ async fn a_call_that_takes_from_two_limits_keeps_both() {
     }
     assert!(start.elapsed() >= Duration::from_millis(480), "the narrow one: {:?}", start.elapsed());
     pace.exhaust(&both[1], Duration::from_secs(30)).await;
-    let seen = next_slot(&ground, "narrow").await;
+    let seen = next_slot(&ground, &both[0]).await;
     assert!(Pace::new(&ground.aws, TABLE).turn(&both, PATIENCE).await.is_err(), "the wide one");
-    assert_eq!(next_slot(&ground, "narrow").await, seen, "no slot was spent for a call that is not made");
+    assert_eq!(next_slot(&ground, &both[0]).await, seen, "no slot was spent for a call that is not made");
 }

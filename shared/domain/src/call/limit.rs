@@ -72,10 +72,8 @@ pub enum PartitionBy {
 /// A bucket that a call takes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
-    /// The key of its item: the name, and a hash of what its calls have in common.
-    pub key: String,
-    /// `provider/limit`: the part of the key that logs may show.
-    pub name: String,
+    /// What identifies it.
+    pub key: BucketKey,
     /// The limit's rate, or the one that the deployment set.
     pub rate: Rate,
     /// What the call takes.
@@ -84,6 +82,33 @@ pub struct Bucket {
     pub reasons: &'static [&'static str],
     /// See [`Limit::max_retry_after`].
     pub closes: Duration,
+}
+
+/// The key of a bucket's item, `provider/limit#hash`: the hash is of what its calls have in common, so that it shows no account.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BucketKey(String);
+
+impl BucketKey {
+    /// The key of the bucket for calls that have these parts in common.
+    pub fn new<T: AsRef<str>>(provider: &str, limit: &str, common: impl IntoIterator<Item = T>) -> Self {
+        let mut hash = Sha256::new();
+        for part in common {
+            let part = part.as_ref();
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        }
+        Self(format!("{provider}/{limit}#{}", hex::encode(&hash.finalize()[..16])))
+    }
+
+    /// The key as the table has it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `provider/limit`, under which a deployment sets another rate.
+    pub fn limit(&self) -> &str {
+        self.0.split_once('#').map_or(&*self.0, |(limit, _)| limit)
+    }
 }
 
 /// Rates that a deployment sets in place of the provider's documented ones, by `provider/limit`.
@@ -148,24 +173,16 @@ pub fn buckets(
         CredentialMode::Live => !test,
     };
     let bucket = |limit: &'static Limit| {
-        let mut hash = Sha256::new();
-        for per in limit.partition_by {
-            let part = match per {
-                PartitionBy::Account => Cow::Borrowed(account),
-                PartitionBy::Method => request.method.as_str().into(),
-                PartitionBy::Path(count) => path.split('/').skip(1).take(*count).collect::<Vec<_>>().join("/").into(),
-                PartitionBy::Field(pointer) => field(request, pointer).unwrap_or_default().into(),
-            };
-            hash.update(part.len().to_be_bytes());
-            hash.update(&*part);
-        }
-        let name = format!("{provider}/{}", limit.name);
-        let key = format!("{name}#{}", hex::encode(&hash.finalize()[..16]));
+        let common = limit.partition_by.iter().map(|per| match per {
+            PartitionBy::Account => Cow::Borrowed(account),
+            PartitionBy::Method => request.method.as_str().into(),
+            PartitionBy::Path(count) => path.split('/').skip(1).take(*count).collect::<Vec<_>>().join("/").into(),
+            PartitionBy::Field(pointer) => field(request, pointer).unwrap_or_default().into(),
+        });
         let cost = limit.costs.iter().find(|(pattern, _)| matches(pattern, &request.method, path));
         let cost = cost.map_or(1, |(_, cost)| *cost);
         Bucket {
-            key,
-            name,
+            key: BucketKey::new(provider, limit.name, common),
             rate: rates.of(provider, limit),
             cost,
             reasons: limit.reasons,

@@ -11,7 +11,7 @@ use std::{
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use domain::call::{
-    limit::Bucket,
+    limit::{Bucket, BucketKey},
     rate::{LocalReservation, Reservation, between, micros},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -41,7 +41,7 @@ const TRIES: u32 = 3;
 #[derive(Debug)]
 pub struct Pace {
     table: Table,
-    reservations: sync::Mutex<HashMap<String, Arc<Mutex<LocalReservation>>>>,
+    reservations: sync::Mutex<HashMap<BucketKey, Arc<Mutex<LocalReservation>>>>,
 }
 
 /// The limit leaves no turn within the caller's time: the next one is after this long.
@@ -78,7 +78,7 @@ impl Pace {
         match tokio::time::timeout(patience + SLOW, all).await {
             Ok(outcome) => outcome.map(|()| between(began, now())),
             Err(_) => {
-                tracing::warn!(limit = buckets[0].name, "not paced: the table is too slow");
+                tracing::warn!(limit = buckets[0].key.limit(), "not paced: the table is too slow");
                 Ok(between(began, now()))
             }
         }
@@ -95,7 +95,10 @@ impl Pace {
             .with([(":until", n(until))]);
         let known = matches!(tokio::time::timeout(SLOW, update.send()).await, Ok(Ok(_)));
         if !known {
-            tracing::warn!(limit = bucket.name, "other processes don't know of the provider's word on its limit");
+            tracing::warn!(
+                limit = bucket.key.limit(),
+                "other processes don't know of the provider's word on its limit"
+            );
         }
     }
 
@@ -127,7 +130,7 @@ impl Pace {
                 tracing::warn!(
                     reason = error.reason().name(),
                     detail = error.diagnosis().detail(),
-                    limit = bucket.name,
+                    limit = bucket.key.limit(),
                     "not paced"
                 );
                 reservation.store_down(now.saturating_add(micros(STORE_DOWN)));
@@ -168,7 +171,7 @@ impl Pace {
     }
 
     fn update(&self, bucket: &Bucket) -> Update {
-        let update = self.table.update(key([("bucket", s(&bucket.key))]));
+        let update = self.table.update(key([("bucket", s(bucket.key.as_str()))]));
         update.set("expires_at = :expires_at").with([(":expires_at", seconds(clock::now() + RETENTION))])
     }
 

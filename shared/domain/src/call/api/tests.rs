@@ -78,7 +78,7 @@ fn the_limit_that_was_reached_is_closed_and_no_other() {
         let reply = reply(status, body, headers);
         let failure = API.meaning(&reply, NOW).err();
         let closed = API.closes(&reply, failure.as_ref(), &buckets, NOW);
-        closed.map(|(bucket, wait)| (bucket.name.trim_start_matches("slack/").to_owned(), wait.as_secs()))
+        closed.map(|(bucket, wait)| (bucket.key.limit().trim_start_matches("slack/").to_owned(), wait.as_secs()))
     };
     let some = |name: &str, seconds| Some((name.to_owned(), seconds));
     assert_eq!(closed(429, "", &[("retry-after", "7")]), some("narrow", 7));
