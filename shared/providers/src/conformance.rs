@@ -1,5 +1,7 @@
 //! What every registered provider must hold to.
 
+mod actions;
+mod answers;
 mod errors;
 mod limits;
 
@@ -9,86 +11,10 @@ use domain::{Proof, Reply, Request, call::Class};
 use jiff::Timestamp;
 use serde_json::{Value, json, value::RawValue};
 
+use self::answers::{HOSTILE, leading, nonsense, reply};
 use super::*;
 
 const NOW: Timestamp = Timestamp::constant(1_795_428_000, 0);
-
-/// Ids and marks that would lead elsewhere if they were not encoded.
-const HOSTILE: &[&str] =
-    &["../../evil", "..", "a?b#c&d=e", "//evil.example/x", "https://evil.example/", "@evil.example", "ä\r\n"];
-
-/// What providers' answers are made of.
-const FIELDS: &[&str] = &[
-    "channel",
-    "channels",
-    "data",
-    "error",
-    "expiration",
-    "has_more",
-    "history",
-    "historyId",
-    "id",
-    "items",
-    "latest_invoice",
-    "members",
-    "messages",
-    "nextPageToken",
-    "nextSyncToken",
-    "ok",
-    "resourceId",
-    "response_metadata",
-    "resultSizeEstimate",
-    "threadId",
-    "ts",
-];
-
-fn reply(body: impl Into<Vec<u8>>) -> Reply {
-    Reply { status: 200, body: body.into(), ..Reply::default() }
-}
-
-/// Answers that no provider documents: no JSON, no object, each field alone with each type.
-fn nonsense() -> Vec<Reply> {
-    let mut all: Vec<_> =
-        ["", "null", "[]", "{}", "\"\"", "1e999", "<html>", "{\"data\":", "\u{feff}{}"].map(reply).into();
-    all.push(reply("[".repeat(100_000)));
-    all.push(reply(format!("{{\"items\":{}", "[{\"items\":".repeat(50_000))));
-    all.push(reply([0xff, 0xfe]));
-    let values = [
-        json!(null),
-        json!(true),
-        json!(-1),
-        json!(1e300),
-        json!("x"),
-        json!([null]),
-        json!([[]]),
-        json!([{}]),
-        json!({}),
-    ];
-    for field in FIELDS {
-        all.extend(values.iter().map(|value| reply(json!({ *field: value }).to_string())));
-    }
-    all
-}
-
-/// Answers that lead on, with hostile marks and ids in all places.
-fn leading(mark: &str) -> Vec<Reply> {
-    let customer = json!({"id": mark, "object": "customer"});
-    let event = json!({"id": "evt_1", "type": "customer.updated", "created": 1, "data": {"object": customer}});
-    [
-        json!({"channels": [{"id": mark}], "response_metadata": {"next_cursor": mark}}),
-        json!({"members": [{"id": mark}], "response_metadata": {"next_cursor": mark}}),
-        json!({"channels": [], "members": [], "response_metadata": {"next_cursor": mark}}),
-        json!({"data": [customer], "has_more": true}),
-        json!({"data": [event, {"id": mark, "object": "customer"}], "has_more": true}),
-        json!({"items": [{"id": mark}], "nextPageToken": mark}),
-        json!({"items": [{"id": mark}], "nextSyncToken": mark}),
-        json!({"historyId": "1", "nextPageToken": mark}),
-        json!({"messages": [{"id": mark}], "nextPageToken": mark}),
-        json!({"messages": [], "nextPageToken": mark}),
-    ]
-    .map(|body| reply(body.to_string()))
-    .into()
-}
 
 /// A call goes to the provider's API, and its name holds no id.
 fn check(provider: &dyn Provider, request: &Request) {
@@ -249,54 +175,6 @@ fn watches_stay_within_the_providers_api_and_end_when_planned() {
                 handle,
             };
             check(provider, &provider.unwatch(&watch).expect("a way to stop it"));
-        }
-    }
-}
-
-#[test]
-fn actions_name_what_is_wrong_and_survive_nonsense() {
-    for provider in REGISTRY.iter() {
-        let spec = provider.spec();
-        for action in spec.actions {
-            for input in [json!({}), json!(null), json!([]), json!("x")] {
-                match provider.action(action, &input, &"user-1".parse().unwrap()) {
-                    Ok(request) => {
-                        assert!(input.is_object(), "{} {action} took {input}", spec.id);
-                        check(provider, &request);
-                    }
-                    Err(problem) => assert!(!problem.fields.is_empty(), "{} {action}: {problem:?}", spec.id),
-                }
-            }
-            for answer in nonsense() {
-                if let Ok(Step::Done(result)) = provider.action_step(action, &json!({}), &mut Value::Null, &answer) {
-                    assert!(result.is_object(), "{} {action}: {result}", spec.id);
-                }
-            }
-        }
-        assert!(
-            provider.action("no such action", &json!({}), &"user-1".parse().unwrap()).is_err()
-                || spec.actions.len() == 1
-        );
-    }
-}
-
-#[test]
-fn actions_refuse_by_name_what_they_do_not_know_and_what_is_of_another_type() {
-    for (id, action, input) in limits::INPUTS {
-        let provider = REGISTRY.find(id).unwrap();
-        let input: Value = serde_json::from_str(input).unwrap();
-        let wrong = |field: &str, value: Value| {
-            let mut input = input.clone();
-            input[field] = value;
-            let problem = provider.action(action, &input, &"user-1".parse().unwrap()).err();
-            let fields = problem.unwrap_or_else(|| panic!("{id}/{action} took {input}")).fields;
-            assert_eq!(fields.iter().map(|it| &*it.field).collect::<Vec<_>>(), [field], "{id}/{action} {input}");
-        };
-        wrong("unknown", json!("x"));
-        for field in input.as_object().unwrap().keys() {
-            for value in [json!({}), json!(7), json!([7]), json!(""), json!(null)] {
-                wrong(field, value);
-            }
         }
     }
 }

@@ -1,10 +1,10 @@
-//! The loop over a batch: decodes each message, catches its panics, stops it in time, and turns its disposition into calls.
-//!
-//! *Invariant:* a failure is logged here, once, with its reason; what an operator must repair rings an alarm from here.
+//! The loop over a batch: decodes each message, catches its panics, stops it in time, and settles it by its disposition.
+
+mod settle;
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
-use domain::{Aging, Deferral, Diagnosis, Disposition, Reason, messages::disposition::backoff};
+use domain::{Diagnosis, Disposition, Reason, messages::disposition::backoff};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Context, LambdaEvent};
@@ -13,12 +13,9 @@ use serde_json::error::Category;
 use tracing::{Instrument as _, Span, field::Empty};
 
 use crate::{
-    aws::{
-        AwsError,
-        queue::{Attribute, DELIVERY_ID, DETAIL, Queue, REASON},
-    },
-    base::{clock, metrics},
-    runtime::batch::{Batch, BatchItemFailure, BatchResponse, DEFERRED_SINCE, HOPS, Received},
+    aws::queue::Queue,
+    base::clock,
+    runtime::batch::{Batch, BatchItemFailure, BatchResponse, Received},
 };
 
 /// Time reserved before the deadline for settling a message after the work on it has stopped.
@@ -166,96 +163,6 @@ impl Consumer {
             tokio::time::timeout(left, self.settle(received, &attempt, disposition, delivery.as_deref())).await;
         settled.unwrap_or(false)
     }
-
-    async fn settle(
-        &self,
-        received: &Received,
-        attempt: &Attempt,
-        disposition: Disposition,
-        delivery: Option<&str>,
-    ) -> bool {
-        let disposition = self.aged(received, attempt, disposition);
-        if let Some(why) = disposition.diagnosis() {
-            report(attempt, &disposition, why);
-        }
-        let settled = match disposition {
-            Disposition::Done => return true,
-            Disposition::Retry(after, _) => self.change_visibility(received, after).await.map(|()| false),
-            Disposition::Defer(deferral) => self.defer(received, attempt, &deferral).await.map(|()| true),
-            Disposition::DeadLetter(why) => {
-                self.dead_letter(received, attempt.number, &why, delivery).await.map(|()| true)
-            }
-        };
-        settled.unwrap_or_else(|error| {
-            let (reason, detail) = error.diagnosis().into_parts();
-            tracing::warn!(
-                reason = reason.name(),
-                detail,
-                "not settled; the message comes back when its visibility timeout ends"
-            );
-            false
-        })
-    }
-
-    /// A message that was deferred for too long without progress is given up.
-    fn aged(&self, received: &Received, attempt: &Attempt, disposition: Disposition) -> Disposition {
-        if let Disposition::Defer(Deferral { aging: Aging::Grows, why, .. }) = &disposition
-            && remaining(attempt.at, received.waiting_since(attempt.at, self.deferred_for)) > self.deferred_for
-        {
-            return Disposition::DeadLetter(why.clone());
-        }
-        disposition
-    }
-
-    async fn change_visibility(&self, received: &Received, after: Duration) -> Result<(), AwsError> {
-        self.queue.change_visibility(&received.receipt_handle, after).await
-    }
-
-    async fn defer(&self, received: &Received, attempt: &Attempt, deferral: &Deferral) -> Result<(), AwsError> {
-        let since = received.waiting_since(attempt.at, self.deferred_for);
-        let since = match deferral.aging {
-            Aging::Grows => since,
-            // The wait moves the beginning along.
-            Aging::Pauses => since + deferral.after,
-            Aging::Restarts => clock::now(),
-        };
-        let attributes =
-            [Attribute::number(HOPS, attempt.hops + 1), Attribute::number(DEFERRED_SINCE, since.as_millisecond())];
-        self.queue.pass_on(&received.body, received.attributes.group.as_deref(), deferral.after, &attributes).await
-    }
-
-    async fn dead_letter(
-        &self,
-        received: &Received,
-        attempt: u32,
-        why: &Diagnosis,
-        delivery: Option<&str>,
-    ) -> Result<(), AwsError> {
-        let mut attributes = vec![
-            Attribute::text(REASON, why.reason.name()),
-            Attribute::text(DETAIL, printable(why.detail())),
-            Attribute::number("Attempt", attempt),
-            Attribute::text("MessageId", &received.message_id),
-        ];
-        attributes.extend(delivery.map(|id| Attribute::text(DELIVERY_ID, printable(id))));
-        self.dead_letters
-            .pass_on(&received.body, received.attributes.group.as_deref(), Duration::ZERO, &attributes)
-            .await
-    }
-}
-
-/// The one line of a failure. Waiting for another worker or for a limit is none.
-fn report(attempt: &Attempt, disposition: &Disposition, why: &Diagnosis) {
-    let (reason, detail, attempt) = (why.reason.name(), why.detail(), attempt.number);
-    match (disposition, why.reason) {
-        (Disposition::DeadLetter(_), _) => tracing::error!(attempt, reason, detail, "dead-lettered"),
-        (_, Reason::LeaseHeld | Reason::ThrottledLocally) => tracing::info!(reason, detail, "deferred"),
-        (Disposition::Defer(_), _) => tracing::warn!(attempt, reason, detail, "deferred"),
-        (Disposition::Retry(..) | Disposition::Done, _) => {
-            tracing::warn!(attempt, reason, detail, "will be tried again");
-        }
-    }
-    metrics::operator_failure(why.reason);
 }
 
 /// When the invocation ends. The development server of cargo-lambda sends a span where Lambda sends a time.
@@ -279,9 +186,4 @@ fn category(error: &serde_json::Error) -> &'static str {
         Category::Syntax => "it is not JSON",
         Category::Data => "it is not of a version or shape that is known",
     }
-}
-
-/// A text for a message attribute: it may quote what was sent to the function, so only what SQS takes, and 500 characters at most.
-fn printable(reason: &str) -> String {
-    reason.chars().take(500).map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect()
 }
