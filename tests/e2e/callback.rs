@@ -48,7 +48,7 @@ fn value(callback: &str, name: &str) -> String {
     query(callback).into_iter().find(|(known, _)| known == name).unwrap().1
 }
 
-/// Refused before anything of the transaction is used.
+/// Refused before anything of the authorization request is used.
 fn assert_invalid(page: &BrowserPage, what: &str) {
     assert_eq!((page.status, &page.location), (400, &None), "{what}: {}", page.body);
     assert!(page.body.contains("not valid any more"), "{what}: {}", page.body);

@@ -61,7 +61,7 @@ async fn a_thousand_events_delivered_three_times_while_functions_die_have_one_ef
                 );
                 while deliver(web, stack, &body).await != Some(200) {
                     let count = refused.fetch_add(1, Ordering::Relaxed);
-                    assert!(count < events, "the door does not open any more");
+                    assert!(count < events, "the webhook endpoint takes nothing any more");
                 }
             }
         })

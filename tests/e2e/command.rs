@@ -52,14 +52,14 @@ impl Running {
 
     /// What it says until a line that starts with these words.
     async fn until(&mut self, words: &str) -> String {
-        let mut told = Vec::new();
+        let mut text = Vec::new();
         while let Some(line) = self.lines.next_line().await.unwrap() {
-            told.push(line);
-            if told.last().is_some_and(|line| line.starts_with(words)) {
-                return told.join("\n");
+            text.push(line);
+            if text.last().is_some_and(|line| line.starts_with(words)) {
+                return text.join("\n");
             }
         }
-        panic!("never said {words:?}: {told:?}")
+        panic!("never said {words:?}: {text:?}")
     }
 
     /// Processes that are functions of this stack.
@@ -87,8 +87,8 @@ async fn ctrl_c_leaves_no_process_and_no_environment_file() {
     running.stop().await;
 
     let mut running = Running::start().await;
-    let told = running.until("Ctrl-C").await;
-    assert!(told.contains("Every step held.") && told.contains("settings/integrations?session="), "{told}");
+    let text = running.until("Ctrl-C").await;
+    assert!(text.contains("Every step held.") && text.contains("settings/integrations?session="), "{text}");
     assert!(running.bootstraps() > 0, "the functions' processes run");
     running.stop().await;
 }
@@ -102,16 +102,16 @@ async fn check_says_ok_or_all_that_is_wrong_and_a_stack_with_wrong_settings_does
         ["ClaimLeaseSeconds is 5 and must be more than ProcessTimeoutSeconds", "`Bad_Prefix`", "no parameter `Nope`"];
     let checked = run(&[&["check", "--parameter-overrides"][..], &wrong].concat()).await;
     let started = run(&[&["--once", "--port", "0", "--parameter-overrides"][..], &wrong].concat()).await;
-    for (output, told) in [(&checked, &checked.stdout), (&started, &started.stderr)] {
-        let told = String::from_utf8_lossy(told);
-        assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(words.iter().all(|words| told.contains(words)), "{told}");
-        assert!(!told.contains("Building"), "{told}");
+    for (output, text) in [(&checked, &checked.stdout), (&started, &started.stderr)] {
+        let text = String::from_utf8_lossy(text);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(words.iter().all(|words| text.contains(words)), "{text}");
+        assert!(!text.contains("Building"), "{text}");
     }
     let rewritten = Command::new(program().await).arg("check").env("INTERTIE_URL_REWRITES", "nonsense").output();
-    let told = rewritten.await.unwrap();
-    assert_eq!(told.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&told.stdout).starts_with("INTERTIE_URL_REWRITES: \"nonsense\""), "{told:?}");
+    let text = rewritten.await.unwrap();
+    assert_eq!(text.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&text.stdout).starts_with("INTERTIE_URL_REWRITES: \"nonsense\""), "{text:?}");
 
     let folder = directory();
     std::fs::create_dir_all(&folder).unwrap();
@@ -159,9 +159,9 @@ async fn a_bootstrap_with_wrong_settings_ends_at_init_with_what_is_wrong() {
         bootstrap.env_clear().envs(ambient).envs(&declared.environment).env(variable, value).kill_on_drop(true);
         let output = bootstrap.output().await.unwrap();
         // The one line of its log that tells why it ends.
-        let told = String::from_utf8_lossy(&output.stdout);
-        assert!(!output.status.success() && told.contains(words), "{function} {variable}={value}: {told}");
-        assert!(!told.contains("panicked"), "{told}");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(!output.status.success() && text.contains(words), "{function} {variable}={value}: {text}");
+        assert!(!text.contains("panicked"), "{text}");
     }
 }
 
@@ -178,9 +178,9 @@ async fn problems_name_their_cause_and_the_next_step() {
         (vec!["sign", "--provider", "stripe", "/no/such/file"], "/no/such/file"),
     ] {
         let output = run(&arguments).await;
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && told.contains(words), "{arguments:?}: {told}");
-        assert!(!told.contains("panicked"), "{told}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains(words), "{arguments:?}: {text}");
+        assert!(!text.contains("panicked"), "{text}");
     }
 }
 
@@ -191,15 +191,15 @@ async fn a_missing_ready_made_bootstrap_is_named_with_the_command_that_makes_it(
     std::fs::create_dir_all(&folder).unwrap();
     let given = folder.to_str().unwrap();
     let output = run(&["--once", "--port", "0", "--bootstraps", given]).await;
-    let told = String::from_utf8_lossy(&output.stderr);
+    let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
-    assert!(told.contains(&format!("there is no bootstrap {given}/oauth-callback/bootstrap")), "{told}");
+    assert!(text.contains(&format!("there is no bootstrap {given}/oauth-callback/bootstrap")), "{text}");
     assert!(
-        told.contains(&format!("cargo lambda build --release --lambda-dir {given} --bin oauth-callback")),
-        "{told}"
+        text.contains(&format!("cargo lambda build --release --lambda-dir {given} --bin oauth-callback")),
+        "{text}"
     );
 
     let output = run(&["--once", "--port", "0", "--bootstraps", "/nowhere"]).await;
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && told.contains("/nowhere: "), "{told}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("/nowhere: "), "{text}");
 }

@@ -96,9 +96,9 @@ async fn what_sqs_moved_is_listed_stays_and_is_processed_after_a_redrive() {
         assert!(attempts.contains(&delivery["attempts"].as_u64().unwrap()), "{delivery}");
     }
     assert_eq!(review(&stack).await, 3, "the messages are there for the next one");
-    let told = || logs(&stack).matches("receives_exhausted").count();
+    let logged = || logs(&stack).matches("receives_exhausted").count();
     // A line and a metric for each, once.
-    stack.until(PATIENCE, async || (told() >= 3).then_some(())).await.unwrap();
+    stack.until(PATIENCE, async || (logged() >= 3).then_some(())).await.unwrap();
     let lines = logs(&stack);
     let lines = lines.lines().filter(|line| line.contains("receives_exhausted") && line.contains("\"level\"")).count();
     assert_eq!(lines, 2);

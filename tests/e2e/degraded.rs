@@ -14,7 +14,7 @@ const LIST: &str = "conversations.list";
 const TOKEN: &str = "POST /api/oauth.v2.access";
 
 /// The events of a kind that are on the bus about an integration.
-fn told(guest: &Guest<'_>, kind: &str, id: &str) -> Vec<Value> {
+fn notices(guest: &Guest<'_>, kind: &str, id: &str) -> Vec<Value> {
     let of = |event: &Value| event["type"] == format!("integration.{kind}") && event["integration_id"] == id;
     published(guest.stack).into_iter().filter(of).collect()
 }
@@ -48,7 +48,7 @@ async fn runs(guest: &Guest<'_>, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_is_down_for_several_runs_is_told_once_and_its_recovery_once() {
+async fn a_provider_that_is_down_for_several_runs_is_reported_once_and_its_recovery_once() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
     let id = ada.connect_and_sync("slack").await;
@@ -57,26 +57,26 @@ async fn a_provider_that_is_down_for_several_runs_is_told_once_and_its_recovery_
         down(&ada, LIST).await;
         sync(&ada).await;
         runs(&ada, 3).await;
-        let events = told(&ada, "degraded", &id);
-        assert_eq!((events.len(), told(&ada, "recovered", &id).len()), (spell, spell - 1), "{events:?}");
+        let events = notices(&ada, "degraded", &id);
+        assert_eq!((events.len(), notices(&ada, "recovered", &id).len()), (spell, spell - 1), "{events:?}");
         let data = &events[spell - 1]["data"];
         assert!(data["message"].as_str().unwrap().starts_with("Slack") && data["next_try"].is_string(), "{data}");
         let status = ada.status("slack").await;
         assert_eq!((&status["degraded"]["message"], &status["state"]), (&data["message"], &json!("connected")));
         up(&ada).await;
-        let events = told(&ada, "recovered", &id);
+        let events = notices(&ada, "recovered", &id);
         assert_eq!(events.len(), spell, "{events:?}");
         assert_eq!(events[spell - 1]["data"]["since"], status["degraded"]["since"]);
         assert_eq!(ada.status("slack").await["degraded"], Value::Null);
         sync(&ada).await;
         ada.settled("syncs").await;
     }
-    assert_eq!((ids(&told(&ada, "degraded", &id)).len(), ids(&told(&ada, "recovered", &id)).len()), (2, 2));
+    assert_eq!((ids(&notices(&ada, "degraded", &id)).len(), ids(&notices(&ada, "recovered", &id)).len()), (2, 2));
     stack.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_turn_is_told_under_one_id_whenever_the_worker_dies() {
+async fn a_turn_is_reported_under_one_id_whenever_the_worker_dies() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
     let strike = |effect| Fault {
@@ -87,7 +87,7 @@ async fn a_turn_is_told_under_one_id_whenever_the_worker_dies() {
     };
     for effect in [Effect::KillBefore, Effect::KillAfter] {
         let id = ada.connect_and_sync("slack").await;
-        let earlier = [ids(&told(&ada, "degraded", &id)).len(), ids(&told(&ada, "recovered", &id)).len()];
+        let earlier = [ids(&notices(&ada, "degraded", &id)).len(), ids(&notices(&ada, "recovered", &id)).len()];
         down(&ada, LIST).await;
         stack.gateway.faults.arm(vec![strike(effect)]);
         sync(&ada).await;
@@ -97,7 +97,7 @@ async fn a_turn_is_told_under_one_id_whenever_the_worker_dies() {
         // The message comes back when its visibility timeout ends, and finds Slack working again.
         stack.embedded.as_ref().unwrap().sqs.advance(std::time::Duration::from_hours(1));
         ada.settled("syncs").await;
-        let counts = [ids(&told(&ada, "degraded", &id)).len(), ids(&told(&ada, "recovered", &id)).len()];
+        let counts = [ids(&notices(&ada, "degraded", &id)).len(), ids(&notices(&ada, "recovered", &id)).len()];
         assert_eq!(counts, [earlier[0] + 1, earlier[1] + 1], "{effect:?}");
         assert_eq!(ada.status("slack").await["degraded"], Value::Null, "{effect:?}");
     }
@@ -105,7 +105,7 @@ async fn a_turn_is_told_under_one_id_whenever_the_worker_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refreshes_that_fail_are_told_once_and_no_sync_that_works_ends_that_before_a_refresh_does() {
+async fn refreshes_that_fail_are_reported_once_and_no_sync_that_works_ends_that_before_a_refresh_does() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
     let id = ada.connect_and_sync("slack").await;
@@ -115,7 +115,7 @@ async fn refreshes_that_fail_are_told_once_and_no_sync_that_works_ends_that_befo
         stack.timers.iter().find(|timer| timer.schedule.name.ends_with("-refresh")).unwrap().fire().await.unwrap();
         ada.settled("refreshes").await;
     };
-    let counts = || (told(&ada, "degraded", &id).len(), told(&ada, "recovered", &id).len());
+    let counts = || (notices(&ada, "degraded", &id).len(), notices(&ada, "recovered", &id).len());
     down(&ada, TOKEN).await;
     for _ in 0..2 {
         sweep().await;

@@ -105,8 +105,8 @@ async fn an_event_that_no_integration_has_is_unmatched_and_published_once_and_ch
     }
     let unmatched = list(&admin, "state=unmatched").await["deliveries"].clone();
     let [delivery] = unmatched.as_array().unwrap().as_slice() else { panic!("{unmatched}") };
-    let told = (&delivery["event_id"], &delivery["account"], &delivery["attempts"], &delivery["effects"]);
-    assert_eq!(told, (&json!("evt_1"), &json!("acct_of_nobody"), &json!(1), &json!(0)), "{delivery}");
+    let found = (&delivery["event_id"], &delivery["account"], &delivery["attempts"], &delivery["effects"]);
+    assert_eq!(found, (&json!("evt_1"), &json!("acct_of_nobody"), &json!(1), &json!(0)), "{delivery}");
     assert_eq!(list(&admin, "state=done").await["deliveries"], json!([]));
     let published = published(&stack);
     let [event] = published.as_slice() else { panic!("{published:?}") };
@@ -142,7 +142,7 @@ async fn what_is_given_up_is_listed_with_its_reason_however_unlike_an_event_it_i
     admin.settled("webhooks").await;
 
     let dead = list(&admin, "state=dead").await["deliveries"].clone();
-    let mut told: Vec<_> = dead
+    let mut found: Vec<_> = dead
         .as_array()
         .unwrap()
         .iter()
@@ -151,7 +151,7 @@ async fn what_is_given_up_is_listed_with_its_reason_however_unlike_an_event_it_i
             (text("reason"), text("provider"), text("event_id"), it["attempts"].as_u64().unwrap())
         })
         .collect();
-    told.sort();
+    found.sort();
     let expected = [
         ("forked", "stripe", "evt_1", 2),
         ("message_unreadable", "-", "null", 1),
@@ -159,7 +159,7 @@ async fn what_is_given_up_is_listed_with_its_reason_however_unlike_an_event_it_i
         ("unknown_provider", "myspace", "null", 1),
     ];
     let expected = expected.map(|(reason, provider, event, n)| (reason.into(), provider.into(), event.into(), n));
-    assert_eq!(told, expected, "{dead}");
+    assert_eq!(found, expected, "{dead}");
     // The event itself is none of them.
     assert_eq!(list(&admin, "state=done").await["deliveries"][0]["event_id"], "evt_1");
     let ids: BTreeSet<_> = dead.as_array().unwrap().iter().map(|it| it["id"].to_string()).collect();

@@ -49,9 +49,12 @@ async fn a_schedule_that_fails_three_times_waits_with_its_payload_and_is_done_by
 
         let record = take(&stack).await;
         assert_eq!(record["requestPayload"], timer.schedule.input, "{record}");
-        let told = &record["requestContext"];
-        assert_eq!((&told["condition"], &told["approximateInvokeCount"]), (&json!("RetriesExhausted"), &json!(3)));
-        let arn = told["functionArn"].as_str().unwrap();
+        let context = &record["requestContext"];
+        assert_eq!(
+            (&context["condition"], &context["approximateInvokeCount"]),
+            (&json!("RetriesExhausted"), &json!(3))
+        );
+        let arn = context["functionArn"].as_str().unwrap();
         assert!(arn.ends_with(&format!(":function:intertie-{function}:live")), "{record}");
         let answer = &record["responsePayload"];
         let words = [&answer["errorType"], &answer["errorMessage"]].map(|it| it.as_str().unwrap());

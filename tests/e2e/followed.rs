@@ -19,7 +19,7 @@ fn lines(stack: &Bundle) -> Vec<Value> {
 }
 
 /// What the log tells of a delivery: level, message and reason of each line, in their order per function.
-fn told(stack: &Bundle, id: &str) -> Vec<[String; 3]> {
+fn logged(stack: &Bundle, id: &str) -> Vec<[String; 3]> {
     let of = |line: &Value| line["delivery.id"] == id || line["span"]["delivery.id"] == id;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let lines = lines(stack).into_iter().filter(of);
@@ -103,9 +103,9 @@ async fn a_delivery_has_one_id_on_every_hop_one_line_per_failure_and_one_reason_
         (&large.0, vec![accepted.clone(), line("ERROR", "dead-lettered", "too_large")]),
         (&outage.0, vec![accepted.clone(), line("WARN", "deferred", "throttled"), line("INFO", "applied", "")]),
     ] {
-        let written = async || (told(&stack, id).len() >= expected.len()).then_some(());
-        stack.until(PATIENCE, written).await.unwrap_or_else(|waited| panic!("{id}: {waited} {:?}", told(&stack, id)));
-        assert_eq!(told(&stack, id), expected, "{id}");
+        let written = async || (logged(&stack, id).len() >= expected.len()).then_some(());
+        stack.until(PATIENCE, written).await.unwrap_or_else(|waited| panic!("{id}: {waited} {:?}", logged(&stack, id)));
+        assert_eq!(logged(&stack, id), expected, "{id}");
     }
     // What is refused is in the log and in the metrics, under an id of its own.
     for reason in ["mismatch", "too_large"] {
@@ -115,7 +115,7 @@ async fn a_delivery_has_one_id_on_every_hop_one_line_per_failure_and_one_reason_
             .map(|line| line["delivery.id"].as_str().unwrap().to_owned())
             .collect();
         let [id] = refused.as_slice() else { panic!("{reason}: {refused:?}") };
-        assert_eq!(told(&stack, id), [line("WARN", "refused", reason)], "{id}");
+        assert_eq!(logged(&stack, id), [line("WARN", "refused", reason)], "{id}");
         assert!(!list.to_string().contains(id.as_str()), "{id}");
     }
     // Nothing else failed, and a repeat is no failure.
@@ -167,7 +167,7 @@ async fn the_sync_that_a_delivery_causes_tells_its_id() {
     };
     let id = stack.until(PATIENCE, arrived).await.unwrap();
     guest.settled("syncs").await;
-    let synced = async || told(&stack, &id).iter().any(|[_, message, _]| message == "synced").then_some(());
-    stack.until(PATIENCE, synced).await.unwrap_or_else(|waited| panic!("{waited}: {:?}", told(&stack, &id)));
+    let synced = async || logged(&stack, &id).iter().any(|[_, message, _]| message == "synced").then_some(());
+    stack.until(PATIENCE, synced).await.unwrap_or_else(|waited| panic!("{waited}: {:?}", logged(&stack, &id)));
     stack.shutdown().await;
 }

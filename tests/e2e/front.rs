@@ -76,7 +76,7 @@ async fn nobody_gets_in_without_a_session_and_only_an_admin_sees_health() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whether_the_api_answers_is_told_to_anybody_and_costs_no_call() {
+async fn whether_the_api_answers_is_public_and_costs_no_call() {
     let stack = stack(&[]).await;
     let web = Web::new();
     let url = format!("{}/livez", stack.url);
@@ -172,8 +172,8 @@ async fn an_allowed_origin_may_read_and_a_preflight_needs_no_session() {
             let headers = [("origin", origin), ("access-control-request-method", "GET")];
             let response = web.call(Method::OPTIONS, &format!("{}{path}", stack.url), &headers, "").await.unwrap();
             assert_eq!(response.status(), 204, "{path}");
-            let told = response.headers().get("access-control-allow-origin").is_some();
-            assert_eq!(told, allowed, "{path} {origin}");
+            let is_allowed = response.headers().get("access-control-allow-origin").is_some();
+            assert_eq!(is_allowed, allowed, "{path} {origin}");
         }
     }
     let headers = [("origin", "https://app.example.com")];

@@ -82,7 +82,7 @@ fn of_bus(ada: &Guest<'_>, id: &str) -> Vec<Value> {
 }
 
 /// An event as Stripe's application endpoint delivers it.
-async fn told(ada: &Guest<'_>, event: Value) -> Vec<Value> {
+async fn reported(ada: &Guest<'_>, event: Value) -> Vec<Value> {
     let id = event["id"].as_str().unwrap().to_owned();
     assert_eq!(deliver(&Web::new(), ada.stack, &event.to_string()).await, Some(200));
     heard(ada, &id).await
@@ -137,9 +137,9 @@ async fn a_test_event_reaches_no_live_integration_no_record_and_no_handler() {
     assert_eq!(live["account"], json!({ "id": SHOP, "mode": "live", "name": "Sandbox Shop" }));
     ada.settled("syncs").await;
 
-    let [detail] = &told(&ada, payment("evt_test", false)).await[..] else { panic!("one, for nobody") };
+    let [detail] = &reported(&ada, payment("evt_test", false)).await[..] else { panic!("one, for nobody") };
     assert_eq!((&detail["integration_id"], &detail["livemode"]), (&Value::Null, &json!(false)));
-    let [detail] = &told(&ada, payment("evt_live", true)).await[..] else { panic!("one, for her") };
+    let [detail] = &reported(&ada, payment("evt_live", true)).await[..] else { panic!("one, for her") };
     assert_eq!((&detail["integration_id"], &detail["livemode"]), (&live["integration_id"], &json!(true)));
     assert_eq!(records(&ada, SHOP, "payment_intents").await, (200, vec!["pi_evt_live".to_owned()]));
     let handled = async || {
@@ -211,11 +211,11 @@ async fn a_thin_event_is_of_the_account_in_its_context_and_needs_no_object() {
         let mut order = json!({ "id": event, "object": "v2.core.event" });
         order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         ada.admin("stripe", Method::POST, "send", &json!({ "event": order })).await;
-        let told = heard(&ada, event).await;
-        assert_eq!(told.iter().any(|it| it["integration_id"] == id.as_str()), is_hers, "{event}: {told:?}");
-        assert_eq!(told[0]["type"], "v1.billing.meter.error_report_triggered");
+        let reported = heard(&ada, event).await;
+        assert_eq!(reported.iter().any(|it| it["integration_id"] == id.as_str()), is_hers, "{event}: {reported:?}");
+        assert_eq!(reported[0]["type"], "v1.billing.meter.error_report_triggered");
         if event != "evt_fetched" {
-            assert_eq!(told[0]["data"]["id"], "mtr_sandbox", "{event}");
+            assert_eq!(reported[0]["data"]["id"], "mtr_sandbox", "{event}");
         }
     }
     stack.shutdown().await;

@@ -16,7 +16,7 @@ use tests::{FAST, Guest, PATIENCE, logs, stack, stack_alone};
 const CALL: &str = "/proxy/stripe/v1/customers?limit=1";
 const PROCESSES: u32 = 8;
 const RATE: u32 = 20;
-/// A quarter of it is how late a slot may be used, and more than a second: on a machine so busy that a process comes later, the eight
+/// A quarter of it is how late a cell may be used, and more than a second: on a machine so busy that a process comes later, the eight
 /// do not come to the limit.
 const BURST: u32 = 120;
 /// How long is looked on, in seconds, from when leases are as long as they get and the burst is over.
@@ -81,19 +81,19 @@ async fn eight_processes_share_a_limit_without_meeting_it_and_use_nine_tenths_of
     // Each invocation also writes its counters.
     let leases = u32::try_from(written).unwrap().saturating_sub(late);
     let own = (STEADY.end * PROCESSES).saturating_sub(waited(&stack, total).await) / total;
-    let told =
+    let report =
         format!("{late} calls in {STEADY:?}, {leases} leases, {own:?} a call beside its wait, {made:?} by caller");
-    println!("{told}");
+    println!("{report}");
     // Each lease was for a call.
-    assert!(leases <= late + PROCESSES, "{told}");
+    assert!(leases <= late + PROCESSES, "{report}");
     // Where the eight would make twice as many calls, it is the limit that holds them up, and not a machine that is busy with other
     // things: then it is used nearly whole, by leases of several calls.
     if own * RATE * 2 <= Duration::from_secs(PROCESSES.into()) {
         let most = RATE * SPAN;
-        assert!((most * 9 / 10..=most + BURST / 4).contains(&late), "{told}");
-        assert!(leases * 4 <= late, "{told}");
+        assert!((most * 9 / 10..=most + BURST / 4).contains(&late), "{report}");
+        assert!(leases * 4 <= late, "{report}");
     }
-    assert!(made.iter().all(|made| *made * PROCESSES * 2 > total), "{told}");
+    assert!(made.iter().all(|made| *made * PROCESSES * 2 > total), "{report}");
     stack.shutdown().await;
 }
 

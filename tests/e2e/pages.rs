@@ -60,7 +60,7 @@ async fn a_form_of_another_page_changes_nothing_and_our_own_leads_back() {
     assert_eq!(ada.look.announced("sync.completed", &id).unwrap(), completed, "a sync was started");
     assert_eq!((ada.status("slack").await["state"].clone(), ada.holdings().await), (json!("connected"), (1, 1)));
 
-    for (path, form, told) in [
+    for (path, form, words) in [
         ("/integrations/slack/sync", format!("{good}&type=full"), "Slack is being synced."),
         ("/connect/stripe", format!("{good}&api_key=rk_test_sandbox"), "Stripe is connected."),
         ("/integrations/slack/disconnect", good.clone(), "Slack is disconnected here."),
@@ -69,7 +69,7 @@ async fn a_form_of_another_page_changes_nothing_and_our_own_leads_back() {
         let home = format!("{own}/settings/integrations");
         assert_eq!((page.status, page.location.as_deref()), (303, Some(home.as_str())), "{path}: {}", page.body);
         let page = ada.get(&home).await;
-        assert!(page.body.contains(told), "{path}: nothing tells what happened: {}", page.body);
+        assert!(page.body.contains(words), "{path}: nothing tells what happened: {}", page.body);
         ada.settled("syncs").await;
     }
     assert_eq!(ada.look.announced("sync.completed", &id).unwrap(), completed + 1);

@@ -131,8 +131,8 @@ async fn a_post_to_stripe_whose_reply_was_lost_is_repeated_under_its_own_key_and
     };
     assert_eq!(read(3, json!({ "status": 503 })).await.1, 4);
     assert_eq!(read(4, json!({ "status": 503 })).await, (503, 4));
-    let told = |retry: &str| json!({ "status": 500, "headers": { "stripe-should-retry": retry } });
-    assert_eq!(read(1, told("false")).await, (500, 1));
-    assert_eq!(read(1, told("true")).await.1, 2);
+    let hint = |retry: &str| json!({ "status": 500, "headers": { "stripe-should-retry": retry } });
+    assert_eq!(read(1, hint("false")).await, (500, 1));
+    assert_eq!(read(1, hint("true")).await.1, 2);
     stack.shutdown().await;
 }

@@ -68,7 +68,7 @@ async fn a_sweep_that_does_not_fit_into_one_invocation_goes_on_in_another() {
     let stack = stack(SHORT).await;
     let ada = Guest::new(&stack, "ada").await;
     due(&stack, 39, None).await;
-    // Four of the eight shards take six of the ten seconds, and five are the margin.
+    // Four of the eight shards take six of the ten seconds, and five are reserved for the rest.
     stack.gateway.faults.arm(vec![Fault { times: 4, ..slow("sync-scheduler", "Query", 1500) }]);
     let first = fire(&stack, "-incremental").await["sent"].as_u64().unwrap();
     assert!((1..40).contains(&first), "{first} of 40");
@@ -125,8 +125,8 @@ async fn work_that_runs_out_of_time_comes_back_soon_and_is_done() {
         ada.settled(queue).await;
         ada.settled("syncs").await;
         assert_eq!(depth(&stack, &format!("{queue}-dead")), 0, "{queue}");
-        let told = async || logs(&stack).contains(r#""reason":"timed_out""#).then_some(());
-        stack.until(PATIENCE, told).await.unwrap();
+        let logged = async || logs(&stack).contains(r#""reason":"timed_out""#).then_some(());
+        stack.until(PATIENCE, logged).await.unwrap();
     }
     assert!(ada.refreshes("slack").await.0 > refreshes);
     assert!(ada.look.announced("sync.completed", &id).unwrap() > syncs);

@@ -115,7 +115,7 @@ async fn a_token_that_is_found_due_before_its_margin_is_refreshed_once_and_not_f
         ada.settled("refreshes").await;
         answer
     };
-    // Slack's margin is two hours: the spread makes a token due up to half an hour before that.
+    // Slack's tokens are refreshed two hours ahead: the spread makes a token due up to half an hour before that.
     ada.look.age(&id, 2 * 3600 + 600).await.unwrap();
     let mut sent = Vec::new();
     for _ in 0..3 {
@@ -123,8 +123,8 @@ async fn a_token_that_is_found_due_before_its_margin_is_refreshed_once_and_not_f
     }
     assert_eq!(sent, [r#"{"sent":1}"#, r#"{"sent":0}"#, r#"{"sent":0}"#], "what the sweeps found");
     assert_eq!(ada.refreshes("slack").await, (1, false));
-    let told = async || logs(&stack).contains(r#""message":"refreshed""#).then_some(());
-    stack.until(PATIENCE, told).await.expect("the log says that it was refreshed");
+    let logged = async || logs(&stack).contains(r#""message":"refreshed""#).then_some(());
+    stack.until(PATIENCE, logged).await.expect("the log says that it was refreshed");
     assert_works(&ada, "afterwards").await;
     stack.shutdown().await;
 }

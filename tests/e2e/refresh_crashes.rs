@@ -57,8 +57,8 @@ async fn works(guest: &Guest<'_>, id: &str, what: &str) -> bool {
         return true;
     }
     assert_eq!((status, &body["error"]["kind"]), (409, &json!("reconnect_required")), "{what}: {body}");
-    let told = guest.status("slack").await;
-    assert!(told["error"].as_str().is_some_and(|words| words.contains("Slack")), "{what}: {told}");
+    let announced = guest.status("slack").await;
+    assert!(announced["error"].as_str().is_some_and(|words| words.contains("Slack")), "{what}: {announced}");
     false
 }
 
@@ -77,13 +77,13 @@ async fn sweep(strikes: Vec<(Effect, u64)>) {
         let what = format!("{effect:?} at call {call}");
         // Cold starts are not part of what is struck.
         refresh(&ada, &id, Vec::new()).await;
-        let (before, told) =
+        let (before, announced) =
             (version(&ada, &id).await, ada.look.announced("integration.reconnect_required", &id).unwrap());
         refresh(&ada, &id, strike(effect, call)).await;
         let lost = effect == Effect::KillBefore && call == CALLS;
         assert_eq!(works(&ada, &id, &what).await, !lost, "{what}: only what Slack gave and nobody stored is lost");
-        let told_now = ada.look.announced("integration.reconnect_required", &id).unwrap();
-        assert_eq!(told_now - told, usize::from(lost), "{what}");
+        let announced_now = ada.look.announced("integration.reconnect_required", &id).unwrap();
+        assert_eq!(announced_now - announced, usize::from(lost), "{what}");
         if lost {
             ada.connect_and_sync("slack").await;
         } else {
@@ -105,19 +105,19 @@ async fn a_lost_reply_or_a_refused_call_costs_no_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn that_a_grant_is_over_is_told_whenever_the_function_dies() {
+async fn that_a_grant_is_over_is_reported_whenever_the_function_dies() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
     for (effect, call) in kills(CALLS_AT_THE_END) {
         let what = format!("{effect:?} at call {call}");
         let id = ada.connect_and_sync("slack").await;
         refresh(&ada, &id, Vec::new()).await;
-        let told = ada.look.announced("integration.reconnect_required", &id).unwrap();
+        let announced = ada.look.announced("integration.reconnect_required", &id).unwrap();
         ada.admin("slack", Method::POST, "grants/revoke", &json!({ "silent": true })).await;
         refresh(&ada, &id, strike(effect, call)).await;
         assert!(!works(&ada, &id, &what).await, "{what}");
-        let told = ada.look.announced("integration.reconnect_required", &id).unwrap() - told;
-        assert!((1..=2).contains(&told), "{what}: told {told} ×");
+        let announced = ada.look.announced("integration.reconnect_required", &id).unwrap() - announced;
+        assert!((1..=2).contains(&announced), "{what}: told {announced} ×");
     }
     stack.shutdown().await;
 }

@@ -211,7 +211,7 @@ async fn a_sync_that_is_asked_for_while_old_records_are_erased_runs_after_that()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_grant_ends_the_integration_and_is_told_under_one_id_whenever_the_function_dies() {
+async fn a_revoked_grant_ends_the_integration_and_is_reported_under_one_id_whenever_the_function_dies() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
     for (what, operation, effect) in [

@@ -31,7 +31,7 @@ async fn name(guest: &Guest<'_>, customer: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_states_of_one_second_the_providers_newest_stays_in_whatever_order_they_are_told() {
+async fn of_two_states_of_one_second_the_providers_newest_stays_in_whatever_order_they_are_reported() {
     let stack = stack(FAST).await;
     let web = Web::new();
     let guest = Guest::new(&stack, "ada").await;

@@ -4,9 +4,9 @@
 //! - A failed or crashed first attempt counts as processed:
 //!   `it::claims::a_failed_or_dead_event_can_be_claimed_again_and_a_finished_one_cannot`, `crashes`.
 //! - Attempts are not counted: `it::claims::a_claim_after_a_crash_between_effect_and_completion_does_not_apply_again`, `crashes`.
-//! - An acknowledgement before the queue has it: `door::a_2xx_is_given_only_when_the_queue_has_it`.
+//! - An acknowledgement before the queue has it: `webhooks::a_2xx_is_given_only_when_the_queue_has_it`.
 //! - Signatures of unequal length break the comparison, the time is not signed, one candidate only: `domain::webhook::signature::tests`,
-//!   `door::forged_stale_and_malformed_signatures_are_refused_and_nothing_is_queued`.
+//!   `webhooks::forged_stale_and_malformed_signatures_are_refused_and_nothing_is_queued`.
 //! - `Retry-After` as a date, as nonsense or as years: here, and
 //!   `domain::call::retry::retry_after_as_seconds_date_nonsense_negative_and_ten_years`.
 //! - A rotated refresh token is dropped, refreshes race:

@@ -178,7 +178,7 @@ async fn whatever_dies_while_a_user_is_erased_asking_again_ends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_is_told_to_be_erased_leaves_only_what_expires_by_itself_however_late_the_worker_is() {
+async fn a_user_that_is_to_be_erased_leaves_only_what_expires_by_itself_however_late_the_worker_is() {
     let stack = stack(FAST).await;
     let admin = Guest::new(&stack, "admin").await;
     let guest = Guest::new(&stack, "ada").await;

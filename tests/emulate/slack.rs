@@ -106,13 +106,13 @@ async fn slack_is_connected_through_its_own_page_synced_told_of_changes_once_and
     for effects in join_all(events.iter().map(|event| effects(&peer, event))).await {
         assert_eq!(effects.as_deref(), Some("1"));
     }
-    let told = |event: &String| {
+    let count = |event: &String| {
         published(&peer.stack)
             .iter()
             .filter(|detail| detail["id"].as_str().is_some_and(|id| id.contains(event.as_str())))
             .count()
     };
-    assert!(events.iter().all(|event| told(event) == 1), "{:?}", published(&peer.stack));
+    assert!(events.iter().all(|event| count(event) == 1), "{:?}", published(&peer.stack));
 
     sync(&ada, "slack", "incremental").await;
     assert_equal(&peer, &ada, &bot).await;

@@ -54,23 +54,23 @@ pub(crate) struct Order {
     pub(crate) path: String,
     pub(crate) body: Value,
     /// Whether the provider tells of it: in an event, or in the log that incremental syncs read.
-    pub(crate) told: bool,
+    pub(crate) is_reported: bool,
 }
 
 impl Order {
     /// A change that the provider tells of.
     pub(crate) fn post(path: impl Into<String>, body: Value) -> Self {
-        Self { method: Method::POST, path: path.into(), body, told: true }
+        Self { method: Method::POST, path: path.into(), body, is_reported: true }
     }
 
     /// A deletion that the provider tells of.
     pub(crate) fn delete(path: impl Into<String>) -> Self {
-        Self { method: Method::DELETE, path: path.into(), body: Value::Object(Map::new()), told: true }
+        Self { method: Method::DELETE, path: path.into(), body: Value::Object(Map::new()), is_reported: true }
     }
 
     /// A change that only full lists show.
     pub(crate) fn untold(self) -> Self {
-        Self { told: false, ..self }
+        Self { is_reported: false, ..self }
     }
 }
 
@@ -95,11 +95,11 @@ pub(crate) async fn run<C: Course>(
             0..=10 => {
                 let order = course.order(&mut rng);
                 // Without loss all that happens is told.
-                if !order.told && !lossy {
+                if !order.is_reported && !lossy {
                     continue;
                 }
                 let happened = world.happen(&order).await;
-                untold |= happened && !order.told;
+                untold |= happened && !order.is_reported;
                 if happened {
                     course.happened(&order);
                 }

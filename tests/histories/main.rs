@@ -57,8 +57,8 @@ async fn all<C: Course>() {
             process = world::process(&ground);
             println!("{}: {done} after {:?}", C::PROVIDER, began.elapsed());
         }
-        let mut told = Reported { provider: C::PROVIDER, seed, number: done + 1, steps: Vec::new() };
-        if let Err(wrong) = run::<C>((&ground, &process), seed, &mut told.steps).await {
+        let mut report = Reported { provider: C::PROVIDER, seed, number: done + 1, steps: Vec::new() };
+        if let Err(wrong) = run::<C>((&ground, &process), seed, &mut report.steps).await {
             panic!("{wrong}");
         }
     }

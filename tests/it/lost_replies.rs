@@ -38,7 +38,7 @@ async fn a_state_is_begun_taken_and_ended_though_each_reply_is_lost_once() {
     let ground = Ground::start().await;
     let states = PendingAuthorizations::new(&ground.aws_losing_replies(), "intertie-oauth-states");
     let text = |text: &str| text.to_owned();
-    let transaction = AuthorizationRequest {
+    let request = AuthorizationRequest {
         user_id: "ada".parse().unwrap(),
         provider: text("slack"),
         return_to: text("/settings"),
@@ -46,9 +46,9 @@ async fn a_state_is_begun_taken_and_ended_though_each_reply_is_lost_once() {
         scopes: text("a b"),
     };
     let presented = Presented { state: "state", browser: "browser", provider: "slack" };
-    assert!(states.begin("state", "browser", &transaction, later(0)).await.unwrap());
-    assert!(!states.begin("state", "browser", &transaction, later(0)).await.unwrap(), "another call is no repeat");
-    assert_eq!(states.take(presented, later(1)).await.unwrap(), Stand::Taken(transaction));
+    assert!(states.begin("state", "browser", &request, later(0)).await.unwrap());
+    assert!(!states.begin("state", "browser", &request, later(0)).await.unwrap(), "another call is no repeat");
+    assert_eq!(states.take(presented, later(1)).await.unwrap(), Stand::Taken(request));
     assert_eq!(states.take(presented, later(1)).await.unwrap(), Stand::Exchanging, "another call is no repeat");
     states.succeed("state", later(2)).await.unwrap();
     assert_eq!(states.take(presented, later(3)).await.unwrap(), Stand::Succeeded(text("/settings")));

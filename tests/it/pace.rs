@@ -1,4 +1,4 @@
-//! Slots of buckets: leased once, kept by all processes together, closed when the provider says so.
+//! Cells of buckets: reserved once, kept by all processes together, closed when the provider says so.
 
 use std::{
     collections::BTreeSet,
@@ -33,7 +33,7 @@ async fn next_slot(ground: &Ground, bucket: &Bucket) -> Option<i64> {
 }
 
 #[tokio::test]
-async fn of_many_processes_at_once_each_gets_slots_of_its_own() {
+async fn of_many_processes_at_once_each_gets_cells_of_its_own() {
     let ground = Ground::start().await;
     let bucket = bucket("of-many", Rate::per_second(100, 10));
     let processes: Vec<_> = (0..10).map(|_| Pace::new(&ground.aws, TABLE)).collect();
@@ -154,5 +154,5 @@ async fn a_call_that_takes_from_two_limits_keeps_both() {
     pace.exhaust(&both[1], Duration::from_secs(30)).await;
     let seen = next_slot(&ground, &both[0]).await;
     assert!(Pace::new(&ground.aws, TABLE).turn(&both, PATIENCE).await.is_err(), "the wide one");
-    assert_eq!(next_slot(&ground, &both[0]).await, seen, "no slot was spent for a call that is not made");
+    assert_eq!(next_slot(&ground, &both[0]).await, seen, "no cell was spent for a call that is not made");
 }

@@ -16,7 +16,7 @@ use providers::REGISTRY;
 use tests::template;
 
 /// What `cargo local check` says of the repository's template with these parameters.
-fn told(overrides: &[(&str, &str)]) -> Vec<String> {
+fn problems_with(overrides: &[(&str, &str)]) -> Vec<String> {
     let overrides: Vec<_> = overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let template = local_runtime::bootstraps::root().join("template.yaml");
     check(&template, &overrides, "").err().map(|wrong| wrong.0).unwrap_or_default()
@@ -58,7 +58,7 @@ fn refused(variable: &str, value: &str) -> Vec<(&'static str, String)> {
 
 #[test]
 fn the_defaults_have_nothing_wrong() {
-    assert_eq!(told(&[]), [""; 0]);
+    assert_eq!(problems_with(&[]), [""; 0]);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn every_wrong_pair_is_refused_by_check_and_by_init_and_both_are_named() {
             Bound::MoreThanFixed(span, _) => (span.as_secs(), span.as_secs().to_string(), None),
         };
         let (name, value) = (pair.setting.parameter, most.to_string());
-        let problems = told(&[(name, &value)]);
+        let problems = problems_with(&[(name, &value)]);
         let named = |text: &String| text.contains(name) && text.contains(&value) && text.contains(&other);
         assert!(problems.iter().any(named), "{name}={value}: {problems:?}");
 
@@ -112,7 +112,7 @@ fn what_started_well_and_then_answered_500_or_403_is_refused_by_check_and_by_ini
         ("UrlRewrites", "INTERTIE_URL_REWRITES", "http://slack.com=http://localhost:1", "https://"),
         ("UrlRewrites", "INTERTIE_URL_REWRITES", "https://slack.com", "https://"),
     ] {
-        let problems = told(&[(parameter, value)]);
+        let problems = problems_with(&[(parameter, value)]);
         let named = |text: &String| text.contains(parameter) && text.contains(words);
         assert!(problems.iter().any(named), "{parameter}={value}: {problems:?}");
         let refusals = refused(variable, value);
@@ -126,7 +126,7 @@ fn what_started_well_and_then_answered_500_or_403_is_refused_by_check_and_by_ini
         ("JwtAudience", "JWT_AUDIENCE", "intertie"),
     ] {
         let words = "JwksUrl, JwtIssuer and JwtAudience are set together or not at all";
-        let problems = told(&[(parameter, value)]);
+        let problems = problems_with(&[(parameter, value)]);
         assert!(problems.len() == 1 && problems[0].starts_with(words), "{parameter}: {problems:?}");
         let refusals = refused(variable, value);
         let names: Vec<_> = refusals.iter().map(|(name, _)| *name).collect();
@@ -138,15 +138,15 @@ fn what_started_well_and_then_answered_500_or_403_is_refused_by_check_and_by_ini
         ("JwtIssuer", "https://issuer.example"),
         ("JwtAudience", "intertie"),
     ];
-    assert_eq!(told(&all), [""; 0]);
+    assert_eq!(problems_with(&all), [""; 0]);
 }
 
 #[test]
 fn a_rate_of_a_limit_that_no_provider_has_is_refused_by_check_and_by_init() {
     let set = "slack/foo=1/s stripe/account=5/s acme/x=1/s";
-    let problems = told(&[("RateLimits", set)]);
+    let problems = problems_with(&[("RateLimits", set)]);
     assert!(problems.iter().any(|text| text.starts_with("RateLimits sets acme/x, slack/foo, ")), "{problems:?}");
-    assert!(!told(&[("RateLimits", "slack/foo=1")]).is_empty());
+    assert!(!problems_with(&[("RateLimits", "slack/foo=1")]).is_empty());
 
     let mut variables = template("http://localhost", &[])
         .functions
@@ -167,10 +167,10 @@ fn the_template_knows_every_limit_of_every_provider_and_no_other() {
     for (provider, limit) in REGISTRY.limits() {
         for rate in ["1/s", "30/min", "500/s:500"] {
             let set = format!("{provider}/{limit}={rate}");
-            assert_eq!(told(&[("RateLimits", &set)]), [""; 0], "{set}");
+            assert_eq!(problems_with(&[("RateLimits", &set)]), [""; 0], "{set}");
         }
     }
-    let problems = told(&[("RateLimits", "slack/foo=1/s")]);
+    let problems = problems_with(&[("RateLimits", "slack/foo=1/s")]);
     assert!(problems.iter().any(|text| text.starts_with("parameter RateLimits is `slack/foo=1/s`")), "{problems:?}");
 }
 
@@ -234,10 +234,10 @@ fn the_templates_forms_take_what_is_good_and_refuse_what_is_not() {
         ("ThrottleBurst", vec!["1", "5000"], vec!["0", "5001"]),
     ] {
         for value in good {
-            assert_eq!(told(&[(parameter, value)]), [""; 0], "{parameter}={value}");
+            assert_eq!(problems_with(&[(parameter, value)]), [""; 0], "{parameter}={value}");
         }
         for value in bad {
-            let problems = told(&[(parameter, value)]);
+            let problems = problems_with(&[(parameter, value)]);
             let named = |text: &String| text.starts_with(&format!("parameter {parameter} is `{value}` but must be "));
             assert!(problems.iter().any(named), "{parameter}={value}: {problems:?}");
         }
@@ -256,11 +256,11 @@ fn the_templates_forms_take_what_is_good_and_refuse_what_is_not() {
         ("localhost", certificate, Some("parameter DomainName is `localhost` but must be a host")),
         ("api.example.com", key, Some("parameter CertificateArn is")),
     ] {
-        let problems = told(&[("DomainName", name), ("CertificateArn", certificate)]);
+        let problems = problems_with(&[("DomainName", name), ("CertificateArn", certificate)]);
         assert_eq!(problems.len(), usize::from(words.is_some()), "{name} {certificate}: {problems:?}");
         assert!(words.is_none_or(|words| problems[0].starts_with(words)), "{problems:?}");
     }
-    let problems = told(&[("TokenKeyArn", key), ("FormerTokenKeyArn", key)]);
+    let problems = problems_with(&[("TokenKeyArn", key), ("FormerTokenKeyArn", key)]);
     assert!(
         problems.len() == 1 && problems[0].starts_with("FormerTokenKeyArn is the key before TokenKeyArn"),
         "{problems:?}"
@@ -269,18 +269,18 @@ fn the_templates_forms_take_what_is_good_and_refuse_what_is_not() {
 
 #[test]
 fn seconds_and_counts_are_whole() {
-    let problems = told(&[("ClaimLeaseSeconds", "40.5"), ("SessionSeconds", "3600.5")]);
+    let problems = problems_with(&[("ClaimLeaseSeconds", "40.5"), ("SessionSeconds", "3600.5")]);
     let words = |name: &str, value: &str| format!("{name} is `{value}` and must be a whole number of seconds");
     assert_eq!(problems, [words("ClaimLeaseSeconds", "40.5"), words("SessionSeconds", "3600.5")]);
     for name in ["SyncsMaximumConcurrency", "WebhookIngestReservedConcurrency", "MaxReceiveCount"] {
-        assert_eq!(told(&[(name, "2.5")]), [format!("{name} is `2.5` and must be a whole number")]);
+        assert_eq!(problems_with(&[(name, "2.5")]), [format!("{name} is `2.5` and must be a whole number")]);
     }
     assert!(!refused("CLAIM_LEASE_SECONDS", "40.5").is_empty());
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once() {
-    let problems = told(&[
+fn everything_that_is_wrong_is_reported_at_once() {
+    let problems = problems_with(&[
         ("Nope", "1"),
         ("Secnods", "2"),
         ("ClaimLeaseSeconds", "5"),

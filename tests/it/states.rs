@@ -9,7 +9,7 @@ fn now() -> Timestamp {
     Timestamp::from_second(1_700_000_000).unwrap()
 }
 
-fn transaction() -> AuthorizationRequest {
+fn request() -> AuthorizationRequest {
     AuthorizationRequest {
         user_id: "ada".parse().unwrap(),
         provider: "slack".into(),
@@ -23,7 +23,7 @@ const PRESENTED: Presented<'_> = Presented { state: "state", browser: "browser",
 
 async fn begun(ground: &Ground) -> PendingAuthorizations {
     let states = PendingAuthorizations::new(&ground.aws, "intertie-oauth-states");
-    assert!(states.begin("state", "browser", &transaction(), now()).await.unwrap());
+    assert!(states.begin("state", "browser", &request(), now()).await.unwrap());
     states
 }
 
@@ -33,7 +33,7 @@ async fn of_ten_at_once_exactly_one_takes_a_transaction_and_nobody_after_them() 
     let states = begun(&ground).await;
     let all = join_all((0..10).map(|_| states.take(PRESENTED, now()))).await;
     let (won, lost): (Vec<_>, Vec<_>) = all.into_iter().map(Result::unwrap).partition(|it| *it != Stand::Exchanging);
-    assert_eq!((won, lost.len()), (vec![Stand::Taken(transaction())], 9));
+    assert_eq!((won, lost.len()), (vec![Stand::Taken(request())], 9));
     assert_eq!(states.take(PRESENTED, now()).await.unwrap(), Stand::Exchanging);
 }
 
@@ -41,7 +41,7 @@ async fn of_ten_at_once_exactly_one_takes_a_transaction_and_nobody_after_them() 
 async fn another_browser_provider_state_or_time_takes_nothing_and_uses_nothing_up() {
     let ground = Ground::start().await;
     let states = begun(&ground).await;
-    assert!(!states.begin("state", "other", &transaction(), now()).await.unwrap(), "a state is begun once");
+    assert!(!states.begin("state", "other", &request(), now()).await.unwrap(), "a state is begun once");
     let ten_minutes = now() + SignedDuration::from_mins(10);
     let others = [
         (Presented { state: "other", ..PRESENTED }, now()),
@@ -54,7 +54,7 @@ async fn another_browser_provider_state_or_time_takes_nothing_and_uses_nothing_u
         assert_eq!(states.take(presented, at).await.unwrap(), Stand::Unknown, "{presented:?} {at}");
     }
     let just = ten_minutes - SignedDuration::from_secs(1);
-    assert_eq!(states.take(PRESENTED, just).await.unwrap(), Stand::Taken(transaction()));
+    assert_eq!(states.take(PRESENTED, just).await.unwrap(), Stand::Taken(request()));
     for (presented, _) in &others[..4] {
         assert_eq!(states.take(*presented, just).await.unwrap(), Stand::Unknown, "{presented:?} while it is exchanged");
     }

@@ -40,7 +40,7 @@ async fn with_a_hundred_due_a_sweep_reads_the_same_of_a_thousand_and_of_a_hundre
     let ground = Ground::start().await;
     let due = Due::refreshes(&ground.aws, TABLE);
     let mut seen = Vec::new();
-    let mut told = String::new();
+    let mut report = String::new();
     let mut stored = 0;
     for all in [1_000, 10_000, 100_000] {
         fill(&ground, stored, all).await;
@@ -52,12 +52,12 @@ async fn with_a_hundred_due_a_sweep_reads_the_same_of_a_thousand_and_of_a_hundre
             requests += found.requests;
             read_units += found.read_units;
         }
-        writeln!(told, "{all} stored, {keys} due: {requests} requests, {read_units} read units").unwrap();
+        writeln!(report, "{all} stored, {keys} due: {requests} requests, {read_units} read units").unwrap();
         assert_eq!(keys, DUE);
         seen.push((requests, read_units));
     }
-    println!("{told}");
-    assert!(seen.iter().all(|it| *it == seen[0]), "{told}");
-    assert_eq!(seen[0].0, SHARDS, "{told}");
-    assert!(seen[0].1 > 0.0 && seen[0].1 <= f64::from(2 * SHARDS), "{told}");
+    println!("{report}");
+    assert!(seen.iter().all(|it| *it == seen[0]), "{report}");
+    assert_eq!(seen[0].0, SHARDS, "{report}");
+    assert!(seen[0].1 > 0.0 && seen[0].1 <= f64::from(2 * SHARDS), "{report}");
 }

@@ -111,7 +111,7 @@ fn a_message_stays_hidden_for_six_timeouts_and_failures_are_reported_one_by_one(
 }
 
 #[test]
-fn a_function_is_told_its_own_timeout_and_the_visibility_of_its_own_queue() {
+fn a_function_gets_its_own_timeout_and_the_visibility_of_its_own_queue() {
     let template = deployed();
     for (binary, timeout, visibility) in [
         ("api-proxy", "PROXY_TIMEOUT_SECONDS", None),

@@ -225,16 +225,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_as_people_tell_them() {
+    fn times_are_written_as_people_say_them() {
         let now = Timestamp::from_second(1_000_000).unwrap();
-        let told = |seconds: i64| ago(Timestamp::from_second(1_000_000 - seconds).unwrap(), now);
+        let words = |seconds: i64| ago(Timestamp::from_second(1_000_000 - seconds).unwrap(), now);
         assert_eq!(
-            [told(-5), told(59), told(60), told(3599), told(7200), told(86_400)],
+            [words(-5), words(59), words(60), words(3599), words(7200), words(86_400)],
             ["just now", "just now", "1 minute ago", "59 minutes ago", "2 hours ago", "1 day ago"]
         );
-        let told = |seconds: i64| soon(Timestamp::from_second(1_000_000 + seconds).unwrap(), now);
+        let words = |seconds: i64| soon(Timestamp::from_second(1_000_000 + seconds).unwrap(), now);
         assert_eq!(
-            [told(-90), told(59), told(60), told(780), told(3600), told(7200)],
+            [words(-90), words(59), words(60), words(780), words(3600), words(7200)],
             ["in a moment", "in a moment", "in 1 minute", "in 13 minutes", "in 1 hour", "in 2 hours"]
         );
     }

@@ -52,14 +52,14 @@ impl OauthCallback {
             (single(call, "state").ok_or_else(invalid)?, call.cookie(cookie(call)).ok_or_else(invalid)?);
         let oauth = spec.auth.oauth().ok_or_else(invalid)?;
         let presented = Presented { state, browser, provider: spec.id };
-        let transaction = match self.taken(call, presented).await.map_err(|error| internal(&error))? {
-            Stand::Taken(transaction) => transaction,
+        let authorization = match self.taken(call, presented).await.map_err(|error| internal(&error))? {
+            Stand::Taken(authorization) => authorization,
             Stand::Succeeded(return_to) => {
                 return Ok(self.back(call, &return_to, ("success", spec.id), &connected(spec.name)));
             }
             Stand::Exchanging | Stand::Unknown => return Err(invalid()),
         };
-        let outcome = self.finish(call, provider, oauth, state, &transaction).await;
+        let outcome = self.finish(call, provider, oauth, state, &authorization).await;
         let ended = match outcome {
             Ok(()) => self.states.succeed(state, clock::now()).await,
             Err(_) => self.states.fail(state).await,
@@ -69,7 +69,7 @@ impl OauthCallback {
             let (reason, detail) = error.diagnosis().into_parts();
             tracing::warn!(service = spec.id, reason = reason.name(), detail, "the transaction's end is not recorded");
         }
-        let to = &transaction.return_to;
+        let to = &authorization.return_to;
         let failed = match outcome {
             Ok(()) => {
                 let mut response = self.back(call, to, ("success", spec.id), &connected(spec.name));
@@ -95,7 +95,7 @@ impl OauthCallback {
         Ok(self.back(call, to, ("error", error.code()), &notice(error, revoked, spec)))
     }
 
-    /// Takes the transaction. While another callback of the same browser has it, waits for what that one comes to.
+    /// Takes the authorization request. While another callback of the same browser has it, waits for what that one comes to.
     async fn taken(&self, call: &Call<'_>, presented: Presented<'_>) -> Result<Stand, AwsError> {
         let until = call.deadline().min(clock::now() + PATIENCE);
         let mut stand = self.states.take(presented, clock::now()).await?;
@@ -121,7 +121,7 @@ impl OauthCallback {
         provider: &dyn Provider,
         oauth: &'static OAuth,
         state: &str,
-        transaction: &AuthorizationRequest,
+        authorization: &AuthorizationRequest,
     ) -> Result<(), Unfinished> {
         match call.queries("error")[..] {
             [] => {}
@@ -132,7 +132,7 @@ impl OauthCallback {
             }
             _ => return Err(Unfinished::Invalid("the provider answered with an error")),
         }
-        // RFC 9207: an answer of another issuer is not for this transaction. RFC 6749 §3.1: nothing is there twice.
+        // RFC 9207: an answer of another issuer is not for this request. RFC 6749 §3.1: nothing is there twice.
         match (oauth.issuer, &call.queries("iss")[..]) {
             (_, []) | (None, [_]) => {}
             (Some(issuer), [only]) if *only == issuer => {}
@@ -145,9 +145,9 @@ impl OauthCallback {
         let api = spec.provider_api();
         let principal = Principal::App { app: &app, oauth };
         let context = CallContext { provider: &api, principal, deadline: clock::now() + TIMEOUT };
-        let (issued, answer) = self.exchange(&context, oauth, code, &verifier, transaction).await?;
-        let requested = transaction.scopes.split(' ').map(str::to_owned).collect();
-        let (user_id, client_id) = (&transaction.user_id, &*app.client_id);
+        let (issued, answer) = self.exchange(&context, oauth, code, &verifier, authorization).await?;
+        let requested = authorization.scopes.split(' ').map(str::to_owned).collect();
+        let (user_id, client_id) = (&authorization.user_id, &*app.client_id);
         let grant = Grant { provider, user_id, issued: issued.clone(), answer, client_id, requested };
         let Err(NotStored { why, account_id }) = self.store(grant).await else { return Ok(()) };
         let sharing: Vec<_> = self.registry.sharing(spec).map(|other| other.id).collect();
@@ -162,12 +162,12 @@ impl OauthCallback {
         oauth: &'static OAuth,
         code: &str,
         verifier: &str,
-        transaction: &AuthorizationRequest,
+        authorization: &AuthorizationRequest,
     ) -> Result<(Vec<TokenResponse>, Value), Unfinished> {
         let mut pairs = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
-            ("redirect_uri", transaction.redirect_uri.as_str()),
+            ("redirect_uri", authorization.redirect_uri.as_str()),
         ];
         if oauth.pkce {
             pairs.push(("code_verifier", verifier));

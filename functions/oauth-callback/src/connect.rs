@@ -17,7 +17,7 @@ use providers::{Provider, Spec};
 
 use crate::{Answer, OauthCallback, SETTINGS, random_handle};
 
-/// How long the cookie lives: as long as the transaction.
+/// How long the cookie lives: as long as the state.
 pub(crate) const LIFE: Duration = Duration::from_mins(10);
 
 impl OauthCallback {
@@ -43,21 +43,21 @@ impl OauthCallback {
             Some(cookie) => cookie.to_owned(),
             None => random_handle()?,
         };
-        let transaction = AuthorizationRequest {
+        let request = AuthorizationRequest {
             user_id: caller.user_id.clone(),
             provider: spec.id.to_owned(),
             return_to,
             redirect_uri: format!("{}/auth/{}/callback", self.front.own_origin(call), spec.id),
             scopes: scopes.join(" "),
         };
-        let begun = self.states.begin(&state, &browser, &transaction, clock::now()).await;
+        let begun = self.states.begin(&state, &browser, &request, clock::now()).await;
         if !begun.map_err(|error| internal(&error))? {
             return Err(failed(&Diagnosis::new(Reason::Bug, "a random state was drawn twice")));
         }
         let verifier = verifier(&state, &app.client_secret);
         let url = oauth.authorize_url(Authorize {
             client_id: &app.client_id,
-            redirect_uri: &transaction.redirect_uri,
+            redirect_uri: &request.redirect_uri,
             scopes: &scopes,
             state: &state,
             verifier: &verifier,
@@ -82,7 +82,7 @@ impl OauthCallback {
     }
 }
 
-/// The name of the cookie that binds a transaction to a browser. The prefix makes browsers refuse it from any other host.
+/// The name of the cookie that binds a state to its browser. The prefix makes browsers refuse it from any other host.
 pub(crate) fn cookie(call: &Call<'_>) -> &'static str {
     if call.is_loopback() { "intertie_oauth" } else { "__Host-intertie_oauth" }
 }
@@ -97,7 +97,7 @@ fn return_to(call: &Call<'_>, front: &Front) -> Result<String, Problem> {
     Err(Problem::field("return_to", message))
 }
 
-/// Whether `to` is a path of ours, or a page of a configured origin. Anything else would make us a trap door.
+/// Whether `to` is a path of ours, or a page of a configured origin. Anything else would be an open redirect.
 pub(crate) fn is_allowed(to: &str, front: &Front) -> bool {
     let origin = to.match_indices('/').nth(2).map_or(to, |(end, _)| &to[..end]);
     let path = to.get(origin.len()..).filter(|path| !path.is_empty()).unwrap_or("/");

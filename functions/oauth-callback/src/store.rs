@@ -117,8 +117,8 @@ impl OauthCallback {
         now: Timestamp,
     ) -> Result<Integration, StoreError> {
         let (spec, oauth) = (grant.provider.spec(), grant.provider.spec().auth.oauth());
-        let told = grant.issued.first().and_then(|issued| issued.scopes.clone());
-        let granted = told.unwrap_or_else(|| grant.requested.clone());
+        let granted = grant.issued.first().and_then(|issued| issued.scopes.clone());
+        let granted = granted.unwrap_or_else(|| grant.requested.clone());
         if oauth.is_some_and(|oauth| !oauth.is_useful(&granted)) {
             return Err(StoreError::NoScope);
         }
@@ -136,9 +136,9 @@ impl OauthCallback {
         let issued = self.renewable(grant.issued, earlier.as_ref(), now).await?;
         let problem = renewal::problem(spec, &issued, now);
         let integration = Integration { granted, missing, problem, address, ..Integration::connected(key, name, now) };
-        let margin = oauth.map(|oauth| oauth.refresh_ahead).unwrap_or_default();
+        let refresh_ahead = oauth.map(|oauth| oauth.refresh_ahead).unwrap_or_default();
         self.integrations.reserve(&integration).await?;
-        self.credentials.put(&integration.key, &issued, margin, now).await?;
+        self.credentials.put(&integration.key, &issued, refresh_ahead, now).await?;
         self.integrations.put(&integration, now + FIRST_DUE).await?;
         // It is connected now, whatever the rest comes to: a sync that is not sent is made by the schedule.
         if let Err(error) = self.tell(&integration).await {

@@ -98,8 +98,8 @@ impl SyncWorker {
 
     /// Tells the running sync to run again. If it has just ended, the message takes the lease itself, soon.
     async fn run_again(&self, id: &IntegrationId, job: SyncJob) -> Result<Disposition, AwsError> {
-        let told = self.syncs.run_again(id, job, clock::now()).await?;
-        Ok(if told { Disposition::Done } else { Disposition::wait_for_lease(Duration::from_secs(1)) })
+        let noted = self.syncs.run_again(id, job, clock::now()).await?;
+        Ok(if noted { Disposition::Done } else { Disposition::wait_for_lease(Duration::from_secs(1)) })
     }
 }
 

@@ -54,8 +54,8 @@ impl SyncWorker {
         entry.finished_at = clock::now();
         self.report(work, &outcome, &entry).await;
         // Of a sync that only goes on later, or elsewhere, there is nothing to tell.
-        let told = outcome.as_ref().map_or_else(|stop| work.failure(stop).is_some(), |_| true);
-        if told && let Err(error) = self.syncs.log(&work.id, &entry).await {
+        let is_logged = outcome.as_ref().map_or_else(|stop| work.failure(stop).is_some(), |_| true);
+        if is_logged && let Err(error) = self.syncs.log(&work.id, &entry).await {
             // What stopped the sync matters more than that it can't be told.
             outcome?;
             return Err(error.into());

@@ -80,8 +80,8 @@ impl SyncWorker {
                     read = true;
                 }
                 End::Waiting => {
-                    let told = entry.streams.get(stream.name).cloned();
-                    entry.fail(Some(stream.name), told.unwrap_or_else(|| work.nothing_read(&state)));
+                    let earlier = entry.streams.get(stream.name).cloned();
+                    entry.fail(Some(stream.name), earlier.unwrap_or_else(|| work.nothing_read(&state)));
                 }
                 End::NothingRead => entry.fail(Some(stream.name), work.nothing_read(&state)),
                 End::Failed(failure) => {

@@ -79,8 +79,8 @@ impl TokenRefresh {
             return self.never_due(message, "nothing refreshes it").await;
         }
         // Another message, or a call, may have been faster.
-        let told = if left.version == version { "no refresh: the token is not due any more" } else { "refreshed" };
-        tracing::info!(service = api.id, "{told}");
+        let line = if left.version == version { "no refresh: the token is not due any more" } else { "refreshed" };
+        tracing::info!(service = api.id, "{line}");
         Ok(())
     }
 

@@ -40,22 +40,26 @@ impl Handler for Process {
 
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
         let member = self.batcher.join();
-        let told = Received::read(self.registry, &message);
-        let EventOf { provider, event, recipient } = match &told.event {
+        let received = Received::read(self.registry, &message);
+        let EventOf { provider, event, recipient } = match &received.event {
             Ok(event) => event,
             Err(why) => {
                 drop(member);
-                return self.give_up(told.entry(), why.clone(), attempt).await;
+                return self.give_up(received.entry(), why.clone(), attempt).await;
             }
         };
         Span::current().record("event.id", event.id().as_str());
         let permit = self.table_permit().await;
-        let claim = match self.claims.claim_event(&told.key, &told.hash, &attempt.id, told.about(), attempt.at).await {
+        let claim = match self
+            .claims
+            .claim_event(&received.key, &received.hash, &attempt.id, received.about(), attempt.at)
+            .await
+        {
             Ok(Claiming::Won(claim)) => claim,
-            Ok(Claiming::Lost(record)) if !record.is_of(&told.hash) => {
+            Ok(Claiming::Lost(record)) if !record.is_of(&received.hash) => {
                 drop(member);
-                let key = key_of_fork(&told.key, &told.hash);
-                return self.give_up(Entry { key: &key, ..told.entry() }, forked(), attempt).await;
+                let key = key_of_fork(&received.key, &received.hash);
+                return self.give_up(Entry { key: &key, ..received.entry() }, forked(), attempt).await;
             }
             Ok(Claiming::Lost(record)) => {
                 let disposition = claim_lost(&record, attempt);

@@ -72,11 +72,11 @@ impl Process {
             let key = key_of_delivery(UNKNOWN, UNKNOWN, &letter.message_id);
             return self.ended(Entry { key: &key, body_hash: "", about }, None, &why, now).await.map(|_| ());
         };
-        let told = Received::read(self.registry, &message);
-        let event = told.event.as_ref().ok().map(|it| it.event.id().as_str());
-        if self.ended(told.entry(), event, &why, now).await? == GivenUp::Forked {
-            let fork = key_of_fork(&told.key, &told.hash);
-            self.ended(Entry { key: &fork, ..told.entry() }, event, &why, now).await?;
+        let received = Received::read(self.registry, &message);
+        let event = received.event.as_ref().ok().map(|it| it.event.id().as_str());
+        if self.ended(received.entry(), event, &why, now).await? == GivenUp::Forked {
+            let fork = key_of_fork(&received.key, &received.hash);
+            self.ended(Entry { key: &fork, ..received.entry() }, event, &why, now).await?;
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ pub(crate) struct Received<'m> {
     pub(crate) event: Result<EventOf<'m>, Diagnosis>,
     /// The key of its record.
     pub(crate) key: String,
-    /// The hash of what was told.
+    /// SHA-256 of the body, in hex.
     pub(crate) hash: String,
     listed_under: &'static str,
     message: &'m WebhookMessage<'m>,

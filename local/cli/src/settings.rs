@@ -65,6 +65,6 @@ fn unknown_limits(rates: &str) -> Option<String> {
     let rates = Rates::parse(rates).ok()?;
     let unknown = rates.unknown(|name| REGISTRY.has_limit(name)).join(", ");
     let known: Vec<_> = REGISTRY.limits().map(|(provider, limit)| format!("{provider}/{limit}")).collect();
-    let told = || format!("RateLimits sets {unknown}, which is no provider's limit; there are {}", known.join(", "));
-    (!unknown.is_empty()).then(told)
+    let problem = || format!("RateLimits sets {unknown}, which is no provider's limit; there are {}", known.join(", "));
+    (!unknown.is_empty()).then(problem)
 }

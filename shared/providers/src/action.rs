@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_is_wrong_is_told_at_once() {
+    fn all_that_is_wrong_is_reported_at_once() {
         let input = json!({"a": 1, "b": "", "d": {}, "e": "x", "thread": "y", "list": [{"x": 1, "y": 2}, 3]});
         let mut fields = Fields::of(&input);
         fields.text("a");

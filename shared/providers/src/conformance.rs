@@ -84,7 +84,7 @@ fn ids_are_unique_and_fit_into_urls_and_keys() {
 }
 
 #[test]
-fn scopes_are_named_once_and_what_they_allow_is_told_of_known_ones() {
+fn scopes_are_named_once_and_known_ones_say_what_they_allow() {
     for spec in REGISTRY.iter().map(Provider::spec) {
         let Some(oauth) = spec.auth.oauth() else { continue };
         let all: Vec<_> = oauth.scopes.iter().chain(oauth.further_scopes).copied().collect();

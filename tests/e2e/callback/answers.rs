@@ -8,13 +8,13 @@ use super::{add, assert_invalid, assert_leads, set, without};
 type Change = Box<dyn Fn(&str) -> String>;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_answers_of_a_provider_store_nothing_and_are_told_in_our_words() {
+async fn hostile_answers_of_a_provider_store_nothing_and_are_explained_in_our_words() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
     answers_of_the_browser(&ada).await;
     answers_of_the_token_endpoint(&ada).await;
     assert_eq!(ada.holdings().await, (0, 0));
-    assert!(ada.look.items("oauth-states").await.unwrap().is_empty(), "a transaction that failed is over");
+    assert!(ada.look.items("oauth-states").await.unwrap().is_empty(), "an authorization request that failed is over");
     ada.connect("slack").await;
     stack.shutdown().await;
 }

@@ -41,8 +41,10 @@ async fn connecting_and_disconnecting_come_out_the_same_though_each_reply_of_dyn
         let (status, body) = ada.api(Method::POST, &path, &Value::Null).await;
         assert_eq!((status, &body["disconnected"]), (200, &json!(true)), "{body}");
         assert_eq!(ada.status(provider).await["state"], "disconnected");
-        let told = |kind| ada.look.announced(kind, &id).unwrap();
-        let both = async || (told("integration.connected") == 1 && told("integration.disconnected") == 1).then_some(());
+        let announced = |kind| ada.look.announced(kind, &id).unwrap();
+        let both = async || {
+            (announced("integration.connected") == 1 && announced("integration.disconnected") == 1).then_some(())
+        };
         stack.until(PATIENCE, both).await.unwrap_or_else(|waited| panic!("{provider}: {waited}"));
     }
     assert_eq!((ada.holdings().await.1, stripe.is_empty()), (0, false), "no credential is left");

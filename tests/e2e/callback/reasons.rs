@@ -74,11 +74,11 @@ async fn each_reason_reaches_the_person_in_words_and_what_was_issued_is_revoked(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_exchange_whose_answer_is_lost_is_told_as_one_that_may_have_left_the_access_allowed() {
+async fn an_exchange_whose_answer_is_lost_is_reported_as_one_that_may_have_left_the_access_allowed() {
     const MAY_BE: &str = "Our access may still be allowed at Slack.";
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
-    for (effect, code, told) in [
+    for (effect, code, warned) in [
         (json!({ "status": 503 }), "provider_down", true),
         (json!({ "status": 200, "body": { "ok": true } }), "connect_failed", true),
         (json!({ "status": 429 }), "rate_limited", false),
@@ -88,14 +88,14 @@ async fn an_exchange_whose_answer_is_lost_is_told_as_one_that_may_have_left_the_
         let back = ada.get(&callback).await;
         assert_leads(&back, &format!("?error={code}"), code);
         let page = ada.get(back.location.as_deref().unwrap()).await.body;
-        assert_eq!(page.contains(MAY_BE), told, "{code}: {page}");
+        assert_eq!(page.contains(MAY_BE), warned, "{code}: {page}");
         ada.admin("slack", Method::DELETE, "faults", &Value::Null).await;
     }
     stack.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_could_not_be_revoked_is_told_and_stays_until_the_user_removes_it() {
+async fn what_could_not_be_revoked_is_reported_and_stays_until_the_user_removes_it() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
     ada.admin("google", Method::POST, "account", &json!({ "mail": false })).await;

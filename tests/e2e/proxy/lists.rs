@@ -83,7 +83,7 @@ async fn a_list_that_runs_out_of_time_gives_what_it_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wait_is_told_in_the_header_as_in_the_body() {
+async fn a_wait_is_reported_in_the_header_as_in_the_body() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
     ada.connect_and_sync("slack").await;

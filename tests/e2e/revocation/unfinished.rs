@@ -29,7 +29,7 @@ async fn break_off(guest: &Guest<'_>, stack: &Running, provider: &str, body: &Va
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disconnect_that_broke_off_is_offered_until_a_repeat_has_erased_and_told_all_of_it() {
+async fn a_disconnect_that_broke_off_is_offered_until_a_repeat_has_erased_and_reported_all_of_it() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
     let id = ada.connect_and_sync("slack").await;
@@ -55,8 +55,8 @@ async fn a_disconnect_that_broke_off_is_offered_until_a_repeat_has_erased_and_to
     assert_eq!(ada.look.announced("integration.disconnected", &id).unwrap(), 0);
 
     assert_eq!(ada.api(Method::POST, "/integrations/slack/disconnect", &json!({})).await.0, 200);
-    let told = async || (ada.look.announced("integration.disconnected", &id).unwrap() == 1).then_some(());
-    stack.until(PATIENCE, told).await.expect("it is told");
+    let announced = async || (ada.look.announced("integration.disconnected", &id).unwrap() == 1).then_some(());
+    stack.until(PATIENCE, announced).await.expect("it is told");
     ada.settled("syncs").await;
     assert_eq!((offered().await, records().await), ((false, false), 0));
     assert_eq!(ada.status("slack").await["error"], Value::Null);

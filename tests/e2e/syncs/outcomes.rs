@@ -32,7 +32,7 @@ fn assert_clean(status: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_that_kms_refuses_is_told_as_failed_and_is_clean_by_itself_after_the_repair() {
+async fn a_sync_that_kms_refuses_is_reported_as_failed_and_is_clean_by_itself_after_the_repair() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
     ada.connect_and_sync(CALENDAR).await;

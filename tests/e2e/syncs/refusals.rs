@@ -51,7 +51,7 @@ async fn a_history_that_is_refused_begins_one_full_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_that_only_an_administrator_can_allow_is_told_and_left_alone_for_hours() {
+async fn a_sync_that_only_an_administrator_can_allow_is_reported_and_left_alone_for_hours() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
     ada.connect_and_sync(CALENDAR).await;
@@ -120,7 +120,7 @@ async fn an_apps_address_that_may_not_be_reported_to_is_tried_with_one_calendar_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_that_has_no_mailbox_any_more_is_told_and_no_operators_matter() {
+async fn an_account_that_has_no_mailbox_any_more_is_reported_and_no_operators_matter() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
     ada.connect_and_sync("gmail").await;

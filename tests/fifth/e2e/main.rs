@@ -57,7 +57,7 @@ async fn a_token_is_refreshed_when_due_when_over_and_when_refused_and_each_refre
     let version = async || setup.look().credential(&id).await.unwrap().version;
     let first = version().await;
 
-    // Within the provider's margin, so the schedule finds it.
+    // Less is left than the provider's `refresh_ahead`, so the schedule finds it.
     setup.look().age(&id, 90).await.unwrap();
     let timer = setup.stack.timers.iter().find(|timer| timer.schedule.name.ends_with("-refresh")).unwrap();
     assert_eq!(timer.fire().await.unwrap(), r#"{"sent":1}"#);

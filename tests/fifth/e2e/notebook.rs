@@ -89,9 +89,9 @@ impl Notebook {
 
     /// Whether a token is good (RFC 7662).
     pub(crate) async fn is_active(&self, token: &str) -> bool {
-        let (status, told) = self.as_app("/token/introspection", &format!("token={token}")).await;
-        assert_eq!(status, 200, "{told}");
-        told["active"].as_bool().unwrap()
+        let (status, answer) = self.as_app("/token/introspection", &format!("token={token}")).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["active"].as_bool().unwrap()
     }
 
     /// Takes a refresh token to the token endpoint, as a thief of the token might.

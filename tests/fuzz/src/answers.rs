@@ -60,8 +60,8 @@ fn meaning(provider: &dyn Provider, reply: &Reply) {
     let problem = failure.problem(spec.name, NOW);
     assert!(problem.message.ends_with('.') && problem.retry_at.is_none_or(|at| at <= NOW + DAY), "{problem:?}");
     assert!(failure.operator(spec.name).ends_with('.'));
-    let told = spec.api.told_to_retry(reply);
-    let attempt = FailedCall { number: 1, failure: &failure, retry_hint: told, idempotent: Idempotent::Yes };
+    let retry_hint = spec.api.retry_hint(reply);
+    let attempt = FailedCall { number: 1, failure: &failure, retry_hint, idempotent: Idempotent::Yes };
     assert!(attempt.next(1.0).is_none_or(|pause| pause <= MAX_PAUSE));
 }
 

@@ -118,7 +118,7 @@ async fn settled(stack: &Running) {
     assert_eq!(depth(stack, "webhooks-dead"), 0);
 }
 
-/// How often the door gave something to the queue, or tried to.
+/// How often the webhook endpoint gave something to the queue, or tried to.
 fn queued(stack: &Running) -> u64 {
     let key = (format!("{}-webhook-ingest", stack.prefix()), Service::Sqs, "SendMessage".to_owned());
     stack.gateway.counts()[&key]

@@ -87,8 +87,8 @@ impl Story<'_> {
         let elsewhere = json!({ "channel": "C0RANDOM001", "text": "Too soon" });
         let (status, body) = self.api(Method::POST, "/actions/slack/post_message", &elsewhere).await?;
         let words = body["error"]["message"].as_str().unwrap_or_default();
-        let told = status == 429 && words.contains("slow down") && body["error"]["retry_at"].is_string();
-        expect(told, || format!("two minutes answered {status} {body}"))?;
+        let is_refused = status == 429 && words.contains("slow down") && body["error"]["retry_at"].is_string();
+        expect(is_refused, || format!("two minutes answered {status} {body}"))?;
         let seen = called().await?;
         let (status, _) = self.api(Method::POST, "/actions/slack/post_message", &elsewhere).await?;
         expect(status == 429 && called().await? == seen, || format!("again: {status}, and Slack was called"))?;

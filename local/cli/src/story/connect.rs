@@ -67,8 +67,8 @@ impl Story<'_> {
     pub(super) async fn connect_stripe(&self) -> Outcome {
         for (key, words) in [("hunter2", "starts with"), ("sk_test_wrong", "does not accept")] {
             let (status, body) = self.api(Method::POST, "/connect/stripe", &json!({ "api_key": key })).await?;
-            let told = body["error"]["fields"][0]["message"].as_str().unwrap_or_default().contains(words);
-            expect(status == 422 && told, || format!("a wrong key answered {status} {body}"))?;
+            let is_named = body["error"]["fields"][0]["message"].as_str().unwrap_or_default().contains(words);
+            expect(status == 422 && is_named, || format!("a wrong key answered {status} {body}"))?;
         }
         let (status, body) = self.api(Method::POST, "/connect/stripe", &json!({ "api_key": STRIPE_KEY })).await?;
         expect(status == 201, || format!("answered {status} {body}, not 201"))?;

@@ -20,7 +20,7 @@ const STREAMS: &[(&str, &str, &[&str])] = &[
 impl Story<'_> {
     /// Waits for the syncs that connecting started, and compares the records with what the providers have.
     pub(super) async fn first_syncs(&self) -> Outcome {
-        let mut told = Vec::new();
+        let mut waits = Vec::new();
         for (provider, stream, paths) in STREAMS {
             let there = self.there(provider, paths).await?;
             let id = self.id_of(provider).await?;
@@ -29,13 +29,13 @@ impl Story<'_> {
                 let count = self.look.records(&id, stream).await?;
                 Ok((count == there && self.is_synced(provider, stream).await?).then_some(count))
             };
-            told.push(format!("{} {stream}", self.wait(&wait, found).await?));
+            waits.push(format!("{} {stream}", self.wait(&wait, found).await?));
         }
         for provider in ["slack", "stripe", "google-calendar", "gmail"] {
             let completed = self.look.announced("sync.completed", &self.id_of(provider).await?)?;
             expect(completed > 0, || format!("sync.completed of {provider} is not on the bus"))?;
         }
-        Ok((format!("{}; as many as the providers have", told.join(", ")), ()))
+        Ok((format!("{}; as many as the providers have", waits.join(", ")), ()))
     }
 
     /// A Calendar push: an event is deleted at Google, which notifies the channel; nothing else starts a sync.

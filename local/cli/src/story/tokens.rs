@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Outcome, Story, expect};
 
-/// Within Slack's margin of two hours, in seconds.
+/// Less than the two hours that Slack's tokens are refreshed ahead, in seconds.
 const ABOUT_TO_END: i64 = 1800;
 
 impl Story<'_> {

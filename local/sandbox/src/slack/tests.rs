@@ -142,7 +142,7 @@ async fn a_refresh_token_is_good_for_one_use_and_a_second_revokes_what_came_of_i
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_good_is_told_why() {
+async fn a_token_that_is_not_good_is_refused_with_the_reason() {
     let stage = Stage::start().await;
     let token = stage.installed("users:read").await["access_token"].as_str().unwrap().to_owned();
     assert_eq!(stage.call("users.list", "").await["error"], "not_authed");

@@ -222,8 +222,8 @@ impl Emulator for Stripe {
     }
 
     fn finish(&self, reply: &mut Reply) {
-        let told = reply.headers.contains_key("stripe-should-retry");
-        let again = !told && (reply.status.is_server_error() || reply.status == StatusCode::CONFLICT);
+        let is_set = reply.headers.contains_key("stripe-should-retry");
+        let again = !is_set && (reply.status.is_server_error() || reply.status == StatusCode::CONFLICT);
         let mut finished = std::mem::replace(reply, Reply::empty(reply.status));
         finished = finished.with("request-id", &format!("req_{}", random(14)));
         *reply = if again { finished.with("stripe-should-retry", "true") } else { finished };

@@ -172,7 +172,7 @@ impl Api {
     }
 
     /// What the provider says about sending the call again.
-    pub fn told_to_retry(&self, reply: &Reply) -> Option<bool> {
+    pub fn retry_hint(&self, reply: &Reply) -> Option<bool> {
         reply.header(self.should_retry?)?.parse().ok()
     }
 

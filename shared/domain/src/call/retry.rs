@@ -87,8 +87,8 @@ mod tests {
         }
     }
 
-    fn next(number: u32, failure: &Failure, repeat: Idempotent, told: Option<bool>) -> Option<Duration> {
-        FailedCall { number, failure, retry_hint: told, idempotent: repeat }.next(1.0)
+    fn next(number: u32, failure: &Failure, repeat: Idempotent, retry_hint: Option<bool>) -> Option<Duration> {
+        FailedCall { number, failure, retry_hint, idempotent: repeat }.next(1.0)
     }
 
     #[test]

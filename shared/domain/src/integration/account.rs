@@ -69,7 +69,7 @@ pub fn select(found: Vec<Integration>, name: &str, wanted: Option<&str>) -> Resu
         }
         1 => Ok(fitting.remove(0)),
         _ => {
-            let told = |it: &Integration| {
+            let label = |it: &Integration| {
                 let account = Account::of(it);
                 if account.id == *account.name {
                     account.name
@@ -77,7 +77,7 @@ pub fn select(found: Vec<Integration>, name: &str, wanted: Option<&str>) -> Resu
                     format!("{} ({})", account.selector(), account.name)
                 }
             };
-            let accounts: Vec<_> = fitting.iter().map(told).collect();
+            let accounts: Vec<_> = fitting.iter().map(label).collect();
             let message = format!("There are several {name} accounts: {}.", accounts.join(", "));
             let next = "Choose one by its id: with ?account=, or for the proxy with the header Intertie-Account.";
             Err(Problem::new(Kind::Conflict, message, next))

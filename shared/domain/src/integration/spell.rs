@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::sync::outcome::SyncFailure;
 
 /// How many notices are kept while the bus takes none: beyond, the earliest beginning goes with its end.
-const MAX_UNTOLD: usize = 20;
+const MAX_UNPUBLISHED: usize = 20;
 
 /// What is done for an integration in the background.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,8 +33,8 @@ pub struct Spells {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<Spell>,
     /// Notices that are not published yet, the earliest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub untold: Vec<Notice>,
+    #[serde(rename = "untold", default, skip_serializing_if = "Vec::is_empty")]
+    pub unpublished: Vec<Notice>,
 }
 
 /// A spell that lasts.
@@ -78,7 +78,7 @@ impl Spells {
             (None, Err(failure)) => {
                 next.begun += 1;
                 next.current = Some(Spell { since: now, failure: failure.clone(), failing: [task].into() });
-                next.tell(Turn::Degraded(failure.clone()), now);
+                next.notice(Turn::Degraded(failure.clone()), now);
             }
             (Some(spell), Ok(())) => {
                 if !spell.failing.remove(&task) {
@@ -87,7 +87,7 @@ impl Spells {
                 if spell.failing.is_empty() {
                     let since = spell.since;
                     next.current = None;
-                    next.tell(Turn::Recovered(since), now);
+                    next.notice(Turn::Recovered(since), now);
                 }
             }
             (Some(spell), Err(_)) => {
@@ -99,17 +99,17 @@ impl Spells {
         Some(next)
     }
 
-    fn tell(&mut self, turn: Turn, at: Timestamp) {
-        if self.untold.len() >= MAX_UNTOLD {
-            self.untold.drain(..2);
+    fn notice(&mut self, turn: Turn, at: Timestamp) {
+        if self.unpublished.len() >= MAX_UNPUBLISHED {
+            self.unpublished.drain(..2);
         }
-        self.untold.push(Notice { number: self.begun, at, turn });
+        self.unpublished.push(Notice { number: self.begun, at, turn });
     }
 
     /// The same, with every notice published.
     #[must_use]
     pub fn without_notice(self) -> Self {
-        Self { untold: Vec::new(), ..self }
+        Self { unpublished: Vec::new(), ..self }
     }
 
     /// Whether this task fails.
@@ -136,11 +136,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_integration_is_degraded_while_something_fails_and_each_turn_is_told_once(
+        fn an_integration_is_degraded_while_something_fails_and_each_turn_is_reported_once(
             outcomes in proptest::collection::vec((any::<bool>(), any::<bool>(), any::<bool>()), 0..20),
         ) {
             let now = Timestamp::UNIX_EPOCH;
-            let (mut spells, mut failing, mut told) = (Spells::default(), BTreeSet::new(), Vec::new());
+            let (mut spells, mut failing, mut notices) = (Spells::default(), BTreeSet::new(), Vec::new());
             for (syncs, works, published) in outcomes {
                 let task = if syncs { Task::Syncs } else { Task::Refreshes };
                 let failure = SyncFailure { message: "It is down.".into(), next_try: None };
@@ -154,12 +154,12 @@ mod tests {
                 prop_assert_eq!(&serde_json::from_str::<Spells>(&stored).unwrap(), &spells);
                 // A publisher that dies leaves it to the next.
                 if published {
-                    told.append(&mut spells.untold.clone());
+                    notices.append(&mut spells.unpublished.clone());
                     spells = spells.without_notice();
                 }
             }
-            told.extend(spells.untold);
-            for (place, notice) in told.into_iter().enumerate() {
+            notices.extend(spells.unpublished);
+            for (place, notice) in notices.into_iter().enumerate() {
                 let expected = if place % 2 == 0 { "integration.degraded" } else { "integration.recovered" };
                 prop_assert_eq!((notice.turn.name(), notice.number), (expected, place as u64 / 2 + 1));
             }

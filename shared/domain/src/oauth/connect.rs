@@ -138,10 +138,10 @@ mod tests {
             ConnectError::RateLimited,
         ];
         let subject = Subject { name: "Gmail", allows: &["read the mail", "send mail"] };
-        let mut told: Vec<_> = all.iter().map(|error| (error.code(), error.problem(subject).message)).collect();
-        told.sort_unstable();
-        told.dedup_by(|a, b| a.0 == b.0 || a.1 == b.1);
-        assert_eq!(told.len(), all.len());
+        let mut sentences: Vec<_> = all.iter().map(|error| (error.code(), error.problem(subject).message)).collect();
+        sentences.sort_unstable();
+        sentences.dedup_by(|a, b| a.0 == b.0 || a.1 == b.1);
+        assert_eq!(sentences.len(), all.len());
         let next = ConnectError::ScopeMissing.problem(subject).next_action;
         assert!(next.ends_with("leave the box ticked that lets the app read the mail or send mail."), "{next}");
     }

@@ -1,4 +1,4 @@
-//! The only door from the outside: an [`UnverifiedDelivery`] becomes a [`VerifiedDelivery`] or a [`Rejection`].
+//! The only way from bytes to an event: an [`UnverifiedDelivery`] becomes a [`VerifiedDelivery`] or a [`Rejection`].
 //!
 //! *Invariant:* a [`VerifiedDelivery`] can be made only here, and only its body can be put into a message, so that
 //! processing unverified bytes does not compile.

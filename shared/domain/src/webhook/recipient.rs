@@ -199,19 +199,19 @@ mod tests {
         let modes = [None, Some(Mode::Live), Some(Mode::Test)];
         let configured = account("acct_app");
         for owner in owners() {
-            for told in modes {
+            for of_event in modes {
                 for kept in modes {
                     let integration = integration("acct_1", kept);
                     let id = integration.id();
                     let own = DeliveryEndpoint::Integration { id: &id, account: Some(&integration.account_id) };
                     for endpoint in [APP, DeliveryEndpoint::App { account: Some(&configured) }, own] {
-                        let recipient = Recipient::of(&event(owner.clone(), told), endpoint);
-                        let other = told.is_some() && kept.is_some() && told != kept;
+                        let recipient = Recipient::of(&event(owner.clone(), of_event), endpoint);
+                        let other = of_event.is_some() && kept.is_some() && of_event != kept;
                         let only = recipient.only.as_ref().is_some_and(|only| *only != id);
                         let reached = recipient.among(vec![integration.clone()]);
                         let expected = (!other && !only, other && !only);
                         let is = (!reached.integrations.is_empty(), reached.other_mode);
-                        assert_eq!(is, expected, "{owner:?} {told:?} {kept:?}");
+                        assert_eq!(is, expected, "{owner:?} {of_event:?} {kept:?}");
                     }
                 }
             }

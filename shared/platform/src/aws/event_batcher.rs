@@ -74,8 +74,8 @@ impl Group {
     fn elect_leader(&mut self) {
         while self.expected == 0 && !self.waiting.is_empty() {
             let first = self.waiting.remove(0);
-            let told = Outcome::Send(first.entries, std::mem::take(&mut self.waiting));
-            match first.outcome.send(told) {
+            let outcome = Outcome::Send(first.entries, std::mem::take(&mut self.waiting));
+            match first.outcome.send(outcome) {
                 Ok(()) | Err(Outcome::Sent(_)) => return,
                 // Its message was cancelled, and SQS delivers it again.
                 Err(Outcome::Send(_, others)) => self.waiting = others,
@@ -110,10 +110,10 @@ impl Member<'_> {
             return bus.publish(details, record).await;
         }
         let entries = bus.entries(details, record)?;
-        let (told, hear) = oneshot::channel();
+        let (outcome, hear) = oneshot::channel();
         // It must be expected when it leaves: leaving is what elects a leader.
         self.rejoin();
-        self.batcher.group().waiting.push(Waiting { entries, outcome: told });
+        self.batcher.group().waiting.push(Waiting { entries, outcome });
         self.leave();
         let (mut entries, others) = match hear.await {
             Ok(Outcome::Send(entries, others)) => (entries, others),
@@ -127,16 +127,16 @@ impl Member<'_> {
             }
         };
         let ours = entries.len();
-        let mut told = Vec::new();
+        let mut waiting = Vec::new();
         for other in others {
-            told.push((other.outcome, other.entries.len()));
+            waiting.push((other.outcome, other.entries.len()));
             entries.extend(other.entries);
         }
         let mut outcomes = bus.send(entries).await.into_iter();
         let outcome = outcomes.by_ref().take(ours).collect();
-        for (told, theirs) in told {
+        for (member, theirs) in waiting {
             // A member that was cancelled meanwhile has its message delivered again.
-            let _ = told.send(Outcome::Sent(outcomes.by_ref().take(theirs).collect()));
+            let _ = member.send(Outcome::Sent(outcomes.by_ref().take(theirs).collect()));
         }
         outcome
     }

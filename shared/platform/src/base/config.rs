@@ -179,16 +179,16 @@ mod tests {
             let _ = (read(env), env.rates(), env.seconds("CLAIM_LEASE_SECONDS"));
             env.compared(&["PROCESS_TIMEOUT_SECONDS", "PROXY_TIMEOUT_SECONDS"]);
         };
-        let told = load_from(variables, all).unwrap_err().to_string();
+        let error = load_from(variables, all).unwrap_err().to_string();
         for words in [
             "configuration: TABLE is not set; LEASE_SECONDS is \"0\", not a number of seconds from 1; ",
             "PROCESS_TIMEOUT_SECONDS is not set; ",
             "RateLimits is `x`: \"x\" is not PROVIDER/LIMIT=N/s",
             "; template.yaml sets these variables",
         ] {
-            assert!(told.contains(words), "{told}");
+            assert!(error.contains(words), "{error}");
         }
-        assert!(!told.contains("must be more than"), "a pair of which one is unknown is not compared: {told}");
+        assert!(!error.contains("must be more than"), "a pair of which one is unknown is not compared: {error}");
     }
 
     #[test]
@@ -199,10 +199,10 @@ mod tests {
             env.seconds("CLAIM_LEASE_SECONDS")
         };
         assert_eq!(load_from(pair("30"), read).unwrap(), Duration::from_secs(30));
-        let told = load_from(pair("29"), read).unwrap_err().to_string();
+        let error = load_from(pair("29"), read).unwrap_err().to_string();
         assert!(
-            told.contains("ClaimLeaseSeconds is 29 and must be more than ProxyTimeoutSeconds, which is 29"),
-            "{told}"
+            error.contains("ClaimLeaseSeconds is 29 and must be more than ProxyTimeoutSeconds, which is 29"),
+            "{error}"
         );
     }
 

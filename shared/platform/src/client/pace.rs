@@ -139,7 +139,7 @@ impl Pace {
         }
     }
 
-    /// The first slot that was leased, or the first free one that is too late. By the same rule as [`Ask::of`].
+    /// The first cell that was reserved, or the first free one that is too late. By the same rule as [`Reservation::of`].
     async fn reserve(&self, bucket: &Bucket, request: Reservation, busy: bool) -> Result<Result<i64, i64>, AwsError> {
         // A busy bucket's TAT moves on from where it is, an idle one's from the clock; the table knows which it is, and a wrong
         // guess costs a write.

@@ -92,8 +92,8 @@ impl ProviderClient {
             return Err(failure.into());
         }
         let id = credential.integration.id();
-        let told = failure.wait().unwrap_or_default();
-        let wait = backoff(credential.failures + 1, &id).max(told).max(MIN_PAUSE);
+        let asked = failure.wait().unwrap_or_default();
+        let wait = backoff(credential.failures + 1, &id).max(asked).max(MIN_PAUSE);
         self.credentials.release(&credential, Some(now + wait), failure.outcome_unknown()).await?;
         // The call goes ahead with the token as it is, so nothing else reports this.
         match refresh.without(credential) {

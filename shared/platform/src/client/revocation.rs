@@ -42,8 +42,8 @@ pub enum Revoked {
 }
 
 impl Revoked {
-    fn and(self, told: bool) -> Self {
-        match (told, self) {
+    fn and(self, confirmed: bool) -> Self {
+        match (confirmed, self) {
             (true, Self::Nothing | Self::Yes) => Self::Yes,
             (true | false, _) => Self::Failed,
         }
@@ -76,15 +76,15 @@ impl Grants {
         }
         let (mut revoked, mut failed) = (Revoked::Nothing, None);
         for credential in &opened.credentials {
-            let told = match revoke.token {
+            let confirmed = match revoke.token {
                 RevokedBy::Bearer => self.revoke_as_bearer(family.provider, oauth, revoke.url, credential).await,
                 RevokedBy::Form => {
                     let token = credential.refresh.as_ref().unwrap_or(&credential.access);
                     self.revoke_by_form(family.provider, oauth, revoke.url, token).await
                 }
             };
-            match told {
-                Ok(told) => revoked = revoked.and(told),
+            match confirmed {
+                Ok(confirmed) => revoked = revoked.and(confirmed),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
@@ -122,14 +122,14 @@ impl Grants {
         }
         let mut revoked = Revoked::Nothing;
         for issued in issued {
-            let told = match revoke.token {
+            let confirmed = match revoke.token {
                 RevokedBy::Bearer => self.revoke_issued_as_bearer(family.provider, revoke.url, issued).await,
                 RevokedBy::Form => {
                     let token = issued.refresh.as_ref().unwrap_or(&issued.access);
                     self.revoke_by_form(family.provider, oauth, revoke.url, token).await.unwrap_or(false)
                 }
             };
-            revoked = revoked.and(told);
+            revoked = revoked.and(confirmed);
         }
         revoked
     }

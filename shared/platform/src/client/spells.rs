@@ -1,7 +1,7 @@
-//! Tells the application when an integration's syncs or refreshes begin to fail, and when they work again.
+//! Announces to the application when an integration's syncs or refreshes begin to fail, and when they work again.
 //!
-//! *Invariant:* what is to be told is stored before it is told, by a write that only one of several processes wins, and is taken
-//! off the item after the bus has it: a crash between tells it again, under the same id.
+//! *Invariant:* a notice is stored before it is published, by a write that only one of several processes wins, and is taken
+//! off the item after the bus has it: a crash between publishes it again, under the same id.
 
 use domain::{
     Integration, IntegrationKey,
@@ -31,13 +31,13 @@ impl Grants {
         outcome: &Result<(), SyncFailure>,
     ) -> Result<(), AwsError> {
         let now = clock::now();
-        let quiet = seen.spells.untold.is_empty() && (seen.spells.current.is_none() || outcome.is_err());
+        let quiet = seen.spells.unpublished.is_empty() && (seen.spells.current.is_none() || outcome.is_err());
         if quiet && seen.spells.after(task, outcome, now).is_none() {
             return Ok(());
         }
         for _ in 0..MAX_RACES {
             let found = self.integrations.get(&seen.key.user_id, &seen.key.account()).await?;
-            // Another grant starts over, and of one that is over another event tells.
+            // Another grant starts over, and the end of one has an event of its own.
             let same =
                 |it: &Integration| it.state == IntegrationState::Connected && it.connected_at == seen.connected_at;
             let Some(found) = found.filter(same) else { return Ok(()) };
@@ -45,13 +45,13 @@ impl Grants {
             if next != found.spells && !self.integrations.set_spells(&found, &next).await? {
                 continue;
             }
-            for notice in &next.untold {
-                self.tell(&found, notice).await?;
+            for notice in &next.unpublished {
+                self.publish(&found, notice).await?;
             }
-            if !next.untold.is_empty() {
-                let told = Integration { spells: next.clone(), ..found };
-                // If another process was faster, it tells the same again under the same id.
-                self.integrations.set_spells(&told, &next.without_notice()).await?;
+            if !next.unpublished.is_empty() {
+                let announced = Integration { spells: next.clone(), ..found };
+                // If another process was faster, it publishes the same again under the same id.
+                self.integrations.set_spells(&announced, &next.without_notice()).await?;
             }
             return Ok(());
         }
@@ -85,7 +85,7 @@ impl Grants {
         Ok(found.is_some_and(|credential| credential.failures == 0))
     }
 
-    async fn tell(&self, integration: &Integration, notice: &Notice) -> Result<(), AwsError> {
+    async fn publish(&self, integration: &Integration, notice: &Notice) -> Result<(), AwsError> {
         let (kind, key) = (notice.turn.name(), &integration.key);
         let id = format!("{}:{kind}:{}:{}", key.id(), integration.connected_at.as_millisecond(), notice.number);
         let data = match &notice.turn {

@@ -209,7 +209,7 @@ fn answer(outcome: &Result<Reply, CallError>) -> Option<&Reply> {
 /// The pause before the next attempt; `None` if there is none.
 fn pause(call: ProviderRequest<'_>, number: u32, error: &CallError) -> Option<Duration> {
     let CallError::Failed(failure, reply) = error else { return None };
-    let retry_hint = reply.as_ref().and_then(|reply| call.provider.api.told_to_retry(reply));
+    let retry_hint = reply.as_ref().and_then(|reply| call.provider.api.retry_hint(reply));
     FailedCall { number, failure, retry_hint, idempotent: call.request.idempotent }.next(fastrand::f64())
 }
 

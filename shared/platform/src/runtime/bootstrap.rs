@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_another_shape_is_told_by_place_and_never_quoted() {
+    fn an_event_of_another_shape_is_reported_by_place_and_never_quoted() {
         let read = |text: &str| serde_json::from_str::<Event<Vec<u8>>>(text).unwrap().0;
         assert_eq!(read(" [1, 2] "), Ok(vec![1, 2]));
         assert_eq!(read(r#"["secret"]"#), Err("the event can't be read at line 1, column 9".to_owned()));

@@ -169,10 +169,9 @@ fn every_error_becomes_its_kind_its_sentence_its_next_step_and_its_retry() {
     let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap();
     for (spec, row) in all() {
         let (reply, failure) = (row.reply(), row.failure(spec));
-        let told = spec.api.told_to_retry(&reply);
-        let again = |repeat| {
-            FailedCall { number: 1, failure: &failure, retry_hint: told, idempotent: repeat }.next(1.0).map(millis)
-        };
+        let retry_hint = spec.api.retry_hint(&reply);
+        let again =
+            |repeat| FailedCall { number: 1, failure: &failure, retry_hint, idempotent: repeat }.next(1.0).map(millis);
         let problem = failure.problem(spec.name, NOW);
         let until = problem.retry_at.map(|at| millis(at.duration_since(NOW).unsigned_abs()));
         let fill = |text: &str| text.replace("{name}", spec.name).replace("{code}", row.code);

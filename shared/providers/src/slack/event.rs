@@ -160,7 +160,9 @@ fn effect(inner: &Inner, bot: Option<&str>, occurred_at: Timestamp) -> Result<Ef
             records(inner.channel.as_ref().and_then(Value::as_str).and_then(|id| normalise::deleted_channel(id, at)))
         }
         // These two carry the whole user.
-        "team_join" | "user_change" => records(inner.user.as_ref().and_then(|user| normalise::told("users", user, at))),
+        "team_join" | "user_change" => {
+            records(inner.user.as_ref().and_then(|user| normalise::reported("users", user, at)))
+        }
         kind if PARTIAL.contains(&kind) => Ok(Effect::Sync),
         // A private channel is listed while the app is in it. The comings and goings of others change a number only.
         "member_joined_channel" | "member_left_channel" => {

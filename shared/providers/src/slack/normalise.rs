@@ -60,7 +60,7 @@ pub(super) fn listed(stream: &str, object: &Value, at: Timestamp) -> Option<Chan
 }
 
 /// An object of `stream` in an event of `at`. `None` if it has no usable id.
-pub(super) fn told(stream: &str, object: &Value, at: Timestamp) -> Option<Change> {
+pub(super) fn reported(stream: &str, object: &Value, at: Timestamp) -> Option<Change> {
     state(stream, object, at, CLOCK.event_version(at, Rank::Between))
 }
 

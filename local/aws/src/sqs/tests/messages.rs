@@ -105,11 +105,11 @@ async fn what_fails_too_often_is_dead_lettered_and_can_be_moved_back() {
     assert_eq!(stage.receive(&url).await, []);
     assert_eq!((stage.depth("work"), stage.depth("work-dead")), ((0, 0, 0), (1, 0, 0)));
 
-    let buried = stage.receive_one(&dead).await;
-    assert_eq!(buried.message_id(), Some(id.as_str()));
-    assert_eq!(buried.message_attributes.as_ref().unwrap()["kind"], text("x"));
-    assert_eq!(system(&buried, &System::DeadLetterQueueSourceArn), stage.sqs.queue_arn("work"));
-    assert_eq!(system(&buried, &System::ApproximateReceiveCount), "3");
+    let moved = stage.receive_one(&dead).await;
+    assert_eq!(moved.message_id(), Some(id.as_str()));
+    assert_eq!(moved.message_attributes.as_ref().unwrap()["kind"], text("x"));
+    assert_eq!(system(&moved, &System::DeadLetterQueueSourceArn), stage.sqs.queue_arn("work"));
+    assert_eq!(system(&moved, &System::ApproximateReceiveCount), "3");
     stage.skip_seconds(30);
 
     let back = stage.client.start_message_move_task().source_arn(stage.sqs.queue_arn("work-dead"));

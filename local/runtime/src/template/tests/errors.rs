@@ -93,7 +93,7 @@ fn refuses_what_it_would_run_differently() {
 }
 
 #[test]
-fn a_pattern_matches_the_whole_value_and_is_told_in_the_templates_own_words() {
+fn a_pattern_matches_the_whole_value_and_is_reported_in_the_templates_own_words() {
     let with = |declaration: &str| base("x", ROUTE).replace("{Type: String, Default: it}", declaration);
     let described = with(
         "{Type: String, Default: it, AllowedPattern: '[a-z]+|b[0-9]', ConstraintDescription: 'lower-case letters.'}",
@@ -110,10 +110,10 @@ fn a_pattern_matches_the_whole_value_and_is_told_in_the_templates_own_words() {
         (&list, "a,B", Some("parameter Prefix is `a,B` but must be of the form [a-z]+;")),
     ] {
         let found = Template::parameters(text, &[("Prefix".to_owned(), value.to_owned())], &context()).unwrap().1;
-        let told: Vec<_> = found.iter().map(ToString::to_string).collect();
+        let sentences: Vec<_> = found.iter().map(ToString::to_string).collect();
         match expected {
-            None => assert_eq!(told, [""; 0], "{value}"),
-            Some(words) => assert!(told.len() == 1 && told[0].contains(words), "{value}: {told:?}"),
+            None => assert_eq!(sentences, [""; 0], "{value}"),
+            Some(words) => assert!(sentences.len() == 1 && sentences[0].contains(words), "{value}: {sentences:?}"),
         }
     }
     for pattern in ["(", "(?<!a)b"] {
@@ -124,7 +124,7 @@ fn a_pattern_matches_the_whole_value_and_is_told_in_the_templates_own_words() {
 }
 
 #[test]
-fn a_rule_that_does_not_hold_is_told_and_one_that_can_not_be_read_is_an_error() {
+fn a_rule_that_does_not_hold_is_reported_and_one_that_can_not_be_read_is_an_error() {
     let with = |rules: &str| format!("{}Rules:\n  Together: {rules}\n", base("x", ROUTE));
     let fast = "RuleCondition: !Equals [!Ref Mode, fast]";
     let short = "{Assert: {'Fn::Not': [!Equals [!Ref Seconds, '5']]}, AssertDescription: 'Five is too long.'}";

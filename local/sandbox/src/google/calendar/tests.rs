@@ -252,7 +252,7 @@ async fn an_event_with_a_chosen_id_is_made_once() {
 }
 
 #[tokio::test]
-async fn a_channel_is_told_of_its_start_and_of_changes_until_it_is_stopped() {
+async fn a_channel_is_notified_of_its_start_and_of_changes_until_it_is_stopped() {
     let mut stage = Stage::start().await;
     let token = stage.access(CALENDAR).await;
     let url = stage.google("/calendar/v3/calendars/primary/events/watch");

@@ -101,7 +101,7 @@ async fn history_tells_what_changed_until_it_is_too_old() {
 }
 
 #[tokio::test]
-async fn a_watch_is_told_of_new_mail_with_a_token_that_google_signed() {
+async fn a_watch_is_notified_of_new_mail_with_a_token_that_google_signed() {
     let mut stage = Stage::start().await;
     let token = stage.mail(&[READ]).await;
     let url = stage.google("/gmail/v1/users/me/watch");
@@ -117,14 +117,14 @@ async fn a_watch_is_told_of_new_mail_with_a_token_that_google_signed() {
     assert_eq!(received.path, "/webhooks/gmail");
     assert_eq!(notice(&received)["emailAddress"], "ada@example.com");
     let claims = stage.claims(&received).await;
-    let told = ["iss", "aud", "email", "email_verified"].map(|name| claims[name].clone());
+    let claimed = ["iss", "aud", "email", "email_verified"].map(|name| claims[name].clone());
     let expected = json!([
         "https://accounts.google.com",
         "https://app.example/webhooks/gmail",
         "push@sandbox.iam.gserviceaccount.com",
         true
     ]);
-    assert_eq!(json!(told), expected);
+    assert_eq!(json!(claimed), expected);
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 3600);
 
     assert_eq!(

@@ -70,7 +70,7 @@ fn a_call_takes_from_every_bucket_that_counts_it_and_the_rest_from_the_rest() {
 }
 
 #[test]
-fn who_shares_a_bucket_is_told_apart_whatever_they_are_called() {
+fn accounts_and_channels_have_buckets_of_their_own_whatever_they_are_called() {
     let key = |account: &str, request: &Request| taken(account, request)[0].key.clone();
     let post = |channel: &str| Request::post("x", "https://a/chat.post").json(&json!({ "channel": channel }));
     let form = Request::post("x", "https://a/chat.post").form([("channel", "C1"), ("text", "x")]);

@@ -196,16 +196,19 @@ mod tests {
     }
 
     #[test]
-    fn members_that_cannot_be_read_are_told_by_their_names() {
-        let told = |names: &[&str], why| noted(names, why).sentence().map(String::from).unwrap_or_default();
-        assert_eq!(told(&[], Reason::Rejected), "");
-        assert_eq!(told(&["Team"], Reason::Rejected), "1 calendar can't be read: Team.");
-        assert_eq!(told(&["Team", "Rooms", "Ada"], Reason::Rejected), "3 calendars can't be read: Team, Rooms, Ada.");
+    fn members_that_cannot_be_read_are_reported_by_their_names() {
+        let sentence = |names: &[&str], why| noted(names, why).sentence().map(String::from).unwrap_or_default();
+        assert_eq!(sentence(&[], Reason::Rejected), "");
+        assert_eq!(sentence(&["Team"], Reason::Rejected), "1 calendar can't be read: Team.");
         assert_eq!(
-            told(&["Team", "Rooms", "A", "B"], Reason::Rejected),
+            sentence(&["Team", "Rooms", "Ada"], Reason::Rejected),
+            "3 calendars can't be read: Team, Rooms, Ada."
+        );
+        assert_eq!(
+            sentence(&["Team", "Rooms", "A", "B"], Reason::Rejected),
             "4 calendars can't be read: Team, Rooms and 2 more."
         );
-        assert_eq!(told(&["a/b"], Reason::TooLarge), "1 event is too large to be kept here: a/b.");
+        assert_eq!(sentence(&["a/b"], Reason::TooLarge), "1 event is too large to be kept here: a/b.");
         let mut all = noted(&["Team"], Reason::Rejected);
         all.note((Extent::One("e".into()), "event", "e"), (Reason::TooLarge, Pace::FullSyncs), NOW, NOW);
         assert_eq!(all.sentence().unwrap(), "1 calendar can't be read: Team. 1 event is too large to be kept here: e.");

@@ -49,7 +49,7 @@ fn every_variable_is_its_parameter_in_capitals_but_those_that_are_named_for_anot
 }
 
 #[test]
-fn a_pair_is_compared_only_where_both_values_are_known_and_all_problems_are_told() {
+fn a_pair_is_compared_only_where_both_values_are_known_and_all_problems_are_reported() {
     let known = |known: &'static [(&str, &str)]| {
         let found = move |setting: &Setting| {
             known.iter().find(|(name, _)| *name == setting.parameter).map(|(_, value)| (*value).to_owned())
@@ -58,16 +58,23 @@ fn a_pair_is_compared_only_where_both_values_are_known_and_all_problems_are_told
     };
     assert_eq!(known(&[("ClaimLeaseSeconds", "5")]), [""; 0]);
     assert_eq!(known(&[("ClaimLeaseSeconds", "31"), ("ProcessTimeoutSeconds", "30")]), [""; 0]);
-    let told = known(&[
+    let problems = known(&[
         ("ClaimLeaseSeconds", "30"),
         ("ProcessTimeoutSeconds", "30"),
         ("WebhooksVisibilitySeconds", "179"),
         ("RefreshLeaseSeconds", "10"),
         ("AllowedOrigins", "localhost:4600"),
     ]);
-    assert_eq!(told.len(), 4, "{told:?}");
-    assert!(told[0].starts_with("AllowedOrigins is `localhost:4600`: "), "{told:?}");
-    assert!(told[1].starts_with("ClaimLeaseSeconds is 30 and must be more than ProcessTimeoutSeconds, which is 30: "));
-    assert!(told[2].starts_with("RefreshLeaseSeconds is 10 and must be more than 10, the longest call"), "{told:?}");
-    assert!(told[3].starts_with("WebhooksVisibilitySeconds is 179 and must be at least 6 × ProcessTimeoutSeconds, "));
+    assert_eq!(problems.len(), 4, "{problems:?}");
+    assert!(problems[0].starts_with("AllowedOrigins is `localhost:4600`: "), "{problems:?}");
+    assert!(
+        problems[1].starts_with("ClaimLeaseSeconds is 30 and must be more than ProcessTimeoutSeconds, which is 30: ")
+    );
+    assert!(
+        problems[2].starts_with("RefreshLeaseSeconds is 10 and must be more than 10, the longest call"),
+        "{problems:?}"
+    );
+    assert!(
+        problems[3].starts_with("WebhooksVisibilitySeconds is 179 and must be at least 6 × ProcessTimeoutSeconds, ")
+    );
 }

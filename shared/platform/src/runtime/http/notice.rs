@@ -95,9 +95,9 @@ fn cookie(call: &Call<'_>) -> &'static str {
 /// for what an operator must be told with the id of the request, which a page of its own shows.
 pub(super) fn refused(call: &Call<'_>, problem: &Problem, own: &str) -> Option<Response<Body>> {
     let ours = matches!(call.route?.body, Names::Only(fields) if fields.contains(&CSRF));
-    let told = !matches!(problem.kind, Kind::Unauthenticated | Kind::Forbidden | Kind::Internal);
+    let is_for_users = !matches!(problem.kind, Kind::Unauthenticated | Kind::Forbidden | Kind::Internal);
     let header = |name| call.request.headers().get(name).and_then(|value| value.to_str().ok());
     let form = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-    (ours && told && form && call.by_browser() && header(ORIGIN) == Some(own))
+    (ours && is_for_users && form && call.by_browser() && header(ORIGIN) == Some(own))
         .then(|| Notice::of(problem, call.parameter("provider")).back(call, SETTINGS))
 }

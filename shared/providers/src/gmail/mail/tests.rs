@@ -60,7 +60,7 @@ fn no_line_is_longer_than_mail_servers_take_and_headers_are_ascii() {
 }
 
 #[test]
-fn files_have_a_bound_together_that_is_told_by_name() {
+fn files_have_a_bound_together_that_is_reported_by_name() {
     let files = |sizes: &[usize]| {
         let file = |size: &usize| json!({"name": "a", "type": "application/x-a", "content_base64": STANDARD.encode(vec![0; *size])});
         json!({"to": "ada@example.com", "subject": "x", "body": "x", "attachments": sizes.iter().map(file).collect::<Vec<_>>()})

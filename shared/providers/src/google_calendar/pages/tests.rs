@@ -145,7 +145,7 @@ fn loops_and_answers_without_a_list_end_the_run() {
 }
 
 #[test]
-fn a_malformed_cursor_asks_for_a_full_run_and_a_gone_token_is_told_as_gone() {
+fn a_malformed_cursor_asks_for_a_full_run_and_a_gone_token_is_reported_as_gone() {
     for cursor in [json!(null), json!([]), json!({"calendars": {"a": 1}}), json!({})] {
         assert!(begin(Some(&cursor)).is_none(), "{cursor}");
         assert!(watched(&cursor).is_empty());

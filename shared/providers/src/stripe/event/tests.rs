@@ -19,17 +19,17 @@ fn the_official_sample_changes_one_customer() {
 
 #[test]
 fn a_deleted_customer_is_a_tombstone_and_a_canceled_subscription_a_state() {
-    let told = |event_type: &str, object: &str| {
+    let changes = |event_type: &str, object: &str| {
         let text = format!(r#"{{"id":"e","type":"{event_type}","created":10,"data":{{"object":{object}}}}}"#);
         read_text(&text).unwrap().changes()[0].clone()
     };
-    let gone = told("customer.deleted", r#"{"id":"cus_1","object":"customer","email":"a@example.com"}"#);
+    let gone = changes("customer.deleted", r#"{"id":"cus_1","object":"customer","email":"a@example.com"}"#);
     assert_eq!((gone.key().as_str(), gone.is_deleted(), gone.data()), ("customers#cus_1", true, &Value::Null));
     let object = r#"{"id":"sub_1","object":"subscription","status":"canceled","ended_at":9}"#;
-    let canceled = told("customer.subscription.deleted", object);
+    let canceled = changes("customer.subscription.deleted", object);
     assert_eq!((canceled.key().as_str(), canceled.is_deleted()), ("subscriptions#sub_1", false));
     assert_eq!((&canceled.data()["status"], &canceled.data()["ended_at"]), (&"canceled".into(), &9.into()));
-    let updated = told("customer.subscription.updated", object);
+    let updated = changes("customer.subscription.updated", object);
     assert_eq!(canceled.version(), updated.version(), "only Stripe can say which of the two is the later");
 }
 

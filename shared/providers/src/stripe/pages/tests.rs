@@ -34,12 +34,12 @@ fn a_full_run_reads_the_list_after_the_last_object_and_ends_with_the_runs_start(
 fn an_event_of_the_second_of_the_list_wins_over_it_and_an_earlier_one_does_not() {
     let body = json!({"has_more": false, "data": [customer("cus_1", "A")]});
     let listed = read_page("customers", &begin(None, NOW).unwrap(), &body).unwrap().changes.remove(0).version();
-    let told = |kind: &str, at: i64| {
+    let reported = |kind: &str, at: i64| {
         let text = event("evt_1", kind, at, &customer("cus_1", "A")).to_string();
         event::read(serde_json::from_str(&text).unwrap()).unwrap().changes()[0].version()
     };
-    assert!(told("customer.created", NOW.as_second()) > listed);
-    assert!(told("customer.deleted", NOW.as_second() - 1) < listed);
+    assert!(reported("customer.created", NOW.as_second()) > listed);
+    assert!(reported("customer.deleted", NOW.as_second() - 1) < listed);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_page_does_not_go_back_behind_the_state_that_the_page_before_ended_with() {
     let more = |events: Value| json!({"has_more": true, "data": events});
     let begun = begin(Some(&json!({"since": 1_795_427_000})), NOW).unwrap();
     let mut position = begun;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let ended = event("evt_3", "customer.deleted", 1_795_427_800, &customer("cus_2", "gone"));
     let pages = [
         json!([updated("evt_9", 1_795_427_900, "later"), updated("evt_8", 1_795_427_800, "newest")]),
@@ -81,12 +81,12 @@ fn a_page_does_not_go_back_behind_the_state_that_the_page_before_ended_with() {
     ];
     for events in pages {
         let page = read_page("customers", &position, &more(events)).unwrap();
-        told.extend(page.changes.iter().map(|change| change.data()["name"].as_str().unwrap_or("gone").to_owned()));
+        reported.extend(page.changes.iter().map(|change| change.data()["name"].as_str().unwrap_or("gone").to_owned()));
         let Next::Page(next) = page.next else { panic!("more to come") };
         position = next;
     }
     // Of one page the newest of an object counts: the guard of versions does the rest.
-    assert_eq!(told, ["later", "gone", "of another second"]);
+    assert_eq!(reported, ["later", "gone", "of another second"]);
 }
 
 #[test]

@@ -74,7 +74,7 @@ async fn a_panic_a_lost_deadline_and_an_answer_over_lambdas_limit_are_the_contra
         );
         body["error"]["message"].as_str().unwrap().to_owned()
     };
-    let panicked = answered(&event, 5_000, |_| async { panic!("never told") }).await;
+    let panicked = answered(&event, 5_000, |_| async { panic!("never shown") }).await;
     assert_eq!(error(panicked), *Problem::internal().message);
     let late = answered(&event, 350, |_| std::future::pending()).await;
     assert_eq!(error(late), LATE);
@@ -86,9 +86,9 @@ async fn a_panic_a_lost_deadline_and_an_answer_over_lambdas_limit_are_the_contra
 }
 
 #[tokio::test]
-async fn providers_are_answered_in_plain_text_and_what_is_no_request_is_told_so() {
+async fn providers_are_answered_in_plain_text_and_what_is_no_request_is_refused_as_such() {
     let webhook = event(r#""""#, "{}", "null").replace("/a b", "/webhooks/stripe");
-    let answer = answered(&webhook, 5_000, |_| async { panic!("never told") }).await;
+    let answer = answered(&webhook, 5_000, |_| async { panic!("never shown") }).await;
     assert_eq!(answer, (500, "Please send this again later".into()));
     let (status, body) = answered(r#"{"requestContext":7}"#, 5_000, |_| async { panic!("not called") }).await;
     assert_eq!((status, &body["error"]["kind"]), (400, &"invalid_request".into()));

@@ -1,4 +1,4 @@
-//! The door the whole world can knock on: what `webhook-ingest` answers to hostile and to honest callers.
+//! The webhook endpoint, which the whole world can call: what `webhook-ingest` answers to hostile and to honest callers.
 
 use http::Method;
 use local_aws::{
@@ -66,7 +66,7 @@ async fn the_signature_covers_the_exact_bytes_however_api_gateway_carries_them()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signed_bodies_that_cannot_be_read_are_told_so_at_the_door() {
+async fn signed_bodies_that_cannot_be_read_are_refused_at_the_endpoint() {
     let stack = stack(&[]).await;
     let web = Web::new();
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
@@ -90,7 +90,7 @@ async fn signed_bodies_that_cannot_be_read_are_told_so_at_the_door() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn characters_that_sqs_refuses_and_bodies_near_its_limit_get_through_and_larger_ones_are_told() {
+async fn characters_that_sqs_refuses_and_bodies_near_its_limit_get_through_and_larger_ones_are_refused() {
     let stack = stack(&[]).await;
     let web = Web::new();
     // In a field that is not kept in the record.
@@ -191,8 +191,8 @@ async fn a_replaced_secret_is_taken_up_without_a_deployment_and_none_means_503()
     store(r#"["whsec_pa\nsted"]"#).await;
     assert!(stack.function("webhook-ingest").unwrap().kill_one());
     assert_eq!(with("whsec_pasted").await, 503);
-    let told = async || logs(&stack).contains("has white space inside").then_some(());
-    stack.until(PATIENCE, told).await.unwrap();
+    let logged = async || logs(&stack).contains("has white space inside").then_some(());
+    stack.until(PATIENCE, logged).await.unwrap();
     stack.shutdown().await;
 }
 
