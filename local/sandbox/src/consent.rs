@@ -1,10 +1,50 @@
-//! The page on which a user allows or refuses: plain HTML, no script.
+//! The authorization endpoint of RFC 6749 §4.1.1, with the page on which a user allows or refuses: plain HTML, no script.
 
 use std::fmt::Write as _;
 
 use http::StatusCode;
 
-use super::{call::Reply, form::Form};
+use super::{
+    call::{Call, Reply},
+    form::{Form, link},
+    oauth::Allowed,
+};
+
+/// An emulator with an authorization endpoint.
+pub(super) trait Authorizes {
+    /// What an authorization request asks for, or the page that refuses it.
+    fn asked(&self, form: &Form) -> Result<Allowed, Box<Reply>>;
+
+    /// The page of such a request.
+    fn consent<'c>(&'c self, call: &'c Call, scopes: &'c [String]) -> Consent<'c>;
+
+    /// The user allowed what was asked for, and chose an account in the form.
+    fn allow(&mut self, asked: Allowed, form: &Form) -> Reply;
+
+    /// `GET`: asks the user.
+    fn ask(&self, call: &Call) -> Reply {
+        match self.asked(&call.query) {
+            Ok(asked) => self.consent(call, &[asked.scopes, asked.user_scopes].concat()).page(&call.query),
+            Err(refusal) => *refusal,
+        }
+    }
+
+    /// `POST`: the user's decision.
+    fn decide(&mut self, call: &Call) -> Reply {
+        let form = call.form().unwrap_or_default();
+        match self.asked(&form) {
+            Ok(asked) if form.get("decision") == Some("allow") => self.allow(asked, &form),
+            Ok(asked) => denied(&asked, &form),
+            Err(refusal) => *refusal,
+        }
+    }
+}
+
+/// The user allowed nothing: RFC 6749 §4.1.2.1.
+pub(super) fn denied(asked: &Allowed, form: &Form) -> Reply {
+    let state = form.get("state").unwrap_or_default();
+    Reply::redirect(&link(&asked.redirect_uri, &[("error", "access_denied"), ("state", state)]))
+}
 
 /// What the page shows.
 pub(super) struct Consent<'c> {

@@ -12,41 +12,21 @@ use super::{
 };
 use crate::{
     call::{Call, Reply},
-    consent::{Consent, refuse},
+    consent::{Authorizes, Consent, denied, refuse},
     form::{Form, link},
     oauth::{Allowed, BadClient, BadCode, BadToken, authenticate},
 };
 
-impl Google {
-    pub(super) fn ask(&self, call: &Call) -> Reply {
-        let asked = match self.asked(&call.query) {
-            Ok(asked) => asked,
-            Err(reply) => return *reply,
-        };
+impl Authorizes for Google {
+    fn consent<'c>(&'c self, call: &'c Call, scopes: &'c [String]) -> Consent<'c> {
         let accounts = self.people.iter().map(|person| (person.address.as_str(), person.address.clone())).collect();
         let app = &self.app.client_id;
-        let consent = Consent {
-            provider: "Google",
-            action: &call.path,
-            app,
-            accounts,
-            scopes: &asked.scopes,
-            fixed: Some(is_identity),
-        };
-        consent.page(&call.query)
+        Consent { provider: "Google", action: &call.path, app, accounts, scopes, fixed: Some(is_identity) }
     }
 
-    pub(super) fn decide(&mut self, call: &Call) -> Reply {
-        let form = call.form().unwrap_or_default();
-        let mut asked = match self.asked(&form) {
-            Ok(asked) => asked,
-            Err(reply) => return *reply,
-        };
+    fn allow(&mut self, mut asked: Allowed, form: &Form) -> Reply {
         let url = asked.redirect_uri.clone();
         let state = form.get("state").unwrap_or_default();
-        if form.get("decision") != Some("allow") {
-            return Reply::redirect(&link(&url, &[("error", "access_denied"), ("state", state)]));
-        }
         let chosen = form.get("account").unwrap_or_default();
         let by_address = self.people.iter().find(|person| person.address == chosen);
         let person = by_address.or_else(|| self.people.iter().find(|person| person.account == chosen));
@@ -64,7 +44,7 @@ impl Google {
             asked.scopes.dedup();
         }
         if asked.scopes.is_empty() {
-            return Reply::redirect(&link(&url, &[("error", "access_denied"), ("state", state)]));
+            return denied(&asked, form);
         }
         let scope = asked.scopes.join(" ");
         let code = self.grants.code(asked, now());
@@ -111,7 +91,9 @@ impl Google {
         let account = String::new();
         Ok(Allowed { account, scopes, user_scopes: Vec::new(), redirect_uri, challenge, offline })
     }
+}
 
+impl Google {
     pub(super) fn token(&mut self, call: &Call) -> Reply {
         let bad = StatusCode::BAD_REQUEST;
         let Some(form) = call.form() else {

@@ -25,6 +25,7 @@ use self::{
 use crate::{
     app::App,
     call::{Call, Reply},
+    consent::Authorizes as _,
     controls::{Control, GRANTS},
     deliver::Outbox,
     emulator::{Emulator, Outcome, Spec, refusal},

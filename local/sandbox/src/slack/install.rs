@@ -10,37 +10,23 @@ use serde_json::{Value, json};
 use super::{APP_ID, ORGANISATION, Slack, error, ok};
 use crate::{
     call::{Call, Reply},
-    consent::{Consent, refuse},
+    consent::{Authorizes, Consent, refuse},
     form::{Form, link},
     oauth::{Allowed, BadClient, BadCode, Grant, Tokens, authenticate},
 };
 
-impl Slack {
-    pub(super) fn ask(&self, call: &Call) -> Reply {
-        let asked = match self.asked(&call.query) {
-            Ok(asked) => asked,
-            Err(reply) => return *reply,
-        };
-        let scopes = [asked.scopes, asked.user_scopes].concat();
+impl Authorizes for Slack {
+    fn consent<'c>(&'c self, call: &'c Call, scopes: &'c [String]) -> Consent<'c> {
         let workspaces = self.workspaces.iter().map(|workspace| (workspace.id, workspace.name.to_owned()));
         let organisation = (ORGANISATION.0, format!("{} (all workspaces)", ORGANISATION.1));
         let accounts = workspaces.chain([organisation]).collect();
         let app = &self.app.client_id;
-        let consent = Consent { provider: "Slack", action: &call.path, app, accounts, scopes: &scopes, fixed: None };
-        consent.page(&call.query)
+        Consent { provider: "Slack", action: &call.path, app, accounts, scopes, fixed: None }
     }
 
-    pub(super) fn decide(&mut self, call: &Call) -> Reply {
-        let form = call.form().unwrap_or_default();
-        let mut asked = match self.asked(&form) {
-            Ok(asked) => asked,
-            Err(reply) => return *reply,
-        };
+    fn allow(&mut self, mut asked: Allowed, form: &Form) -> Reply {
         let url = asked.redirect_uri.clone();
         let state = form.get("state").unwrap_or_default();
-        if form.get("decision") != Some("allow") {
-            return Reply::redirect(&link(&url, &[("error", "access_denied"), ("state", state)]));
-        }
         let chosen = form.get("account").unwrap_or_default();
         if chosen != ORGANISATION.0 && self.workspace(chosen).is_none() {
             return refuse("Slack", StatusCode::BAD_REQUEST, "invalid_team_for_non_distributed_app");
@@ -75,7 +61,9 @@ impl Slack {
         let account = String::new();
         Ok(Allowed { account, scopes: bot, user_scopes: user, redirect_uri, challenge, offline: true })
     }
+}
 
+impl Slack {
     /// `oauth.v2.access`.
     pub(super) fn access(&mut self, call: &Call) -> Reply {
         let form = match (call.form(), call.body.is_empty()) {

@@ -16,6 +16,7 @@ use self::workspace::{Workspace, seed};
 use super::{
     app::App,
     call::{Call, Reply},
+    consent::Authorizes as _,
     controls::{Control, GRANTS},
     deliver::Outbox,
     emulator::{Emulator, Outcome, Spec},
