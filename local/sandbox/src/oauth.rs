@@ -3,20 +3,14 @@
 //! The emulators with OAuth share it; what differs is in [`Rules`], and each has its own words for refusals.
 //! *Invariant:* a code is redeemed once; no token of a revoked grant works.
 
+mod controls;
+
 use std::collections::HashMap;
 
-use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
-use serde_json::{Value, json};
 
-use super::{
-    app::App,
-    call::{Call, Reply},
-    emulator::refusal,
-    form::Form,
-    opaque::challenge,
-};
+use super::{app::App, call::Call, form::Form, opaque::challenge};
 
 /// What differs between providers.
 pub(super) struct Rules {
@@ -238,53 +232,6 @@ impl Grants {
     pub(super) fn is_offline(&self, account: &str) -> bool {
         self.live(account).any(|grant| grant.offline)
     }
-
-    /// The part of the controls that is about tokens.
-    pub(super) fn administer(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Reply> {
-        let done = match (method.as_str(), path) {
-            ("GET", ["grants"]) => json!(self.given.iter().map(Grant::seen).collect::<Vec<_>>()),
-            ("GET", ["secrets"]) => {
-                json!(self.codes.keys().chain(self.access.keys()).chain(self.refresh.keys()).collect::<Vec<_>>())
-            }
-            ("POST", ["grants", "revoke"]) => {
-                let all: Vec<_> = self.given.iter().map(|grant| grant.account.clone()).collect();
-                let wanted = |account: &&String| body["account"].is_null() || body["account"] == **account;
-                let revoked = all.iter().filter(wanted).map(|account| self.revoke_account(account).len());
-                json!({ "revoked": revoked.sum::<usize>() })
-            }
-            ("POST", ["tokens", "expire"]) => {
-                let account = body["account"].as_str();
-                if account.is_some_and(|account| self.given.iter().all(|grant| grant.account != account)) {
-                    return Some(refusal(StatusCode::NOT_FOUND, "there is no grant of this account"));
-                }
-                for (index, until) in self.access.values_mut() {
-                    if account.is_none_or(|account| self.given[*index].account == account) {
-                        *until = Timestamp::MIN;
-                    }
-                }
-                json!({ "expired": true })
-            }
-            ("POST", ["tokens", "life"]) => {
-                self.life = body["seconds"].as_i64().unwrap_or(self.rules.life);
-                json!({ "seconds": self.life })
-            }
-            ("POST", ["tokens", "renewable"]) => {
-                self.renewable = body["renewable"].as_bool().unwrap_or(true);
-                json!({ "renewable": self.renewable })
-            }
-            _ => return None,
-        };
-        Some(Reply::json(StatusCode::OK, &done))
-    }
-}
-
-impl Grant {
-    fn seen(&self) -> Value {
-        json!({
-            "account": self.account, "scopes": self.scopes, "state": if self.revoked { "revoked" } else { "active" },
-            "refreshes": self.refreshes, "reused": self.reused,
-        })
-    }
 }
 
 /// Whether the client is the app, by the body or by Basic.
@@ -304,40 +251,4 @@ pub(super) fn authenticate(call: &Call, form: &Form, app: &App) -> Result<(), Ba
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{form::encode, opaque::random};
-
-    const RULES: Rules =
-        Rules { code: || random(8), access: |_| random(8), refresh: || random(8), life: 60, single_use: true };
-
-    fn allowed() -> Allowed {
-        let (scopes, user_scopes) = Default::default();
-        let (account, redirect_uri) = ("a".to_owned(), "http://app/".to_owned());
-        Allowed { account, scopes, user_scopes, redirect_uri, challenge: None, offline: true }
-    }
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    #[test]
-    fn a_code_lives_ten_minutes() {
-        let mut grants = Grants::new(RULES);
-        let code = grants.code(allowed(), at(0));
-        let form = Form::parse(encode([("code", code.as_str()), ("redirect_uri", "http://app/")]).as_bytes());
-        assert!(grants.redeem(&form, at(600)).err() == Some(BadCode::Expired));
-        assert!(grants.redeem(&form, at(599)).is_ok());
-    }
-
-    #[test]
-    fn tokens_live_as_long_as_was_in_force_when_they_were_issued() {
-        let mut grants = Grants::new(RULES);
-        let tokens = grants.grant("a", "bot", Vec::new(), true, at(0));
-        grants.administer(&Method::POST, &["tokens", "life"], &json!({ "seconds": 5 }));
-        let (_, next) = grants.refresh(&tokens.refresh.unwrap(), at(0)).ok().unwrap();
-        assert_eq!((tokens.expires_in, next.expires_in), (60, 5));
-        let good = |second| [&tokens.access, &next.access].map(|token| grants.check(token, at(second)).is_ok());
-        assert_eq!([4, 5, 59, 60].map(good), [[true, true], [true, false], [true, false], [false, false]]);
-    }
-}
+mod tests;

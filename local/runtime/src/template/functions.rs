@@ -1,17 +1,17 @@
 //! Functions and what triggers them: routes, queues, schedules.
 
+mod properties;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use local_aws::{iam::Role, resources::Queue};
-use serde::{Deserialize, Deserializer, de::Error as _};
-use serde_json::Value;
 use serde_yaml_ng::Value as Yaml;
 
+use self::properties::{DestinationType, HttpApiEvent, OnFailure, Properties, ScheduleEvent, SqsEvent};
 use super::{
     document::{Kind, Resource, key, mapping},
     error::TemplateError,
     model::{Function, Mapping, Route, Schedule},
-    parameters::text,
     resolve::{Location, Resolver, STACK_NAME},
 };
 
@@ -37,110 +37,6 @@ const DEPLOYED_ONLY: &[&str] = &[
     "Tracing",
     "VersionDescription",
 ];
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct Properties {
-    #[serde(default)]
-    code_uri: String,
-    role: Option<String>,
-    #[serde(default = "default_memory")]
-    memory_size: u32,
-    #[serde(default = "default_timeout")]
-    timeout: u64,
-    #[serde(default)]
-    environment: Environment,
-    #[serde(default)]
-    logging_config: LoggingConfig,
-    reserved_concurrent_executions: Option<u32>,
-    #[serde(default)]
-    event_invoke_config: EventInvokeConfig,
-}
-
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
-struct EventInvokeConfig {
-    maximum_retry_attempts: usize,
-    destination_config: DestinationConfig,
-}
-
-impl Default for EventInvokeConfig {
-    fn default() -> Self {
-        Self { maximum_retry_attempts: 2, destination_config: DestinationConfig::default() }
-    }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
-struct DestinationConfig {
-    on_failure: Option<OnFailure>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct OnFailure {
-    r#type: DestinationType,
-    destination: String,
-}
-
-#[derive(Deserialize)]
-enum DestinationType {
-    #[serde(rename = "SQS")]
-    Sqs,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
-struct Environment {
-    #[serde(deserialize_with = "scalars")]
-    variables: BTreeMap<String, String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct LoggingConfig {
-    log_format: Option<String>,
-    application_log_level: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct HttpApiEvent {
-    method: Option<String>,
-    path: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct SqsEvent {
-    queue: String,
-    #[serde(default = "default_batch")]
-    batch_size: u32,
-    #[serde(default)]
-    maximum_batching_window_in_seconds: u64,
-    #[serde(default)]
-    function_response_types: Vec<String>,
-    #[serde(default)]
-    scaling_config: ScalingConfig,
-    #[serde(default = "enabled")]
-    enabled: bool,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
-struct ScalingConfig {
-    maximum_concurrency: Option<u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct ScheduleEvent {
-    name: Option<String>,
-    schedule: String,
-    input: String,
-    #[serde(default = "enabled")]
-    enabled: bool,
-}
 
 /// All functions, with the statements of their roles. `queues` and `roles` are those of the same template.
 pub(super) fn read(
@@ -287,30 +183,4 @@ fn binary(resource: &Resource, code_uri: &str) -> Result<String, TemplateError> 
         .filter(|name| !name.is_empty() && *name != "." && *name != "..")
         .map(str::to_owned)
         .ok_or_else(|| TemplateError::Binary { path: format!("Resources.{}", resource.id) })
-}
-
-/// Lambda's environment takes numbers and booleans as text.
-fn scalars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let values = BTreeMap::<String, Value>::deserialize(deserializer)?;
-    let plain = |(name, value)| match text(&value) {
-        Some(value) => Ok((name, value)),
-        None => Err(D::Error::custom(format!("variable {name} is neither text, number nor boolean"))),
-    };
-    values.into_iter().map(plain).collect()
-}
-
-fn default_memory() -> u32 {
-    128
-}
-
-fn default_timeout() -> u64 {
-    3
-}
-
-fn default_batch() -> u32 {
-    10
-}
-
-fn enabled() -> bool {
-    true
 }
