@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use domain::{
-    Integration, IntegrationKey,
+    AccountId, CredentialName, Integration, IntegrationKey,
     messages::message::{Cause, SyncMessage},
     oauth::grant::TokenResponse,
     sync::SyncJob,
@@ -71,7 +71,13 @@ impl<'g> World<'g> {
         let (name, access) = C::grant(&world).await;
         let vault = Vault::new(&ground.aws, "alias/intertie", "intertie");
         let credentials = Credentials::new(&ground.aws, "intertie-credentials", vault, Duration::from_secs(30));
-        let issued = TokenResponse { name, access: access.into(), refresh: None, life: None, scopes: None };
+        let issued = TokenResponse {
+            name: CredentialName::of_data(name),
+            access: access.into(),
+            refresh: None,
+            life: None,
+            scopes: None,
+        };
         credentials.put(&world.key, &[issued], Duration::from_mins(1), clock::now()).await.unwrap();
         let integration = Integration::connected(world.key.clone(), "Test", clock::now());
         world.integrations().put(&integration, clock::now()).await.unwrap();
@@ -107,7 +113,7 @@ impl<'g> World<'g> {
             ("scope", scopes),
             ("state", "s"),
             ("decision", "allow"),
-            ("account", account),
+            ("account", account.as_str()),
         ];
         let answer = self.form(authorize, &asked).await;
         let location = answer.headers()["location"].to_str().unwrap().to_owned();
@@ -181,7 +187,7 @@ impl<'g> World<'g> {
 
     /// Hands deliveries to `webhook-process`, as one batch, until none comes back; then the syncs that they asked for.
     pub(crate) async fn deliver(&mut self, bodies: &[&str]) {
-        let message = |(body, account): (&str, Option<&str>)| {
+        let message = |(body, account): (&str, Option<&AccountId>)| {
             self.messages += 1;
             json!({
                 "v": 1, "provider": self.provider, "integration_id": null, "account": account,
@@ -191,7 +197,7 @@ impl<'g> World<'g> {
             .to_string()
         };
         let account = (self.provider == "stripe").then_some(self.key.account_id.clone());
-        let messages = bodies.iter().map(|body| (*body, account.as_deref())).map(message).collect();
+        let messages = bodies.iter().map(|body| (*body, account.as_ref())).map(message).collect();
         self.process(messages).await;
         self.drain().await;
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Change, ClaimState, RecordKey, Verdict, Version};
+use domain::{Change, ClaimState, IntegrationId, RecordKey, Verdict, Version};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use platform::stores::{
@@ -10,7 +10,7 @@ use platform::stores::{
     records::{Records, Selection},
 };
 use serde_json::{Value, json};
-use tests::Ground;
+use tests::{Ground, integration_id};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -71,7 +71,7 @@ async fn a_late_finisher_is_refused_whatever_it_tries() {
     let records = Records::new(&ground.aws, "intertie-records");
     let slow = won(&claims, "slow", now()).await;
     let fast = won(&claims, "fast", later(30)).await;
-    let write = records.upsert_from_sync("int_1", &change(1), Timestamp::UNIX_EPOCH).unwrap();
+    let write = records.upsert_from_sync(&integration_id(1), &change(1), Timestamp::UNIX_EPOCH).unwrap();
     assert!(matches!(claims.apply(&slow, vec![write.clone()]).await, Err(ClaimError::Superseded)));
     assert!(matches!(claims.complete(&slow).await, Err(ClaimError::Superseded)));
     assert!(matches!(claims.release(&slow, ClaimState::Retry, "x").await, Err(ClaimError::Superseded)));
@@ -119,22 +119,30 @@ async fn a_stale_write_is_left_out_and_the_rest_is_committed_with_the_claim() {
     let claims = claims(&ground);
     let records = Records::new(&ground.aws, "intertie-records");
     let claim = won(&claims, "1", now()).await;
-    commit(&claims, &claim, vec![records.upsert_from_sync("int_1", &change(5), Timestamp::UNIX_EPOCH).unwrap()]).await;
+    commit(
+        &claims,
+        &claim,
+        vec![records.upsert_from_sync(&integration_id(1), &change(5), Timestamp::UNIX_EPOCH).unwrap()],
+    )
+    .await;
     claims.complete(&claim).await.unwrap();
 
     let Claiming::Won(claim) = claims.claim("stripe#a#evt_2", "hash", "2", now()).await.unwrap() else {
         panic!("not claimed");
     };
     let writes = vec![
-        records.upsert_from_sync("int_1", &change(4), Timestamp::UNIX_EPOCH).unwrap(),
-        records.upsert_from_sync("int_2", &change(4), Timestamp::UNIX_EPOCH).unwrap(),
+        records.upsert_from_sync(&integration_id(1), &change(4), Timestamp::UNIX_EPOCH).unwrap(),
+        records.upsert_from_sync(&integration_id(2), &change(4), Timestamp::UNIX_EPOCH).unwrap(),
     ];
     commit(&claims, &claim, writes).await;
-    let version = async |integration: &str| {
+    let version = async |integration: &IntegrationId| {
         let selection = Selection { stream: None, after: None, limit: 10, deleted: true };
         records.list(integration, selection).await.unwrap().records[0].version
     };
-    assert_eq!((version("int_1").await, version("int_2").await), (Version::stored(5), Version::stored(4)));
+    assert_eq!(
+        (version(&integration_id(1)).await, version(&integration_id(2)).await),
+        (Version::stored(5), Version::stored(4))
+    );
     assert_eq!(claims.get("stripe#a#evt_2").await.unwrap().unwrap().effects, 1);
 }
 
@@ -144,38 +152,45 @@ async fn of_two_states_of_one_version_the_stored_one_stays_and_the_other_is_told
     let claims = claims(&ground);
     let records = Records::new(&ground.aws, "intertie-records");
     let named = |name: &str| change_of(1, json!({ "name": name }));
-    let write =
-        |integration, name| records.upsert_from_event(integration, &named(name), Timestamp::UNIX_EPOCH).unwrap();
-    let stored = async |integration: &str| {
+    let write = |integration: &IntegrationId, name| {
+        records.upsert_from_event(integration, &named(name), Timestamp::UNIX_EPOCH).unwrap()
+    };
+    let stored = async |integration: &IntegrationId| {
         let selection = Selection { stream: None, after: None, limit: 10, deleted: true };
         let records = records.list(integration, selection).await.unwrap().records;
         records.into_iter().next().map(|record| record.data["name"].clone())
     };
     let claim = won(&claims, "1", now()).await;
-    commit(&claims, &claim, vec![write("int_1", "one")]).await;
+    commit(&claims, &claim, vec![write(&integration_id(1), "one")]).await;
 
     let claimed = async |event: &str| match claims.claim(event, "hash", "2", now()).await.unwrap() {
         Claiming::Won(claim) => claim,
         Claiming::Lost(record) => panic!("lost to {record:?}"),
     };
     let claim = claimed("stripe#a#evt_2").await;
-    let tied = claims.apply(&claim, vec![write("int_1", "other"), write("int_2", "other")]).await.unwrap();
+    let tied = claims
+        .apply(&claim, vec![write(&integration_id(1), "other"), write(&integration_id(2), "other")])
+        .await
+        .unwrap();
     let Applied::VersionConflict(rest) = tied else { panic!("not tied") };
-    assert_eq!((stored("int_1").await, stored("int_2").await), (Some(json!("one")), None));
+    assert_eq!((stored(&integration_id(1)).await, stored(&integration_id(2)).await), (Some(json!("one")), None));
     assert_eq!(claims.get("stripe#a#evt_2").await.unwrap().unwrap().effects, 0);
     commit(&claims, &claim, rest).await;
-    assert_eq!((stored("int_1").await, stored("int_2").await), (Some(json!("one")), Some(json!("other"))));
+    assert_eq!(
+        (stored(&integration_id(1)).await, stored(&integration_id(2)).await),
+        (Some(json!("one")), Some(json!("other")))
+    );
     assert_eq!(claims.get("stripe#a#evt_2").await.unwrap().unwrap().effects, 1);
 
     // The same state once more is no tie, and an end needs no asking.
-    commit(&claims, &claimed("stripe#a#evt_3").await, vec![write("int_1", "one")]).await;
+    commit(&claims, &claimed("stripe#a#evt_3").await, vec![write(&integration_id(1), "one")]).await;
     let end = Change::tombstone(named("end").key().clone(), named("end").version(), now(), json!({ "name": "end" }));
-    let end = records.upsert_from_event("int_1", &end, Timestamp::UNIX_EPOCH).unwrap();
+    let end = records.upsert_from_event(&integration_id(1), &end, Timestamp::UNIX_EPOCH).unwrap();
     commit(&claims, &claimed("stripe#a#evt_4").await, vec![end]).await;
-    assert_eq!(stored("int_1").await, Some(json!("end")));
+    assert_eq!(stored(&integration_id(1)).await, Some(json!("end")));
     // A sync read them in their order.
-    records.put_page("int_2", &[named("newest")], Timestamp::UNIX_EPOCH).await.unwrap();
-    assert_eq!(stored("int_2").await, Some(json!("newest")));
+    records.put_page(&integration_id(2), &[named("newest")], Timestamp::UNIX_EPOCH).await.unwrap();
+    assert_eq!(stored(&integration_id(2)).await, Some(json!("newest")));
 }
 
 #[tokio::test]
@@ -185,7 +200,7 @@ async fn more_writes_than_a_transaction_holds_are_all_made_and_count_as_one_effe
     let records = Records::new(&ground.aws, "intertie-records");
     let claim = won(&claims, "1", now()).await;
     let writes = (0..250)
-        .map(|user| records.upsert_from_sync(&format!("int_{user}"), &change(1), Timestamp::UNIX_EPOCH).unwrap())
+        .map(|user| records.upsert_from_sync(&integration_id(user), &change(1), Timestamp::UNIX_EPOCH).unwrap())
         .collect();
     commit(&claims, &claim, writes).await;
     let scanned = ground.clients.dynamodb.scan().table_name("intertie-records").send().await.unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
-use domain::{IntegrationKey, Reason, oauth::grant::TokenResponse};
+use domain::{CredentialName, IntegrationKey, Reason, oauth::grant::TokenResponse};
 use jiff::{SignedDuration, Timestamp};
 use platform::{
     aws::envelope::Vault,
@@ -17,6 +17,9 @@ use proptest::{
 };
 use secrecy::ExposeSecret as _;
 use tests::{Ground, integration};
+
+static BOT: CredentialName = CredentialName::of_data("bot");
+static USER: CredentialName = CredentialName::of_data("user");
 
 const MARGIN: Duration = Duration::from_mins(15);
 
@@ -35,7 +38,13 @@ fn later(seconds: i64) -> Timestamp {
 
 fn issued(name: &'static str, access: &str, refresh: Option<&str>) -> TokenResponse {
     let refresh = refresh.map(Into::into);
-    TokenResponse { name, access: access.into(), refresh, life: Some(Duration::from_hours(1)), scopes: None }
+    TokenResponse {
+        name: CredentialName::of_data(name),
+        access: access.into(),
+        refresh,
+        life: Some(Duration::from_hours(1)),
+        scopes: None,
+    }
 }
 
 async fn granted(all: &Credentials, at: Timestamp) -> Credential {
@@ -44,11 +53,11 @@ async fn granted(all: &Credentials, at: Timestamp) -> Credential {
 }
 
 async fn read(all: &Credentials) -> Option<Credential> {
-    all.get(&owner().id(), "user", later(0)).await.unwrap()
+    all.get(&owner().id(), &USER, later(0)).await.unwrap()
 }
 
 async fn leased(all: &Credentials, version: i64, holder: &str, at: Timestamp) -> Option<Credential> {
-    match all.lease(&owner().id(), "user", version, holder, at).await.unwrap() {
+    match all.lease(&owner().id(), &USER, version, holder, at).await.unwrap() {
         Leasing::Won(held) => Some(*held),
         Leasing::Lost => None,
     }
@@ -123,9 +132,9 @@ async fn a_new_grant_takes_the_place_of_all_of_the_old_one_and_an_older_one_of_n
     let names = async || {
         all.all(&owner().id(), later(60)).await.unwrap().credentials.into_iter().map(|it| it.name).collect::<Vec<_>>()
     };
-    assert_eq!(names().await, ["bot"]);
+    assert_eq!(names().await, std::slice::from_ref(&BOT));
     assert!(all.put(&owner(), &[issued("bot", "b0", None)], MARGIN, later(30)).await.is_err(), "an older grant");
-    let found = all.get(&owner().id(), "bot", later(60)).await.unwrap().unwrap();
+    let found = all.get(&owner().id(), &BOT, later(60)).await.unwrap().unwrap();
     assert_eq!(found.access.expose_secret(), "b2");
     let soon = later(60) + SignedDuration::from_hours(1);
     assert_eq!(found.expires_at, Some(soon));
@@ -172,7 +181,7 @@ async fn without_kms_a_key_in_memory_goes_on_and_without_one_there_is_a_failure(
     kms.disable_key().key_id(&key).send().await.unwrap();
     assert_eq!(secrets(&read(&all).await.unwrap()), ["a1", "r1"], "the data key is in memory");
     let fresh = credentials(&ground);
-    assert!(fresh.get(&owner().id(), "user", later(0)).await.is_err(), "opened without KMS");
+    assert!(fresh.get(&owner().id(), &USER, later(0)).await.is_err(), "opened without KMS");
     assert!(fresh.put(&owner(), &[issued("user", "a2", None)], MARGIN, later(1)).await.is_err(), "stored in the clear");
     assert_eq!(secrets(&read(&all).await.unwrap()), ["a1", "r1"], "what was there is kept");
 }
@@ -239,7 +248,7 @@ async fn check(all: &Credentials, owner: &IntegrationKey, steps: &[Step]) {
             }
             Step::Lease(holder) => {
                 let Some((version, token)) = stored else { continue };
-                let won = match all.lease(&id, "user", version, &format!("h{holder}"), later(now)).await.unwrap() {
+                let won = match all.lease(&id, &USER, version, &format!("h{holder}"), later(now)).await.unwrap() {
                     Leasing::Won(credential) => Some(*credential),
                     Leasing::Lost => None,
                 };
@@ -272,7 +281,7 @@ async fn check(all: &Credentials, owner: &IntegrationKey, steps: &[Step]) {
                 }
             }
         }
-        let found = all.get(&id, "user", later(now)).await.unwrap();
+        let found = all.get(&id, &USER, later(now)).await.unwrap();
         let seen = found.as_ref().map(|it| (it.version, it.access.expose_secret().to_owned()));
         assert_eq!(seen, stored.map(|(version, token)| (version, format!("a{token}"))), "after {step:?} of {steps:?}");
         if let Some((version, _)) = stored {
@@ -290,7 +299,7 @@ async fn a_data_key_that_kms_calls_invalid_is_the_operators_until_another_one_op
     let other = IntegrationKey { user_id: "bob".parse().unwrap(), ..owner() };
     all.put(&other, &[issued("user", "b1", None)], MARGIN, later(0)).await.unwrap();
     let name = |name: &str, value: &str| (name.to_owned(), AttributeValue::S(value.to_owned()));
-    let key = [name("integration_id", &owner().id()), name("credential", "user")];
+    let key = [name("integration_id", owner().id().as_str()), name("credential", "user")];
     let dynamodb = &ground.clients.dynamodb;
     let read = dynamodb.get_item().table_name("intertie-credentials").set_key(Some(key.clone().into()));
     let mut altered = read.send().await.unwrap().item().unwrap()["data_key"].as_b().unwrap().clone().into_inner();
@@ -300,8 +309,8 @@ async fn a_data_key_that_kms_calls_invalid_is_the_operators_until_another_one_op
     write.expression_attribute_values(":altered", AttributeValue::B(Blob::new(altered))).send().await.unwrap();
     // Of a process that has opened no key yet: the prefix, or the whole table, may be another stack's.
     let fresh = credentials(&ground);
-    let reason = async |all: &Credentials| all.get(&owner().id(), "user", later(1)).await.unwrap_err().reason();
+    let reason = async |all: &Credentials| all.get(&owner().id(), &USER, later(1)).await.unwrap_err().reason();
     assert_eq!(reason(&fresh).await, Reason::Misconfigured);
-    fresh.get(&other.id(), "user", later(1)).await.unwrap().unwrap();
+    fresh.get(&other.id(), &USER, later(1)).await.unwrap().unwrap();
     assert_eq!(reason(&fresh).await, Reason::Corrupt);
 }

@@ -1,9 +1,13 @@
 //! Looking through dead letters takes none out, and the end of a message that SQS moved is recorded only where no other outcome
 //! stands.
 
-use std::{collections::BTreeSet, sync::Mutex, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{LazyLock, Mutex},
+    time::Duration,
+};
 
-use domain::{ClaimState, Diagnosis, Reason};
+use domain::{ClaimState, DeliveryId, Diagnosis, EventType, ProviderId, Reason};
 use jiff::{SignedDuration, Timestamp};
 use platform::{
     aws::queue::{DeadLetter, Queue},
@@ -22,8 +26,13 @@ fn later(seconds: i64) -> Timestamp {
     now() + SignedDuration::from_secs(seconds)
 }
 
+static STRIPE: ProviderId = ProviderId::of_data("stripe");
+static DELIVERY: LazyLock<(EventType, DeliveryId)> =
+    LazyLock::new(|| ("x.y".parse().unwrap(), "19a-1".parse().unwrap()));
+
 fn entry(key: &str) -> Entry<'_> {
-    let about = About { provider: "stripe", r#type: Some("x.y"), delivery_id: "19a-1", received_at: now() };
+    let (event_type, delivery_id) = &*DELIVERY;
+    let about = About { provider: &STRIPE, r#type: Some(event_type), delivery_id, received_at: now() };
     Entry { key, body_hash: "hash", about }
 }
 

@@ -1,7 +1,8 @@
 //! The events of a batch are published in one call, and a member that does not come delays no other.
 
-use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::LazyLock, task::Poll, time::Duration};
 
+use domain::{EventType, ProviderId};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use platform::{
@@ -16,13 +17,17 @@ use serde_json::value::RawValue;
 use tests::{Ground, PATIENCE};
 use tokio::sync::Semaphore;
 
-fn detail(id: &str) -> Detail<'_> {
+static STRIPE: ProviderId = ProviderId::of_data("stripe");
+static UPDATED: LazyLock<EventType> = LazyLock::new(|| "customer.updated".parse().unwrap());
+
+/// For the whole run: few are made.
+fn detail(id: &str) -> Detail<'static> {
     Detail {
-        id,
+        id: Box::leak(Box::new(id.parse().unwrap())),
         user_id: None,
         integration_id: None,
-        provider: "stripe",
-        r#type: "customer.updated",
+        provider: &STRIPE,
+        r#type: &UPDATED,
         occurred_at: Timestamp::UNIX_EPOCH,
         livemode: None,
         data: Payload::Whole(RawValue::NULL),

@@ -1,11 +1,14 @@
 //! Integrations: found by user and by account, and only usable ones get webhooks.
 
 use domain::{
-    Integration,
+    Integration, ProviderId,
     integration::{Ending, IntegrationState},
 };
 use platform::stores::integrations::Integrations;
 use tests::{Ground, integration};
+
+static SLACK: ProviderId = ProviderId::of_data("slack");
+static STRIPE: ProviderId = ProviderId::of_data("stripe");
 
 #[tokio::test]
 async fn an_account_leads_to_every_user_who_connected_it_and_to_no_disconnected_one() {
@@ -18,10 +21,10 @@ async fn an_account_leads_to_every_user_who_connected_it_and_to_no_disconnected_
     ended.state = IntegrationState::Disconnected;
     integrations.put(&ended, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
     let account = integration("u1").key.account_id;
-    let found = integrations.of_account("stripe", &account).await.unwrap();
+    let found = integrations.of_account(&STRIPE, &account).await.unwrap();
     let users: Vec<_> = found.iter().map(|key| key.user_id.as_str()).collect();
     assert_eq!(users, ["u1", "u3"]);
-    assert!(integrations.of_account("slack", &account).await.unwrap().is_empty());
+    assert!(integrations.of_account(&SLACK, &account).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -31,11 +34,13 @@ async fn a_user_sees_only_their_own_and_reconnecting_does_not_double() {
     for user in ["u1", "u1", "u2"] {
         integrations.put(&integration(user), jiff::Timestamp::UNIX_EPOCH).await.unwrap();
     }
-    assert_eq!(integrations.of_user("u1", None).await.unwrap(), [integration("u1")]);
-    assert_eq!(integrations.of_user("u1", Some("stripe")).await.unwrap().len(), 1);
-    assert!(integrations.of_user("u1", Some("strip")).await.unwrap().is_empty());
-    assert!(integrations.of_user("u", None).await.unwrap().is_empty());
-    let found = integrations.get("u1", &integration("u1").key.account()).await.unwrap();
+    assert_eq!(integrations.of_user(&"u1".parse().unwrap(), None).await.unwrap(), [integration("u1")]);
+    assert_eq!(integrations.of_user(&"u1".parse().unwrap(), Some(&STRIPE)).await.unwrap().len(), 1);
+    assert!(
+        integrations.of_user(&"u1".parse().unwrap(), Some(&ProviderId::of_data("strip"))).await.unwrap().is_empty()
+    );
+    assert!(integrations.of_user(&"u".parse().unwrap(), None).await.unwrap().is_empty());
+    let found = integrations.get(&integration("u1").key).await.unwrap();
     assert_eq!(found, Some(integration("u1")));
 }
 
@@ -52,9 +57,9 @@ async fn only_the_grant_that_ended_is_ended_once_and_what_its_user_ended_stays_s
     assert!(!end(9).await, "an earlier grant ended");
     assert!(end(11).await);
     assert!(!end(12).await, "twice");
-    let found = integrations.get("u1", &key.account()).await.unwrap().unwrap();
+    let found = integrations.get(&key).await.unwrap().unwrap();
     assert_eq!((found.state, found.problem.as_deref()), (IntegrationState::ReconnectRequired, Some("words")));
-    assert!(integrations.of_account("stripe", &key.account_id).await.unwrap().is_empty(), "webhooks find it");
+    assert!(integrations.of_account(&STRIPE, &key.account_id).await.unwrap().is_empty(), "webhooks find it");
     assert!(
         !integrations.sync_due(&key, at(30)).await.unwrap() && !integrations.watch_due(&key, at(30)).await.unwrap()
     );
@@ -62,15 +67,15 @@ async fn only_the_grant_that_ended_is_ended_once_and_what_its_user_ended_stays_s
     assert!(!integrations.disconnect(&key, Ending::Keep, at(9)).await.unwrap(), "the user ended an earlier grant");
     assert!(integrations.disconnect(&key, Ending::Keep, at(13)).await.unwrap());
     assert!(!end(14).await, "its user ended it");
-    let found = integrations.get("u1", &key.account()).await.unwrap().unwrap();
+    let found = integrations.get(&key).await.unwrap().unwrap();
     assert_eq!((found.state, found.problem, found.ending), (IntegrationState::Disconnected, None, Some(Ending::Keep)));
     assert!(integrations.disconnect(&key, Ending::Erase, at(13)).await.unwrap(), "what was wished last counts");
     integrations.disconnected(&key, Ending::Keep).await.unwrap();
-    let ending = async || integrations.get("u1", &key.account()).await.unwrap().unwrap().ending;
+    let ending = async || integrations.get(&key).await.unwrap().unwrap().ending;
     assert_eq!(ending().await, Some(Ending::Erase), "another wish is done");
     integrations.disconnected(&key, Ending::Erase).await.unwrap();
     assert_eq!(ending().await, None);
     integrations.put(&connected(15), at(20)).await.unwrap();
     assert!(integrations.sync_due(&key, at(30)).await.unwrap(), "connected again");
-    assert_eq!(integrations.of_account("stripe", &key.account_id).await.unwrap(), [key]);
+    assert_eq!(integrations.of_account(&STRIPE, &key.account_id).await.unwrap(), [key]);
 }

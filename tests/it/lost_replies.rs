@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use domain::{
-    Change, Diagnosis, Integration, IntegrationKey, Reason, RecordKey, Version,
+    Change, CredentialName, DeliveryId, Diagnosis, Integration, IntegrationKey, ProviderId, Reason, RecordKey, Version,
     integration::{Ending, IntegrationState},
     oauth::grant::TokenResponse,
     sync::{SyncJob, stream::Sweep},
@@ -23,7 +23,11 @@ use platform::{
 };
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use tests::{Ground, integration};
+use tests::{Ground, integration, integration_id};
+
+static SLACK: ProviderId = ProviderId::of_data("slack");
+static STRIPE: ProviderId = ProviderId::of_data("stripe");
+static USER: CredentialName = CredentialName::of_data("user");
 
 fn later(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + seconds).unwrap()
@@ -40,12 +44,12 @@ async fn a_state_is_begun_taken_and_ended_though_each_reply_is_lost_once() {
     let text = |text: &str| text.to_owned();
     let request = AuthorizationRequest {
         user_id: "ada".parse().unwrap(),
-        provider: text("slack"),
+        provider: SLACK.clone(),
         return_to: text("/settings"),
         redirect_uri: text("https://a/cb"),
         scopes: text("a b"),
     };
-    let presented = Presented { state: "state", browser: "browser", provider: "slack" };
+    let presented = Presented { state: "state", browser: "browser", provider: &SLACK };
     assert!(states.begin("state", "browser", &request, later(0)).await.unwrap());
     assert!(!states.begin("state", "browser", &request, later(0)).await.unwrap(), "another call is no repeat");
     assert_eq!(states.take(presented, later(1)).await.unwrap(), Stand::Taken(request));
@@ -61,7 +65,7 @@ async fn an_integration_says_truly_whether_a_call_ended_or_restored_it_though_ea
     let ground = Ground::start().await;
     let integrations = Integrations::new(&ground.aws_losing_replies(), "intertie-integrations");
     let connected = |second| Integration { connected_at: later(second), ..integration("ada") };
-    let stored = async || integrations.get("ada", &key().account()).await.unwrap().map(|it| it.state);
+    let stored = async || integrations.get(&key()).await.unwrap().map(|it| it.state);
     integrations.reserve(&connected(0)).await.unwrap();
     assert_eq!(stored().await, Some(IntegrationState::Disconnected));
     integrations.put(&connected(1), later(9)).await.unwrap();
@@ -90,27 +94,27 @@ async fn a_credential_is_stored_leased_rotated_and_deleted_though_each_reply_is_
     let vault = Vault::new(&aws, "alias/intertie", "intertie");
     let all = Credentials::new(&aws, "intertie-credentials", vault, Duration::from_secs(30));
     let issued = |access: &str| TokenResponse {
-        name: "user",
+        name: USER.clone(),
         access: access.into(),
         refresh: Some(format!("refresh of {access}").into()),
         life: Some(Duration::from_hours(1)),
         scopes: None,
     };
     let id = key().id();
-    let read = async || all.get(&id, "user", later(0)).await.unwrap();
+    let read = async || all.get(&id, &USER, later(0)).await.unwrap();
     all.put(&key(), &[issued("a1")], MARGIN, later(0)).await.unwrap();
-    let Leasing::Won(held) = all.lease(&id, "user", read().await.unwrap().version, "one", later(1)).await.unwrap()
+    let Leasing::Won(held) = all.lease(&id, &USER, read().await.unwrap().version, "one", later(1)).await.unwrap()
     else {
         panic!("it is free")
     };
     let rotated = all.rotate(&held, &issued("a2"), MARGIN, later(2)).await.unwrap();
     assert_eq!(rotated.map(|it| it.access.expose_secret().to_owned()), Some("a2".into()));
-    let Leasing::Won(held) = all.lease(&id, "user", held.version + 1, "one", later(3)).await.unwrap() else {
+    let Leasing::Won(held) = all.lease(&id, &USER, held.version + 1, "one", later(3)).await.unwrap() else {
         panic!("it is free")
     };
     all.release(&held, Some(later(9)), false).await.unwrap();
     assert_eq!(read().await.unwrap().failures, 1, "one release is one failure");
-    assert_eq!(all.set_aside(&id, "user").await.unwrap(), Some(key()));
+    assert_eq!(all.set_aside(&id, &USER).await.unwrap(), Some(key()));
     all.delete(&id, later(9)).await.unwrap();
     assert!(read().await.is_none());
 }
@@ -128,16 +132,17 @@ async fn an_event_is_claimed_applied_and_ended_though_each_reply_is_lost_once() 
     };
     let key = RecordKey::new("customers", "cus_1").unwrap();
     let change = Change::new(key, Version::stored(1), later(0), json!({}));
-    let write = records.upsert_from_event("int_1", &change, later(0)).unwrap();
+    let write = records.upsert_from_event(&integration_id(1), &change, later(0)).unwrap();
     assert!(matches!(claims.apply(&claim, vec![write]).await.unwrap(), Applied::Committed));
     claims.complete(&claim).await.unwrap();
     assert_eq!(claims.get("stripe#a#evt_1").await.unwrap().map(|it| it.effects), Some(1));
 
-    records.put_page("int_1", &[change], later(5)).await.unwrap();
+    records.put_page(&integration_id(1), &[change], later(5)).await.unwrap();
     let sweep = Sweep { since: later(9), of: None, except: vec![] };
-    assert_eq!(records.delete_unseen("int_1", "customers", &sweep, Version::stored(7)).await.unwrap(), 1);
+    assert_eq!(records.delete_unseen(&integration_id(1), "customers", &sweep, Version::stored(7)).await.unwrap(), 1);
 
-    let about = About { provider: "stripe", r#type: None, delivery_id: "d", received_at: later(0) };
+    let delivery_id = DeliveryId::parse("d").unwrap();
+    let about = About { provider: &STRIPE, r#type: None, delivery_id: &delivery_id, received_at: later(0) };
     let entry = Entry { key: "stripe#a#evt_2", body_hash: "hash", about };
     let why = Diagnosis::new(Reason::Rejected, "moved");
     assert_eq!(claims.moved_away(entry, &why, later(9)).await.unwrap(), GivenUp::Recorded);
@@ -147,16 +152,23 @@ async fn an_event_is_claimed_applied_and_ended_though_each_reply_is_lost_once() 
 async fn a_sync_is_leased_marked_and_given_back_though_each_reply_is_lost_once() {
     let ground = Ground::start().await;
     let syncs = Syncs::new(&ground.aws_losing_replies(), "intertie-syncs", Duration::from_mins(1));
-    let syncs::Leasing::Won(lease) = syncs.lease("int_1", "one", SyncJob::Full, later(0)).await.unwrap() else {
+    let syncs::Leasing::Won(lease) = syncs.lease(&integration_id(1), "one", SyncJob::Full, later(0)).await.unwrap()
+    else {
         panic!("it is free")
     };
-    assert!(syncs.run_again("int_1", SyncJob::Incremental, later(1)).await.unwrap());
+    assert!(syncs.run_again(&integration_id(1), SyncJob::Incremental, later(1)).await.unwrap());
     // What the lost reply said is not known: it may have been the wish for a full sync.
     assert_eq!(syncs.release(&lease).await.unwrap(), Some(SyncJob::Full));
     assert_eq!(syncs.release(&lease).await.unwrap(), None);
-    assert!(!syncs.run_again("int_1", SyncJob::Full, later(1) + SignedDuration::from_secs(1)).await.unwrap());
-    let syncs::Leasing::Won(_) = syncs.lease("int_1", "two", SyncJob::Full, later(2)).await.unwrap() else {
+    assert!(
+        !syncs.run_again(&integration_id(1), SyncJob::Full, later(1) + SignedDuration::from_secs(1)).await.unwrap()
+    );
+    let syncs::Leasing::Won(_) = syncs.lease(&integration_id(1), "two", SyncJob::Full, later(2)).await.unwrap() else {
         panic!("it is free")
     };
-    assert_eq!(syncs.break_lease("int_1", later(3)).await.unwrap(), Some(later(62)), "until when it was held");
+    assert_eq!(
+        syncs.break_lease(&integration_id(1), later(3)).await.unwrap(),
+        Some(later(62)),
+        "until when it was held"
+    );
 }

@@ -5,9 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::call::{
-    limit::{Bucket, BucketKey},
-    rate::{Rate, Reservation},
+use domain::{
+    ProviderId,
+    call::{
+        limit::{Bucket, BucketKey},
+        rate::{Rate, Reservation},
+    },
 };
 use futures_util::future::join_all;
 use platform::{
@@ -22,7 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 fn bucket(account: &str, rate: Rate) -> Bucket {
     let closes = Duration::from_mins(15);
-    Bucket { key: BucketKey::new("slack", "tier2", [account]), rate, cost: 1, reasons: &[], closes }
+    Bucket {
+        key: BucketKey::new(&ProviderId::of_data("slack"), "tier2", [account]),
+        rate,
+        cost: 1,
+        reasons: &[],
+        closes,
+    }
 }
 
 /// A bucket's TAT, read past the code that moves it.

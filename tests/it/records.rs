@@ -1,7 +1,7 @@
 //! Records: no stale write wins, and listing them loses none and repeats none.
 
 use domain::{
-    Change, RecordKey, Version,
+    Change, IntegrationId, RecordKey, Version,
     sync::stream::{Extent, Sweep},
 };
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use platform::stores::{
     records::{Records, Selection},
 };
 use serde_json::json;
-use tests::Ground;
+use tests::{Ground, integration_id};
 
 fn change(id: &str, version: i64, deleted: bool) -> Change {
     change_of("customers", id, version, deleted)
@@ -23,7 +23,7 @@ fn change_of(stream: &str, id: &str, version: i64, deleted: bool) -> Change {
 }
 
 /// Commits changes one by one, each under a claim of its own, as events do.
-async fn commit(ground: &Ground, integration: &str, changes: &[Change]) {
+async fn commit(ground: &Ground, integration: &IntegrationId, changes: &[Change]) {
     let claims = Claims::new(&ground.aws, "intertie-idempotency", std::time::Duration::from_secs(30));
     let records = Records::new(&ground.aws, "intertie-records");
     for change in changes {
@@ -50,7 +50,7 @@ async fn all_orders_of_create_update_update_and_delete_end_in_one_state() {
         for b in (0..4).filter(|b| *b != a) {
             for c in (0..4).filter(|c| ![a, b].contains(c)) {
                 let order = [a, b, c, 6 - a - b - c].map(|index| changes[index].clone());
-                let integration = format!("int_{orders}");
+                let integration = integration_id(orders);
                 commit(&ground, &integration, &order).await;
                 let found = records.list(&integration, all(10)).await.unwrap().records;
                 assert_eq!(found.len(), 1);
@@ -67,14 +67,14 @@ async fn pages_join_without_gap_or_repetition_and_skip_tombstones_unless_asked()
     let ground = Ground::start().await;
     let records = Records::new(&ground.aws, "intertie-records");
     let changes: Vec<_> = (0..25).map(|index| change(&format!("c{index:02}"), 1, index % 3 == 0)).collect();
-    commit(&ground, "int_1", &changes).await;
-    commit(&ground, "int_2", &changes[..1]).await;
+    commit(&ground, &integration_id(1), &changes).await;
+    commit(&ground, &integration_id(2), &changes[..1]).await;
     for deleted in [true, false] {
         let mut after: Option<String> = None;
         let mut found = Vec::new();
         loop {
             let selection = Selection { stream: Some("customers"), after: after.as_deref(), limit: 4, deleted };
-            let page = records.list("int_1", selection).await.unwrap();
+            let page = records.list(&integration_id(1), selection).await.unwrap();
             assert!(page.records.len() == 4 || page.next.is_none());
             found.extend(page.records.into_iter().map(|record| record.key.id().to_owned()));
             after = page.next;
@@ -90,7 +90,7 @@ async fn pages_join_without_gap_or_repetition_and_skip_tombstones_unless_asked()
         assert_eq!(found, expected);
     }
     let other = Selection { stream: Some("custom"), ..all(10) };
-    assert!(records.list("int_1", other).await.unwrap().records.is_empty(), "a stream is not a prefix");
+    assert!(records.list(&integration_id(1), other).await.unwrap().records.is_empty(), "a stream is not a prefix");
 }
 
 #[tokio::test]
@@ -98,15 +98,16 @@ async fn a_full_run_deletes_what_it_did_not_see_and_nothing_that_is_newer_or_was
     let ground = Ground::start().await;
     let records = Records::new(&ground.aws, "intertie-records");
     let at = |second| Timestamp::from_second(second).unwrap();
-    let put = async |changes: &[Change], second| records.put_page("int_1", changes, at(second)).await.unwrap();
+    let put =
+        async |changes: &[Change], second| records.put_page(&integration_id(1), changes, at(second)).await.unwrap();
     let sweep = async |of, except| {
         records
-            .delete_unseen("int_1", "customers", &Sweep { since: at(20), of, except }, Version::stored(7))
+            .delete_unseen(&integration_id(1), "customers", &Sweep { since: at(20), of, except }, Version::stored(7))
             .await
             .unwrap()
     };
     let here = async || {
-        let found = records.list("int_1", all(10)).await.unwrap().records;
+        let found = records.list(&integration_id(1), all(10)).await.unwrap().records;
         found.into_iter().map(|it| (it.key.id().to_owned(), it.version.get(), it.deleted)).collect::<Vec<_>>()
     };
     let row = |id: &str, version, deleted| (id.to_owned(), version, deleted);
@@ -135,20 +136,25 @@ async fn a_full_run_deletes_what_it_did_not_see_and_nothing_that_is_newer_or_was
     assert_eq!(sweep(None, vec![]).await, 0, "again");
     // What the provider said is gone comes back with a newer state only; what a run did not see, with one as new as the run.
     put(&[change("dead", 5, false)], 30).await;
-    commit(&ground, "int_1", &[change("gone", 6, false)]).await;
+    commit(&ground, &integration_id(1), &[change("gone", 6, false)]).await;
     assert_eq!(here().await, expected, "an event of before the run revives nothing");
     put(&[change("gone", 7, false)], 30).await;
     assert_eq!(here().await[1], row("gone", 7, false));
-    assert_eq!(records.count("int_1", "customers").await.unwrap(), 4);
+    assert_eq!(records.count(&integration_id(1), "customers").await.unwrap(), 4);
     // In one tick of the clock an event can have the larger version.
     assert_eq!(
         records
-            .delete_unseen("int_1", "customers", &Sweep { since: at(31), of: None, except: vec![] }, Version::stored(4))
+            .delete_unseen(
+                &integration_id(1),
+                "customers",
+                &Sweep { since: at(31), of: None, except: vec![] },
+                Version::stored(4)
+            )
             .await
             .unwrap(),
         4
     );
     assert_eq!(here().await[1], row("gone", 7, true));
-    assert!(records.erase("int_1", || false).await.unwrap());
+    assert!(records.erase(&integration_id(1), || false).await.unwrap());
     assert!(here().await.is_empty());
 }

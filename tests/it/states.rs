@@ -1,5 +1,6 @@
 //! OAuth transactions: taken once, in time, by the browser that began them; what succeeded leads it to the same place for a while.
 
+use domain::ProviderId;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use platform::stores::pending_authorizations::{AuthorizationRequest, PendingAuthorizations, Presented, Stand};
@@ -12,14 +13,16 @@ fn now() -> Timestamp {
 fn request() -> AuthorizationRequest {
     AuthorizationRequest {
         user_id: "ada".parse().unwrap(),
-        provider: "slack".into(),
+        provider: SLACK.clone(),
         return_to: "/settings".into(),
         redirect_uri: "https://a/cb".into(),
         scopes: "a b".into(),
     }
 }
 
-const PRESENTED: Presented<'_> = Presented { state: "state", browser: "browser", provider: "slack" };
+static SLACK: ProviderId = ProviderId::of_data("slack");
+static GMAIL: ProviderId = ProviderId::of_data("gmail");
+const PRESENTED: Presented<'_> = Presented { state: "state", browser: "browser", provider: &SLACK };
 
 async fn begun(ground: &Ground) -> PendingAuthorizations {
     let states = PendingAuthorizations::new(&ground.aws, "intertie-oauth-states");
@@ -47,7 +50,7 @@ async fn another_browser_provider_state_or_time_takes_nothing_and_uses_nothing_u
         (Presented { state: "other", ..PRESENTED }, now()),
         (Presented { browser: "other", ..PRESENTED }, now()),
         (Presented { browser: "", ..PRESENTED }, now()),
-        (Presented { provider: "gmail", ..PRESENTED }, now()),
+        (Presented { provider: &GMAIL, ..PRESENTED }, now()),
         (PRESENTED, ten_minutes),
     ];
     for (presented, at) in others {
@@ -69,7 +72,7 @@ async fn what_succeeded_leads_its_own_browser_to_the_same_place_for_sixty_second
     let same = Stand::Succeeded("/settings".into());
     assert_eq!(states.take(PRESENTED, now() + SignedDuration::from_secs(59)).await.unwrap(), same);
     assert_eq!(states.take(PRESENTED, now() + SignedDuration::from_secs(60)).await.unwrap(), Stand::Unknown);
-    for presented in [Presented { browser: "other", ..PRESENTED }, Presented { provider: "gmail", ..PRESENTED }] {
+    for presented in [Presented { browser: "other", ..PRESENTED }, Presented { provider: &GMAIL, ..PRESENTED }] {
         assert_eq!(states.take(presented, now()).await.unwrap(), Stand::Unknown, "{presented:?}");
     }
 

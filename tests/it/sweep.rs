@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use platform::stores::due::{Due, SHARDS, shard};
-use tests::Ground;
+use tests::{Ground, integration_id};
 
 const TABLE: &str = "intertie-credentials";
 const DUE: usize = 100;
@@ -15,11 +15,11 @@ const NOW: i64 = 1_800_000_000;
 /// Stores credentials from `from` to `to`; of all, those with a number below [`DUE`] are due.
 async fn fill(ground: &Ground, from: usize, to: usize) {
     let write = |number: usize| {
-        let id = format!("int_{number:032x}");
+        let id = integration_id(number);
         let at = if number < DUE { NOW - 60 } else { NOW + 3_600 };
         let n = |number: i64| AttributeValue::N(number.to_string());
         let put = PutRequest::builder()
-            .item("integration_id", AttributeValue::S(id.clone()))
+            .item("integration_id", AttributeValue::S(id.to_string()))
             .item("credential", AttributeValue::S("user".into()))
             .item("access", AttributeValue::S("x".repeat(300)))
             .item("due_shard", n(shard(&id).into()))

@@ -9,7 +9,7 @@ use std::{
 };
 
 use domain::{
-    Failure, Reply, Request,
+    CredentialName, Failure, ProviderId, Reply, Request,
     call::{Api, limit::Rates},
     provider_api::ProviderApi,
 };
@@ -30,8 +30,10 @@ use tokio::{
 };
 
 const API: Api = Api::new("https://provider.example");
+static ID: ProviderId = ProviderId::of_data("provider");
+static KEY: CredentialName = CredentialName::of_data("key");
 const PROVIDER: ProviderApi =
-    ProviderApi { id: "provider", name: "Provider", app: "provider", api: &API, oauth: None, credential: "key" };
+    ProviderApi { id: &ID, name: "Provider", app: "provider", api: &API, oauth: None, credential: &KEY };
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// How a provider's connection treats its requests after the first.
@@ -85,7 +87,7 @@ async fn send(transport: &Transport, request: &Request) -> Result<(), Failure> {
         provider: &PROVIDER,
         request,
         authorization: Authorization::None,
-        account: Some("A1"),
+        account: Some(&"A1".parse().unwrap()),
         endpoint: Endpoint::Api,
         deadline: clock::now() + DEADLINE,
     };

@@ -8,7 +8,7 @@ mod observe;
 use std::{ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{Integration, IntegrationKey};
+use domain::{Integration, IntegrationId, IntegrationKey};
 use jiff::Timestamp;
 use local_aws::{
     ACCOUNT, AccessKeys, Clients, Gateway, REGION,
@@ -184,6 +184,11 @@ pub async fn options() -> Options {
 /// A stack with these options.
 pub async fn stack_of(options: Options) -> Running {
     Running::start(options, room().await).await
+}
+
+/// The public id of an integration that need not exist.
+pub fn integration_id(number: usize) -> IntegrationId {
+    IntegrationId::parse(format!("int_{number:032x}")).expect("an id")
 }
 
 /// A connected Stripe integration of a user.

@@ -40,7 +40,7 @@ impl ApiProxy {
         let request = provider.action(name, &input, &caller.user_id).inspect_err(|problem| {
             if problem.kind == Kind::Internal {
                 tracing::error!(
-                    provider.name = spec.id,
+                    provider.name = %spec.id,
                     action = name,
                     "a call failed its own check; nothing was sent"
                 );

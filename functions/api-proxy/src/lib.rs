@@ -9,7 +9,9 @@ mod proxy;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use domain::{Integration, Problem, Reply, Request as ProviderRequest, error::Kind, integration::account::select};
+use domain::{
+    Integration, Problem, Reply, Request as ProviderRequest, UserId, error::Kind, integration::account::select,
+};
 use lambda_http::{Body, Request, Response};
 use platform::{
     Aws,
@@ -106,11 +108,11 @@ impl ApiProxy {
     /// The integration that is called for.
     async fn integration(
         &self,
-        user_id: &str,
+        user_id: &UserId,
         spec: &'static Spec,
         account: Option<&str>,
     ) -> Result<Integration, Problem> {
-        let found = self.integrations.of_user(user_id, Some(spec.id)).await;
+        let found = self.integrations.of_user(user_id, Some(&spec.id)).await;
         let integration = select(found.map_err(|error| internal(&error))?, spec.name, account)?;
         let restored = self.grants.is_usable(&integration, spec.provider_api().credential).await;
         if restored.map_err(|error| internal(&error))? { Ok(integration) } else { usable(integration, spec.name) }

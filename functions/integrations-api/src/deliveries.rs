@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{ClaimState, Problem};
+use domain::{ClaimState, Problem, ProviderId};
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use platform::{
@@ -24,10 +24,11 @@ impl IntegrationsApi {
         self.front.caller(call).await?.admin()?;
         let known = self.registry.ids();
         let providers: Vec<_> = match call.query("provider") {
-            None => known.iter().copied().chain([UNKNOWN]).collect(),
-            Some(id) => known.iter().copied().filter(|known| *known == id).collect(),
+            None => known.iter().copied().chain([&UNKNOWN]).collect(),
+            Some(id) => known.iter().copied().filter(|known| **known == id).collect(),
         };
         if providers.is_empty() {
+            let known: Vec<_> = known.into_iter().map(ProviderId::as_str).collect();
             let message = format!("There is no such provider. Known: {}.", known.join(", "));
             return Err(Problem::field("provider", message));
         }

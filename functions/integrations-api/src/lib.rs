@@ -10,7 +10,9 @@ mod status;
 
 use std::{convert::Infallible, time::Duration};
 
-use domain::{Integration, IntegrationId, Problem, error::Kind, integration::account::select, sync::SyncJob};
+use domain::{
+    Integration, IntegrationId, Problem, ProviderId, error::Kind, integration::account::select, sync::SyncJob,
+};
 use jiff::Timestamp;
 use lambda_http::{
     Body, Request, RequestExt as _, Response,
@@ -168,7 +170,7 @@ impl IntegrationsApi {
     /// The caller's integration of the route's provider; `account` selects among several.
     async fn one(&self, call: &Call<'_>, caller: &Caller, account: Option<&str>) -> Result<Integration, Problem> {
         let spec = self.known(call)?.spec();
-        let found = self.integrations.of_user(&caller.user_id, Some(spec.id)).await;
+        let found = self.integrations.of_user(&caller.user_id, Some(&spec.id)).await;
         select(found.map_err(|error| internal(&error))?, spec.name, account)
     }
 
@@ -180,7 +182,7 @@ impl IntegrationsApi {
         #[derive(Serialize)]
         #[expect(clippy::struct_field_names, reason = "the documented name")]
         struct Service {
-            service: &'static str,
+            service: &'static ProviderId,
             status: &'static str,
             last_success: Option<Timestamp>,
             last_failure: Option<Timestamp>,
@@ -190,7 +192,7 @@ impl IntegrationsApi {
         self.front.caller(call).await?.admin()?;
         let mut services = Vec::new();
         for provider in providers {
-            let health = self.health.of(provider.spec().id, clock::now()).await.map_err(|error| internal(&error))?;
+            let health = self.health.of(&provider.spec().id, clock::now()).await.map_err(|error| internal(&error))?;
             services.push(Service {
                 service: health.service,
                 status: health.words(),

@@ -112,7 +112,7 @@ impl IntegrationsApi {
             let mut card = self.card(call, status, now);
             let next = statuses.get(place + 1);
             card.another = status.account.is_some() && next.is_none_or(|next| next.provider != status.provider);
-            let of_card = notice.filter(|it| card.by_key && it.provider.as_deref() == Some(status.provider));
+            let of_card = notice.filter(|it| card.by_key && it.provider.as_deref() == Some(status.provider.as_str()));
             // At the first card that has the field; it is not told twice.
             if let Some(it) = of_card
                 && let Some(field) = it.field.as_deref().filter(|field| card.has(field))

@@ -1,6 +1,6 @@
 //! The records of one integration, part by part.
 
-use domain::{Problem, sync::record};
+use domain::{IntegrationId, Problem, sync::record};
 use lambda_http::{Body, Response, http::StatusCode};
 use platform::{
     runtime::http::{Call, internal, json},
@@ -17,7 +17,7 @@ const MAX_LIMIT: usize = 1000;
 pub(crate) async fn list(
     records: &Records,
     spec: &Spec,
-    integration_id: &str,
+    integration_id: &IntegrationId,
     call: &Call<'_>,
 ) -> Result<Response<Body>, Problem> {
     #[derive(Serialize)]

@@ -67,7 +67,7 @@ impl IntegrationsApi {
 
     async fn status(&self, provider: &dyn Provider, integration: Option<&Integration>) -> Result<Status, AwsError> {
         let spec = provider.spec();
-        let mut status = Status::new(spec.id, spec.name, integration);
+        let mut status = Status::new(&spec.id, spec.name, integration);
         let Some(integration) = integration else { return Ok(status) };
         status.scopes = Scopes { granted: integration.granted.clone(), missing: integration.missing.clone() };
         status.error.clone_from(&integration.problem);

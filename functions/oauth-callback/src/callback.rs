@@ -51,11 +51,11 @@ impl OauthCallback {
         let (state, browser) =
             (single(call, "state").ok_or_else(invalid)?, call.cookie(cookie(call)).ok_or_else(invalid)?);
         let oauth = spec.auth.oauth().ok_or_else(invalid)?;
-        let presented = Presented { state, browser, provider: spec.id };
+        let presented = Presented { state, browser, provider: &spec.id };
         let authorization = match self.taken(call, presented).await.map_err(|error| internal(&error))? {
             Stand::Taken(authorization) => authorization,
             Stand::Succeeded(return_to) => {
-                return Ok(self.back(call, &return_to, ("success", spec.id), &connected(spec.name)));
+                return Ok(self.back(call, &return_to, ("success", spec.id.as_str()), &connected(spec.name)));
             }
             Stand::Exchanging | Stand::Unknown => return Err(invalid()),
         };
@@ -67,12 +67,12 @@ impl OauthCallback {
         if let Err(error) = ended {
             // The state can't be taken again all the same: only a second opening of the link is not led on.
             let (reason, detail) = error.diagnosis().into_parts();
-            tracing::warn!(service = spec.id, reason = reason.name(), detail, "the transaction's end is not recorded");
+            tracing::warn!(service = %spec.id, reason = reason.name(), detail, "the transaction's end is not recorded");
         }
         let to = &authorization.return_to;
         let failed = match outcome {
             Ok(()) => {
-                let mut response = self.back(call, to, ("success", spec.id), &connected(spec.name));
+                let mut response = self.back(call, to, ("success", spec.id.as_str()), &connected(spec.name));
                 // A second opening of the link needs it as long as the state can be presented again.
                 call.set_cookie(&mut response, cookie(call), browser, LIFE);
                 return Ok(response);
@@ -85,10 +85,10 @@ impl OauthCallback {
             Unfinished::Refused => {}
             // What a browser brings back proves nothing about the app, so it rings no alarm.
             Unfinished::Exchange(..) => {
-                tracing::warn!(service = spec.id, reason = reason.name(), detail, "not connected");
+                tracing::warn!(service = %spec.id, reason = reason.name(), detail, "not connected");
             }
             Unfinished::Invalid(..) | Unfinished::App(_) | Unfinished::Store(..) => {
-                tracing::warn!(service = spec.id, reason = reason.name(), detail, ?revoked, "not connected");
+                tracing::warn!(service = %spec.id, reason = reason.name(), detail, ?revoked, "not connected");
                 metrics::operator_failure(reason);
             }
         }
@@ -150,7 +150,7 @@ impl OauthCallback {
         let (user_id, client_id) = (&authorization.user_id, &*app.client_id);
         let grant = Grant { provider, user_id, issued: issued.clone(), answer, client_id, requested };
         let Err(NotStored { why, account_id }) = self.store(grant).await else { return Ok(()) };
-        let sharing: Vec<_> = self.registry.sharing(spec).map(|other| other.id).collect();
+        let sharing: Vec<_> = self.registry.sharing(spec).map(|other| &other.id).collect();
         let family = Family { provider: &api, sharing: &sharing };
         let revoked = self.grants.revoke_issued(family, user_id, account_id.as_ref(), &issued).await;
         Err(Unfinished::Store(why, revoked))

@@ -45,7 +45,7 @@ impl OauthCallback {
         };
         let request = AuthorizationRequest {
             user_id: caller.user_id.clone(),
-            provider: spec.id.to_owned(),
+            provider: spec.id.clone(),
             return_to,
             redirect_uri: format!("{}/auth/{}/callback", self.front.own_origin(call), spec.id),
             scopes: scopes.join(" "),
@@ -61,7 +61,7 @@ impl OauthCallback {
             scopes: &scopes,
             state: &state,
             verifier: &verifier,
-            account: account.as_deref(),
+            account: account.as_ref(),
         });
         let mut response = found(&self.client.rewritten(url));
         call.set_cookie(&mut response, cookie(call), &browser, LIFE);
@@ -74,7 +74,7 @@ impl OauthCallback {
     /// on, for the provider may know it.
     async fn hint(&self, call: &Call<'_>, spec: &Spec, user_id: &UserId) -> Result<Option<AccountId>, Problem> {
         let Some(account) = call.query("account") else { return Ok(None) };
-        let found = self.integrations.of_user(user_id, Some(spec.id)).await.map_err(|error| internal(&error))?;
+        let found = self.integrations.of_user(user_id, Some(&spec.id)).await.map_err(|error| internal(&error))?;
         let known = select(found, spec.name, Some(account)).map(|it| it.key.account_id);
         let account = known.or_else(|_| AccountId::parse(account)).map(Some);
         let unknown = |_| Problem::field("account", format!("There is no {} account of this id or name.", spec.name));

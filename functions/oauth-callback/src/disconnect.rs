@@ -47,7 +47,7 @@ impl OauthCallback {
         let keep_records = (call.query_flag("keep_records")?, input.flag("keep_records")?);
         let keep_records = Call::either("keep_records", keep_records.0, keep_records.1)?.unwrap_or(false);
         let account = Call::either("account", call.query("account"), input.text("account")?)?;
-        let found = self.integrations.of_user(&caller.user_id, Some(spec.id)).await;
+        let found = self.integrations.of_user(&caller.user_id, Some(&spec.id)).await;
         let integration = select(found.map_err(|error| internal(&error))?, spec.name, account)?;
         let ending = if keep_records { Ending::Keep } else { Ending::Erase };
         let revoked = self.end(provider, &integration, ending).await.map_err(|error| internal(&error))?;
@@ -76,7 +76,7 @@ impl OauthCallback {
         // A process that dies here, or that AWS fails, leaves the tokens for the next attempt to revoke. A provider that does not
         // answer keeps them no longer than this.
         self.stop_watches(provider, key, &opened.credentials, &watches).await;
-        let sharing: Vec<_> = self.registry.sharing(spec).map(|other| other.id).collect();
+        let sharing: Vec<_> = self.registry.sharing(spec).map(|other| &other.id).collect();
         let family = Family { provider: &spec.provider_api(), sharing: &sharing };
         let revoked = self.grants.revoke(family, key, &opened).await?;
         self.clear(key, ending, busy_until, now).await?;
@@ -87,7 +87,7 @@ impl OauthCallback {
             self.bus.announce(kind, &event, key, now, &serde_json::json!({ "revoked": revoked })).await?;
         }
         self.integrations.disconnected(key, ending).await?;
-        tracing::info!(service = spec.id, integration.id = id.as_str(), ?revoked, ?ending, "disconnected");
+        tracing::info!(service = %spec.id, integration.id = %id, ?revoked, ?ending, "disconnected");
         Ok(revoked)
     }
 
@@ -134,7 +134,7 @@ impl OauthCallback {
         watches: &HashMap<String, String>,
     ) {
         let api = provider.spec().provider_api();
-        let Some(credential) = credentials.iter().find(|it| it.name == api.credential) else { return };
+        let Some(credential) = credentials.iter().find(|it| it.name == *api.credential) else { return };
         let principal = Principal::Token { token: &credential.access, account: Some(&key.account_id) };
         let context = CallContext { provider: &api, principal, deadline: clock::now() + TIMEOUT };
         let stop = async |request: Request| self.client.call(&context, &request).await;
@@ -144,12 +144,12 @@ impl OauthCallback {
         let all = async {
             while let Some(answer) = answers.next().await {
                 if answer.is_err() {
-                    tracing::warn!(service = api.id, "a watch could not be stopped");
+                    tracing::warn!(service = %api.id, "a watch could not be stopped");
                 }
             }
         };
         if tokio::time::timeout(TIMEOUT, all).await.is_err() {
-            tracing::warn!(service = api.id, "watches are left");
+            tracing::warn!(service = %api.id, "watches are left");
         }
     }
 }

@@ -42,7 +42,8 @@ impl OauthCallback {
         }
         let webhook_secret = webhook_secret(&input, spec)?;
         let access = SecretString::from(key);
-        let issued = vec![TokenResponse { name: api_key.name, access, refresh: None, life: None, scopes: None }];
+        let issued =
+            vec![TokenResponse { name: api_key.name.clone(), access, refresh: None, life: None, scopes: None }];
         let grant = Grant {
             provider,
             user_id: &caller.user_id,
@@ -71,7 +72,7 @@ impl OauthCallback {
         if input.form {
             return Ok(connected(spec.name).back(call, SETTINGS));
         }
-        Ok(json(StatusCode::CREATED, &Status::new(spec.id, spec.name, Some(&integration))))
+        Ok(json(StatusCode::CREATED, &Status::new(&spec.id, spec.name, Some(&integration))))
     }
 }
 

@@ -22,7 +22,7 @@ impl OauthCallback {
     ) -> Result<Vec<TokenResponse>, AwsError> {
         let Some(earlier) = earlier.filter(|it| it.state == IntegrationState::Connected) else { return Ok(issued) };
         for token in issued.iter_mut().filter(|it| ends(it)) {
-            match self.credentials.get(&earlier.key.id(), token.name, now).await {
+            match self.credentials.get(&earlier.key.id(), &token.name, now).await {
                 Ok(stored) => token.refresh = stored.and_then(|stored| stored.refresh),
                 // It can never be opened.
                 Err(error) if error.reason() == Reason::Corrupt => {}

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use domain::{
-    AccountId, ConnectError, Diagnosis, Failure, Integration, IntegrationKey, ProviderId, Reason, Request, UserId,
+    AccountId, ConnectError, Diagnosis, Failure, Integration, IntegrationKey, Reason, Request, UserId,
     integration::account,
     oauth::{grant::TokenResponse, id_token},
     sync::SyncJob,
@@ -129,10 +129,10 @@ impl OauthCallback {
         let name = served.unwrap_or(name);
         let missing = grant.requested.into_iter().filter(|scope| !granted.contains(scope)).collect();
         let address = spec.identity.address(&name);
-        let (user_id, provider) = (grant.user_id.clone(), ProviderId::of_data(spec.id));
+        let (user_id, provider) = (grant.user_id.clone(), spec.id.clone());
         let mode = grant.issued.first().and_then(|issued| spec.api.mode(issued.access.expose_secret()));
         let key = IntegrationKey { user_id, provider, account_id: account_id.clone(), mode };
-        let earlier = self.integrations.get(&key.user_id, &key.account()).await?;
+        let earlier = self.integrations.get(&key).await?;
         let issued = self.renewable(grant.issued, earlier.as_ref(), now).await?;
         let problem = renewal::problem(spec, &issued, now);
         let integration = Integration { granted, missing, problem, address, ..Integration::connected(key, name, now) };
@@ -147,11 +147,11 @@ impl OauthCallback {
             tracing::error!(
                 reason = reason.name(),
                 detail,
-                integration.id = id.as_str(),
+                integration.id = %id,
                 "connected, but not published"
             );
         }
-        tracing::info!(service = spec.id, integration.id = integration.key.id().as_str(), "connected");
+        tracing::info!(service = %spec.id, integration.id = %integration.key.id(), "connected");
         Ok(integration)
     }
 
@@ -192,7 +192,7 @@ impl OauthCallback {
             Err(error) => {
                 let (reason, detail) = error.diagnosis(spec.name).into_parts();
                 tracing::warn!(
-                    service = spec.id,
+                    service = %spec.id,
                     reason = reason.name(),
                     detail,
                     "the account is known by its identity only"

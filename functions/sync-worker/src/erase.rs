@@ -27,7 +27,7 @@ impl SyncWorker {
             .as_ref()
             .is_some_and(|it| it.state == IntegrationState::Connected || it.connected_at > message.asked_at)
         {
-            tracing::info!(integration.id = id.as_str(), "nothing to erase");
+            tracing::info!(integration.id = %id, "nothing to erase");
             // An earlier attempt may have died under its lease, and the new grant's sync waits for that.
             self.syncs.give_up(&id, &attempt.message_id).await?;
             return Ok(Disposition::Done);
@@ -44,7 +44,7 @@ impl SyncWorker {
         }
         // The fence stays, and expires by itself.
         self.syncs.abandon(&lease).await?;
-        tracing::info!(integration.id = id.as_str(), ?message.r#type, done, "erased");
+        tracing::info!(integration.id = %id, ?message.r#type, done, "erased");
         Ok(if done {
             Disposition::Done
         } else {

@@ -48,7 +48,7 @@ impl SyncWorker {
         attempt: &Attempt,
         progress: &AtomicBool,
     ) -> Result<Disposition, AwsError> {
-        let found = self.integrations.get(&message.key.user_id, &message.key.account()).await?;
+        let found = self.integrations.get(&message.key).await?;
         if matches!(message.r#type, SyncJob::PurgeRecords | SyncJob::DeleteIntegration) {
             return self.erase(found, message, attempt).await;
         }

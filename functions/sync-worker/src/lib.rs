@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{Aging, Deferral, Disposition, messages::message::SyncMessage, reason::Class};
+use domain::{Aging, Deferral, DeliveryId, Disposition, messages::message::SyncMessage, reason::Class};
 use lambda_runtime::LambdaEvent;
 use platform::{
     Aws,
@@ -120,8 +120,8 @@ impl SyncWorker {
 impl Handler for SyncWorker {
     type Message<'a> = SyncMessage;
 
-    fn delivery_id<'m>(message: &'m Self::Message<'_>) -> Option<&'m str> {
-        message.delivery_id.as_deref()
+    fn delivery_id<'m>(message: &'m Self::Message<'_>) -> Option<&'m DeliveryId> {
+        message.delivery_id.as_ref()
     }
 
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {

@@ -62,7 +62,7 @@ impl SyncWorker {
         }
         let read = outcome?;
         if !read {
-            tracing::info!(service = work.provider.spec().id, integration.id = work.id.as_str(), sync.r#type = ?kind, "nothing read");
+            tracing::info!(service = %work.provider.spec().id, integration.id = %work.id, sync.r#type = ?kind, "nothing read");
             return Ok(());
         }
         // What the first full run found can be watched only now.
@@ -74,8 +74,8 @@ impl SyncWorker {
         });
         self.bus.announce("sync.completed", &id, work.key, entry.finished_at, &data).await?;
         tracing::info!(
-            service = work.provider.spec().id,
-            integration.id = work.id.as_str(),
+            service = %work.provider.spec().id,
+            integration.id = %work.id,
             sync.r#type = ?kind,
             entry.changes,
             entry.swept,

@@ -114,7 +114,7 @@ impl SyncWorker {
         let owner = ChannelOwner { integration_id: work.id.clone(), account: work.key.account_id.clone() };
         let Some(channel_id) = random::handle() else { return Ok(Started::Impossible) };
         let Some(token) = ChannelToken::mint(&app.webhook_secrets, &channel_id, &owner) else {
-            tracing::warn!(service = spec.id, "not watched: the app has no webhook secret");
+            tracing::warn!(service = %spec.id, "not watched: the app has no webhook secret");
             return Ok(Started::Impossible);
         };
         let plan = WatchPlan {
@@ -131,7 +131,7 @@ impl SyncWorker {
             && let Some(remedy) = work.provider.watch_remedy(refusal)
         {
             // Once: a remedy that does not help is none.
-            tracing::info!(service = spec.id, remedy = %remedy.endpoint, "not watched; trying the remedy that the refusal names");
+            tracing::info!(service = %spec.id, remedy = %remedy.endpoint, "not watched; trying the remedy that the refusal names");
             answer = match self.call(work, &remedy).await {
                 Ok(_) | Err(CallError::Failed(..)) => self.call(work, &request).await,
                 Err(error) => Err(error),

@@ -37,7 +37,7 @@ impl TokenRefresh {
             let owner = self.credentials.set_aside(&message.integration_id, &message.credential).await?;
             let Some(owner) = owner.filter(|_| unreadable) else { return Ok(()) };
             let api = self.registry.find(&owner.provider).map(|provider| provider.spec().provider_api());
-            match api.filter(|api| message.credential == api.credential) {
+            match api.filter(|api| message.credential == *api.credential) {
                 Some(api) => self.grants.set_aside(&api, &owner).await,
                 None => Ok(()),
             }
@@ -51,7 +51,7 @@ impl TokenRefresh {
     pub(crate) async fn refresh(&self, message: &RefreshMessage, attempt: &Attempt) -> Result<(), CallError> {
         let found = self.credentials.get(&message.integration_id, &message.credential, attempt.at).await?;
         let Credential { integration: owner, version, .. } = found.ok_or(CallError::NotConnected)?;
-        let integration = self.integrations.get(&owner.user_id, &owner.account()).await?;
+        let integration = self.integrations.get(&owner).await?;
         let Some(integration) = integration.filter(|it| it.state != IntegrationState::Disconnected) else {
             self.abandoned(&owner, attempt.at).await?;
             return Err(CallError::NotConnected);
@@ -63,7 +63,7 @@ impl TokenRefresh {
         let stored = StoredCredential { integration: &owner, name: &message.credential, holder: &attempt.id };
         let refreshed = self.client.credential(&api, stored, Refresh::Due, attempt.deadline).await;
         // Without tokens of users, say, the rest still works.
-        if message.credential == api.credential {
+        if message.credential == *api.credential {
             match &refreshed {
                 Err(CallError::Failed(Failure::GrantEnded, _)) => {
                     self.grants.end(api.name, &owner, attempt.at).await?;
@@ -74,13 +74,13 @@ impl TokenRefresh {
             }
         }
         let left = refreshed?;
-        let known = api.oauth.is_some_and(|oauth| oauth.tokens.iter().any(|it| message.credential == it.name));
+        let known = api.oauth.is_some_and(|oauth| oauth.tokens().any(|it| message.credential == it.name));
         if left.refresh.is_none() || !known {
             return self.never_due(message, "nothing refreshes it").await;
         }
         // Another message, or a call, may have been faster.
         let line = if left.version == version { "no refresh: the token is not due any more" } else { "refreshed" };
-        tracing::info!(service = api.id, "{line}");
+        tracing::info!(service = %api.id, "{line}");
         Ok(())
     }
 
@@ -105,20 +105,20 @@ impl TokenRefresh {
             return Ok(());
         }
         // The user may have connected it again meanwhile, and the provider may have given the same token again.
-        let integration = self.integrations.get(&owner.user_id, &owner.account()).await?;
+        let integration = self.integrations.get(owner).await?;
         if integration.is_some_and(|it| it.state != IntegrationState::Disconnected) {
             return Ok(());
         }
         let revoked = match self.registry.find(&owner.provider) {
             Some(provider) => {
-                let sharing: Vec<_> = self.registry.sharing(provider.spec()).map(|other| other.id).collect();
+                let sharing: Vec<_> = self.registry.sharing(provider.spec()).map(|other| &other.id).collect();
                 let family = Family { provider: &provider.spec().provider_api(), sharing: &sharing };
                 self.grants.revoke(family, owner, &opened).await?
             }
             None => Revoked::Nothing,
         };
         self.credentials.delete(&id, before).await?;
-        tracing::info!(integration.id = id.as_str(), ?revoked, "deleted: no integration in use has it");
+        tracing::info!(integration.id = %id, ?revoked, "deleted: no integration in use has it");
         Ok(())
     }
 
@@ -126,7 +126,7 @@ impl TokenRefresh {
     /// token comes here once, after it was stored.
     async fn never_due(&self, message: &RefreshMessage, why: &str) -> Result<(), CallError> {
         self.credentials.set_aside(&message.integration_id, &message.credential).await?;
-        tracing::info!(credential = message.credential.as_str(), why, "never refreshed");
+        tracing::info!(credential = %message.credential, why, "never refreshed");
         Ok(())
     }
 }

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use domain::{
-    IntegrationId,
-    messages::message::{CredentialName, EnvelopeVersion, RefreshMessage},
+    CredentialName, IntegrationId,
+    messages::message::{EnvelopeVersion, RefreshMessage},
 };
 use jiff::Timestamp;
 use platform::{

@@ -88,7 +88,7 @@ impl Ingest {
         for provider in registry.iter().filter(|provider| provider.spec().webhook.is_some()) {
             if let Err(refusal) = ingest.app(provider, Freshness::Cached, clock::now()).await {
                 let (reason, detail) = refusal.why().into_parts();
-                tracing::warn!(provider.name = provider.spec().id, reason = reason.name(), detail, "init: no secret");
+                tracing::warn!(provider.name = %provider.spec().id, reason = reason.name(), detail, "init: no secret");
             }
         }
         ingest
@@ -106,14 +106,16 @@ impl Ingest {
             Err(Refusal::Unavailable(Diagnosis::new(Reason::TimedOut, detail)))
         };
         let outcome = tokio::time::timeout(ANSWER, self.take(&call, provider, &id, now)).await.unwrap_or_else(late);
-        let name = provider.spec().id;
+        let name = &provider.spec().id;
         Ok(match outcome {
             Ok(taken) => {
                 match taken {
                     // Any sender can cause it: so it costs one count and no line of the log.
-                    Taken::Probe => self.count(Metric::DeliveriesProbed, Dimension { name: "service", value: name }),
+                    Taken::Probe => {
+                        self.count(Metric::DeliveriesProbed, Dimension { name: "service", value: name.as_str() });
+                    }
                     Taken::Queued | Taken::Shown | Taken::Handshake(_) => {
-                        tracing::info!(provider.name = name, delivery.id = id.as_str(), "{}", taken.name());
+                        tracing::info!(provider.name = %name, delivery.id = %id, "{}", taken.name());
                     }
                 }
                 match taken {
@@ -126,8 +128,8 @@ impl Ingest {
                 let (status, words) = refusal.answer();
                 let (reason, detail) = refusal.why().into_parts();
                 tracing::warn!(
-                    provider.name = name,
-                    delivery.id = id.as_str(),
+                    provider.name = %name,
+                    delivery.id = %id,
                     reason = reason.name(),
                     detail,
                     "refused"
@@ -164,7 +166,7 @@ impl Ingest {
         };
         let retry = provider.spec().retry_header.and_then(|name| call.request.headers().get(name));
         if retry.is_some() {
-            self.count(Metric::DeliveriesRetried, Dimension { name: "service", value: provider.spec().id });
+            self.count(Metric::DeliveriesRetried, Dimension { name: "service", value: provider.spec().id.as_str() });
         }
         if delivery.is_form() && !provider.spec().forms {
             return Err(Refusal::NotJson);
@@ -178,7 +180,7 @@ impl Ingest {
         let account = provider.account(body.text());
         let envelope = Envelope {
             v: EnvelopeVersion,
-            provider: provider.spec().id,
+            provider: &provider.spec().id,
             integration_id: own.as_ref(),
             account: source.account(),
             delivery_id,

@@ -5,7 +5,10 @@
 
 use std::{pin::pin, task::Poll};
 
-use domain::{DeliveryId, Effect, Event, IntegrationKey, Mode, Reached, Recipient, messages::message::SyncMessage};
+use domain::{
+    Change, DeliveryId, Effect, Event, IntegrationKey, Mode, ProviderId, Reached, Recipient,
+    messages::message::SyncMessage,
+};
 use futures_util::poll;
 use platform::{
     AwsError,
@@ -50,7 +53,7 @@ impl Process {
         permit: Option<SemaphorePermit<'_>>,
     ) -> Result<Ended, AttemptFailure> {
         let Work { claim, spec, event, recipient, .. } = work;
-        let provider = spec.id;
+        let provider = &spec.id;
         let Reached { integrations, other_mode } = self.recipients.reached(provider, recipient).await?;
         if integrations.len() >= MAX_ENTRIES {
             // So many take their time, and a call to the bus of their own.
@@ -131,25 +134,25 @@ impl Process {
 /// Publishes the event, once for each of its integrations, or once without one.
 async fn publish(
     member: Member<'_>,
-    provider: &str,
+    provider: &ProviderId,
     event: &Event<'_>,
     integrations: &[IntegrationKey],
 ) -> Result<(), PublishError> {
-    let ids: Vec<_> = integrations.iter().map(|it| (it.user_id.as_str(), it.id())).collect();
+    let ids: Vec<_> = integrations.iter().map(|it| (&it.user_id, it.id())).collect();
     let detail = |user_id, integration_id| Detail {
-        id: event.id().as_str(),
+        id: event.id(),
         user_id,
         integration_id,
         provider,
-        r#type: event.event_type().as_str(),
+        r#type: event.event_type(),
         occurred_at: event.occurred_at(),
         livemode: event.mode().map(|mode| mode == Mode::Live),
         data: Payload::Whole(event.data()),
     };
     let details: Vec<_> = match &ids[..] {
         [] => vec![detail(None, None)],
-        ids => ids.iter().map(|(user, id)| detail(Some(*user), Some(id.as_str()))).collect(),
+        ids => ids.iter().map(|(user, id)| detail(Some(*user), Some(id))).collect(),
     };
-    let record = event.changes().first().map(|change| change.key().as_str());
+    let record = event.changes().first().map(Change::key);
     member.publish(&details, record).await
 }

@@ -27,14 +27,14 @@ use crate::{
 impl Handler for Process {
     type Message<'a> = WebhookMessage<'a>;
 
-    fn delivery_id<'m>(message: &'m Self::Message<'_>) -> Option<&'m str> {
+    fn delivery_id<'m>(message: &'m Self::Message<'_>) -> Option<&'m DeliveryId> {
         Some(&message.delivery_id)
     }
 
     async fn unreadable(&self, why: Diagnosis, attempt: &Attempt) -> Disposition {
         let id = DeliveryId::new(attempt.at, &attempt.message_id);
-        let about = About { provider: UNKNOWN, r#type: None, delivery_id: &id, received_at: attempt.at };
-        let key = key_of_delivery(UNKNOWN, UNKNOWN, &attempt.message_id);
+        let about = About { provider: &UNKNOWN, r#type: None, delivery_id: &id, received_at: attempt.at };
+        let key = key_of_delivery(&UNKNOWN, UNKNOWN.as_str(), &attempt.message_id);
         self.give_up(Entry { key: &key, body_hash: "", about }, why, attempt).await
     }
 
@@ -79,8 +79,8 @@ impl Handler for Process {
                     Ended::Unmatched => (Metric::EventsUnmatched, "unmatched"),
                 };
                 tracing::info!(
-                    provider.name = spec.id,
-                    event.r#type = event.event_type().as_str(),
+                    provider.name = %spec.id,
+                    event.r#type = %event.event_type(),
                     attempt = attempt.number,
                     "{words}"
                 );

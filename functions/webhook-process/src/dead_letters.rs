@@ -4,7 +4,7 @@
 //! stands. What an attempt gave up was recorded by that attempt, before the message moved.
 
 use domain::{
-    DeliveryId, Diagnosis, Reason,
+    DeliveryId, Diagnosis, EventId, Reason,
     messages::message::WebhookMessage,
     reason::Class,
     webhook::event::{key_of_delivery, key_of_fork},
@@ -68,12 +68,12 @@ impl Process {
         let now = clock::now();
         let Ok(message) = serde_json::from_str::<WebhookMessage<'_>>(&letter.body) else {
             let id = DeliveryId::new(now, &letter.message_id);
-            let about = About { provider: UNKNOWN, r#type: None, delivery_id: &id, received_at: now };
-            let key = key_of_delivery(UNKNOWN, UNKNOWN, &letter.message_id);
+            let about = About { provider: &UNKNOWN, r#type: None, delivery_id: &id, received_at: now };
+            let key = key_of_delivery(&UNKNOWN, UNKNOWN.as_str(), &letter.message_id);
             return self.ended(Entry { key: &key, body_hash: "", about }, None, &why, now).await.map(|_| ());
         };
         let received = Received::read(self.registry, &message);
-        let event = received.event.as_ref().ok().map(|it| it.event.id().as_str());
+        let event = received.event.as_ref().ok().map(|it| it.event.id());
         if self.ended(received.entry(), event, &why, now).await? == GivenUp::Forked {
             let fork = key_of_fork(&received.key, &received.hash);
             self.ended(Entry { key: &fork, ..received.entry() }, event, &why, now).await?;
@@ -84,7 +84,7 @@ impl Process {
     async fn ended(
         &self,
         entry: Entry<'_>,
-        event: Option<&str>,
+        event: Option<&EventId>,
         why: &Diagnosis,
         now: Timestamp,
     ) -> Result<GivenUp, AwsError> {
@@ -95,8 +95,8 @@ impl Process {
             if why.reason == Reason::ReceivesExhausted {
                 let (delivery, reason) = (entry.about.delivery_id, why.reason.name());
                 tracing::error!(
-                    delivery.id = delivery,
-                    event.id = event,
+                    delivery.id = %delivery,
+                    event.id = event.map(EventId::as_str),
                     reason,
                     detail = why.detail(),
                     "dead-lettered"

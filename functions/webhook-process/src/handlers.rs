@@ -8,7 +8,7 @@
 
 use std::{any::Any, collections::HashMap, fmt, panic::AssertUnwindSafe, pin::Pin};
 
-use domain::{Event, IntegrationKey};
+use domain::{Event, IntegrationKey, ProviderId};
 use futures_util::FutureExt as _;
 use providers::Registry;
 
@@ -16,7 +16,7 @@ use providers::Registry;
 #[derive(Debug, Clone, Copy)]
 pub struct HandlerInput<'a> {
     /// The id of the provider, such as `stripe`.
-    pub provider: &'static str,
+    pub provider: &'static ProviderId,
     /// Verified, and not yet on the bus.
     pub event: &'a Event<'a>,
     /// The integrations of the event's account in the event's mode; none if no user has connected it. An account that is connected
@@ -138,7 +138,9 @@ impl Handlers {
     /// Runs the event's handler, if the table has one. A panic is the handler's alone: the other messages of the batch
     /// go on, and repeating the event would repeat the panic.
     pub(crate) async fn call(&self, input: HandlerInput<'_>) -> Result<(), CallError> {
-        let Some(handler) = self.0.get(&(input.provider, input.event.event_type().as_str())) else { return Ok(()) };
+        let Some(handler) = self.0.get(&(input.provider.as_str(), input.event.event_type().as_str())) else {
+            return Ok(());
+        };
         // The closure itself may panic before there is a future.
         let run = AssertUnwindSafe(async { (handler.run)(input).await });
         run.catch_unwind().await.map_err(|_: Box<dyn Any + Send>| CallError::Panicked)?.map_err(CallError::Failed)

@@ -1,7 +1,7 @@
 //! What a message tells: an event, or something that is none.
 
 use domain::{
-    AccountId, DeliveryEndpoint, Diagnosis, Event, IntegrationId, Owner, Reason, Recipient,
+    AccountId, DeliveryEndpoint, Diagnosis, Event, IntegrationId, Owner, ProviderId, Reason, Recipient,
     messages::message::{Body, WebhookMessage},
     webhook::event::{key, key_of_delivery},
 };
@@ -27,7 +27,7 @@ pub(crate) struct Received<'m> {
     pub(crate) key: String,
     /// SHA-256 of the body, in hex.
     pub(crate) hash: String,
-    listed_under: &'static str,
+    listed_under: &'static ProviderId,
     message: &'m WebhookMessage<'m>,
 }
 
@@ -35,9 +35,9 @@ impl<'m> Received<'m> {
     /// Reads a message; one that is no event keeps the reason, under which it is dead-lettered.
     pub(crate) fn read(registry: Registry, message: &'m WebhookMessage<'m>) -> Self {
         let Body::Json(body) = &message.body;
-        let account = message.account.as_ref().map_or(UNKNOWN, AccountId::as_str);
+        let account = message.account.as_ref().map_or(UNKNOWN.as_str(), AccountId::as_str);
         let scope = message.integration_id.as_ref().map_or(account, IntegrationId::as_str);
-        let none = |named: &str, listed_under, why| Self {
+        let none = |named: &ProviderId, listed_under, why| Self {
             event: Err(why),
             key: key_of_delivery(named, scope, &message.delivery_id),
             hash: hash(body.get()),
@@ -49,9 +49,9 @@ impl<'m> Received<'m> {
                 Reason::UnknownProvider,
                 format!("there is no provider {:?}", message.provider.as_str()),
             );
-            return none(message.provider.as_str(), UNKNOWN, why);
+            return none(&message.provider, &UNKNOWN, why);
         };
-        let id = provider.spec().id;
+        let id = &provider.spec().id;
         match provider.event(body, message.received_at) {
             Err(error) => none(id, id, Diagnosis::new(Reason::NotAnEvent, error.to_string())),
             Ok(event) => {
@@ -64,7 +64,7 @@ impl<'m> Received<'m> {
                     }
                     DeliveryEndpoint::Integration { account: None, .. } | DeliveryEndpoint::App { .. } => event,
                 };
-                let key = key(id, recipient.scope(endpoint), event.id().as_str());
+                let key = key(id, recipient.scope(endpoint), event.id());
                 // Of the payload alone: the rest of a body may differ between deliveries of one event.
                 let hash = hash(event.data().get());
                 Self { event: Ok(EventOf { provider, event, recipient }), key, hash, listed_under: id, message }
@@ -81,7 +81,7 @@ impl<'m> Received<'m> {
     pub(crate) fn about(&self) -> About<'_> {
         About {
             provider: self.listed_under,
-            r#type: self.event.as_ref().ok().map(|it| it.event.event_type().as_str()),
+            r#type: self.event.as_ref().ok().map(|it| it.event.event_type()),
             delivery_id: &self.message.delivery_id,
             received_at: self.message.received_at,
         }

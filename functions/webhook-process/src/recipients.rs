@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use domain::{IntegrationKey, Lookup, Reached, Recipient};
+use domain::{IntegrationKey, Lookup, ProviderId, Reached, Recipient};
 use platform::{AwsError, base::lock::lock, stores::integrations::Integrations};
 use tokio::sync::OnceCell;
 
@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 #[derive(Debug)]
 pub(crate) struct Recipients {
     integrations: Integrations,
-    found: Mutex<HashMap<(&'static str, Lookup), Found>>,
+    found: Mutex<HashMap<(&'static ProviderId, Lookup), Found>>,
 }
 
 type Found = Arc<OnceCell<Vec<IntegrationKey>>>;
@@ -26,7 +26,11 @@ impl Recipients {
     }
 
     /// The integrations of a provider that a recipient stands for.
-    pub(crate) async fn reached(&self, provider: &'static str, recipient: &Recipient) -> Result<Reached, AwsError> {
+    pub(crate) async fn reached(
+        &self,
+        provider: &'static ProviderId,
+        recipient: &Recipient,
+    ) -> Result<Reached, AwsError> {
         let Some(lookup) = &recipient.lookup else { return Ok(recipient.among(Vec::new())) };
         let found = {
             let mut all = lock(&self.found);

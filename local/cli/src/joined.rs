@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use domain::{integration::IntegrationState, webhook::proof::ChannelOwner};
+use domain::{ProviderId, UserId, integration::IntegrationState, webhook::proof::ChannelOwner};
 use local_aws::{Clients, REGION, clients::DEVELOPER_KEY};
 use platform::{
     Aws,
@@ -71,10 +71,11 @@ impl Joined {
     }
 
     /// The first integration of the stack's own user at a provider that is in use.
-    pub async fn integration(&self, provider: &str) -> Result<Option<ChannelOwner>, JoinError> {
+    pub async fn integration(&self, provider: &ProviderId) -> Result<Option<ChannelOwner>, JoinError> {
         let aws = Aws::at(self.variable("AWS_ENDPOINT_URL_DYNAMODB")?, REGION, DEVELOPER_KEY, Patience::REQUEST);
         let table = format!("{}-integrations", self.variable("INTERTIE_PREFIX")?);
-        let found = Integrations::new(&aws, table).of_user(USER, Some(provider)).await;
+        let user = UserId::parse(USER).map_err(|error| JoinError::Integrations(error.to_string()))?;
+        let found = Integrations::new(&aws, table).of_user(&user, Some(provider)).await;
         let found = found.map_err(|error| JoinError::Integrations(error.to_string()))?;
         let used = found.into_iter().find(|integration| integration.state == IntegrationState::Connected);
         Ok(used.map(|it| ChannelOwner { integration_id: it.key.id(), account: it.key.account_id }))

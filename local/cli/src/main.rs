@@ -201,8 +201,8 @@ async fn sign_file(options: Sign) -> Outcome {
     let headers = match providers::REGISTRY.find(&options.provider).map(providers::Provider::spec) {
         Some(spec) => {
             let joined = joined()?;
-            let (app, owner) = (joined.app(spec.secret).await?, joined.integration(spec.id).await?);
-            sign_as(spec.id, &body, &app, owner.as_ref(), platform::base::clock::now())?
+            let (app, owner) = (joined.app(spec.secret).await?, joined.integration(&spec.id).await?);
+            sign_as(spec.id.as_str(), &body, &app, owner.as_ref(), platform::base::clock::now())?
         }
         // `sign` names the known ones.
         None => sign(&options.provider, &body, &String::new().into(), platform::base::clock::now())?,

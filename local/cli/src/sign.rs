@@ -1,7 +1,7 @@
 //! Signing a body as a provider would: the "generate test webhook" tool.
 
 use domain::{
-    Proof,
+    Proof, ProviderId,
     webhook::proof::{ChannelOwner, ChannelToken},
 };
 use http::HeaderMap;
@@ -76,7 +76,7 @@ pub fn sign_as(
 }
 
 fn find(provider: &str) -> Result<&'static providers::Spec, SignError> {
-    let known = || providers::REGISTRY.ids().join(", ");
+    let known = || providers::REGISTRY.ids().into_iter().map(ProviderId::as_str).collect::<Vec<_>>().join(", ");
     let found = providers::REGISTRY.find(provider);
     found.map(providers::Provider::spec).ok_or_else(|| SignError::Unknown { id: provider.into(), known: known() })
 }

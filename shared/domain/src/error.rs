@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::sentence::Sentence;
+use crate::{ids::ProviderId, sentence::Sentence};
 
 /// What kind of problem it is. The set is closed: callers may match on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +148,8 @@ impl Problem {
     }
 
     /// No provider of this id; `known` are those there are.
-    pub fn unknown_provider(known: &[&str]) -> Self {
+    pub fn unknown_provider(known: &[&ProviderId]) -> Self {
+        let known: Vec<_> = known.iter().map(|id| id.as_str()).collect();
         let message = format!("There is no such provider. Known providers: {}.", known.join(", "));
         Self::new(Kind::NotFound, message, "Use one of the known providers.")
     }
@@ -204,7 +205,7 @@ mod tests {
             Problem::prefetch(),
             Problem::unauthenticated(),
             Problem::forbidden(),
-            Problem::unknown_provider(&["stripe"]),
+            Problem::unknown_provider(&[&ProviderId::of_data("stripe")]),
             Problem::not_connected("Stripe"),
             Problem::reconnect_required("Slack"),
             Problem::internal(),

@@ -20,9 +20,16 @@ pub const SEGMENT: &str = "1 to 255 ASCII letters, digits and . _ : - @ + '";
 const MAX_SEGMENT: usize = 255;
 
 /// Whether a text can be one segment of a key: it can't imitate a separator (`#`, `|`, `/`, `!`) of any key here.
-pub fn is_segment(text: &str) -> bool {
-    (1..=MAX_SEGMENT).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-@+'".contains(&b))
+pub const fn is_segment(text: &str) -> bool {
+    let (bytes, mut index) = (text.as_bytes(), 0);
+    while index < bytes.len() {
+        let byte = bytes[index];
+        if !(byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-' | b'@' | b'+' | b'\'')) {
+            return false;
+        }
+        index += 1;
+    }
+    index >= 1 && index <= MAX_SEGMENT
 }
 
 /// Defines an identifier: its name, its kind and its form in words, and the check of that form.
@@ -31,14 +38,14 @@ macro_rules! id {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String")]
-        pub struct $name(String);
+        pub struct $name(std::borrow::Cow<'static, str>);
 
         impl $name {
             /// Checks the text and keeps it as it is.
             pub fn parse(text: impl Into<String>) -> Result<Self, $crate::id::NotAnId> {
                 let text = text.into();
                 let check: fn(&str) -> bool = $check;
-                if check(&text) { Ok(Self(text)) } else { Err($crate::id::NotAnId { kind: $kind, form: $form }) }
+                if check(&text) { Ok(Self(text.into())) } else { Err($crate::id::NotAnId { kind: $kind, form: $form }) }
             }
 
             /// The text that was parsed.
@@ -75,17 +82,9 @@ macro_rules! id {
             }
         }
 
-        impl std::ops::Deref for $name {
-            type Target = str;
-
-            fn deref(&self) -> &str {
-                &self.0
-            }
-        }
-
         impl From<&$name> for String {
             fn from(id: &$name) -> Self {
-                id.0.clone()
+                id.as_str().to_owned()
             }
         }
 

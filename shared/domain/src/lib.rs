@@ -5,6 +5,7 @@
 pub mod call;
 pub mod error;
 pub mod id;
+pub mod ids;
 pub mod integration;
 pub mod messages;
 pub mod oauth;
@@ -17,10 +18,8 @@ pub mod webhook;
 
 pub use call::{Failure, Mode, Reply, Request};
 pub use error::{Kind, Problem};
-pub use integration::{
-    Integration, IntegrationKey,
-    ids::{AccountAddress, AccountId, IntegrationId, ProviderId, UserId},
-};
+pub use ids::{AccountAddress, AccountId, CredentialName, IntegrationId, ProviderId, UserId};
+pub use integration::{Integration, IntegrationKey};
 pub use messages::disposition::{Aging, Deferral, Disposition};
 pub use oauth::connect::ConnectError;
 pub use reason::{Diagnosis, Reason};

@@ -1,12 +1,16 @@
 //! What every call to a provider needs to know of it.
 
-use crate::{call::Api, oauth::grant::OAuth};
+use crate::{
+    call::Api,
+    ids::{CredentialName, ProviderId},
+    oauth::grant::OAuth,
+};
 
 /// A provider as its client knows it: addresses, credentials and the meaning of answers.
 #[derive(Debug, Clone, Copy)]
 pub struct ProviderApi {
     /// The provider's id in URLs, keys and configuration.
-    pub id: &'static str,
+    pub id: &'static ProviderId,
     /// Its name for people.
     pub name: &'static str,
     /// The secret of the app.
@@ -16,5 +20,5 @@ pub struct ProviderApi {
     /// Its grant; none for keys.
     pub oauth: Option<&'static OAuth>,
     /// The credential that its API takes.
-    pub credential: &'static str,
+    pub credential: &'static CredentialName,
 }

@@ -75,9 +75,8 @@ fn ids_are_unique_and_fit_into_urls_and_keys() {
     let mut seen = HashSet::new();
     for id in REGISTRY.ids() {
         assert!(seen.insert(id), "{id} is registered twice");
-        assert!(id.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{id}");
-        assert_eq!(domain::ProviderId::parse(id), Ok(domain::ProviderId::of_data(id)));
-        assert_eq!(REGISTRY.find(id).unwrap().spec().id, id);
+        assert!(id.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{id}");
+        assert_eq!(&REGISTRY.find(id).unwrap().spec().id, id);
     }
     assert!(REGISTRY.find("../slack").is_none());
     assert!(REGISTRY.find("").is_none());

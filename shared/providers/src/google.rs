@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::{
+    CredentialName,
     call::{
         Api, Class,
         limit::{Applies, CredentialMode, Limit, PartitionBy},
@@ -61,7 +62,8 @@ pub(crate) const fn oauth(scopes: &'static [&'static str], further_scopes: &'sta
         // Without both there may come no refresh token.
         authorize_params: &[("access_type", "offline"), ("prompt", "consent")],
         issuer: Some("https://accounts.google.com"),
-        tokens: &[Token { name: "user", at: "", required: true }],
+        access: Token { name: CredentialName::of_data("user"), at: "", required: true },
+        further_tokens: &[],
         failed: None,
         terminal_errors: &["invalid_grant"],
         refresh_ahead: Duration::from_mins(15),

@@ -1,5 +1,7 @@
 //! The set of providers that a function knows.
 
+use domain::ProviderId;
+
 use crate::{Auth, Provider, Spec};
 
 /// A set of providers. The functions take it as an argument, so that a test can add its own.
@@ -8,13 +10,13 @@ pub struct Registry(pub &'static [&'static dyn Provider]);
 
 impl Registry {
     /// The provider of this id.
-    pub fn find(self, id: &str) -> Option<&'static dyn Provider> {
-        self.0.iter().copied().find(|provider| provider.spec().id == id)
+    pub fn find(self, id: impl AsRef<str>) -> Option<&'static dyn Provider> {
+        self.0.iter().copied().find(|provider| provider.spec().id == id.as_ref())
     }
 
     /// The ids of all providers.
-    pub fn ids(self) -> Vec<&'static str> {
-        self.0.iter().map(|provider| provider.spec().id).collect()
+    pub fn ids(self) -> Vec<&'static ProviderId> {
+        self.0.iter().map(|provider| &provider.spec().id).collect()
     }
 
     /// The providers in the order in which people see them.
@@ -23,19 +25,20 @@ impl Registry {
     }
 
     /// All limits: provider and limit, which a rate is set for as `provider/limit`.
-    pub fn limits(self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        self.iter().map(Provider::spec).flat_map(|spec| spec.api.limits.iter().map(move |it| (spec.id, it.name)))
+    pub fn limits(self) -> impl Iterator<Item = (&'static ProviderId, &'static str)> {
+        self.iter().map(Provider::spec).flat_map(|spec| spec.api.limits.iter().map(move |it| (&spec.id, it.name)))
     }
 
     /// Whether there is a limit of this name: `provider/limit`.
     pub fn has_limit(self, name: &str) -> bool {
-        name.split_once('/').is_some_and(|name| self.limits().any(|known| known == name))
+        name.split_once('/')
+            .is_some_and(|name| self.limits().any(|(provider, limit)| (provider.as_str(), limit) == name))
     }
 
     /// The other providers whose grants end when `spec`'s is revoked, because they share app and account.
     pub fn sharing(self, spec: &Spec) -> impl Iterator<Item = &'static Spec> {
         let whole = matches!(&spec.auth, Auth::OAuth(oauth) if oauth.revoke.is_some_and(|revoke| revoke.whole_account));
-        let (id, secret) = (spec.id, spec.secret);
+        let (id, secret) = (spec.id.clone(), spec.secret);
         self.iter().map(Provider::spec).filter(move |other| whole && other.secret == secret && other.id != id)
     }
 }

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use domain::{
-    AccountAddress, Probe, call::Api, oauth::grant::OAuth, provider_api::ProviderApi, sync::record::Clock,
-    webhook::proof::Proof,
+    AccountAddress, CredentialName, Probe, ProviderId, call::Api, oauth::grant::OAuth, provider_api::ProviderApi,
+    sync::record::Clock, webhook::proof::Proof,
 };
 
 /// What data says of a provider.
 #[derive(Debug)]
 pub struct Spec {
     /// Its id in URLs, keys and configuration.
-    pub id: &'static str,
+    pub id: ProviderId,
     /// Its name for people.
     pub name: &'static str,
     /// The secret in Secrets Manager that holds its app's credentials, after the prefix. Providers may share one.
@@ -52,7 +52,7 @@ pub enum Auth {
 #[derive(Debug)]
 pub struct ApiKey {
     /// The name of the credential that it becomes.
-    pub name: &'static str,
+    pub name: CredentialName,
     /// The sentence for a person that pastes something else.
     pub hint: &'static str,
     /// What a key begins with; empty if anything will do.
@@ -146,11 +146,11 @@ impl Spec {
     /// What calling its API takes.
     pub fn provider_api(&'static self) -> ProviderApi {
         let credential = match &self.auth {
-            Auth::OAuth(oauth) => oauth.tokens.first().map_or("", |token| token.name),
-            Auth::ApiKey(key) => key.name,
+            Auth::OAuth(oauth) => &oauth.access.name,
+            Auth::ApiKey(key) => &key.name,
         };
         ProviderApi {
-            id: self.id,
+            id: &self.id,
             name: self.name,
             app: self.secret,
             api: &self.api,

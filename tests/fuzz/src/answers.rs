@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use domain::{Reply, Request, call::{Idempotent, retry::{FailedCall, MAX_PAUSE}, retry_after, limit::Rates}};
+use domain::{AccountId, Reply, Request, call::{Idempotent, retry::{FailedCall, MAX_PAUSE}, retry_after, limit::Rates}};
 use fuzz::{NOW, headers, parts, split};
 use libfuzzer_sys::fuzz_target;
 use providers::{Next, Provider, Step, WatchPlan};
@@ -50,7 +50,7 @@ fn meaning(provider: &dyn Provider, reply: &Reply) {
     for stream in spec.streams {
         let start = provider.begin(stream.name, None, NOW).unwrap();
         let request = provider.page_request(stream.name, &start).unwrap();
-        let buckets = spec.api.buckets((spec.id, "a"), &request, false, &Rates::default());
+        let buckets = spec.api.buckets((&spec.id, &AccountId::parse("a").unwrap()), &request, false, &Rates::default());
         if let Some((bucket, wait)) = spec.api.closes(reply, failure.as_ref(), &buckets, NOW) {
             assert!(wait <= bucket.closes, "closed for {wait:?}");
         }
@@ -69,7 +69,7 @@ fn tokens(provider: &dyn Provider, reply: &Reply) {
     let Some(oauth) = provider.spec().auth.oauth() else { return };
     let _ = oauth.answered(reply, NOW);
     let all = oauth.read(reply).map(|(all, _)| all).unwrap_or_default();
-    for issued in all.into_iter().chain(oauth.read_refreshed("user", reply)) {
+    for issued in all.into_iter().chain(oauth.read_refreshed(&oauth.access.name, reply)) {
         let texts = [Some(&issued.access), issued.refresh.as_ref()];
         for token in texts.into_iter().flatten().map(SecretString::expose_secret) {
             assert!(!token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()), "{token:?} is no header's value");

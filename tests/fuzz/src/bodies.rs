@@ -3,7 +3,7 @@
 #![no_main]
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use domain::{AccountId, DeliveryId, Effect, Event, EventId, EventType, NotAnEvent, Owner, Proof, UnverifiedDelivery, id::is_segment, webhook::{json::NotJson, proof::VerificationContext, signature::{Encoding, Scheme, SecretEncoding, SignedPart}}, messages::message::{Body, Envelope, EnvelopeVersion, WebhookMessage}};
+use domain::{AccountId, DeliveryId, Effect, Event, EventId, EventType, NotAnEvent, Owner, Proof, ProviderId, UnverifiedDelivery, id::is_segment, webhook::{json::NotJson, proof::VerificationContext, signature::{Encoding, Scheme, SecretEncoding, SignedPart}}, messages::message::{Body, Envelope, EnvelopeVersion, WebhookMessage}};
 use fuzz::NOW;
 use http::{HeaderMap, header};
 use libfuzzer_sys::fuzz_target;
@@ -43,7 +43,7 @@ fn seal(body: &[u8], form: bool) -> Result<(String, String), NotJson> {
     let body = delivery.json()?;
     let envelope = Envelope {
         v: EnvelopeVersion,
-        provider: "any",
+        provider: &ProviderId::of_data("any"),
         integration_id: None,
         account: Some(&AccountId::parse("a").unwrap()),
         delivery_id: &DeliveryId::parse("d").unwrap(),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use domain::{
-    Event, EventId, EventType, NotAnEvent,
+    CredentialName, Event, EventId, EventType, NotAnEvent, ProviderId,
     call::Api,
     webhook::{
         proof::Proof,
@@ -60,10 +60,10 @@ static STANDARD_WEBHOOKS: Spec = sender(
 
 const fn sender(id: &'static str, name: &'static str, scheme: Scheme) -> Spec {
     Spec {
-        id,
+        id: ProviderId::of_data(id),
         name,
         secret: id,
-        auth: Auth::ApiKey(ApiKey { name: "key", hint: "", prefixes: &[] }),
+        auth: Auth::ApiKey(ApiKey { name: CredentialName::of_data("key"), hint: "", prefixes: &[] }),
         identity: Identity {
             place: AccountSource::Grant,
             id: "",

@@ -10,9 +10,12 @@ use super::{
     Failure, Reply, Request,
     retry::{retry_after, until},
 };
-use crate::call::{
-    Mode,
-    limit::{self, Bucket, Limit, Rates},
+use crate::{
+    call::{
+        Mode,
+        limit::{self, Bucket, Limit, Rates},
+    },
+    ids::{AccountId, ProviderId},
 };
 
 /// A provider's API: where it is, what its answers mean, and how many calls it takes.
@@ -193,7 +196,13 @@ impl Api {
     }
 
     /// The buckets that a call takes from; none if it does not go to this API.
-    pub fn buckets(&self, owner: (&str, &str), request: &Request, test: bool, rates: &Rates) -> Vec<Bucket> {
+    pub fn buckets(
+        &self,
+        owner: (&ProviderId, &AccountId),
+        request: &Request,
+        test: bool,
+        rates: &Rates,
+    ) -> Vec<Bucket> {
         let path = self.path(&request.url).filter(|_| !self.limits.is_empty());
         path.map(|path| limit::buckets(self.limits, owner, (request, path), test, rates)).unwrap_or_default()
     }

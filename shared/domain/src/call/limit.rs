@@ -9,7 +9,10 @@ use http::Method;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::call::{Request, rate::Rate};
+use crate::{
+    call::{Request, rate::Rate},
+    ids::{AccountId, ProviderId},
+};
 
 /// A limit that the provider documents, as a token bucket.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +93,7 @@ pub struct BucketKey(String);
 
 impl BucketKey {
     /// The key of the bucket for calls that have these parts in common.
-    pub fn new<T: AsRef<str>>(provider: &str, limit: &str, common: impl IntoIterator<Item = T>) -> Self {
+    pub fn new<T: AsRef<str>>(provider: &ProviderId, limit: &str, common: impl IntoIterator<Item = T>) -> Self {
         let mut hash = Sha256::new();
         for part in common {
             let part = part.as_ref();
@@ -140,7 +143,7 @@ impl Rates {
         self.0.keys().map(String::as_str).filter(|name| !known(name)).collect()
     }
 
-    fn of(&self, provider: &str, limit: &Limit) -> Rate {
+    fn of(&self, provider: &ProviderId, limit: &Limit) -> Rate {
         // Hardly ever is one set.
         if self.0.is_empty() {
             return limit.rate;
@@ -155,7 +158,7 @@ impl Rates {
 /// query; `test` says whether the credential is one for testing.
 pub fn buckets(
     limits: &'static [Limit],
-    (provider, account): (&str, &str),
+    (provider, account): (&ProviderId, &AccountId),
     (request, path): (&Request, &str),
     test: bool,
     rates: &Rates,
@@ -174,7 +177,7 @@ pub fn buckets(
     };
     let bucket = |limit: &'static Limit| {
         let common = limit.partition_by.iter().map(|per| match per {
-            PartitionBy::Account => Cow::Borrowed(account),
+            PartitionBy::Account => Cow::Borrowed(account.as_str()),
             PartitionBy::Method => request.method.as_str().into(),
             PartitionBy::Path(count) => path.split('/').skip(1).take(*count).collect::<Vec<_>>().join("/").into(),
             PartitionBy::Field(pointer) => field(request, pointer).unwrap_or_default().into(),

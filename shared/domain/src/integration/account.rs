@@ -5,7 +5,8 @@ use serde::Serialize;
 use crate::{
     call::Mode,
     error::{Kind, Problem},
-    integration::{Integration, IntegrationKey, IntegrationState, ids::AccountId},
+    ids::AccountId,
+    integration::{Integration, IntegrationKey, IntegrationState},
 };
 
 /// The provider-side identity, as callers see it.

@@ -1,7 +1,6 @@
 //! One user's grant at one provider account.
 
 pub mod account;
-pub mod ids;
 pub mod spell;
 pub mod status;
 
@@ -12,10 +11,8 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     call::Mode,
     id::NotAnId,
-    integration::{
-        ids::{AccountAddress, AccountId, IntegrationId, ProviderId, UserId},
-        spell::Spells,
-    },
+    ids::{AccountAddress, AccountId, IntegrationId, ProviderId, UserId},
+    integration::spell::Spells,
     sentence::Sentence,
 };
 
@@ -127,12 +124,17 @@ impl Ending {
 impl IntegrationKey {
     /// The key of a user's `provider#account` or `provider#account#mode`: what [`Self::account`] writes.
     pub fn parse(user_id: &str, integration: &str) -> Result<Self, NotAnId> {
+        Self::of_user(UserId::parse(user_id)?, integration)
+    }
+
+    /// The same for a user whose id was parsed before.
+    pub fn of_user(user_id: UserId, integration: &str) -> Result<Self, NotAnId> {
         let form = NotAnId { kind: "an integration's key", form: "provider#account or provider#account#mode" };
         let mut parts = integration.splitn(3, '#');
         let (provider, account_id) = parts.next().zip(parts.next()).ok_or(form)?;
         let mode = parts.next().map(|name| Mode::parse(name).ok_or(form)).transpose()?;
         let (provider, account_id) = (ProviderId::parse(provider)?, AccountId::parse(account_id)?);
-        Ok(Self { user_id: UserId::parse(user_id)?, provider, account_id, mode })
+        Ok(Self { user_id, provider, account_id, mode })
     }
 
     /// The integration's public id. It follows from the key, so reconnecting an account finds the same integration.
@@ -148,7 +150,7 @@ impl IntegrationKey {
 
     /// The account with its mode under its provider, `provider#account` or `provider#account#mode`: the sort key of the table.
     pub fn account(&self) -> String {
-        let account = account(self.provider.as_str(), self.account_id.as_str());
+        let account = account(&self.provider, &self.account_id);
         self.mode.map_or_else(|| account.clone(), |mode| format!("{account}#{}", mode.name()))
     }
 }
@@ -174,8 +176,13 @@ impl From<IntegrationKey> for Form {
 }
 
 /// An account under its provider, whatever its mode, `provider#account`: the routing key of webhooks.
-pub fn account(provider: &str, account_id: &str) -> String {
+pub fn account(provider: &ProviderId, account_id: &AccountId) -> String {
     format!("{provider}#{account_id}")
+}
+
+/// An account's address under its provider, `provider#address`: the routing key of webhooks that name no id.
+pub fn address(provider: &ProviderId, address: &AccountAddress) -> String {
+    format!("{provider}#{address}")
 }
 
 #[cfg(test)]
@@ -185,7 +192,7 @@ mod tests {
     #[test]
     fn ids_are_stable_and_differ_whenever_a_part_does() {
         let id = |user: &str, provider: &str, account: &str| {
-            IntegrationKey::parse(user, &super::account(provider, account)).unwrap().id()
+            IntegrationKey::parse(user, &format!("{provider}#{account}")).unwrap().id()
         };
         assert_eq!(id("u", "slack", "T1"), id("u", "slack", "T1"));
         assert!(IntegrationId::parse(id("u", "slack", "T1").as_str()).is_ok());

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    integration::{Ending, Integration, IntegrationState, account::Account, ids::IntegrationId, spell::Spell},
+    ids::{IntegrationId, ProviderId},
+    integration::{Ending, Integration, IntegrationState, account::Account, spell::Spell},
     sentence::Sentence,
 };
 
@@ -12,7 +13,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// The provider's id, as in `GET /integrations/{provider}`.
-    pub provider: &'static str,
+    pub provider: &'static ProviderId,
     /// The provider's name for people.
     pub name: &'static str,
     /// The integration, if there ever was one.
@@ -103,7 +104,7 @@ pub struct StreamStatus {
 
 impl Status {
     /// The status of a provider, with the user's integration if there is one.
-    pub fn new(provider: &'static str, name: &'static str, integration: Option<&Integration>) -> Self {
+    pub fn new(provider: &'static ProviderId, name: &'static str, integration: Option<&Integration>) -> Self {
         let state = match integration.map(|it| it.state) {
             None => Connection::NeverConnected,
             Some(IntegrationState::Connected) => Connection::Connected,
@@ -151,7 +152,7 @@ impl Status {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceHealth {
     /// The provider's id, as in `GET /health/{provider}`.
-    pub service: &'static str,
+    pub service: &'static ProviderId,
     /// Calls that were sent, each attempt counted.
     pub calls: u64,
     /// Those that failed by the provider's doing.
@@ -196,10 +197,12 @@ impl Connection {
 mod tests {
     use super::*;
 
+    static SLACK: ProviderId = ProviderId::of_data("slack");
+
     #[test]
     fn a_service_without_calls_is_idle_and_has_no_rate() {
         let health = |calls, failures| ServiceHealth {
-            service: "slack",
+            service: &SLACK,
             calls,
             failures,
             last_success: None,

@@ -7,11 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::value::RawValue;
 
 use crate::{
-    id::{SEGMENT, id, is_segment},
-    integration::{
-        IntegrationKey,
-        ids::{AccountId, IntegrationId, ProviderId},
-    },
+    ids::{AccountId, CredentialName, IntegrationId, ProviderId},
+    integration::IntegrationKey,
     sync::SyncJob,
     webhook::{
         delivery::{DeliveryId, VerifiedJson},
@@ -90,7 +87,7 @@ pub struct Envelope<'a> {
     /// See [`WebhookMessage::v`].
     pub v: EnvelopeVersion<1>,
     /// See [`WebhookMessage::provider`].
-    pub provider: &'a str,
+    pub provider: &'a ProviderId,
     /// See [`WebhookMessage::integration_id`].
     pub integration_id: Option<&'a IntegrationId>,
     /// See [`WebhookMessage::account`].
@@ -159,11 +156,6 @@ pub enum Cause {
     Due,
     /// Something changed at the provider: a sync that runs already may have passed it.
     Changed,
-}
-
-id! {
-    /// The name of a credential among those of an integration, such as `bot`.
-    CredentialName, "a credential's name", SEGMENT, is_segment
 }
 
 /// One credential to refresh, on its way to `token-refresh`.

@@ -10,10 +10,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 pub use self::token_response::TokenResponse;
-use crate::call::{SuccessFlag, form};
+use crate::{
+    call::{SuccessFlag, form},
+    ids::{AccountId, CredentialName},
+};
 
 /// How a provider gives access.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct OAuth {
     /// Where the user is sent.
     pub authorize: &'static str,
@@ -45,8 +48,10 @@ pub struct OAuth {
     pub authorize_params: &'static [(&'static str, &'static str)],
     /// The issuer that the callback's `iss` must name if it is there (RFC 9207).
     pub issuer: Option<&'static str>,
-    /// The tokens that an answer can carry.
-    pub tokens: &'static [Token],
+    /// The token that calls are made with.
+    pub access: Token,
+    /// The other tokens that an answer can carry.
+    pub further_tokens: &'static [Token],
     /// How a failure inside a successful answer shows.
     pub failed: Option<SuccessFlag>,
     /// Errors that mean that the grant is over, so that only the user can help.
@@ -67,10 +72,10 @@ pub enum ClientAuth {
 }
 
 /// One token of an answer.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Token {
     /// The name of the credential that it becomes.
-    pub name: &'static str,
+    pub name: CredentialName,
     /// The JSON pointer to the object that holds it; empty for the answer itself.
     pub at: &'static str,
     /// Whether an answer without it is unreadable.
@@ -111,10 +116,15 @@ pub struct Authorize<'a> {
     /// The PKCE verifier (RFC 7636); the address holds its hash, if the provider takes one.
     pub verifier: &'a str,
     /// The account to preselect, if the provider can.
-    pub account: Option<&'a str>,
+    pub account: Option<&'a AccountId>,
 }
 
 impl OAuth {
+    /// All tokens that an answer can carry.
+    pub fn tokens(&self) -> impl Iterator<Item = &Token> {
+        std::iter::once(&self.access).chain(self.further_tokens)
+    }
+
     /// The address to send the user to.
     pub fn authorize_url(&self, request: Authorize<'_>) -> String {
         let Authorize { client_id, redirect_uri, scopes, state, verifier, account } = request;
@@ -134,7 +144,7 @@ impl OAuth {
         let replaced = |name: &str| choice.is_some_and(|(chosen, _)| chosen == name);
         pairs.extend(self.authorize_params.iter().filter(|(name, _)| !replaced(name)));
         pairs.extend(choice);
-        pairs.extend(self.account_hint.zip(account));
+        pairs.extend(self.account_hint.zip(account.map(AccountId::as_str)));
         format!("{}?{}", self.authorize, form(pairs))
     }
 

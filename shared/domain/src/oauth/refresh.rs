@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::ids::IntegrationId;
+
 /// A refresh token that is never used dies with some providers; one without a known end is used this often.
 const KEEP_ALIVE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// When a token of the integration `id`, issued now for `life`, is due, in whole seconds: `ahead` of its end, or half of a life
 /// that is shorter than two of that, and up to a quarter of it earlier, so that what was connected together is not refreshed
 /// together.
-pub fn due_at(id: &str, life: Option<Duration>, ahead: Duration, now: Timestamp) -> Timestamp {
+pub fn due_at(id: &IntegrationId, life: Option<Duration>, ahead: Duration, now: Timestamp) -> Timestamp {
     let at = match life {
         Some(life) => {
             let early = ahead.min(life / 2);
@@ -29,7 +31,8 @@ pub fn is_due(due_at: Option<Timestamp>, now: Timestamp) -> bool {
 }
 
 /// A number below 256 that differs between integrations: of an id, which is a hash, the last byte.
-fn spread(id: &str) -> u32 {
+fn spread(id: &IntegrationId) -> u32 {
+    let id = id.as_str();
     id.get(id.len().saturating_sub(2)..).and_then(|byte| u32::from_str_radix(byte, 16).ok()).unwrap_or_default()
 }
 
@@ -38,6 +41,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn integration(id: &str) -> IntegrationId {
+        IntegrationId::parse(id).unwrap()
+    }
 
     /// What the index of due times compares: whole seconds.
     fn is_swept(due_at: Timestamp, now: Timestamp) -> bool {
@@ -55,12 +62,12 @@ mod tests {
         ) {
             let (life, ahead) = (life.map(Duration::from_secs), Duration::from_secs(ahead));
             let issued_at = Timestamp::from_millisecond(now).unwrap();
-            let due = due_at(&id, life, ahead, issued_at);
+            let due = due_at(&integration(&id), life, ahead, issued_at);
             prop_assert!(!is_swept(due, issued_at) && !is_due(Some(due), issued_at), "due when it was issued");
             let swept_at = issued_at + SignedDuration::from_millis(later);
             prop_assert_eq!(is_swept(due, swept_at), is_due(Some(due), swept_at));
             if is_swept(due, swept_at) {
-                let next = due_at(&id, life, ahead, swept_at);
+                let next = due_at(&integration(&id), life, ahead, swept_at);
                 prop_assert!(!is_swept(next, swept_at) && !is_due(Some(next), swept_at), "due again at once");
             }
         }
@@ -73,7 +80,7 @@ mod tests {
         ) {
             let (life, ahead) = (Duration::from_secs(life), Duration::from_secs(ahead));
             let now = Timestamp::UNIX_EPOCH;
-            let left = Duration::try_from((now + life).duration_since(due_at(&id, Some(life), ahead, now))).unwrap();
+            let left = Duration::try_from((now + life).duration_since(due_at(&integration(&id), Some(life), ahead, now))).unwrap();
             let early = ahead.min(life / 2);
             prop_assert!(left >= early && left <= early + early / 4 + Duration::from_secs(1), "{left:?} of {early:?}");
         }

@@ -31,7 +31,7 @@ impl DeliveryId {
     /// request, which AWS makes, only what can be part of an id is taken.
     pub fn new(received_at: Timestamp, request_id: &str) -> Self {
         let request_id: String = request_id.chars().filter(char::is_ascii_graphic).take(200).collect();
-        Self(format!("{:x}-{request_id}", received_at.as_millisecond()))
+        Self(format!("{:x}-{request_id}", received_at.as_millisecond()).into())
     }
 }
 

@@ -3,7 +3,7 @@
 //! *Invariant:* an [`Event`] can become a key, an entry on the bus and a row of a list: its ids, its type and its owner were
 //! checked when they were parsed, so that a provider can't leave a check out.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Display};
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::{
     call::Mode,
     id::{NotAnId, SEGMENT, id, is_segment},
-    integration::ids::{AccountAddress, AccountId, IntegrationId},
+    ids::{AccountAddress, AccountId, IntegrationId, ProviderId},
     sync::record::Change,
 };
 
@@ -176,16 +176,16 @@ impl From<serde_json::Error> for NotAnEvent {
 }
 
 /// The key of an event's idempotency record: `provider#scope#event`, the scope being the account or integration.
-pub fn key(provider: &str, scope: &str, event_id: &str) -> String {
+pub fn key(provider: &ProviderId, scope: &str, event_id: &EventId) -> String {
     format!("{provider}#{scope}#{event_id}")
 }
 
 /// What no id has, so that no event's key looks like one of the two below.
 const APART: char = '!';
 
-/// The key of the record of a delivery that is no event: `provider#scope#!delivery`.
-pub fn key_of_delivery(provider: &str, scope: &str, delivery_id: &str) -> String {
-    key(provider, scope, &format!("{APART}{delivery_id}"))
+/// The key of the record of a delivery that is no event: `provider#scope#!delivery`, with the delivery's id or its message's.
+pub fn key_of_delivery(provider: &ProviderId, scope: &str, id: impl Display) -> String {
+    format!("{provider}#{scope}#{APART}{id}")
 }
 
 /// The key of the record of another payload under a used event id: the event's key and the beginning of the payload's hash.
@@ -207,10 +207,11 @@ mod tests {
 
     #[test]
     fn a_key_tells_what_it_is_of() {
-        let event = key("stripe", "acct_1", "evt_1");
+        let provider = ProviderId::of_data;
+        let event = key(&provider("stripe"), "acct_1", &EventId::parse("evt_1").unwrap());
         assert_eq!(parts(&event), Some(("stripe", "acct_1", Some("evt_1"))));
         assert_eq!(parts(&key_of_fork(&event, "0123456789abcdef0123")), Some(("stripe", "acct_1", Some("evt_1"))));
-        assert_eq!(parts(&key_of_delivery("slack", "-", "19a-x=")), Some(("slack", "-", None)));
+        assert_eq!(parts(&key_of_delivery(&provider("slack"), "-", "19a-x=")), Some(("slack", "-", None)));
         assert_eq!(parts("session#x"), None);
     }
 }

@@ -5,10 +5,8 @@
 
 use crate::{
     call::Mode,
-    integration::{
-        IntegrationKey,
-        ids::{AccountAddress, AccountId, IntegrationId},
-    },
+    ids::{AccountAddress, AccountId, IntegrationId},
+    integration::IntegrationKey,
     webhook::event::{Event, Owner},
 };
 

@@ -4,7 +4,7 @@
 //! from the bus.
 
 use aws_sdk_eventbridge::{Client, error::ProvideErrorMetadata as _, types::PutEventsRequestEntry};
-use domain::IntegrationKey;
+use domain::{EventId, EventType, IntegrationId, IntegrationKey, ProviderId, RecordKey, UserId};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
@@ -43,15 +43,15 @@ pub struct Bus {
 #[derive(Debug, Clone, Serialize)]
 pub struct Detail<'a> {
     /// The provider's event id.
-    pub id: &'a str,
+    pub id: &'a EventId,
     /// The user of the integration; none if no integration of the account exists.
-    pub user_id: Option<&'a str>,
+    pub user_id: Option<&'a UserId>,
     /// See [`IntegrationKey::id`]; none if no integration of the account exists.
-    pub integration_id: Option<&'a str>,
+    pub integration_id: Option<&'a IntegrationId>,
     /// The provider's id.
-    pub provider: &'a str,
+    pub provider: &'a ProviderId,
     /// The provider's event type.
-    pub r#type: &'a str,
+    pub r#type: &'a EventType,
     /// When it happened, as the provider says.
     pub occurred_at: Timestamp,
     /// Whether it is a live and not a test event, at a provider with both modes.
@@ -70,7 +70,7 @@ pub enum Payload<'a> {
     /// Too large for the bus: where it can be read.
     Reference {
         /// The key of the record in the records table; none if the event changes no record.
-        record: Option<String>,
+        record: Option<RecordKey>,
     },
 }
 
@@ -81,7 +81,7 @@ impl Bus {
     }
 
     /// Publishes the same event for each of its integrations. `record` is where its payload can be read if it is too large.
-    pub async fn publish(&self, details: &[Detail<'_>], record: Option<&str>) -> Result<(), PublishError> {
+    pub async fn publish(&self, details: &[Detail<'_>], record: Option<&RecordKey>) -> Result<(), PublishError> {
         for details in details.chunks(MAX_ENTRIES) {
             self.send(self.entries(details, record)?).await.into_iter().collect::<Result<(), _>>()?;
         }
@@ -89,7 +89,7 @@ impl Bus {
     }
 
     /// The entries of an event.
-    pub(crate) fn entries(&self, details: &[Detail<'_>], record: Option<&str>) -> Result<Vec<Entry>, AwsError> {
+    pub(crate) fn entries(&self, details: &[Detail<'_>], record: Option<&RecordKey>) -> Result<Vec<Entry>, AwsError> {
         details.iter().map(|detail| self.entry(detail, record)).collect()
     }
 
@@ -196,16 +196,16 @@ impl Bus {
         Ok(Some(results.chain(std::iter::repeat_with(missing)).take(entries.len()).collect()))
     }
 
-    fn entry(&self, detail: &Detail<'_>, record: Option<&str>) -> Result<Entry, AwsError> {
+    fn entry(&self, detail: &Detail<'_>, record: Option<&RecordKey>) -> Result<Entry, AwsError> {
         let text = |detail: &Detail<'_>| {
             serde_json::to_string(detail).map_err(|error| AwsError::unwritable("an event", error))
         };
         let source = format!("intertie.{}", detail.provider);
         let mut body = text(detail)?;
         // The size of an entry counts its source and type too, and 14 bytes for the time.
-        let rest = source.len() + detail.r#type.len() + 14;
+        let rest = source.len() + detail.r#type.as_str().len() + 14;
         if body.len() + rest > MAX_BYTES {
-            let data = Payload::Reference { record: record.map(str::to_owned) };
+            let data = Payload::Reference { record: record.cloned() };
             body = text(&Detail { data, ..detail.clone() })?;
         }
         let size = body.len() + rest;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use aws_sdk_kms::{Client, primitives::Blob, types::DataKeySpec};
+use domain::{IntegrationId, UserId};
 use futures_util::future::join;
 use jiff::{SignedDuration, Timestamp};
 use ring::{
@@ -53,9 +54,9 @@ pub struct Owner<'a> {
     /// What the key protects: `credential` or `webhook_secret`.
     pub purpose: &'static str,
     /// The user of the integration.
-    pub user_id: &'a str,
+    pub user_id: &'a UserId,
     /// See [`domain::IntegrationKey::id`].
-    pub integration_id: &'a str,
+    pub integration_id: &'a IntegrationId,
 }
 
 /// A data key, and how KMS wrapped it.
@@ -166,15 +167,15 @@ impl Vault {
         let pairs = [
             ("app", self.app.as_str()),
             ("purpose", owner.purpose),
-            ("user", owner.user_id),
-            ("integration", owner.integration_id),
+            ("user", owner.user_id.as_str()),
+            ("integration", owner.integration_id.as_str()),
         ];
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
     }
 
     fn cache_id(owner: Owner<'_>, wrapped: &[u8]) -> Vec<u8> {
         let mut id = wrapped.to_vec();
-        for part in [owner.purpose, owner.user_id, owner.integration_id] {
+        for part in [owner.purpose, owner.user_id.as_str(), owner.integration_id.as_str()] {
             id.push(0);
             id.extend_from_slice(part.as_bytes());
         }

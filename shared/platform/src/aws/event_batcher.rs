@@ -7,6 +7,7 @@
 
 use std::sync::{Mutex, MutexGuard};
 
+use domain::RecordKey;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -103,7 +104,7 @@ impl Member<'_> {
 
     /// Publishes an event for each of its integrations together with the other members' events. A member with events that fill a
     /// call sends alone. Errors as [`Bus::publish`].
-    pub async fn publish(mut self, details: &[Detail<'_>], record: Option<&str>) -> Result<(), PublishError> {
+    pub async fn publish(mut self, details: &[Detail<'_>], record: Option<&RecordKey>) -> Result<(), PublishError> {
         let bus = &self.batcher.bus;
         if details.len() >= MAX_ENTRIES {
             self.leave();

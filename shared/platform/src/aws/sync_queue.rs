@@ -37,13 +37,13 @@ impl SyncQueue {
 
     /// Sends a message that SQS delivers after this long, at most 15 minutes.
     pub async fn send(&self, message: &SyncMessage, delay: Duration) -> Result<(), AwsError> {
-        self.0.send_after(&body(message)?, &group(&message.key.user_id), delay).await
+        self.0.send_after(&body(message)?, &group(message.key.user_id.as_str()), delay).await
     }
 
     /// Sends many messages, for delivery at once.
     pub async fn send_all(&self, messages: &[SyncMessage]) -> Result<(), AwsError> {
         let message = |message: &SyncMessage| {
-            Ok::<_, AwsError>(QueueMessage { body: body(message)?, tenant: group(&message.key.user_id) })
+            Ok::<_, AwsError>(QueueMessage { body: body(message)?, tenant: group(message.key.user_id.as_str()) })
         };
         self.0.send_all(&messages.iter().map(message).collect::<Result<Vec<_>, _>>()?).await
     }

@@ -23,7 +23,7 @@ struct Entry {
 impl Entry {
     fn is(&self, stored: StoredCredential<'_>) -> bool {
         let credential = &self.credential;
-        self.holder == stored.holder && credential.name == stored.name && credential.integration == *stored.integration
+        self.holder == stored.holder && credential.name == *stored.name && credential.integration == *stored.integration
     }
 }
 

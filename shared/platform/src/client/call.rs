@@ -53,7 +53,7 @@ impl ProviderClient {
         let CallContext { provider, deadline, .. } = *context;
         let send = async |credential: &Credential| {
             let (authorization, endpoint) = (Authorization::Bearer(&credential.access), Endpoint::Api);
-            let account = Some(stored.integration.account_id.as_str());
+            let account = Some(&stored.integration.account_id);
             let call = ProviderRequest { provider, request, authorization, account, endpoint, deadline };
             self.transport.send(call).await
         };

@@ -2,7 +2,7 @@
 //!
 //! *Invariant:* each kind of principal proves itself in one way, so no caller chooses how a call is authorised.
 
-use domain::{IntegrationKey, oauth::grant::OAuth, provider_api::ProviderApi};
+use domain::{AccountId, CredentialName, IntegrationKey, oauth::grant::OAuth, provider_api::ProviderApi};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -29,7 +29,7 @@ pub enum Principal<'a> {
         /// The access token.
         token: &'a SecretString,
         /// The account whose limits count the call. Without one the call is not paced: the account is not known yet.
-        account: Option<&'a str>,
+        account: Option<&'a AccountId>,
     },
     /// The app itself, at the provider's endpoints for tokens. The request is a form.
     App {
@@ -46,7 +46,7 @@ pub struct StoredCredential<'a> {
     /// A call that shows that the grant is over takes it out of use.
     pub integration: &'a IntegrationKey,
     /// The name of the credential: an integration can have several, such as Slack's bot and user tokens.
-    pub name: &'a str,
+    pub name: &'a CredentialName,
     /// Names the attempt: it holds the lease of a refresh, and reads the credential once.
     pub holder: &'a str,
 }

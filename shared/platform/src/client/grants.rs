@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use domain::{
-    Failure, Integration, IntegrationKey, Problem, Reason, integration::IntegrationState, provider_api::ProviderApi,
+    CredentialName, Failure, Integration, IntegrationKey, Problem, Reason, integration::IntegrationState,
+    provider_api::ProviderApi,
 };
 use jiff::Timestamp;
 
@@ -55,7 +56,7 @@ impl Grants {
     /// helps. Nothing is due any more, and the user is asked to connect again.
     pub async fn set_aside(&self, provider: &ProviderApi, integration: &IntegrationKey) -> Result<(), AwsError> {
         self.credentials.set_aside(&integration.id(), provider.credential).await?;
-        let found = self.integrations.get(&integration.user_id, &integration.account()).await?;
+        let found = self.integrations.get(integration).await?;
         let Some(found) = found.filter(|it| it.state == IntegrationState::Connected) else { return Ok(()) };
         let sentence = Problem::credential_unreadable(provider.name).with_next_action();
         announce(&self.bus, &found, &sentence, clock::now()).await?;
@@ -64,7 +65,7 @@ impl Grants {
     }
 
     /// Whether an integration can be used. One that was set aside is put back in use if its credential opens again.
-    pub async fn is_usable(&self, integration: &Integration, credential: &str) -> Result<bool, AwsError> {
+    pub async fn is_usable(&self, integration: &Integration, credential: &CredentialName) -> Result<bool, AwsError> {
         if integration.state == IntegrationState::Connected {
             return Ok(true);
         }
@@ -96,7 +97,7 @@ pub async fn end(
     integration: &IntegrationKey,
     at: Timestamp,
 ) -> Result<(), AwsError> {
-    let found = integrations.get(&integration.user_id, &integration.account()).await?;
+    let found = integrations.get(integration).await?;
     let Some(found) = found.filter(|it| it.state == IntegrationState::Connected && it.connected_at <= at) else {
         return Ok(());
     };

@@ -93,14 +93,14 @@ impl ProviderClient {
         }
         let id = credential.integration.id();
         let asked = failure.wait().unwrap_or_default();
-        let wait = backoff(credential.failures + 1, &id).max(asked).max(MIN_PAUSE);
+        let wait = backoff(credential.failures + 1, id.as_str()).max(asked).max(MIN_PAUSE);
         self.credentials.release(&credential, Some(now + wait), failure.outcome_unknown()).await?;
         // The call goes ahead with the token as it is, so nothing else reports this.
         match refresh.without(credential) {
             Some(credential) => {
                 let (reason, detail) = failure.diagnosis(held.provider.name).into_parts();
                 let (service, reason_name) = (held.provider.id, reason.name());
-                tracing::warn!(service, integration.id = id.as_str(), reason = reason_name, detail, "not refreshed");
+                tracing::warn!(%service, integration.id = %id, reason = reason_name, detail, "not refreshed");
                 metrics::operator_failure(reason);
                 Ok(credential)
             }
@@ -116,7 +116,7 @@ impl ProviderClient {
         let request = token_request(oauth, &[("grant_type", "refresh_token"), ("refresh_token", old.expose_secret())]);
         let deadline = clock::now() + time + RESERVE;
         match self.as_app(provider, &app, oauth, &request, deadline).await {
-            Ok(reply) => Ok(oauth.read_refreshed(token.name, &reply)),
+            Ok(reply) => Ok(oauth.read_refreshed(&token.name, &reply)),
             Err(CallError::Failed(failure, _)) => Ok(Err(failure)),
             Err(error) => Err(error),
         }
@@ -137,7 +137,7 @@ impl ProviderClient {
                     let (reason, detail) = error.diagnosis().into_parts();
                     let (id, reason) = (held.stored.integration.id(), reason.name());
                     tracing::warn!(
-                        integration.id = id.as_str(),
+                        integration.id = %id,
                         reason,
                         detail,
                         tried,

@@ -56,7 +56,7 @@ pub struct Family<'a> {
     /// The provider of the grant that is to end.
     pub provider: &'a ProviderApi,
     /// The ids of the other providers.
-    pub sharing: &'a [&'static str],
+    pub sharing: &'a [&'static ProviderId],
 }
 
 impl Family<'_> {
@@ -115,7 +115,7 @@ impl Grants {
                 Err(error) => {
                     let (reason, detail) = error.diagnosis().into_parts();
                     let (service, reason) = (family.provider.id, reason.name());
-                    tracing::warn!(service, reason, detail, "the issued tokens are not revoked");
+                    tracing::warn!(%service, reason, detail, "the issued tokens are not revoked");
                     return Revoked::Failed;
                 }
             }
@@ -145,17 +145,17 @@ impl Grants {
         account_id: &AccountId,
         ended: Option<&IntegrationKey>,
     ) -> Result<bool, AwsError> {
-        for provider in std::iter::once(&family.provider.id).chain(family.sharing) {
+        for provider in std::iter::once(family.provider.id).chain(family.sharing.iter().copied()) {
             let own = IntegrationKey {
                 user_id: user_id.clone(),
-                provider: ProviderId::of_data(provider),
+                provider: provider.clone(),
                 account_id: account_id.clone(),
                 mode: None,
             };
             let all = self.integrations.of_account(provider, account_id).await?;
             // The index may be behind the table, which knows: what the user has just connected is not in it yet.
             for key in std::iter::once(own).chain(all).filter(|key| Some(key) != ended) {
-                let found = self.integrations.get(&key.user_id, &key.account()).await?;
+                let found = self.integrations.get(&key).await?;
                 if found.is_some_and(|it| it.state == IntegrationState::Connected || it.unreadable) {
                     return Ok(true);
                 }
@@ -182,9 +182,9 @@ impl Grants {
         url: &'static str,
         credential: &Credential,
     ) -> Result<bool, AwsError> {
-        let Some(token) = oauth.tokens.iter().find(|token| token.name == credential.name) else { return Ok(false) };
+        let Some(token) = oauth.tokens().find(|token| token.name == credential.name) else { return Ok(false) };
         let Some(holder) = random::handle() else { return Ok(false) };
-        let stored = StoredCredential { integration: &credential.integration, name: token.name, holder: &holder };
+        let stored = StoredCredential { integration: &credential.integration, name: &token.name, holder: &holder };
         let principal = Principal::Integration(stored);
         let context = CallContext { provider, principal, deadline: clock::now() + TIMEOUT };
         match self.client.call(&context, &bearer(url)).await {

@@ -36,7 +36,7 @@ impl Grants {
             return Ok(());
         }
         for _ in 0..MAX_RACES {
-            let found = self.integrations.get(&seen.key.user_id, &seen.key.account()).await?;
+            let found = self.integrations.get(&seen.key).await?;
             // Another grant starts over, and the end of one has an event of its own.
             let same =
                 |it: &Integration| it.state == IntegrationState::Connected && it.connected_at == seen.connected_at;

@@ -88,6 +88,6 @@ fn time_for_call(deadline: Timestamp, now: Timestamp) -> Option<Duration> {
 /// How a credential is refreshed; none if it can't be.
 fn refreshable(provider: &ProviderApi, found: &Credential) -> Option<(&'static OAuth, &'static Token)> {
     let oauth = provider.oauth.filter(|_| found.refresh.is_some())?;
-    let token = oauth.tokens.iter().find(|token| token.name == found.name)?;
+    let token = oauth.tokens().find(|token| token.name == found.name)?;
     Some((oauth, token))
 }

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use domain::{
-    Failure, Reason, Reply, Request,
+    AccountId, Failure, Reason, Reply, Request,
     call::{
         Idempotent,
         limit::{Bucket, Rates},
@@ -57,7 +57,7 @@ pub struct ProviderRequest<'a> {
     /// How the call is authorised.
     pub authorization: Authorization<'a>,
     /// The account whose limits count it. Without one it is not paced: the account is not known yet, or it is the app's own call.
-    pub account: Option<&'a str>,
+    pub account: Option<&'a AccountId>,
     /// The endpoint that answers.
     pub endpoint: Endpoint,
     /// When the last attempt must be over.
@@ -96,7 +96,7 @@ impl Transport {
         loop {
             let paced = self.turn(call, &buckets).await?;
             if call.time() < call.min_time() {
-                tracing::warn!(service = call.provider.id, endpoint = %call.request.endpoint, "not called: no time left");
+                tracing::warn!(service = %call.provider.id, endpoint = %call.request.endpoint, "not called: no time left");
                 return Err(Failure::Unreached.into());
             }
             let began = Instant::now();
@@ -136,7 +136,7 @@ impl Transport {
         Box::pin(self.pace.turn(buckets, patience)).await.map_err(|Exhausted(wait)| {
             let (service, wait_ms) = (call.provider.id, milliseconds(wait));
             self.health.throttled_locally(service);
-            tracing::info!(service, endpoint = %call.request.endpoint, wait_ms, "not called: no turn in time");
+            tracing::info!(%service, endpoint = %call.request.endpoint, wait_ms, "not called: no turn in time");
             Failure::ThrottledLocally(wait).into()
         })
     }
@@ -159,7 +159,7 @@ impl Transport {
         let limited = failure.is_some_and(|failure| failure.reason() == Reason::RateLimited);
         self.health.count(Observed { service, healthy, limited, took, paced, at });
         tracing::info!(
-            service,
+            %service,
             endpoint = %call.request.endpoint,
             status = answer(outcome).map_or(0, |reply| reply.status),
             duration_ms = milliseconds(took),

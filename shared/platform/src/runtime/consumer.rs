@@ -4,7 +4,7 @@ mod settle;
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
-use domain::{Diagnosis, Disposition, Reason, messages::disposition::backoff};
+use domain::{DeliveryId, Diagnosis, Disposition, Reason, messages::disposition::backoff};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Context, LambdaEvent};
@@ -70,7 +70,7 @@ pub trait Handler: Sync {
 
     /// The delivery that led to a message, if one did: it is named in every line of the log about the message, and in its dead
     /// letter.
-    fn delivery_id<'m>(_message: &'m Self::Message<'_>) -> Option<&'m str> {
+    fn delivery_id<'m>(_message: &'m Self::Message<'_>) -> Option<&'m DeliveryId> {
         None
     }
 }
@@ -146,9 +146,9 @@ impl Consumer {
                 tokio::time::timeout(left, recorded).await.unwrap_or_else(|_elapsed| attempt.failed(out_of_time()))
             }
             Ok(message) => {
-                delivery = H::delivery_id(&message).map(str::to_owned);
+                delivery = H::delivery_id(&message).cloned();
                 if let Some(id) = &delivery {
-                    Span::current().record("delivery.id", id);
+                    Span::current().record("delivery.id", id.as_str());
                 }
                 let work = AssertUnwindSafe(handler.handle(message, &attempt)).catch_unwind();
                 match tokio::time::timeout(left, work).await {
@@ -159,8 +159,7 @@ impl Consumer {
             }
         };
         let left = remaining(deadline, clock::now()).saturating_sub(ANSWER_RESERVE);
-        let settled =
-            tokio::time::timeout(left, self.settle(received, &attempt, disposition, delivery.as_deref())).await;
+        let settled = tokio::time::timeout(left, self.settle(received, &attempt, disposition, delivery.as_ref())).await;
         settled.unwrap_or(false)
     }
 }

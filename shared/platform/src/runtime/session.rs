@@ -117,7 +117,7 @@ impl Sessions {
     pub async fn mint(&self, claims: &Claims, expires_at: Timestamp) -> Result<String, Problem> {
         let keys = self.keys.get("session", Freshness::Cached, clock::now()).await.map_err(|error| internal(&error))?;
         let key = keys.0.first().ok_or_else(Problem::internal)?;
-        sign(key, &claims.sub, claims.role.as_deref(), expires_at).ok_or_else(Problem::internal)
+        sign(key, claims.sub.as_str(), claims.role.as_deref(), expires_at).ok_or_else(Problem::internal)
     }
 
     /// Names for `text` that only a holder of the session keys can link to it: a hash under each key in force, the current one

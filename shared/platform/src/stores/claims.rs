@@ -9,7 +9,7 @@ mod given_up;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use domain::{ClaimState, Diagnosis, IdempotencyRecord, Reason};
+use domain::{ClaimState, DeliveryId, Diagnosis, EventType, IdempotencyRecord, ProviderId, Reason};
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::{
@@ -59,11 +59,11 @@ pub struct Claim {
 #[derive(Debug, Clone, Copy)]
 pub struct About<'a> {
     /// The provider under which it is listed.
-    pub provider: &'a str,
+    pub provider: &'a ProviderId,
     /// The provider's type; none if the delivery is no event.
-    pub r#type: Option<&'a str>,
-    /// See [`domain::DeliveryId::new`].
-    pub delivery_id: &'a str,
+    pub r#type: Option<&'a EventType>,
+    /// See [`DeliveryId::new`].
+    pub delivery_id: &'a DeliveryId,
     /// When this delivery was received.
     pub received_at: Timestamp,
 }

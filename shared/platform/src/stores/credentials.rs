@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use domain::{
-    IntegrationKey, Reason,
+    CredentialName, IntegrationId, IntegrationKey, Reason,
     oauth::{grant::TokenResponse, refresh::due_at},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -45,7 +45,7 @@ pub struct Credentials {
 #[derive(Debug, Clone)]
 pub struct Credential {
     /// Tells it from the other credentials of its integration.
-    pub name: String,
+    pub name: CredentialName,
     /// The integration that it belongs to.
     pub integration: IntegrationKey,
     /// Counts changes, from the time of the grant in milliseconds.
@@ -93,7 +93,12 @@ impl Credentials {
     }
 
     /// One credential, read consistently.
-    pub async fn get(&self, integration_id: &str, name: &str, now: Timestamp) -> Result<Option<Credential>, AwsError> {
+    pub async fn get(
+        &self,
+        integration_id: &IntegrationId,
+        name: &CredentialName,
+        now: Timestamp,
+    ) -> Result<Option<Credential>, AwsError> {
         match self.table.get(item_key(integration_id, name)).await? {
             Some(item) => Ok(Some(self.read(item, now).await?)),
             None => Ok(None),
@@ -122,7 +127,7 @@ impl Credentials {
             let sealed = sealed(&key, &id, issued, refresh, version)?;
             let stored = Stored {
                 integration_id: id.clone(),
-                credential: issued.name.to_owned(),
+                credential: issued.name.clone(),
                 user_id: integration.user_id.clone(),
                 integration: integration.account(),
                 version,
@@ -147,7 +152,11 @@ impl Credentials {
 
     /// Takes a credential that can't be opened out of the index of due ones, so that no sweep finds it again. The integration that it
     /// belongs to, if that can be read.
-    pub async fn set_aside(&self, integration_id: &str, name: &str) -> Result<Option<IntegrationKey>, AwsError> {
+    pub async fn set_aside(
+        &self,
+        integration_id: &IntegrationId,
+        name: &CredentialName,
+    ) -> Result<Option<IntegrationKey>, AwsError> {
         let update = self.update(integration_id, name).remove("due_at, due_shard").when("attribute_exists(version)");
         let outcome = update.returning(ReturnValue::AllNew).send_once().await?;
         Ok(outcome.written().and_then(|item| integration(&item).ok()))
@@ -155,7 +164,7 @@ impl Credentials {
 
     /// All credentials of an integration, for revoking them. A failure that passes, or that an operator repairs, is an error: asking
     /// again revokes what it hides.
-    pub async fn all(&self, integration_id: &str, now: Timestamp) -> Result<Opened, AwsError> {
+    pub async fn all(&self, integration_id: &IntegrationId, now: Timestamp) -> Result<Opened, AwsError> {
         let mut opened = Opened::default();
         for item in self.items(integration_id).await? {
             match self.read(item, now).await {
@@ -169,7 +178,12 @@ impl Credentials {
 
     /// Has the sweep find all credentials of an integration that is being ended, those too that are never refreshed. Those of a newer
     /// grant than `before` stay.
-    pub async fn leave(&self, integration_id: &str, before: Timestamp, due_at: Timestamp) -> Result<(), AwsError> {
+    pub async fn leave(
+        &self,
+        integration_id: &IntegrationId,
+        before: Timestamp,
+        due_at: Timestamp,
+    ) -> Result<(), AwsError> {
         for item in self.items(integration_id).await? {
             let update = self
                 .update(integration_id, text(&item, "credential")?)
@@ -183,7 +197,7 @@ impl Credentials {
     }
 
     /// Deletes all credentials of an integration. Those of a newer grant than `before` stay.
-    pub async fn delete(&self, integration_id: &str, before: Timestamp) -> Result<(), AwsError> {
+    pub async fn delete(&self, integration_id: &IntegrationId, before: Timestamp) -> Result<(), AwsError> {
         for item in self.items(integration_id).await? {
             let key = item_key(integration_id, text(&item, "credential")?);
             self.table.delete_when(key, "granted_at <= :before", [(":before", millis(before))]).await?;
@@ -191,16 +205,16 @@ impl Credentials {
         Ok(())
     }
 
-    async fn items(&self, integration_id: &str) -> Result<Vec<Item>, AwsError> {
+    async fn items(&self, integration_id: &IntegrationId) -> Result<Vec<Item>, AwsError> {
         let query = self.table.query("integration_id = :id", [(":id", s(integration_id))]);
         table::items(query.call().consistent_read(true)).await
     }
 
-    fn update(&self, integration_id: &str, name: &str) -> Update {
+    fn update(&self, integration_id: &IntegrationId, name: impl Into<String>) -> Update {
         self.table.update(item_key(integration_id, name))
     }
 }
 
-fn item_key(integration_id: &str, name: &str) -> Item {
+fn item_key(integration_id: &IntegrationId, name: impl Into<String>) -> Item {
     key([("integration_id", s(integration_id)), ("credential", s(name))])
 }

@@ -12,7 +12,7 @@ mod positions;
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
-use domain::{ClaimState, webhook::event};
+use domain::{ClaimState, ProviderId, webhook::event};
 use jiff::{SignedDuration, Timestamp, ToSpan as _, fmt::serde::timestamp::millisecond};
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The provider under which is listed what names none of the registry's.
-pub const UNKNOWN: &str = "-";
+pub static UNKNOWN: ProviderId = ProviderId::of_data("-");
 /// How far back a list goes that names no beginning: a day costs 40 queries.
 pub const USUAL: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// How far the clocks of two functions may differ.
@@ -87,7 +87,7 @@ pub struct DeliveriesPage {
 #[derive(Debug, Clone, Copy)]
 pub struct DeliveriesQuery<'a> {
     /// The providers' ids, [`UNKNOWN`] among them if wanted.
-    pub providers: &'a [&'a str],
+    pub providers: &'a [&'a ProviderId],
     /// In this state; in any, if none.
     pub state: Option<ClaimState>,
     /// Received at this time or later; if none, [`USUAL`] before the end.

@@ -1,16 +1,16 @@
 //! Where a delivery is listed: the partitions of the index by provider, day and shard.
 
-use domain::messages::disposition::spread;
+use domain::{DeliveryId, ProviderId, messages::disposition::spread};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::stores::due::SHARDS;
 
 /// Where a record is listed.
-pub(crate) fn partition(provider: &str, delivery_id: &str, received_at: Timestamp) -> String {
-    shard(provider, day(received_at.as_millisecond()), spread(delivery_id) % SHARDS)
+pub(crate) fn partition(provider: &ProviderId, delivery_id: &DeliveryId, received_at: Timestamp) -> String {
+    shard(provider, day(received_at.as_millisecond()), spread(delivery_id.as_str()) % SHARDS)
 }
 
-pub(super) fn shard(provider: &str, day: Date, shard: u32) -> String {
+pub(super) fn shard(provider: &ProviderId, day: Date, shard: u32) -> String {
     format!("{provider}#{day}#{shard}")
 }
 

@@ -3,6 +3,7 @@
 //! The index is sharded, because one partition of DynamoDB takes a bounded rate of writes.
 
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
+use domain::IntegrationId;
 use jiff::Timestamp;
 
 use crate::{
@@ -17,8 +18,8 @@ use crate::{
 pub const SHARDS: u32 = 8;
 
 /// The partition of an integration: its id is a hash already.
-pub fn shard(integration_id: &str) -> u32 {
-    integration_id.chars().next_back().and_then(|digit| digit.to_digit(16)).unwrap_or(0) % SHARDS
+pub fn shard(integration_id: &IntegrationId) -> u32 {
+    integration_id.as_str().chars().next_back().and_then(|digit| digit.to_digit(16)).unwrap_or(0) % SHARDS
 }
 
 /// What is due in one shard.

@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 
-use domain::integration::status::ServiceHealth as Summary;
+use domain::{ProviderId, integration::status::ServiceHealth as Summary};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
@@ -30,14 +30,14 @@ const RETENTION: SignedDuration = SignedDuration::from_hours(48);
 #[derive(Debug)]
 pub struct CallHealth {
     table: Table,
-    pending: Mutex<HashMap<&'static str, CallCounts>>,
+    pending: Mutex<HashMap<&'static ProviderId, CallCounts>>,
 }
 
 /// A call that was made.
 #[derive(Debug, Clone, Copy)]
 pub struct Observed {
     /// The provider's id.
-    pub service: &'static str,
+    pub service: &'static ProviderId,
     /// Whether the provider works. Neither a wrong request nor a missing object is its failure.
     pub healthy: bool,
     /// Whether the provider refused it for a rate limit.
@@ -94,7 +94,7 @@ impl CallHealth {
     }
 
     /// Counts a call that was not made, because a limit left it no turn.
-    pub fn throttled_locally(&self, service: &'static str) {
+    pub fn throttled_locally(&self, service: &'static ProviderId) {
         lock(&self.pending).entry(service).or_default().throttled_locally += 1;
     }
 
@@ -111,7 +111,7 @@ impl CallHealth {
                 (Metric::CallDuration, counts.took.clone()),
                 (Metric::CallPaced, counts.paced.clone()),
             ];
-            metrics::write(stack, Dimension { name: "service", value: service }, &measured, now);
+            metrics::write(stack, Dimension { name: "service", value: service.as_str() }, &measured, now);
             if counts.calls == 0 {
                 continue;
             }
@@ -120,7 +120,7 @@ impl CallHealth {
                 tracing::warn!(
                     reason = error.reason().name(),
                     detail = error.diagnosis().detail(),
-                    service,
+                    %service,
                     calls,
                     "calls not counted"
                 );
@@ -128,7 +128,7 @@ impl CallHealth {
         }
     }
 
-    async fn add(&self, service: &str, counts: CallCounts, now: Timestamp) -> Result<(), AwsError> {
+    async fn add(&self, service: &ProviderId, counts: CallCounts, now: Timestamp) -> Result<(), AwsError> {
         let mut update = self
             .table
             .update(key([("service", s(service)), ("hour", n(hour(now)))]))
@@ -149,7 +149,7 @@ impl CallHealth {
     }
 
     /// The last 24 hours of a provider. The hour in which they begin counts whole.
-    pub async fn of(&self, service: &'static str, now: Timestamp) -> Result<Summary, AwsError> {
+    pub async fn of(&self, service: &'static ProviderId, now: Timestamp) -> Result<Summary, AwsError> {
         let values = [(":service", s(service)), (":from", n(hour(now - WINDOW)))];
         let query = self.table.query("service = :service AND hour >= :from", values);
         let mut summary = Summary { service, calls: 0, failures: 0, last_success: None, last_failure: None };

@@ -7,8 +7,8 @@ mod state;
 mod stored;
 
 use domain::{
-    Integration, IntegrationKey, Lookup, Problem,
-    integration::{IntegrationState, account, spell::Spells},
+    AccountId, Integration, IntegrationKey, Lookup, Problem, ProviderId, UserId,
+    integration::{IntegrationState, account, address, spell::Spells},
 };
 use jiff::Timestamp;
 
@@ -47,18 +47,18 @@ impl Integrations {
         self.table.create(item, "user_id").await.map(|_| ())
     }
 
-    /// One integration, read consistently. `integration` is its `provider#account`.
-    pub async fn get(&self, user_id: &str, integration: &str) -> Result<Option<Integration>, AwsError> {
-        self.table.get(item_key(user_id, integration)).await?.map(stored::integration).transpose()
+    /// One integration, read consistently.
+    pub async fn get(&self, key: &IntegrationKey) -> Result<Option<Integration>, AwsError> {
+        self.table.get(item_key(key)).await?.map(integration).transpose()
     }
 
     /// All integrations of a user, of one provider or of all.
-    pub async fn of_user(&self, user_id: &str, provider: Option<&str>) -> Result<Vec<Integration>, AwsError> {
+    pub async fn of_user(&self, user_id: &UserId, provider: Option<&ProviderId>) -> Result<Vec<Integration>, AwsError> {
         let user = (":user", s(user_id));
         let query = match provider {
             Some(provider) => self.table.query(
                 "user_id = :user AND begins_with(integration, :provider)",
-                [user, (":provider", s(account(provider, "")))],
+                [user, (":provider", s(format!("{provider}#")))],
             ),
             None => self.table.query("user_id = :user", [user]),
         };
@@ -67,15 +67,19 @@ impl Integrations {
     }
 
     /// The usable integrations of a provider's account, of all users and modes.
-    pub async fn of_account(&self, provider: &str, account_id: &str) -> Result<Vec<IntegrationKey>, AwsError> {
+    pub async fn of_account(
+        &self,
+        provider: &ProviderId,
+        account_id: &AccountId,
+    ) -> Result<Vec<IntegrationKey>, AwsError> {
         self.indexed("by_account", "account = :key", &account(provider, account_id)).await
     }
 
     /// The usable integrations that an event of a provider can be for, of all users and modes.
-    pub async fn find(&self, provider: &str, lookup: &Lookup) -> Result<Vec<IntegrationKey>, AwsError> {
+    pub async fn find(&self, provider: &ProviderId, lookup: &Lookup) -> Result<Vec<IntegrationKey>, AwsError> {
         match lookup {
             Lookup::Account(id) => self.of_account(provider, id).await,
-            Lookup::Address(address) => self.indexed("by_address", "address = :key", &account(provider, address)).await,
+            Lookup::Address(to) => self.indexed("by_address", "address = :key", &address(provider, to)).await,
         }
     }
 
@@ -109,7 +113,7 @@ impl Integrations {
     /// Deletes an integration that is not in use. One that was connected again meanwhile stays.
     pub async fn forget(&self, key: &IntegrationKey) -> Result<(), AwsError> {
         let values = [(":connected", state(IntegrationState::Connected))];
-        self.table.delete_when(item_key(&key.user_id, &key.account()), "state <> :connected", values).await
+        self.table.delete_when(item_key(key), "state <> :connected", values).await
     }
 
     /// Says when an integration in use is to be synced next. Whether it is in use.
@@ -149,7 +153,7 @@ impl Integrations {
     }
 
     fn update(&self, key: &IntegrationKey) -> Update {
-        self.table.update(item_key(&key.user_id, &key.account()))
+        self.table.update(item_key(key))
     }
 }
 
@@ -163,8 +167,8 @@ pub fn usable(integration: Integration, name: &str) -> Result<Integration, Probl
     }
 }
 
-fn item_key(user_id: &str, integration: &str) -> Item {
-    item::key([("user_id", s(user_id)), ("integration", s(integration))])
+fn item_key(key: &IntegrationKey) -> Item {
+    item::key([("user_id", s(&key.user_id)), ("integration", s(key.account()))])
 }
 
 /// A state as stored.

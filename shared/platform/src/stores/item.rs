@@ -74,6 +74,11 @@ pub(crate) fn text<'i>(item: &'i Item, name: &str) -> Result<&'i str, AwsError> 
     item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str).ok_or_else(|| malformed(name))
 }
 
+/// An attribute that a type of its own checks.
+pub(crate) fn parsed<T: std::str::FromStr>(item: &Item, name: &str) -> Result<T, AwsError> {
+    text(item, name)?.parse().map_err(|_| malformed(name))
+}
+
 pub(crate) fn number<T: std::str::FromStr>(item: &Item, name: &str) -> Result<T, AwsError> {
     let value = item.get(name).and_then(|value| value.as_n().ok());
     value.and_then(|text| text.parse().ok()).ok_or_else(|| malformed(name))

@@ -11,7 +11,7 @@
 //! A request of a crashed function stays `exchanging` until it expires, and is not taken again: its code may be used up.
 
 use aws_sdk_dynamodb::types::ReturnValue;
-use domain::UserId;
+use domain::{ProviderId, UserId};
 use jiff::{SignedDuration, Timestamp, fmt::serde::timestamp::second};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -45,7 +45,7 @@ pub struct AuthorizationRequest {
     /// The user that began it.
     pub user_id: UserId,
     /// The provider it was begun for.
-    pub provider: String,
+    pub provider: ProviderId,
     /// Where the user goes afterwards.
     pub return_to: String,
     /// The redirect URI, which the exchange must repeat.
@@ -73,7 +73,7 @@ struct Stored {
     browser_hash: String,
     #[serde(with = "second::required")]
     expires_at: Timestamp,
-    provider: String,
+    provider: ProviderId,
     return_to: String,
 }
 
@@ -85,7 +85,7 @@ pub struct Presented<'a> {
     /// The browser's binding cookie.
     pub browser: &'a str,
     /// The provider of the path.
-    pub provider: &'a str,
+    pub provider: &'a ProviderId,
 }
 
 /// Where a request stands for a callback.
@@ -152,7 +152,7 @@ impl PendingAuthorizations {
     pub async fn stand(&self, presented: Presented<'_>, now: Timestamp) -> Result<Stand, AwsError> {
         let Some(item) = self.table.get(item_key(presented.state)).await? else { return Ok(Stand::Unknown) };
         let stored: Stored = read(item)?;
-        let own = stored.browser_hash == hash(presented.browser) && stored.provider == presented.provider;
+        let own = stored.browser_hash == hash(presented.browser) && stored.provider == *presented.provider;
         // DynamoDB deletes expired items within days.
         if !own || stored.expires_at <= now {
             return Ok(Stand::Unknown);

@@ -3,7 +3,7 @@
 mod sync;
 
 use aws_sdk_dynamodb::{operation::query::QueryOutput, types::Select};
-use domain::{Change, Record, RecordKey, Version, sync::record};
+use domain::{Change, IntegrationId, Record, RecordKey, Version, sync::record};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -91,7 +91,7 @@ impl Records {
     /// when the provider said so. Of two states of one version the later read counts: a sync reads them in their order.
     pub fn upsert_from_sync(
         &self,
-        integration_id: &str,
+        integration_id: &IntegrationId,
         change: &Change,
         seen_at: Timestamp,
     ) -> Result<Write, UpsertError> {
@@ -102,7 +102,7 @@ impl Records {
     /// stays until a sync has asked: see [`crate::stores::claims::Applied::VersionConflict`]. An end needs no asking.
     pub fn upsert_from_event(
         &self,
-        integration_id: &str,
+        integration_id: &IntegrationId,
         change: &Change,
         seen_at: Timestamp,
     ) -> Result<Write, UpsertError> {
@@ -115,7 +115,7 @@ impl Records {
     /// `replaces` says whether a stored state of the same version is replaced.
     fn write(
         &self,
-        integration_id: &str,
+        integration_id: &IntegrationId,
         change: &Change,
         seen_at: Timestamp,
         replaces: bool,
@@ -159,7 +159,11 @@ impl Records {
 
     /// Lists records in the order of stream and id. A part may be shorter than asked for, even empty, and still have a next:
     /// reading stops at a bounded number of items and bytes, however many tombstones lie on the way.
-    pub async fn list(&self, integration_id: &str, selection: Selection<'_>) -> Result<RecordsPage, AwsError> {
+    pub async fn list(
+        &self,
+        integration_id: &IntegrationId,
+        selection: Selection<'_>,
+    ) -> Result<RecordsPage, AwsError> {
         let mut records: Vec<Record> = Vec::new();
         let mut bytes = 0;
         let mut after = selection.after.map(str::to_owned);
@@ -185,7 +189,7 @@ impl Records {
     }
 
     /// How many records of a stream there are, without tombstones. It reads them all, at half the price.
-    pub async fn count(&self, integration_id: &str, stream: &str) -> Result<u64, AwsError> {
+    pub async fn count(&self, integration_id: &IntegrationId, stream: &str) -> Result<u64, AwsError> {
         let mut count = 0;
         let mut after = None;
         loop {
@@ -202,7 +206,7 @@ impl Records {
 
     async fn query(
         &self,
-        integration_id: &str,
+        integration_id: &IntegrationId,
         stream: Option<&str>,
         after: Option<&str>,
     ) -> Result<QueryOutput, AwsError> {
@@ -218,12 +222,12 @@ impl Records {
         call.send().await.map_err(|error| AwsError::new("dynamodb:Query", error))
     }
 
-    fn of_stream(&self, integration_id: &str, stream: &str) -> Query {
+    fn of_stream(&self, integration_id: &IntegrationId, stream: &str) -> Query {
         self.under(integration_id, &record::prefix(stream, ""))
     }
 
     /// The records with keys that begin with `prefix`.
-    fn under(&self, integration_id: &str, prefix: &str) -> Query {
+    fn under(&self, integration_id: &IntegrationId, prefix: &str) -> Query {
         self.table.query(
             "integration_id = :integration_id AND begins_with(record, :prefix)",
             [(":integration_id", s(integration_id)), (":prefix", s(prefix))],
@@ -231,7 +235,7 @@ impl Records {
     }
 }
 
-fn item_key(integration_id: &str, record: &str) -> Item {
+fn item_key(integration_id: &IntegrationId, record: impl Into<String>) -> Item {
     item::key([("integration_id", s(integration_id)), ("record", s(record))])
 }
 

@@ -7,7 +7,10 @@ mod lease;
 
 use std::{collections::HashMap, time::Duration};
 
-use domain::sync::{outcome::LogEntry, stream::StreamState};
+use domain::{
+    IntegrationId,
+    sync::{outcome::LogEntry, stream::StreamState},
+};
 use jiff::{
     SignedDuration, Timestamp,
     fmt::serde::timestamp::{millisecond, second},
@@ -52,9 +55,9 @@ pub struct Overview {
 }
 
 /// The item of a stream, a watch, the log or the lease.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Stored {
-    integration_id: String,
+    integration_id: IntegrationId,
     /// Tells what it is of.
     item: String,
     /// JSON of a stream or of the log; of a watch, text of the worker's own form. The lease has none.
@@ -66,6 +69,11 @@ struct Stored {
 }
 
 impl Stored {
+    fn new(integration_id: &IntegrationId, item: String, state: String) -> Self {
+        let integration_id = integration_id.clone();
+        Self { integration_id, item, state: Some(state), expires_at: None, lease_until: None }
+    }
+
     fn state(self) -> Result<String, AwsError> {
         self.state.ok_or_else(|| malformed("state"))
     }
@@ -105,19 +113,17 @@ impl Syncs {
     }
 
     /// Adds to the log. Repeating it changes nothing.
-    pub async fn log(&self, integration_id: &str, entry: &LogEntry) -> Result<(), AwsError> {
+    pub async fn log(&self, integration_id: &IntegrationId, entry: &LogEntry) -> Result<(), AwsError> {
+        let item = format!("{LOG}{}", entry.started_at.as_millisecond());
         let stored = Stored {
-            integration_id: integration_id.to_owned(),
-            item: format!("{LOG}{}", entry.started_at.as_millisecond()),
-            state: Some(json(entry)?),
             expires_at: Some(entry.finished_at + RETENTION),
-            ..Stored::default()
+            ..Stored::new(integration_id, item, json(entry)?)
         };
         self.table.put(write(&stored)?).await
     }
 
     /// All that is known of an integration's syncs.
-    pub async fn overview(&self, integration_id: &str, now: Timestamp) -> Result<Overview, AwsError> {
+    pub async fn overview(&self, integration_id: &IntegrationId, now: Timestamp) -> Result<Overview, AwsError> {
         let mut overview = Overview::default();
         for item in self.items(integration_id, LEASE, "watch$").await? {
             let stored: Stored = read(item)?;
@@ -140,7 +146,7 @@ impl Syncs {
     }
 
     /// Deletes everything of an integration but the lease, whose fence must go on counting.
-    pub async fn erase(&self, integration_id: &str) -> Result<(), AwsError> {
+    pub async fn erase(&self, integration_id: &IntegrationId) -> Result<(), AwsError> {
         for item in self.items(integration_id, "lease$", "~z").await? {
             self.table.delete(item_key(integration_id, text(&item, "item")?)).await?;
         }
@@ -148,7 +154,7 @@ impl Syncs {
     }
 
     /// The items between two names.
-    async fn items(&self, integration_id: &str, from: &str, to: &str) -> Result<Vec<Item>, AwsError> {
+    async fn items(&self, integration_id: &IntegrationId, from: &str, to: &str) -> Result<Vec<Item>, AwsError> {
         let values = [(":id", s(integration_id)), (":from", s(from)), (":to", s(to))];
         let query = self.table.query("integration_id = :id AND item BETWEEN :from AND :to", values);
         table::items(query.call().consistent_read(true)).await
@@ -156,14 +162,13 @@ impl Syncs {
 
     /// Puts an item in one transaction with the check that the lease is still held, which prolongs it.
     async fn put(&self, lease: &Lease, item: String, state: String, now: Timestamp) -> Result<(), LeaseError> {
-        let integration_id = lease.integration_id.clone();
-        let stored = Stored { integration_id, item, state: Some(state), ..Stored::default() };
+        let stored = Stored::new(&lease.integration_id, item, state);
         let renewal = self.lease_of(lease).renew(now, self.lease).when("attribute_exists(lease_until)");
         let writes = vec![renewal.transact()?, self.table.transact_put(write(&stored)?)?];
         if self.table.transact(writes).await?.is_empty() { Ok(()) } else { Err(LeaseError::Lost) }
     }
 
-    fn lease_item(&self, integration_id: &str) -> Update {
+    fn lease_item(&self, integration_id: &IntegrationId) -> Update {
         self.table.update(item_key(integration_id, LEASE))
     }
 
@@ -173,7 +178,7 @@ impl Syncs {
     }
 }
 
-fn item_key(integration_id: &str, item: &str) -> Item {
+fn item_key(integration_id: &IntegrationId, item: &str) -> Item {
     key([("integration_id", s(integration_id)), ("item", s(item))])
 }
 

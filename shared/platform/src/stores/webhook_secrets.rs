@@ -62,7 +62,7 @@ pub struct WebhookSecrets {
     table: Table,
     vault: Vault,
     /// By integration id; none if the integration has no secret.
-    cache: TtlCache<String, Option<Arc<Own>>>,
+    cache: TtlCache<IntegrationId, Option<Arc<Own>>>,
 }
 
 /// The item of an integration.
@@ -116,7 +116,7 @@ impl WebhookSecrets {
                     Class::Hopeless => {
                         let (reason, detail) = error.diagnosis().into_parts();
                         tracing::warn!(
-                            integration.id = id.as_str(),
+                            integration.id = %id,
                             reason = reason.name(),
                             detail,
                             "the earlier webhook secret can't be opened"
@@ -149,7 +149,12 @@ impl WebhookSecrets {
     }
 
     /// The secrets of an integration; none if it has none, or there is no such integration.
-    pub async fn get(&self, id: &str, freshness: Freshness, now: Timestamp) -> Result<Option<Arc<Own>>, AwsError> {
+    pub async fn get(
+        &self,
+        id: &IntegrationId,
+        freshness: Freshness,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Own>>, AwsError> {
         let keep = if freshness == Freshness::Cached { KEEP } else { REREAD };
         if let Some(own) = self.cache.get(id, keep, now) {
             return Ok(own);
@@ -158,18 +163,18 @@ impl WebhookSecrets {
             Some(item) => Some(Arc::new(self.open(item, now).await?)),
             None => None,
         };
-        self.cache.insert(id.to_owned(), own.clone(), now);
+        self.cache.insert(id.clone(), own.clone(), now);
         Ok(own)
     }
 
     /// Deletes the secrets of an integration.
-    pub async fn delete(&self, id: &str) -> Result<(), AwsError> {
+    pub async fn delete(&self, id: &IntegrationId) -> Result<(), AwsError> {
         self.table.delete(item_key(id)).await
     }
 
     async fn open(&self, item: Item, now: Timestamp) -> Result<Own, AwsError> {
         let stored: Stored = read(item)?;
-        let key = IntegrationKey::parse(&stored.user_id, &stored.integration);
+        let key = IntegrationKey::of_user(stored.user_id, &stored.integration);
         let key = key.map_err(|_| malformed("integration"))?;
         let id = key.id();
         let data_key = self.vault.open(owner(&key, &id), &stored.data_key, now).await?;
@@ -182,14 +187,14 @@ impl WebhookSecrets {
     }
 }
 
-fn item_key(id: &str) -> Item {
+fn item_key(id: &IntegrationId) -> Item {
     key([("integration_id", s(id))])
 }
 
-fn owner<'a>(key: &'a IntegrationKey, id: &'a str) -> Owner<'a> {
+fn owner<'a>(key: &'a IntegrationKey, id: &'a IntegrationId) -> Owner<'a> {
     Owner { purpose: "webhook_secret", user_id: &key.user_id, integration_id: id }
 }
 
-fn aad(id: &str, field: &str, version: i64) -> String {
+fn aad(id: &IntegrationId, field: &str, version: i64) -> String {
     format!("webhook_secrets|{id}|{field}|{version}")
 }

@@ -139,7 +139,7 @@ fn statuses() -> impl Iterator<Item = Row> {
 /// All rows of each provider.
 fn all() -> impl Iterator<Item = (&'static Spec, Row)> {
     REGISTRY.iter().map(Provider::spec).flat_map(|spec| {
-        let own = TABLES.iter().filter(|(id, _)| *id == spec.id).flat_map(|(_, rows)| rows());
+        let own = TABLES.iter().filter(|(id, _)| spec.id == *id).flat_map(|(_, rows)| rows());
         statuses().chain(own).map(move |row| (spec, row))
     })
 }

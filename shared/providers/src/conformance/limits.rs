@@ -1,8 +1,11 @@
 //! That every provider's limits can be kept, name each call that we make, and keep accounts apart.
 
-use domain::call::{
-    limit::{Applies, Bucket, CredentialMode, Limit, Rates},
-    rate::LocalReservation,
+use domain::{
+    AccountId,
+    call::{
+        limit::{Applies, Bucket, CredentialMode, Limit, Rates},
+        rate::LocalReservation,
+    },
 };
 
 use super::*;
@@ -107,7 +110,7 @@ fn call(spec: &Spec, method_and_path: &str) -> Request {
 }
 
 fn buckets(spec: &Spec, account: &str, request: &Request, test: bool) -> Vec<Bucket> {
-    spec.api.buckets((spec.id, account), request, test, &Rates::default())
+    spec.api.buckets((&spec.id, &AccountId::parse(account).unwrap()), request, test, &Rates::default())
 }
 
 /// The limit that a bucket is of.
@@ -129,7 +132,7 @@ fn calls(provider: &dyn Provider) -> Vec<Request> {
     }
     calls.extend(spec.identity.service.iter().map(|service| spec.get(service.path, "")));
     for action in spec.actions {
-        let input = INPUTS.iter().find(|(id, name, _)| (*id, *name) == (spec.id, *action));
+        let input = INPUTS.iter().find(|(id, name, _)| spec.id == *id && name == action);
         let (_, _, input) = input.unwrap_or_else(|| panic!("{} {action} has no input here", spec.id));
         calls.push(provider.action(action, &serde_json::from_str(input).unwrap(), &"user-1".parse().unwrap()).unwrap());
     }
@@ -150,7 +153,7 @@ fn calls(provider: &dyn Provider) -> Vec<Request> {
 fn names_are_unique_and_can_be_set_by_a_deployment() {
     let mut seen = HashSet::new();
     for (spec, limit) in limits() {
-        assert!(seen.insert((spec.id, limit.name)), "{} has {} twice", spec.id, limit.name);
+        assert!(seen.insert((&spec.id, limit.name)), "{} has {} twice", spec.id, limit.name);
         let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
         assert!(!limit.name.is_empty() && limit.name.bytes().all(legal), "{}/{}", spec.id, limit.name);
         let set = format!("{}/{}=7/s:3", spec.id, limit.name);

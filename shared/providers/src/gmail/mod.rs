@@ -11,7 +11,7 @@ mod watch;
 use std::{borrow::Cow, time::Duration};
 
 use domain::{
-    Change, Event, NotAnEvent, Problem, Reply, Request, UserId,
+    Change, Event, NotAnEvent, Problem, ProviderId, Reply, Request, UserId,
     call::{Api, Unreadable},
     webhook::proof::{IdToken, Proof},
 };
@@ -42,8 +42,8 @@ const FURTHER_SCOPES: &[&str] = &[
     "https://www.googleapis.com/auth/gmail.settings.sharing",
 ];
 
-const SPEC: Spec = Spec {
-    id: "gmail",
+static SPEC: Spec = Spec {
+    id: ProviderId::of_data("gmail"),
     name: "Gmail",
     secret: "google",
     auth: Auth::OAuth(google::oauth(

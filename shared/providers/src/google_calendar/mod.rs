@@ -10,7 +10,7 @@ mod watch;
 use std::{borrow::Cow, time::Duration};
 
 use domain::{
-    Event, NotAnEvent, Problem, Reply, Request, UserId,
+    Event, NotAnEvent, Problem, ProviderId, Reply, Request, UserId,
     call::Unreadable,
     webhook::proof::{ChannelToken, Proof},
 };
@@ -49,8 +49,8 @@ const FURTHER_SCOPES: &[&str] = &[
     "https://www.googleapis.com/auth/calendar.settings.readonly",
 ];
 
-const SPEC: Spec = Spec {
-    id: "google-calendar",
+static SPEC: Spec = Spec {
+    id: ProviderId::of_data("google-calendar"),
     name: "Google Calendar",
     secret: "google",
     auth: Auth::OAuth(google::oauth(

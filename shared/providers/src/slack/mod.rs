@@ -13,7 +13,7 @@ mod scopes;
 use std::{borrow::Cow, time::Duration};
 
 use domain::{
-    Event, NotAnEvent, Probe, Problem, Reply, Request, UserId,
+    CredentialName, Event, NotAnEvent, Probe, Problem, ProviderId, Reply, Request, UserId,
     call::{Api, SuccessFlag, Unreadable},
     oauth::grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
     webhook::{
@@ -31,8 +31,8 @@ pub(crate) struct Slack;
 
 const FAILED: SuccessFlag = SuccessFlag { pointer: "/ok" };
 
-const SPEC: Spec = Spec {
-    id: "slack",
+static SPEC: Spec = Spec {
+    id: ProviderId::of_data("slack"),
     name: "Slack",
     secret: "slack",
     // https://docs.slack.dev/authentication/installing-with-oauth and …/using-token-rotation, read 2026-11.
@@ -58,10 +58,8 @@ const SPEC: Spec = Spec {
         pkce: false,
         authorize_params: &[],
         issuer: None,
-        tokens: &[
-            Token { name: "bot", at: "", required: true },
-            Token { name: "user", at: "/authed_user", required: false },
-        ],
+        access: Token { name: CredentialName::of_data("bot"), at: "", required: true },
+        further_tokens: &[Token { name: CredentialName::of_data("user"), at: "/authed_user", required: false }],
         failed: Some(FAILED),
         terminal_errors: &["invalid_refresh_token", "token_revoked", "invalid_auth", "account_inactive"],
         // Tokens live for twelve hours.

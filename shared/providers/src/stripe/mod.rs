@@ -10,7 +10,7 @@ mod pages;
 use std::borrow::Cow;
 
 use domain::{
-    Event, NotAnEvent, Problem, Reply, Request, UserId,
+    CredentialName, Event, NotAnEvent, Problem, ProviderId, Reply, Request, UserId,
     call::{Api, Unreadable},
     webhook::{
         proof::Proof,
@@ -25,12 +25,12 @@ use crate::{About, AccountSource, ApiKey, Auth, Identity, Provider, Spec, Step, 
 #[derive(Debug)]
 pub(crate) struct Stripe;
 
-const SPEC: Spec = Spec {
-    id: "stripe",
+static SPEC: Spec = Spec {
+    id: ProviderId::of_data("stripe"),
     name: "Stripe",
     secret: "stripe",
     auth: Auth::ApiKey(ApiKey {
-        name: "key",
+        name: CredentialName::of_data("key"),
         hint: "A Stripe key starts with rk_ or sk_; copy it from Stripe's page \"API keys\".",
         prefixes: &["rk_", "sk_"],
     }),

@@ -8,7 +8,7 @@ mod provider;
 use std::time::Duration;
 
 use domain::{
-    IntegrationKey, Request,
+    CredentialName, IntegrationKey, ProviderId, Request,
     call::{
         Api,
         limit::{Applies, CredentialMode, Limit, PartitionBy},
@@ -48,8 +48,10 @@ const LIMITS: &[Limit] = &[Limit {
     max_retry_after: Duration::from_mins(1),
 }];
 const API: Api = Api { limits: LIMITS, ..Api::new("https://provider.example") };
+static ID: ProviderId = ProviderId::of_data("provider");
+static KEY: CredentialName = CredentialName::of_data("key");
 const PROVIDER: ProviderApi =
-    ProviderApi { id: "provider", name: "Provider", app: "provider", api: &API, oauth: None, credential: "key" };
+    ProviderApi { id: &ID, name: "Provider", app: "provider", api: &API, oauth: None, credential: &KEY };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -67,7 +69,7 @@ async fn main() {
 
     let owner = IntegrationKey::parse("u", "provider#A1").unwrap();
     let access_token = SecretString::from(TOKEN);
-    let issued = TokenResponse { name: "key", access: access_token, refresh: None, life: None, scopes: None };
+    let issued = TokenResponse { name: KEY.clone(), access: access_token, refresh: None, life: None, scopes: None };
     credentials.put(&owner, &[issued], Duration::ZERO, clock::now()).await.unwrap();
 
     rustls::crypto::ring::default_provider().install_default().unwrap();

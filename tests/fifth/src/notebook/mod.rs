@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::{
+    CredentialName, ProviderId,
     call::Api,
     oauth::grant::{ClientAuth, OAuth, Revoke, RevokedBy, Token},
 };
@@ -12,8 +13,8 @@ use providers::{AccountSource, Auth, Identity, Provider, Spec};
 #[derive(Debug)]
 pub(crate) struct Notebook;
 
-const SPEC: Spec = Spec {
-    id: "notebook",
+static SPEC: Spec = Spec {
+    id: ProviderId::of_data("notebook"),
     name: "Notebook",
     secret: "notebook",
     auth: Auth::OAuth(OAuth {
@@ -32,7 +33,8 @@ const SPEC: Spec = Spec {
         aliases: &[],
         authorize_params: &[("prompt", "consent")],
         issuer: Some("https://notebook.example"),
-        tokens: &[Token { name: "user", at: "", required: true }],
+        access: Token { name: CredentialName::of_data("user"), at: "", required: true },
+        further_tokens: &[],
         failed: None,
         terminal_errors: &["invalid_grant"],
         refresh_ahead: Duration::from_mins(2),

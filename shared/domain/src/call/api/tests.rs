@@ -73,7 +73,12 @@ fn a_wait_may_stand_in_a_text_and_a_day_that_is_used_up_is_not_tried_every_secon
 #[test]
 fn the_limit_that_was_reached_is_closed_and_no_other() {
     let request = Request::get("x", "https://slack.com/api/x");
-    let buckets = API.buckets(("slack", "T1"), &request, false, &Rates::default());
+    let buckets = API.buckets(
+        (&ProviderId::of_data("slack"), &AccountId::parse("T1").unwrap()),
+        &request,
+        false,
+        &Rates::default(),
+    );
     let closed = |status, body, headers: &[_]| {
         let reply = reply(status, body, headers);
         let failure = API.meaning(&reply, NOW).err();

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 
+static PROVIDER: ProviderId = ProviderId::of_data("p");
 const SLOW: Rate = Rate::per_second(1, 1);
 const FAST: Rate = Rate::per_second(100, 100);
 const LIMITS: &[Limit] = &[
@@ -51,7 +52,7 @@ const LIMITS: &[Limit] = &[
 
 fn taken(account: &str, request: &Request) -> Vec<Bucket> {
     let path = request.url.strip_prefix("https://a").unwrap();
-    buckets(LIMITS, ("p", account), (request, path), false, &Rates::default())
+    buckets(LIMITS, (&PROVIDER, &AccountId::parse(account).unwrap()), (request, path), false, &Rates::default())
 }
 
 fn names(account: &str, request: &Request) -> Vec<(String, u32)> {
@@ -75,10 +76,10 @@ fn accounts_and_channels_have_buckets_of_their_own_whatever_they_are_called() {
     let post = |channel: &str| Request::post("x", "https://a/chat.post").json(&json!({ "channel": channel }));
     let form = Request::post("x", "https://a/chat.post").form([("channel", "C1"), ("text", "x")]);
     assert_eq!(key("T1", &post("C1")), key("T1", &form), "JSON and form are one channel");
-    let all = [("T1", post("C1")), ("T1", post("C2")), ("T2", post("C1")), ("T1C", post("1")), ("", post("T1C1"))];
+    let all = [("T1", post("C1")), ("T1", post("C2")), ("T2", post("C1")), ("T1C", post("1")), ("T", post("1C1"))];
     let keys: BTreeSet<_> = all.iter().map(|(account, request)| key(account, request)).collect();
     assert_eq!(keys.len(), all.len());
-    let long = "ada@example.com".repeat(200);
+    let long = "ada@example.com".repeat(17);
     assert!(
         keys.iter().chain([&key(&long, &form)]).map(BucketKey::as_str).all(|key| key.len() < 60 && !key.contains('@'))
     );
@@ -90,7 +91,8 @@ fn accounts_and_channels_have_buckets_of_their_own_whatever_they_are_called() {
 #[test]
 fn a_deployment_sets_other_rates_and_test_credentials_have_their_own() {
     let get = Request::get("x", "https://a/v1/x");
-    let of = |test, rates: &Rates| buckets(LIMITS, ("p", "T"), (&get, "/v1/x"), test, rates);
+    let account = AccountId::parse("T").unwrap();
+    let of = |test, rates: &Rates| buckets(LIMITS, (&PROVIDER, &account), (&get, "/v1/x"), test, rates);
     assert_eq!(of(false, &Rates::default()).len(), 2);
     let test = of(true, &Rates::default());
     assert_eq!((test[1].rate, test[2].rate, test[2].key.limit()), (FAST, SLOW, "p/test"));

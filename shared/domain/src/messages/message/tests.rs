@@ -32,7 +32,7 @@ fn seal(body: &[u8]) -> Result<String, NotJson> {
     let verified = unverified.verify(&Proof::Signature(SCHEME), &material, Timestamp::UNIX_EPOCH).unwrap();
     let envelope = Envelope {
         v: EnvelopeVersion,
-        provider: "stripe",
+        provider: &ProviderId::of_data("stripe"),
         integration_id: None,
         account: Some(&AccountId::parse("acct_1").unwrap()),
         delivery_id: &DeliveryId::parse("d1").unwrap(),

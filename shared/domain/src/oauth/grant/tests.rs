@@ -1,6 +1,6 @@
 use super::*;
 
-pub(super) const OAUTH: OAuth = OAuth {
+pub(super) static OAUTH: OAuth = OAuth {
     authorize: "https://slack.com/oauth/v2/authorize",
     token: "https://slack.com/api/oauth.v2.access",
     client_auth: ClientAuth::Form,
@@ -15,10 +15,8 @@ pub(super) const OAUTH: OAuth = OAuth {
     pkce: true,
     authorize_params: &[("prompt", "consent")],
     issuer: None,
-    tokens: &[
-        Token { name: "bot", at: "", required: true },
-        Token { name: "user", at: "/authed_user", required: false },
-    ],
+    access: Token { name: CredentialName::of_data("bot"), at: "", required: true },
+    further_tokens: &[Token { name: CredentialName::of_data("user"), at: "/authed_user", required: false }],
     failed: None,
     terminal_errors: &["invalid_grant"],
     refresh_ahead: Duration::from_mins(15),
@@ -59,7 +57,7 @@ fn a_verifier_follows_from_state_and_secret_and_meets_the_standard() {
     let url = OAUTH.authorize_url(Authorize {
         scopes: &["x".into(), "y".into()],
         verifier: &one,
-        account: Some("T1"),
+        account: Some(&AccountId::parse("T1").unwrap()),
         ..AUTHORIZE
     });
     assert!(
@@ -73,8 +71,9 @@ fn a_verifier_follows_from_state_and_secret_and_meets_the_standard() {
 
 #[test]
 fn without_an_account_the_provider_asks_which_one_is_meant() {
-    let oauth = OAuth { account_choice: Some(("prompt", "consent select_account")), ..OAUTH };
+    let oauth = OAuth { account_choice: Some(("prompt", "consent select_account")), ..OAUTH.clone() };
+    let team = AccountId::parse("T1").unwrap();
     let url = |account| oauth.authorize_url(Authorize { account, ..AUTHORIZE });
     assert!(url(None).ends_with("&prompt=consent+select_account"), "{}", url(None));
-    assert!(url(Some("T1")).ends_with("&prompt=consent&team=T1"), "{}", url(Some("T1")));
+    assert!(url(Some(&team)).ends_with("&prompt=consent&team=T1"), "{}", url(Some(&team)));
 }

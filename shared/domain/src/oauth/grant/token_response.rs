@@ -10,13 +10,16 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{OAuth, Token};
-use crate::call::{Failure, Reply, retry_after};
+use crate::{
+    call::{Failure, Reply, retry_after},
+    ids::CredentialName,
+};
 
 /// Tokens as a provider issued them.
 #[derive(Debug, Clone)]
 pub struct TokenResponse {
     /// The name of the credential.
-    pub name: &'static str,
+    pub name: CredentialName,
     /// What authorises calls.
     pub access: SecretString,
     /// The refresh token, if there came one.
@@ -51,10 +54,14 @@ impl OAuth {
 
     /// Reads what the token endpoint answered to a code, and the whole answer.
     pub fn read(&self, reply: &Reply) -> Result<(Vec<TokenResponse>, Value), Failure> {
-        self.read_tokens(self.tokens, reply)
+        self.read_tokens(self.tokens(), reply)
     }
 
-    fn read_tokens(&self, tokens: &[Token], reply: &Reply) -> Result<(Vec<TokenResponse>, Value), Failure> {
+    fn read_tokens<'t>(
+        &self,
+        tokens: impl Iterator<Item = &'t Token>,
+        reply: &Reply,
+    ) -> Result<(Vec<TokenResponse>, Value), Failure> {
         match reply.status {
             429 => return Err(Failure::RateLimited(None)),
             408 | 500.. => return Err(Failure::Down(None)),
@@ -71,7 +78,7 @@ impl OAuth {
         }
         let mut all = Vec::new();
         for token in tokens {
-            let issued = body.pointer(token.at).and_then(|part| self.issued(token.name, part));
+            let issued = body.pointer(token.at).and_then(|part| self.issued(&token.name, part));
             match issued {
                 Some(issued) => all.push(issued),
                 None if token.required => return Err(Failure::Unreadable),
@@ -103,13 +110,13 @@ impl OAuth {
     }
 
     /// Reads what the token endpoint answered to a refresh of one token: it stands at the top, whichever it is.
-    pub fn read_refreshed(&self, name: &'static str, reply: &Reply) -> Result<TokenResponse, Failure> {
-        let token = [Token { name, at: "", required: true }];
-        let (mut all, _) = self.read_tokens(&token, reply)?;
+    pub fn read_refreshed(&self, name: &CredentialName, reply: &Reply) -> Result<TokenResponse, Failure> {
+        let token = Token { name: name.clone(), at: "", required: true };
+        let (mut all, _) = self.read_tokens(std::iter::once(&token), reply)?;
         all.pop().ok_or(Failure::Unreadable)
     }
 
-    fn issued(&self, name: &'static str, part: &Value) -> Option<TokenResponse> {
+    fn issued(&self, name: &CredentialName, part: &Value) -> Option<TokenResponse> {
         let answer = Answer::deserialize(part).ok()?;
         let bearer = answer.token_type.as_deref().is_none_or(|kind| !kind.eq_ignore_ascii_case("mac"));
         let usable = |token: &SecretString| {
@@ -124,7 +131,7 @@ impl OAuth {
             parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
         });
         Some(TokenResponse {
-            name,
+            name: name.clone(),
             access: answer.access_token,
             refresh: answer.refresh_token.filter(usable),
             life: answer.expires_in.as_ref().and_then(life),

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use domain::{Aging, Deferral, Diagnosis, Disposition, Reason};
+use domain::{Aging, Deferral, DeliveryId, Diagnosis, Disposition, Reason};
 
 use super::{Attempt, Consumer, remaining};
 use crate::{
@@ -23,7 +23,7 @@ impl Consumer {
         received: &Received,
         attempt: &Attempt,
         disposition: Disposition,
-        delivery: Option<&str>,
+        delivery: Option<&DeliveryId>,
     ) -> bool {
         let disposition = self.aged(received, attempt, disposition);
         if let Some(why) = disposition.diagnosis() {
@@ -80,7 +80,7 @@ impl Consumer {
         received: &Received,
         attempt: u32,
         why: &Diagnosis,
-        delivery: Option<&str>,
+        delivery: Option<&DeliveryId>,
     ) -> Result<(), AwsError> {
         let mut attributes = vec![
             Attribute::text(REASON, why.reason.name()),
@@ -88,7 +88,7 @@ impl Consumer {
             Attribute::number("Attempt", attempt),
             Attribute::text("MessageId", &received.message_id),
         ];
-        attributes.extend(delivery.map(|id| Attribute::text(DELIVERY_ID, printable(id))));
+        attributes.extend(delivery.map(|id| Attribute::text(DELIVERY_ID, id)));
         self.dead_letters
             .pass_on(&received.body, received.attributes.group.as_deref(), Duration::ZERO, &attributes)
             .await

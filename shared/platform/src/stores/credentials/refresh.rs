@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
-use domain::oauth::{grant::TokenResponse, refresh::due_at};
+use domain::{
+    CredentialName, IntegrationId,
+    oauth::{grant::TokenResponse, refresh::due_at},
+};
 use jiff::Timestamp;
 
 use super::{Credential, Credentials, Leasing, stored::sealed};
@@ -21,8 +24,8 @@ impl Credentials {
     /// Leases a credential that still has this version, for `holder`, and marks that a refresh is under way.
     pub async fn lease(
         &self,
-        integration_id: &str,
-        name: &str,
+        integration_id: &IntegrationId,
+        name: &CredentialName,
         version: i64,
         holder: &str,
         now: Timestamp,

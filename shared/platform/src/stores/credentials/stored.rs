@@ -1,6 +1,6 @@
 //! The item of a credential: which attribute holds what, and what each ciphertext is bound to.
 
-use domain::{IntegrationId, IntegrationKey, UserId, oauth::grant::TokenResponse};
+use domain::{CredentialName, IntegrationId, IntegrationKey, UserId, oauth::grant::TokenResponse};
 use jiff::{
     Timestamp,
     fmt::serde::timestamp::{millisecond, second},
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Serialize, Deserialize)]
 pub(super) struct Stored {
     pub(super) integration_id: IntegrationId,
-    pub(super) credential: String,
+    pub(super) credential: CredentialName,
     pub(super) user_id: UserId,
     /// See [`IntegrationKey::account`].
     pub(super) integration: String,
@@ -55,12 +55,12 @@ pub(super) struct Sealed {
 /// Encrypts a token response for the item of this version; `refresh` is the refresh token that is stored with it.
 pub(super) fn sealed(
     key: &DataKey,
-    integration_id: &str,
+    integration_id: &IntegrationId,
     issued: &TokenResponse,
     refresh: Option<&SecretString>,
     version: i64,
 ) -> Result<Sealed, AwsError> {
-    let seal = |field, secret| key.seal(&aad(integration_id, issued.name, field, version), secret);
+    let seal = |field, secret| key.seal(&aad(integration_id, &issued.name, field, version), secret);
     Ok(Sealed {
         access: seal("access", &issued.access)?,
         refresh: refresh.map(|refresh| seal("refresh", refresh)).transpose()?.map(ByteBuf::from),
@@ -70,7 +70,7 @@ pub(super) fn sealed(
 impl Credentials {
     pub(super) async fn read(&self, item: Item, now: Timestamp) -> Result<Credential, AwsError> {
         let stored: Stored = read(item)?;
-        let integration = IntegrationKey::parse(&stored.user_id, &stored.integration);
+        let integration = IntegrationKey::of_user(stored.user_id, &stored.integration);
         let integration = integration.map_err(|_| malformed("integration"))?;
         let id = integration.id();
         let (name, version) = (stored.credential, stored.version);
@@ -94,7 +94,13 @@ impl Credentials {
     }
 
     /// Has the current KMS key re-encrypt a data key that an earlier one wrapped. If that fails, the old one is as good as before.
-    async fn rewrap(&self, integration: &IntegrationKey, id: &str, name: &str, old: DataKey) -> DataKey {
+    async fn rewrap(
+        &self,
+        integration: &IntegrationKey,
+        id: &IntegrationId,
+        name: &CredentialName,
+        old: DataKey,
+    ) -> DataKey {
         let stored = async {
             let new = self.vault.rewrap(context(integration, id), &old).await?;
             let update = self.update(id, name).set("data_key = :new").when("data_key = :old");
@@ -103,14 +109,14 @@ impl Credentials {
         };
         match stored.await {
             Ok(Some(new)) => {
-                tracing::info!(integration.id = id, credential = name, "under the current KMS key now");
+                tracing::info!(integration.id = %id, credential = %name, "under the current KMS key now");
                 new
             }
             // Another process was faster, or it is another grant's by now.
             Ok(None) => old,
             Err(error) => {
                 tracing::warn!(
-                    integration.id = id,
+                    integration.id = %id,
                     reason = error.reason().name(),
                     detail = error.diagnosis().detail(),
                     "still under an earlier KMS key"
@@ -126,10 +132,10 @@ pub(super) fn integration(item: &Item) -> Result<IntegrationKey, AwsError> {
     IntegrationKey::parse(text(item, "user_id")?, text(item, "integration")?).map_err(|_| malformed("integration"))
 }
 
-pub(super) fn context<'a>(integration: &'a IntegrationKey, id: &'a str) -> Owner<'a> {
+pub(super) fn context<'a>(integration: &'a IntegrationKey, id: &'a IntegrationId) -> Owner<'a> {
     Owner { purpose: "credential", user_id: &integration.user_id, integration_id: id }
 }
 
-fn aad(integration_id: &str, name: &str, field: &str, version: i64) -> String {
+fn aad(integration_id: &IntegrationId, name: &CredentialName, field: &str, version: i64) -> String {
     format!("credentials|{integration_id}|{name}|{field}|{version}")
 }

@@ -56,8 +56,8 @@ impl Deliveries {
         times: RangeInclusive<i64>,
         after: Option<&Position>,
     ) -> Result<Vec<Position>, AwsError> {
-        let of = |provider: &'_ str| (0..SHARDS).map(move |number| shard(provider, day, number)).collect::<Vec<_>>();
-        let partitions: Vec<_> = listed.providers.iter().flat_map(|provider| of(provider)).collect();
+        let of = |provider| (0..SHARDS).map(move |number| shard(provider, day, number));
+        let partitions: Vec<_> = listed.providers.iter().copied().flat_map(of).collect();
         let queries = partitions.into_iter().map(|partition| self.query(partition, &times, after));
         let found: Vec<Vec<Position>> = stream::iter(queries).buffer_unordered(CONCURRENCY).try_collect().await?;
         let mut positions: Vec<_> = found.into_iter().flatten().collect();

@@ -2,7 +2,7 @@
 
 use domain::{
     AccountAddress, Integration, IntegrationKey, Sentence, UserId,
-    integration::{Ending, IntegrationState, account},
+    integration::{self, Ending, IntegrationState, account},
 };
 use jiff::{Timestamp, fmt::serde::timestamp::second};
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,7 @@ pub(super) fn stored(integration: &Integration, due_at: Timestamp) -> Stored {
 
 pub(super) fn integration(item: Item) -> Result<Integration, AwsError> {
     let stored: Stored = read(item)?;
-    let key = IntegrationKey::parse(&stored.user_id, &stored.integration).map_err(|_| malformed("integration"))?;
+    let key = IntegrationKey::of_user(stored.user_id, &stored.integration).map_err(|_| malformed("integration"))?;
     Ok(Integration {
         key,
         account_name: stored.account_name,
@@ -102,7 +102,7 @@ pub(super) fn integration_key(item: &Item) -> Result<IntegrationKey, AwsError> {
 
 /// The address under which events find an integration, `provider#address`, if they name its account by one.
 pub(super) fn address(integration: &Integration) -> Option<String> {
-    integration.address.as_ref().map(|address| account(&integration.key.provider, address))
+    integration.address.as_ref().map(|own| integration::address(&integration.key.provider, own))
 }
 
 #[cfg(test)]

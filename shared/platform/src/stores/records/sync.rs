@@ -1,7 +1,7 @@
 //! What syncs do with records: write pages, and delete what a full run did not see.
 
 use domain::{
-    Change, Version,
+    Change, IntegrationId, RecordKey, Version,
     sync::{
         record,
         stream::{Extent, Sweep},
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::{Records, UpsertError, item_key};
 use crate::{
     aws::AwsError,
-    stores::item::{Item, flag, millis, n, s, text, time},
+    stores::item::{Item, flag, millis, n, parsed, s, text, time},
 };
 
 /// Writes at a time.
@@ -26,7 +26,7 @@ impl Records {
     /// objects that are too large; the others are written.
     pub async fn put_page(
         &self,
-        integration_id: &str,
+        integration_id: &IntegrationId,
         changes: &[Change],
         seen_at: Timestamp,
     ) -> Result<Vec<String>, AwsError> {
@@ -49,7 +49,7 @@ impl Records {
     /// that a late event of an earlier time revives none. How many.
     pub async fn delete_unseen(
         &self,
-        integration_id: &str,
+        integration_id: &IntegrationId,
         stream: &str,
         sweep: &Sweep,
         version: Version,
@@ -57,9 +57,8 @@ impl Records {
         let Sweep { since, of, except } = sweep;
         let since = *since;
         let prefix = record::prefix(stream, of.as_ref().map_or("", Extent::id));
-        let is_swept = |item: &&Item| {
-            let id = text(item, "record").ok().and_then(|key| key.split_once('#')).map_or("", |(_, id)| id);
-            of.as_ref().is_none_or(|of| of.holds(id)) && !except.iter().any(|extent| extent.holds(id))
+        let is_swept = |key: &&RecordKey| {
+            of.as_ref().is_none_or(|of| of.holds(key.id())) && !except.iter().any(|extent| extent.holds(key.id()))
         };
         let mut swept = 0;
         let mut after = None;
@@ -70,9 +69,9 @@ impl Records {
                 .filter("seen_at < :since AND deleted = :false", [(":since", millis(since)), (":false", flag(false))]);
             let call = query.call().consistent_read(true).set_exclusive_start_key(after);
             let output = call.send().await.map_err(|error| AwsError::new("dynamodb:Query", error))?;
-            let delete =
-                async |item: &Item| self.tombstone(integration_id, text(item, "record")?, since, version).await;
-            let deleted: Vec<_> = stream::iter(output.items().iter().filter(is_swept).map(delete))
+            let keys: Vec<_> = output.items().iter().map(|item| parsed(item, "record")).collect::<Result<_, _>>()?;
+            let delete = async |key: &RecordKey| self.tombstone(integration_id, key, since, version).await;
+            let deleted: Vec<_> = stream::iter(keys.iter().filter(is_swept).map(delete))
                 .buffer_unordered(CONCURRENCY)
                 .try_collect()
                 .await?;
@@ -85,7 +84,7 @@ impl Records {
     }
 
     /// Deletes records of an integration, tombstones too, until none is left or `enough` says so. Whether none is left.
-    pub async fn erase(&self, integration_id: &str, enough: impl Fn() -> bool) -> Result<bool, AwsError> {
+    pub async fn erase(&self, integration_id: &IntegrationId, enough: impl Fn() -> bool) -> Result<bool, AwsError> {
         loop {
             let output = self.query(integration_id, None, None).await?;
             if output.items().is_empty() {
@@ -103,7 +102,12 @@ impl Records {
     }
 
     /// Marks a record as seen. Repeating it changes nothing.
-    async fn confirm(&self, integration_id: &str, record: &str, seen_at: Timestamp) -> Result<(), AwsError> {
+    async fn confirm(
+        &self,
+        integration_id: &IntegrationId,
+        record: &RecordKey,
+        seen_at: Timestamp,
+    ) -> Result<(), AwsError> {
         let update = self
             .table
             .update(item_key(integration_id, record))
@@ -116,8 +120,8 @@ impl Records {
     /// Leaves a tombstone, marked as swept: the provider did not say that it is gone, so a state of the same version revives it.
     async fn tombstone(
         &self,
-        integration_id: &str,
-        record: &str,
+        integration_id: &IntegrationId,
+        record: &RecordKey,
         since: Timestamp,
         version: Version,
     ) -> Result<bool, AwsError> {

@@ -1,7 +1,7 @@
 //! The lease of an integration's syncs, the mark that asks its holder to run again, and how a lease is taken away.
 
 use aws_sdk_dynamodb::types::ReturnValue;
-use domain::sync::SyncJob;
+use domain::{IntegrationId, sync::SyncJob};
 use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
 use serde::Deserialize;
 
@@ -18,7 +18,7 @@ use crate::{
 /// The right to sync an integration, until its lease ends.
 #[derive(Debug, Clone)]
 pub struct Lease {
-    pub(super) integration_id: String,
+    pub(super) integration_id: IntegrationId,
     pub(super) fence: u64,
 }
 
@@ -65,7 +65,7 @@ impl Syncs {
     /// What an erasure leases expires by itself: the integration may be gone, and with it all that could delete the item.
     pub async fn lease(
         &self,
-        integration_id: &str,
+        integration_id: &IntegrationId,
         holder: &str,
         kind: SyncJob,
         now: Timestamp,
@@ -85,7 +85,7 @@ impl Syncs {
         };
         match update.send().await? {
             Outcome::Written(item) => {
-                Ok(Leasing::Won(Lease { integration_id: integration_id.to_owned(), fence: number(&item, "fence")? }))
+                Ok(Leasing::Won(Lease { integration_id: integration_id.clone(), fence: number(&item, "fence")? }))
             }
             Outcome::Refused(item) => {
                 let held: Held = read(item)?;
@@ -95,7 +95,12 @@ impl Syncs {
     }
 
     /// Tells the holder of the lease to run again. Whether there was one.
-    pub async fn run_again(&self, integration_id: &str, kind: SyncJob, now: Timestamp) -> Result<bool, AwsError> {
+    pub async fn run_again(
+        &self,
+        integration_id: &IntegrationId,
+        kind: SyncJob,
+        now: Timestamp,
+    ) -> Result<bool, AwsError> {
         let again = match kind {
             // A full run covers an incremental one.
             SyncJob::Full => "again = :type",
@@ -133,7 +138,7 @@ impl Syncs {
     }
 
     /// Makes sure that a message holds no lease, whatever became of its calls.
-    pub async fn give_up(&self, integration_id: &str, holder: &str) -> Result<(), AwsError> {
+    pub async fn give_up(&self, integration_id: &IntegrationId, holder: &str) -> Result<(), AwsError> {
         let update = self.lease_item(integration_id).release().remove("type");
         update.when("holder = :holder").with([(":holder", s(holder))]).send_once().await.map(|_| ())
     }
@@ -141,7 +146,11 @@ impl Syncs {
     /// Takes the lease of an integration that is being ended from its holder: what the holder still writes about its run is
     /// refused. Until when it was last held so, for the holder may be in the middle of a page. The item, which has the fence,
     /// expires by itself unless a sync leases the integration again.
-    pub async fn break_lease(&self, integration_id: &str, now: Timestamp) -> Result<Option<Timestamp>, AwsError> {
+    pub async fn break_lease(
+        &self,
+        integration_id: &IntegrationId,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, AwsError> {
         let update = self
             .lease_item(integration_id)
             .set("fence = if_not_exists(fence, :zero) + :one, expires_at = :expires_at")

@@ -55,7 +55,11 @@ fn a_token_endpoint_ends_a_grant_only_where_the_grant_is_at_fault() {
 fn every_code_that_ends_a_grant_has_a_row() {
     for spec in REGISTRY.iter().map(Provider::spec) {
         for dead in spec.auth.oauth().map(|oauth| oauth.terminal_errors).unwrap_or_default() {
-            assert!(REFUSALS.iter().any(|row| (row.0, row.2, row.3) == (spec.id, *dead, true)), "{}: {dead}", spec.id);
+            assert!(
+                REFUSALS.iter().any(|row| (row.0, row.2, row.3) == (spec.id.as_str(), *dead, true)),
+                "{}: {dead}",
+                spec.id
+            );
         }
     }
 }

@@ -14,7 +14,7 @@ fn each_token_of_an_answer_becomes_a_credential() {
         "authed_user":{"access_token":"u","token_type":"user"}}"#,
     )
     .unwrap();
-    assert_eq!(all.iter().map(|it| it.name).collect::<Vec<_>>(), ["bot", "user"]);
+    assert_eq!(all.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["bot", "user"]);
     assert_eq!(all[0].life, Some(Duration::from_hours(12)));
     assert_eq!(all[0].scopes.as_deref().unwrap(), ["x", "y"]);
     assert!(all[1].refresh.is_none() && all[1].life.is_none());

@@ -1,5 +1,7 @@
 //! What identifies a user, a provider, an account there, and an integration of the three.
 
+use std::borrow::Cow;
+
 use crate::id::{SEGMENT, id, is_segment};
 
 /// The longest user id, in bytes: DynamoDB's limit on a partition key
@@ -14,6 +16,11 @@ id! {
 id! {
     /// The id of a provider, such as `stripe`. A stored one can be of a provider that this version does not have.
     ProviderId, "a provider id", SEGMENT, is_segment
+}
+
+id! {
+    /// The name of a credential among those of an integration, such as `bot`.
+    CredentialName, "a credential's name", SEGMENT, is_segment
 }
 
 id! {
@@ -32,16 +39,33 @@ id! {
 }
 
 impl ProviderId {
-    /// The id in a provider's own data, which the conformance suite checks.
-    pub fn of_data(id: &'static str) -> Self {
-        Self(id.to_owned())
+    /// The id in a provider's own data.
+    ///
+    /// # Panics
+    ///
+    /// If it is no segment: in a constant, that is an error of the compiler.
+    pub const fn of_data(id: &'static str) -> Self {
+        assert!(is_segment(id), "a provider id is a segment");
+        Self(Cow::Borrowed(id))
+    }
+}
+
+impl CredentialName {
+    /// The name in a provider's own data.
+    ///
+    /// # Panics
+    ///
+    /// If it is no segment: in a constant, that is an error of the compiler.
+    pub const fn of_data(name: &'static str) -> Self {
+        assert!(is_segment(name), "a credential's name is a segment");
+        Self(Cow::Borrowed(name))
     }
 }
 
 impl IntegrationId {
     /// The id that begins a hash: its first 16 bytes.
-    pub(super) fn of_hash(hash: &[u8]) -> Self {
-        Self(format!("int_{}", hex::encode(&hash[..hash.len().min(16)])))
+    pub(crate) fn of_hash(hash: &[u8]) -> Self {
+        Self(format!("int_{}", hex::encode(&hash[..hash.len().min(16)])).into())
     }
 }
 
