@@ -8,6 +8,7 @@ use std::{
 use domain::{
     ProviderId,
     call::{
+        Micros,
         limit::{Bucket, BucketKey},
         rate::{Rate, Reservation},
     },
@@ -35,7 +36,7 @@ fn bucket(account: &str, rate: Rate) -> Bucket {
 }
 
 /// A bucket's TAT, read past the code that moves it.
-async fn next_slot(ground: &Ground, bucket: &Bucket) -> Option<i64> {
+async fn next_slot(ground: &Ground, bucket: &Bucket) -> Option<Micros> {
     let key = aws_sdk_dynamodb::types::AttributeValue::S(bucket.key.as_str().to_owned());
     let call = ground.clients.dynamodb.get_item().table_name(TABLE).key("bucket", key).consistent_read(true);
     call.send().await.unwrap().item.map(|item| item["next_slot"].as_n().unwrap().parse().unwrap())
@@ -65,29 +66,34 @@ async fn the_table_decides_by_the_rule_of_the_arithmetic() {
     let ground = Ground::start().await;
     let rate = Rate::per_second(10, 10);
     let patience = Duration::from_secs(2);
-    for ahead in [-60_000_000, -500_000, -300_000, 0, 700_000, 1_900_000, 12_000_000, 60_000_000_i64] {
-        let bucket = bucket(&format!("rule-{ahead}"), rate);
-        let now = platform::base::clock::now().as_microsecond();
+    for ahead in [-60_000_000, -500_000, -300_000, 0, 700_000, 1_900_000, 12_000_000, 60_000_000] {
+        let (bucket, ahead) = (bucket(&format!("rule-{ahead}"), rate), Micros::new(ahead));
+        let now = Micros::at(platform::base::clock::now());
         let put = ground.clients.dynamodb.put_item().table_name(TABLE);
         let put = put.item("bucket", aws_sdk_dynamodb::types::AttributeValue::S(bucket.key.as_str().to_owned()));
-        let put = put.item("next_slot", aws_sdk_dynamodb::types::AttributeValue::N((now + ahead).to_string()));
+        let put = put.item("next_slot", aws_sdk_dynamodb::types::AttributeValue::N((now + ahead).get().to_string()));
         put.send().await.unwrap();
         let turn = Pace::new(&ground.aws, TABLE).turn(std::slice::from_ref(&bucket), patience).await;
         // The clock went on between the two.
-        let took = platform::base::clock::now().as_microsecond() - now;
-        let ask = Reservation { units: 1, advance: 0, floor: now - 412_000, latest: now + 2_000_000 };
+        let took = Micros::at(platform::base::clock::now()) - now;
+        let ask = Reservation {
+            units: 1,
+            advance: Micros::default(),
+            floor: now - Micros::new(412_000),
+            latest: now + Micros::of(patience),
+        };
         let moved = next_slot(&ground, &bucket).await.unwrap();
         match ask.of(Some(now + ahead)) {
             Ok(first) => {
                 turn.unwrap();
                 let expected = first + rate.interval();
-                assert!((expected..=expected + took).contains(&moved), "{ahead}: {} off", moved - expected);
+                assert!((expected..=expected + took).contains(&moved), "{ahead:?}: {:?} off", moved - expected);
             }
             Err(full) => {
                 let Exhausted(wait) = turn.unwrap_err();
-                assert_eq!(moved, now + ahead, "{ahead}: nothing was leased");
-                let off = full - now - i64::try_from(wait.as_micros()).unwrap();
-                assert!((0..=took).contains(&off), "{ahead}: {off} off");
+                assert_eq!(moved, now + ahead, "{ahead:?}: nothing was leased");
+                let off = full - now - Micros::of(wait);
+                assert!((Micros::default()..=took).contains(&off), "{ahead:?}: {off:?} off");
             }
         }
     }

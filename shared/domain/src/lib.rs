@@ -4,6 +4,7 @@
 
 pub mod call;
 pub mod error;
+pub mod fence;
 pub mod id;
 pub mod ids;
 pub mod integration;
@@ -18,6 +19,7 @@ pub mod webhook;
 
 pub use call::{Failure, Mode, Reply, Request};
 pub use error::{Kind, Problem};
+pub use fence::Fence;
 pub use ids::{AccountAddress, AccountId, CredentialName, IntegrationId, ProviderId, UserId};
 pub use integration::{Integration, IntegrationKey};
 pub use messages::disposition::{Aging, Deferral, Disposition};

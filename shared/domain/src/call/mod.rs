@@ -6,6 +6,7 @@ pub mod address;
 mod api;
 mod failure;
 pub mod limit;
+mod micros;
 mod mode;
 pub mod rate;
 mod reply;
@@ -15,6 +16,7 @@ pub mod retry;
 pub use self::{
     api::{Api, Class, QuotaHeaders, SuccessFlag},
     failure::{Bearing, Failure},
+    micros::Micros,
     mode::Mode,
     reply::{Reply, Unreadable},
     request::{Idempotent, Request, form, segment},

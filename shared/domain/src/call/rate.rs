@@ -10,18 +10,20 @@
 
 use std::time::Duration;
 
+use super::micros::Micros;
+
 /// Cells are this much further apart than the rate asks for, in percent: a provider's bucket that was emptied fills again.
 const HEADROOM: i64 = 3;
-/// The longest time that one reservation spans, in microseconds. Longer ones cost fewer writes and make other processes wait longer.
-const SPAN: i64 = 350_000;
-/// The shortest grace, in microseconds: what a cell must allow to a busy machine.
-const MIN_GRACE: i64 = 50_000;
+/// The longest time that one reservation spans. Longer ones cost fewer writes and make other processes wait longer.
+const SPAN: Micros = Micros::new(350_000);
+/// The shortest grace: what a cell must allow to a busy machine.
+const MIN_GRACE: Micros = Micros::new(50_000);
 /// How much longer the next reservation is after one that was used up.
 const GROWTH: u32 = 4;
-/// With cells further ahead than this, in microseconds, reservations are not made longer, and with twice this, shorter.
-const BACKLOG: i64 = 2_000_000;
+/// With cells further ahead than this, reservations are not made longer, and with twice this, shorter.
+const BACKLOG: Micros = Micros::new(2_000_000);
 
-/// How much is let through. Times here are microseconds.
+/// How much is let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     units: u32,
@@ -33,9 +35,9 @@ pub struct Rate {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LocalReservation {
     /// The time of the next reserved cell, and how many units are left.
-    next_cell: i64,
+    next_cell: Micros,
     left: u32,
-    reserved_at: i64,
+    reserved_at: Micros,
     /// Calls made from this reservation, and whether some of its cells lapsed.
     used: u32,
     lapsed: bool,
@@ -44,11 +46,11 @@ pub struct LocalReservation {
     /// Whether the last reservation began behind another one, or within the burst.
     busy: bool,
     /// How far ahead the last reservation began.
-    backlog: i64,
+    backlog: Micros,
     /// The bucket has no free cell before this time, as the table or the provider last said.
-    exhausted_until: i64,
+    exhausted_until: Micros,
     /// The table failed, and is not asked again before this time.
-    store_down_until: i64,
+    store_down_until: Micros,
 }
 
 /// A request to reserve cells.
@@ -57,11 +59,11 @@ pub struct Reservation {
     /// Units of the limit that are reserved.
     pub units: u32,
     /// By how much that moves the TAT.
-    pub advance: i64,
+    pub advance: Micros,
     /// The TAT of an idle bucket: the clock less the burst.
-    pub floor: i64,
+    pub floor: Micros,
     /// The latest cell that is of use.
-    pub latest: i64,
+    pub latest: Micros,
 }
 
 impl Rate {
@@ -112,9 +114,9 @@ impl Rate {
     }
 
     /// The time between two units.
-    pub fn interval(&self) -> i64 {
-        let exact = i64::from(self.per_seconds) * 1_000_000 / i64::from(self.units.max(1));
-        (exact + exact * HEADROOM / 100).max(1)
+    pub fn interval(&self) -> Micros {
+        let exact = Micros::of(Duration::from_secs(self.per_seconds.into())) / self.units.max(1).into();
+        (exact + exact * HEADROOM / 100).max(Micros::new(1))
     }
 
     /// Units that go out at once after a pause: half the burst, the other half is for calls that are late.
@@ -123,15 +125,15 @@ impl Rate {
     }
 
     /// How late a cell may be used. As much again may be lost on the way.
-    fn grace(&self) -> i64 {
-        ((i64::from(self.burst) - self.at_once()) * self.interval() / 2).max(MIN_GRACE)
+    fn grace(&self) -> Micros {
+        (self.interval() * (i64::from(self.burst) - self.at_once()) / 2).max(MIN_GRACE)
     }
 }
 
 impl Reservation {
     /// The first cell that a bucket with this TAT grants; its TAT as the error if that is too late to be of use. The table's
     /// condition expressions decide by the same rule.
-    pub fn of(&self, next: Option<i64>) -> Result<i64, i64> {
+    pub fn of(&self, next: Option<Micros>) -> Result<Micros, Micros> {
         match next {
             Some(next) if next > self.latest => Err(next),
             Some(next) => Ok(next.max(self.floor)),
@@ -142,10 +144,10 @@ impl Reservation {
 
 impl LocalReservation {
     /// Takes a call's units: the time at which to send it, or `None` if cells must be reserved first.
-    pub fn take(&mut self, rate: Rate, cost: u32, now: i64) -> Option<i64> {
+    pub fn take(&mut self, rate: Rate, cost: u32, now: Micros) -> Option<Micros> {
         let interval = rate.interval();
         while self.left > 0 && self.next_cell.max(self.reserved_at) + rate.grace() < now {
-            self.next_cell += interval;
+            self.next_cell = self.next_cell + interval;
             self.left -= 1;
             self.lapsed = true;
         }
@@ -153,26 +155,26 @@ impl LocalReservation {
             return None;
         }
         let at = self.next_cell.max(now);
-        self.next_cell += interval * i64::from(cost);
+        self.next_cell = self.next_cell + interval * cost.into();
         self.left -= cost;
         self.used += 1;
         Some(at)
     }
 
     /// How long the bucket is still exhausted, if that is longer than `patience`: the table is not asked then.
-    pub fn exhausted_for(&self, now: i64, patience: Duration) -> Option<Duration> {
-        (self.exhausted_until > now + micros(patience)).then(|| between(now, self.exhausted_until))
+    pub fn exhausted_for(&self, now: Micros, patience: Duration) -> Option<Duration> {
+        (self.exhausted_until > now + Micros::of(patience)).then(|| now.until(self.exhausted_until))
     }
 
     /// What to reserve: more than last time if that was used up, less if it lapsed.
-    pub fn reservation(&mut self, rate: Rate, cost: u32, now: i64, patience: Duration) -> Reservation {
+    pub fn reservation(&mut self, rate: Rate, cost: u32, now: Micros, patience: Duration) -> Reservation {
         let interval = rate.interval();
-        let each = interval * i64::from(cost.max(1));
-        let most = u32::try_from(SPAN / each).unwrap_or(u32::MAX).max(1);
+        let each = interval * cost.max(1).into();
+        let most = u32::try_from(SPAN.get() / each.get()).unwrap_or(u32::MAX).max(1);
         self.want = match self.used {
             used if self.lapsed => used,
             0 => self.want,
-            _ if self.backlog > 2 * BACKLOG => self.want / 2,
+            _ if self.backlog > BACKLOG * 2 => self.want / 2,
             _ if self.backlog > BACKLOG => self.want,
             _ => self.want * GROWTH,
         };
@@ -180,9 +182,9 @@ impl LocalReservation {
         let units = self.want * cost.max(1);
         Reservation {
             units,
-            advance: interval * i64::from(units),
-            floor: now - (rate.at_once() - 1) * interval,
-            latest: now + micros(patience),
+            advance: interval * units.into(),
+            floor: now - interval * (rate.at_once() - 1),
+            latest: now + Micros::of(patience),
         }
     }
 
@@ -193,8 +195,8 @@ impl LocalReservation {
     }
 
     /// The table granted what was requested, from this cell on.
-    pub fn reserved(&mut self, first: i64, request: Reservation, now: i64) {
-        let (backlog, busy) = ((first - now).max(0), first > request.floor);
+    pub fn reserved(&mut self, first: Micros, request: Reservation, now: Micros) {
+        let (backlog, busy) = ((first - now).max(Micros::default()), first > request.floor);
         *self = Self {
             next_cell: first,
             left: request.units,
@@ -207,30 +209,20 @@ impl LocalReservation {
     }
 
     /// Whether the table failed a moment ago.
-    pub fn is_store_down(&self, now: i64) -> bool {
+    pub fn is_store_down(&self, now: Micros) -> bool {
         self.store_down_until > now
     }
 
     /// The table failed: it is not asked again before this time.
-    pub fn store_down(&mut self, until: i64) {
+    pub fn store_down(&mut self, until: Micros) {
         self.store_down_until = until;
     }
 
     /// The bucket has no free cell before this time, or the provider said to wait until then: reserved cells are dropped.
-    pub fn exhausted(&mut self, until: i64) {
+    pub fn exhausted(&mut self, until: Micros) {
         self.left = 0;
         self.exhausted_until = self.exhausted_until.max(until);
     }
-}
-
-/// Whole microseconds; a longer time than the type holds is a very long one.
-pub fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX / 4)
-}
-
-/// The time from one to a later moment.
-pub fn between(from: i64, to: i64) -> Duration {
-    Duration::from_micros(u64::try_from(to - from).unwrap_or_default())
 }
 
 #[cfg(test)]

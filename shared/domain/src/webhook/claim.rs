@@ -17,6 +17,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::fence::Fence;
+
 /// Where the processing of an event stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -39,7 +41,7 @@ pub struct IdempotencyRecord {
     /// What the last write of a claimant said.
     pub state: ClaimState,
     /// Counts claims; only the holder of the current one may write.
-    pub fence: u64,
+    pub fence: Fence,
     /// When the current claim may be taken over.
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub lease_until: Timestamp,
@@ -112,7 +114,7 @@ mod tests {
         let now = Timestamp::from_second(1000).unwrap();
         let record = |state, lease: i64| IdempotencyRecord {
             state,
-            fence: 1,
+            fence: Fence::default(),
             lease_until: Timestamp::from_second(lease).unwrap(),
             attempts: 1,
             effects: 0,

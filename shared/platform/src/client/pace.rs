@@ -11,10 +11,11 @@ use std::{
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use domain::call::{
+    Micros,
     limit::{Bucket, BucketKey},
-    rate::{LocalReservation, Reservation, between, micros},
+    rate::{LocalReservation, Reservation},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::sync::Mutex;
 
 use crate::{
@@ -60,15 +61,15 @@ impl Pace {
             return Ok(Duration::ZERO);
         }
         let began = now();
-        let latest = began.saturating_add(micros(patience));
+        let latest = began.saturating_add(Micros::of(patience));
         let all = async {
             // The widest first: its turn passes while the narrow one is waited for, and it has more room for that.
             for bucket in buckets.iter().rev() {
-                let at = self.cell(bucket, between(now(), latest)).await?;
+                let at = self.cell(bucket, now().until(latest)).await?;
                 if at > latest {
-                    return Err(Exhausted(between(now(), at)));
+                    return Err(Exhausted(now().until(at)));
                 }
-                let wait = between(now(), at);
+                let wait = now().until(at);
                 if !wait.is_zero() {
                     tokio::time::sleep(wait).await;
                 }
@@ -76,17 +77,17 @@ impl Pace {
             Ok(())
         };
         match tokio::time::timeout(patience + SLOW, all).await {
-            Ok(outcome) => outcome.map(|()| between(began, now())),
+            Ok(outcome) => outcome.map(|()| began.until(now())),
             Err(_) => {
                 tracing::warn!(limit = buckets[0].key.limit(), "not paced: the table is too slow");
-                Ok(between(began, now()))
+                Ok(began.until(now()))
             }
         }
     }
 
     /// The provider said that a bucket is exhausted for this long: no process takes from it until then.
     pub async fn exhaust(&self, bucket: &Bucket, wait: Duration) {
-        let until = now().saturating_add(micros(wait));
+        let until = now().saturating_add(Micros::of(wait));
         self.reservation(bucket).lock().await.exhausted(until);
         let update = self
             .update(bucket)
@@ -102,7 +103,7 @@ impl Pace {
         }
     }
 
-    async fn cell(&self, bucket: &Bucket, patience: Duration) -> Result<i64, Exhausted> {
+    async fn cell(&self, bucket: &Bucket, patience: Duration) -> Result<Micros, Exhausted> {
         let reservation = self.reservation(bucket);
         // Other calls of this process wait here while one reserves for all.
         let mut reservation = reservation.lock().await;
@@ -124,7 +125,7 @@ impl Pace {
             }
             Ok(Err(full)) => {
                 reservation.exhausted(full);
-                Err(Exhausted(between(now, full)))
+                Err(Exhausted(now.until(full)))
             }
             Err(error) => {
                 tracing::warn!(
@@ -133,14 +134,19 @@ impl Pace {
                     limit = bucket.key.limit(),
                     "not paced"
                 );
-                reservation.store_down(now.saturating_add(micros(STORE_DOWN)));
+                reservation.store_down(now.saturating_add(Micros::of(STORE_DOWN)));
                 Ok(now)
             }
         }
     }
 
     /// The first cell that was reserved, or the first free one that is too late. By the same rule as [`Reservation::of`].
-    async fn reserve(&self, bucket: &Bucket, request: Reservation, busy: bool) -> Result<Result<i64, i64>, AwsError> {
+    async fn reserve(
+        &self,
+        bucket: &Bucket,
+        request: Reservation,
+        busy: bool,
+    ) -> Result<Result<Micros, Micros>, AwsError> {
         // A busy bucket's TAT moves on from where it is, an idle one's from the clock; the table knows which it is, and a wrong
         // guess costs a write.
         let mut idle = !busy;
@@ -158,7 +164,7 @@ impl Pace {
                     .with([(":advance", n(request.advance)), (":latest", n(request.latest))])
             };
             let stored = match update.send().await? {
-                Outcome::Written(item) => return Ok(Ok(number::<i64>(&item, "next_slot")? - request.advance)),
+                Outcome::Written(item) => return Ok(Ok(number::<Micros>(&item, "next_slot")? - request.advance)),
                 Outcome::Refused(stored) => stored,
             };
             let next = (!stored.is_empty()).then(|| number(&stored, "next_slot")).transpose()?;
@@ -187,7 +193,6 @@ impl Pace {
     }
 }
 
-fn now() -> i64 {
-    let now: Timestamp = clock::now();
-    now.as_microsecond()
+fn now() -> Micros {
+    Micros::at(clock::now())
 }

@@ -9,7 +9,7 @@ mod given_up;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use domain::{ClaimState, DeliveryId, Diagnosis, EventType, IdempotencyRecord, ProviderId, Reason};
+use domain::{ClaimState, DeliveryId, Diagnosis, EventType, Fence, IdempotencyRecord, ProviderId, Reason};
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::{
@@ -50,7 +50,7 @@ pub struct Claims {
 #[derive(Debug, Clone)]
 pub struct Claim {
     key: String,
-    fence: u64,
+    fence: Fence,
     /// Whether an earlier claimant already committed the effect.
     pub applied: bool,
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use domain::{
-    CredentialName, IntegrationId, IntegrationKey, Reason,
+    CredentialName, Fence, IntegrationId, IntegrationKey, Reason,
     oauth::{grant::TokenResponse, refresh::due_at},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -65,7 +65,7 @@ pub struct Credential {
     /// Since when a refresh with an unknown outcome is under way.
     pub refreshing_since: Option<Timestamp>,
     key: DataKey,
-    fence: u64,
+    fence: Fence,
 }
 
 /// All credentials of an integration.

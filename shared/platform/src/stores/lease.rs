@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use domain::Fence;
 use jiff::Timestamp;
 
 use crate::stores::{
@@ -37,7 +38,7 @@ impl Update {
     }
 
     /// Makes the update only under the lease that was won with this fence.
-    pub(crate) fn held(self, fence: u64) -> Self {
+    pub(crate) fn held(self, fence: Fence) -> Self {
         self.when("fence = :fence").with([(":fence", n(fence))])
     }
 

@@ -3,6 +3,7 @@
 use domain::{
     AccountId,
     call::{
+        Micros,
         limit::{Applies, Bucket, CredentialMode, Limit, Rates},
         rate::LocalReservation,
     },
@@ -168,8 +169,8 @@ fn every_rate_can_be_kept_and_every_call_can_go_at_once_after_a_pause() {
         let name = format!("{}/{}", spec.id, limit.name);
         assert!(limit.rate.is_usable(), "{name}");
         // How far an idle bucket's TAT is behind the clock is what goes out at once: half the burst.
-        let idle = LocalReservation::default().reservation(limit.rate, 1, 0, std::time::Duration::ZERO);
-        let at_once = 1 - idle.floor / limit.rate.interval();
+        let idle = LocalReservation::default().reservation(limit.rate, 1, Micros::default(), std::time::Duration::ZERO);
+        let at_once = 1 - idle.floor.get() / limit.rate.interval().get();
         for (pattern, cost) in limit.costs.iter().chain(&[("/**", 1)]) {
             assert!(*cost > 0 && i64::from(*cost) <= at_once, "{name}: {pattern} costs {cost} of {at_once}");
         }

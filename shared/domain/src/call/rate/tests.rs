@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const SECOND: i64 = 1_000_000;
+const SECOND: Micros = Micros::new(1_000_000);
+const ZERO: Micros = Micros::new(0);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A provider's bucket, enforced exactly.
@@ -10,17 +11,17 @@ struct Provider {
     rate: f64,
     burst: f64,
     level: f64,
-    at: i64,
+    at: Micros,
 }
 
 impl Provider {
     fn new(rate: u32, burst: u32) -> Self {
-        Self { rate: rate.into(), burst: burst.into(), level: burst.into(), at: 0 }
+        Self { rate: rate.into(), burst: burst.into(), level: burst.into(), at: ZERO }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "microseconds of a few minutes")]
-    fn lets_through(&mut self, cost: u32, now: i64) -> bool {
-        let passed = (now - self.at) as f64 / SECOND as f64;
+    fn lets_through(&mut self, cost: u32, now: Micros) -> bool {
+        let passed = (now - self.at).get() as f64 / SECOND.get() as f64;
         self.level = (self.level + passed * self.rate).min(self.burst);
         self.at = now;
         let enough = self.level + 1e-6 >= f64::from(cost);
@@ -32,16 +33,16 @@ impl Provider {
 }
 
 /// Processes that call one after the other as fast as they may, with pauses; the arrivals at the provider, and the writes.
-fn run(rate: Rate, cost: u32, processes: usize, seconds: i64, noise: &[i64]) -> (Vec<i64>, usize) {
+fn run(rate: Rate, cost: u32, processes: usize, seconds: i64, noise: &[Micros]) -> (Vec<Micros>, usize) {
     let mut random = noise.iter().copied().cycle();
     let mut noise = move || random.next().unwrap_or_default();
-    let mut next: Option<i64> = None;
+    let mut next: Option<Micros> = None;
     let mut writes = 0;
     let mut arrivals = Vec::new();
-    let mut open: Vec<(i64, LocalReservation)> =
+    let mut open: Vec<(Micros, LocalReservation)> =
         (0..processes).map(|_| (noise(), LocalReservation::default())).collect();
     while let Some((now, share)) = open.iter_mut().min_by_key(|(now, _)| *now) {
-        if *now > seconds * SECOND {
+        if *now > SECOND * seconds {
             break;
         }
         let Some(at) = share.take(rate, cost, *now) else {
@@ -54,42 +55,42 @@ fn run(rate: Rate, cost: u32, processes: usize, seconds: i64, noise: &[i64]) -> 
                 }
                 Err(full) => {
                     share.exhausted(full);
-                    *now = full - micros(PATIENCE);
+                    *now = full - Micros::of(PATIENCE);
                 }
             }
             continue;
         };
         arrivals.push(at + noise());
-        *now = at + 2 * noise();
+        *now = at + noise() * 2;
     }
     arrivals.sort_unstable();
     (arrivals, writes)
 }
 
-fn refused(rate: (u32, u32), cost: u32, arrivals: &[i64]) -> usize {
+fn refused(rate: (u32, u32), cost: u32, arrivals: &[Micros]) -> usize {
     let mut provider = Provider::new(rate.0, rate.1);
     arrivals.iter().filter(|at| !provider.lets_through(cost, **at)).count()
 }
 
 #[test]
 fn eight_processes_at_a_limit_of_twenty_keep_it_use_it_and_write_little() {
-    let noise = [3_000, 11_000, 7_000, 23_000, 5_000];
+    let noise = [3_000, 11_000, 7_000, 23_000, 5_000].map(Micros::new);
     let (arrivals, writes) = run(Rate::per_second(20, 20), 1, 8, 30, &noise);
     assert_eq!(refused((20, 20), 1, &arrivals), 0);
-    let late = arrivals.iter().filter(|at| (5 * SECOND..25 * SECOND).contains(*at)).count();
+    let late = arrivals.iter().filter(|at| (SECOND * 5..SECOND * 25).contains(*at)).count();
     assert!(late >= 20 * 20 * 9 / 10, "{late} of {} in 20 s", 20 * 20);
     assert!(writes * 4 <= arrivals.len(), "{writes} writes for {} calls", arrivals.len());
 }
 
 fn ask_of(units: u32) -> Reservation {
-    Reservation { units, advance: 0, floor: 0, latest: 0 }
+    Reservation { units, advance: ZERO, floor: ZERO, latest: ZERO }
 }
 
 #[test]
 fn a_bucket_is_taken_for_idle_until_a_lease_begins_where_another_ended() {
     let mut share = LocalReservation::default();
     assert!(!share.is_busy());
-    for (first, busy) in [(1, true), (0, false)] {
+    for (first, busy) in [(Micros::new(1), true), (ZERO, false)] {
         share.reserved(first, ask_of(1), SECOND);
         assert_eq!(share.is_busy(), busy);
     }
@@ -97,7 +98,7 @@ fn a_bucket_is_taken_for_idle_until_a_lease_begins_where_another_ended() {
 
 #[test]
 fn forty_processes_still_all_get_their_turn() {
-    let (arrivals, _) = run(Rate::per_second(20, 20), 1, 40, 20, &[10_000, 20_000]);
+    let (arrivals, _) = run(Rate::per_second(20, 20), 1, 40, 20, &[10_000, 20_000].map(Micros::new));
     assert_eq!(refused((20, 20), 1, &arrivals), 0);
     assert!(arrivals.len() >= 20 * 18, "{}", arrivals.len());
 }
@@ -120,20 +121,20 @@ fn a_rate_is_read_as_people_write_it_and_its_burst_follows_the_documented_one() 
 fn a_slot_that_was_not_used_in_time_lapses_and_the_next_lease_is_smaller() {
     let rate = Rate::per_second(20, 20);
     let mut share = LocalReservation { want: 4, ..LocalReservation::default() };
-    share.reserved(0, ask_of(4), 0);
-    assert_eq!(share.take(rate, 1, 0), Some(0));
-    assert_eq!(share.take(rate, 1, 10 * SECOND), None, "ten seconds late");
-    assert_eq!(share.reservation(rate, 1, 10 * SECOND, PATIENCE).units, 1);
+    share.reserved(ZERO, ask_of(4), ZERO);
+    assert_eq!(share.take(rate, 1, ZERO), Some(ZERO));
+    assert_eq!(share.take(rate, 1, SECOND * 10), None, "ten seconds late");
+    assert_eq!(share.reservation(rate, 1, SECOND * 10, PATIENCE).units, 1);
 }
 
 #[test]
 fn a_closed_bucket_is_not_asked_again_before_it_is_of_use() {
     let mut share = LocalReservation::default();
-    share.reserved(0, ask_of(4), 0);
-    share.exhausted(30 * SECOND);
-    assert_eq!(share.take(Rate::per_second(20, 20), 1, 0), None);
-    assert_eq!(share.exhausted_for(0, PATIENCE), Some(Duration::from_secs(30)));
-    assert_eq!(share.exhausted_for(26 * SECOND, PATIENCE), None);
+    share.reserved(ZERO, ask_of(4), ZERO);
+    share.exhausted(SECOND * 30);
+    assert_eq!(share.take(Rate::per_second(20, 20), 1, ZERO), None);
+    assert_eq!(share.exhausted_for(ZERO, PATIENCE), Some(Duration::from_secs(30)));
+    assert_eq!(share.exhausted_for(SECOND * 26, PATIENCE), None);
 }
 
 proptest! {
@@ -148,7 +149,7 @@ proptest! {
         let rate = Rate::per_second(units, burst);
         // Delays stay within what the rate allows to be lost on the way.
         let most = rate.grace() / 2;
-        let noise: Vec<_> = noise.into_iter().map(|part| part * most / 1_000).collect();
+        let noise: Vec<_> = noise.into_iter().map(|part| most * part / 1_000).collect();
         let (arrivals, _) = run(rate, cost, processes, 10, &noise);
         prop_assert_eq!(refused((units, burst), cost, &arrivals), 0);
     }

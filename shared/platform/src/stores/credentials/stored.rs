@@ -1,6 +1,6 @@
 //! The item of a credential: which attribute holds what, and what each ciphertext is bound to.
 
-use domain::{CredentialName, IntegrationId, IntegrationKey, UserId, oauth::grant::TokenResponse};
+use domain::{CredentialName, Fence, IntegrationId, IntegrationKey, UserId, oauth::grant::TokenResponse};
 use jiff::{
     Timestamp,
     fmt::serde::timestamp::{millisecond, second},
@@ -43,7 +43,7 @@ pub(super) struct Stored {
     pub(super) failures: Option<u32>,
     #[serde(default, with = "millisecond::optional")]
     pub(super) refreshing_since: Option<Timestamp>,
-    pub(super) fence: Option<u64>,
+    pub(super) fence: Option<Fence>,
 }
 
 /// What a token response brought, encrypted.
@@ -86,7 +86,7 @@ impl Credentials {
             due_at: stored.due_at,
             failures: stored.failures.unwrap_or(0),
             refreshing_since: stored.refreshing_since,
-            fence: stored.fence.unwrap_or(0),
+            fence: stored.fence.unwrap_or_default(),
             name,
             integration,
             key,

@@ -1,7 +1,7 @@
 //! The lease of an integration's syncs, the mark that asks its holder to run again, and how a lease is taken away.
 
 use aws_sdk_dynamodb::types::ReturnValue;
-use domain::{IntegrationId, sync::SyncJob};
+use domain::{Fence, IntegrationId, sync::SyncJob};
 use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
 use serde::Deserialize;
 
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Lease {
     pub(super) integration_id: IntegrationId,
-    pub(super) fence: u64,
+    pub(super) fence: Fence,
 }
 
 /// What trying to lease an integration led to.
@@ -125,7 +125,7 @@ impl Syncs {
             Outcome::Written(item) => Ok(Some(parse("again", text(&item, "again")?)?)),
             // Still held, so the mark was taken off by this very call, whose reply was lost: what it said is not known. A full
             // sync covers whatever it was.
-            Outcome::Refused(item) if number::<u64>(&item, "fence").is_ok_and(|fence| fence == lease.fence) => {
+            Outcome::Refused(item) if number::<Fence>(&item, "fence").is_ok_and(|fence| fence == lease.fence) => {
                 Ok(Some(SyncJob::Full))
             }
             Outcome::Refused(_) => Err(LeaseError::Lost),
