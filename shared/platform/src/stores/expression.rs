@@ -17,7 +17,23 @@ pub(crate) struct Expressions {
     values: HashMap<String, AttributeValue>,
 }
 
+/// The attributes of a call that its expressions refer to. DynamoDB takes no empty map.
+#[derive(Debug)]
+pub(crate) struct Attributes {
+    /// The attributes' names by their placeholders.
+    pub(crate) names: Option<HashMap<String, String>>,
+    /// The values by the names that the expressions call them.
+    pub(crate) values: Option<HashMap<String, AttributeValue>>,
+}
+
 impl Expressions {
+    /// One expression as DynamoDB takes it, and what it refers to.
+    pub(crate) fn of<'a>(text: &str, values: impl IntoIterator<Item = Value<'a>>) -> (String, Self) {
+        let mut expressions = Self::default();
+        expressions.bind(values);
+        (expressions.expression(text), expressions)
+    }
+
     /// An expression as DynamoDB takes it. Operators are upper case, as are keywords; a function's name is followed by its
     /// parenthesis, a value's preceded by a colon. All other words are names of attributes.
     pub(crate) fn expression(&mut self, text: &str) -> String {
@@ -52,14 +68,13 @@ impl Expressions {
         self.values.get(name)
     }
 
-    /// The names by their placeholders; DynamoDB takes none that are empty.
-    pub(crate) fn names(&self) -> Option<HashMap<String, String>> {
-        Some(self.names.clone()).filter(|names| !names.is_empty())
-    }
-
-    /// The values; DynamoDB takes none that are empty.
-    pub(crate) fn values(&self) -> Option<HashMap<String, AttributeValue>> {
-        Some(self.values.clone()).filter(|values| !values.is_empty())
+    /// What the expressions refer to.
+    pub(crate) fn attributes(self) -> Attributes {
+        let Self { names, values } = self;
+        Attributes {
+            names: Some(names).filter(|it| !it.is_empty()),
+            values: Some(values).filter(|it| !it.is_empty()),
+        }
     }
 }
 
@@ -77,13 +92,14 @@ mod tests {
             ("fence = if_not_exists(fence, :zero) + :one", "#fence = if_not_exists(#fence, :zero) + :one"),
             ("type, day_2", "#type, #day_2"),
         ] {
-            let mut expressions = Expressions::default();
-            assert_eq!(expressions.expression(text), expected);
-            assert!(expressions.names().unwrap().iter().all(|(word, name)| *word == format!("#{name}")), "{text}");
+            let (expression, expressions) = Expressions::of(text, []);
+            assert_eq!(expression, expected);
+            let names = expressions.attributes().names.unwrap();
+            assert!(names.iter().all(|(word, name)| *word == format!("#{name}")), "{text}");
         }
         let mut expressions = Expressions::default();
         expressions.alias("holder", "owner");
         assert_eq!(expressions.expression("holder = :holder"), "#holder = :holder");
-        assert_eq!(expressions.names().unwrap()["#holder"], "owner");
+        assert_eq!(expressions.attributes().names.unwrap()["#holder"], "owner");
     }
 }

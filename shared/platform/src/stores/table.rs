@@ -11,7 +11,7 @@ pub(crate) use self::update::{Outcome, Update};
 use crate::{
     aws::{Aws, AwsError, client},
     stores::{
-        expression::{Expressions, Value},
+        expression::{Attributes, Expressions, Value},
         item::{Item, s},
     },
 };
@@ -66,9 +66,7 @@ impl Table {
 
     /// The items that meet the condition on the key.
     pub(crate) fn query<const N: usize>(&self, condition: &str, values: [Value<'_>; N]) -> Query {
-        let mut expressions = Expressions::default();
-        expressions.bind(values);
-        let condition = expressions.expression(condition);
+        let (condition, expressions) = Expressions::of(condition, values);
         let call = self.client.query().table_name(&self.name).key_condition_expression(condition);
         Query { call, expressions }
     }
@@ -90,12 +88,10 @@ impl Table {
         condition: &str,
         values: [Value<'_>; N],
     ) -> Result<(), AwsError> {
-        let mut expressions = Expressions::default();
-        expressions.bind(values);
-        let condition = expressions.expression(condition);
+        let (condition, expressions) = Expressions::of(condition, values);
+        let Attributes { names, values } = expressions.attributes();
         let call = self.client.put_item().table_name(&self.name).set_item(Some(item)).condition_expression(condition);
-        let call = call.set_expression_attribute_names(expressions.names());
-        let call = call.set_expression_attribute_values(expressions.values());
+        let call = call.set_expression_attribute_names(names).set_expression_attribute_values(values);
         call.send().await.map_err(|error| AwsError::new("dynamodb:PutItem", error))?;
         Ok(())
     }
@@ -103,10 +99,10 @@ impl Table {
     /// Puts an item unless there is one of the same key, of which `key` is an attribute. Whether this call did.
     pub(crate) async fn create(&self, item: Item, key: &str) -> Result<bool, AwsError> {
         let id = write_id();
-        let mut expressions = Expressions::default();
-        let condition = expressions.expression(&format!("attribute_not_exists({key})"));
+        let (condition, expressions) = Expressions::of(&format!("attribute_not_exists({key})"), []);
         let call = self.client.put_item().table_name(&self.name).set_item(Some(item)).item(WRITE_ID, id.clone());
-        let call = call.condition_expression(condition).set_expression_attribute_names(expressions.names());
+        let call = call.condition_expression(condition);
+        let call = call.set_expression_attribute_names(expressions.attributes().names);
         match call.return_values_on_condition_check_failure(AllOld).send().await {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error() {
@@ -131,12 +127,11 @@ impl Table {
         condition: &str,
         values: [Value<'_>; N],
     ) -> Result<(), AwsError> {
-        let mut expressions = Expressions::default();
-        expressions.bind(values);
-        let condition = expressions.expression(condition);
+        let (condition, expressions) = Expressions::of(condition, values);
+        let Attributes { names, values } = expressions.attributes();
         let call = self.client.delete_item().table_name(&self.name).set_key(Some(key)).condition_expression(condition);
-        let call = call.set_expression_attribute_names(expressions.names());
-        match call.set_expression_attribute_values(expressions.values()).send().await {
+        let call = call.set_expression_attribute_names(names).set_expression_attribute_values(values);
+        match call.send().await {
             Err(error)
                 if !error.as_service_error().is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
             {
@@ -197,8 +192,8 @@ impl Query {
 
     /// The call, for all that is no expression.
     pub(crate) fn call(self) -> QueryFluentBuilder {
-        let call = self.call.set_expression_attribute_names(self.expressions.names());
-        call.set_expression_attribute_values(self.expressions.values())
+        let Attributes { names, values } = self.expressions.attributes();
+        self.call.set_expression_attribute_names(names).set_expression_attribute_values(values)
     }
 }
 

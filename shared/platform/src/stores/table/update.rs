@@ -9,7 +9,7 @@ use super::{Table, WRITE_ID, write_id};
 use crate::{
     aws::AwsError,
     stores::{
-        expression::{Expressions, Value},
+        expression::{Attributes, Expressions, Value},
         item::Item,
     },
 };
@@ -119,8 +119,8 @@ impl Update {
         let on_failure = condition.as_ref().map(|_| AllOld);
         let call = self.table.client.update_item().table_name(self.table.name).set_key(Some(self.key));
         let call = call.update_expression(update).set_condition_expression(condition).return_values(self.returns);
-        let call = call.set_expression_attribute_names(self.expressions.names());
-        let call = call.set_expression_attribute_values(self.expressions.values());
+        let Attributes { names, values } = self.expressions.attributes();
+        let call = call.set_expression_attribute_names(names).set_expression_attribute_values(values);
         match call.set_return_values_on_condition_check_failure(on_failure).send().await {
             Ok(output) => Ok(Outcome::Written(output.attributes.unwrap_or_default())),
             Err(error) => match error.as_service_error() {
@@ -145,15 +145,16 @@ impl Update {
 
     /// The update as part of a transaction.
     pub(crate) fn transact(self) -> Result<TransactWriteItem, AwsError> {
-        let condition = self.condition();
+        let (update, condition) = (self.update(), self.condition());
+        let Attributes { names, values } = self.expressions.attributes();
         let update = types::Update::builder()
-            .update_expression(self.update())
+            .update_expression(update)
             .set_return_values_on_condition_check_failure(condition.as_ref().map(|_| AllOld))
             .set_condition_expression(condition)
             .table_name(self.table.name)
             .set_key(Some(self.key))
-            .set_expression_attribute_names(self.expressions.names())
-            .set_expression_attribute_values(self.expressions.values())
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
             .build();
         let update = update.map_err(|error| AwsError::unwritable("an update", error))?;
         Ok(TransactWriteItem::builder().update(update).build())
