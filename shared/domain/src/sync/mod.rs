@@ -2,6 +2,7 @@
 
 pub mod backoff;
 mod job;
+pub mod manifest;
 pub mod outcome;
 pub mod record;
 pub mod stream;
