@@ -1,7 +1,7 @@
 //! Where the sync of one stream stands, and what a run over it is made of.
 //!
 //! *Invariant:* the cursor is replaced only when a run has ended, by what the provider said in that run. Until then the run keeps
-//! its own position, so a crash repeats one page at most.
+//! its own position, so a crash repeats the pages since it was last stored.
 
 mod action;
 mod passed;
@@ -42,6 +42,20 @@ pub struct StreamState {
     /// Full runs in a row that began because the provider refused a cursor.
     #[serde(default)]
     pub refused_cursors: Option<Backoff>,
+    /// The stored manifest; none before the first full run has ended.
+    #[serde(default)]
+    pub manifest: Option<ManifestHead>,
+}
+
+/// A stored manifest: see [`Manifest`](crate::sync::manifest::Manifest).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ManifestHead {
+    /// It is in two to this power chunks.
+    pub bits: u8,
+    /// Records that changed since then may say something else.
+    pub since: Timestamp,
+    /// How many objects are there.
+    pub objects: u64,
 }
 
 /// A run over a stream.
@@ -75,6 +89,12 @@ pub struct Run {
     /// Single objects to ask for with the first page: earlier runs passed over them.
     #[serde(default)]
     pub again: Vec<String>,
+    /// How many parts of its log are stored: what it learned of single objects.
+    #[serde(default)]
+    pub parts: u32,
+    /// Whether its log has the records that changed since the manifest was stored.
+    #[serde(default)]
+    pub is_logged: bool,
 }
 
 impl Run {
@@ -92,6 +112,8 @@ impl Run {
             passed: 0,
             beyond: 0,
             again: Vec::new(),
+            parts: 0,
+            is_logged: false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{About, Extent, Next, Whole};
+use super::{About, Extent, ManifestHead, Next, Whole};
 use crate::{call::Failure, sync::SyncJob};
 
 /// What a provider knows of a stream.
@@ -38,7 +38,11 @@ pub enum Action {
     Write,
     /// Delete the records that were not seen.
     Sweep(Sweep),
-    /// Store [`Machine::state`](super::Machine::state) before the next call.
+    /// Store the stream's manifest as it is after this run.
+    Settle,
+    /// Store [`Machine::state`](super::Machine::state), if much was done since it was last stored: a crash repeats that.
+    Checkpoint,
+    /// Store [`Machine::state`](super::Machine::state): the run ended.
     Save,
     /// Stop: the run ended.
     End(End),
@@ -79,7 +83,9 @@ pub enum Outcome {
     Written(Vec<(String, String)>),
     /// The records that were not seen are deleted.
     Swept,
-    /// The state is stored.
+    /// The manifest is stored.
+    Settled(ManifestHead),
+    /// The state is stored, or need not be yet.
     Saved,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! *Invariant:* the position moves only over what was written or is noted as passed over; the cursor moves only when the run has
 //! ended. A run whose list failed, or whose every member was passed over, ends without a cursor and without a sweep. A machine
-//! that starts from a saved state repeats at most the action after it.
+//! that starts from a saved state repeats the actions after it, and repeating them changes nothing.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -36,6 +36,8 @@ enum Phase {
     Write(PageRead),
     /// Sweeping, and then going on.
     Sweep(Sweep, Next),
+    /// Storing the manifest, and then ending with this cursor.
+    Settle(Value),
     /// Saving, and then this.
     Save(Then),
     End(End),
@@ -80,7 +82,9 @@ impl<'c> Machine<'c> {
             Phase::Ask => Action::Ask,
             Phase::Write(_) => Action::Write,
             Phase::Sweep(sweep, _) => Action::Sweep(sweep.clone()),
-            Phase::Save(_) => Action::Save,
+            Phase::Settle(_) => Action::Settle,
+            Phase::Save(Then::Ask) => Action::Checkpoint,
+            Phase::Save(Then::End(_)) => Action::Save,
             Phase::End(end) => Action::End(end.clone()),
         }
     }
@@ -88,6 +92,14 @@ impl<'c> Machine<'c> {
     /// Where the stream stands.
     pub const fn state(&self) -> &StreamState {
         &self.state
+    }
+
+    /// Notes that as many parts of the run's log are stored with its state: see [`Run::parts`].
+    pub fn log(&mut self, parts: u32) {
+        if let Some(run) = &mut self.state.run {
+            run.parts += parts;
+            run.is_logged = true;
+        }
     }
 
     /// Goes on after the action came to this. An outcome that is none of the action changes nothing.
@@ -102,6 +114,10 @@ impl<'c> Machine<'c> {
             (Phase::Ask, Outcome::Refused(failure)) => self.refused(failure, now),
             (Phase::Write(page), Outcome::Written(too_large)) => self.written(page, &too_large, now),
             (Phase::Sweep(_, next), Outcome::Swept) => self.swept(next, now),
+            (Phase::Settle(cursor), Outcome::Settled(manifest)) => {
+                self.state.manifest = Some(manifest);
+                self.finish(cursor, now)
+            }
             (Phase::Save(Then::Ask), Outcome::Saved) => self.ask(now),
             (Phase::Save(Then::End(end)), Outcome::Saved) => Phase::End(end),
             (phase, _) => phase,
@@ -255,17 +271,20 @@ impl<'c> Machine<'c> {
             self.refuse(if passes { Pace::Minutes } else { Pace::Hours }, now);
             return Phase::Save(Then::End(End::NothingRead));
         }
-        // What was passed over and is not remembered would be taken for gone.
-        if run.full && run.beyond == 0 {
-            let except = self.state.passed.in_run(run.started_at);
-            return Phase::Sweep(Sweep { since: run.started_at, of: None, except }, Next::Done(cursor));
+        if !run.full {
+            return self.finish(cursor, now);
         }
-        self.finish(cursor, now)
+        // What was passed over and is not remembered would be taken for gone.
+        if run.beyond > 0 {
+            return Phase::Settle(cursor);
+        }
+        let except = self.state.passed.in_run(run.started_at);
+        Phase::Sweep(Sweep { since: run.started_at, of: None, except }, Next::Done(cursor))
     }
 
     fn swept(&mut self, next: Next, now: Timestamp) -> Phase {
         match (next, &self.state.run) {
-            (Next::Done(cursor), Some(run)) if run.full => self.finish(cursor, now),
+            (Next::Done(cursor), Some(run)) if run.full => Phase::Settle(cursor),
             // A part was swept.
             (next, _) => self.go_on(next, now),
         }

@@ -8,7 +8,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::*;
-use crate::sync::stream::{MAX_PASSED, PassedOver};
+use crate::{
+    RecordKey,
+    sync::{
+        manifest::{ContentHash, Entry, Manifest},
+        stream::{MAX_PASSED, ManifestHead, PassedOver},
+    },
+};
 
 const MEMBERS: usize = 3;
 /// The first of the many objects of a flood, all on the first page of their member.
@@ -55,6 +61,8 @@ struct Round {
     hours: i64,
     /// The process is killed after these actions.
     kills: BTreeSet<usize>,
+    /// At these actions a checkpoint is due.
+    checkpoints: BTreeSet<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +157,7 @@ impl Course for Walk {
 struct Record {
     version: u64,
     deleted: bool,
-    seen_at: Timestamp,
+    changed_at: Timestamp,
 }
 
 /// What is stored, and the worker.
@@ -157,7 +165,11 @@ struct Record {
 struct Worker {
     provider: Provider,
     records: BTreeMap<String, Record>,
+    /// How often one was written.
+    writes: usize,
     saved: StreamState,
+    chunks: BTreeMap<u32, Vec<u8>>,
+    log: Vec<Vec<u8>>,
     now: Timestamp,
     /// Members that were not found: what was theirs is gone.
     gone: BTreeSet<usize>,
@@ -165,6 +177,14 @@ struct Worker {
 
 fn id(member: usize, object: usize) -> String {
     format!("{member}/{object}")
+}
+
+fn key(id: &str) -> RecordKey {
+    RecordKey::parse(format!("events#{id}")).unwrap()
+}
+
+fn entry(id: &str, version: u64, deleted: bool) -> Entry {
+    Entry::new(&key(id), ContentHash::of(&version.to_string()), deleted)
 }
 
 impl Worker {
@@ -252,34 +272,80 @@ impl Worker {
         (PageRead { changes: count, objects: count, next, refused, mended, ..read }, changes)
     }
 
-    fn write(&mut self, round: &Round, changes: &[(String, Object)], seen_at: Timestamp) -> Vec<(String, String)> {
+    /// What is known when a run begins or goes on.
+    fn manifest(&self, state: &StreamState) -> Manifest {
+        let Some(run) = &state.run else { return Manifest::default() };
+        let head = state.manifest.as_ref().filter(|_| run.full);
+        let mut manifest = Manifest::in_chunks(head.map_or(0, |head| head.bits));
+        if head.is_some() {
+            self.chunks.values().for_each(|chunk| manifest.add_chunk(chunk).unwrap());
+        }
+        if run.full && !run.is_logged {
+            let since = head.map_or(Timestamp::MIN, |head| head.since);
+            for (id, record) in self.records.iter().filter(|(_, record)| record.changed_at >= since) {
+                manifest.note(entry(id, record.version, record.deleted));
+            }
+        }
+        let parts = usize::try_from(run.parts).unwrap();
+        self.log[..parts].iter().for_each(|part| manifest.add_part(part).unwrap());
+        manifest.settle();
+        manifest
+    }
+
+    fn write(
+        &mut self,
+        round: &Round,
+        manifest: &mut Manifest,
+        changes: &[(String, Object)],
+        asked_at: Timestamp,
+    ) -> Vec<(String, String)> {
         let large = |id: &str| round.too_large.is_some_and(|object| id.ends_with(&format!("/{object}")));
         let mut too_large = Vec::new();
         for (id, Object { version, deleted }) in changes {
             if large(id) && !deleted {
                 too_large.push(("event".to_owned(), id.clone()));
-            } else {
-                let stored = self.records.get(id);
-                if stored.is_none_or(|it| it.version <= *version) {
-                    self.records.insert(id.clone(), Record { version: *version, deleted: *deleted, seen_at });
-                }
+                continue;
             }
+            let entry = entry(id, *version, *deleted);
+            let stored = self.records.get(id);
+            let is_news = |it: &Record| it.version < *version || (it.version == *version && it.deleted != *deleted);
+            if !manifest.is_known(&entry) && stored.is_none_or(is_news) {
+                self.records.insert(id.clone(), Record { version: *version, deleted: *deleted, changed_at: asked_at });
+                self.writes += 1;
+            }
+            manifest.see(entry);
         }
         too_large
     }
 
-    fn sweep(&mut self, sweep: &Sweep) {
+    fn sweep(&mut self, sweep: &Sweep, full: bool, manifest: &mut Manifest, now: Timestamp) {
         let provider = &self.provider;
+        manifest.settle();
         for (id, record) in &mut self.records {
             let meant = sweep.of.as_ref().is_none_or(|of| of.holds(id)) && !sweep.except.iter().any(|it| it.holds(id));
-            if meant && record.seen_at < sweep.since && !record.deleted {
+            let is_gone = if full { manifest.is_gone(&key(id)) } else { !manifest.is_seen(&key(id)) };
+            if meant && is_gone && record.changed_at < sweep.since && !record.deleted {
                 let (member, object) = id.split_once('/').unwrap();
                 let member: usize = member.parse().unwrap();
                 let there = provider.members[member].get(&object.parse().unwrap()).is_some_and(|it| !it.deleted);
                 assert!(!there || self.gone.contains(&member), "{id} is still there, and was swept: {sweep:?}");
-                record.deleted = true;
+                (record.deleted, record.changed_at) = (true, now);
+                self.writes += 1;
+                manifest.forget(&key(id));
             }
         }
+    }
+
+    /// Stores the state of a run, with what was learned since it was last stored.
+    fn save(&mut self, machine: &mut Machine<'_>, manifest: &mut Manifest) {
+        if let Some(run) = &machine.state().run {
+            self.log.truncate(usize::try_from(run.parts).unwrap());
+            let parts = manifest.unsaved();
+            machine.log(u32::try_from(parts.len()).unwrap());
+            self.log.extend(parts);
+        }
+        self.saved = machine.state().clone();
+        self.check();
     }
 
     /// No cursor, that of the run included, is ahead of what was written or is noted as passed over.
@@ -316,12 +382,15 @@ impl Worker {
             Machine::start(&Walk, true, it.saved.clone(), asked, now)
         };
         let mut machine = start(self);
-        let (mut changes, mut asked_at) = (Vec::new(), self.now);
+        let mut manifest = self.manifest(machine.state());
+        let (mut changes, mut asked_at, mut unsaved) = (Vec::new(), self.now, false);
         loop {
             step += 1;
             assert!(step < MAX_STEPS, "the run does not end: {:?}", machine.state());
             let action = machine.action();
             actions.push(action.clone());
+            let run = |machine: &Machine<'_>| machine.state().run.as_ref().map(|run| (run.started_at, run.full));
+            let before = run(&machine);
             let outcome = match action {
                 Action::Ask => {
                     asked_at = self.tick();
@@ -334,22 +403,42 @@ impl Worker {
                         Err(failure) => Outcome::Refused(failure),
                     }
                 }
-                Action::Write => Outcome::Written(self.write(round, &changes, asked_at)),
+                Action::Write => Outcome::Written(self.write(round, &mut manifest, &changes, asked_at)),
                 Action::Sweep(sweep) => {
-                    self.sweep(&sweep);
+                    let (full, now) = (before.unwrap().1, self.tick());
+                    self.sweep(&sweep, full, &mut manifest, now);
                     Outcome::Swept
                 }
-                Action::Save => {
-                    self.saved = machine.state().clone();
-                    self.check();
+                Action::Settle => {
+                    let objects = manifest.finish();
+                    let (bits, chunks) = manifest.chunks();
+                    self.chunks.extend(chunks);
+                    Outcome::Settled(ManifestHead { bits, since: before.unwrap().0, objects })
+                }
+                Action::Checkpoint if !round.checkpoints.contains(&step) => {
+                    unsaved = true;
                     Outcome::Saved
                 }
-                Action::End(end) => return (actions, end),
+                Action::Checkpoint | Action::Save => {
+                    self.save(&mut machine, &mut manifest);
+                    unsaved = false;
+                    Outcome::Saved
+                }
+                Action::End(end) => {
+                    if unsaved {
+                        self.save(&mut machine, &mut manifest);
+                    }
+                    return (actions, end);
+                }
             };
             let now = self.tick();
             // Killed after it has ended, it would be another run.
             let ended = machine.state().run.is_none();
-            machine = if round.kills.contains(&step) && !ended { start(self) } else { machine.after(outcome, now) };
+            let killed = round.kills.contains(&step) && !ended;
+            machine = if killed { start(self) } else { machine.after(outcome, now) };
+            if killed || (run(&machine).is_some() && run(&machine) != before) {
+                manifest = self.manifest(machine.state());
+            }
         }
     }
 
@@ -412,8 +501,9 @@ prop_compose! {
         full in prop::bool::weighted(0.3),
         hours in 0i64..30,
         kills in proptest::collection::btree_set(1usize..20, 0..4),
+        checkpoints in proptest::collection::btree_set(1usize..30, 0..20),
     ) -> Round {
-        Round { changes, list, members, forget, too_large, unreadable, flood, full, hours, kills }
+        Round { changes, list, members, forget, too_large, unreadable, flood, full, hours, kills, checkpoints }
     }
 }
 
@@ -431,6 +521,7 @@ fn calm(full: bool) -> Round {
         full,
         hours: 30,
         kills,
+        checkpoints: BTreeSet::new(),
     }
 }
 
@@ -480,6 +571,17 @@ fn seeded() -> Worker {
 
 fn count(actions: &[Action], wanted: &Action) -> usize {
     actions.iter().filter(|it| *it == wanted).count()
+}
+
+#[test]
+fn a_full_run_writes_the_records_of_what_changed_and_no_other() {
+    let mut worker = seeded();
+    for (changes, writes) in [(vec![], 0), (vec![(1, 0, false), (2, 3, true)], 2), (vec![], 0)] {
+        let before = worker.writes;
+        worker.round(&Round { changes, ..calm(true) });
+        assert_eq!(worker.writes - before, writes);
+        assert_eq!(worker.saved.manifest.as_ref().unwrap().objects, u64::try_from(worker.live().len()).unwrap());
+    }
 }
 
 #[test]
@@ -566,8 +668,8 @@ fn a_stream_that_is_refused_is_left_alone_unless_a_user_asks() {
         Machine::start(&Walk, true, state, asked, worker.now + SignedDuration::from_mins(minutes)).action()
     };
     assert_eq!(start(asked, 59), Action::End(End::Waiting));
-    assert_eq!(start(asked, 60), Action::Save);
-    assert_eq!(start(Asked { forced: true, ..asked }, 1), Action::Save);
+    assert_eq!(start(asked, 60), Action::Checkpoint);
+    assert_eq!(start(Asked { forced: true, ..asked }, 1), Action::Checkpoint);
 }
 
 #[test]
@@ -738,6 +840,9 @@ fn with_more_members_passed_over_than_are_remembered_nothing_is_swept() {
         worker.tick();
         machine = machine.after(outcome, worker.now);
     }
-    assert_eq!(machine.action(), Action::Save, "no sweep");
+    assert_eq!(machine.action(), Action::Settle, "no sweep");
+    let head = ManifestHead { bits: 0, since: worker.now, objects: 1 };
+    machine = machine.after(Outcome::Settled(head), worker.now);
+    assert_eq!(machine.action(), Action::Save);
     assert!(machine.state().run.is_none() && machine.state().last_full_sync.is_some());
 }
