@@ -6,8 +6,8 @@ use domain::{Change, ClaimState, IntegrationId, RecordKey, Verdict, Version};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use platform::stores::{
-    claims::{Applied, Claim, ClaimError, Claiming, Claims, Write},
-    records::{Records, Selection},
+    claims::{Applied, Claim, ClaimError, Claiming, Claims},
+    records::{Records, Selection, Write},
 };
 use serde_json::{Value, json};
 use tests::{Ground, integration_id};
@@ -71,7 +71,7 @@ async fn a_late_finisher_is_refused_whatever_it_tries() {
     let records = Records::new(&ground.aws, "intertie-records");
     let slow = won(&claims, "slow", now()).await;
     let fast = won(&claims, "fast", later(30)).await;
-    let write = records.upsert_from_sync(&integration_id(1), &change(1), Timestamp::UNIX_EPOCH).unwrap();
+    let write = records.upsert_from_sync(&integration_id(1), &change(1)).unwrap();
     assert!(matches!(claims.apply(&slow, vec![write.clone()]).await, Err(ClaimError::Superseded)));
     assert!(matches!(claims.complete(&slow).await, Err(ClaimError::Superseded)));
     assert!(matches!(claims.release(&slow, ClaimState::Retry, "x").await, Err(ClaimError::Superseded)));
@@ -119,20 +119,15 @@ async fn a_stale_write_is_left_out_and_the_rest_is_committed_with_the_claim() {
     let claims = claims(&ground);
     let records = Records::new(&ground.aws, "intertie-records");
     let claim = won(&claims, "1", now()).await;
-    commit(
-        &claims,
-        &claim,
-        vec![records.upsert_from_sync(&integration_id(1), &change(5), Timestamp::UNIX_EPOCH).unwrap()],
-    )
-    .await;
+    commit(&claims, &claim, vec![records.upsert_from_sync(&integration_id(1), &change(5)).unwrap()]).await;
     claims.complete(&claim).await.unwrap();
 
     let Claiming::Won(claim) = claims.claim("stripe#a#evt_2", "hash", "2", now()).await.unwrap() else {
         panic!("not claimed");
     };
     let writes = vec![
-        records.upsert_from_sync(&integration_id(1), &change(4), Timestamp::UNIX_EPOCH).unwrap(),
-        records.upsert_from_sync(&integration_id(2), &change(4), Timestamp::UNIX_EPOCH).unwrap(),
+        records.upsert_from_sync(&integration_id(1), &change(4)).unwrap(),
+        records.upsert_from_sync(&integration_id(2), &change(4)).unwrap(),
     ];
     commit(&claims, &claim, writes).await;
     let version = async |integration: &IntegrationId| {
@@ -152,9 +147,7 @@ async fn of_two_states_of_one_version_the_stored_one_stays_and_the_other_is_told
     let claims = claims(&ground);
     let records = Records::new(&ground.aws, "intertie-records");
     let named = |name: &str| change_of(1, json!({ "name": name }));
-    let write = |integration: &IntegrationId, name| {
-        records.upsert_from_event(integration, &named(name), Timestamp::UNIX_EPOCH).unwrap()
-    };
+    let write = |integration: &IntegrationId, name| records.upsert_from_event(integration, &named(name)).unwrap();
     let stored = async |integration: &IntegrationId| {
         let selection = Selection { stream: None, after: None, limit: 10, deleted: true };
         let records = records.list(integration, selection).await.unwrap().records;
@@ -185,11 +178,11 @@ async fn of_two_states_of_one_version_the_stored_one_stays_and_the_other_is_told
     // The same state once more is no tie, and an end needs no asking.
     commit(&claims, &claimed("stripe#a#evt_3").await, vec![write(&integration_id(1), "one")]).await;
     let end = Change::tombstone(named("end").key().clone(), named("end").version(), now(), json!({ "name": "end" }));
-    let end = records.upsert_from_event(&integration_id(1), &end, Timestamp::UNIX_EPOCH).unwrap();
+    let end = records.upsert_from_event(&integration_id(1), &end).unwrap();
     commit(&claims, &claimed("stripe#a#evt_4").await, vec![end]).await;
     assert_eq!(stored(&integration_id(1)).await, Some(json!("end")));
     // A sync read them in their order.
-    records.put_page(&integration_id(2), &[named("newest")], Timestamp::UNIX_EPOCH).await.unwrap();
+    records.put_page(&integration_id(2), &[&named("newest")]).await.unwrap();
     assert_eq!(stored(&integration_id(2)).await, Some(json!("newest")));
 }
 
@@ -199,9 +192,7 @@ async fn more_writes_than_a_transaction_holds_are_all_made_and_count_as_one_effe
     let claims = claims(&ground);
     let records = Records::new(&ground.aws, "intertie-records");
     let claim = won(&claims, "1", now()).await;
-    let writes = (0..250)
-        .map(|user| records.upsert_from_sync(&integration_id(user), &change(1), Timestamp::UNIX_EPOCH).unwrap())
-        .collect();
+    let writes = (0..250).map(|user| records.upsert_from_sync(&integration_id(user), &change(1)).unwrap()).collect();
     commit(&claims, &claim, writes).await;
     let scanned = ground.clients.dynamodb.scan().table_name("intertie-records").send().await.unwrap();
     assert_eq!(scanned.count(), 250);

@@ -12,6 +12,7 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 use platform::{
     aws::envelope::Vault,
+    base::clock,
     stores::{
         claims::{About, Applied, Claiming, Claims, Entry, GivenUp},
         credentials::{Credentials, Leasing},
@@ -132,14 +133,16 @@ async fn an_event_is_claimed_applied_and_ended_though_each_reply_is_lost_once() 
     };
     let key = RecordKey::new("customers", "cus_1").unwrap();
     let change = Change::new(key, Version::stored(1), later(0), json!({}));
-    let write = records.upsert_from_event(&integration_id(1), &change, later(0)).unwrap();
+    let write = records.upsert_from_event(&integration_id(1), &change).unwrap();
     assert!(matches!(claims.apply(&claim, vec![write]).await.unwrap(), Applied::Committed));
     claims.complete(&claim).await.unwrap();
     assert_eq!(claims.get("stripe#a#evt_1").await.unwrap().map(|it| it.effects), Some(1));
 
-    records.put_page(&integration_id(1), &[change], later(5)).await.unwrap();
-    let sweep = Sweep { since: later(9), of: None, except: vec![] };
-    assert_eq!(records.delete_unseen(&integration_id(1), "customers", &sweep, Version::stored(7)).await.unwrap(), 1);
+    records.put_page(&integration_id(1), &[&change]).await.unwrap();
+    let sweep = Sweep { since: clock::now() + SignedDuration::from_secs(1), of: None, except: vec![] };
+    let swept =
+        records.delete_unseen(&integration_id(1), "customers", &sweep, Version::stored(7), |_| true).await.unwrap();
+    assert_eq!(swept, [change.key().clone()]);
 
     let delivery_id = DeliveryId::parse("d").unwrap();
     let about = About { provider: &STRIPE, r#type: None, delivery_id: &delivery_id, received_at: later(0) };

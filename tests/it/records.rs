@@ -2,12 +2,18 @@
 
 use domain::{
     Change, IntegrationId, RecordKey, Version,
-    sync::stream::{Extent, Sweep},
+    sync::{
+        manifest::{Entry, Manifest},
+        stream::{Extent, Sweep},
+    },
 };
-use jiff::Timestamp;
-use platform::stores::{
-    claims::{Applied, Claiming, Claims},
-    records::{Records, Selection},
+use jiff::{SignedDuration, Timestamp};
+use platform::{
+    base::clock,
+    stores::{
+        claims::{Applied, Claiming, Claims},
+        records::{Put, Records, Selection},
+    },
 };
 use serde_json::json;
 use tests::{Ground, integration_id};
@@ -31,7 +37,7 @@ async fn commit(ground: &Ground, integration: &IntegrationId, changes: &[Change]
         let Claiming::Won(claim) = claims.claim(&key, "", "me", Timestamp::UNIX_EPOCH).await.unwrap() else {
             panic!("not claimed")
         };
-        let write = records.upsert_from_event(integration, change, Timestamp::UNIX_EPOCH).unwrap();
+        let write = records.upsert_from_event(integration, change).unwrap();
         assert!(matches!(claims.apply(&claim, vec![write]).await.unwrap(), Applied::Committed));
     }
 }
@@ -94,67 +100,156 @@ async fn pages_join_without_gap_or_repetition_and_skip_tombstones_unless_asked()
 }
 
 #[tokio::test]
-async fn a_full_run_deletes_what_it_did_not_see_and_nothing_that_is_newer_or_was_seen() {
+async fn a_sync_deletes_what_is_gone_and_nothing_that_is_newer_or_of_another_part() {
     let ground = Ground::start().await;
     let records = Records::new(&ground.aws, "intertie-records");
-    let at = |second| Timestamp::from_second(second).unwrap();
-    let put =
-        async |changes: &[Change], second| records.put_page(&integration_id(1), changes, at(second)).await.unwrap();
-    let sweep = async |of, except| {
-        records
-            .delete_unseen(&integration_id(1), "customers", &Sweep { since: at(20), of, except }, Version::stored(7))
-            .await
-            .unwrap()
+    let put = async |changes: &[Change]| {
+        records.put_page(&integration_id(1), &changes.iter().collect::<Vec<_>>()).await.unwrap();
+    };
+    let before = clock::now();
+    let now = || clock::now() + SignedDuration::from_secs(1);
+    let gone = |keys: &'static [&'static str]| move |key: &RecordKey| keys.contains(&key.id());
+    let sweep = async |since, of, except, keys, version| {
+        let (sweep, version) = (Sweep { since, of, except }, Version::stored(version));
+        records.delete_unseen(&integration_id(1), "customers", &sweep, version, gone(keys)).await.unwrap().len()
     };
     let here = async || {
         let found = records.list(&integration_id(1), all(10)).await.unwrap().records;
         found.into_iter().map(|it| (it.key.id().to_owned(), it.version.get(), it.deleted)).collect::<Vec<_>>()
     };
     let row = |id: &str, version, deleted| (id.to_owned(), version, deleted);
-    put(&[change("gone", 5, false), change("old", 5, false), change("same", 5, false), change("dead", 5, true)], 10)
-        .await;
-    let other = change_of("subscriptions", "other", 1, false);
-    put(&[other], 10).await;
-    // The run begins at 20. A state that is older than the stored one still says that the object is there.
-    put(&[change("old", 4, false), change("same", 5, false), change("dead", 4, false)], 21).await;
-    put(&[change("late", 9, false)], 22).await;
-    put(&[change("late", 9, false)], 22).await;
-    // What could not be read, or is of another part, is not taken for gone.
-    assert_eq!(sweep(None, vec![Extent::Under("go".into())]).await, 0);
-    assert_eq!(sweep(None, vec![Extent::One("gone".into())]).await, 0);
-    assert_eq!(sweep(Some(Extent::Under("ol".into())), vec![]).await, 0);
-    assert_eq!(sweep(Some(Extent::Under("go".into())), vec![Extent::One("go".into())]).await, 1);
-    let expected = [
-        row("dead", 5, true),
-        row("gone", 7, true),
-        row("late", 9, false),
-        row("old", 5, false),
-        row("same", 5, false),
-        row("other", 1, false),
-    ];
+    put(&[change("gone", 5, false), change("same", 5, false), change("dead", 5, true)]).await;
+    put(&[change_of("subscriptions", "gone", 1, false)]).await;
+    // What could not be read, is of another part, or changed since the run began is not taken for gone.
+    assert_eq!(sweep(now(), None, vec![Extent::Under("go".into())], &["gone"], 7).await, 0);
+    assert_eq!(sweep(now(), None, vec![Extent::One("gone".into())], &["gone"], 7).await, 0);
+    assert_eq!(sweep(now(), Some(Extent::Under("sa".into())), vec![], &["gone"], 7).await, 0);
+    assert_eq!(sweep(before, None, vec![], &["gone"], 7).await, 0);
+    let only = Some(Extent::Under("go".into()));
+    assert_eq!(sweep(now(), only, vec![Extent::One("go".into())], &["gone", "same", "dead"], 7).await, 1);
+    let expected = [row("dead", 5, true), row("gone", 7, true), row("same", 5, false), row("gone", 1, false)];
     assert_eq!(here().await, expected);
-    assert_eq!(sweep(None, vec![]).await, 0, "again");
+    assert_eq!(sweep(now(), None, vec![], &["gone"], 7).await, 0, "again");
     // What the provider said is gone comes back with a newer state only; what a run did not see, with one as new as the run.
-    put(&[change("dead", 5, false)], 30).await;
+    put(&[change("dead", 5, false)]).await;
     commit(&ground, &integration_id(1), &[change("gone", 6, false)]).await;
     assert_eq!(here().await, expected, "an event of before the run revives nothing");
-    put(&[change("gone", 7, false)], 30).await;
+    put(&[change("gone", 7, false)]).await;
     assert_eq!(here().await[1], row("gone", 7, false));
-    assert_eq!(records.count(&integration_id(1), "customers").await.unwrap(), 4);
     // In one tick of the clock an event can have the larger version.
-    assert_eq!(
-        records
-            .delete_unseen(
-                &integration_id(1),
-                "customers",
-                &Sweep { since: at(31), of: None, except: vec![] },
-                Version::stored(4)
-            )
-            .await
-            .unwrap(),
-        4
-    );
+    assert_eq!(sweep(now(), None, vec![], &["gone", "same"], 4).await, 2);
     assert_eq!(here().await[1], row("gone", 7, true));
     assert!(records.erase(&integration_id(1), || false).await.unwrap());
     assert!(here().await.is_empty());
+}
+
+/// A state of the object `c` with this data.
+fn state(version: i64, deleted: bool, data: &str) -> Change {
+    let make = if deleted { Change::tombstone } else { Change::new };
+    let (key, at) = (RecordKey::new("customers", "c").unwrap(), Timestamp::from_second(version).unwrap());
+    make(key, Version::stored(version), at, json!(data))
+}
+
+#[tokio::test]
+async fn a_write_becomes_the_same_whether_a_condition_or_the_verdict_decides_and_equal_data_is_not_written() {
+    let ground = Ground::start().await;
+    let records = Records::new(&ground.aws, "intertie-records");
+    let mut number = 0;
+    for (version, deleted, data) in
+        [(1, false, "a"), (2, false, "a"), (3, false, "a"), (2, false, "b"), (3, false, "b")].into_iter().chain([
+            (1, true, "a"),
+            (2, true, "a"),
+            (3, true, "a"),
+            (3, true, "b"),
+        ])
+    {
+        for was_deleted in [false, true] {
+            for is_event in [false, true] {
+                number += 1;
+                let (integration, before) = (integration_id(number), state(2, was_deleted, "a"));
+                records.put_page(&integration, &[&before]).await.unwrap();
+                let after = state(version, deleted, data);
+                if is_event {
+                    let tied = version == 2 && data == "b" && !was_deleted && !deleted;
+                    let write = records.upsert_from_event(&integration, &after).unwrap();
+                    let claims = Claims::new(&ground.aws, "intertie-idempotency", std::time::Duration::from_secs(30));
+                    let event = format!("stripe#a#{number}");
+                    let claiming = claims.claim(&event, "", "me", Timestamp::UNIX_EPOCH).await.unwrap();
+                    let Claiming::Won(claim) = claiming else { panic!("not claimed") };
+                    let applied = claims.apply(&claim, vec![write]).await.unwrap();
+                    assert_eq!(matches!(applied, Applied::VersionConflict(_)), tied, "{after:?} after {before:?}");
+                } else {
+                    let put = records.put_page(&integration, &[&after]).await.unwrap();
+                    let is_news = version > 2 || (version == 2 && !was_deleted);
+                    let writes = is_news && (deleted, data) != (was_deleted, "a");
+                    let expected = if writes { Put::Written { was_live: !was_deleted } } else { Put::Unchanged };
+                    assert_eq!(put, [expected], "{after:?} after {before:?}");
+                }
+                let stored = records.list(&integration, all(1)).await.unwrap().records.remove(0);
+                let is_tie = version == 2 && is_event && !deleted;
+                let wins = version > 2 || (version == 2 && !was_deleted && !is_tie);
+                let expected = if wins { &after } else { &before };
+                assert_eq!(
+                    (stored.deleted, &stored.data),
+                    (expected.is_deleted(), expected.data()),
+                    "{after:?}, event: {is_event}"
+                );
+                assert_eq!(
+                    stored.version,
+                    Version::stored(version.max(2)),
+                    "{after:?} after {before:?}, event: {is_event}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_lies_between_two_equal_states_does_not_replace_them() {
+    let ground = Ground::start().await;
+    let records = Records::new(&ground.aws, "intertie-records");
+    for (integration, is_event) in [(&integration_id(1), false), (&integration_id(2), true)] {
+        records.put_page(integration, &[&state(1, false, "a")]).await.unwrap();
+        if is_event {
+            commit(&ground, integration, &[state(9, false, "a")]).await;
+        } else {
+            records.put_page(integration, &[&state(9, false, "a")]).await.unwrap();
+        }
+        commit(&ground, integration, &[state(5, false, "between")]).await;
+        let stored = records.list(integration, all(1)).await.unwrap().records.remove(0);
+        assert_eq!((stored.version, stored.data), (Version::stored(9), json!("a")), "event: {is_event}");
+        assert_eq!(stored.updated_at, Timestamp::from_second(1).unwrap(), "it did not change since");
+    }
+}
+
+#[tokio::test]
+async fn the_index_of_changes_has_each_record_at_its_last_change() {
+    let ground = Ground::start().await;
+    let records = Records::new(&ground.aws, "intertie-records");
+    let put =
+        async |id: &str, version| records.put_page(&integration_id(1), &[&change(id, version, false)]).await.unwrap();
+    let entry = |id: &str, version, deleted| Entry::from(&change(id, version, deleted));
+    let noted = async |since| {
+        let mut manifest = Manifest::default();
+        records.note_changes(&integration_id(1), "customers", since, &mut manifest).await.unwrap();
+        manifest.settle();
+        manifest
+    };
+    put("a", 1).await;
+    put("b", 1).await;
+    records.put_page(&integration_id(1), &[&change_of("subscriptions", "s", 1, false)]).await.unwrap();
+    let later = clock::now();
+    put("b", 2).await;
+    commit(&ground, &integration_id(1), &[change("c", 1, false)]).await;
+    // Equal data is no change, however often it is read.
+    let again = Change::new(change("a", 1, false).key().clone(), Version::stored(9), later, json!({ "version": 1 }));
+    records.put_page(&integration_id(1), &[&again]).await.unwrap();
+    let all = noted(None).await;
+    assert!([entry("a", 1, false), entry("b", 2, false), entry("c", 1, false)].iter().all(|it| all.is_known(it)));
+    assert!(!all.is_known(&Entry::from(&change_of("subscriptions", "s", 1, false))), "of another stream");
+    let recent = noted(Some(later)).await;
+    assert_eq!(
+        [entry("a", 1, false), entry("b", 2, false), entry("c", 1, false)].map(|it| recent.is_known(&it)),
+        [false, true, true]
+    );
 }

@@ -45,7 +45,7 @@ async fn a_lease_goes_to_one_and_every_page_prolongs_it() {
     let syncs = syncs(&ground);
     let lease = won(&syncs, "one", later(0)).await;
     assert_eq!(busy(&syncs, "two", later(59)).await, Some((SyncJob::Incremental, later(60))));
-    syncs.save(&lease, "events", &state(json!(1)), later(50)).await.unwrap();
+    syncs.save(&lease, "events", &state(json!(1)), vec![], later(50)).await.unwrap();
     assert_eq!(busy(&syncs, "two", later(60)).await, Some((SyncJob::Incremental, later(110))));
     assert!(syncs.overview(&integration_id(1), later(109)).await.unwrap().in_progress);
     assert!(!syncs.overview(&integration_id(1), later(110)).await.unwrap().in_progress);
@@ -62,9 +62,9 @@ async fn whoever_lost_the_lease_writes_nothing_any_more() {
     let ended = won(&syncs, "one", later(0)).await;
     let again = won(&syncs, "two", later(60)).await;
     let current = won(&syncs, "two", later(61)).await;
-    syncs.save(&current, "events", &state(json!("new")), later(62)).await.unwrap();
+    syncs.save(&current, "events", &state(json!("new")), vec![], later(62)).await.unwrap();
     for old in [&ended, &again] {
-        assert!(lost(syncs.save(old, "events", &state(json!("old")), later(63)).await));
+        assert!(lost(syncs.save(old, "events", &state(json!("old")), vec![], later(63)).await));
         assert!(lost(syncs.save_watch(old, "primary", "{}", later(63)).await));
         assert!(matches!(syncs.release(old).await, Err(LeaseError::Lost)));
         syncs.abandon(old).await.unwrap();
@@ -75,7 +75,7 @@ async fn whoever_lost_the_lease_writes_nothing_any_more() {
         Some(later(62 + 60)),
         "until when it was held"
     );
-    assert!(lost(syncs.save(&current, "events", &state(json!("old")), later(64)).await), "after a disconnect");
+    assert!(lost(syncs.save(&current, "events", &state(json!("old")), vec![], later(64)).await), "after a disconnect");
     assert_eq!(
         syncs.break_lease(&integration_id(1), later(64)).await.unwrap(),
         Some(later(62 + 60)),
@@ -114,7 +114,7 @@ async fn what_is_erased_leaves_the_fence_that_keeps_a_late_writer_out() {
     let ground = Ground::start().await;
     let syncs = syncs(&ground);
     let lease = won(&syncs, "one", later(0)).await;
-    syncs.save(&lease, "events", &state(json!(1)), later(1)).await.unwrap();
+    syncs.save(&lease, "events", &state(json!(1)), vec![], later(1)).await.unwrap();
     syncs.save_watch(&lease, "primary", "{}", later(1)).await.unwrap();
     let entry = LogEntry { finished_at: later(2), changes: 1, ..LogEntry::begin(SyncJob::Full, later(0), None) };
     syncs.log(&integration_id(1), &entry).await.unwrap();
@@ -122,7 +122,7 @@ async fn what_is_erased_leaves_the_fence_that_keeps_a_late_writer_out() {
     assert_eq!((overview.streams.len(), overview.watches.len(), overview.last.map(|it| it.changes)), (1, 1, Some(1)));
     syncs.break_lease(&integration_id(1), later(2)).await.unwrap();
     syncs.erase(&integration_id(1)).await.unwrap();
-    assert!(matches!(syncs.save(&lease, "events", &state(json!(2)), later(3)).await, Err(LeaseError::Lost)));
+    assert!(matches!(syncs.save(&lease, "events", &state(json!(2)), vec![], later(3)).await, Err(LeaseError::Lost)));
     let overview = syncs.overview(&integration_id(1), later(3)).await.unwrap();
     assert!(overview.streams.is_empty() && overview.watches.is_empty() && overview.last.is_none());
 }

@@ -6,6 +6,7 @@
 mod erase;
 mod lease;
 mod name;
+mod objects;
 mod outcome;
 mod round;
 mod run;

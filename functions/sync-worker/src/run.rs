@@ -1,6 +1,6 @@
 //! A run over a stream: performs the actions that [`Machine`] decides on, and tells it what they came to.
 
-use std::{collections::HashMap, sync::atomic::Ordering};
+use std::collections::HashMap;
 
 use domain::{
     Change, Failure, Request,
@@ -19,7 +19,7 @@ use platform::{
 use providers::{Provider, StreamPage, StreamSpec};
 use serde_json::Value;
 
-use crate::{SyncWorker, outcome::object, stop::Stop, work::Work};
+use crate::{SyncWorker, objects::Objects, outcome::object, stop::Stop, work::Work};
 
 /// Calls for single objects of a page at a time.
 const CONCURRENCY: usize = 4;
@@ -124,17 +124,18 @@ impl SyncWorker {
         let of = Of { provider: work.provider, stream: stream.name };
         let asked = Asked { kind: entry.r#type, at: work.asked_at, forced };
         let mut run = Machine::start(&of, stream.incremental, state, asked, clock::now());
-        let (mut begun, mut written, mut asked_at, mut changes) = (false, false, clock::now(), Vec::new());
+        let mut objects = Objects::new(self, work, stream);
+        let (mut begun, mut changes) = (false, Vec::new());
         loop {
             let outcome = match run.action() {
                 Action::Ask => {
                     // At least one page each time, however short it is: a run that never gets on would go on for ever.
                     if begun && work.out_of_time() {
+                        objects.save_unsaved(&mut run).await?;
                         return Err(Stop::Time);
                     }
                     begun = true;
-                    asked_at = clock::now();
-                    match self.ask(work, stream.name, run.state(), asked_at).await? {
+                    match self.ask(work, stream.name, run.state(), clock::now()).await? {
                         Ok((page, found)) => {
                             changes = found;
                             Outcome::Read(page)
@@ -142,25 +143,24 @@ impl SyncWorker {
                         Err(failure) => Outcome::Refused(failure),
                     }
                 }
-                Action::Write => {
-                    let too_large = self.records.put_page(&work.id, &changes, asked_at).await?;
-                    entry.changes += u64::try_from(changes.len() - too_large.len()).unwrap_or(u64::MAX);
-                    written = true;
-                    Outcome::Written(too_large.into_iter().map(|id| (object(stream.name), id)).collect())
-                }
+                Action::Write => Outcome::Written(objects.write(&mut run, &changes, entry).await?),
                 Action::Sweep(sweep) => {
-                    let version = stream.clock.listed(sweep.since);
-                    entry.swept += self.records.delete_unseen(&work.id, stream.name, &sweep, version).await?;
+                    entry.swept += objects.sweep(&mut run, &sweep).await?;
                     Outcome::Swept
                 }
-                Action::Save => {
-                    self.syncs.save(&work.lease, stream.name, run.state(), clock::now()).await?;
-                    if std::mem::take(&mut written) {
-                        work.progress.store(true, Ordering::Relaxed);
-                    }
+                Action::Settle => Outcome::Settled(objects.settle(run.state()).await?),
+                Action::Checkpoint => {
+                    objects.checkpoint(&mut run).await?;
                     Outcome::Saved
                 }
-                Action::End(end) => return Ok((run.state().clone(), end)),
+                Action::Save => {
+                    objects.save(&mut run).await?;
+                    Outcome::Saved
+                }
+                Action::End(end) => {
+                    objects.save_unsaved(&mut run).await?;
+                    return Ok((run.state().clone(), end));
+                }
             };
             run = run.after(outcome, clock::now());
         }

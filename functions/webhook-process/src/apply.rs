@@ -91,7 +91,7 @@ impl Process {
         let mut writes = Vec::new();
         for integration in integrations {
             for change in work.event.changes() {
-                writes.push(self.records.upsert_from_event(&integration.id(), change, clock::now())?);
+                writes.push(self.records.upsert_from_event(&integration.id(), change)?);
             }
         }
         let mut asked = false;

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, error::Error};
 
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection as IndexProjection,
-    ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, LocalSecondaryIndex,
+    Projection as IndexProjection, ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType,
+    TimeToLiveSpecification,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 use futures_util::future::try_join_all;
@@ -85,20 +86,20 @@ async fn create_table(clients: &Clients, table: &Table) -> Result<(), ProvisionE
     }
     call = call.set_key_schema(Some(key_schema(&table.key_schema).map_err(ProvisionError::new(what()))?));
     for index in &table.indexes {
-        let projection = IndexProjection::builder();
-        let projection = match &index.projection {
-            Projection::KeysOnly => projection.projection_type(ProjectionType::KeysOnly),
-            Projection::All => projection.projection_type(ProjectionType::All),
-            Projection::Include { non_key_attributes } => projection
-                .projection_type(ProjectionType::Include)
-                .set_non_key_attributes(Some(non_key_attributes.clone())),
-        };
         let index = GlobalSecondaryIndex::builder()
             .index_name(&index.name)
             .set_key_schema(Some(key_schema(&index.key_schema).map_err(ProvisionError::new(what()))?))
-            .projection(projection.build())
+            .projection(projection(&index.projection))
             .build();
         call = call.global_secondary_indexes(index.map_err(ProvisionError::new(what()))?);
+    }
+    for index in &table.local_indexes {
+        let index = LocalSecondaryIndex::builder()
+            .index_name(&index.name)
+            .set_key_schema(Some(key_schema(&index.key_schema).map_err(ProvisionError::new(what()))?))
+            .projection(projection(&index.projection))
+            .build();
+        call = call.local_secondary_indexes(index.map_err(ProvisionError::new(what()))?);
     }
     if let Some(view) = &table.stream_view {
         let stream = StreamSpecification::builder()
@@ -115,6 +116,18 @@ async fn create_table(clients: &Clients, table: &Table) -> Result<(), ProvisionE
         call.send().await.map_err(ProvisionError::new(what()))?;
     }
     Ok(())
+}
+
+fn projection(projection: &Projection) -> IndexProjection {
+    let it = IndexProjection::builder();
+    match projection {
+        Projection::KeysOnly => it.projection_type(ProjectionType::KeysOnly),
+        Projection::All => it.projection_type(ProjectionType::All),
+        Projection::Include { non_key_attributes } => {
+            it.projection_type(ProjectionType::Include).set_non_key_attributes(Some(non_key_attributes.clone()))
+        }
+    }
+    .build()
 }
 
 fn key_schema(schema: &KeySchema) -> Result<Vec<KeySchemaElement>, aws_sdk_dynamodb::error::BuildError> {

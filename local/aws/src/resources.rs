@@ -34,7 +34,10 @@ pub struct Table {
     /// Types of the attributes that are keys, here or in an index.
     pub attributes: BTreeMap<String, AttributeType>,
     pub key_schema: KeySchema,
+    /// The global ones, which have a partition key of their own.
     pub indexes: Vec<Index>,
+    /// Those that share the table's partition key.
+    pub local_indexes: Vec<Index>,
     /// The attribute with the time to live.
     pub ttl: Option<String>,
     /// `StreamViewType`.

@@ -48,6 +48,8 @@ struct TableProperties {
     key_schema: KeySchema,
     #[serde(default)]
     global_secondary_indexes: Vec<Index>,
+    #[serde(default)]
+    local_secondary_indexes: Vec<Index>,
     time_to_live_specification: Option<TimeToLive>,
     stream_specification: Option<StreamSpecification>,
     #[serde(default)]
@@ -155,6 +157,7 @@ pub(super) fn tables(resolver: &Resolver) -> Result<Vec<Table>, TemplateError> {
             attributes: attributes.map(|it| (it.attribute_name, it.attribute_type)).collect(),
             key_schema: table.key_schema,
             indexes: table.global_secondary_indexes,
+            local_indexes: table.local_secondary_indexes,
             ttl: table.time_to_live_specification.filter(|it| it.enabled).and_then(|it| it.attribute_name),
             stream_view: table.stream_specification.map(|it| it.stream_view_type),
             pitr: table.point_in_time_recovery_specification.point_in_time_recovery_enabled,

@@ -110,7 +110,7 @@ impl From<&Change> for Entry {
 pub struct NotEntries;
 
 /// See the module. In memory it takes [`ENTRY`] bytes an object.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Manifest {
     /// In the order of the ids' hashes.
     entries: Vec<Entry>,
@@ -124,10 +124,17 @@ pub struct Manifest {
     stale: BTreeSet<u32>,
 }
 
+impl Default for Manifest {
+    /// A manifest that is not stored.
+    fn default() -> Self {
+        Self { stale: BTreeSet::from([0]), ..Self::in_chunks(0) }
+    }
+}
+
 impl Manifest {
     /// The manifest that is stored in `1 << bits` chunks: add them in the order of their numbers.
     pub fn in_chunks(bits: u8) -> Self {
-        Self { bits, ..Self::default() }
+        Self { entries: Vec::new(), fresh: Vec::new(), unsaved: Vec::new(), bits, stale: BTreeSet::new() }
     }
 
     /// Adds a stored chunk.

@@ -92,6 +92,9 @@ pub struct Run {
     /// How many parts of its log are stored: what it learned of single objects.
     #[serde(default)]
     pub parts: u32,
+    /// Whether it takes the stored manifest for wrong: a full run that a caller asks for repairs what went wrong before.
+    #[serde(default)]
+    pub rebuilds: bool,
     /// Whether its log has the records that changed since the manifest was stored.
     #[serde(default)]
     pub is_logged: bool,
@@ -113,6 +116,7 @@ impl Run {
             beyond: 0,
             again: Vec::new(),
             parts: 0,
+            rebuilds: false,
             is_logged: false,
         }
     }

@@ -13,7 +13,7 @@ use domain::{ClaimState, DeliveryId, Diagnosis, EventType, Fence, IdempotencyRec
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::{
-    apply::{Applied, Write},
+    apply::Applied,
     given_up::{Entry, GivenUp},
 };
 use crate::{

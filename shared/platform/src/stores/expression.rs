@@ -64,17 +64,10 @@ impl Expressions {
         self.values.extend(values.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
 
-    pub(crate) fn value(&self, name: &str) -> Option<&AttributeValue> {
-        self.values.get(name)
-    }
-
     /// What the expressions refer to.
     pub(crate) fn attributes(self) -> Attributes {
         let Self { names, values } = self;
-        Attributes {
-            names: Some(names).filter(|it| !it.is_empty()),
-            values: Some(values).filter(|it| !it.is_empty()),
-        }
+        Attributes { names: Some(names).filter(|it| !it.is_empty()), values: Some(values).filter(|it| !it.is_empty()) }
     }
 }
 

@@ -60,6 +60,11 @@ pub(crate) fn time(at: Timestamp) -> AttributeValue {
     s(at.to_string())
 }
 
+/// As microseconds since 1970.
+pub(crate) fn micros(at: Timestamp) -> AttributeValue {
+    n(at.as_microsecond())
+}
+
 /// As milliseconds since 1970.
 pub(crate) fn millis(at: Timestamp) -> AttributeValue {
     n(at.as_millisecond())

@@ -1,17 +1,19 @@
 //! The records table: objects of providers, kept current.
 
 mod sync;
+mod write;
 
 use aws_sdk_dynamodb::{operation::query::QueryOutput, types::Select};
 use domain::{Change, IntegrationId, Record, RecordKey, Version, sync::record};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+pub(crate) use self::write::Refused;
+pub use self::write::{Put, Write};
 use crate::{
     aws::{Aws, AwsError},
     stores::{
-        claims::Write,
-        item::{self, Item, flag, malformed, millis, n, read, s, time},
+        item::{self, Item, flag, malformed, read, s},
         table::{Query, Table},
     },
 };
@@ -87,74 +89,26 @@ impl Records {
         Self { table: Table::new(aws, table) }
     }
 
-    /// The write that brings one object up to date, unless a newer state is stored: see [`Change::replaces`]. `seen_at` is
-    /// when the provider said so. Of two states of one version the later read counts: a sync reads them in their order.
-    pub fn upsert_from_sync(
-        &self,
-        integration_id: &IntegrationId,
-        change: &Change,
-        seen_at: Timestamp,
-    ) -> Result<Write, UpsertError> {
-        self.write(integration_id, change, seen_at, true)
+    /// The write that brings one object up to date, unless a newer state is stored: see [`Change::replaces`]. Of two states of one
+    /// version the later read counts: a sync reads them in their order.
+    pub fn upsert_from_sync(&self, integration_id: &IntegrationId, change: &Change) -> Result<Write, UpsertError> {
+        self.write(integration_id, change, true)
     }
 
     /// The same for a change that an event reports. Events come in any order, so of two states of one version the stored one
     /// stays until a sync has asked: see [`crate::stores::claims::Applied::VersionConflict`]. An end needs no asking.
-    pub fn upsert_from_event(
-        &self,
-        integration_id: &IntegrationId,
-        change: &Change,
-        seen_at: Timestamp,
-    ) -> Result<Write, UpsertError> {
-        if change.is_deleted() {
-            return self.upsert_from_sync(integration_id, change, seen_at);
-        }
-        self.write(integration_id, change, seen_at, false)
+    pub fn upsert_from_event(&self, integration_id: &IntegrationId, change: &Change) -> Result<Write, UpsertError> {
+        self.write(integration_id, change, change.is_deleted())
     }
 
     /// `replaces` says whether a stored state of the same version is replaced.
-    fn write(
-        &self,
-        integration_id: &IntegrationId,
-        change: &Change,
-        seen_at: Timestamp,
-        replaces: bool,
-    ) -> Result<Write, UpsertError> {
+    fn write(&self, integration_id: &IntegrationId, change: &Change, replaces: bool) -> Result<Write, UpsertError> {
         let data = change.data().to_string();
         if data.len() > MAX_DATA {
             return Err(UpsertError::TooLarge { key: change.key().clone(), bytes: data.len() });
         }
-        let update = self
-            .table
-            .update(item_key(integration_id, change.key()))
-            .set(
-                "stream = :stream, id = :id, version = :version, updated_at = :updated_at, deleted = :deleted, \
-                 data = :data, seen_at = :seen_at",
-            )
-            .remove("swept")
-            .with([
-                (":stream", s(change.key().stream())),
-                (":id", s(change.key().id())),
-                (":version", n(change.version().get())),
-                (":updated_at", time(change.updated_at())),
-                (":deleted", flag(change.is_deleted())),
-                (":data", s(data)),
-                (":seen_at", millis(seen_at)),
-            ]);
-        // A record that a sync deleted because it did not see it comes back either way.
-        Ok(Write(if replaces {
-            update
-                .when(
-                    "attribute_not_exists(record) OR version < :version \
-                     OR (version = :version AND (deleted = :false OR attribute_exists(swept)))",
-                )
-                .with([(":false", flag(false))])
-        } else {
-            update.when(
-                "attribute_not_exists(record) OR version < :version \
-                 OR (version = :version AND attribute_exists(swept))",
-            )
-        }))
+        let record = self.table.update(item_key(integration_id, change.key()));
+        Ok(Write::new(record, change, data, replaces))
     }
 
     /// Lists records in the order of stream and id. A part may be shorter than asked for, even empty, and still have a next:

@@ -4,8 +4,9 @@
 //! fence. A change that is reported while a sync runs marks the lease, and the lease can't be released over that mark.
 
 mod lease;
+mod manifest;
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, iter, time::Duration};
 
 use domain::{
     IntegrationId,
@@ -90,15 +91,20 @@ impl Syncs {
         Self { table: Table::new(aws, table), lease }
     }
 
-    /// Stores where a stream stands, and prolongs the lease.
+    /// Stores where a stream stands, with the last `parts` of the log of its run, and prolongs the lease.
     pub async fn save(
         &self,
         lease: &Lease,
         stream: &str,
         state: &StreamState,
+        parts: Vec<Vec<u8>>,
         now: Timestamp,
     ) -> Result<(), LeaseError> {
-        self.put(lease, format!("{STREAM}{stream}"), json(state)?, now).await
+        let end = state.run.as_ref().map_or(0, |run| run.parts);
+        let state = of(lease, format!("{STREAM}{stream}"), json(state)?)?;
+        let parts = parts.into_iter().rev().zip((0..end).rev());
+        let parts = parts.map(|(part, number)| manifest::part(lease, stream, number, part));
+        self.put(lease, iter::once(state).chain(parts).collect(), now).await
     }
 
     /// Stores a watch, as text of the worker's own form.
@@ -109,7 +115,8 @@ impl Syncs {
         watch: &str,
         now: Timestamp,
     ) -> Result<(), LeaseError> {
-        self.put(lease, format!("{WATCH}{resource}"), watch.to_owned(), now).await
+        let watch = of(lease, format!("{WATCH}{resource}"), watch.to_owned())?;
+        self.put(lease, vec![watch], now).await
     }
 
     /// Adds to the log. Repeating it changes nothing.
@@ -160,12 +167,12 @@ impl Syncs {
         table::items(query.call().consistent_read(true)).await
     }
 
-    /// Puts an item in one transaction with the check that the lease is still held, which prolongs it.
-    async fn put(&self, lease: &Lease, item: String, state: String, now: Timestamp) -> Result<(), LeaseError> {
-        let stored = Stored::new(&lease.integration_id, item, state);
+    /// Puts items in one transaction with the check that the lease is still held, which prolongs it.
+    async fn put(&self, lease: &Lease, items: Vec<Item>, now: Timestamp) -> Result<(), LeaseError> {
         let renewal = self.lease_of(lease).renew(now, self.lease).when("attribute_exists(lease_until)");
-        let writes = vec![renewal.transact()?, self.table.transact_put(write(&stored)?)?];
-        if self.table.transact(writes).await?.is_empty() { Ok(()) } else { Err(LeaseError::Lost) }
+        let items = items.into_iter().map(|item| self.table.transact_put(item));
+        let writes = iter::once(renewal.transact()).chain(items).collect::<Result<Vec<_>, _>>()?;
+        if self.table.transact(|| Ok(writes.clone())).await?.is_empty() { Ok(()) } else { Err(LeaseError::Lost) }
     }
 
     fn lease_item(&self, integration_id: &IntegrationId) -> Update {
@@ -188,4 +195,9 @@ fn json<T: Serialize>(value: &T) -> Result<String, AwsError> {
 
 fn parse<T: DeserializeOwned>(attribute: &str, json: &str) -> Result<T, AwsError> {
     serde_json::from_str(json).map_err(|_| malformed(attribute))
+}
+
+/// The item of a holder's state.
+fn of(lease: &Lease, item: String, state: String) -> Result<Item, AwsError> {
+    write(&Stored::new(&lease.integration_id, item, state))
 }

@@ -149,10 +149,13 @@ impl Table {
     }
 
     /// Makes all writes or none: those whose condition did not hold, and then none is made. A transaction that meets another one on
-    /// the same item is repeated, which the SDK does not do.
-    pub(crate) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<Vec<Refusal>, AwsError> {
+    /// the same item is repeated, which the SDK does not do; `writes` is asked for them each time, since they may have a time in them.
+    pub(crate) async fn transact(
+        &self,
+        writes: impl Fn() -> Result<Vec<TransactWriteItem>, AwsError>,
+    ) -> Result<Vec<Refusal>, AwsError> {
         for conflicts in 1.. {
-            let call = self.client.transact_write_items().set_transact_items(Some(writes.clone()));
+            let call = self.client.transact_write_items().set_transact_items(Some(writes()?));
             let Err(error) = call.send().await else { break };
             let reasons = match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {

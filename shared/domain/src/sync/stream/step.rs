@@ -70,7 +70,7 @@ impl<'c> Machine<'c> {
                 None => it.whole(asked.kind, now),
             };
             let again = if run.full { Vec::new() } else { it.state.passed.again(now, it.state.backoff.is_some()) };
-            it.state.run = Some(Run { again, ..run });
+            it.state.run = Some(Run { again, rebuilds: full && asked.forced, ..run });
             it.phase = Phase::Save(Then::Ask);
         }
         it
@@ -99,6 +99,13 @@ impl<'c> Machine<'c> {
         if let Some(run) = &mut self.state.run {
             run.parts += parts;
             run.is_logged = true;
+        }
+    }
+
+    /// Counts objects that an incremental run found new, or gone: a full run counts all.
+    pub fn count(&mut self, more: i64) {
+        if let Some(manifest) = &mut self.state.manifest {
+            manifest.objects = manifest.objects.saturating_add_signed(more);
         }
     }
 

@@ -2,23 +2,19 @@
 //!
 //! *Invariant:* `effects` of a record is 1 exactly if the writes are made, or were left out because newer states are stored.
 
+use std::collections::HashMap;
+
 use domain::ClaimState;
 
 use super::{Claim, ClaimError, Claims};
-use crate::{
-    aws::AwsError,
-    stores::{
-        item::{Item, n, s},
-        table::Update,
-    },
+use crate::stores::{
+    item::{n, s},
+    records::{Refused, Write},
+    table::Update,
 };
 
 /// DynamoDB takes 100 items in a transaction; one is the claim's.
 const WRITES: usize = 99;
-
-/// A conditional write that is committed together with the claim. A refused one (a newer state is stored) is left out.
-#[derive(Debug, Clone)]
-pub struct Write(pub(crate) Update);
 
 /// What became of the effect of an event.
 #[derive(Debug)]
@@ -29,16 +25,6 @@ pub enum Applied {
     /// It is not yet: other states of the same version are stored, and only the provider can tell which is the newer. Once
     /// it is certain that the provider will be asked, these writes are what is left to apply.
     VersionConflict(Vec<Write>),
-}
-
-impl Write {
-    /// Whether the stored record has the same version and other data, and neither is an end.
-    fn ties(&self, stored: Option<&Item>) -> bool {
-        let Some(stored) = stored else { return false };
-        let same = |name: &str, value: &str| stored.get(name) == self.0.value(value);
-        let ends = self.0.value(":deleted").is_none_or(|it| it.as_bool() != Ok(&false));
-        !ends && same("deleted", ":deleted") && same("version", ":version") && !same("data", ":data")
-    }
 }
 
 impl Claims {
@@ -59,11 +45,11 @@ impl Claims {
 
     async fn transact(&self, mut writes: Vec<Write>, claim: Option<&Claim>) -> Result<Applied, ClaimError> {
         loop {
-            let updates = writes.iter().map(|write| write.0.clone()).chain(claim.map(|claim| self.mark_applied(claim)));
-            let all: Vec<_> = updates.map(Update::transact).collect::<Result<_, AwsError>>()?;
-            if all.is_empty() {
+            if writes.is_empty() && claim.is_none() {
                 return Ok(Applied::Committed);
             }
+            let mark = claim.map(|claim| self.mark_applied(claim));
+            let all = || writes.iter().map(Write::transact).chain(mark.clone().map(Update::transact)).collect();
             let refused = self.table.transact(all).await?;
             if refused.is_empty() {
                 return Ok(Applied::Committed);
@@ -71,12 +57,18 @@ impl Claims {
             if refused.iter().any(|refusal| refusal.index == writes.len()) {
                 return Err(ClaimError::Superseded);
             }
-            let ties = |write: &Write, index| {
-                refused.iter().any(|refusal| refusal.index == index && write.ties(refusal.stored.as_ref()))
-            };
-            let tied = writes.iter().enumerate().any(|(index, write)| ties(write, index));
-            let mut index = 0..;
-            writes.retain(|_| index.next().is_none_or(|index| refused.iter().all(|refusal| refusal.index != index)));
+            let mut refused: HashMap<_, _> = refused.into_iter().map(|it| (it.index, it.stored)).collect();
+            let (mut left, mut tied) = (Vec::new(), false);
+            for (index, write) in writes.into_iter().enumerate() {
+                let follows = refused.remove(&index).map(|stored| write.after(&stored.unwrap_or_default()));
+                match follows {
+                    None => left.push(write),
+                    Some(Refused::Again(next)) => left.push(*next),
+                    Some(Refused::Settled) => {}
+                    Some(Refused::Tie) => tied = true,
+                }
+            }
+            writes = left;
             if tied {
                 return Ok(Applied::VersionConflict(writes));
             }

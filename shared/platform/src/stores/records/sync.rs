@@ -3,84 +3,113 @@
 use domain::{
     Change, IntegrationId, RecordKey, Version,
     sync::{
+        manifest::{ContentHash, Entry, Manifest},
         record,
         stream::{Extent, Sweep},
     },
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
+use serde::Deserialize;
 
-use super::{Records, UpsertError, item_key};
+use super::{Put, Records, UpsertError, Write, item_key};
 use crate::{
     aws::AwsError,
-    stores::item::{Item, flag, millis, n, parsed, s, text, time},
+    base::clock,
+    stores::item::{Item, bytes, flag, malformed, micros, n, parsed, read, s, text, time},
 };
 
 /// Writes at a time.
 const CONCURRENCY: usize = 16;
+/// The data of a tombstone, as JSON.
+const NULL: &str = "null";
+
+/// What the index of changes has of a record.
+#[derive(Debug, Deserialize)]
+struct Indexed {
+    record: RecordKey,
+    #[serde(with = "serde_bytes")]
+    content: Vec<u8>,
+    deleted: bool,
+}
 
 impl Records {
-    /// Brings the objects of a page up to date, each unless a newer state is stored. Repeating it changes nothing.
-    ///
-    /// A state that is refused as old still says that the object exists: a full run must not delete it. Returns the ids of the
-    /// objects that are too large; the others are written.
-    pub async fn put_page(
-        &self,
-        integration_id: &IntegrationId,
-        changes: &[Change],
-        seen_at: Timestamp,
-    ) -> Result<Vec<String>, AwsError> {
-        let put = async |change: &Change| {
-            let write = match self.upsert_from_sync(integration_id, change, seen_at) {
-                Ok(write) => write,
-                Err(UpsertError::TooLarge { .. }) => return Ok(Some(change.key().id().to_owned())),
-                Err(UpsertError::Aws(error)) => return Err(error),
-            };
-            if !write.0.send().await?.is_written() && !change.is_deleted() {
-                self.confirm(integration_id, change.key(), seen_at).await?;
-            }
-            Ok(None)
+    /// Brings the objects of a page up to date, each unless a newer state is stored. Repeating it changes nothing. What became of
+    /// each, in their order.
+    pub async fn put_page(&self, integration_id: &IntegrationId, changes: &[&Change]) -> Result<Vec<Put>, AwsError> {
+        let writes: Vec<_> = changes.iter().map(|change| self.upsert_from_sync(integration_id, change)).collect();
+        let put = async |write: Result<Write, UpsertError>| match write {
+            Ok(write) => write.send().await,
+            Err(UpsertError::TooLarge { .. }) => Ok(Put::TooLarge),
+            Err(UpsertError::Aws(error)) => Err(error),
         };
-        let too_large = stream::iter(changes.iter().map(put)).buffer_unordered(CONCURRENCY);
-        too_large.try_filter_map(|id| std::future::ready(Ok(id))).try_collect().await
+        stream::iter(writes.into_iter().map(put)).buffered(CONCURRENCY).try_collect().await
     }
 
-    /// Deletes the records of a stream that a sync did not see. `version` is what a list of [`Sweep::since`] is versioned by, so
-    /// that a late event of an earlier time revives none. How many.
+    /// Notes in the manifest what the records of a stream hold that changed since then; all of them, if no time is given. It costs
+    /// what changed: an index has the records in the order of their changes.
+    pub async fn note_changes(
+        &self,
+        integration_id: &IntegrationId,
+        stream: &str,
+        since: Option<Timestamp>,
+        manifest: &mut Manifest,
+    ) -> Result<(), AwsError> {
+        let since = since.unwrap_or(Timestamp::UNIX_EPOCH);
+        let values = [(":integration_id", s(integration_id)), (":since", micros(since))];
+        let query = self.table.query("integration_id = :integration_id AND changed_at >= :since", values);
+        let query = query.filter("begins_with(record, :prefix)", [(":prefix", s(record::prefix(stream, "")))]);
+        let call = query.project("record, content, deleted").call().index_name("by_change").consistent_read(true);
+        let mut pages = call.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| AwsError::new("dynamodb:Query", error))?;
+            for item in page.items.unwrap_or_default() {
+                let Indexed { record, content, deleted } = read(item)?;
+                let content = ContentHash::stored(&content).ok_or_else(|| malformed("content"))?;
+                manifest.note(Entry::new(&record, content, deleted));
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the records of a stream that a sync found gone, unless they changed since. `version` is what a list of
+    /// [`Sweep::since`] is versioned by, so that a late event of an earlier time revives none. The keys of those deleted.
     pub async fn delete_unseen(
         &self,
         integration_id: &IntegrationId,
         stream: &str,
         sweep: &Sweep,
         version: Version,
-    ) -> Result<u64, AwsError> {
+        is_gone: impl Fn(&RecordKey) -> bool,
+    ) -> Result<Vec<RecordKey>, AwsError> {
         let Sweep { since, of, except } = sweep;
         let since = *since;
         let prefix = record::prefix(stream, of.as_ref().map_or("", Extent::id));
-        let is_swept = |key: &&RecordKey| {
-            of.as_ref().is_none_or(|of| of.holds(key.id())) && !except.iter().any(|extent| extent.holds(key.id()))
+        let is_swept = |key: &RecordKey| {
+            of.as_ref().is_none_or(|of| of.holds(key.id()))
+                && !except.iter().any(|extent| extent.holds(key.id()))
+                && is_gone(key)
         };
-        let mut swept = 0;
-        let mut after = None;
-        loop {
-            let query = self
-                .under(integration_id, &prefix)
-                .project("record")
-                .filter("seen_at < :since AND deleted = :false", [(":since", millis(since)), (":false", flag(false))]);
-            let call = query.call().consistent_read(true).set_exclusive_start_key(after);
-            let output = call.send().await.map_err(|error| AwsError::new("dynamodb:Query", error))?;
-            let keys: Vec<_> = output.items().iter().map(|item| parsed(item, "record")).collect::<Result<_, _>>()?;
-            let delete = async |key: &RecordKey| self.tombstone(integration_id, key, since, version).await;
-            let deleted: Vec<_> = stream::iter(keys.iter().filter(is_swept).map(delete))
+        let mut swept = Vec::new();
+        let query = self.under(integration_id, &prefix).project("record");
+        let query = query
+            .filter("changed_at < :since AND deleted = :false", [(":since", micros(since)), (":false", flag(false))]);
+        let mut pages = query.call().consistent_read(true).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| AwsError::new("dynamodb:Query", error))?;
+            let keys: Vec<RecordKey> =
+                page.items().iter().map(|item| parsed(item, "record")).collect::<Result<_, _>>()?;
+            let delete = async |key: RecordKey| {
+                let deleted = self.tombstone(integration_id, &key, since, version).await?;
+                Ok::<_, AwsError>(deleted.then_some(key))
+            };
+            let deleted: Vec<_> = stream::iter(keys.into_iter().filter(|key| is_swept(key)).map(delete))
                 .buffer_unordered(CONCURRENCY)
                 .try_collect()
                 .await?;
-            swept += deleted.into_iter().map(u64::from).sum::<u64>();
-            after = output.last_evaluated_key;
-            if after.is_none() {
-                return Ok(swept);
-            }
+            swept.extend(deleted.into_iter().flatten());
         }
+        Ok(swept)
     }
 
     /// Deletes records of an integration, tombstones too, until none is left or `enough` says so. Whether none is left.
@@ -101,22 +130,6 @@ impl Records {
         }
     }
 
-    /// Marks a record as seen. Repeating it changes nothing.
-    async fn confirm(
-        &self,
-        integration_id: &IntegrationId,
-        record: &RecordKey,
-        seen_at: Timestamp,
-    ) -> Result<(), AwsError> {
-        let update = self
-            .table
-            .update(item_key(integration_id, record))
-            .set("seen_at = :seen_at")
-            .when("deleted = :false AND seen_at < :seen_at")
-            .with([(":seen_at", millis(seen_at)), (":false", flag(false))]);
-        update.send().await.map(|_| ())
-    }
-
     /// Leaves a tombstone, marked as swept: the provider did not say that it is gone, so a state of the same version revives it.
     async fn tombstone(
         &self,
@@ -128,12 +141,17 @@ impl Records {
         let tombstone = self
             .table
             .update(item_key(integration_id, record))
-            .set("deleted = :true, swept = :true, updated_at = :updated_at, data = :null")
-            .when("seen_at < :since AND deleted = :false")
+            .set(
+                "deleted = :true, swept = :true, updated_at = :updated_at, data = :null, content = :content, \
+                 changed_at = :changed_at",
+            )
+            .when("changed_at < :since AND deleted = :false")
             .with([
-                (":since", millis(since)),
+                (":since", micros(since)),
                 (":updated_at", time(since)),
-                (":null", s("null")),
+                (":null", s(NULL)),
+                (":content", bytes(ContentHash::of(NULL).bytes().to_vec())),
+                (":changed_at", micros(clock::now())),
                 (":version", n(version.get())),
                 (":true", flag(true)),
                 (":false", flag(false)),

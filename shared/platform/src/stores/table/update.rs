@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::{
     operation::update_item::UpdateItemError,
-    types::{self, AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure::AllOld, TransactWriteItem},
+    types::{self, ReturnValue, ReturnValuesOnConditionCheckFailure::AllOld, TransactWriteItem},
 };
 
 use super::{Table, WRITE_ID, write_id};
@@ -106,11 +106,6 @@ impl Update {
     /// Which item the outcome has if the update is made.
     pub(crate) fn returning(self, returns: ReturnValue) -> Self {
         Self { returns, ..self }
-    }
-
-    /// A value that the expressions name.
-    pub(crate) fn value(&self, name: &str) -> Option<&AttributeValue> {
-        self.expressions.value(name)
     }
 
     /// Makes an update that says the same when it is repeated: the SDK repeats a call whose reply was lost.

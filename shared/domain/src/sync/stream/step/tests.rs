@@ -58,6 +58,7 @@ struct Round {
     /// A member gets more objects than are remembered, and none of them can be had for now.
     flood: Option<usize>,
     full: bool,
+    forced: bool,
     hours: i64,
     /// The process is killed after these actions.
     kills: BTreeSet<usize>,
@@ -275,8 +276,8 @@ impl Worker {
     /// What is known when a run begins or goes on.
     fn manifest(&self, state: &StreamState) -> Manifest {
         let Some(run) = &state.run else { return Manifest::default() };
-        let head = state.manifest.as_ref().filter(|_| run.full);
-        let mut manifest = Manifest::in_chunks(head.map_or(0, |head| head.bits));
+        let head = state.manifest.as_ref().filter(|_| run.full && !run.rebuilds);
+        let mut manifest = head.map_or_else(Manifest::default, |head| Manifest::in_chunks(head.bits));
         if head.is_some() {
             self.chunks.values().for_each(|chunk| manifest.add_chunk(chunk).unwrap());
         }
@@ -375,7 +376,7 @@ impl Worker {
     /// One sync: the actions that it took, and how it ended.
     fn sync(&mut self, round: &Round) -> (Vec<Action>, End) {
         let kind = if round.full { SyncJob::Full } else { SyncJob::Incremental };
-        let asked = Asked { kind, at: self.now, forced: true };
+        let asked = Asked { kind, at: self.now, forced: round.forced };
         let (mut actions, mut step) = (Vec::new(), 0);
         let start = |it: &mut Self| {
             let now = it.tick();
@@ -499,11 +500,12 @@ prop_compose! {
         unreadable in prop::option::weighted(0.2, 0usize..4),
         flood in prop::option::weighted(0.1, 0..MEMBERS),
         full in prop::bool::weighted(0.3),
+        forced in prop::bool::ANY,
         hours in 0i64..30,
         kills in proptest::collection::btree_set(1usize..20, 0..4),
         checkpoints in proptest::collection::btree_set(1usize..30, 0..20),
     ) -> Round {
-        Round { changes, list, members, forget, too_large, unreadable, flood, full, hours, kills, checkpoints }
+        Round { changes, list, members, forget, too_large, unreadable, flood, full, forced, hours, kills, checkpoints }
     }
 }
 
@@ -519,6 +521,7 @@ fn calm(full: bool) -> Round {
         unreadable: None,
         flood: None,
         full,
+        forced: true,
         hours: 30,
         kills,
         checkpoints: BTreeSet::new(),
@@ -578,7 +581,7 @@ fn a_full_run_writes_the_records_of_what_changed_and_no_other() {
     let mut worker = seeded();
     for (changes, writes) in [(vec![], 0), (vec![(1, 0, false), (2, 3, true)], 2), (vec![], 0)] {
         let before = worker.writes;
-        worker.round(&Round { changes, ..calm(true) });
+        worker.round(&Round { changes, forced: false, ..calm(true) });
         assert_eq!(worker.writes - before, writes);
         assert_eq!(worker.saved.manifest.as_ref().unwrap().objects, u64::try_from(worker.live().len()).unwrap());
     }

@@ -1,0 +1,181 @@
+//! The objects of a stream during a run: their records, the manifest that says what these hold, and when both are stored.
+//!
+//! *Invariant:* what the run learned of single objects is stored in one transaction with its position, so that a run that goes on
+//! elsewhere takes nothing for gone that was seen.
+
+use std::sync::atomic::Ordering;
+
+use domain::{
+    Change,
+    sync::{
+        manifest::{Entry, Manifest},
+        outcome::LogEntry,
+        stream::{Machine, ManifestHead, StreamState, Sweep},
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+use platform::{base::clock, stores::records::Put};
+use providers::StreamSpec;
+
+use crate::{SyncWorker, outcome::object, stop::Stop, work::Work};
+
+/// After how long a run is stored: a crash repeats at most the calls of this time.
+const CHECKPOINT: SignedDuration = SignedDuration::from_secs(10);
+/// After how many objects a run is stored, at the latest: 640 kB of its log, in a transaction that takes 4 MB.
+const MAX_UNSAVED: usize = 20_000;
+/// For how long before a run its successor looks for changes: longer than a write takes from its stamp to its commit (see
+/// [`Patience`](platform::aws::Patience)) and than the clocks of functions differ.
+const OVERLAP: SignedDuration = SignedDuration::from_mins(1);
+
+/// See the module.
+pub(crate) struct Objects<'a> {
+    worker: &'a SyncWorker,
+    work: &'a Work<'a>,
+    stream: &'a StreamSpec,
+    manifest: Manifest,
+    /// The run that the manifest is of.
+    of: Option<(Timestamp, bool)>,
+    /// The state that was stored, or that the run began with.
+    stored: Option<StreamState>,
+    saved_at: Timestamp,
+    is_saved: bool,
+    wrote: bool,
+}
+
+impl<'a> Objects<'a> {
+    pub(crate) fn new(worker: &'a SyncWorker, work: &'a Work<'a>, stream: &'a StreamSpec) -> Self {
+        Self {
+            worker,
+            work,
+            stream,
+            manifest: Manifest::default(),
+            of: None,
+            stored: None,
+            saved_at: clock::now(),
+            is_saved: true,
+            wrote: false,
+        }
+    }
+
+    /// Writes the records of a page that don't say the same already. What each object is that is too large for one, and its id.
+    pub(crate) async fn write(
+        &mut self,
+        run: &mut Machine<'_>,
+        changes: &[Change],
+        entry: &mut LogEntry,
+    ) -> Result<Vec<(String, String)>, Stop> {
+        let full = self.load(run.state()).await?;
+        let entries: Vec<_> = changes.iter().map(Entry::from).collect();
+        let is_known: Vec<_> = entries.iter().map(|entry| full && self.manifest.is_known(entry)).collect();
+        let mut unknown = Vec::new();
+        for (change, is_known) in changes.iter().zip(&is_known) {
+            if !is_known {
+                unknown.push(change);
+            }
+        }
+        let puts = self.worker.records.put_page(&self.work.id, &unknown).await?;
+        let (mut puts, mut too_large, mut more) = (puts.into_iter(), Vec::new(), 0_i64);
+        for ((change, seen), is_known) in changes.iter().zip(entries).zip(is_known) {
+            match if is_known { None } else { puts.next() } {
+                Some(Put::TooLarge) => {
+                    too_large.push((object(self.stream.name), change.key().id().to_owned()));
+                    continue;
+                }
+                Some(Put::Written { was_live }) => {
+                    entry.changes += 1;
+                    more += i64::from(!change.is_deleted()) - i64::from(was_live);
+                }
+                Some(Put::Unchanged) | None => {}
+            }
+            self.manifest.see(seen);
+        }
+        if !full {
+            run.count(more);
+        }
+        self.wrote = true;
+        Ok(too_large)
+    }
+
+    /// Deletes the records of what the run found gone. How many.
+    pub(crate) async fn sweep(&mut self, run: &mut Machine<'_>, sweep: &Sweep) -> Result<u64, Stop> {
+        let full = self.load(run.state()).await?;
+        self.manifest.settle();
+        if full && !self.manifest.misses_any() {
+            return Ok(0);
+        }
+        let (records, version) = (&self.worker.records, self.stream.clock.listed(sweep.since));
+        let manifest = &self.manifest;
+        let is_gone = |key: &_| if full { manifest.is_gone(key) } else { !manifest.is_seen(key) };
+        let swept = records.delete_unseen(&self.work.id, self.stream.name, sweep, version, is_gone).await?;
+        swept.iter().for_each(|key| self.manifest.forget(key));
+        if !full {
+            run.count(-i64::try_from(swept.len()).unwrap_or(i64::MAX));
+        }
+        Ok(u64::try_from(swept.len()).unwrap_or(u64::MAX))
+    }
+
+    /// Stores the manifest as it is after a full run.
+    pub(crate) async fn settle(&mut self, state: &StreamState) -> Result<ManifestHead, Stop> {
+        self.load(state).await?;
+        let objects = self.manifest.finish();
+        let (bits, chunks) = self.manifest.chunks();
+        let began = state.run.as_ref().map_or(Timestamp::UNIX_EPOCH, |run| run.started_at);
+        let syncs = &self.worker.syncs;
+        syncs.save_chunks(&self.work.lease, self.stream.name, (bits, chunks), clock::now()).await?;
+        Ok(ManifestHead { bits, since: began.checked_sub(OVERLAP).unwrap_or(began), objects })
+    }
+
+    /// Stores the state if that is due.
+    pub(crate) async fn checkpoint(&mut self, run: &mut Machine<'_>) -> Result<(), Stop> {
+        let is_due = clock::now().duration_since(self.saved_at) >= CHECKPOINT;
+        if is_due || self.manifest.unsaved_entries() >= MAX_UNSAVED {
+            return self.save(run).await;
+        }
+        self.is_saved = false;
+        Ok(())
+    }
+
+    /// Stores the state unless it is stored.
+    pub(crate) async fn save_unsaved(&mut self, run: &mut Machine<'_>) -> Result<(), Stop> {
+        if self.is_saved { Ok(()) } else { self.save(run).await }
+    }
+
+    /// Stores the state.
+    pub(crate) async fn save(&mut self, run: &mut Machine<'_>) -> Result<(), Stop> {
+        let parts = if run.state().run.is_some() && self.of.is_some() { self.manifest.unsaved() } else { Vec::new() };
+        if self.of.is_some() {
+            run.log(u32::try_from(parts.len()).unwrap_or(u32::MAX));
+        }
+        let (syncs, now) = (&self.worker.syncs, clock::now());
+        syncs.save(&self.work.lease, self.stream.name, run.state(), parts, now).await?;
+        (self.saved_at, self.is_saved) = (now, true);
+        if std::mem::take(&mut self.wrote) {
+            self.work.progress.store(true, Ordering::Relaxed);
+        }
+        if let Some(before) = self.stored.replace(run.state().clone())
+            && run.state().run.is_none()
+        {
+            syncs.clean_up(&self.work.id, self.stream.name, &before, run.state()).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the manifest is that of this run. Whether the run is a full one.
+    async fn load(&mut self, state: &StreamState) -> Result<bool, Stop> {
+        let Some(run) = &state.run else { return Ok(false) };
+        let of = Some((run.started_at, run.full));
+        if self.of == of {
+            return Ok(run.full);
+        }
+        let (id, name) = (&self.work.id, self.stream.name);
+        self.manifest = self.worker.syncs.manifest(id, name, state).await?;
+        if run.full && !run.is_logged {
+            let head = state.manifest.as_ref().filter(|_| !run.rebuilds);
+            let records = &self.worker.records;
+            records.note_changes(id, name, head.map(|head| head.since), &mut self.manifest).await?;
+            self.manifest.settle();
+        }
+        (self.of, self.stored) = (of, Some(state.clone()));
+        Ok(run.full)
+    }
+}
