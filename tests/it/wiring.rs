@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use local_aws::{
     iam::Facts,
-    resources::{AttributeType, Queue},
+    resources::{AttributeType, Projection, Queue},
 };
 use local_cli::rights::OTHER_KEYS;
 use local_runtime::template::Template;
@@ -220,14 +220,20 @@ fn what_a_schedule_loses_is_kept_and_whatever_sends_it_there_is_allowed_to() {
 }
 
 #[test]
-fn tables_are_recoverable_encrypted_expire_where_they_should_and_index_only_keys() {
+fn tables_are_recoverable_encrypted_expire_where_they_should_and_index_little_but_keys() {
     let template = deployed();
-    let mut expiring = Vec::new();
+    let (mut expiring, mut included) = (Vec::new(), Vec::new());
     for table in &template.resources.tables {
         assert!(table.pitr && table.sse, "{}", table.name);
         expiring.extend(table.ttl.is_some().then_some(table.name.as_str()));
-        for index in &table.indexes {
-            assert_eq!(index.projection, local_aws::resources::Projection::KeysOnly, "{}", table.name);
+        for index in table.indexes.iter().chain(&table.local_indexes) {
+            match &index.projection {
+                Projection::KeysOnly => {}
+                Projection::All => panic!("{} copies all of {}", index.name, table.name),
+                Projection::Include { non_key_attributes } => {
+                    included.push((&*index.name, non_key_attributes.join(", ")))
+                }
+            }
         }
         assert!(table.attributes.values().all(|kind| *kind != AttributeType::B));
     }
@@ -235,6 +241,8 @@ fn tables_are_recoverable_encrypted_expire_where_they_should_and_index_only_keys
         expiring,
         ["intertie-oauth-states", "intertie-syncs", "intertie-health", "intertie-rate-limits", "intertie-idempotency"]
     );
+    included.sort();
+    assert_eq!(included, [("by_account", "read_since".to_owned()), ("by_change", "content, deleted".to_owned())]);
     let records = template.resources.tables.iter().find(|table| table.name == "intertie-records").unwrap();
     assert!(records.stream_view.is_some());
 }

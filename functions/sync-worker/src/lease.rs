@@ -2,7 +2,10 @@
 //!
 //! *Invariant:* a message that does not get the lease ends only if the running sync covers it, or is told to run again.
 
-use std::{sync::atomic::AtomicBool, time::Duration};
+use std::{
+    sync::{Mutex, atomic::AtomicBool},
+    time::Duration,
+};
 
 use domain::{
     Disposition, IntegrationId, Reason,
@@ -90,6 +93,7 @@ impl SyncWorker {
             attempt,
             asked_at: message.asked_at,
             progress,
+            read_since: Mutex::new(integration.read_since.clone()),
             due_at: clock::now() + INTERVAL,
         };
         // On the heap: it holds a whole run.

@@ -14,7 +14,10 @@ use domain::{
     },
 };
 use jiff::{SignedDuration, Timestamp};
-use platform::{base::clock, stores::records::Put};
+use platform::{
+    base::{clock, lock::lock},
+    stores::records::Put,
+};
 use providers::StreamSpec;
 
 use crate::{SyncWorker, outcome::object, stop::Stop, work::Work};
@@ -55,6 +58,19 @@ impl<'a> Objects<'a> {
             is_saved: true,
             wrote: false,
         }
+    }
+
+    /// Notes that a full run begins, before its first call: events of before have nothing new to say.
+    pub(crate) async fn begin(&self, state: &StreamState) -> Result<(), Stop> {
+        let Some(run) = state.run.as_ref().filter(|run| run.full) else { return Ok(()) };
+        let since = {
+            let mut since = lock(&self.work.read_since);
+            if !since.begins(self.stream.name, run.started_at) {
+                return Ok(());
+            }
+            since.clone()
+        };
+        Ok(self.worker.integrations.set_read_since(self.work.key, &since).await?)
     }
 
     /// Writes the records of a page that don't say the same already. What each object is that is too large for one, and its id.
@@ -107,7 +123,9 @@ impl<'a> Objects<'a> {
         let manifest = &self.manifest;
         let is_gone = |key: &_| if full { manifest.is_gone(key) } else { !manifest.is_seen(key) };
         let swept = records.delete_unseen(&self.work.id, self.stream.name, sweep, version, is_gone).await?;
-        swept.iter().for_each(|key| self.manifest.forget(key));
+        for key in &swept {
+            self.manifest.forget(key);
+        }
         if !full {
             run.count(-i64::try_from(swept.len()).unwrap_or(i64::MAX));
         }
@@ -142,8 +160,9 @@ impl<'a> Objects<'a> {
 
     /// Stores the state.
     pub(crate) async fn save(&mut self, run: &mut Machine<'_>) -> Result<(), Stop> {
-        let parts = if run.state().run.is_some() && self.of.is_some() { self.manifest.unsaved() } else { Vec::new() };
-        if self.of.is_some() {
+        let mut parts = Vec::new();
+        if self.of.is_some() && self.of == identity(run.state()) {
+            parts = self.manifest.unsaved();
             run.log(u32::try_from(parts.len()).unwrap_or(u32::MAX));
         }
         let (syncs, now) = (&self.worker.syncs, clock::now());
@@ -163,13 +182,13 @@ impl<'a> Objects<'a> {
     /// Makes sure that the manifest is that of this run. Whether the run is a full one.
     async fn load(&mut self, state: &StreamState) -> Result<bool, Stop> {
         let Some(run) = &state.run else { return Ok(false) };
-        let of = Some((run.started_at, run.full));
+        let of = identity(state);
         if self.of == of {
             return Ok(run.full);
         }
         let (id, name) = (&self.work.id, self.stream.name);
         self.manifest = self.worker.syncs.manifest(id, name, state).await?;
-        if run.full && !run.is_logged {
+        if run.full && run.parts.is_none() {
             let head = state.manifest.as_ref().filter(|_| !run.rebuilds);
             let records = &self.worker.records;
             records.note_changes(id, name, head.map(|head| head.since), &mut self.manifest).await?;
@@ -178,4 +197,9 @@ impl<'a> Objects<'a> {
         (self.of, self.stored) = (of, Some(state.clone()));
         Ok(run.full)
     }
+}
+
+/// What tells the run of a stream from its other runs.
+fn identity(state: &StreamState) -> Option<(Timestamp, bool)> {
+    state.run.as_ref().map(|run| (run.started_at, run.full))
 }

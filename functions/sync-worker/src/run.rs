@@ -135,6 +135,7 @@ impl SyncWorker {
                         return Err(Stop::Time);
                     }
                     begun = true;
+                    objects.begin(run.state()).await?;
                     match self.ask(work, stream.name, run.state(), clock::now()).await? {
                         Ok((page, found)) => {
                             changes = found;

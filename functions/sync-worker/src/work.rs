@@ -2,11 +2,14 @@
 //!
 //! *Invariant:* the times by which a sync ends, waits or is due again are decided here.
 
-use std::{sync::atomic::AtomicBool, time::Duration};
+use std::{
+    sync::{Mutex, atomic::AtomicBool},
+    time::Duration,
+};
 
 use domain::{
     Aging, Disposition, Failure, Integration, IntegrationId, IntegrationKey, error::Kind,
-    messages::disposition::backoff,
+    messages::disposition::backoff, sync::ReadSince,
 };
 use jiff::{SignedDuration, Timestamp};
 use platform::{base::clock, runtime::consumer::Attempt, stores::syncs::Lease};
@@ -29,6 +32,8 @@ pub(crate) struct Work<'a> {
     pub(crate) asked_at: Timestamp,
     /// Whether this attempt wrote a page.
     pub(crate) progress: &'a AtomicBool,
+    /// Since when the streams have been read whole.
+    pub(crate) read_since: Mutex<ReadSince>,
     /// When the schedule syncs the integration next, whatever becomes of this attempt.
     pub(crate) due_at: Timestamp,
 }

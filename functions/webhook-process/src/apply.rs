@@ -7,7 +7,7 @@ use std::{pin::pin, task::Poll};
 
 use domain::{
     Change, DeliveryId, Effect, Event, IntegrationKey, Mode, ProviderId, Reached, Recipient,
-    messages::message::SyncMessage,
+    messages::message::SyncMessage, sync::ReadSince,
 };
 use futures_util::poll;
 use platform::{
@@ -55,13 +55,15 @@ impl Process {
         let Work { claim, spec, event, recipient, .. } = work;
         let provider = &spec.id;
         let Reached { integrations, other_mode } = self.recipients.reached(provider, recipient).await?;
+        let (integrations, read_since): (Vec<_>, Vec<_>) =
+            integrations.into_iter().map(|found| (found.key, found.read_since)).unzip();
         if integrations.len() >= MAX_ENTRIES {
             // So many take their time, and a call to the bus of their own.
             member.leave();
         }
         let matched = claim.applied || !integrations.is_empty();
         if matched && !claim.applied {
-            self.commit(work, &integrations).await?;
+            self.commit(work, &integrations, &read_since).await?;
         }
         drop(permit);
         let input = HandlerInput { provider, event, integrations: &integrations };
@@ -86,11 +88,18 @@ impl Process {
 
     /// Commits the effect and the mark of it in one transaction. Where a stored record has the same version and another content,
     /// a sync is sent first, once: the provider decides.
-    async fn commit(&self, work: &Work<'_>, integrations: &[IntegrationKey]) -> Result<(), AttemptFailure> {
+    async fn commit(
+        &self,
+        work: &Work<'_>,
+        integrations: &[IntegrationKey],
+        read_since: &[ReadSince],
+    ) -> Result<(), AttemptFailure> {
         self.run_side_effects(work, integrations).await?;
         let mut writes = Vec::new();
-        for integration in integrations {
-            for change in work.event.changes() {
+        for (integration, since) in integrations.iter().zip(read_since) {
+            let clock = |change: &Change| work.spec.stream(change.key().stream()).map(|stream| stream.clock);
+            let is_news = |change: &&Change| clock(change).is_none_or(|clock| !since.outdates(change, clock));
+            for change in work.event.changes().iter().filter(is_news) {
                 writes.push(self.records.upsert_from_event(&integration.id(), change)?);
             }
         }

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use domain::{IntegrationKey, Lookup, ProviderId, Reached, Recipient};
+use domain::{Candidate, Lookup, ProviderId, Reached, Recipient};
 use platform::{AwsError, base::lock::lock, stores::integrations::Integrations};
 use tokio::sync::OnceCell;
 
@@ -15,10 +15,10 @@ use tokio::sync::OnceCell;
 #[derive(Debug)]
 pub(crate) struct Recipients {
     integrations: Integrations,
-    found: Mutex<HashMap<(&'static ProviderId, Lookup), Found>>,
+    found: Mutex<HashMap<(&'static ProviderId, Lookup), Lookups>>,
 }
 
-type Found = Arc<OnceCell<Vec<IntegrationKey>>>;
+type Lookups = Arc<OnceCell<Vec<Candidate>>>;
 
 impl Recipients {
     pub(crate) fn new(integrations: Integrations) -> Self {

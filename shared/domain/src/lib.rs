@@ -33,6 +33,6 @@ pub use webhook::{
     delivery::{DeliveryId, Probe, UnverifiedDelivery, VerifiedDelivery, VerifiedJson},
     event::{Effect, Event, EventId, EventType, NotAnEvent, Owner},
     proof::Proof,
-    recipient::{DeliveryEndpoint, Lookup, Reached, Recipient},
+    recipient::{Candidate, DeliveryEndpoint, Lookup, Reached, Recipient},
     signature::Scheme,
 };

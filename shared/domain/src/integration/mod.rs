@@ -14,6 +14,7 @@ use crate::{
     ids::{AccountAddress, AccountId, IntegrationId, ProviderId, UserId},
     integration::spell::Spells,
     sentence::Sentence,
+    sync::ReadSince,
 };
 
 /// What identifies an integration: the user, the provider, and the account there with its mode.
@@ -60,6 +61,8 @@ pub struct Integration {
     pub ending: Option<Ending>,
     /// When its syncs or refreshes failed.
     pub spells: Spells,
+    /// Since when its streams have been read whole.
+    pub read_since: ReadSince,
 }
 
 impl Integration {
@@ -78,6 +81,7 @@ impl Integration {
             unreadable: false,
             ending: None,
             spells: Spells::default(),
+            read_since: ReadSince::default(),
         }
     }
 }

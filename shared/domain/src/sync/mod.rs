@@ -4,7 +4,8 @@ pub mod backoff;
 mod job;
 pub mod manifest;
 pub mod outcome;
+mod read_since;
 pub mod record;
 pub mod stream;
 
-pub use self::job::SyncJob;
+pub use self::{job::SyncJob, read_since::ReadSince};

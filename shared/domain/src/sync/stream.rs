@@ -89,15 +89,13 @@ pub struct Run {
     /// Single objects to ask for with the first page: earlier runs passed over them.
     #[serde(default)]
     pub again: Vec<String>,
-    /// How many parts of its log are stored: what it learned of single objects.
+    /// How many parts of its log are stored, which has what it learned of single objects; none before it was first stored. A full run
+    /// first learns which records changed since the manifest was stored.
     #[serde(default)]
-    pub parts: u32,
+    pub parts: Option<u32>,
     /// Whether it takes the stored manifest for wrong: a full run that a caller asks for repairs what went wrong before.
     #[serde(default)]
     pub rebuilds: bool,
-    /// Whether its log has the records that changed since the manifest was stored.
-    #[serde(default)]
-    pub is_logged: bool,
 }
 
 impl Run {
@@ -115,9 +113,8 @@ impl Run {
             passed: 0,
             beyond: 0,
             again: Vec::new(),
-            parts: 0,
+            parts: None,
             rebuilds: false,
-            is_logged: false,
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     call::Mode,
     ids::{AccountAddress, AccountId, IntegrationId},
     integration::IntegrationKey,
+    sync::ReadSince,
     webhook::event::{Event, Owner},
 };
 
@@ -38,11 +39,20 @@ pub struct Recipient {
     mode: Option<Mode>,
 }
 
+/// An integration that a lookup found, and that the event may be for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which one.
+    pub key: IntegrationKey,
+    /// Which of its events have nothing new to say.
+    pub read_since: ReadSince,
+}
+
 /// What a lookup found for an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reached {
     /// The integrations that the event is for.
-    pub integrations: Vec<IntegrationKey>,
+    pub integrations: Vec<Candidate>,
     /// Whether only its mode keeps the event from every integration. Then it is not for the application's handlers either: to
     /// them a test payment would look like a real one.
     pub other_mode: bool,
@@ -77,10 +87,10 @@ impl Recipient {
     }
 
     /// The recipients among the integrations that the lookup found.
-    pub fn among(&self, mut found: Vec<IntegrationKey>) -> Reached {
-        found.retain(|integration| self.only.as_ref().is_none_or(|id| integration.id() == *id));
+    pub fn among(&self, mut found: Vec<Candidate>) -> Reached {
+        found.retain(|found| self.only.as_ref().is_none_or(|id| found.key.id() == *id));
         let before = found.len();
-        found.retain(|integration| match (self.mode, integration.mode) {
+        found.retain(|found| match (self.mode, found.key.mode) {
             (Some(event), Some(integration)) => event == integration,
             (None, _) | (_, None) => true,
         });
@@ -108,6 +118,10 @@ mod tests {
 
     use super::*;
     use crate::{EventId, EventType, UserId};
+
+    fn found(key: &IntegrationKey) -> Candidate {
+        Candidate { key: key.clone(), read_since: ReadSince::default() }
+    }
 
     fn account(id: &str) -> AccountId {
         AccountId::parse(id).unwrap()
@@ -144,7 +158,7 @@ mod tests {
     }
 
     fn includes(recipient: &Recipient, integration: &IntegrationKey) -> bool {
-        !recipient.among(vec![integration.clone()]).integrations.is_empty()
+        !recipient.among(vec![found(integration)]).integrations.is_empty()
     }
 
     #[test]
@@ -206,7 +220,7 @@ mod tests {
                         let recipient = Recipient::of(&event(owner.clone(), of_event), endpoint);
                         let other = of_event.is_some() && kept.is_some() && of_event != kept;
                         let only = recipient.only.as_ref().is_some_and(|only| *only != id);
-                        let reached = recipient.among(vec![integration.clone()]);
+                        let reached = recipient.among(vec![found(&integration)]);
                         let expected = (!other && !only, other && !only);
                         let is = (!reached.integrations.is_empty(), reached.other_mode);
                         assert_eq!(is, expected, "{owner:?} {of_event:?} {kept:?}");

@@ -7,12 +7,13 @@ mod state;
 mod stored;
 
 use domain::{
-    AccountId, Integration, IntegrationKey, Lookup, Problem, ProviderId, UserId,
+    AccountId, Candidate, Integration, IntegrationKey, Lookup, Problem, ProviderId, UserId,
     integration::{IntegrationState, account, address, spell::Spells},
+    sync::ReadSince,
 };
 use jiff::Timestamp;
 
-use self::stored::{integration, integration_key, stored};
+use self::stored::{integration, stored};
 use crate::{
     aws::{Aws, AwsError},
     stores::{
@@ -72,21 +73,22 @@ impl Integrations {
         provider: &ProviderId,
         account_id: &AccountId,
     ) -> Result<Vec<IntegrationKey>, AwsError> {
-        self.indexed("by_account", "account = :key", &account(provider, account_id)).await
+        let found = self.find(provider, &Lookup::Account(account_id.clone())).await?;
+        Ok(found.into_iter().map(|found| found.key).collect())
     }
 
     /// The usable integrations that an event of a provider can be for, of all users and modes.
-    pub async fn find(&self, provider: &ProviderId, lookup: &Lookup) -> Result<Vec<IntegrationKey>, AwsError> {
+    pub async fn find(&self, provider: &ProviderId, lookup: &Lookup) -> Result<Vec<Candidate>, AwsError> {
         match lookup {
-            Lookup::Account(id) => self.of_account(provider, id).await,
+            Lookup::Account(id) => self.indexed("by_account", "account = :key", &account(provider, id)).await,
             Lookup::Address(to) => self.indexed("by_address", "address = :key", &address(provider, to)).await,
         }
     }
 
-    async fn indexed(&self, index: &str, condition: &str, value: &str) -> Result<Vec<IntegrationKey>, AwsError> {
+    async fn indexed(&self, index: &str, condition: &str, value: &str) -> Result<Vec<Candidate>, AwsError> {
         let query = self.table.query(condition, [(":key", s(value))]);
         let items = table::items(query.call().index_name(index)).await?;
-        items.iter().map(integration_key).collect()
+        items.iter().map(stored::candidate).collect()
     }
 
     /// Stores the name and the address that an account has now, unless the integration was ended or connected again meanwhile.
@@ -133,6 +135,14 @@ impl Integrations {
             (":at", seconds(at)),
         ]);
         Ok(update.send_once().await?.is_written())
+    }
+
+    /// Stores since when the streams of an integration in use have been read whole.
+    pub async fn set_read_since(&self, key: &IntegrationKey, since: &ReadSince) -> Result<(), AwsError> {
+        let json = serde_json::to_string(since).map_err(|error| AwsError::unwritable("the begin of a run", error))?;
+        let update = self.update(key).set("read_since = :since").when("state = :connected");
+        let values = [(":connected", state(IntegrationState::Connected)), (":since", s(json))];
+        update.with(values).send().await.map(|_| ())
     }
 
     /// Stores the spells of an integration in place of those that were read. Whether no other process had stored others, and it is

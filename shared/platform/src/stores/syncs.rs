@@ -100,7 +100,7 @@ impl Syncs {
         parts: Vec<Vec<u8>>,
         now: Timestamp,
     ) -> Result<(), LeaseError> {
-        let end = state.run.as_ref().map_or(0, |run| run.parts);
+        let end = state.run.as_ref().and_then(|run| run.parts).unwrap_or_default();
         let state = of(lease, format!("{STREAM}{stream}"), json(state)?)?;
         let parts = parts.into_iter().rev().zip((0..end).rev());
         let parts = parts.map(|(part, number)| manifest::part(lease, stream, number, part));

@@ -77,7 +77,9 @@ proptest! {
                 }
                 log.extend(manifest.unsaved());
                 manifest = table.load();
-                log.iter().for_each(|part| manifest.add_part(part).unwrap());
+                for part in &log {
+                    manifest.add_part(part).unwrap();
+                }
             }
             if course.seen.is_empty() {
                 log.extend(manifest.unsaved());

@@ -97,8 +97,7 @@ impl<'c> Machine<'c> {
     /// Notes that as many parts of the run's log are stored with its state: see [`Run::parts`].
     pub fn log(&mut self, parts: u32) {
         if let Some(run) = &mut self.state.run {
-            run.parts += parts;
-            run.is_logged = true;
+            run.parts = Some(run.parts.unwrap_or_default() + parts);
         }
     }
 

@@ -1,8 +1,9 @@
 //! The item of an integration.
 
 use domain::{
-    AccountAddress, Integration, IntegrationKey, Sentence, UserId,
+    AccountAddress, Candidate, Integration, IntegrationKey, Sentence, UserId,
     integration::{self, Ending, IntegrationState, account},
+    sync::ReadSince,
 };
 use jiff::{Timestamp, fmt::serde::timestamp::second};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub(super) struct Stored {
     ending: Option<String>,
     /// JSON.
     spells: Option<String>,
+    /// JSON of a [`ReadSince`].
+    read_since: Option<String>,
     /// Of the index by account: `provider#account`, without the mode. Indexes are written and never read back.
     #[serde(skip_deserializing)]
     account: Option<String>,
@@ -67,6 +70,7 @@ pub(super) fn stored(integration: &Integration, due_at: Timestamp) -> Stored {
         unreadable: None,
         ending: None,
         spells: None,
+        read_since: None,
         account: in_use.then(|| account(&key.provider, &key.account_id)),
         address: address(integration).filter(|_| in_use),
         due_shard: in_use.then(|| shard(&key.id())),
@@ -92,12 +96,24 @@ pub(super) fn integration(item: Item) -> Result<Integration, AwsError> {
         ending: stored.ending.as_deref().and_then(Ending::parse),
         // What can't be read starts over.
         spells: stored.spells.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+        read_since: read_since(stored.read_since.as_deref()),
     })
 }
 
 /// The key of an item of which nothing else is read: an index has the keys only.
 pub(super) fn integration_key(item: &Item) -> Result<IntegrationKey, AwsError> {
     IntegrationKey::parse(text(item, "user_id")?, text(item, "integration")?).map_err(|_| malformed("integration"))
+}
+
+/// What the index by account has of an integration.
+pub(super) fn candidate(item: &Item) -> Result<Candidate, AwsError> {
+    let since = item.get("read_since").and_then(|value| value.as_s().ok());
+    Ok(Candidate { key: integration_key(item)?, read_since: read_since(since.map(String::as_str)) })
+}
+
+/// What can't be read outdates nothing.
+fn read_since(text: Option<&str>) -> ReadSince {
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 /// The address under which events find an integration, `provider#address`, if they name its account by one.

@@ -42,7 +42,7 @@ impl Syncs {
             self.each(integration_id, &prefix, "g", |bytes| manifest.add_chunk(bytes).map_err(|_| malformed(ENTRIES)))
                 .await?;
         }
-        if let Some(end) = run.map(|run| run.parts).filter(|parts| *parts > 0) {
+        if let Some(end) = run.and_then(|run| run.parts).filter(|parts| *parts > 0) {
             let (prefix, end) = (parts(stream), format!("{:06}", end - 1));
             self.each(integration_id, &prefix, &end, |bytes| manifest.add_part(bytes).map_err(|_| malformed(ENTRIES)))
                 .await?;
@@ -78,7 +78,7 @@ impl Syncs {
         ended: &StreamState,
         now: &StreamState,
     ) -> Result<(), AwsError> {
-        let parts_end = ended.run.as_ref().map_or(0, |run| run.parts);
+        let parts_end = ended.run.as_ref().and_then(|run| run.parts).unwrap_or_default();
         let mut left: Vec<_> = (0..parts_end).map(|number| format!("{}{number:06}", parts(stream))).collect();
         let bits = |state: &StreamState| state.manifest.as_ref().map(|head| head.bits);
         if let Some(former) = bits(ended).filter(|_| bits(ended) != bits(now)) {

@@ -281,13 +281,13 @@ impl Worker {
         if head.is_some() {
             self.chunks.values().for_each(|chunk| manifest.add_chunk(chunk).unwrap());
         }
-        if run.full && !run.is_logged {
+        if run.full && run.parts.is_none() {
             let since = head.map_or(Timestamp::MIN, |head| head.since);
             for (id, record) in self.records.iter().filter(|(_, record)| record.changed_at >= since) {
                 manifest.note(entry(id, record.version, record.deleted));
             }
         }
-        let parts = usize::try_from(run.parts).unwrap();
+        let parts = usize::try_from(run.parts.unwrap_or_default()).unwrap();
         self.log[..parts].iter().for_each(|part| manifest.add_part(part).unwrap());
         manifest.settle();
         manifest
@@ -340,7 +340,7 @@ impl Worker {
     /// Stores the state of a run, with what was learned since it was last stored.
     fn save(&mut self, machine: &mut Machine<'_>, manifest: &mut Manifest) {
         if let Some(run) = &machine.state().run {
-            self.log.truncate(usize::try_from(run.parts).unwrap());
+            self.log.truncate(usize::try_from(run.parts.unwrap_or_default()).unwrap());
             let parts = manifest.unsaved();
             machine.log(u32::try_from(parts.len()).unwrap());
             self.log.extend(parts);
