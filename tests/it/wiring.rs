@@ -231,7 +231,7 @@ fn tables_are_recoverable_encrypted_expire_where_they_should_and_index_little_bu
                 Projection::KeysOnly => {}
                 Projection::All => panic!("{} copies all of {}", index.name, table.name),
                 Projection::Include { non_key_attributes } => {
-                    included.push((&*index.name, non_key_attributes.join(", ")))
+                    included.push((&*index.name, non_key_attributes.join(", ")));
                 }
             }
         }
