@@ -70,7 +70,7 @@ async fn an_altered_ciphertext_is_dead_lettered_once_and_a_redrive_after_the_rep
     // Neither the schedules nor calls make another one.
     let credential = ada.look.credentials(&id).await.unwrap().remove(0);
     assert!(!credential.contains_key("due_at") && !credential.contains_key("due_shard"), "no refresh is due");
-    for name in ["-incremental", "-full", "-watches", "-refresh"] {
+    for name in ["-incremental", "-watches", "-refresh"] {
         stack.timers.iter().find(|timer| timer.schedule.name.ends_with(name)).unwrap().fire().await.unwrap();
     }
     let (answer, body) = ada.api(Method::GET, "/proxy/slack/auth.test", &Value::Null).await;

@@ -28,6 +28,7 @@ mod refresh;
 mod refresh_crashes;
 mod revocation;
 mod siblings;
+mod slots;
 mod strict;
 mod syncs;
 mod ties;

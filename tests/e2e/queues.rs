@@ -10,11 +10,7 @@ use local_aws::{
     clients::DEVELOPER_KEY,
     faults::{Effect, Fault},
 };
-use platform::{
-    Aws,
-    aws::Patience,
-    stores::{due, integrations::Integrations},
-};
+use platform::{Aws, aws::Patience, stores::integrations::Integrations};
 use serde_json::{Value, json};
 use tests::{Guest, PATIENCE, Running, dead_letters, depth, integration, logs, stack};
 
@@ -30,14 +26,12 @@ const SHORT: &[(&str, &str)] = &[
     ("MaxReceiveCount", "20"),
 ];
 
-/// Stores so many integrations that are due in a shard, or in any.
-async fn due(stack: &Running, count: usize, shard: Option<u32>) {
+/// Stores so many integrations that are due.
+async fn due(stack: &Running, count: usize) {
     let aws = Aws::at(&stack.aws_url, local_aws::REGION, DEVELOPER_KEY, Patience::QUEUE);
     let integrations = Integrations::new(&aws, stack.table("integrations"));
-    let users = (0..).map(|user| integration(&format!("due-{user}")));
-    let fitting = users.filter(|it| shard.is_none_or(|shard| due::shard(&it.key.id()) == shard));
-    for integration in fitting.take(count) {
-        integrations.put(&integration, Timestamp::UNIX_EPOCH).await.unwrap();
+    for user in 0..count {
+        integrations.put(&integration(&format!("due-{user}")), Timestamp::UNIX_EPOCH).await.unwrap();
     }
 }
 
@@ -67,8 +61,8 @@ fn slow(function: &str, operation: &str, milliseconds: u64) -> Fault {
 async fn a_sweep_that_does_not_fit_into_one_invocation_goes_on_in_another() {
     let stack = stack(SHORT).await;
     let ada = Guest::new(&stack, "ada").await;
-    due(&stack, 39, None).await;
-    // Four of the eight shards take six of the ten seconds, and five are reserved for the rest.
+    due(&stack, 39).await;
+    // Four of the sixteen shards take six of the ten seconds, and five are the reserve.
     stack.gateway.faults.arm(vec![Fault { times: 4, ..slow("sync-scheduler", "Query", 1500) }]);
     let first = fire(&stack, "-incremental").await["sent"].as_u64().unwrap();
     assert!((1..40).contains(&first), "{first} of 40");
@@ -93,7 +87,6 @@ async fn work_that_runs_out_of_time_comes_back_soon_and_is_done() {
     let stack = stack(SHORT).await;
     let ada = Guest::new(&stack, "ada").await;
     let id = ada.connect_and_sync("slack").await;
-    due(&stack, 80, Some(0)).await;
     let refreshes = ada.refreshes("slack").await.0;
     let syncs = ada.look.announced("sync.completed", &id).unwrap();
     // Each takes longer than its function has. The first attempt at a read of token-refresh takes longer than the SDK waits.
@@ -101,15 +94,11 @@ async fn work_that_runs_out_of_time_comes_back_soon_and_is_done() {
     let tries =
         vec![Fault { every: 2, ..tries.clone() }, Fault { at: 2, every: 2, effect: Effect::Delay(1600), ..tries }];
     for (function, queue, slow) in [
-        ("sync-scheduler", "schedules", vec![slow("sync-scheduler", "SendMessageBatch", 1500)]),
         ("token-refresh", "refreshes", tries),
         ("sync-worker", "syncs", vec![slow("sync-worker", "GetItem", 1500), slow("sync-worker", "UpdateItem", 1500)]),
     ] {
         stack.gateway.faults.arm(slow);
         match queue {
-            "schedules" => {
-                send(&stack, queue, &json!({ "v": 1, "schedule": "incremental", "shard": 0, "hop": 1 })).await;
-            }
             "refreshes" => {
                 ada.look.age(&id, 60).await.unwrap();
                 send(&stack, queue, &json!({ "v": 1, "integration_id": id, "credential": "bot" })).await;

@@ -6,7 +6,7 @@ use local_aws::{
     Service,
     faults::{Effect, Fault},
 };
-use platform::stores::due::shard;
+use platform::stores::due::{SHARDS, shard};
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, Running, depth, stack};
 
@@ -66,7 +66,7 @@ async fn a_shard_that_can_not_be_read_stops_no_other_shard_of_a_sweep() {
             break;
         }
         // Its own shard was the first; within five minutes it would be again.
-        let other = AttributeValue::N(((shard(&id.parse().unwrap()) + 1) % 8).to_string());
+        let other = AttributeValue::N(((shard(&id.parse().unwrap()) + 1) % SHARDS).to_string());
         let call = stack.clients.dynamodb.update_item().table_name(stack.table("credentials"));
         let call = call.key("integration_id", text(&id)).key("credential", text("bot"));
         let call = call.update_expression("SET due_shard = :shard").expression_attribute_values(":shard", other);

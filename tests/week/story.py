@@ -22,8 +22,8 @@ BEGIN = 1835330400
 BREAKS, MENDS = BEGIN + 6 * HOUR, BEGIN + 5 * DAY + 6 * HOUR
 # At these hours of a day something changes.
 CHANGES = (7.5, 10.5, 13.5, 16.5)
-# In a quarter of an hour the schedule brings what no push told.
-ROUND = 16 * 60
+# In its next slot, 22.5 minutes later at most, an integration is synced: that brings what no push told.
+ROUND = 25 * 60
 ADA, GRACE, ACME = "ada@example.com", "grace@example.com", "T0SANDBOX"
 TEAM, HOLIDAYS = "team@group.calendar.google.com", "en.uk#holiday@group.v.calendar.google.com"
 FORBIDDEN, FAILING = "forbidden@group.calendar.google.com", "failing@group.calendar.google.com"

@@ -108,7 +108,8 @@ class Week:
         for queue, counts in depths.items():
             if queue.endswith("-dead"):
                 self.alarms.count((*DEAD, queue), now, sum(counts))
-            elif any(counts):
+            # What is delayed is not late.
+            elif any(counts[:2]):
                 # At most: the oldest message may have come at any time since the queue was seen empty.
                 since = self.waiting.setdefault(queue, self.sampled)
                 for minute in range(int(self.sampled), int(now) + 1, 60):

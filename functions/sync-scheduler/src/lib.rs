@@ -1,16 +1,13 @@
 //! `sync-scheduler`: finds what is due and fans it out; reads no token.
 //!
-//! *Invariant:* it writes nothing per integration. The worker advances the due time under its lease, so a message sent
-//! twice is one sync.
+//! *Invariant:* it writes nothing per integration. The worker serves each slot once, so a message sent twice is one sync.
 
-use std::time::Duration;
+mod sweep;
 
 use domain::{
-    Disposition, IntegrationKey,
-    messages::message::{Cause, EnvelopeVersion, Schedule, ScheduleMessage, SyncMessage},
-    sync::SyncJob,
+    Disposition,
+    messages::message::{Schedule, ScheduleMessage},
 };
-use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use platform::{
     Aws, AwsError,
@@ -20,12 +17,9 @@ use platform::{
         batch::{Batch, BatchResponse},
         consumer::{Attempt, Consumer, Handler, deadline},
     },
-    stores::due::{Due, SHARDS},
+    stores::due::Due,
 };
 use serde::{Deserialize, Serialize};
-
-/// Time reserved before the deadline for handing the rest of a sweep to a new invocation.
-const RESERVE: Duration = Duration::from_secs(5);
 
 /// The settings that template.yaml gives the function.
 #[derive(Debug)]
@@ -70,7 +64,7 @@ pub enum Trigger {
 #[serde(untagged)]
 pub enum Answer {
     Sweep {
-        /// How many syncs were sent.
+        /// How many syncs this invocation sent.
         sent: usize,
     },
     Batch(BatchResponse),
@@ -97,48 +91,9 @@ impl SyncScheduler {
             }
             Trigger::Schedule { schedule } => {
                 let deadline = deadline(&context, clock::now());
-                let first = ScheduleMessage { v: EnvelopeVersion, schedule, shard: 0, hop: 0 };
-                Ok(Answer::Sweep { sent: self.sweep(first, deadline).await? })
+                Ok(Answer::Sweep { sent: self.begin(schedule, deadline).await? })
             }
         }
-    }
-
-    /// Sends what is due, shard by shard; the shards that don't fit into the time left go to a new invocation. A shard that fails
-    /// stops no other.
-    async fn sweep(&self, from: ScheduleMessage, deadline: Timestamp) -> Result<usize, AwsError> {
-        let Some(kind) = sync_type(from.schedule) else { return Ok(0) };
-        let (mut sent, mut failed) = (0, Ok(()));
-        for shard in from.shard..SHARDS {
-            let now = clock::now();
-            if shard > from.shard && now + RESERVE >= deadline {
-                let rest = ScheduleMessage { shard, hop: from.hop + 1, ..from };
-                self.schedules.send(body(&rest)?, None).await?;
-                break;
-            }
-            match self.shard(kind, shard, now).await {
-                Ok(count) => sent += count,
-                Err(error) => failed = failed.and(Err(error)),
-            }
-        }
-        tracing::info!(schedule = ?from.schedule, from.shard, from.hop, sent, "swept");
-        failed.map(|()| sent)
-    }
-
-    /// Sends what is due in one shard.
-    async fn shard(&self, kind: SyncJob, shard: u32, now: Timestamp) -> Result<usize, AwsError> {
-        let due = match kind {
-            SyncJob::Incremental => self.due.shard(shard, Some(now)).await?,
-            SyncJob::RenewWatches => self.watches.shard(shard, Some(now)).await?,
-            // All that are in use, due or not.
-            SyncJob::Full | SyncJob::PurgeRecords | SyncJob::DeleteIntegration => self.due.shard(shard, None).await?,
-        };
-        let message = |[user_id, integration]: [String; 2]| {
-            let key = IntegrationKey::parse(&user_id, &integration).ok()?;
-            Some(SyncMessage::new(&key, kind, Cause::Due, now))
-        };
-        let messages: Vec<_> = due.keys.into_iter().filter_map(message).collect();
-        self.syncs.send_all(&messages).await?;
-        Ok(messages.len())
     }
 }
 
@@ -151,17 +106,4 @@ impl Handler for SyncScheduler {
             Err(error) => attempt.failed(error.diagnosis()),
         }
     }
-}
-
-const fn sync_type(schedule: Schedule) -> Option<SyncJob> {
-    match schedule {
-        Schedule::Incremental => Some(SyncJob::Incremental),
-        Schedule::Full => Some(SyncJob::Full),
-        Schedule::Watches => Some(SyncJob::RenewWatches),
-        Schedule::Refresh | Schedule::DeadLetters => None,
-    }
-}
-
-fn body<T: Serialize>(message: &T) -> Result<String, AwsError> {
-    serde_json::to_string(message).map_err(|error| AwsError::unwritable("message", error))
 }

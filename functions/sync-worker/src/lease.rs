@@ -10,13 +10,13 @@ use std::{
 use domain::{
     Disposition, IntegrationId, Reason,
     messages::message::{Cause, SyncMessage},
-    sync::SyncJob,
+    sync::{SyncJob, slot::next_slot},
 };
 use platform::{AwsError, base::clock, runtime::consumer::Attempt, stores::syncs::Leasing};
 
 use crate::{
     SyncWorker,
-    work::{INTERVAL, Work, in_turn},
+    work::{Work, in_turn},
 };
 
 /// What becomes of a message while another one holds the lease.
@@ -51,11 +51,15 @@ impl SyncWorker {
         attempt: &Attempt,
         progress: &AtomicBool,
     ) -> Result<Disposition, AwsError> {
-        let found = self.integrations.get(&message.key).await?;
+        let found = self.integrations.get_with_slots(&message.key).await?;
         if matches!(message.r#type, SyncJob::PurgeRecords | SyncJob::DeleteIntegration) {
-            return self.erase(found, message, attempt).await;
+            return self.erase(found.map(|(integration, _)| integration), message, attempt).await;
         }
-        let Some(integration) = found else { return Ok(Disposition::Done) };
+        let Some((integration, slots)) = found else { return Ok(Disposition::Done) };
+        if message.slot.is_some_and(|slot| !slots.is_open(slot, message.asked_at)) {
+            tracing::info!(slot = ?message.slot, "this slot is served");
+            return Ok(Disposition::Done);
+        }
         let Some(provider) = self.registry.find(&integration.key.provider) else {
             return Ok(Disposition::dead_letter(
                 Reason::UnknownProvider,
@@ -71,8 +75,10 @@ impl SyncWorker {
             tracing::info!(sync.r#type = ?message.r#type, "nothing to do");
             return Ok(Disposition::Done);
         }
-        // Without the lease: a sync that joins another one reads the name, too. On the heap: it holds a whole call.
-        Box::pin(self.name(provider, &integration, message, attempt)).await?;
+        if message.cause == Cause::Asked {
+            // Without the lease: a sync that joins another one reads the name, too. On the heap: it holds a whole call.
+            Box::pin(self.name(provider, &integration, message, attempt)).await?;
+        }
         let id = integration.key.id();
         let lease = match self.syncs.lease(&id, &attempt.message_id, message.r#type, attempt.at).await? {
             Leasing::Won(lease) => lease,
@@ -88,16 +94,24 @@ impl SyncWorker {
             provider,
             integration: &integration,
             key: &integration.key,
+            due_at: next_slot(&id, message.slot, clock::now()),
             id,
             lease,
             attempt,
             asked_at: message.asked_at,
             progress,
             read_since: Mutex::new(integration.read_since.clone()),
-            due_at: clock::now() + INTERVAL,
         };
         // On the heap: it holds a whole run.
-        Box::pin(self.work(&work, message, attempt)).await
+        let disposition = Box::pin(self.work(&work, message, attempt)).await?;
+        if message.slot.is_some()
+            && matches!(disposition, Disposition::Done | Disposition::DeadLetter(_))
+            && let Err(error) = self.integrations.slot_served(work.key, message.asked_at).await
+        {
+            // The sync has ended all the same. Only a repeated delivery of this very message would sync again.
+            tracing::warn!(reason = error.reason().name(), "the slot is not marked as served");
+        }
+        Ok(disposition)
     }
 
     /// Tells the running sync to run again. If it has just ended, the message takes the lease itself, soon.

@@ -20,16 +20,22 @@ impl SyncWorker {
     ) -> Result<Disposition, AwsError> {
         // What is refused for longer is tried before its time only where a user or a program asks for it, and once.
         let (mut kind, mut forced) = (message.r#type, message.cause == Cause::Asked);
-        // From now on the schedule finds it when it is due again, whatever becomes of this attempt.
-        if kind != SyncJob::RenewWatches && !self.integrations.sync_due(work.key, work.due_at).await? {
+        if !self.begin(work, message).await? {
             self.syncs.abandon(&work.lease).await?;
             return Ok(Disposition::Done);
+        }
+        if message.cause == Cause::Due {
+            // Under the lease, so that messages for the same slot ask for it once. On the heap: it holds a whole call.
+            Box::pin(self.name(work.provider, work.integration, message, attempt)).await?;
         }
         loop {
             let stop = match self.round(work, kind, forced).await {
                 Ok(()) => match self.syncs.release(&work.lease).await {
                     Ok(None) => return Ok(Disposition::Done),
                     Ok(Some(again)) => {
+                        if kind == SyncJob::RenewWatches {
+                            self.integrations.sync_due(work.key, work.due_at).await?;
+                        }
                         (kind, forced) = (again, false);
                         continue;
                     }
@@ -41,6 +47,16 @@ impl SyncWorker {
         }
     }
 
+    /// Has the schedule find the integration in its next slot, whatever becomes of this attempt. Whether it is in use, and no other
+    /// message has served the slot meanwhile.
+    async fn begin(&self, work: &Work<'_>, message: &SyncMessage) -> Result<bool, AwsError> {
+        match message.slot {
+            _ if message.r#type == SyncJob::RenewWatches => Ok(true),
+            Some(slot) => self.integrations.serve_slot(work.key, slot, message.asked_at, work.due_at).await,
+            None => self.integrations.take_slots(work.key, work.due_at).await,
+        }
+    }
+
     /// One round over all streams, and what a person and the application hear of it.
     async fn round(&self, work: &Work<'_>, kind: SyncJob, forced: bool) -> Result<(), Stop> {
         let started_at = clock::now();
@@ -49,6 +65,8 @@ impl SyncWorker {
             return Box::pin(self.watch(work, &overview, false)).await;
         }
         let mut entry = LogEntry::begin(kind, started_at, overview.last.as_ref());
+        let watched = work.provider.spec().watching.as_ref().and_then(|it| overview.streams.get_key_value(it.stream));
+        let full = watched.is_some_and(|(stream, state)| work.full_since(kind, stream, state).is_some());
         // On the heap: it holds all pages.
         let outcome = Box::pin(self.read(work, overview, forced, &mut entry)).await;
         entry.finished_at = clock::now();
@@ -67,7 +85,7 @@ impl SyncWorker {
         }
         // What the first full run found can be watched only now.
         let overview = self.syncs.overview(&work.id, clock::now()).await?;
-        Box::pin(self.watch(work, &overview, kind == SyncJob::Full)).await?;
+        Box::pin(self.watch(work, &overview, full)).await?;
         let id = format!("{}:sync:{}", work.id, started_at.as_millisecond());
         let data = serde_json::json!({
             "sync_type": kind, "changes": entry.changes, "deleted": entry.swept, "started_at": started_at,

@@ -6,6 +6,7 @@ use domain::{
     Change, Failure, Request,
     call::Bearing,
     sync::{
+        SyncJob,
         outcome::LogEntry,
         stream::{About, Action, Asked, Course, End, Machine, Outcome, PageRead, StreamState},
     },
@@ -122,7 +123,9 @@ impl SyncWorker {
         entry: &mut LogEntry,
     ) -> Result<(StreamState, End), Stop> {
         let of = Of { provider: work.provider, stream: stream.name };
-        let asked = Asked { kind: entry.r#type, at: work.asked_at, forced };
+        let full_since = work.full_since(entry.r#type, stream.name, &state);
+        let kind = if full_since.is_some() { SyncJob::Full } else { entry.r#type };
+        let asked = Asked { kind, at: full_since.unwrap_or(work.asked_at), forced };
         let mut run = Machine::start(&of, stream.incremental, state, asked, clock::now());
         let mut objects = Objects::new(self, work, stream);
         let (mut begun, mut changes) = (false, Vec::new());

@@ -34,7 +34,7 @@ enum Started {
 
 impl SyncWorker {
     /// Starts what is not watched and renews what ends soon. A provider that refuses stops no sync: polling goes on. A full sync
-    /// also tries again what was refused for good.
+    /// of the stream also tries again what was refused for good.
     pub(crate) async fn watch(&self, work: &Work<'_>, overview: &Overview, full: bool) -> Result<(), Stop> {
         let Some(watching) = &work.provider.spec().watching else { return Ok(()) };
         let cursor = overview.streams.get(watching.stream).and_then(|state| state.cursor.as_ref());

@@ -8,15 +8,15 @@ use std::{
 };
 
 use domain::{
-    Aging, Disposition, Failure, Integration, IntegrationId, IntegrationKey, error::Kind,
-    messages::disposition::backoff, sync::ReadSince,
+    Aging, Disposition, Failure, Integration, IntegrationId, IntegrationKey,
+    error::Kind,
+    messages::disposition::backoff,
+    sync::{ReadSince, SyncJob, slot::full_due, stream::StreamState},
 };
 use jiff::{SignedDuration, Timestamp};
 use platform::{base::clock, runtime::consumer::Attempt, stores::syncs::Lease};
 use providers::Provider;
 
-/// When an integration is due again: before the schedule's next round, 15 minutes after this one.
-pub(crate) const INTERVAL: SignedDuration = SignedDuration::from_mins(13);
 /// Time reserved before the deadline, in which a run goes on in another invocation: a quarter of the time, and no more than this.
 const RESERVE: SignedDuration = SignedDuration::from_secs(15);
 
@@ -34,7 +34,7 @@ pub(crate) struct Work<'a> {
     pub(crate) progress: &'a AtomicBool,
     /// Since when the streams have been read whole.
     pub(crate) read_since: Mutex<ReadSince>,
-    /// When the schedule syncs the integration next, whatever becomes of this attempt.
+    /// The slot in which the integration is synced next, whatever becomes of this attempt.
     pub(crate) due_at: Timestamp,
 }
 
@@ -42,6 +42,12 @@ impl Work<'_> {
     /// How a wait for the provider counts.
     pub(crate) fn aging(failure: &Failure) -> Aging {
         if failure.kind() == Kind::RateLimited { Aging::Pauses } else { Aging::Grows }
+    }
+
+    /// Since when this sync is to read a stream in full: since it was asked for, if everything was, or since the stream's hour of the
+    /// week.
+    pub(crate) fn full_since(&self, kind: SyncJob, stream: &str, state: &StreamState) -> Option<Timestamp> {
+        if kind == SyncJob::Full { Some(self.asked_at) } else { full_due(&self.id, stream, state, clock::now()) }
     }
 
     pub(crate) fn out_of_time(&self) -> bool {

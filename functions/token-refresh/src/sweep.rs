@@ -23,39 +23,49 @@ const SWEEP: i64 = 300;
 /// Time reserved before the deadline, in which a sweep reads no further shard.
 const RESERVE: Duration = Duration::from_secs(5);
 impl TokenRefresh {
-    /// Sends what is due, shard by shard, as far as the time goes. What is left is due at the next sweep, which begins with
-    /// another shard. A shard that fails stops no other.
+    /// Sends what is due, shard by shard and page by page, as far as the time goes. What is left is due at the next sweep, which begins
+    /// with another shard. A shard that fails stops no other.
     pub(crate) async fn sweep(&self, deadline: Timestamp) -> Result<usize, AwsError> {
         let (mut sent, mut failed) = (0, Ok(()));
         let began_at = clock::now();
         let first = u32::try_from(began_at.as_second() / SWEEP).unwrap_or_default();
         for shard in (0..SHARDS).map(|step| (first % SHARDS + step) % SHARDS) {
-            let now = clock::now();
-            if now + RESERVE >= deadline {
+            if clock::now() + RESERVE >= deadline {
                 tracing::warn!(sent, "the rest waits for the next sweep");
                 break;
             }
-            match self.shard(shard, now).await {
-                Ok(count) => sent += count,
-                Err(error) => failed = failed.and(Err(error)),
+            if let Err(error) = self.shard(shard, began_at, deadline, &mut sent).await {
+                failed = failed.and(Err(error));
             }
         }
         failed.map(|()| sent)
     }
 
     /// Sends what is due in one shard. An item that can't be read stops no other.
-    async fn shard(&self, shard: u32, now: Timestamp) -> Result<usize, AwsError> {
-        let due = self.due.shard(shard, Some(now)).await?;
-        let (mut messages, mut failed) = (Vec::new(), Ok(()));
-        for key in due.keys {
-            match message(key) {
-                Ok(message) => messages.push(message),
-                Err(error) => failed = Err(error),
+    async fn shard(
+        &self,
+        shard: u32,
+        began_at: Timestamp,
+        deadline: Timestamp,
+        sent: &mut usize,
+    ) -> Result<(), AwsError> {
+        let (mut after, mut failed) = (None, Ok(()));
+        loop {
+            let page = self.due.page(shard, began_at, after.as_ref()).await?;
+            after = page.entries.last().cloned();
+            let mut messages = Vec::new();
+            for entry in page.entries {
+                match message(entry.key) {
+                    Ok(message) => messages.push(message),
+                    Err(error) => failed = Err(error),
+                }
+            }
+            self.refreshes.send_all(&messages).await?;
+            *sent += messages.len();
+            if !page.more || clock::now() + RESERVE >= deadline {
+                return failed;
             }
         }
-        let count = messages.len();
-        self.refreshes.send_all(&messages).await?;
-        failed.map(|()| count)
     }
 }
 
@@ -67,5 +77,5 @@ fn message([integration_id, credential]: [String; 2]) -> Result<QueueMessage, Aw
     let tenant = group(integration_id.as_str());
     let message = RefreshMessage { v: EnvelopeVersion, integration_id, credential };
     let body = serde_json::to_string(&message).map_err(|error| AwsError::unwritable("message", error))?;
-    Ok(QueueMessage { body, tenant })
+    Ok(QueueMessage { body, tenant, delay: Duration::ZERO })
 }

@@ -32,6 +32,11 @@ pub const fn is_segment(text: &str) -> bool {
     index >= 1 && index <= MAX_SEGMENT
 }
 
+/// A number that follows from a key, differs between keys, and is the same wherever it is computed.
+pub fn spread(key: &str) -> u32 {
+    key.bytes().fold(0u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)))
+}
+
 /// Defines an identifier: its name, its kind and its form in words, and the check of that form.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $form:expr, $check:expr) => {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::reason::{Class, Diagnosis, Reason};
+use crate::{
+    id::spread,
+    reason::{Class, Diagnosis, Reason},
+};
 
 /// How an attempt at a message ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,11 +82,6 @@ pub fn backoff(failure: u32, key: &str) -> Duration {
     const CEILING: Duration = Duration::from_mins(10);
     let base = 1u64.checked_shl(failure.saturating_sub(1)).map_or(CEILING, |s| Duration::from_secs(s).min(CEILING));
     base + base * (spread(key) % 1000) / 2000
-}
-
-/// A number that follows from a key, differs between keys, and is the same wherever it is computed.
-pub fn spread(key: &str) -> u32 {
-    key.bytes().fold(0u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)))
 }
 
 #[cfg(test)]

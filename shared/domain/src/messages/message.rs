@@ -127,6 +127,9 @@ pub struct SyncMessage {
     pub cause: Cause,
     /// When it was asked for: what was read in full since then is not read again.
     pub asked_at: Timestamp,
+    /// The [slot](crate::sync::slot) that it is for: a message for a slot that was served is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Timestamp>,
     /// The webhook delivery that reported the change, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery_id: Option<DeliveryId>,
@@ -135,7 +138,12 @@ pub struct SyncMessage {
 impl SyncMessage {
     /// The message that asks for a sync of an integration.
     pub fn new(key: &IntegrationKey, r#type: SyncJob, cause: Cause, asked_at: Timestamp) -> Self {
-        Self { v: EnvelopeVersion, key: key.clone(), r#type, cause, asked_at, delivery_id: None }
+        Self { v: EnvelopeVersion, key: key.clone(), r#type, cause, asked_at, slot: None, delivery_id: None }
+    }
+
+    /// The message that asks for the incremental sync of a slot.
+    pub fn for_slot(key: &IntegrationKey, slot: Timestamp, asked_at: Timestamp) -> Self {
+        Self { slot: Some(slot), ..Self::new(key, SyncJob::Incremental, Cause::Due, asked_at) }
     }
 
     /// The message that asks for a sync of what a webhook delivery reported.
@@ -172,10 +180,8 @@ pub struct RefreshMessage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// Incremental syncs that are due.
+    /// Syncs whose slot comes before the next sweep.
     Incremental,
-    /// Full syncs of every integration in use.
-    Full,
     /// Watches that are due for renewal.
     Watches,
     /// Credentials that expire soon.
@@ -184,14 +190,29 @@ pub enum Schedule {
     DeadLetters,
 }
 
+/// An entry of an index on due time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DueEntry {
+    /// In seconds since 1970, as stored.
+    pub due_at: i64,
+    /// The key of the item in its table.
+    pub key: [String; 2],
+}
+
 /// The rest of a sweep that did not fit into one invocation, on its way back to `sync-scheduler`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleMessage {
     pub v: EnvelopeVersion<1>,
     /// The sweep to continue.
     pub schedule: Schedule,
     /// The shard of the index to continue with.
     pub shard: u32,
+    /// The last entry of the shard that was sent; none if the shard is yet to begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<DueEntry>,
+    /// Which entries the sweep sends: those due by then. If none is named, those due by the end of the schedule's interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// How many continuations led here.
     pub hop: u32,
 }

@@ -26,8 +26,8 @@ pub const MAX_MESSAGE: usize = 1024 * 1024 - 2 * 1024;
 pub const RETENTION: Duration = Duration::from_hours(14 * 24);
 /// The longest delay of a message that SQS takes (`DelaySeconds`); a longer wait needs another hop.
 pub const MAX_DELAY: Duration = Duration::from_mins(15);
-/// Entries SQS takes in one call.
-const MAX_ENTRIES: usize = 10;
+/// Messages that SQS takes in one call.
+pub const MAX_BATCH: usize = 10;
 /// How often entries that SQS refused one by one are sent again.
 const MAX_RESENDS: usize = 5;
 /// SQS's limit on the name of a message group.
@@ -47,6 +47,8 @@ pub struct QueueMessage {
     pub body: String,
     /// The message group, as [`group`] makes it.
     pub tenant: String,
+    /// How long after the sending SQS delivers it: at most [`MAX_DELAY`].
+    pub delay: Duration,
 }
 
 /// A message attribute.
@@ -86,34 +88,35 @@ impl Queue {
         self.pass_on(body, Some(tenant), delay, &[]).await
     }
 
-    /// Sends many messages in as few calls as SQS allows; what SQS refused is sent again.
+    /// Sends many messages, one call after another, in as few as SQS allows.
     pub async fn send_all(&self, messages: &[QueueMessage]) -> Result<(), AwsError> {
-        const ACTION: &str = "sqs:SendMessageBatch";
-        for chunk in messages.chunks(MAX_ENTRIES) {
-            let mut entries: Vec<_> = chunk
-                .iter()
-                .enumerate()
-                .map(|(index, QueueMessage { body, tenant })| {
-                    let entry = SendMessageBatchRequestEntry::builder().id(index.to_string());
-                    let entry = entry.message_body(body).message_group_id(tenant).build();
-                    entry.map_err(|error| AwsError::unwritable("a message", error))
-                })
-                .collect::<Result<_, _>>()?;
-            let mut refused = None;
-            for _ in 0..MAX_RESENDS {
-                let call = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries.clone()));
-                let output = call.send().await.map_err(|error| AwsError::new(ACTION, error))?;
-                entries.retain(|entry| output.failed().iter().any(|failed| failed.id() == entry.id()));
-                refused = output.failed().first().map(|failed| AwsError::entry(ACTION, failed.code()));
-                if refused.is_none() {
-                    break;
-                }
-            }
-            if let Some(refused) = refused {
-                return Err(refused);
-            }
+        for batch in messages.chunks(MAX_BATCH) {
+            self.send_batch(batch).await?;
         }
         Ok(())
+    }
+
+    /// Sends at most [`MAX_BATCH`] messages in one call; what SQS refused of them is sent again.
+    pub async fn send_batch(&self, messages: &[QueueMessage]) -> Result<(), AwsError> {
+        const ACTION: &str = "sqs:SendMessageBatch";
+        let mut entries: Vec<_> = (messages.iter().enumerate())
+            .map(|(index, QueueMessage { body, tenant, delay })| {
+                let entry = SendMessageBatchRequestEntry::builder().id(index.to_string()).message_body(body);
+                let entry = entry.message_group_id(tenant).delay_seconds(seconds((*delay).min(MAX_DELAY))).build();
+                entry.map_err(|error| AwsError::unwritable("a message", error))
+            })
+            .collect::<Result<_, _>>()?;
+        let mut refused = None;
+        for _ in 0..MAX_RESENDS {
+            let call = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries.clone()));
+            let output = call.send().await.map_err(|error| AwsError::new(ACTION, error))?;
+            entries.retain(|entry| output.failed().iter().any(|failed| failed.id() == entry.id()));
+            refused = output.failed().first().map(|failed| AwsError::entry(ACTION, failed.code()));
+            if refused.is_none() {
+                break;
+            }
+        }
+        refused.map_or(Ok(()), Err)
     }
 
     /// Sends a received message on, with these attributes.

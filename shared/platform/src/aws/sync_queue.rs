@@ -42,11 +42,19 @@ impl SyncQueue {
 
     /// Sends many messages, for delivery at once.
     pub async fn send_all(&self, messages: &[SyncMessage]) -> Result<(), AwsError> {
-        let message = |message: &SyncMessage| {
-            Ok::<_, AwsError>(QueueMessage { body: body(message)?, tenant: group(message.key.user_id.as_str()) })
-        };
-        self.0.send_all(&messages.iter().map(message).collect::<Result<Vec<_>, _>>()?).await
+        let messages = messages.iter().map(|message| in_queue(message, Duration::ZERO));
+        self.0.send_all(&messages.collect::<Result<Vec<_>, _>>()?).await
     }
+
+    /// Sends as many messages as one call takes ([`MAX_BATCH`](crate::aws::queue::MAX_BATCH)), each for delivery after its own delay.
+    pub async fn send_batch(&self, messages: &[(SyncMessage, Duration)]) -> Result<(), AwsError> {
+        let messages = messages.iter().map(|(message, delay)| in_queue(message, *delay));
+        self.0.send_batch(&messages.collect::<Result<Vec<_>, _>>()?).await
+    }
+}
+
+fn in_queue(message: &SyncMessage, delay: Duration) -> Result<QueueMessage, AwsError> {
+    Ok(QueueMessage { body: body(message)?, tenant: group(message.key.user_id.as_str()), delay })
 }
 
 fn body(message: &SyncMessage) -> Result<String, AwsError> {

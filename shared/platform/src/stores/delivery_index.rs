@@ -1,9 +1,10 @@
 //! Where a delivery is listed: the partitions of the index by provider, day and shard.
 
-use domain::{DeliveryId, ProviderId, messages::disposition::spread};
+use domain::{DeliveryId, ProviderId, id::spread};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use crate::stores::due::SHARDS;
+/// How many partitions the deliveries of a provider and a day are spread over. A page of the list asks all of them.
+pub(super) const SHARDS: u32 = 8;
 
 /// Where a record is listed.
 pub(crate) fn partition(provider: &ProviderId, delivery_id: &DeliveryId, received_at: Timestamp) -> String {

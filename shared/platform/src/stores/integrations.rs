@@ -9,7 +9,10 @@ mod stored;
 use domain::{
     AccountId, Candidate, Integration, IntegrationKey, Lookup, Problem, ProviderId, UserId,
     integration::{IntegrationState, account, address, spell::Spells},
-    sync::ReadSince,
+    sync::{
+        ReadSince,
+        slot::{Slots, slot},
+    },
 };
 use jiff::Timestamp;
 
@@ -23,6 +26,9 @@ use crate::{
     },
 };
 
+/// What names the slot that is due.
+const SYNC_DUE: &str = "due_shard = :shard, due_at = :at";
+
 /// The table of integrations.
 #[derive(Debug, Clone)]
 pub struct Integrations {
@@ -35,7 +41,7 @@ impl Integrations {
         Self { table: Table::new(aws, table) }
     }
 
-    /// Stores an integration, in place of an earlier one of the same key. Its next sync is due at `due_at`.
+    /// Stores an integration, in place of an earlier one of the same key. Its next sync is due at its first slot from `due_at` on.
     pub async fn put(&self, integration: &Integration, due_at: Timestamp) -> Result<(), AwsError> {
         self.table.put(write(&stored(integration, due_at))?).await
     }
@@ -51,6 +57,13 @@ impl Integrations {
     /// One integration, read consistently.
     pub async fn get(&self, key: &IntegrationKey) -> Result<Option<Integration>, AwsError> {
         self.table.get(item_key(key)).await?.map(integration).transpose()
+    }
+
+    /// The same, with its slots.
+    pub async fn get_with_slots(&self, key: &IntegrationKey) -> Result<Option<(Integration, Slots)>, AwsError> {
+        let Some(item) = self.table.get(item_key(key)).await? else { return Ok(None) };
+        let slots = stored::slots(&item);
+        Ok(Some((integration(item)?, slots)))
     }
 
     /// All integrations of a user, of one provider or of all.
@@ -118,23 +131,52 @@ impl Integrations {
         self.table.delete_when(item_key(key), "state <> :connected", values).await
     }
 
-    /// Says when an integration in use is to be synced next. Whether it is in use.
+    /// Says from when on an integration in use is to be synced next: at its first slot then. Whether it is in use.
     pub async fn sync_due(&self, key: &IntegrationKey, at: Timestamp) -> Result<bool, AwsError> {
-        self.due(key, "due_shard = :shard, due_at = :at", at).await
+        Ok(self.due(key, SYNC_DUE, slot(&key.id(), at)).send_once().await?.is_written())
+    }
+
+    /// The same, and takes the slots before from the message that serves one: the sync that begins covers them.
+    pub async fn take_slots(&self, key: &IntegrationKey, next: Timestamp) -> Result<bool, AwsError> {
+        let update = self.due(key, SYNC_DUE, slot(&key.id(), next)).remove("served_by");
+        Ok(update.send_once().await?.is_written())
+    }
+
+    /// Has the message of `asked_at` serve a slot, and says when the `next` is due. Whether the integration is in use and the slot is
+    /// [open](Slots::is_open) for that message.
+    pub async fn serve_slot(
+        &self,
+        key: &IntegrationKey,
+        slot: Timestamp,
+        asked_at: Timestamp,
+        next: Timestamp,
+    ) -> Result<bool, AwsError> {
+        let update = self
+            .due(key, SYNC_DUE, next)
+            .set("served_by = :asked_at")
+            .when("due_at <= :slot OR served_by = :asked_at")
+            .with([(":slot", seconds(slot)), (":asked_at", time(asked_at))]);
+        Ok(update.send_once().await?.is_written())
+    }
+
+    /// The message of `asked_at` is done with its slot: a repeated delivery of it finds the slot served.
+    pub async fn slot_served(&self, key: &IntegrationKey, asked_at: Timestamp) -> Result<(), AwsError> {
+        let update = self.update(key).remove("served_by").when("served_by = :asked_at");
+        update.with([(":asked_at", time(asked_at))]).send_once().await.map(|_| ())
     }
 
     /// Says when a watch of an integration in use is to be renewed next. Whether it is in use.
     pub async fn watch_due(&self, key: &IntegrationKey, at: Timestamp) -> Result<bool, AwsError> {
-        self.due(key, "watch_shard = :shard, watch_due_at = :at", at).await
+        let set = "watch_shard = :shard, watch_due_at = :at";
+        Ok(self.due(key, set, at).send_once().await?.is_written())
     }
 
-    async fn due(&self, key: &IntegrationKey, set: &str, at: Timestamp) -> Result<bool, AwsError> {
-        let update = self.update(key).set(set).when("state = :connected").with([
+    fn due(&self, key: &IntegrationKey, set: &str, at: Timestamp) -> Update {
+        self.update(key).set(set).when("state = :connected").with([
             (":connected", state(IntegrationState::Connected)),
             (":shard", n(shard(&key.id()))),
             (":at", seconds(at)),
-        ]);
-        Ok(update.send_once().await?.is_written())
+        ])
     }
 
     /// Stores since when the streams of an integration in use have been read whole.

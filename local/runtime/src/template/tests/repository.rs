@@ -110,8 +110,7 @@ fn schedules_carry_json() {
         .collect();
     let expected = [
         ("intertie-dead-letters", "rate(4 minutes)", r#"{"schedule":"dead_letters"}"#),
-        ("intertie-full", "cron(0 0 ? * SUN *)", r#"{"schedule":"full"}"#),
-        ("intertie-incremental", "rate(15 minutes)", r#"{"schedule":"incremental"}"#),
+        ("intertie-incremental", "rate(5 minutes)", r#"{"schedule":"incremental"}"#),
         ("intertie-refresh", "rate(5 minutes)", r#"{"schedule":"refresh"}"#),
         ("intertie-watches", "rate(1 hour)", r#"{"schedule":"watches"}"#),
     ];

@@ -9,7 +9,7 @@ use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, Mess
 use domain::{Diagnosis, Reason};
 use jiff::Timestamp;
 
-use super::{DETAIL, MAX_ENTRIES, Queue, REASON, seconds};
+use super::{DETAIL, MAX_BATCH, Queue, REASON, seconds};
 use crate::{aws::AwsError, base::clock};
 
 /// How long a received message is hidden: longer than a review, so that none is looked at twice.
@@ -55,7 +55,7 @@ impl Queue {
         let mut handles = Vec::new();
         let mut all = false;
         while handles.len() < most && clock::now() < deadline {
-            let messages = self.receive(MAX_ENTRIES.min(most - handles.len())).await?;
+            let messages = self.receive(MAX_BATCH.min(most - handles.len())).await?;
             if messages.is_empty() {
                 all = true;
                 break;
@@ -89,7 +89,7 @@ impl Queue {
 
     async fn show_again(&self, handles: &[String], after: Duration) -> Result<(), AwsError> {
         const ACTION: &str = "sqs:ChangeMessageVisibility";
-        for handles in handles.chunks(MAX_ENTRIES) {
+        for handles in handles.chunks(MAX_BATCH) {
             let entries = handles.iter().enumerate().map(|(index, handle)| {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(index.to_string());
                 entry.receipt_handle(handle).visibility_timeout(seconds(after)).build()

@@ -9,8 +9,7 @@ use super::{Deliveries, DeliveriesQuery, MAX_BATCH};
 use crate::{
     aws::AwsError,
     stores::{
-        delivery_index::shard,
-        due::SHARDS,
+        delivery_index::{SHARDS, shard},
         item::{n, number, s, text},
     },
 };

@@ -3,6 +3,7 @@
 use domain::{
     Integration, IntegrationKey,
     integration::{Ending, IntegrationState, account},
+    sync::slot::slot,
 };
 use jiff::Timestamp;
 
@@ -80,7 +81,8 @@ impl Integrations {
         Ok(update.send_once().await?.is_written())
     }
 
-    /// Puts an integration that was set aside back in use: its credential opens again. Whether it was set aside.
+    /// Puts an integration that was set aside back in use: its credential opens again. It is due at its first slot from `due_at` on.
+    /// Whether it was set aside.
     pub async fn restore(&self, integration: &Integration, due_at: Timestamp) -> Result<bool, AwsError> {
         let key = &integration.key;
         let mut update = self
@@ -93,7 +95,7 @@ impl Integrations {
                 (":connected", state(IntegrationState::Connected)),
                 (":account", s(account(&key.provider, &key.account_id))),
                 (":shard", n(shard(&key.id()))),
-                (":at", seconds(due_at)),
+                (":at", seconds(slot(&key.id(), due_at))),
                 (":true", flag(true)),
             ]);
         if let Some(address) = stored::address(integration) {

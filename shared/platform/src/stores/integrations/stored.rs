@@ -3,7 +3,10 @@
 use domain::{
     AccountAddress, Candidate, Integration, IntegrationKey, Sentence, UserId,
     integration::{self, Ending, IntegrationState, account},
-    sync::ReadSince,
+    sync::{
+        ReadSince,
+        slot::{Slots, slot},
+    },
 };
 use jiff::{Timestamp, fmt::serde::timestamp::second};
 use serde::{Deserialize, Serialize};
@@ -12,11 +15,11 @@ use crate::{
     aws::AwsError,
     stores::{
         due::shard,
-        item::{Item, malformed, read, text},
+        item::{Item, malformed, number, read, text},
     },
 };
 
-/// The item of an integration. Syncs that renew watches add the attributes of their index.
+/// The item of an integration. Syncs add the attributes of the index of watches, and `served_by`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Stored {
     user_id: UserId,
@@ -74,7 +77,7 @@ pub(super) fn stored(integration: &Integration, due_at: Timestamp) -> Stored {
         account: in_use.then(|| account(&key.provider, &key.account_id)),
         address: address(integration).filter(|_| in_use),
         due_shard: in_use.then(|| shard(&key.id())),
-        due_at: in_use.then_some(due_at),
+        due_at: in_use.then(|| slot(&key.id(), due_at)),
     }
 }
 
@@ -98,6 +101,12 @@ pub(super) fn integration(item: Item) -> Result<Integration, AwsError> {
         spells: stored.spells.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
         read_since: read_since(stored.read_since.as_deref()),
     })
+}
+
+/// What can't be read is none: the slot is served again.
+pub(super) fn slots(item: &Item) -> Slots {
+    let due_at = number(item, "due_at").ok().and_then(|second| Timestamp::from_second(second).ok());
+    Slots { due_at, served_by: text(item, "served_by").ok().and_then(|time| time.parse().ok()) }
 }
 
 /// The key of an item of which nothing else is read: an index has the keys only.
