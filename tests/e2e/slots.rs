@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use domain::{
     IntegrationId,
     sync::slot::{INTERVAL, slot},
@@ -267,5 +267,48 @@ async fn the_first_sync_after_a_streams_hour_of_the_week_reads_it_in_full_and_no
     assert_eq!(read, ["customers"]);
     assert_eq!(guest.calls("stripe", "/v1/customers").await, calls + 1);
     assert_eq!(sync().await, after, "once a week");
+    stack.shutdown().await;
+}
+
+/// The most memory that the process of sync-scheduler has held, in KiB.
+fn peak(stack: &Running) -> u64 {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    let is_it = |path: &std::path::PathBuf| {
+        let name = std::fs::read_link(path.join("exe")).is_ok_and(|exe| exe.ends_with("sync-scheduler"));
+        // Those of other tests have another AWS.
+        let url = stack.aws_url.as_bytes();
+        name && std::fs::read(path.join("environ")).is_ok_and(|all| all.windows(url.len()).any(|part| part == url))
+    };
+    let told = |path: std::path::PathBuf| -> Option<u64> {
+        let status = std::fs::read_to_string(path.join("status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?.trim().parse().ok()
+    };
+    processes.filter(is_it).filter_map(told).max().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_holds_a_page_in_memory_whatever_is_due_in_a_shard() {
+    const DUE: usize = 6_000;
+    let stack = stack(FAST).await;
+    let mut peaks = Vec::new();
+    for users in [0..1_000, 1_000..DUE] {
+        let count = users.len();
+        let write = |user: usize| {
+            let put = PutRequest::builder().item("user_id", AttributeValue::S(format!("user-{user}")));
+            let put = put.item("integration", AttributeValue::S(SLACK.into()));
+            let put =
+                put.item("due_shard", AttributeValue::N("0".into())).item("due_at", AttributeValue::N("1".into()));
+            WriteRequest::builder().put_request(put.build().unwrap()).build()
+        };
+        for batch in users.collect::<Vec<_>>().chunks(25) {
+            let writes = batch.iter().map(|user| write(*user)).collect();
+            let call = stack.clients.dynamodb.batch_write_item().request_items(stack.table("integrations"), writes);
+            call.send().await.unwrap();
+        }
+        assert!(fire(&stack).await >= count as u64);
+        peaks.push(peak(&stack));
+    }
+    // Five pages more would be 5 MB.
+    assert!(peaks[1] - peaks[0] < 2_500, "{peaks:?} KiB");
     stack.shutdown().await;
 }
