@@ -4,6 +4,7 @@ mod crashes;
 mod members;
 mod outcomes;
 mod refusals;
+mod scope;
 mod sent;
 
 use std::collections::BTreeSet;

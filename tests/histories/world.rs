@@ -7,7 +7,7 @@ use domain::{
     AccountId, CredentialName, Integration, IntegrationKey,
     messages::message::{Cause, SyncMessage},
     oauth::grant::TokenResponse,
-    sync::SyncJob,
+    sync::{Scope, SyncJob},
 };
 use http::Method;
 use jiff::SignedDuration;
@@ -183,7 +183,7 @@ impl<'g> World<'g> {
 
     /// What a push about a changed mailbox or calendar asks for.
     pub(crate) async fn push(&mut self) {
-        let message = SyncMessage::reported(&self.key, &"push".parse().unwrap(), clock::now());
+        let message = SyncMessage::reported(&self.key, Scope::All, &"push".parse().unwrap(), clock::now());
         self.work(&serde_json::to_string(&message).unwrap()).await;
         self.drain().await;
     }

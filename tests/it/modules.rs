@@ -16,7 +16,6 @@ use syn::{UseTree, Visibility, ext::IdentExt as _, visit::Visit};
 /// Rooms of a crate, the lowest first: each imports only those before it.
 const DOMAIN: &[&str] = &[
     "id",
-    "ids",
     "fence",
     "sentence",
     "error",

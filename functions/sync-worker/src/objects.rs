@@ -36,6 +36,8 @@ pub(crate) struct Objects<'a> {
     work: &'a Work<'a>,
     stream: &'a StreamSpec,
     manifest: Manifest,
+    /// Whether the stored manifest is not trusted: a full run that a caller asks for repairs what went wrong before.
+    rebuilds: bool,
     /// The run that the manifest is of.
     of: Option<(Timestamp, bool)>,
     /// The state that was stored, or that the run began with.
@@ -46,12 +48,13 @@ pub(crate) struct Objects<'a> {
 }
 
 impl<'a> Objects<'a> {
-    pub(crate) fn new(worker: &'a SyncWorker, work: &'a Work<'a>, stream: &'a StreamSpec) -> Self {
+    pub(crate) fn new(worker: &'a SyncWorker, work: &'a Work<'a>, stream: &'a StreamSpec, rebuilds: bool) -> Self {
         Self {
             worker,
             work,
             stream,
             manifest: Manifest::default(),
+            rebuilds,
             of: None,
             stored: None,
             saved_at: clock::now(),
@@ -126,6 +129,10 @@ impl<'a> Objects<'a> {
         for key in &swept {
             self.manifest.forget(key);
         }
+        // All records were looked through, and none of what is still missed was there unchanged.
+        if full && sweep.except.is_empty() {
+            self.manifest.forget_missed();
+        }
         if !full {
             run.count(-i64::try_from(swept.len()).unwrap_or(i64::MAX));
         }
@@ -187,9 +194,10 @@ impl<'a> Objects<'a> {
             return Ok(run.full);
         }
         let (id, name) = (&self.work.id, self.stream.name);
-        self.manifest = self.worker.syncs.manifest(id, name, state).await?;
-        if run.full && run.parts.is_none() {
-            let head = state.manifest.as_ref().filter(|_| !run.rebuilds);
+        let is_new = run.parts.is_none();
+        let head = state.manifest.as_ref().filter(|_| run.full && !(self.rebuilds && is_new));
+        self.manifest = self.worker.syncs.manifest(id, name, head, run).await?;
+        if run.full && is_new {
             let records = &self.worker.records;
             records.note_changes(id, name, head.map(|head| head.since), &mut self.manifest).await?;
             self.manifest.settle();

@@ -3,13 +3,19 @@
 //! *Invariant:* the lease is released only if nothing was asked for meanwhile.
 
 use domain::{
-    Disposition,
+    Disposition, RecordKey,
     messages::message::{Cause, SyncMessage},
-    sync::{SyncJob, outcome::LogEntry},
+    sync::{Scope, SyncJob, outcome::LogEntry},
 };
-use platform::{AwsError, base::clock, runtime::consumer::Attempt, stores::syncs::Overview};
+use platform::{
+    AwsError,
+    base::clock,
+    runtime::consumer::Attempt,
+    stores::{records::Put, syncs::Overview},
+};
+use providers::Watched;
 
-use crate::{SyncWorker, stop::Stop, work::Work};
+use crate::{SyncWorker, run::Extent, stop::Stop, work::Work};
 
 impl SyncWorker {
     pub(crate) async fn work(
@@ -19,8 +25,10 @@ impl SyncWorker {
         attempt: &Attempt,
     ) -> Result<Disposition, AwsError> {
         // What is refused for longer is tried before its time only where a user or a program asks for it, and once.
-        let (mut kind, mut forced) = (message.r#type, message.cause == Cause::Asked);
-        if !self.begin(work, message).await? {
+        let mut extent = Extent { forced: message.cause == Cause::Asked, part: None };
+        let (mut kind, mut scope) = (message.r#type, message.scope.clone());
+        // A sync of one thing is not that of everything, for which the schedule still comes.
+        if scope.is_all() && !self.begin(work, message).await? {
             self.syncs.abandon(&work.lease).await?;
             return Ok(Disposition::Done);
         }
@@ -29,14 +37,24 @@ impl SyncWorker {
             Box::pin(self.name(work.provider, work.integration, message, attempt)).await?;
         }
         loop {
-            let stop = match self.round(work, kind, forced).await {
+            let outcome = match std::mem::take(&mut scope) {
+                Scope::Object(key) => match Box::pin(self.one(work, &key)).await {
+                    // What can't be had alone is found by reading everything.
+                    Ok(false) => self.round(work, kind, extent.clone(), None).await,
+                    Ok(true) => Ok(()),
+                    Err(stop) => Err(stop),
+                },
+                Scope::Channel(channel) => self.round(work, kind, extent.clone(), Some(&channel)).await,
+                Scope::All => self.round(work, kind, extent.clone(), None).await,
+            };
+            let stop = match outcome {
                 Ok(()) => match self.syncs.release(&work.lease).await {
                     Ok(None) => return Ok(Disposition::Done),
                     Ok(Some(again)) => {
                         if kind == SyncJob::RenewWatches {
                             self.integrations.sync_due(work.key, work.due_at).await?;
                         }
-                        (kind, forced) = (again, false);
+                        (kind, extent.forced) = (again, false);
                         continue;
                     }
                     Err(error) => error.into(),
@@ -58,9 +76,16 @@ impl SyncWorker {
     }
 
     /// One round over all streams, and what a person and the application hear of it.
-    async fn round(&self, work: &Work<'_>, kind: SyncJob, forced: bool) -> Result<(), Stop> {
+    async fn round(
+        &self,
+        work: &Work<'_>,
+        kind: SyncJob,
+        mut extent: Extent,
+        channel: Option<&str>,
+    ) -> Result<(), Stop> {
         let started_at = clock::now();
         let overview = self.syncs.overview(&work.id, started_at).await?;
+        extent.part = channel.and_then(|channel| watched_by(&overview, channel));
         if kind == SyncJob::RenewWatches {
             return Box::pin(self.watch(work, &overview, false)).await;
         }
@@ -68,7 +93,7 @@ impl SyncWorker {
         let watched = work.provider.spec().watching.as_ref().and_then(|it| overview.streams.get_key_value(it.stream));
         let full = watched.is_some_and(|(stream, state)| work.full_since(kind, stream, state).is_some());
         // On the heap: it holds all pages.
-        let outcome = Box::pin(self.read(work, overview, forced, &mut entry)).await;
+        let outcome = Box::pin(self.read(work, overview, &extent, &mut entry)).await;
         entry.finished_at = clock::now();
         self.report(work, &outcome, &entry).await;
         // Of a sync that only goes on later, or elsewhere, there is nothing to tell.
@@ -86,11 +111,7 @@ impl SyncWorker {
         // What the first full run found can be watched only now.
         let overview = self.syncs.overview(&work.id, clock::now()).await?;
         Box::pin(self.watch(work, &overview, full)).await?;
-        let id = format!("{}:sync:{}", work.id, started_at.as_millisecond());
-        let data = serde_json::json!({
-            "sync_type": kind, "changes": entry.changes, "deleted": entry.swept, "started_at": started_at,
-        });
-        self.bus.announce("sync.completed", &id, work.key, entry.finished_at, &data).await?;
+        self.announce(work, &entry).await?;
         tracing::info!(
             service = %work.provider.spec().id,
             integration.id = %work.id,
@@ -102,16 +123,41 @@ impl SyncWorker {
         Ok(())
     }
 
+    /// Reads one object. Whether it could be had.
+    async fn one(&self, work: &Work<'_>, key: &RecordKey) -> Result<bool, Stop> {
+        let now = clock::now();
+        let Some((request, gone)) = work.provider.again(key.stream(), key.id(), now) else { return Ok(false) };
+        let Ok(change) = self.object(work, key.stream(), request, gone, now).await? else { return Ok(false) };
+        let mut entry = LogEntry::begin(SyncJob::Incremental, now, None);
+        match self.records.put_page(&work.id, &[&change]).await?.first() {
+            Some(Put::TooLarge) => return Ok(false),
+            Some(Put::Written { .. }) => entry.changes = 1,
+            Some(Put::Unchanged) | None => return Ok(true),
+        }
+        entry.finished_at = clock::now();
+        self.announce(work, &entry).await?;
+        Ok(true)
+    }
+
+    /// Tells the application what a sync changed.
+    async fn announce(&self, work: &Work<'_>, entry: &LogEntry) -> Result<(), Stop> {
+        let id = format!("{}:sync:{}", work.id, entry.started_at.as_millisecond());
+        let data = serde_json::json!({
+            "sync_type": entry.r#type, "changes": entry.changes, "deleted": entry.swept, "started_at": entry.started_at,
+        });
+        Ok(self.bus.announce("sync.completed", &id, work.key, entry.finished_at, &data).await?)
+    }
+
     /// Renews the watches and reads every stream. The entry says what failed. Whether a stream was read.
     async fn read(
         &self,
         work: &Work<'_>,
         overview: Overview,
-        forced: bool,
+        extent: &Extent,
         entry: &mut LogEntry,
     ) -> Result<bool, Stop> {
         let outcome = match Box::pin(self.watch(work, &overview, false)).await {
-            Ok(()) => self.streams(work, overview.streams, forced, entry).await,
+            Ok(()) => self.streams(work, overview.streams, extent, entry).await,
             Err(stop) => Err(stop),
         };
         if let Err(stop) = &outcome
@@ -122,4 +168,10 @@ impl SyncWorker {
         }
         outcome
     }
+}
+
+/// What the watch with this channel reports changes of; none if there is no such watch any more.
+fn watched_by(overview: &Overview, channel: &str) -> Option<String> {
+    let is_its = |text: &str| Watched::read(Some(text)).watch.is_some_and(|watch| watch.channel_id == channel);
+    overview.watches.iter().find(|(_, text)| is_its(text)).map(|(resource, _)| resource.clone())
 }

@@ -29,11 +29,23 @@ const CONCURRENCY: usize = 4;
 struct Of<'a> {
     provider: &'static dyn Provider,
     stream: &'a str,
+    /// The only part to read.
+    part: Option<&'a str>,
+}
+
+/// How much a round reads.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Extent {
+    /// Also streams that are refused, though their pause is not over.
+    pub(crate) forced: bool,
+    /// Of the watched stream only this part, and of the others nothing.
+    pub(crate) part: Option<String>,
 }
 
 impl Course for Of<'_> {
     fn begin(&self, cursor: &Value, now: Timestamp) -> Option<Value> {
-        self.provider.begin(self.stream, Some(cursor), now)
+        let part = self.part.and_then(|part| self.provider.begin_part(self.stream, cursor, part));
+        part.or_else(|| self.provider.begin(self.stream, Some(cursor), now))
     }
 
     fn restart(&self, before: Option<&Value>, now: Timestamp) -> Value {
@@ -56,13 +68,17 @@ impl SyncWorker {
         &self,
         work: &Work<'_>,
         mut states: HashMap<String, StreamState>,
-        forced: bool,
+        extent: &Extent,
         entry: &mut LogEntry,
     ) -> Result<bool, Stop> {
         let (mut first, mut read, mut pauses) = (Ok(()), false, Vec::new());
-        for stream in work.provider.spec().streams {
+        let spec = work.provider.spec();
+        let is_meant = |stream: &&StreamSpec| {
+            extent.part.is_none() || spec.watching.as_ref().is_some_and(|watching| watching.stream == stream.name)
+        };
+        for stream in spec.streams.iter().filter(is_meant) {
             let state = states.remove(stream.name).unwrap_or_default();
-            let (state, end) = match self.stream(work, stream, state, forced, entry).await {
+            let (state, end) = match self.stream(work, stream, state, extent, entry).await {
                 Ok(ended) => ended,
                 // What failed before decides when the rest follows.
                 Err(Stop::Time) if first.is_err() => return first.map(|()| read),
@@ -119,15 +135,19 @@ impl SyncWorker {
         work: &Work<'_>,
         stream: &StreamSpec,
         state: StreamState,
-        forced: bool,
+        extent: &Extent,
         entry: &mut LogEntry,
     ) -> Result<(StreamState, End), Stop> {
-        let of = Of { provider: work.provider, stream: stream.name };
+        let forced = extent.forced;
+        let position = |part: &&str| work.provider.begin_part(stream.name, state.cursor.as_ref()?, part);
+        let part = extent.part.as_deref().filter(|part| position(part).is_some());
+        let of = Of { provider: work.provider, stream: stream.name, part };
         let full_since = work.full_since(entry.r#type, stream.name, &state);
         let kind = if full_since.is_some() { SyncJob::Full } else { entry.r#type };
-        let asked = Asked { kind, at: full_since.unwrap_or(work.asked_at), forced };
+        let asked = Asked { kind, at: full_since.unwrap_or(work.asked_at), forced, partial: part.is_some() };
         let mut run = Machine::start(&of, stream.incremental, state, asked, clock::now());
-        let mut objects = Objects::new(self, work, stream);
+        let rebuilds = forced && entry.r#type == SyncJob::Full;
+        let mut objects = Objects::new(self, work, stream, rebuilds);
         let (mut begun, mut changes) = (false, Vec::new());
         loop {
             let outcome = match run.action() {
@@ -215,7 +235,7 @@ impl SyncWorker {
     }
 
     /// Asks for an object. An error is about more than this object.
-    async fn object(
+    pub(crate) async fn object(
         &self,
         work: &Work<'_>,
         stream: &str,

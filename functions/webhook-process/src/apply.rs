@@ -7,7 +7,8 @@ use std::{pin::pin, task::Poll};
 
 use domain::{
     Change, DeliveryId, Effect, Event, IntegrationKey, Mode, ProviderId, Reached, Recipient,
-    messages::message::SyncMessage, sync::ReadSince,
+    messages::message::SyncMessage,
+    sync::{ReadSince, Scope},
 };
 use futures_util::poll;
 use platform::{
@@ -106,7 +107,7 @@ impl Process {
         let mut asked = false;
         while let Applied::VersionConflict(rest) = self.claims.apply(work.claim, writes).await? {
             if !std::mem::replace(&mut asked, true) {
-                self.sync(integrations, work.delivery_id).await?;
+                self.sync(integrations, &Scope::All, work.delivery_id).await?;
             }
             writes = rest;
         }
@@ -118,7 +119,7 @@ impl Process {
         let Work { spec, event, delivery_id, .. } = work;
         match event.effect() {
             Effect::Records(_) => {}
-            Effect::Sync => self.sync(integrations, delivery_id).await?,
+            Effect::Sync(scope) => self.sync(integrations, scope, delivery_id).await?,
             Effect::GrantEnded => {
                 // A failure stops no other integration's end.
                 let mut failed = Ok(());
@@ -133,9 +134,14 @@ impl Process {
     }
 
     /// Asks for a sync of what changed.
-    async fn sync(&self, integrations: &[IntegrationKey], delivery_id: &DeliveryId) -> Result<(), AwsError> {
+    async fn sync(
+        &self,
+        integrations: &[IntegrationKey],
+        scope: &Scope,
+        delivery_id: &DeliveryId,
+    ) -> Result<(), AwsError> {
         let now = clock::now();
-        let message = |key| SyncMessage::reported(key, delivery_id, now);
+        let message = |key| SyncMessage::reported(key, scope.clone(), delivery_id, now);
         self.syncs.send_all(&integrations.iter().map(message).collect::<Vec<_>>()).await
     }
 }

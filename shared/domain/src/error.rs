@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::{ids::ProviderId, sentence::Sentence};
+use crate::{id::ProviderId, sentence::Sentence};
 
 /// What kind of problem it is. The set is closed: callers may match on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

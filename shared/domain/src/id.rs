@@ -3,6 +3,10 @@
 //! *Invariant:* an identifier is parsed where it enters (a path, a token, a message, a stored item, a provider's answer), and
 //! deserialising is parsing. On the wire it is a plain string.
 
+mod kinds;
+
+pub use self::kinds::{AccountAddress, AccountId, CredentialName, IntegrationId, ProviderId, UserId};
+
 /// A text that is no identifier of a kind. It never quotes the text, which can be personal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not {kind}: that is {form}")]

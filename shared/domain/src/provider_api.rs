@@ -2,7 +2,7 @@
 
 use crate::{
     call::Api,
-    ids::{CredentialName, ProviderId},
+    id::{CredentialName, ProviderId},
     oauth::grant::OAuth,
 };
 

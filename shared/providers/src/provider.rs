@@ -64,13 +64,19 @@ pub trait Provider: Sync {
         self.begin(stream, None, now).unwrap_or_default()
     }
 
+    /// Where a run after `cursor` over one part of a stream begins, which leaves the cursor of the others as it is. `part` is what a
+    /// watch reports about: see [`Self::watched`]. `None` if parts are not read alone, or the cursor has none of this one.
+    fn begin_part(&self, _stream: &str, _cursor: &Value, _part: &str) -> Option<Value> {
+        None
+    }
+
     /// What the call at `position` is about, in case it is refused.
     fn about(&self, _stream: &str, _position: &Value) -> About {
         About::NOTHING
     }
 
-    /// The call for one object of a stream that an earlier run could not read, with what it becomes if the provider has it no
-    /// more; as in [`StreamPage::details`]. `None` if pages bring it by themselves.
+    /// The call for one object of a stream that an event named, or that an earlier run could not read, with what it becomes if the
+    /// provider has it no more; as in [`StreamPage::details`]. `None` if only pages bring it.
     fn again(&self, _stream: &str, _id: &str, _asked_at: Timestamp) -> Option<(Request, domain::Change)> {
         None
     }

@@ -193,10 +193,18 @@ fn page(name: &str, kind: &str, mut items: Vec<Value>, arguments: &Arguments, de
 
 fn channel(slack: &mut Slack, caller: &Caller, arguments: &Arguments) -> Reply {
     let id = arguments.text("channel").unwrap_or_default();
-    match slack.workspace(caller.team).and_then(|workspace| workspace.channel(id)) {
-        Some(channel) => ok(json!({ "channel": channel })),
-        None => error("channel_not_found"),
+    let Some(channel) = slack.workspace(caller.team).and_then(|workspace| workspace.channel(id)) else {
+        return error("channel_not_found");
+    };
+    // A private channel is hidden from all but its members, and the count of members is left out unless it is asked for.
+    if channel["is_private"] == true && channel["is_member"] != true {
+        return error("channel_not_found");
     }
+    let mut channel = channel.clone();
+    if let Some(fields) = channel.as_object_mut().filter(|_| !arguments.flag("include_num_members")) {
+        fields.remove("num_members");
+    }
+    ok(json!({ "channel": channel }))
 }
 
 fn post(slack: &mut Slack, caller: &Caller, arguments: &Arguments) -> Reply {

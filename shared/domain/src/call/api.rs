@@ -15,7 +15,7 @@ use crate::{
         Mode,
         limit::{self, Bucket, Limit, Rates},
     },
-    ids::{AccountId, ProviderId},
+    id::{AccountId, ProviderId},
 };
 
 /// A provider's API: where it is, what its answers mean, and how many calls it takes.

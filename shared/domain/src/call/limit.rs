@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     call::{Request, rate::Rate},
-    ids::{AccountId, ProviderId},
+    id::{AccountId, ProviderId},
 };
 
 /// A limit that the provider documents, as a token bucket.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{
     call::Mode,
     error::{Kind, Problem},
-    ids::AccountId,
+    id::AccountId,
     integration::{Integration, IntegrationKey, IntegrationState},
 };
 

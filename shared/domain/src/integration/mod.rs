@@ -10,8 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     call::Mode,
-    id::NotAnId,
-    ids::{AccountAddress, AccountId, IntegrationId, ProviderId, UserId},
+    id::{AccountAddress, AccountId, IntegrationId, NotAnId, ProviderId, UserId},
     integration::spell::Spells,
     sentence::Sentence,
     sync::ReadSince,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    ids::{IntegrationId, ProviderId},
+    id::{IntegrationId, ProviderId},
     integration::{Ending, Integration, IntegrationState, account::Account, spell::Spell},
     sentence::Sentence,
 };

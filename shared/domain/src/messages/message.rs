@@ -7,9 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::value::RawValue;
 
 use crate::{
-    ids::{AccountId, CredentialName, IntegrationId, ProviderId},
+    id::{AccountId, CredentialName, IntegrationId, ProviderId},
     integration::IntegrationKey,
-    sync::SyncJob,
+    sync::{Scope, SyncJob},
     webhook::{
         delivery::{DeliveryId, VerifiedJson},
         json,
@@ -125,6 +125,9 @@ pub struct SyncMessage {
     /// Decides whether a sync that runs already is enough.
     #[serde(default)]
     pub cause: Cause,
+    /// What it is about, if not everything.
+    #[serde(default, skip_serializing_if = "Scope::is_all")]
+    pub scope: Scope,
     /// When it was asked for: what was read in full since then is not read again.
     pub asked_at: Timestamp,
     /// The [slot](crate::sync::slot) that it is for: a message for a slot that was served is done.
@@ -138,7 +141,16 @@ pub struct SyncMessage {
 impl SyncMessage {
     /// The message that asks for a sync of an integration.
     pub fn new(key: &IntegrationKey, r#type: SyncJob, cause: Cause, asked_at: Timestamp) -> Self {
-        Self { v: EnvelopeVersion, key: key.clone(), r#type, cause, asked_at, slot: None, delivery_id: None }
+        Self {
+            v: EnvelopeVersion,
+            key: key.clone(),
+            r#type,
+            cause,
+            scope: Scope::All,
+            asked_at,
+            slot: None,
+            delivery_id: None,
+        }
     }
 
     /// The message that asks for the incremental sync of a slot.
@@ -147,9 +159,9 @@ impl SyncMessage {
     }
 
     /// The message that asks for a sync of what a webhook delivery reported.
-    pub fn reported(key: &IntegrationKey, delivery_id: &DeliveryId, asked_at: Timestamp) -> Self {
+    pub fn reported(key: &IntegrationKey, scope: Scope, delivery_id: &DeliveryId, asked_at: Timestamp) -> Self {
         let delivery_id = Some(delivery_id.clone());
-        Self { delivery_id, ..Self::new(key, SyncJob::Incremental, Cause::Changed, asked_at) }
+        Self { scope, delivery_id, ..Self::new(key, SyncJob::Incremental, Cause::Changed, asked_at) }
     }
 }
 

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 pub use self::token_response::TokenResponse;
 use crate::{
     call::{SuccessFlag, form},
-    ids::{AccountId, CredentialName},
+    id::{AccountId, CredentialName},
 };
 
 /// How a provider gives access.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::ids::IntegrationId;
+use crate::id::IntegrationId;
 
 /// A refresh token that is never used dies with some providers; one without a known end is used this often.
 const KEEP_ALIVE: SignedDuration = SignedDuration::from_hours(30 * 24);

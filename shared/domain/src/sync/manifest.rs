@@ -189,6 +189,17 @@ impl Manifest {
         }
     }
 
+    /// Forgets the objects for which [`Self::is_gone`], because no record of them is left.
+    pub fn forget_missed(&mut self) {
+        let (bits, stale) = (self.bits, &mut self.stale);
+        self.entries.retain(|entry| {
+            if entry.is_missed() {
+                stale.insert(chunk(bits, &entry.id));
+            }
+            !entry.is_missed()
+        });
+    }
+
     /// How many entries wait for [`Self::unsaved`].
     pub fn unsaved_entries(&self) -> usize {
         self.unsaved.len()

@@ -9,4 +9,7 @@ pub mod record;
 pub mod slot;
 pub mod stream;
 
-pub use self::{job::SyncJob, read_since::ReadSince};
+pub use self::{
+    job::{Scope, SyncJob},
+    read_since::ReadSince,
+};

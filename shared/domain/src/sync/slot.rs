@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{id::spread, ids::IntegrationId, sync::stream::StreamState};
+use crate::{
+    id::{IntegrationId, spread},
+    sync::stream::StreamState,
+};
 
 /// The time between two slots of an integration. [`delay`] needs it to be no longer than SQS can delay a message: 15 minutes.
 pub const INTERVAL: SignedDuration = SignedDuration::from_mins(15);

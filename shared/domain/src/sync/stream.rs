@@ -93,9 +93,9 @@ pub struct Run {
     /// first learns which records changed since the manifest was stored.
     #[serde(default)]
     pub parts: Option<u32>,
-    /// Whether it takes the stored manifest for wrong: a full run that a caller asks for repairs what went wrong before.
+    /// Whether it reads a part of the stream only, so that what is wrong there is not wrong with the stream.
     #[serde(default)]
-    pub rebuilds: bool,
+    pub partial: bool,
 }
 
 impl Run {
@@ -114,7 +114,7 @@ impl Run {
             beyond: 0,
             again: Vec::new(),
             parts: None,
-            rebuilds: false,
+            partial: false,
         }
     }
 }

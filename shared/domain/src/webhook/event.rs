@@ -10,9 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::{
     call::Mode,
-    id::{NotAnId, SEGMENT, id, is_segment},
-    ids::{AccountAddress, AccountId, IntegrationId, ProviderId},
-    sync::record::Change,
+    id::{AccountAddress, AccountId, IntegrationId, NotAnId, ProviderId, SEGMENT, id, is_segment},
+    sync::{Scope, record::Change},
 };
 
 /// The longest event type, in bytes: EventBridge's limit on a detail type
@@ -68,8 +67,8 @@ pub enum Owner {
 pub enum Effect {
     /// It brings these records up to date; none for an event that is only published.
     Records(Vec<Change>),
-    /// It says that something changed, not what: a sync finds out.
-    Sync,
+    /// It says that something changed, not what: a sync of this finds out.
+    Sync(Scope),
     /// It ends the grant from the provider's side.
     GrantEnded,
 }
@@ -139,7 +138,7 @@ impl<'a> Event<'a> {
     pub fn changes(&self) -> &[Change] {
         match &self.effect {
             Effect::Records(changes) => changes,
-            Effect::Sync | Effect::GrantEnded => &[],
+            Effect::Sync(_) | Effect::GrantEnded => &[],
         }
     }
 }

@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use crate::{
     id::is_segment,
-    ids::{AccountId, IntegrationId},
+    id::{AccountId, IntegrationId},
     oauth::jwt::Jwks,
     webhook::{Rejection, signature::Scheme},
 };

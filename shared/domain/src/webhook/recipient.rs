@@ -5,7 +5,7 @@
 
 use crate::{
     call::Mode,
-    ids::{AccountAddress, AccountId, IntegrationId},
+    id::{AccountAddress, AccountId, IntegrationId},
     integration::IntegrationKey,
     sync::ReadSince,
     webhook::event::{Event, Owner},

@@ -10,7 +10,7 @@ use base64::{
     alphabet::URL_SAFE,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use domain::{AccountAddress, Effect, Event, EventId, EventType, NotAnEvent, Owner};
+use domain::{AccountAddress, Effect, Event, EventId, EventType, NotAnEvent, Owner, sync::Scope};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -70,7 +70,7 @@ pub(super) fn read(body: &RawValue, received_at: Timestamp) -> Result<Event<'sta
     let owner = Owner::Address(AccountAddress::parse(notice.account())?);
     let occurred_at = message.publish_time.and_then(|time| time.parse().ok()).unwrap_or(received_at);
     let data = Cow::Owned(to_raw_value(&notice)?);
-    Ok(Event::new(id, event_type, occurred_at, data).with_owner(owner).with_effect(Effect::Sync))
+    Ok(Event::new(id, event_type, occurred_at, data).with_owner(owner).with_effect(Effect::Sync(Scope::All)))
 }
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!((event.id().as_str(), event.event_type().as_str()), ("2070443601311540", "mailbox.changed"));
         assert_eq!(
             (event.owner(), event.effect()),
-            (&Owner::Address("user@example.com".parse().unwrap()), &Effect::Sync)
+            (&Owner::Address("user@example.com".parse().unwrap()), &Effect::Sync(Scope::All))
         );
         assert_eq!(event.occurred_at().to_string(), "2026-02-26T19:13:55.749Z");
         assert_eq!(event.data().get(), r#"{"emailAddress":"user@example.com","historyId":"1234567890"}"#);

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use domain::{AccountId, Effect, Event, EventId, EventType, IntegrationId, NotAnEvent, Owner};
+use domain::{AccountId, Effect, Event, EventId, EventType, IntegrationId, NotAnEvent, Owner, sync::Scope};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -32,7 +32,8 @@ pub(super) fn read(body: &RawValue, received_at: Timestamp) -> Result<Event<'_>,
     }
     let event_type = EventType::parse(format!("calendar.{}", push.state))?;
     let owner = Owner::Integration { id: push.integration_id, account: push.account };
-    Ok(Event::new(id, event_type, received_at, Cow::Borrowed(body)).with_owner(owner).with_effect(Effect::Sync))
+    let effect = Effect::Sync(Scope::Channel(push.channel_id));
+    Ok(Event::new(id, event_type, received_at, Cow::Borrowed(body)).with_owner(owner).with_effect(effect))
 }
 
 #[cfg(test)]
@@ -41,11 +42,12 @@ mod tests {
 
     use super::*;
 
+    const CHANNEL: &str = "4ba78bf0-6a47-11e2-bcfd-0800200c9a66";
     const ID: &str = "int_00000000000000000000000000000001";
 
     fn push(state: &str, number: &str) -> String {
         json!({
-            "integration_id": ID, "account": "10769150350006150715113082367", "channel_id": "4ba78bf0-6a47-11e2-bcfd-0800200c9a66",
+            "integration_id": ID, "account": "10769150350006150715113082367", "channel_id": CHANNEL,
             "resource_id": "ret08u3rv24htgh289g", "state": state, "message_number": number
         })
         .to_string()
@@ -60,7 +62,10 @@ mod tests {
         let text = push("exists", "10");
         let event = read_text(&text).unwrap();
         assert_eq!(*event.id(), "4ba78bf0-6a47-11e2-bcfd-0800200c9a66.10");
-        assert_eq!((event.event_type().as_str(), event.effect()), ("calendar.exists", &Effect::Sync));
+        assert_eq!(
+            (event.event_type().as_str(), event.effect()),
+            ("calendar.exists", &Effect::Sync(Scope::Channel(CHANNEL.to_owned())))
+        );
         let account = AccountId::parse("10769150350006150715113082367").unwrap();
         assert_eq!(*event.owner(), Owner::Integration { id: IntegrationId::parse(ID).unwrap(), account });
     }
@@ -70,7 +75,10 @@ mod tests {
         assert!(is_first(&push("sync", "1")));
         for state in ["exists", "not_exists"] {
             assert!(!is_first(&push(state, "2")));
-            assert_eq!(read_text(&push(state, "2")).unwrap().effect(), &Effect::Sync);
+            assert_eq!(
+                read_text(&push(state, "2")).unwrap().effect(),
+                &Effect::Sync(Scope::Channel(CHANNEL.to_owned()))
+            );
         }
     }
 

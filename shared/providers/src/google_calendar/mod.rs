@@ -107,6 +107,10 @@ impl Provider for GoogleCalendar {
         pages::begin(cursor)
     }
 
+    fn begin_part(&self, _stream: &str, cursor: &Value, part: &str) -> Option<Value> {
+        pages::begin_part(cursor, part)
+    }
+
     fn page_request(&self, _stream: &str, position: &Value) -> Result<Request, Unreadable> {
         pages::request(position)
     }

@@ -102,6 +102,15 @@ pub(super) fn restart(before: Option<&Value>) -> Value {
     json!(Position { known: calendars, full: true, ..Position::default() })
 }
 
+/// The calendar keeps its place in the list of the next run over all.
+pub(super) fn begin_part(cursor: &Value, calendar: &str) -> Option<Value> {
+    let Cursor { calendars: known } = place(cursor)?;
+    let mut reached = known.clone();
+    reached.remove(calendar)?;
+    let left = vec![CalendarsLeft { id: calendar.to_owned(), name: calendar.to_owned() }];
+    Some(json!(Position { known, reached, listed: true, left, ..Position::default() }))
+}
+
 pub(super) fn watched(cursor: &Value) -> Vec<String> {
     let mut all: Vec<_> = place::<Cursor>(cursor).unwrap_or_default().calendars.into_keys().collect();
     // People's own first: the others end so, those of rooms, holidays and groups.

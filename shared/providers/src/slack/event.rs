@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use domain::{AccountId, Change, Effect, Event, EventId, EventType, NotAnEvent, Owner};
+use domain::{AccountId, Change, Effect, Event, EventId, EventType, NotAnEvent, Owner, RecordKey, sync::Scope};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{
@@ -146,7 +146,13 @@ fn missed(delivery: &Delivery<'_>) -> Result<Event<'static>, NotAnEvent> {
     let (id, event_type) = (format!("app_rate_limited.{minute}"), EventType::parse("app_rate_limited")?);
     let occurred_at = Timestamp::from_second(minute).map_err(|_| NotAnEvent::Time)?;
     let data = Cow::Owned(to_raw_value(&serde_json::json!({ "minute_rate_limited": minute }))?);
-    Ok(Event::new(EventId::parse(id)?, event_type, occurred_at, data).with_effect(Effect::Sync))
+    Ok(Event::new(EventId::parse(id)?, event_type, occurred_at, data).with_effect(Effect::Sync(Scope::All)))
+}
+
+/// The channel that an event names, by its id or with its name beside it.
+fn channel(inner: &Inner) -> Scope {
+    let id = inner.channel.as_ref().and_then(|channel| channel.as_str().or_else(|| channel.get("id")?.as_str()));
+    id.and_then(|id| RecordKey::new("channels", id).ok()).map_or(Scope::All, Scope::Object)
 }
 
 fn effect(inner: &Inner, bot: Option<&str>, occurred_at: Timestamp) -> Result<Effect, NotAnEvent> {
@@ -163,11 +169,11 @@ fn effect(inner: &Inner, bot: Option<&str>, occurred_at: Timestamp) -> Result<Ef
         "team_join" | "user_change" => {
             records(inner.user.as_ref().and_then(|user| normalise::reported("users", user, at)))
         }
-        kind if PARTIAL.contains(&kind) => Ok(Effect::Sync),
+        kind if PARTIAL.contains(&kind) => Ok(Effect::Sync(channel(inner))),
         // A private channel is listed while the app is in it. The comings and goings of others change a number only.
         "member_joined_channel" | "member_left_channel" => {
             let user = inner.user.as_ref().and_then(Value::as_str);
-            Ok(if user.is_some() && user == bot { Effect::Sync } else { Effect::Records(Vec::new()) })
+            Ok(if user.is_some() && user == bot { Effect::Sync(channel(inner)) } else { Effect::Records(Vec::new()) })
         }
         "app_uninstalled" => Ok(Effect::GrantEnded),
         // Without tokens of users the rest still works, without the bot's nothing does.

@@ -57,7 +57,7 @@ fn a_deleted_channel_is_a_tombstone_at_the_events_microsecond() {
 }
 
 #[test]
-fn a_changed_user_is_a_record_and_a_part_of_a_channel_asks_for_a_sync() {
+fn a_changed_user_is_a_record_and_a_part_of_a_channel_asks_for_a_sync_of_it() {
     let user =
         json!({"id": "U1", "name": "ada", "deleted": false, "profile": {"email": "ada@example.com"}, "updated": 7});
     let effect = effect_of(&json!({"type": "user_change", "user": user, "event_ts": "1360782804.083113"}));
@@ -65,19 +65,23 @@ fn a_changed_user_is_a_record_and_a_part_of_a_channel_asks_for_a_sync() {
     assert_eq!((changes[0].key().as_str(), changes[0].updated_at().as_second()), ("users#U1", 7));
     assert_eq!(*changes[0].data(), json!({"name": "ada", "deactivated": false}));
     for kind in ["channel_created", "channel_rename", "channel_archive", "group_unarchive"] {
-        assert_eq!(effect_of(&json!({"type": kind, "channel": {"id": "C1", "name": "x"}})), Effect::Sync, "{kind}");
+        assert_eq!(effect_of(&json!({"type": kind, "channel": {"id": "C1", "name": "x"}})), of_channel("C1"), "{kind}");
     }
     let missed = r#"{"token":"t","type":"app_rate_limited","team_id":"T1","minute_rate_limited":1518467820}"#;
     let event = read_text(missed).unwrap();
-    assert_eq!((event.id().as_str(), event.effect()), ("app_rate_limited.1518467820", &Effect::Sync));
+    assert_eq!((event.id().as_str(), event.effect()), ("app_rate_limited.1518467820", &Effect::Sync(Scope::All)));
+}
+
+fn of_channel(id: &str) -> Effect {
+    Effect::Sync(Scope::Object(RecordKey::new("channels", id).unwrap()))
 }
 
 #[test]
-fn a_channel_that_the_app_joins_or_leaves_asks_for_a_sync_and_other_members_do_not() {
+fn a_channel_that_the_app_joins_or_leaves_asks_for_a_sync_of_it_and_other_members_do_not() {
     for kind in ["member_joined_channel", "member_left_channel"] {
         let moved =
             |user: &str| effect_of(&json!({"type": kind, "user": user, "channel": "G1", "event_ts": "1.000001"}));
-        assert_eq!((moved("UBOT"), moved("U1")), (Effect::Sync, Effect::Records(vec![])), "{kind}");
+        assert_eq!((moved("UBOT"), moved("U1")), (of_channel("G1"), Effect::Records(vec![])), "{kind}");
     }
 }
 

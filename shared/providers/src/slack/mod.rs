@@ -151,6 +151,14 @@ impl Provider for Slack {
         pages::page(stream, position, reply, asked_at)
     }
 
+    fn again(&self, stream: &str, id: &str, asked_at: Timestamp) -> Option<(Request, domain::Change)> {
+        pages::one(stream, id, asked_at)
+    }
+
+    fn detail(&self, stream: &str, reply: &Reply, asked_at: Timestamp) -> Result<domain::Change, Unreadable> {
+        pages::read_one(stream, reply, asked_at)
+    }
+
     /// Slack does not keep cursors for ever.
     fn about(&self, _stream: &str, position: &Value) -> About {
         About::list(pages::cursor(position).is_some())

@@ -1,6 +1,6 @@
 //! Slack's lists, page by page: <https://docs.slack.dev/apis/web-api/pagination>, read 2026-11.
 
-use domain::{Reply, Request, call::Unreadable};
+use domain::{Change, Reply, Request, call::Unreadable};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -53,6 +53,24 @@ pub(super) fn read(stream: &str, reply: &Reply) -> Result<(Vec<Value>, Option<St
     let objects = if stream == "users" { answer.members } else { answer.channels };
     let next = answer.response_metadata.and_then(|it| it.next_cursor);
     Ok((objects.ok_or(Unreadable("a list without its objects"))?, next))
+}
+
+/// The call for a channel, and what it is if Slack has it no more:
+/// <https://docs.slack.dev/reference/methods/conversations.info>, read 2026-11. Users come whole in their events.
+pub(super) fn one(stream: &str, id: &str, asked_at: Timestamp) -> Option<(Request, Change)> {
+    let gone = normalise::deleted_channel(id, asked_at).filter(|_| stream == "channels")?;
+    // Lists count the members, too.
+    let arguments = json!({ "channel": id, "include_num_members": true });
+    Some((method::call("/conversations.info", &arguments).idempotent(), gone))
+}
+
+pub(super) fn read_one(stream: &str, reply: &Reply, asked_at: Timestamp) -> Result<Change, Unreadable> {
+    #[derive(Deserialize)]
+    struct One {
+        channel: Value,
+    }
+    let One { channel } = reply.json()?;
+    normalise::listed(stream, &channel, asked_at).ok_or(Unreadable("an object without an id"))
 }
 
 /// The mark of the page at `position`.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{OAuth, Token};
 use crate::{
     call::{Failure, Reply, retry_after},
-    ids::CredentialName,
+    id::CredentialName,
 };
 
 /// Tokens as a provider issued them.

@@ -27,6 +27,8 @@ pub struct Asked {
     pub at: Timestamp,
     /// Whether a stream that is refused is tried though its pause is not over.
     pub forced: bool,
+    /// Whether [`Course::begin`] gives the position of a run over a part of the stream.
+    pub partial: bool,
 }
 
 /// What to do next.

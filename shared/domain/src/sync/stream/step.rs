@@ -70,7 +70,7 @@ impl<'c> Machine<'c> {
                 None => it.whole(asked.kind, now),
             };
             let again = if run.full { Vec::new() } else { it.state.passed.again(now, it.state.backoff.is_some()) };
-            it.state.run = Some(Run { again, rebuilds: full && asked.forced, ..run });
+            it.state.run = Some(Run { again, partial: asked.partial && !run.full, ..run });
             it.phase = Phase::Save(Then::Ask);
         }
         it
@@ -272,7 +272,7 @@ impl<'c> Machine<'c> {
     /// Everything was asked for.
     fn done(&mut self, cursor: Value, now: Timestamp) -> Phase {
         let Some(run) = &self.state.run else { return Phase::End(End::Read) };
-        if run.read == 0 && run.passed > 0 {
+        if run.read == 0 && run.passed > 0 && !run.partial {
             let passes = self.state.passed.passes(run.started_at);
             self.refuse(if passes { Pace::Minutes } else { Pace::Hours }, now);
             return Phase::Save(Then::End(End::NothingRead));

@@ -6,7 +6,10 @@
 use aws_sdk_dynamodb::primitives::Blob;
 use domain::{
     IntegrationId,
-    sync::{manifest::Manifest, stream::StreamState},
+    sync::{
+        manifest::Manifest,
+        stream::{ManifestHead, Run, StreamState},
+    },
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
@@ -27,22 +30,21 @@ const CHUNKS: usize = 50;
 const CONCURRENCY: usize = 8;
 
 impl Syncs {
-    /// What is known of a stream's objects in its run: of a full run the stored manifest, and what the run learned so far.
+    /// What is known of a stream's objects in its run: the stored manifest, if `head` says where it is, and what the run learned so far.
     pub async fn manifest(
         &self,
         integration_id: &IntegrationId,
         stream: &str,
-        state: &StreamState,
+        head: Option<&ManifestHead>,
+        run: &Run,
     ) -> Result<Manifest, AwsError> {
-        let run = state.run.as_ref();
-        let head = state.manifest.as_ref().filter(|_| run.is_some_and(|run| run.full && !run.rebuilds));
         let mut manifest = head.map_or_else(Manifest::default, |head| Manifest::in_chunks(head.bits));
         if let Some(head) = head {
             let prefix = chunks(stream, head.bits);
             self.each(integration_id, &prefix, "g", |bytes| manifest.add_chunk(bytes).map_err(|_| malformed(ENTRIES)))
                 .await?;
         }
-        if let Some(end) = run.and_then(|run| run.parts).filter(|parts| *parts > 0) {
+        if let Some(end) = run.parts.filter(|parts| *parts > 0) {
             let (prefix, end) = (parts(stream), format!("{:06}", end - 1));
             self.each(integration_id, &prefix, &end, |bytes| manifest.add_part(bytes).map_err(|_| malformed(ENTRIES)))
                 .await?;

@@ -274,9 +274,9 @@ impl Worker {
     }
 
     /// What is known when a run begins or goes on.
-    fn manifest(&self, state: &StreamState) -> Manifest {
+    fn manifest(&self, state: &StreamState, rebuilds: bool) -> Manifest {
         let Some(run) = &state.run else { return Manifest::default() };
-        let head = state.manifest.as_ref().filter(|_| run.full && !run.rebuilds);
+        let head = state.manifest.as_ref().filter(|_| run.full && (!rebuilds || run.parts.is_some()));
         let mut manifest = head.map_or_else(Manifest::default, |head| Manifest::in_chunks(head.bits));
         if head.is_some() {
             self.chunks.values().for_each(|chunk| manifest.add_chunk(chunk).unwrap());
@@ -376,14 +376,14 @@ impl Worker {
     /// One sync: the actions that it took, and how it ended.
     fn sync(&mut self, round: &Round) -> (Vec<Action>, End) {
         let kind = if round.full { SyncJob::Full } else { SyncJob::Incremental };
-        let asked = Asked { kind, at: self.now, forced: round.forced };
+        let asked = Asked { kind, at: self.now, forced: round.forced, partial: false };
         let (mut actions, mut step) = (Vec::new(), 0);
         let start = |it: &mut Self| {
             let now = it.tick();
             Machine::start(&Walk, true, it.saved.clone(), asked, now)
         };
         let mut machine = start(self);
-        let mut manifest = self.manifest(machine.state());
+        let mut manifest = self.manifest(machine.state(), round.full && round.forced);
         let (mut changes, mut asked_at, mut unsaved) = (Vec::new(), self.now, false);
         loop {
             step += 1;
@@ -438,7 +438,7 @@ impl Worker {
             let killed = round.kills.contains(&step) && !ended;
             machine = if killed { start(self) } else { machine.after(outcome, now) };
             if killed || (run(&machine).is_some() && run(&machine) != before) {
-                manifest = self.manifest(machine.state());
+                manifest = self.manifest(machine.state(), round.full && round.forced);
             }
         }
     }
@@ -591,7 +591,7 @@ fn a_full_run_writes_the_records_of_what_changed_and_no_other() {
 fn a_refused_cursor_of_a_list_begins_one_full_run() {
     let worker = seeded();
     let refused = Failure::Rejected { words: None, code: "invalid".into() };
-    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: true };
+    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: true, partial: false };
     let machine =
         Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now).after(Outcome::Saved, worker.now);
     assert!(!machine.state().run.as_ref().unwrap().full);
@@ -664,7 +664,7 @@ fn a_run_whose_every_member_is_passed_over_has_failed() {
 #[test]
 fn a_stream_that_is_refused_is_left_alone_unless_a_user_asks() {
     let worker = seeded();
-    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: false };
+    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: false, partial: false };
     let backoff = Some(Backoff::after(None, Pace::Hours, worker.now));
     let start = |asked, minutes| {
         let state = StreamState { backoff: backoff.clone(), ..worker.saved.clone() };
@@ -698,7 +698,8 @@ fn with_more_objects_down_than_are_remembered_a_run_waits_where_it_stands() {
 #[test]
 fn a_call_that_names_a_wait_is_about_the_service_and_no_member_is_passed_over() {
     let worker = seeded();
-    let asked = Asked { kind: SyncJob::Full, at: worker.now + SignedDuration::from_secs(1), forced: true };
+    let asked =
+        Asked { kind: SyncJob::Full, at: worker.now + SignedDuration::from_secs(1), forced: true, partial: false };
     let down = Failure::Down(Some(std::time::Duration::from_secs(30)));
     let page = PageRead {
         changes: 0,
@@ -720,7 +721,8 @@ fn a_call_that_names_a_wait_is_about_the_service_and_no_member_is_passed_over() 
 #[test]
 fn what_only_the_operators_can_repair_leaves_the_run_where_it_stands() {
     let worker = seeded();
-    let asked = Asked { kind: SyncJob::Full, at: worker.now + SignedDuration::from_secs(1), forced: true };
+    let asked =
+        Asked { kind: SyncJob::Full, at: worker.now + SignedDuration::from_secs(1), forced: true, partial: false };
     let off = Failure::AppRefused { code: "accessNotConfigured".into() };
     let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now);
     for outcome in [Outcome::Saved, Outcome::Refused(off.clone())] {
@@ -735,7 +737,7 @@ fn a_forced_run_that_another_invocation_goes_on_with_is_not_put_off() {
     let worker = seeded();
     let backoff = Some(Backoff::after(None, Pace::Hours, worker.now));
     let state = StreamState { backoff, ..worker.saved.clone() };
-    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: true };
+    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: true, partial: false };
     let begun = Machine::start(&Walk, true, state, asked, worker.now).after(Outcome::Saved, worker.now);
     let next = Asked { forced: false, ..asked };
     let machine = Machine::start(&Walk, true, begun.state().clone(), next, worker.now);
@@ -747,7 +749,7 @@ fn at_member(worker: &Worker, full: bool, position: Position, passed: PassedOver
     let kind = if full { SyncJob::Full } else { SyncJob::Incremental };
     let run = Run::new(kind, full, worker.now, json!(Position { full, listed: true, ..position }));
     let state = StreamState { run: Some(run), passed, ..worker.saved.clone() };
-    let asked = Asked { kind, at: worker.now + SignedDuration::from_secs(1), forced: true };
+    let asked = Asked { kind, at: worker.now + SignedDuration::from_secs(1), forced: true, partial: false };
     Machine::start(&Walk, true, state, asked, worker.now)
 }
 
@@ -832,7 +834,8 @@ fn a_run_asks_again_for_some_of_what_was_passed_over_and_the_next_ones_for_the_r
 #[test]
 fn with_more_members_passed_over_than_are_remembered_nothing_is_swept() {
     let mut worker = seeded();
-    let asked = Asked { kind: SyncJob::Full, at: worker.now + SignedDuration::from_secs(1), forced: true };
+    let asked =
+        Asked { kind: SyncJob::Full, at: worker.now + SignedDuration::from_secs(1), forced: true, partial: false };
     let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now);
     let refused: Vec<_> = (0..=MAX_PASSED)
         .map(|number| ("message".to_owned(), format!("m{number}"), Failure::NotFound))

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::id::{SEGMENT, id, is_segment};
+use super::{SEGMENT, id, is_segment};
 
 /// The longest user id, in bytes: DynamoDB's limit on a partition key
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>, read 2026-11).
