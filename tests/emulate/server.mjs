@@ -26,7 +26,7 @@ const slackSeed = {
   team: { name: 'Acme', domain: 'acme' },
   users: range(3).map((n) => ({ name: `user${n}`, real_name: `User ${n}`, is_admin: n === 0 })),
   channels: [
-    ...range(210).map((n) => ({ name: `channel${n}`, topic: `Topic ${n} – ü & <b>` })),
+    ...range(1010).map((n) => ({ name: `channel${n}`, topic: `Topic ${n} – ü & <b>` })),
     { name: 'secret', is_private: true, topic: 'For a few' },
   ],
   tokens: [{ token: 'xoxp-admin', type: 'user', user: 'admin' }],

@@ -138,7 +138,7 @@ impl Provider for Slack {
     }
 
     fn page_request(&self, stream: &str, position: &Value) -> Result<Request, Unreadable> {
-        pages::request(stream, pages::cursor(position).as_deref(), pages::RECOMMENDED)
+        pages::request(stream, pages::cursor(position).as_deref())
     }
 
     fn page(

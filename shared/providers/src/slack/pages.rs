@@ -11,9 +11,9 @@ use crate::{
     stream::{following, place},
 };
 
-/// Slack recommends no more than 200 on a page, and takes 1,000.
-pub(super) const RECOMMENDED: u16 = 200;
-pub(super) const MOST: u16 = 1000;
+/// Objects on a page, the most that Slack documents for both lists: every sync reads them whole, with 20 calls a minute. Slack may
+/// answer fewer. <https://docs.slack.dev/tools/node-slack-sdk/reference/web-api/interfaces/UsersListArguments>, read 2026-11.
+const LIMIT: u16 = 999;
 
 #[derive(Deserialize)]
 struct Position {
@@ -32,15 +32,15 @@ struct Metadata {
     next_cursor: Option<String>,
 }
 
-/// The call for the page that is marked `cursor`, of `limit` objects.
-pub(super) fn request(stream: &str, cursor: Option<&str>, limit: u16) -> Result<Request, Unreadable> {
+/// The call for the page that is marked `cursor`.
+pub(super) fn request(stream: &str, cursor: Option<&str>) -> Result<Request, Unreadable> {
     let (path, arguments) = match stream {
         // Archived channels stay: they are one flag away from being back.
         "channels" => {
             let types = "public_channel,private_channel";
-            ("/conversations.list", json!({ "types": types, "limit": limit, "cursor": cursor }))
+            ("/conversations.list", json!({ "types": types, "limit": LIMIT, "cursor": cursor }))
         }
-        "users" => ("/users.list", json!({ "limit": limit, "cursor": cursor })),
+        "users" => ("/users.list", json!({ "limit": LIMIT, "cursor": cursor })),
         _ => return Err(Unreadable("no such stream")),
     };
     // A list changes nothing.
@@ -137,14 +137,14 @@ mod tests {
             })
         );
         assert_eq!(page.next, Next::Page(json!({"cursor": "dGVhbTpDMDYxRkE1UEI="})));
-        let next = request("channels", Some("dGVhbTpDMDYxRkE1UEI="), RECOMMENDED).unwrap();
+        let next = request("channels", Some("dGVhbTpDMDYxRkE1UEI=")).unwrap();
         assert_eq!(
             (next.method.as_str(), next.url.as_str(), next.idempotent),
             ("POST", "https://slack.com/api/conversations.list", Idempotent::Yes)
         );
         assert_eq!(
             String::from_utf8(next.body.unwrap().1).unwrap(),
-            "cursor=dGVhbTpDMDYxRkE1UEI%3D&limit=200&types=public_channel%2Cprivate_channel"
+            "cursor=dGVhbTpDMDYxRkE1UEI%3D&limit=999&types=public_channel%2Cprivate_channel"
         );
     }
 
