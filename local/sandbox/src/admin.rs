@@ -139,7 +139,8 @@ impl AdminState {
 
     /// Lists the status of an answer.
     pub(super) fn answered(&mut self, number: u64, status: StatusCode) {
-        if let Some(entry) = self.calls.iter_mut().find(|entry| entry.n == number) {
+        // Among the latest.
+        if let Some(entry) = self.calls.iter_mut().rev().find(|entry| entry.n == number) {
             entry.status = Some(status.as_u16());
         }
     }

@@ -29,6 +29,7 @@ const TYPES: &[(&str, &str, Is)] = &[
     ("calendar", "true or false", Value::is_boolean),
     ("calendar_id", "a text", Value::is_string),
     ("blocked", "true or false", Value::is_boolean),
+    ("channels", "a number", Value::is_u64),
     ("claims", "an object", Value::is_object),
     ("data", "an object", Value::is_object),
     ("destination", "a text", Value::is_string),
@@ -46,6 +47,7 @@ const TYPES: &[(&str, &str, Is)] = &[
     ("seconds", "a number", Value::is_i64),
     ("silent", "true or false", Value::is_boolean),
     ("team", "a text", Value::is_string),
+    ("users", "a number", Value::is_u64),
     ("whole", "true or false", Value::is_boolean),
 ];
 

@@ -1,6 +1,8 @@
 //! Slack's own controls: `channels`, `users` and `messages` change; any webhook can be sent. Slack sends an event where the app is
 //! installed, with the scope that the event needs.
 //!
+//! `POST many`: `{"channels"?: N, "users"?: N}` makes so many at once, with usual fields and without events.
+//!
 //! `POST send`: `{"kind":"url_verification"|"ssl_check"|"signed_ssl_check"|"event"|"slash"|"interactive","event":{…}?}`; `event` replaces usual fields, and
 //! its `envelope` those around an event, e.g. `{"event_id":"Ev1"}`.
 
@@ -30,6 +32,7 @@ pub(super) const CONTROLS: &[Control] = &[
     Control("POST", "users", &[TEAM, SILENT, USER]),
     Control("POST", "users/*", &[TEAM, SILENT, USER]),
     Control("POST", "messages", &[TEAM, &["channel", "user", "text"]]),
+    Control("POST", "many", &[TEAM, &["channels", "users"]]),
     Control("POST", "send", &[TEAM, &["kind", "event"]]),
     Control("POST", "grants/revoke", &[TEAM, SILENT, &["account"]]),
 ];
@@ -126,6 +129,12 @@ impl Slack {
                 let channel = body["channel"].as_str().unwrap_or("C0GENERAL01").into();
                 let user = body["user"].as_str().unwrap_or("U0GRACE0001");
                 self.say(&team, &channel, user, body["text"].as_str().unwrap_or("Hello"), &Map::new())
+            }
+            ("POST", ["many"]) => {
+                let [channels, users] = ["channels", "users"].map(|kind| body[kind].as_u64().unwrap_or_default());
+                workspace.channels.extend((0..channels).map(workspace::nth_channel));
+                workspace.users.extend((0..users).map(|number| workspace::nth_user(workspace.id, number)));
+                json!({ "channels": channels, "users": users })
             }
             ("POST", ["send"]) => return Some(self.ordered(&team, body)),
             ("POST", ["grants", "revoke"]) => {

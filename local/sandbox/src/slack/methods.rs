@@ -151,22 +151,30 @@ fn channels(slack: &mut Slack, caller: &Caller, arguments: &Arguments) -> Reply 
         let visible = channel["is_private"] != true || channel["is_member"] == true;
         visible && types.contains(&kind) && !(without_archived && channel["is_archived"] == true)
     });
-    page("channels", "team", shown.cloned().collect(), arguments, 100)
+    page(("channels", "team"), shown.collect(), Value::clone, arguments, 100)
 }
 
 fn users(slack: &mut Slack, caller: &Caller, arguments: &Arguments) -> Reply {
     let Some(workspace) = slack.workspace(caller.team) else { return error("account_inactive") };
-    let mut users = workspace.users.clone();
-    if caller.lacks("users:read.email").is_some() {
-        for profile in users.iter_mut().filter_map(|user| user["profile"].as_object_mut()) {
+    let hidden = caller.lacks("users:read.email").is_some();
+    let shown = |user: &Value| {
+        let mut user = user.clone();
+        if let Some(profile) = user["profile"].as_object_mut().filter(|_| hidden) {
             profile.remove("email");
         }
-    }
-    page("members", "user", users, arguments, 1000)
+        user
+    };
+    page(("members", "user"), workspace.users.iter().collect(), shown, arguments, 1000)
 }
 
-/// Cursors are, as Slack's, the next object's id in Base64.
-fn page(name: &str, kind: &str, mut items: Vec<Value>, arguments: &Arguments, default: usize) -> Reply {
+/// A page of objects, each as `shown` makes it. Cursors are, as Slack's, the next object's id in Base64.
+fn page(
+    (name, kind): (&str, &str),
+    mut items: Vec<&Value>,
+    shown: impl Fn(&Value) -> Value,
+    arguments: &Arguments,
+    default: usize,
+) -> Reply {
     let limit = match arguments.number("limit") {
         None | Some(Ok(0)) => default,
         Some(Ok(limit @ 1..=1000)) => limit,
@@ -182,13 +190,16 @@ fn page(name: &str, kind: &str, mut items: Vec<Value>, arguments: &Arguments, de
             }
         }
     };
-    let id = |item: &Value| item["id"].as_str().unwrap_or_default().to_owned();
-    items.retain(|item| id(item) >= first);
-    items.sort_by_key(id);
+    items.retain(|item| id(item) >= first.as_str());
+    items.sort_by_key(|item| id(item));
     let next = items.get(limit).map(|item| STANDARD.encode(format!("{kind}:{}", id(item))));
-    items.truncate(limit);
+    let items: Vec<_> = items.into_iter().take(limit).map(shown).collect();
     let more = next.is_some();
     ok(json!({ name: items, "response_metadata": { "next_cursor": next.unwrap_or_default() } })).more(more)
+}
+
+fn id(item: &Value) -> &str {
+    item["id"].as_str().unwrap_or_default()
 }
 
 fn channel(slack: &mut Slack, caller: &Caller, arguments: &Arguments) -> Reply {

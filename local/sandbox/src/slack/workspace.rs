@@ -93,6 +93,17 @@ pub(super) fn user(team: &str, fields: &Value) -> Value {
     user
 }
 
+/// One of many channels. Its id is always the same.
+pub(super) fn nth_channel(number: u64) -> Value {
+    channel(&json!({ "id": format!("CMANY{number:06}"), "name": format!("channel-{number}") }))
+}
+
+/// One of many users, likewise.
+pub(super) fn nth_user(team: &str, number: u64) -> Value {
+    let (id, name) = (format!("UMANY{number:06}"), format!("user-{number}"));
+    user(team, &json!({ "id": id, "name": name, "real_name": format!("User {number}") }))
+}
+
 /// Puts the fields of one object into another.
 pub(super) fn merge(into: &mut Value, fields: &Value) {
     let meant_for_us = ["silent", "team"];
