@@ -29,6 +29,7 @@ use tokio::{
 use super::{
     Service, authorise,
     clients::DEVELOPER_KEY,
+    consumption::{self, Consumption},
     faults::{Call, Effect, Faults},
 };
 use crate::{AccessKeys, iam::Role, resources::Resources, rights::Ledger};
@@ -61,6 +62,8 @@ pub struct Gateway {
     kill: OnceLock<Kill>,
     web: Web,
     counts: Mutex<CallCounts>,
+    /// None unless it was asked for.
+    consumption: OnceLock<Mutex<Consumption>>,
     activity: watch::Sender<u64>,
     pub faults: Faults,
 }
@@ -87,6 +90,7 @@ impl Gateway {
             kill: OnceLock::new(),
             web: Web::new(),
             counts: Mutex::default(),
+            consumption: OnceLock::new(),
             activity: watch::Sender::default(),
             faults: Faults::default(),
         })
@@ -106,6 +110,11 @@ impl Gateway {
     /// The calls of functions so far.
     pub fn counts(&self) -> CallCounts {
         lock(&self.counts).clone()
+    }
+
+    /// What the calls of functions have consumed of DynamoDB since this was first asked.
+    pub fn consumption(&self) -> Consumption {
+        lock(self.consumption.get_or_init(Mutex::default)).clone()
     }
 
     /// Changes whenever a call of a function or a poller ends: a caller waits on it for an effect instead of sleeping.
@@ -161,26 +170,48 @@ impl Gateway {
         if let Some(denial) = self.denial(&function, service, operation, &body) {
             return Ok(denial);
         }
-        match self.faults.strike(Call { function: &function, service, operation }) {
-            None => self.pass(service, &parts.headers, body).await,
+        let call = Call { function: &function, service, operation };
+        let Some(consumption) = self.consumption.get().filter(|_| service == Service::Dynamodb) else {
+            return self.carry_out(key, call, &parts.headers, body).await;
+        };
+        let body = consumption::asking(&body);
+        let (parts, answer) = self.carry_out(key, call, &parts.headers, body.clone()).await?.into_parts();
+        let answer = answer.collect().await.map_err(|_| Cut)?.to_bytes();
+        for (table, consumed) in consumption::of(operation, &body, &answer) {
+            *lock(consumption).entry((function.clone(), table, operation.to_owned())).or_default() += consumed;
+        }
+        Ok(Response::from_parts(parts, Full::new(answer)))
+    }
+
+    /// Passes a call of the function that signs with `key` on, or does what a fault says.
+    async fn carry_out(
+        &self,
+        key: &str,
+        call: Call<'_>,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Full<Bytes>>, Cut> {
+        let service = call.service;
+        match self.faults.strike(call) {
+            None => self.pass(service, headers, body).await,
             Some(Effect::Refuse) => Err(Cut),
             Some(Effect::DropReply) => {
-                self.pass(service, &parts.headers, body).await?;
+                self.pass(service, headers, body).await?;
                 Err(Cut)
             }
             Some(Effect::Delay(milliseconds)) => {
                 tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-                self.pass(service, &parts.headers, body).await
+                self.pass(service, headers, body).await
             }
             Some(Effect::Throttle) => Ok(refusal("ThrottlingException", "a fault says: called too often")),
             Some(Effect::Deny) => Ok(refusal("AccessDeniedException", "a fault says: this is denied")),
-            Some(Effect::Conflict) => Ok(conflict(operation)),
+            Some(Effect::Conflict) => Ok(conflict(call.operation)),
             Some(Effect::KillBefore) => {
                 self.kill(key);
                 Err(Cut)
             }
             Some(Effect::KillAfter) => {
-                self.pass(service, &parts.headers, body).await?;
+                self.pass(service, headers, body).await?;
                 self.kill(key);
                 Err(Cut)
             }

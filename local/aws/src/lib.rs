@@ -5,6 +5,7 @@
 mod access_keys;
 pub mod authorise;
 pub mod clients;
+pub mod consumption;
 mod embedded;
 pub mod events;
 pub mod faults;

@@ -28,6 +28,15 @@ pub struct Function {
     host: Host,
     slots: Arc<Semaphore>,
     pool: Mutex<Pool>,
+    usage: Mutex<Usage>,
+}
+
+/// What AWS bills a function for, beside its memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub invocations: u64,
+    /// The wall time of invocations, and of starting environments for them.
+    pub busy: Duration,
 }
 
 /// All environments that may be alive.
@@ -43,7 +52,7 @@ impl Function {
     /// A function without environments yet.
     pub fn new(spec: FunctionSpec, host: Host) -> Arc<Self> {
         let slots = Arc::new(Semaphore::new(spec.concurrency));
-        Arc::new(Self { spec, host, slots, pool: Mutex::default() })
+        Arc::new(Self { spec, host, slots, pool: Mutex::default(), usage: Mutex::default() })
     }
 
     /// What the function was made from.
@@ -78,6 +87,16 @@ impl Function {
         lock(&self.pool).all().filter(|environment| environment.alive()).count()
     }
 
+    /// The processes of the environments that are alive.
+    pub fn pids(&self) -> Vec<u32> {
+        lock(&self.pool).all().filter(|environment| environment.alive()).map(|environment| environment.pid()).collect()
+    }
+
+    /// What invocations took that have ended.
+    pub fn usage(&self) -> Usage {
+        *lock(&self.usage)
+    }
+
     /// Sends SIGKILL to an environment, a busy one if there is one. False if there is none.
     pub fn kill_one(&self) -> bool {
         lock(&self.pool).all().any(|environment| environment.kill())
@@ -110,7 +129,13 @@ impl Function {
     async fn run(self: &Arc<Self>, slot: OwnedSemaphorePermit, payload: Bytes) -> Result<Bytes, InvokeError> {
         let function = Arc::clone(self);
         let run = background(async move {
+            let start = Instant::now();
             let outcome = function.deliver(payload).await;
+            {
+                let mut usage = lock(&function.usage);
+                usage.invocations += 1;
+                usage.busy += start.elapsed();
+            }
             drop(slot);
             outcome
         });

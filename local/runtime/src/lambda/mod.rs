@@ -25,5 +25,5 @@ mod tests;
 pub use asynchronous::{Asynchronous, Destination};
 pub use environment::Environment;
 pub use error::InvokeError;
-pub use function::Function;
+pub use function::{Function, Usage};
 pub use spec::{FunctionSpec, Host};
