@@ -177,7 +177,7 @@ impl Bar {
 }
 
 /// Columns as wide as their widest cell: the first to the left, the others to the right.
-fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+pub(super) fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let cell = |(column, text): (usize, &String)| match column {
         0 => format!("{text:<0$}", width(0)),

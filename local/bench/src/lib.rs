@@ -1,6 +1,8 @@
 //! `cargo local bench`: what bootstraps cost, as deployed: release builds, driven through the Runtime API, with AWS over
 //! TLS, beside a baseline: a bare SQS sender (`tests/bench`).
 //!
+//! With `--sync` it measures what syncs cost in proportion to what changed: see `sync`.
+//!
 //! *Invariant:* whatever is compared was measured in turns in the same run, so that the machine's noise hits both; and an
 //! answer other than the expected one ends the run, so that no figure is that of a failure.
 
@@ -14,6 +16,7 @@ mod meter;
 mod options;
 mod run;
 mod subject;
+mod sync;
 mod tls;
 
 use std::path::Path;
@@ -39,6 +42,9 @@ use self::{
 /// Measures what `options` name and prints the figures. `secrets` are those of the apps, by their names without prefix. Fails if a bar
 /// is missed.
 pub async fn run(options: &Options, secrets: &[(&'static str, Value)]) -> Result<(), Failed> {
+    if !options.sync.is_empty() {
+        return sync::run(options).await;
+    }
     if options.events == 0 || options.starts == 0 {
         return Err(Failed("nothing to measure: give --events and --starts at least 1".into()));
     }
