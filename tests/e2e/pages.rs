@@ -1,6 +1,7 @@
 //! Pages for people: what a browser sends by itself changes nothing, and a session begins only where the application says so.
 
 mod dead_ends;
+mod many;
 mod session;
 
 use http::Method;

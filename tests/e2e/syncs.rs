@@ -1,5 +1,6 @@
 //! Syncs: what changes while one runs is not missed, one at a time runs, and what ends the integration ends them.
 
+mod counts;
 mod crashes;
 mod members;
 mod outcomes;

@@ -2,7 +2,10 @@
 
 use domain::{
     Integration, ProviderId,
-    integration::{Ending, IntegrationState},
+    integration::{
+        Ending, IntegrationState,
+        summary::{SyncSummary, Watching},
+    },
 };
 use platform::stores::integrations::Integrations;
 use tests::{Ground, integration};
@@ -50,6 +53,7 @@ async fn only_the_grant_that_ended_is_ended_once_and_what_its_user_ended_stays_s
     let integrations = Integrations::new(&ground.aws, "intertie-integrations");
     let at = |second| jiff::Timestamp::from_second(second).unwrap();
     let connected = |second| Integration { connected_at: at(second), ..integration("u1") };
+    let summary = |second| SyncSummary::of(at(second), [], None, None);
     let key = integration("u1").key;
     let end = async |second| integrations.end(&key, "words", at(second)).await.unwrap();
     assert!(!end(5).await, "there is none");
@@ -61,7 +65,9 @@ async fn only_the_grant_that_ended_is_ended_once_and_what_its_user_ended_stays_s
     assert_eq!((found.state, found.problem.as_deref()), (IntegrationState::ReconnectRequired, Some("words")));
     assert!(integrations.of_account(&STRIPE, &key.account_id).await.unwrap().is_empty(), "webhooks find it");
     assert!(
-        !integrations.sync_due(&key, at(30)).await.unwrap() && !integrations.watch_due(&key, at(30)).await.unwrap()
+        !integrations.sync_due(&key, at(30)).await.unwrap()
+            && !integrations.begin_sync(&key, at(30), at(40)).await.unwrap()
+            && !integrations.set_sync_summary(&key, &summary(10), None, Some(at(30))).await.unwrap()
     );
 
     assert!(!integrations.disconnect(&key, Ending::Keep, at(9)).await.unwrap(), "the user ended an earlier grant");
@@ -78,4 +84,34 @@ async fn only_the_grant_that_ended_is_ended_once_and_what_its_user_ended_stays_s
     integrations.put(&connected(15), at(20)).await.unwrap();
     assert!(integrations.sync_due(&key, at(30)).await.unwrap(), "connected again");
     assert_eq!(integrations.of_account(&STRIPE, &key.account_id).await.unwrap(), [key]);
+}
+
+#[tokio::test]
+async fn what_is_shown_of_syncs_is_that_of_the_grant_until_another_one_is_there_and_goes_with_its_end() {
+    let ground = Ground::start().await;
+    let integrations = Integrations::new(&ground.aws, "intertie-integrations");
+    let at = |second| jiff::Timestamp::from_second(second).unwrap();
+    let connected = |second| Integration { connected_at: at(second), ..integration("u1") };
+    let summary = |second, active| SyncSummary::of(at(second), [], None, Some(Watching { active, of: 3 }));
+    let key = integration("u1").key;
+    let shown = async || {
+        let found = integrations.get(&key).await.unwrap().unwrap();
+        (found.sync_summary, found.syncing_until)
+    };
+    integrations.put(&connected(10), at(20)).await.unwrap();
+    assert!(integrations.begin_sync(&key, at(30), at(40)).await.unwrap());
+    assert_eq!(shown().await, (None, Some(at(40))));
+    assert!(integrations.set_sync_summary(&key, &summary(10, 1), Some(at(50)), None).await.unwrap());
+    assert_eq!(shown().await, (Some(summary(10, 1)), Some(at(50))), "it goes on");
+    assert!(integrations.set_sync_summary(&key, &summary(10, 2), None, Some(at(60))).await.unwrap());
+    assert_eq!(shown().await, (Some(summary(10, 2)), None));
+
+    assert!(integrations.begin_sync(&key, at(30), at(70)).await.unwrap());
+    let again = Integration { sync_summary: shown().await.0, ..connected(65) };
+    integrations.put(&again, at(80)).await.unwrap();
+    assert_eq!(shown().await, (Some(summary(10, 2)), None), "a sync of the earlier grant is none of the new one's");
+    assert!(!integrations.set_sync_summary(&key, &summary(10, 3), None, None).await.unwrap(), "the earlier grant's");
+    assert!(integrations.set_sync_summary(&key, &summary(65, 0), Some(at(90)), None).await.unwrap());
+    assert!(integrations.disconnect(&key, Ending::Keep, at(85)).await.unwrap());
+    assert_eq!(shown().await, (None, None));
 }

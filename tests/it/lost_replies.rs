@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::{
     Change, CredentialName, DeliveryId, Diagnosis, Integration, IntegrationKey, ProviderId, Reason, RecordKey, Version,
-    integration::{Ending, IntegrationState},
+    integration::{Ending, IntegrationState, summary::SyncSummary},
     oauth::grant::TokenResponse,
     sync::{SyncJob, stream::Sweep},
 };
@@ -70,9 +70,10 @@ async fn an_integration_says_truly_whether_a_call_ended_or_restored_it_though_ea
     integrations.reserve(&connected(0)).await.unwrap();
     assert_eq!(stored().await, Some(IntegrationState::Disconnected));
     integrations.put(&connected(1), later(9)).await.unwrap();
+    let summary = SyncSummary::of(later(1), [], None, None);
     assert!(
         integrations.sync_due(&key(), later(9)).await.unwrap()
-            && integrations.watch_due(&key(), later(9)).await.unwrap()
+            && integrations.set_sync_summary(&key(), &summary, None, Some(later(9))).await.unwrap()
     );
     assert!(integrations.set_aside(&connected(1), "words").await.unwrap());
     assert!(!integrations.set_aside(&connected(1), "words").await.unwrap(), "another call is no repeat");

@@ -49,6 +49,7 @@ fn a_function_may_do_what_its_role_says_and_nothing_else() {
         (false, "webhook-process", Events, "PutEvents", bus("default")),
         (false, "webhook-process", Events, "PutEvents", json!({ "Entries": [{}] })),
         (false, "integrations-api", Dynamodb, "Query", table("credentials")),
+        (false, "integrations-api", Dynamodb, "Query", table("syncs")),
         (true, "token-refresh", Kms, "Decrypt", wrapped("credential")),
         (false, "token-refresh", Kms, "Decrypt", wrapped("webhook_secret")),
         (false, "token-refresh", Kms, "Decrypt", json!({})),

@@ -32,7 +32,6 @@ use platform::{
         health::CallHealth,
         integrations::{Integrations, usable},
         records::Records,
-        syncs::Syncs,
     },
 };
 use providers::{Provider, Registry};
@@ -44,7 +43,6 @@ pub struct Config {
     front: FrontConfig,
     integrations_table: String,
     records_table: String,
-    syncs_table: String,
     health_table: String,
     idempotency_table: String,
     syncs_queue_url: String,
@@ -57,7 +55,6 @@ impl Config {
             front: FrontConfig::read(env),
             integrations_table: env.text("INTEGRATIONS_TABLE"),
             records_table: env.text("RECORDS_TABLE"),
-            syncs_table: env.text("SYNCS_TABLE"),
             health_table: env.text("HEALTH_TABLE"),
             idempotency_table: env.text("IDEMPOTENCY_TABLE"),
             syncs_queue_url: env.text("SYNCS_QUEUE_URL"),
@@ -72,7 +69,6 @@ pub struct IntegrationsApi {
     front: Front,
     integrations: Integrations,
     records: Records,
-    syncs: Syncs,
     health: CallHealth,
     claims: Claims,
     deliveries: Deliveries,
@@ -89,8 +85,7 @@ impl IntegrationsApi {
             front: Front::new(aws, &config.front),
             integrations: Integrations::new(aws, &config.integrations_table),
             records: Records::new(aws, &config.records_table),
-            // Neither leases nor claims are taken here.
-            syncs: Syncs::new(aws, &config.syncs_table, Duration::ZERO),
+            // No claims are taken here.
             claims: Claims::new(aws, &config.idempotency_table, Duration::ZERO),
             deliveries: Deliveries::new(aws, &config.idempotency_table),
             health: CallHealth::new(aws, &config.health_table),
@@ -116,7 +111,7 @@ impl IntegrationsApi {
                 let provider = self.known(call)?;
                 let caller = self.front.caller(call).await?;
                 match call.query("account") {
-                    Some(account) => self.status_of(provider, &self.one(call, &caller, Some(account)).await?).await,
+                    Some(account) => Ok(status::of_one(provider, &self.one(call, &caller, Some(account)).await?)),
                     None => self.statuses(&caller, &[provider]).await,
                 }
             }

@@ -71,7 +71,7 @@ impl OauthCallback {
         // finish the rest.
         self.credentials.leave(&id, now, now + GRACE).await?;
         let opened = self.credentials.all(&id, now).await?;
-        let watches = self.syncs.overview(&id, now).await?.watches;
+        let watches = self.syncs.overview(&id).await?.watches;
         let busy_until = self.syncs.break_lease(&id, now).await?;
         // A process that dies here, or that AWS fails, leaves the tokens for the next attempt to revoke. A provider that does not
         // answer keeps them no longer than this.

@@ -72,7 +72,15 @@ impl OauthCallback {
         if input.form {
             return Ok(connected(spec.name).back(call, SETTINGS));
         }
-        Ok(json(StatusCode::CREATED, &Status::new(&spec.id, spec.name, Some(&integration))))
+        Ok(json(
+            StatusCode::CREATED,
+            &Status::new(
+                (&spec.id, spec.name),
+                spec.streams.iter().map(|it| it.name),
+                Some(&integration),
+                clock::now(),
+            ),
+        ))
     }
 }
 

@@ -135,7 +135,9 @@ impl OauthCallback {
         let earlier = self.integrations.get(&key).await?;
         let issued = self.renewable(grant.issued, earlier.as_ref(), now).await?;
         let problem = renewal::problem(spec, &issued, now);
-        let integration = Integration { granted, missing, problem, address, ..Integration::connected(key, name, now) };
+        let sync_summary = earlier.and_then(|it| it.sync_summary);
+        let connected = Integration::connected(key, name, now);
+        let integration = Integration { granted, missing, problem, address, sync_summary, ..connected };
         let refresh_ahead = oauth.map(|oauth| oauth.refresh_ahead).unwrap_or_default();
         self.integrations.reserve(&integration).await?;
         self.credentials.put(&integration.key, &issued, refresh_ahead, now).await?;

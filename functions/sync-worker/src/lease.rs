@@ -101,6 +101,7 @@ impl SyncWorker {
             asked_at: message.asked_at,
             progress,
             read_since: Mutex::new(integration.read_since.clone()),
+            stored: Mutex::default(),
         };
         // On the heap: it holds a whole run.
         let disposition = Box::pin(self.work(&work, message, attempt)).await?;

@@ -12,6 +12,7 @@ mod round;
 mod run;
 mod spell;
 mod stop;
+mod summary;
 mod watches;
 mod work;
 

@@ -174,6 +174,7 @@ impl<'a> Objects<'a> {
         }
         let (syncs, now) = (&self.worker.syncs, clock::now());
         syncs.save(&self.work.lease, self.stream.name, run.state(), parts, now).await?;
+        lock(&self.work.stored).streams.insert(self.stream.name.to_owned(), run.state().clone());
         (self.saved_at, self.is_saved) = (now, true);
         if std::mem::take(&mut self.wrote) {
             self.work.progress.store(true, Ordering::Relaxed);
@@ -182,6 +183,10 @@ impl<'a> Objects<'a> {
             && run.state().run.is_none()
         {
             syncs.clean_up(&self.work.id, self.stream.name, &before, run.state()).await?;
+        }
+        // The only way to see how far a first full run has come.
+        if run.state().manifest.is_none() && run.state().run.is_some() {
+            self.worker.show(self.work, Some(self.work.attempt.deadline), None).await?;
         }
         Ok(())
     }

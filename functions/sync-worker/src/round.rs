@@ -7,9 +7,10 @@ use domain::{
     messages::message::{Cause, SyncMessage},
     sync::{Scope, SyncJob, outcome::LogEntry},
 };
+use jiff::Timestamp;
 use platform::{
     AwsError,
-    base::clock,
+    base::{clock, lock::lock},
     runtime::consumer::Attempt,
     stores::{records::Put, syncs::Overview},
 };
@@ -51,9 +52,7 @@ impl SyncWorker {
                 Ok(()) => match self.syncs.release(&work.lease).await {
                     Ok(None) => return Ok(Disposition::Done),
                     Ok(Some(again)) => {
-                        if kind == SyncJob::RenewWatches {
-                            self.integrations.sync_due(work.key, work.due_at).await?;
-                        }
+                        self.integrations.begin_sync(work.key, work.due_at, attempt.deadline).await?;
                         (kind, extent.forced) = (again, false);
                         continue;
                     }
@@ -68,10 +67,11 @@ impl SyncWorker {
     /// Has the schedule find the integration in its next slot, whatever becomes of this attempt. Whether it is in use, and no other
     /// message has served the slot meanwhile.
     async fn begin(&self, work: &Work<'_>, message: &SyncMessage) -> Result<bool, AwsError> {
+        let (next, until) = (work.due_at, work.attempt.deadline);
         match message.slot {
             _ if message.r#type == SyncJob::RenewWatches => Ok(true),
-            Some(slot) => self.integrations.serve_slot(work.key, slot, message.asked_at, work.due_at).await,
-            None => self.integrations.take_slots(work.key, work.due_at).await,
+            Some(slot) => self.integrations.serve_slot(work.key, slot, message.asked_at, next, until).await,
+            None => self.integrations.take_slots(work.key, next, until).await,
         }
     }
 
@@ -84,38 +84,62 @@ impl SyncWorker {
         channel: Option<&str>,
     ) -> Result<(), Stop> {
         let started_at = clock::now();
-        let overview = self.syncs.overview(&work.id, started_at).await?;
-        extent.part = channel.and_then(|channel| watched_by(&overview, channel));
+        let stored = self.syncs.overview(&work.id).await?;
+        extent.part = channel.and_then(|channel| watched_by(&stored, channel));
+        let mut entry = LogEntry::begin(kind, started_at, stored.last.as_ref());
+        *lock(&work.stored) = stored;
         if kind == SyncJob::RenewWatches {
-            return Box::pin(self.watch(work, &overview, false)).await;
+            let watch_due = Box::pin(self.watch(work, false)).await?;
+            return Ok(self.show(work, None, watch_due).await?);
         }
-        let mut entry = LogEntry::begin(kind, started_at, overview.last.as_ref());
-        let watched = work.provider.spec().watching.as_ref().and_then(|it| overview.streams.get_key_value(it.stream));
-        let full = watched.is_some_and(|(stream, state)| work.full_since(kind, stream, state).is_some());
+        let full = work.reads_watched_stream_in_full(kind);
         // On the heap: it holds all pages.
-        let outcome = Box::pin(self.read(work, overview, &extent, &mut entry)).await;
+        let (mut watch_due, outcome) = Box::pin(self.read(work, &extent, &mut entry)).await;
         entry.finished_at = clock::now();
         self.report(work, &outcome, &entry).await;
         // Of a sync that only goes on later, or elsewhere, there is nothing to tell.
         let is_logged = outcome.as_ref().map_or_else(|stop| work.failure(stop).is_some(), |_| true);
-        if is_logged && let Err(error) = self.syncs.log(&work.id, &entry).await {
-            // What stopped the sync matters more than that it can't be told.
-            outcome?;
-            return Err(error.into());
+        if is_logged {
+            if let Err(error) = self.syncs.log(&work.id, &entry).await {
+                // What stopped the sync matters more than that it can't be told.
+                outcome?;
+                return Err(error.into());
+            }
+            lock(&work.stored).last = Some(entry.clone());
         }
-        let read = outcome?;
-        if !read {
-            tracing::info!(service = %work.provider.spec().id, integration.id = %work.id, sync.r#type = ?kind, "nothing read");
-            return Ok(());
-        }
-        // What the first full run found can be watched only now.
-        let overview = self.syncs.overview(&work.id, clock::now()).await?;
-        Box::pin(self.watch(work, &overview, full)).await?;
-        self.announce(work, &entry).await?;
+        let outcome = match outcome {
+            Ok(true) => self.complete(work, &entry, full, &mut watch_due).await,
+            Ok(false) => {
+                tracing::info!(service = %work.provider.spec().id, integration.id = %work.id, sync.r#type = ?kind, "nothing read");
+                Ok(())
+            }
+            Err(stop) => Err(stop),
+        };
+        let syncing_until = match &outcome {
+            Err(Stop::Lost) => return outcome,
+            // The next invocation goes on at once.
+            Err(Stop::Time) => Some(work.attempt.deadline),
+            Ok(()) | Err(Stop::Call(_)) => None,
+        };
+        let shown = self.show(work, syncing_until, watch_due).await;
+        outcome?;
+        Ok(shown?)
+    }
+
+    /// Watches what the first full run found, and tells that the sync ended.
+    async fn complete(
+        &self,
+        work: &Work<'_>,
+        entry: &LogEntry,
+        full: bool,
+        watch_due: &mut Option<Timestamp>,
+    ) -> Result<(), Stop> {
+        *watch_due = Box::pin(self.watch(work, full)).await?;
+        self.announce(work, entry).await?;
         tracing::info!(
             service = %work.provider.spec().id,
             integration.id = %work.id,
-            sync.r#type = ?kind,
+            sync.r#type = ?entry.r#type,
             entry.changes,
             entry.swept,
             "synced"
@@ -148,17 +172,17 @@ impl SyncWorker {
         Ok(self.bus.announce("sync.completed", &id, work.key, entry.finished_at, &data).await?)
     }
 
-    /// Renews the watches and reads every stream. The entry says what failed. Whether a stream was read.
+    /// Renews the watches and reads every stream. The entry says what failed. When a watch is to be renewed next, and whether a stream
+    /// was read.
     async fn read(
         &self,
         work: &Work<'_>,
-        overview: Overview,
         extent: &Extent,
         entry: &mut LogEntry,
-    ) -> Result<bool, Stop> {
-        let outcome = match Box::pin(self.watch(work, &overview, false)).await {
-            Ok(()) => self.streams(work, overview.streams, extent, entry).await,
-            Err(stop) => Err(stop),
+    ) -> (Option<Timestamp>, Result<bool, Stop>) {
+        let (watch_due, outcome) = match Box::pin(self.watch(work, false)).await {
+            Ok(watch_due) => (watch_due, self.streams(work, extent, entry).await),
+            Err(stop) => (None, Err(stop)),
         };
         if let Err(stop) = &outcome
             && entry.outcome.is_ok()
@@ -166,7 +190,7 @@ impl SyncWorker {
         {
             entry.fail(None, failure);
         }
-        outcome
+        (watch_due, outcome)
     }
 }
 

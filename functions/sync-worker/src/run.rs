@@ -1,7 +1,5 @@
 //! A run over a stream: performs the actions that [`Machine`] decides on, and tells it what they came to.
 
-use std::collections::HashMap;
-
 use domain::{
     Change, Failure, Request,
     call::Bearing,
@@ -14,7 +12,7 @@ use domain::{
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use platform::{
-    base::clock,
+    base::{clock, lock::lock},
     client::{CallContext, CallError},
 };
 use providers::{Provider, StreamPage, StreamSpec};
@@ -64,20 +62,14 @@ type Object = Result<Change, (String, String, Failure)>;
 
 impl SyncWorker {
     /// Runs over every stream. The entry says which failed, and that the sync ended if a stream was read. Whether one was.
-    pub(crate) async fn streams(
-        &self,
-        work: &Work<'_>,
-        mut states: HashMap<String, StreamState>,
-        extent: &Extent,
-        entry: &mut LogEntry,
-    ) -> Result<bool, Stop> {
+    pub(crate) async fn streams(&self, work: &Work<'_>, extent: &Extent, entry: &mut LogEntry) -> Result<bool, Stop> {
         let (mut first, mut read, mut pauses) = (Ok(()), false, Vec::new());
         let spec = work.provider.spec();
         let is_meant = |stream: &&StreamSpec| {
             extent.part.is_none() || spec.watching.as_ref().is_some_and(|watching| watching.stream == stream.name)
         };
         for stream in spec.streams.iter().filter(is_meant) {
-            let state = states.remove(stream.name).unwrap_or_default();
+            let state = lock(&work.stored).streams.get(stream.name).cloned().unwrap_or_default();
             let (state, end) = match self.stream(work, stream, state, extent, entry).await {
                 Ok(ended) => ended,
                 // What failed before decides when the rest follows.

@@ -11,9 +11,8 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 use platform::{
     aws::secrets::Freshness,
-    base::{clock, random},
+    base::{clock, lock::lock, random},
     client::CallError,
-    stores::syncs::Overview,
 };
 use providers::{Watch, WatchPlan, Watched, Watching};
 
@@ -34,15 +33,14 @@ enum Started {
 
 impl SyncWorker {
     /// Starts what is not watched and renews what ends soon. A provider that refuses stops no sync: polling goes on. A full sync
-    /// of the stream also tries again what was refused for good.
-    pub(crate) async fn watch(&self, work: &Work<'_>, overview: &Overview, full: bool) -> Result<(), Stop> {
-        let Some(watching) = &work.provider.spec().watching else { return Ok(()) };
-        let cursor = overview.streams.get(watching.stream).and_then(|state| state.cursor.as_ref());
-        let Some(cursor) = cursor else { return Ok(()) };
+    /// of the stream also tries again what was refused for good. When a watch is to be renewed next; none if there is nothing to watch.
+    pub(crate) async fn watch(&self, work: &Work<'_>, full: bool) -> Result<Option<Timestamp>, Stop> {
+        let Some(watching) = &work.provider.spec().watching else { return Ok(None) };
+        let Some(resources) = work.watchable(watching) else { return Ok(None) };
         let now = clock::now();
         let (mut next, mut faults) = (now + watching.life, 0);
-        for resource in work.provider.watched(cursor).into_iter().take(watching.most) {
-            let known = Watched::read(overview.watches.get(&resource).map(String::as_str));
+        for resource in resources.into_iter().take(watching.most) {
+            let known = work.watched(&resource);
             let due = known.watch.as_ref().map(|watch| renewal(watch, watching)).filter(|due| *due > now);
             let pause = known.refused.as_ref().filter(|it| !it.is_due(now, full)).map(|it| it.next_try);
             if let Some(later) = due.map(Some).or(pause) {
@@ -82,13 +80,14 @@ impl SyncWorker {
                 break;
             }
         }
-        self.integrations.watch_due(work.key, next).await?;
-        Ok(())
+        Ok(Some(next))
     }
 
     async fn save(&self, work: &Work<'_>, resource: &str, watched: &Watched) -> Result<(), Stop> {
         let text = serde_json::to_string(watched).unwrap_or_default();
-        Ok(self.syncs.save_watch(&work.lease, resource, &text, clock::now()).await?)
+        self.syncs.save_watch(&work.lease, resource, &text, clock::now()).await?;
+        lock(&work.stored).watches.insert(resource.to_owned(), text);
+        Ok(())
     }
 
     /// Stops a watch that another one has replaced: only then, so that there is no gap. If it can't be stopped it ends by itself.

@@ -14,7 +14,11 @@ use domain::{
     sync::{ReadSince, SyncJob, slot::full_due, stream::StreamState},
 };
 use jiff::{SignedDuration, Timestamp};
-use platform::{base::clock, runtime::consumer::Attempt, stores::syncs::Lease};
+use platform::{
+    base::{clock, lock::lock},
+    runtime::consumer::Attempt,
+    stores::syncs::{Lease, Overview},
+};
 use providers::Provider;
 
 /// Time reserved before the deadline, in which a run goes on in another invocation: a quarter of the time, and no more than this.
@@ -34,6 +38,8 @@ pub(crate) struct Work<'a> {
     pub(crate) progress: &'a AtomicBool,
     /// Since when the streams have been read whole.
     pub(crate) read_since: Mutex<ReadSince>,
+    /// What the syncs table holds: read when a round begins, and kept current with each write, since only this worker writes now.
+    pub(crate) stored: Mutex<Overview>,
     /// The slot in which the integration is synced next, whatever becomes of this attempt.
     pub(crate) due_at: Timestamp,
 }
@@ -48,6 +54,13 @@ impl Work<'_> {
     /// week.
     pub(crate) fn full_since(&self, kind: SyncJob, stream: &str, state: &StreamState) -> Option<Timestamp> {
         if kind == SyncJob::Full { Some(self.asked_at) } else { full_due(&self.id, stream, state, clock::now()) }
+    }
+
+    /// Whether this sync is to read in full the stream that says what can be watched.
+    pub(crate) fn reads_watched_stream_in_full(&self, kind: SyncJob) -> bool {
+        let stored = lock(&self.stored);
+        let watched = self.provider.spec().watching.as_ref().and_then(|it| stored.streams.get_key_value(it.stream));
+        watched.is_some_and(|(stream, state)| self.full_since(kind, stream, state).is_some())
     }
 
     pub(crate) fn out_of_time(&self) -> bool {

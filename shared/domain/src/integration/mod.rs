@@ -3,6 +3,7 @@
 pub mod account;
 pub mod spell;
 pub mod status;
+pub mod summary;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     call::Mode,
     id::{AccountAddress, AccountId, IntegrationId, NotAnId, ProviderId, UserId},
-    integration::spell::Spells,
+    integration::{spell::Spells, summary::SyncSummary},
     sentence::Sentence,
     sync::ReadSince,
 };
@@ -62,6 +63,10 @@ pub struct Integration {
     pub spells: Spells,
     /// Since when its streams have been read whole.
     pub read_since: ReadSince,
+    /// What is shown of its syncs; none before the first of them.
+    pub sync_summary: Option<SyncSummary>,
+    /// When the sync that runs is over at the latest.
+    pub syncing_until: Option<Timestamp>,
 }
 
 impl Integration {
@@ -81,6 +86,8 @@ impl Integration {
             ending: None,
             spells: Spells::default(),
             read_since: ReadSince::default(),
+            sync_summary: None,
+            syncing_until: None,
         }
     }
 }

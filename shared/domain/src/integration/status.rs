@@ -5,7 +5,12 @@ use serde::Serialize;
 
 use crate::{
     id::{IntegrationId, ProviderId},
-    integration::{Ending, Integration, IntegrationState, account::Account, spell::Spell},
+    integration::{
+        Ending, Integration, IntegrationState,
+        account::Account,
+        spell::Spell,
+        summary::{StreamSummary, Watching},
+    },
     sentence::Sentence,
 };
 
@@ -41,15 +46,6 @@ pub struct Status {
     pub streams: Vec<StreamStatus>,
     /// How much of what the provider could report is watched; none where nothing is.
     pub watching: Option<Watching>,
-}
-
-/// How much is watched: the rest is synced by schedule alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Watching {
-    /// Those that the provider reports changes of.
-    pub active: usize,
-    /// What the provider could report changes of.
-    pub of: usize,
 }
 
 /// A spell in which syncs or refreshes fail.
@@ -90,53 +86,86 @@ pub struct Scopes {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StreamStatus {
     pub name: &'static str,
-    /// How many records there are, without deleted ones.
-    pub records: u64,
-    /// When a full sync last finished.
-    pub last_full_sync: Option<Timestamp>,
-    /// When an incremental sync last finished.
-    pub last_incremental_sync: Option<Timestamp>,
-    /// Why it was not read to its end the last time.
-    pub error: Option<Sentence>,
-    /// When it is tried again by itself.
-    pub next_try: Option<Timestamp>,
+    /// What its syncs came to.
+    #[serde(flatten)]
+    pub summary: StreamSummary,
 }
 
 impl Status {
-    /// The status of a provider, with the user's integration if there is one.
-    pub fn new(provider: &'static ProviderId, name: &'static str, integration: Option<&Integration>) -> Self {
-        let state = match integration.map(|it| it.state) {
-            None => Connection::NeverConnected,
-            Some(IntegrationState::Connected) => Connection::Connected,
-            Some(IntegrationState::ReconnectRequired) => Connection::ReconnectRequired,
-            Some(IntegrationState::Disconnected) => Connection::Disconnected,
+    /// The status of a provider with these streams at `now`, with the user's integration if there is one.
+    pub fn new(
+        (provider, name): (&'static ProviderId, &'static str),
+        streams: impl IntoIterator<Item = &'static str>,
+        integration: Option<&Integration>,
+        now: Timestamp,
+    ) -> Self {
+        let mut status = Self {
+            provider,
+            name,
+            integration_id: None,
+            account: None,
+            connected: false,
+            state: Connection::NeverConnected,
+            ending: None,
+            last_sync: None,
+            sync_in_progress: false,
+            error: None,
+            degraded: None,
+            scopes: Scopes::default(),
+            streams: Vec::new(),
+            watching: None,
         };
-        let current = integration.and_then(|it| it.spells.current.clone()).filter(|_| state == Connection::Connected);
-        let degraded = current.map(|Spell { since, failure, .. }| Degraded {
+        let Some(integration) = integration else { return status };
+        status.integration_id = Some(integration.key.id());
+        status.account = Some(Account::of(integration));
+        status.scopes = Scopes { granted: integration.granted.clone(), missing: integration.missing.clone() };
+        status.error.clone_from(&integration.problem);
+        status.ending = integration.ending;
+        status.state = match integration.state {
+            IntegrationState::Connected => Connection::Connected,
+            IntegrationState::ReconnectRequired => Connection::ReconnectRequired,
+            IntegrationState::Disconnected => Connection::Disconnected,
+        };
+        status.connected = status.state == Connection::Connected;
+        if status.state == Connection::Disconnected {
+            let unfinished =
+                || format!("Disconnecting {name} did not finish. Disconnect it again to finish it.").into();
+            status.error = status.ending.map(|_| unfinished()).or(status.error);
+            return status;
+        }
+        status.show_syncs(streams, integration, now);
+        status
+    }
+
+    fn show_syncs(
+        &mut self,
+        streams: impl IntoIterator<Item = &'static str>,
+        integration: &Integration,
+        now: Timestamp,
+    ) {
+        let connected = self.connected;
+        let current = integration.spells.current.clone().filter(|_| connected);
+        self.degraded = current.map(|Spell { since, failure, .. }| Degraded {
             since,
             message: failure.message,
             next_try: failure.next_try,
         });
-        Self {
-            degraded,
-            provider,
-            name,
-            integration_id: integration.map(|it| it.key.id()),
-            account: integration.map(Account::of),
-            connected: state == Connection::Connected,
-            state,
-            ending: integration.and_then(|it| it.ending),
-            last_sync: None,
-            sync_in_progress: false,
-            error: None,
-            scopes: Scopes::default(),
-            streams: Vec::new(),
-            watching: None,
+        self.sync_in_progress = connected && integration.syncing_until.is_some_and(|until| until > now);
+        let mut summary = integration.sync_summary.clone().map(|it| it.under(integration.connected_at));
+        let mut of_stream = |name| summary.as_mut().and_then(|it| it.streams.remove(name)).unwrap_or_default();
+        for name in streams {
+            let mut summary = of_stream(name);
+            // Nothing is tried without a grant; what is due is tried by the next sync.
+            summary.next_try = summary.next_try.filter(|_| connected).map(|at| at.max(now));
+            self.streams.push(StreamStatus { name, summary });
+        }
+        if let Some(summary) = summary {
+            self.last_sync = summary.last_sync;
+            self.error = self.error.take().or(summary.error);
+            self.watching = summary.watching.filter(|_| connected);
         }
     }
-}
 
-impl Status {
     /// Whether its records were to stay when its user disconnected it.
     pub const fn keeps_records(&self) -> bool {
         matches!(self.ending, Some(Ending::Keep))
@@ -196,8 +225,46 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::integration::{IntegrationKey, summary::SyncSummary};
 
     static SLACK: ProviderId = ProviderId::of_data("slack");
+
+    #[test]
+    fn a_sync_in_progress_ends_by_itself_and_next_tries_are_of_connected_integrations_and_never_over() {
+        use IntegrationState::{Connected, Disconnected, ReconnectRequired};
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let users = StreamSummary { records: 3, next_try: Some(at(20)), ..StreamSummary::default() };
+        let streams = [("users".to_owned(), users), ("former".to_owned(), StreamSummary::default())].into();
+        let watching = Some(Watching { active: 1, of: 2 });
+        let connected_at = at(5);
+        let summary = SyncSummary { connected_at, last_sync: Some(at(9)), error: None, streams, watching };
+        let key = IntegrationKey::parse("u", "slack#T1").unwrap();
+        let connected = Integration {
+            sync_summary: Some(summary),
+            syncing_until: Some(at(30)),
+            ..Integration::connected(key, "Team", connected_at)
+        };
+        let of = |state, second| {
+            let integration = Integration { state, ..connected.clone() };
+            Status::new((&SLACK, "Slack"), ["channels", "users"], Some(&integration), at(second))
+        };
+        for (state, second, in_progress, next_try) in [
+            (Connected, 10, true, Some(20)),
+            (Connected, 25, true, Some(25)),
+            (Connected, 30, false, Some(30)),
+            (ReconnectRequired, 10, false, None),
+        ] {
+            let status = of(state, second);
+            assert_eq!(status.sync_in_progress, in_progress, "{state:?} {second}");
+            let streams: Vec<_> = status.streams.iter().map(|it| (it.name, it.summary.records)).collect();
+            assert_eq!(streams, [("channels", 0), ("users", 3)], "those that the provider has");
+            assert_eq!(status.streams[1].summary.next_try, next_try.map(at), "{state:?} {second}");
+            assert_eq!(status.watching, watching.filter(|_| state == Connected));
+            assert_eq!(status.last_sync, Some(at(9)));
+        }
+        let ended = of(Disconnected, 10);
+        assert!(ended.streams.is_empty() && ended.last_sync.is_none() && !ended.sync_in_progress, "{ended:?}");
+    }
 
     #[test]
     fn a_service_without_calls_is_idle_and_has_no_rate() {

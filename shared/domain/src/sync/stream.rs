@@ -212,6 +212,13 @@ impl About {
 }
 
 impl StreamState {
+    /// How many records there are, without deleted ones: what the latest full run found, and what incremental runs found new or gone
+    /// since. What webhooks change is counted by the next full run. While the first one goes on, how many objects it has read.
+    pub fn records(&self) -> u64 {
+        let read = self.run.as_ref().map_or(0, |run| run.changes);
+        self.manifest.as_ref().map_or(read, |head| head.objects)
+    }
+
     /// Ends the run: its cursor counts from now on.
     pub fn finish(&mut self, cursor: Value, now: Timestamp) -> Option<Run> {
         let run = self.run.take()?;

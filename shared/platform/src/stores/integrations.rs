@@ -5,14 +5,12 @@
 
 mod state;
 mod stored;
+mod syncs;
 
 use domain::{
     AccountId, Candidate, Integration, IntegrationKey, Lookup, Problem, ProviderId, UserId,
     integration::{IntegrationState, account, address, spell::Spells},
-    sync::{
-        ReadSince,
-        slot::{Slots, slot},
-    },
+    sync::slot::Slots,
 };
 use jiff::Timestamp;
 
@@ -20,14 +18,10 @@ use self::stored::{integration, stored};
 use crate::{
     aws::{Aws, AwsError},
     stores::{
-        due::shard,
-        item::{self, Item, n, s, seconds, time, write},
+        item::{self, Item, s, time, write},
         table::{self, Table, Update},
     },
 };
-
-/// What names the slot that is due.
-const SYNC_DUE: &str = "due_shard = :shard, due_at = :at";
 
 /// The table of integrations.
 #[derive(Debug, Clone)]
@@ -129,62 +123,6 @@ impl Integrations {
     pub async fn forget(&self, key: &IntegrationKey) -> Result<(), AwsError> {
         let values = [(":connected", state(IntegrationState::Connected))];
         self.table.delete_when(item_key(key), "state <> :connected", values).await
-    }
-
-    /// Says from when on an integration in use is to be synced next: at its first slot then. Whether it is in use.
-    pub async fn sync_due(&self, key: &IntegrationKey, at: Timestamp) -> Result<bool, AwsError> {
-        Ok(self.due(key, SYNC_DUE, slot(&key.id(), at)).send_once().await?.is_written())
-    }
-
-    /// The same, and takes the slots before from the message that serves one: the sync that begins covers them.
-    pub async fn take_slots(&self, key: &IntegrationKey, next: Timestamp) -> Result<bool, AwsError> {
-        let update = self.due(key, SYNC_DUE, slot(&key.id(), next)).remove("served_by");
-        Ok(update.send_once().await?.is_written())
-    }
-
-    /// Has the message of `asked_at` serve a slot, and says when the `next` is due. Whether the integration is in use and the slot is
-    /// [open](Slots::is_open) for that message.
-    pub async fn serve_slot(
-        &self,
-        key: &IntegrationKey,
-        slot: Timestamp,
-        asked_at: Timestamp,
-        next: Timestamp,
-    ) -> Result<bool, AwsError> {
-        let update = self
-            .due(key, SYNC_DUE, next)
-            .set("served_by = :asked_at")
-            .when("due_at <= :slot OR served_by = :asked_at")
-            .with([(":slot", seconds(slot)), (":asked_at", time(asked_at))]);
-        Ok(update.send_once().await?.is_written())
-    }
-
-    /// The message of `asked_at` is done with its slot: a repeated delivery of it finds the slot served.
-    pub async fn slot_served(&self, key: &IntegrationKey, asked_at: Timestamp) -> Result<(), AwsError> {
-        let update = self.update(key).remove("served_by").when("served_by = :asked_at");
-        update.with([(":asked_at", time(asked_at))]).send_once().await.map(|_| ())
-    }
-
-    /// Says when a watch of an integration in use is to be renewed next. Whether it is in use.
-    pub async fn watch_due(&self, key: &IntegrationKey, at: Timestamp) -> Result<bool, AwsError> {
-        let set = "watch_shard = :shard, watch_due_at = :at";
-        Ok(self.due(key, set, at).send_once().await?.is_written())
-    }
-
-    fn due(&self, key: &IntegrationKey, set: &str, at: Timestamp) -> Update {
-        self.update(key).set(set).when("state = :connected").with([
-            (":connected", state(IntegrationState::Connected)),
-            (":shard", n(shard(&key.id()))),
-            (":at", seconds(at)),
-        ])
-    }
-
-    /// Stores since when the streams of an integration in use have been read whole.
-    pub async fn set_read_since(&self, key: &IntegrationKey, since: &ReadSince) -> Result<(), AwsError> {
-        let json = serde_json::to_string(since).map_err(|error| AwsError::unwritable("the begin of a run", error))?;
-        let update = self.update(key).set("read_since = :since").when("state = :connected");
-        let values = [(":connected", state(IntegrationState::Connected)), (":since", s(json))];
-        update.with(values).send().await.map(|_| ())
     }
 
     /// Stores the spells of an integration in place of those that were read. Whether no other process had stored others, and it is

@@ -3,7 +3,7 @@
 mod sync;
 mod write;
 
-use aws_sdk_dynamodb::{operation::query::QueryOutput, types::Select};
+use aws_sdk_dynamodb::operation::query::QueryOutput;
 use domain::{Change, IntegrationId, Record, RecordKey, Version, sync::record};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ pub use self::write::{Put, Write};
 use crate::{
     aws::{Aws, AwsError},
     stores::{
-        item::{self, Item, flag, malformed, read, s},
+        item::{self, Item, malformed, read, s},
         table::{Query, Table},
     },
 };
@@ -140,22 +140,6 @@ impl Records {
             }
         }
         Ok(RecordsPage { records, next: after })
-    }
-
-    /// How many records of a stream there are, without tombstones. It reads them all, at half the price.
-    pub async fn count(&self, integration_id: &IntegrationId, stream: &str) -> Result<u64, AwsError> {
-        let mut count = 0;
-        let mut after = None;
-        loop {
-            let query = self.of_stream(integration_id, stream).filter("deleted = :false", [(":false", flag(false))]);
-            let call = query.call().select(Select::Count).set_exclusive_start_key(after);
-            let output = call.send().await.map_err(|error| AwsError::new("dynamodb:Query", error))?;
-            count += u64::try_from(output.count()).unwrap_or(0);
-            after = output.last_evaluated_key;
-            if after.is_none() {
-                return Ok(count);
-            }
-        }
     }
 
     async fn query(

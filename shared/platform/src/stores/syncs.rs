@@ -12,10 +12,7 @@ use domain::{
     IntegrationId,
     sync::{outcome::LogEntry, stream::StreamState},
 };
-use jiff::{
-    SignedDuration, Timestamp,
-    fmt::serde::timestamp::{millisecond, second},
-};
+use jiff::{SignedDuration, Timestamp, fmt::serde::timestamp::second};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use self::lease::{Lease, LeaseError, Leasing};
@@ -42,41 +39,33 @@ pub struct Syncs {
     lease: Duration,
 }
 
-/// All that is known of an integration's syncs.
+/// All that is known of an integration's syncs, but the lease.
 #[derive(Debug, Default)]
 pub struct Overview {
     /// Where each stream stands, by its name.
     pub streams: HashMap<String, StreamState>,
     /// By the resource that is watched, as stored.
     pub watches: HashMap<String, String>,
-    /// Whether a sync holds the lease.
-    pub in_progress: bool,
     /// The latest entry of the log.
     pub last: Option<LogEntry>,
 }
 
-/// The item of a stream, a watch, the log or the lease.
+/// The item of a stream, a watch or the log.
 #[derive(Debug, Serialize, Deserialize)]
 struct Stored {
     integration_id: IntegrationId,
     /// Tells what it is of.
     item: String,
-    /// JSON of a stream or of the log; of a watch, text of the worker's own form. The lease has none.
-    state: Option<String>,
+    /// JSON of a stream or of the log; of a watch, text of the worker's own form.
+    state: String,
     #[serde(default, with = "second::optional")]
     expires_at: Option<Timestamp>,
-    #[serde(default, with = "millisecond::optional")]
-    lease_until: Option<Timestamp>,
 }
 
 impl Stored {
     fn new(integration_id: &IntegrationId, item: String, state: String) -> Self {
         let integration_id = integration_id.clone();
-        Self { integration_id, item, state: Some(state), expires_at: None, lease_until: None }
-    }
-
-    fn state(self) -> Result<String, AwsError> {
-        self.state.ok_or_else(|| malformed("state"))
+        Self { integration_id, item, state, expires_at: None }
     }
 }
 
@@ -130,16 +119,14 @@ impl Syncs {
     }
 
     /// All that is known of an integration's syncs.
-    pub async fn overview(&self, integration_id: &IntegrationId, now: Timestamp) -> Result<Overview, AwsError> {
+    pub async fn overview(&self, integration_id: &IntegrationId) -> Result<Overview, AwsError> {
         let mut overview = Overview::default();
-        for item in self.items(integration_id, LEASE, "watch$").await? {
+        for item in self.items(integration_id, STREAM, "watch$").await? {
             let stored: Stored = read(item)?;
             if let Some(stream) = stored.item.strip_prefix(STREAM) {
-                overview.streams.insert(stream.to_owned(), parse("state", &stored.state()?)?);
+                overview.streams.insert(stream.to_owned(), parse("state", &stored.state)?);
             } else if let Some(resource) = stored.item.strip_prefix(WATCH) {
-                overview.watches.insert(resource.to_owned(), stored.state()?);
-            } else {
-                overview.in_progress = stored.lease_until.is_some_and(|until| until > now);
+                overview.watches.insert(resource.to_owned(), stored.state);
             }
         }
         let values = [(":id", s(integration_id)), (":log", s(LOG))];
@@ -147,7 +134,7 @@ impl Syncs {
         let output = log.call().scan_index_forward(false).limit(1).send().await;
         let mut items = output.map_err(|error| AwsError::new("dynamodb:Query", error))?.items.unwrap_or_default();
         if let Some(item) = items.pop() {
-            overview.last = Some(parse("state", &read::<Stored>(item)?.state()?)?);
+            overview.last = Some(parse("state", &read::<Stored>(item)?.state)?);
         }
         Ok(overview)
     }

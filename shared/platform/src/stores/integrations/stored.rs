@@ -42,6 +42,10 @@ pub(super) struct Stored {
     spells: Option<String>,
     /// JSON of a [`ReadSince`].
     read_since: Option<String>,
+    /// JSON of a [`SyncSummary`].
+    sync_summary: Option<String>,
+    #[serde(default, with = "second::optional")]
+    syncing_until: Option<Timestamp>,
     /// Of the index by account: `provider#account`, without the mode. Indexes are written and never read back.
     #[serde(skip_deserializing)]
     account: Option<String>,
@@ -55,7 +59,8 @@ pub(super) struct Stored {
     due_at: Option<Timestamp>,
 }
 
-/// The item of a new grant: what the user wished of an earlier one, and how that one worked, goes.
+/// The item of a new grant: what the user wished of an earlier one, and how that one worked, goes. What is shown of its syncs says
+/// which grant it is of.
 pub(super) fn stored(integration: &Integration, due_at: Timestamp) -> Stored {
     let key = &integration.key;
     let in_use = integration.state == IntegrationState::Connected;
@@ -74,6 +79,8 @@ pub(super) fn stored(integration: &Integration, due_at: Timestamp) -> Stored {
         ending: None,
         spells: None,
         read_since: None,
+        sync_summary: integration.sync_summary.as_ref().and_then(|it| serde_json::to_string(it).ok()),
+        syncing_until: None,
         account: in_use.then(|| account(&key.provider, &key.account_id)),
         address: address(integration).filter(|_| in_use),
         due_shard: in_use.then(|| shard(&key.id())),
@@ -100,6 +107,9 @@ pub(super) fn integration(item: Item) -> Result<Integration, AwsError> {
         // What can't be read starts over.
         spells: stored.spells.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
         read_since: read_since(stored.read_since.as_deref()),
+        // What can't be read is written anew by the next sync.
+        sync_summary: stored.sync_summary.and_then(|text| serde_json::from_str(&text).ok()),
+        syncing_until: stored.syncing_until,
     })
 }
 
