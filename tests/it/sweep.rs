@@ -200,12 +200,12 @@ async fn two_firings(all: usize, due: usize, in_one: usize, timeout: Duration) -
         "{all} stored, {due} due, {in_one} of them in one shard, {timeout:?} an invocation: 2 firings, {continuations} continuations, \
          {queries} queries, {batches} batches, {took:?}; by minute {minutes:?}"
     );
-    assert!(continuations > 2, "the time was long enough for all at once");
+    assert!(continuations > 2, "the time was long enough for all at once: {cost}");
     let wanted: BTreeMap<_, _> = overdue.into_iter().map(|it| ((it.user_id, it.due_at), 2)).collect();
     assert!(slots == wanted, "each slot is sent once by each firing: {} of {due}", slots.len());
     assert_eq!(scheduler.calls(Service::Dynamodb, "Scan"), 0);
     let even = 2 * due / minutes.len();
-    assert!(minutes.iter().all(|count| (even / 2..even * 2).contains(count)), "{minutes:?}");
+    assert!(minutes.iter().all(|count| *count < even * 2), "{cost}");
     cost
 }
 

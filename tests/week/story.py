@@ -92,6 +92,9 @@ class Story(Week):
         self.google("POST", "unreadable", {"ids": []})
         self.google("POST", "account", {"account": GRACE, "blocked": False})
         self.kept = {}
+        # What was refused for good only full syncs ask for, and the stream's hour of the week may have passed.
+        for provider in GOOGLE:
+            self.sync_in_full("ada", provider)
 
     def event(self, calendar, told=True, **fields):
         fields = {"summary": f"Event {next(self.serial)}"} | fields

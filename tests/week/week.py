@@ -143,6 +143,13 @@ class Week:
             raise Failed(f"{path}: {status} {text:.500}")
         return json.loads(text)
 
+    def sync_in_full(self, user, provider):
+        bearer = {"authorization": f"Bearer {self.stack.session(user)}"}
+        url = f"{self.stack.url}/integrations/{provider}/sync"
+        status, _, text = self.stack.web.call("POST", url, {"type": "full"}, bearer)
+        if status != 202:
+            raise Failed(f"a full sync of {provider}: {status} {text:.500}")
+
     def status(self, user, provider):
         return self.api(user, f"/integrations/{provider}")["integrations"][0]
 
