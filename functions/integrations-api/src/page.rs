@@ -184,8 +184,8 @@ pub(crate) fn asset(file: &str) -> Answer {
 
 fn failing(stream: &StreamStatus, now: Timestamp) -> Option<Failing<'_>> {
     let name = stream.name.replace('_', " ");
-    let error = stream.summary.error.as_deref()?;
-    Some(Failing { stream: name, error, next_try: stream.summary.next_try.map(|at| soon(at, now)) })
+    let error = stream.error.as_deref()?;
+    Some(Failing { stream: name, error, next_try: stream.next_try.map(|at| soon(at, now)) })
 }
 
 /// When something is tried again, as a span: a time of the clock would be of another time zone than the reader's.

@@ -86,9 +86,16 @@ pub struct Scopes {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StreamStatus {
     pub name: &'static str,
-    /// What its syncs came to.
-    #[serde(flatten)]
-    pub summary: StreamSummary,
+    /// How many records there are, without deleted ones: see [`StreamState::records`](crate::sync::stream::StreamState::records).
+    pub records: u64,
+    /// When a full sync last finished.
+    pub last_full_sync: Option<Timestamp>,
+    /// When an incremental sync last finished.
+    pub last_incremental_sync: Option<Timestamp>,
+    /// Why it was not read to its end the last time.
+    pub error: Option<Sentence>,
+    /// When it is tried again by itself.
+    pub next_try: Option<Timestamp>,
 }
 
 impl Status {
@@ -154,10 +161,10 @@ impl Status {
         let mut summary = integration.sync_summary.clone().map(|it| it.under(integration.connected_at));
         let mut of_stream = |name| summary.as_mut().and_then(|it| it.streams.remove(name)).unwrap_or_default();
         for name in streams {
-            let mut summary = of_stream(name);
+            let StreamSummary { records, last_full_sync, last_incremental_sync, error, next_try } = of_stream(name);
             // Nothing is tried without a grant; what is due is tried by the next sync.
-            summary.next_try = summary.next_try.filter(|_| connected).map(|at| at.max(now));
-            self.streams.push(StreamStatus { name, summary });
+            let next_try = next_try.filter(|_| connected).map(|at| at.max(now));
+            self.streams.push(StreamStatus { name, records, last_full_sync, last_incremental_sync, error, next_try });
         }
         if let Some(summary) = summary {
             self.last_sync = summary.last_sync;
@@ -256,9 +263,9 @@ mod tests {
         ] {
             let status = of(state, second);
             assert_eq!(status.sync_in_progress, in_progress, "{state:?} {second}");
-            let streams: Vec<_> = status.streams.iter().map(|it| (it.name, it.summary.records)).collect();
+            let streams: Vec<_> = status.streams.iter().map(|it| (it.name, it.records)).collect();
             assert_eq!(streams, [("channels", 0), ("users", 3)], "those that the provider has");
-            assert_eq!(status.streams[1].summary.next_try, next_try.map(at), "{state:?} {second}");
+            assert_eq!(status.streams[1].next_try, next_try.map(at), "{state:?} {second}");
             assert_eq!(status.watching, watching.filter(|_| state == Connected));
             assert_eq!(status.last_sync, Some(at(9)));
         }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,18 +15,22 @@ use crate::{
     },
 };
 
-/// See the module.
+/// See the module. Its JSON is short, so that an integration is no larger than a kilobyte: each further one would cost a further write
+/// unit in each update.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncSummary {
     /// When the grant that the failures are of was connected.
     pub connected_at: Timestamp,
     /// When a sync last ended: one that broke off does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "millisecond::optional")]
     pub last_sync: Option<Timestamp>,
     /// Why the latest sync did not come to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Sentence>,
     /// By name.
     pub streams: BTreeMap<String, StreamSummary>,
     /// How much of what the provider could report is watched; none before the first sync, and where it reports nothing that way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watching: Option<Watching>,
 }
 
@@ -36,12 +40,16 @@ pub struct StreamSummary {
     /// See [`StreamState::records`].
     pub records: u64,
     /// When a full sync last finished.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "millisecond::optional")]
     pub last_full_sync: Option<Timestamp>,
     /// When an incremental sync last finished.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "millisecond::optional")]
     pub last_incremental_sync: Option<Timestamp>,
     /// Why it was not read to its end the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Sentence>,
     /// When it is tried again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "millisecond::optional")]
     pub next_try: Option<Timestamp>,
 }
 
