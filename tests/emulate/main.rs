@@ -27,24 +27,26 @@ fn pick(object: &Value, fields: &[(&str, &str)]) -> Value {
 
 /// The records of a stream, without tombstones, as a program reads them: of each these fields.
 async fn records(guest: &Guest<'_>, provider: &str, stream: &str, fields: &[(&str, &str)]) -> Objects {
-    let (mut all, mut after) = (Objects::new(), String::new());
-    loop {
-        let path = format!("/integrations/{provider}/records?stream={stream}&limit=1000{after}");
-        let (status, body) = guest.api(Method::GET, &path, &Value::Null).await;
-        assert_eq!(status, 200, "{body}");
-        for record in body["records"].as_array().unwrap() {
-            all.insert(record["id"].as_str().unwrap().to_owned(), pick(record, fields));
-        }
-        let Some(next) = body["next"].as_str() else { return all };
-        after = format!("&after={}", form_urlencoded::byte_serialize(next.as_bytes()).collect::<String>());
-    }
+    let all = stored(guest, provider, stream, "").await;
+    all.iter().map(|record| (record["id"].as_str().unwrap().to_owned(), pick(record, fields))).collect()
 }
 
 /// Whether an object was found to be deleted.
 async fn is_tombstone(guest: &Guest<'_>, provider: &str, stream: &str, id: &str) -> bool {
-    let path = format!("/integrations/{provider}/records?stream={stream}&limit=1000&include_deleted=true");
-    let (_, body) = guest.api(Method::GET, &path, &Value::Null).await;
-    body["records"].as_array().unwrap().iter().any(|record| record["id"] == id && record["deleted"] == true)
+    let all = stored(guest, provider, stream, "&include_deleted=true").await;
+    all.iter().any(|record| record["id"] == id && record["deleted"] == true)
+}
+
+async fn stored(guest: &Guest<'_>, provider: &str, stream: &str, more: &str) -> Vec<Value> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/integrations/{provider}/records?stream={stream}&limit=1000{more}{after}");
+        let (status, body) = guest.api(Method::GET, &path, &Value::Null).await;
+        assert_eq!(status, 200, "{body}");
+        all.extend(body["records"].as_array().unwrap().iter().cloned());
+        let Some(next) = body["next"].as_str() else { return all };
+        after = format!("&after={}", form_urlencoded::byte_serialize(next.as_bytes()).collect::<String>());
+    }
 }
 
 /// Has an integration synced, and waits until that is done.
