@@ -29,7 +29,6 @@ use local_runtime::{
 };
 use serde_json::Value;
 
-pub use self::options::Options;
 use self::{
     events::Events,
     figures::Table,
@@ -38,12 +37,17 @@ use self::{
     subject::{SENDER, Subject},
     tls::Tls,
 };
+pub use self::{options::Options, sync::Emulator};
 
 /// Measures what `options` name and prints the figures. `secrets` are those of the apps, by their names without prefix. Fails if a bar
-/// is missed.
-pub async fn run(options: &Options, secrets: &[(&'static str, Value)]) -> Result<(), Failed> {
+/// is missed. `slack` starts an emulator for the syncs of `--sync`.
+pub async fn run(
+    options: &Options,
+    secrets: &[(&'static str, Value)],
+    slack: impl AsyncFn() -> Result<Emulator, Failed>,
+) -> Result<(), Failed> {
     if !options.sync.is_empty() {
-        return sync::run(options).await;
+        return sync::run(options, slack).await;
     }
     if options.events == 0 || options.starts == 0 {
         return Err(Failed("nothing to measure: give --events and --starts at least 1".into()));

@@ -5,9 +5,10 @@ use std::{error::Error, path::Path, process::ExitCode, time::Duration};
 use clap::Parser as _;
 use http::Method;
 use local_base::{
-    terminal::{complain, say},
+    terminal::{Failed, complain, say},
     web::Web,
 };
+use local_bench::Emulator;
 use local_cli::{
     arguments::{Check, Cli, Command, Providers, Run, Sign, Token},
     bundle::{Bundle, Options},
@@ -35,9 +36,10 @@ async fn main() -> ExitCode {
             Ok(false) => Ok(ExitCode::FAILURE),
             Err(error) => Err(error.into()),
         },
-        Some(Command::Bench(options)) => {
-            local_bench::run(&options, &Apps::local().secrets()).await.map(|()| ExitCode::SUCCESS).map_err(Into::into)
-        }
+        Some(Command::Bench(options)) => local_bench::run(&options, &Apps::local().secrets(), slack)
+            .await
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Into::into),
         Some(Command::Sandbox(options)) => providers_alone(&options).await,
     };
     outcome.unwrap_or_else(|error| {
@@ -136,6 +138,23 @@ async fn chosen(run: &Run, root: &Path) -> Result<Bootstraps, Box<dyn Error>> {
     Ok(all)
 }
 
+/// Starts the emulators for a bench of syncs.
+async fn slack() -> Result<Emulator, Failed> {
+    let apps = Apps::local();
+    let sandbox = Sandbox::start(&apps).await.map_err(Failed::from)?;
+    Ok(Emulator {
+        url: sandbox.url("slack").to_owned(),
+        rewrites: rewrites_to(&sandbox),
+        secrets: apps.secrets(),
+        running: Box::new(sandbox),
+    })
+}
+
+/// What leads calls to the emulators, as `INTERTIE_URL_REWRITES` has it.
+fn rewrites_to(sandbox: &Sandbox) -> String {
+    sandbox.rewrites().into_iter().map(|(from, to)| format!("{from}={to}")).collect::<Vec<_>>().join(" ")
+}
+
 /// Serves the providers until a signal, and prints what a stack elsewhere needs to know of them: where they are, the rewrites that
 /// lead there, and each app's secret as Secrets Manager holds it.
 async fn providers_alone(options: &Providers) -> Outcome {
@@ -143,13 +162,13 @@ async fn providers_alone(options: &Providers) -> Outcome {
     let apps = Apps::local();
     let sandbox = Sandbox::start(&apps).await?;
     sandbox.deliver_to(&options.webhooks_to);
-    let rewrites = sandbox.rewrites().into_iter().map(|(from, to)| format!("{from}={to}")).collect::<Vec<_>>();
+    let rewrites = rewrites_to(&sandbox);
     let secrets = apps
         .secrets()
         .into_iter()
         .map(|(name, value)| (format!("INTERTIE_SECRET_{}", name.to_uppercase()), value.to_string()));
     for (name, value) in
-        sandbox.variables().into_iter().chain([("INTERTIE_URL_REWRITES".to_owned(), rewrites.join(" "))]).chain(secrets)
+        sandbox.variables().into_iter().chain([("INTERTIE_URL_REWRITES".to_owned(), rewrites)]).chain(secrets)
     {
         say(&line(&name, &value));
     }

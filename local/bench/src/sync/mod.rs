@@ -15,6 +15,7 @@ use std::path::Path;
 use local_base::terminal::{Failed, say};
 use local_runtime::bootstraps::{self, Bootstraps, Profile};
 
+pub use self::workspace::Emulator;
 use self::{
     figures::{Case, Figures},
     phase::Phase,
@@ -26,8 +27,8 @@ use crate::{files::unwritable, options::Options};
 /// One object in so many changes.
 const CHANGED: u32 = 100;
 
-/// Measures the workspaces that `options` name and prints the figures. Fails if a bar is missed.
-pub(super) async fn run(options: &Options) -> Result<(), Failed> {
+/// Measures the workspaces that `options` name, each at an emulator of its own, and prints the figures. Fails if a bar is missed.
+pub(super) async fn run(options: &Options, slack: impl AsyncFn() -> Result<Emulator, Failed>) -> Result<(), Failed> {
     let root = bootstraps::root();
     let bootstraps = match &options.bootstraps {
         None => Bootstraps::build(&root, Profile::Dev, &[]).await,
@@ -38,7 +39,7 @@ pub(super) async fn run(options: &Options) -> Result<(), Failed> {
     let mut cases = Vec::new();
     for objects in &options.sync {
         say(&format!("Syncing a workspace of {objects} objects …"));
-        cases.push(Box::pin(measure(&root, &bootstraps, &folder, *objects)).await?);
+        cases.push(Box::pin(measure(&root, &bootstraps, &folder, *objects, slack().await?)).await?);
     }
     let figures = Figures { cases, as_deployed: options.bootstraps.is_some() };
     figures.lines().iter().for_each(|line| say(line));
@@ -55,8 +56,14 @@ pub(super) async fn run(options: &Options) -> Result<(), Failed> {
     }
 }
 
-async fn measure(root: &Path, bootstraps: &Bootstraps, folder: &Path, objects: u32) -> Result<Case, Failed> {
-    let workspace = Workspace::start(root, bootstraps, folder, objects).await?;
+async fn measure(
+    root: &Path,
+    bootstraps: &Bootstraps,
+    folder: &Path,
+    objects: u32,
+    slack: Emulator,
+) -> Result<Case, Failed> {
+    let workspace = Workspace::start(root, bootstraps, folder, objects, slack).await?;
     let first = Phase::measure(&workspace, workspace.connect()).await?;
     let records = workspace.records().await?;
     if records != u64::from(objects) {

@@ -1,6 +1,7 @@
 //! A stack with one Slack workspace of many objects: half of them channels, half users.
 
 use std::{
+    any::Any,
     collections::{BTreeMap, HashMap},
     path::Path,
     time::Duration,
@@ -19,7 +20,6 @@ use local_runtime::{
     bootstraps::Bootstraps,
     stack::{self, Stack},
 };
-use local_sandbox::{Apps, Sandbox};
 use platform::{Aws, aws::Patience, stores::integrations::Integrations};
 use serde_json::{Value, json};
 
@@ -34,12 +34,23 @@ const KEY: [(&str, &str); 2] = [("#integration", "integration_id"), ("#record", 
 const MAX_TRANSACTION: usize = 100;
 /// In microseconds, as records have their time.
 const QUARTER_HOUR: i64 = 15 * 60 * 1_000_000;
-/// How long a sync may take.
-const PATIENCE: Duration = Duration::from_mins(30);
+/// How long a sync may take: the embedded DynamoDB is slower the more records an integration has.
+const PATIENCE: Duration = Duration::from_hours(2);
+
+/// A running emulator of Slack, as those that may know it start it.
+pub struct Emulator {
+    pub url: String,
+    /// `INTERTIE_URL_REWRITES`.
+    pub rewrites: String,
+    /// The secrets of the apps that it knows, by their names without prefix.
+    pub secrets: Vec<(&'static str, Value)>,
+    /// Ends it when dropped.
+    pub running: Box<dyn Any + Send + Sync>,
+}
 
 pub(super) struct Workspace {
     pub(super) stack: Stack,
-    sandbox: Sandbox,
+    slack: Emulator,
     web: Web,
     session: String,
     key: IntegrationKey,
@@ -47,23 +58,21 @@ pub(super) struct Workspace {
 }
 
 impl Workspace {
-    /// Starts a stack and makes the workspace. Nothing is connected yet.
+    /// Starts a stack and makes the workspace at this emulator. Nothing is connected yet.
     pub(super) async fn start(
         root: &Path,
         bootstraps: &Bootstraps,
         folder: &Path,
         objects: u32,
+        slack: Emulator,
     ) -> Result<Self, Failed> {
-        let apps = Apps::local();
-        let sandbox = Sandbox::start(&apps).await.map_err(Failed::from)?;
-        let rewrites: Vec<_> = sandbox.rewrites().iter().map(|(from, to)| format!("{from}={to}")).collect();
         let options = stack::Options {
             template: root.join("template.yaml"),
             directory: folder.to_owned(),
             port: 0,
             overrides: Vec::new(),
-            own: vec![("UrlRewrites".to_owned(), rewrites.join(" "))],
-            secrets: apps.secrets(),
+            own: vec![("UrlRewrites".to_owned(), slack.rewrites.clone())],
+            secrets: slack.secrets.clone(),
             aws_endpoint: None,
             bootstraps: bootstraps.clone(),
             ledger: None,
@@ -75,7 +84,7 @@ impl Workspace {
         let expires_at = now() + SignedDuration::from_hours(1);
         let session = platform::runtime::session::mint(&stack.session_key, USER, None, expires_at);
         let session = session.ok_or_else(|| Failed("no session can be minted".into()))?;
-        let workspace = Self { stack, sandbox, web: Web::new(), session, key, integrations };
+        let workspace = Self { stack, slack, web: Web::new(), session, key, integrations };
         let many: BTreeMap<_, _> =
             KINDS.iter().map(|(kind, first)| (*kind, (objects / 2).saturating_sub(*first))).collect();
         workspace.admin(Method::POST, "many", &json!(many)).await?;
@@ -192,7 +201,7 @@ impl Workspace {
     }
 
     async fn admin(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failed> {
-        let url = format!("{}/_admin/{path}", self.sandbox.url(PROVIDER));
+        let url = format!("{}/_admin/{path}", self.slack.url);
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let answer = self.web.call(method, &url, &[], body).await.map_err(Failed::from)?;
         if !answer.status().is_success() {
