@@ -94,7 +94,7 @@ fn payment(id: &str, live: bool) -> Value {
         "currency": "eur", "livemode": live,
     });
     json!({
-        "id": id, "object": "event", "type": "payment_intent.succeeded", "created": 1_795_000_000, "livemode": live,
+        "id": id, "object": "event", "type": "payment_intent.succeeded", "created": platform::base::clock::now().as_second(), "livemode": live,
         "account": SHOP, "data": { "object": object },
     })
 }

@@ -44,7 +44,7 @@ async fn an_integrations_secret_speaks_for_it_alone_and_is_replaced_with_an_over
     let of_ada = ada.connect_stripe(json!({ "webhook_secret": "whsec_ada" })).await;
     let of_eve = eve.connect_stripe(json!({ "webhook_secret": "whsec_eve" })).await;
     ada.settled("syncs").await;
-    let event = |id: &str| customer_event(id, "cus_own", 1_795_500_000);
+    let event = |id: &str| customer_event(id, "cus_own", platform::base::clock::now().as_second());
 
     // Genuine, and of the same Stripe account: each hears of it at their own address.
     assert_eq!(deliver(&ada, &of_ada, "whsec_ada", &event("evt_own_1")).await, 200);
@@ -107,7 +107,7 @@ async fn slow_calls_that_add_up_end_in_an_answer_in_time_and_the_next_delivery_i
     let ada = Guest::new(&stack, "ada").await;
     let id = ada.connect_stripe(json!({ "webhook_secret": "whsec_ada" })).await;
     ada.settled("syncs").await;
-    let body = customer_event("evt_slow", "cus_own", 1_795_500_000);
+    let body = customer_event("evt_slow", "cus_own", platform::base::clock::now().as_second());
     // The item, its key, the queue: each in the time that a call may take.
     let slow = Fault { function: Some("webhook-ingest".into()), times: 100, ..Fault::new(Effect::Delay(600)) };
     stack.gateway.faults.arm(vec![slow]);
@@ -138,7 +138,7 @@ async fn white_space_around_what_is_pasted_goes_and_what_can_be_no_secret_is_nam
     let input = json!({ "api_key": "\trk_test_sandbox \r\n", "webhook_secret": " It's a Secret to Everybody\r\n" });
     let (status, body) = ada.api(Method::POST, "/connect/stripe", &input).await;
     assert_eq!(status, 201, "{body}");
-    let event = customer_event("evt_pasted", "cus_own", 1_795_500_000);
+    let event = customer_event("evt_pasted", "cus_own", platform::base::clock::now().as_second());
     let id = body["integration_id"].as_str().unwrap();
     assert_eq!(deliver(&ada, id, "It's a Secret to Everybody", &event).await, 200);
     stack.shutdown().await;

@@ -143,7 +143,7 @@ async fn an_event_is_claimed_applied_and_ended_though_each_reply_is_lost_once() 
     let sweep = Sweep { since: clock::now() + SignedDuration::from_secs(1), of: None, except: vec![] };
     let swept =
         records.delete_unseen(&integration_id(1), "customers", &sweep, Version::stored(7), |_| true).await.unwrap();
-    assert_eq!(swept, [change.key().clone()]);
+    assert_eq!(swept.keys, [change.key().clone()]);
 
     let delivery_id = DeliveryId::parse("d").unwrap();
     let about = About { provider: &STRIPE, r#type: None, delivery_id: &delivery_id, received_at: later(0) };

@@ -36,8 +36,10 @@ impl SyncWorker {
             Leasing::Won(lease) => lease,
             Leasing::Busy(_, until) => return Ok(in_turn(until, attempt)),
         };
-        let done = self.records.erase(&id, || is_over(attempt)).await?;
+        // First what says which records are there: should the integration be connected again before this has ended, its first sync
+        // must not take erased records for known.
         self.syncs.erase(&id).await?;
+        let done = self.records.erase(&id, || is_over(attempt)).await?;
         if done && message.r#type == SyncJob::DeleteIntegration {
             // Last: as long as the integration is there, a repeated erasure finds what is left.
             self.integrations.forget(key).await?;

@@ -80,8 +80,13 @@ impl SyncWorker {
             Box::pin(self.name(provider, &integration, message, attempt)).await?;
         }
         let id = integration.key.id();
-        let lease = match self.syncs.lease(&id, &attempt.message_id, message.r#type, attempt.at).await? {
+        // A sync of one thing reads nothing that another message asks for, as if it renewed watches; two of them take turns.
+        let held_as = if message.scope.is_all() { message.r#type } else { SyncJob::RenewWatches };
+        let lease = match self.syncs.lease(&id, &attempt.message_id, held_as, attempt.at).await? {
             Leasing::Won(lease) => lease,
+            Leasing::Busy(SyncJob::RenewWatches, until) if !message.scope.is_all() => {
+                return Ok(in_turn(until, attempt));
+            }
             Leasing::Busy(running, until) => {
                 return match Beside::of(message.r#type, message.cause, running) {
                     Beside::Waits => Ok(in_turn(until, attempt)),

@@ -6,6 +6,7 @@
 mod erase;
 mod lease;
 mod name;
+mod narrow;
 mod objects;
 mod outcome;
 mod round;

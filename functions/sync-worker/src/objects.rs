@@ -16,7 +16,7 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 use platform::{
     base::{clock, lock::lock},
-    stores::records::Put,
+    stores::records::{Put, Swept},
 };
 use providers::StreamSpec;
 
@@ -36,10 +36,8 @@ pub(crate) struct Objects<'a> {
     work: &'a Work<'a>,
     stream: &'a StreamSpec,
     manifest: Manifest,
-    /// Whether the stored manifest is not trusted: a full run that a caller asks for repairs what went wrong before.
-    rebuilds: bool,
     /// The run that the manifest is of.
-    of: Option<(Timestamp, bool)>,
+    of: Option<Identity>,
     /// The state that was stored, or that the run began with.
     stored: Option<StreamState>,
     saved_at: Timestamp,
@@ -48,13 +46,12 @@ pub(crate) struct Objects<'a> {
 }
 
 impl<'a> Objects<'a> {
-    pub(crate) fn new(worker: &'a SyncWorker, work: &'a Work<'a>, stream: &'a StreamSpec, rebuilds: bool) -> Self {
+    pub(crate) fn new(worker: &'a SyncWorker, work: &'a Work<'a>, stream: &'a StreamSpec) -> Self {
         Self {
             worker,
             work,
             stream,
             manifest: Manifest::default(),
-            rebuilds,
             of: None,
             stored: None,
             saved_at: clock::now(),
@@ -63,8 +60,9 @@ impl<'a> Objects<'a> {
         }
     }
 
-    /// Notes that a full run begins, before its first call: events of before have nothing new to say.
-    pub(crate) async fn begin(&self, state: &StreamState) -> Result<(), Stop> {
+    /// Notes that a full run has begun, once its first page was read: a list that is refused says nothing. Events of before have nothing
+    /// new to say.
+    async fn begin(&self, state: &StreamState) -> Result<(), Stop> {
         let Some(run) = state.run.as_ref().filter(|run| run.full) else { return Ok(()) };
         let since = {
             let mut since = lock(&self.work.read_since);
@@ -73,7 +71,7 @@ impl<'a> Objects<'a> {
             }
             since.clone()
         };
-        Ok(self.worker.integrations.set_read_since(self.work.key, &since).await?)
+        Ok(self.worker.integrations.set_read_since(self.work.integration, &since).await?)
     }
 
     /// Writes the records of a page that don't say the same already. What each object is that is too large for one, and its id.
@@ -83,6 +81,7 @@ impl<'a> Objects<'a> {
         changes: &[Change],
         entry: &mut LogEntry,
     ) -> Result<Vec<(String, String)>, Stop> {
+        self.begin(run.state()).await?;
         let full = self.load(run.state()).await?;
         let entries: Vec<_> = changes.iter().map(Entry::from).collect();
         let is_known: Vec<_> = entries.iter().map(|entry| full && self.manifest.is_known(entry)).collect();
@@ -104,7 +103,11 @@ impl<'a> Objects<'a> {
                     entry.changes += 1;
                     more += i64::from(!change.is_deleted()) - i64::from(was_live);
                 }
-                Some(Put::Unchanged) | None => {}
+                Some(Put::Newer { content, deleted }) => {
+                    self.manifest.see(Entry::new(change.key(), content, deleted));
+                    continue;
+                }
+                Some(Put::Same) | None => {}
             }
             self.manifest.see(seen);
         }
@@ -125,12 +128,13 @@ impl<'a> Objects<'a> {
         let (records, version) = (&self.worker.records, self.stream.clock.listed(sweep.since));
         let manifest = &self.manifest;
         let is_gone = |key: &_| if full { manifest.is_gone(key) } else { !manifest.is_seen(key) };
-        let swept = records.delete_unseen(&self.work.id, self.stream.name, sweep, version, is_gone).await?;
+        let Swept { keys: swept, all } =
+            records.delete_unseen(&self.work.id, self.stream.name, sweep, version, is_gone).await?;
         for key in &swept {
             self.manifest.forget(key);
         }
         // All records were looked through, and none of what is still missed was there unchanged.
-        if full && sweep.except.is_empty() {
+        if full && all && sweep.except.is_empty() {
             self.manifest.forget_missed();
         }
         if !full {
@@ -199,12 +203,12 @@ impl<'a> Objects<'a> {
             return Ok(run.full);
         }
         let (id, name) = (&self.work.id, self.stream.name);
-        let is_new = run.parts.is_none();
-        let head = state.manifest.as_ref().filter(|_| run.full && !(self.rebuilds && is_new));
+        let head = state.manifest.as_ref().filter(|_| run.full && !run.rebuilds);
         self.manifest = self.worker.syncs.manifest(id, name, head, run).await?;
-        if run.full && is_new {
-            let records = &self.worker.records;
-            records.note_changes(id, name, head.map(|head| head.since), &mut self.manifest).await?;
+        if run.full {
+            // Each time: events go on while a run waits for its next invocation.
+            let since = head.map(|head| head.since);
+            self.worker.records.note_changes(id, name, since, &mut self.manifest).await?;
             self.manifest.settle();
         }
         (self.of, self.stored) = (of, Some(state.clone()));
@@ -213,6 +217,8 @@ impl<'a> Objects<'a> {
 }
 
 /// What tells the run of a stream from its other runs.
-fn identity(state: &StreamState) -> Option<(Timestamp, bool)> {
-    state.run.as_ref().map(|run| (run.started_at, run.full))
+type Identity = (Timestamp, bool, u32);
+
+fn identity(state: &StreamState) -> Option<Identity> {
+    state.run.as_ref().map(|run| (run.started_at, run.full, run.restarts))
 }

@@ -2,21 +2,18 @@
 //!
 //! *Invariant:* the lease is released only if nothing was asked for meanwhile.
 
+use crate::{SyncWorker, stop::Stop, work::Work};
 use domain::{
-    Disposition, RecordKey,
+    Disposition,
     messages::message::{Cause, SyncMessage},
-    sync::{Scope, SyncJob, outcome::LogEntry},
+    sync::{SyncJob, outcome::LogEntry},
 };
 use jiff::Timestamp;
 use platform::{
     AwsError,
     base::{clock, lock::lock},
     runtime::consumer::Attempt,
-    stores::{records::Put, syncs::Overview},
 };
-use providers::Watched;
-
-use crate::{SyncWorker, run::Extent, stop::Stop, work::Work};
 
 impl SyncWorker {
     pub(crate) async fn work(
@@ -26,10 +23,12 @@ impl SyncWorker {
         attempt: &Attempt,
     ) -> Result<Disposition, AwsError> {
         // What is refused for longer is tried before its time only where a user or a program asks for it, and once.
-        let mut extent = Extent { forced: message.cause == Cause::Asked, part: None };
-        let (mut kind, mut scope) = (message.r#type, message.scope.clone());
-        // A sync of one thing is not that of everything, for which the schedule still comes.
-        if scope.is_all() && !self.begin(work, message).await? {
+        let (mut kind, mut forced) = (message.r#type, message.cause == Cause::Asked);
+        let is_narrow = match self.narrow(work, &message.scope).await {
+            Ok(is_narrow) => is_narrow,
+            Err(stop) => return self.stopped(work, kind, stop, attempt).await,
+        };
+        if !is_narrow && !self.begin(work, message).await? {
             self.syncs.abandon(&work.lease).await?;
             return Ok(Disposition::Done);
         }
@@ -37,23 +36,15 @@ impl SyncWorker {
             // Under the lease, so that messages for the same slot ask for it once. On the heap: it holds a whole call.
             Box::pin(self.name(work.provider, work.integration, message, attempt)).await?;
         }
+        let mut outcome = if is_narrow { Ok(()) } else { self.round(work, kind, forced).await };
         loop {
-            let outcome = match std::mem::take(&mut scope) {
-                Scope::Object(key) => match Box::pin(self.one(work, &key)).await {
-                    // What can't be had alone is found by reading everything.
-                    Ok(false) => self.round(work, kind, extent.clone(), None).await,
-                    Ok(true) => Ok(()),
-                    Err(stop) => Err(stop),
-                },
-                Scope::Channel(channel) => self.round(work, kind, extent.clone(), Some(&channel)).await,
-                Scope::All => self.round(work, kind, extent.clone(), None).await,
-            };
             let stop = match outcome {
                 Ok(()) => match self.syncs.release(&work.lease).await {
                     Ok(None) => return Ok(Disposition::Done),
                     Ok(Some(again)) => {
                         self.integrations.begin_sync(work.key, work.due_at, attempt.deadline).await?;
-                        (kind, extent.forced) = (again, false);
+                        (kind, forced) = (again, false);
+                        outcome = self.round(work, kind, forced).await;
                         continue;
                     }
                     Err(error) => error.into(),
@@ -76,17 +67,14 @@ impl SyncWorker {
     }
 
     /// One round over all streams, and what a person and the application hear of it.
-    async fn round(
-        &self,
-        work: &Work<'_>,
-        kind: SyncJob,
-        mut extent: Extent,
-        channel: Option<&str>,
-    ) -> Result<(), Stop> {
+    async fn round(&self, work: &Work<'_>, kind: SyncJob, forced: bool) -> Result<(), Stop> {
         let started_at = clock::now();
         let stored = self.syncs.overview(&work.id).await?;
-        extent.part = channel.and_then(|channel| watched_by(&stored, channel));
         let mut entry = LogEntry::begin(kind, started_at, stored.last.as_ref());
+        if stored.last.as_ref().is_some_and(|last| last.started_at < work.integration.connected_at) {
+            // What failed under an earlier grant says nothing of this one.
+            entry.streams.clear();
+        }
         *lock(&work.stored) = stored;
         if kind == SyncJob::RenewWatches {
             let watch_due = Box::pin(self.watch(work, false)).await?;
@@ -94,7 +82,7 @@ impl SyncWorker {
         }
         let full = work.reads_watched_stream_in_full(kind);
         // On the heap: it holds all pages.
-        let (mut watch_due, outcome) = Box::pin(self.read(work, &extent, &mut entry)).await;
+        let (mut watch_due, outcome) = Box::pin(self.read(work, forced, &mut entry)).await;
         entry.finished_at = clock::now();
         self.report(work, &outcome, &entry).await;
         // Of a sync that only goes on later, or elsewhere, there is nothing to tell.
@@ -136,35 +124,12 @@ impl SyncWorker {
     ) -> Result<(), Stop> {
         *watch_due = Box::pin(self.watch(work, full)).await?;
         self.announce(work, entry).await?;
-        tracing::info!(
-            service = %work.provider.spec().id,
-            integration.id = %work.id,
-            sync.r#type = ?entry.r#type,
-            entry.changes,
-            entry.swept,
-            "synced"
-        );
+        work.log_synced(entry);
         Ok(())
     }
 
-    /// Reads one object. Whether it could be had.
-    async fn one(&self, work: &Work<'_>, key: &RecordKey) -> Result<bool, Stop> {
-        let now = clock::now();
-        let Some((request, gone)) = work.provider.again(key.stream(), key.id(), now) else { return Ok(false) };
-        let Ok(change) = self.object(work, key.stream(), request, gone, now).await? else { return Ok(false) };
-        let mut entry = LogEntry::begin(SyncJob::Incremental, now, None);
-        match self.records.put_page(&work.id, &[&change]).await?.first() {
-            Some(Put::TooLarge) => return Ok(false),
-            Some(Put::Written { .. }) => entry.changes = 1,
-            Some(Put::Unchanged) | None => return Ok(true),
-        }
-        entry.finished_at = clock::now();
-        self.announce(work, &entry).await?;
-        Ok(true)
-    }
-
     /// Tells the application what a sync changed.
-    async fn announce(&self, work: &Work<'_>, entry: &LogEntry) -> Result<(), Stop> {
+    pub(crate) async fn announce(&self, work: &Work<'_>, entry: &LogEntry) -> Result<(), Stop> {
         let id = format!("{}:sync:{}", work.id, entry.started_at.as_millisecond());
         let data = serde_json::json!({
             "sync_type": entry.r#type, "changes": entry.changes, "deleted": entry.swept, "started_at": entry.started_at,
@@ -177,11 +142,11 @@ impl SyncWorker {
     async fn read(
         &self,
         work: &Work<'_>,
-        extent: &Extent,
+        forced: bool,
         entry: &mut LogEntry,
     ) -> (Option<Timestamp>, Result<bool, Stop>) {
         let (watch_due, outcome) = match Box::pin(self.watch(work, false)).await {
-            Ok(watch_due) => (watch_due, self.streams(work, extent, entry).await),
+            Ok(watch_due) => (watch_due, self.streams(work, forced, entry).await),
             Err(stop) => (None, Err(stop)),
         };
         if let Err(stop) = &outcome
@@ -192,10 +157,4 @@ impl SyncWorker {
         }
         (watch_due, outcome)
     }
-}
-
-/// What the watch with this channel reports changes of; none if there is no such watch any more.
-fn watched_by(overview: &Overview, channel: &str) -> Option<String> {
-    let is_its = |text: &str| Watched::read(Some(text)).watch.is_some_and(|watch| watch.channel_id == channel);
-    overview.watches.iter().find(|(_, text)| is_its(text)).map(|(resource, _)| resource.clone())
 }

@@ -31,13 +31,13 @@ struct Of<'a> {
     part: Option<&'a str>,
 }
 
-/// How much a round reads.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Extent {
-    /// Also streams that are refused, though their pause is not over.
+/// How a stream is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading<'p> {
+    /// Also if it is refused, though its pause is not over.
     pub(crate) forced: bool,
-    /// Of the watched stream only this part, and of the others nothing.
-    pub(crate) part: Option<String>,
+    /// Only this part of it.
+    pub(crate) part: Option<&'p str>,
 }
 
 impl Course for Of<'_> {
@@ -62,15 +62,11 @@ type Object = Result<Change, (String, String, Failure)>;
 
 impl SyncWorker {
     /// Runs over every stream. The entry says which failed, and that the sync ended if a stream was read. Whether one was.
-    pub(crate) async fn streams(&self, work: &Work<'_>, extent: &Extent, entry: &mut LogEntry) -> Result<bool, Stop> {
+    pub(crate) async fn streams(&self, work: &Work<'_>, forced: bool, entry: &mut LogEntry) -> Result<bool, Stop> {
         let (mut first, mut read, mut pauses) = (Ok(()), false, Vec::new());
-        let spec = work.provider.spec();
-        let is_meant = |stream: &&StreamSpec| {
-            extent.part.is_none() || spec.watching.as_ref().is_some_and(|watching| watching.stream == stream.name)
-        };
-        for stream in spec.streams.iter().filter(is_meant) {
+        for stream in work.provider.spec().streams {
             let state = lock(&work.stored).streams.get(stream.name).cloned().unwrap_or_default();
-            let (state, end) = match self.stream(work, stream, state, extent, entry).await {
+            let (state, end) = match self.stream(work, stream, state, Reading { forced, part: None }, entry).await {
                 Ok(ended) => ended,
                 // What failed before decides when the rest follows.
                 Err(Stop::Time) if first.is_err() => return first.map(|()| read),
@@ -111,7 +107,7 @@ impl SyncWorker {
                 }
             }
         }
-        if read {
+        if read || work.provider.spec().streams.is_empty() {
             entry.last_sync = Some(clock::now());
         } else if let Some(earliest) =
             pauses.into_iter().collect::<Option<Vec<_>>>().and_then(|it| it.into_iter().min())
@@ -122,24 +118,26 @@ impl SyncWorker {
         first.map(|()| read)
     }
 
-    async fn stream(
+    pub(crate) async fn stream(
         &self,
         work: &Work<'_>,
         stream: &StreamSpec,
         state: StreamState,
-        extent: &Extent,
+        Reading { forced, part }: Reading<'_>,
         entry: &mut LogEntry,
     ) -> Result<(StreamState, End), Stop> {
-        let forced = extent.forced;
-        let position = |part: &&str| work.provider.begin_part(stream.name, state.cursor.as_ref()?, part);
-        let part = extent.part.as_deref().filter(|part| position(part).is_some());
         let of = Of { provider: work.provider, stream: stream.name, part };
         let full_since = work.full_since(entry.r#type, stream.name, &state);
         let kind = if full_since.is_some() { SyncJob::Full } else { entry.r#type };
-        let asked = Asked { kind, at: full_since.unwrap_or(work.asked_at), forced, partial: part.is_some() };
+        let asked = Asked {
+            kind,
+            at: full_since.unwrap_or(work.asked_at),
+            forced,
+            part,
+            rebuilds: entry.r#type == SyncJob::Full,
+        };
         let mut run = Machine::start(&of, stream.incremental, state, asked, clock::now());
-        let rebuilds = forced && entry.r#type == SyncJob::Full;
-        let mut objects = Objects::new(self, work, stream, rebuilds);
+        let mut objects = Objects::new(self, work, stream);
         let (mut begun, mut changes) = (false, Vec::new());
         loop {
             let outcome = match run.action() {
@@ -150,7 +148,6 @@ impl SyncWorker {
                         return Err(Stop::Time);
                     }
                     begun = true;
-                    objects.begin(run.state()).await?;
                     match self.ask(work, stream.name, run.state(), clock::now()).await? {
                         Ok((page, found)) => {
                             changes = found;

@@ -11,7 +11,7 @@ use domain::{
     Aging, Disposition, Failure, Integration, IntegrationId, IntegrationKey,
     error::Kind,
     messages::disposition::backoff,
-    sync::{ReadSince, SyncJob, slot::full_due, stream::StreamState},
+    sync::{ReadSince, SyncJob, outcome::LogEntry, slot::full_due, stream::StreamState},
 };
 use jiff::{SignedDuration, Timestamp};
 use platform::{
@@ -61,6 +61,17 @@ impl Work<'_> {
         let stored = lock(&self.stored);
         let watched = self.provider.spec().watching.as_ref().and_then(|it| stored.streams.get_key_value(it.stream));
         watched.is_some_and(|(stream, state)| self.full_since(kind, stream, state).is_some())
+    }
+
+    pub(crate) fn log_synced(&self, entry: &LogEntry) {
+        tracing::info!(
+            service = %self.provider.spec().id,
+            integration.id = %self.id,
+            sync.r#type = ?entry.r#type,
+            entry.changes,
+            entry.swept,
+            "synced"
+        );
     }
 
     pub(crate) fn out_of_time(&self) -> bool {

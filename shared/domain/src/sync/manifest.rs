@@ -151,7 +151,6 @@ impl Manifest {
 
     /// Notes what a record holds that was written since the manifest was stored.
     pub fn note(&mut self, entry: Entry) {
-        self.unsaved.push(entry);
         self.learn(entry);
     }
 

@@ -20,6 +20,8 @@ pub const SWEEP: SignedDuration = SignedDuration::from_mins(5);
 /// slot is still to come. A sync that begins late by no more than the other half of the interval skips no slot.
 const MIN_GAP: SignedDuration = SignedDuration::from_secs(INTERVAL.as_secs() / 2);
 const _: () = assert!(MIN_GAP.as_secs() > SWEEP.as_secs());
+/// How long a stream is read incrementally after a full run that failed: what it can't list, it may still hear of.
+const AFTER_FAILURE: SignedDuration = SignedDuration::from_hours(24);
 const HOUR: i64 = 3_600;
 const WEEK: i64 = 7 * 24 * HOUR;
 
@@ -62,12 +64,13 @@ pub fn delay(id: &IntegrationId, due_at: Timestamp, now: Timestamp) -> Duration 
 }
 
 /// Since when a stream is to be read in full, if it has not been since then: since its own hour of the week. A stream that is refused
-/// waits for the end of its pause.
+/// waits for the end of its pause, and after a full run that failed the stream is read incrementally for a day.
 pub fn full_due(id: &IntegrationId, stream: &str, state: &StreamState, now: Timestamp) -> Option<Timestamp> {
     let since = week(id, stream, now);
     let is_read = state.full_since.is_some_and(|read| read >= since);
     let is_refused = state.backoff.as_ref().is_some_and(|it| !it.is_due(now, false));
-    (!is_read && !is_refused).then_some(since)
+    let has_failed = state.full_failed_at.is_some_and(|at| now.duration_since(at) < AFTER_FAILURE);
+    (!is_read && !is_refused && !has_failed).then_some(since)
 }
 
 /// When a stream's own hour of the week last began.

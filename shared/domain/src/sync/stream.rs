@@ -42,6 +42,9 @@ pub struct StreamState {
     /// Full runs in a row that began because the provider refused a cursor.
     #[serde(default)]
     pub refused_cursors: Option<Backoff>,
+    /// When a full run last failed, if none has ended since.
+    #[serde(default)]
+    pub full_failed_at: Option<Timestamp>,
     /// The stored manifest; none before the first full run has ended.
     #[serde(default)]
     pub manifest: Option<ManifestHead>,
@@ -89,13 +92,18 @@ pub struct Run {
     /// Single objects to ask for with the first page: earlier runs passed over them.
     #[serde(default)]
     pub again: Vec<String>,
-    /// How many parts of its log are stored, which has what it learned of single objects; none before it was first stored. A full run
-    /// first learns which records changed since the manifest was stored.
+    /// How many parts of its log are stored, which has the objects that it saw.
     #[serde(default)]
-    pub parts: Option<u32>,
-    /// Whether it reads a part of the stream only, so that what is wrong there is not wrong with the stream.
+    pub parts: u32,
+    /// How often it began a member from its beginning: what it saw before says nothing of that.
     #[serde(default)]
-    pub partial: bool,
+    pub restarts: u32,
+    /// Whether it takes the stored manifest for wrong: a full run that a caller asks for repairs what went wrong before.
+    #[serde(default)]
+    pub rebuilds: bool,
+    /// The only part of the stream that it reads. It says nothing of the others.
+    #[serde(default)]
+    pub part: Option<String>,
 }
 
 impl Run {
@@ -113,8 +121,10 @@ impl Run {
             passed: 0,
             beyond: 0,
             again: Vec::new(),
-            parts: None,
-            partial: false,
+            parts: 0,
+            restarts: 0,
+            rebuilds: false,
+            part: None,
         }
     }
 }
@@ -223,9 +233,13 @@ impl StreamState {
     pub fn finish(&mut self, cursor: Value, now: Timestamp) -> Option<Run> {
         let run = self.run.take()?;
         self.cursor = Some(cursor);
+        if run.part.is_some() {
+            return Some(run);
+        }
         if run.full {
             self.last_full_sync = Some(now);
             self.full_since = Some(run.started_at);
+            self.full_failed_at = None;
         }
         if run.r#type == SyncJob::Incremental {
             self.last_incremental_sync = Some(now);

@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 pub(crate) use self::write::Refused;
-pub use self::write::{Put, Write};
+pub use self::{
+    sync::Swept,
+    write::{Put, Write},
+};
 use crate::{
     aws::{Aws, AwsError},
     stores::{

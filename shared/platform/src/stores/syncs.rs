@@ -89,11 +89,12 @@ impl Syncs {
         parts: Vec<Vec<u8>>,
         now: Timestamp,
     ) -> Result<(), LeaseError> {
-        let end = state.run.as_ref().and_then(|run| run.parts).unwrap_or_default();
-        let state = of(lease, format!("{STREAM}{stream}"), json(state)?)?;
-        let parts = parts.into_iter().rev().zip((0..end).rev());
-        let parts = parts.map(|(part, number)| manifest::part(lease, stream, number, part));
-        self.put(lease, iter::once(state).chain(parts).collect(), now).await
+        let mut items = vec![of(lease, format!("{STREAM}{stream}"), json(state)?)?];
+        if let Some(run) = &state.run {
+            let parts = parts.into_iter().rev().zip((0..run.parts).rev());
+            items.extend(parts.map(|(part, number)| manifest::part(lease, (stream, run), number, part)));
+        }
+        self.put(lease, items, now).await
     }
 
     /// Stores a watch, as text of the worker's own form.
@@ -131,7 +132,7 @@ impl Syncs {
         }
         let values = [(":id", s(integration_id)), (":log", s(LOG))];
         let log = self.table.query("integration_id = :id AND begins_with(item, :log)", values);
-        let output = log.call().scan_index_forward(false).limit(1).send().await;
+        let output = log.call().consistent_read(true).scan_index_forward(false).limit(1).send().await;
         let mut items = output.map_err(|error| AwsError::new("dynamodb:Query", error))?.items.unwrap_or_default();
         if let Some(item) = items.pop() {
             overview.last = Some(parse("state", &read::<Stored>(item)?.state)?);

@@ -60,11 +60,18 @@ proptest! {
     fn a_manifest_knows_what_was_noted_and_seen_last_and_finds_what_is_gone(courses in prop::collection::vec(course(), 1..5)) {
         let (mut table, mut truth) = (Table::default(), BTreeMap::<usize, (u8, bool)>::new());
         for course in courses {
-            let mut manifest = table.load();
-            for (object, (data, deleted)) in &course.noted {
-                manifest.note(entry(*object, *data, *deleted));
-                truth.insert(*object, (*data, *deleted));
-            }
+            let load = |log: &[Vec<u8>]| {
+                let mut manifest = table.load();
+                for (object, (data, deleted)) in &course.noted {
+                    manifest.note(entry(*object, *data, *deleted));
+                }
+                for part in log {
+                    manifest.add_part(part).unwrap();
+                }
+                manifest
+            };
+            let mut manifest = load(&[]);
+            truth.extend(course.noted.clone());
             let mut log = Vec::new();
             let seen: Vec<_> = course.seen.iter().collect();
             for slice in seen.chunks(seen.len().div_ceil(course.slices).max(1)) {
@@ -76,13 +83,7 @@ proptest! {
                     truth.insert(**object, (*data, *deleted));
                 }
                 log.extend(manifest.unsaved());
-                manifest = table.load();
-                for part in &log {
-                    manifest.add_part(part).unwrap();
-                }
-            }
-            if course.seen.is_empty() {
-                log.extend(manifest.unsaved());
+                manifest = load(&log);
             }
             manifest.settle();
             let gone = |object: &usize| truth.get(object).is_some_and(|(_, deleted)| !deleted) && !course.seen.contains_key(object);

@@ -20,15 +20,17 @@ pub trait Course: Sync {
 
 /// Which run is asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked {
+pub struct Asked<'a> {
     /// A full run reads everything.
     pub kind: SyncJob,
     /// When: a stream that was read whole since then is not read again.
     pub at: Timestamp,
     /// Whether a stream that is refused is tried though its pause is not over.
     pub forced: bool,
-    /// Whether [`Course::begin`] gives the position of a run over a part of the stream.
-    pub partial: bool,
+    /// Whether a full run takes the stored manifest for wrong.
+    pub rebuilds: bool,
+    /// The only part to read, if [`Course::begin`] gives its position.
+    pub part: Option<&'a str>,
 }
 
 /// What to do next.

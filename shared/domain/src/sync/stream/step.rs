@@ -51,8 +51,16 @@ enum Then {
 
 impl<'c> Machine<'c> {
     /// Starts a run over a stream, or goes on with the one that is under way.
-    pub fn start(course: &'c dyn Course, incremental: bool, state: StreamState, asked: Asked, now: Timestamp) -> Self {
+    pub fn start(
+        course: &'c dyn Course,
+        incremental: bool,
+        state: StreamState,
+        asked: Asked<'_>,
+        now: Timestamp,
+    ) -> Self {
         let mut it = Self { course, state, phase: Phase::Ask };
+        // A run over another part says nothing of what is asked for. Its cursor has not moved.
+        it.state.run = it.state.run.filter(|run| run.part.is_none() || run.part.as_deref() == asked.part);
         let full = asked.kind == SyncJob::Full;
         // Read whole since it was asked for, before this sync broke off at another stream.
         if full && it.state.run.is_none() && it.state.full_since.is_some_and(|since| since >= asked.at) {
@@ -70,7 +78,9 @@ impl<'c> Machine<'c> {
                 None => it.whole(asked.kind, now),
             };
             let again = if run.full { Vec::new() } else { it.state.passed.again(now, it.state.backoff.is_some()) };
-            it.state.run = Some(Run { again, partial: asked.partial && !run.full, ..run });
+            let part = asked.part.filter(|_| !run.full).map(str::to_owned);
+            let rebuilds = asked.rebuilds && run.full;
+            it.state.run = Some(Run { again, rebuilds, part, ..run });
             it.phase = Phase::Save(Then::Ask);
         }
         it
@@ -97,7 +107,7 @@ impl<'c> Machine<'c> {
     /// Notes that as many parts of the run's log are stored with its state: see [`Run::parts`].
     pub fn log(&mut self, parts: u32) {
         if let Some(run) = &mut self.state.run {
-            run.parts = Some(run.parts.unwrap_or_default() + parts);
+            run.parts += parts;
         }
     }
 
@@ -161,6 +171,9 @@ impl<'c> Machine<'c> {
             // First the same call without what may be wrong with it.
             (Carries::MembersCursor(position), Bearing::Lasting | Bearing::Missing) => {
                 run.position = position;
+                if !run.full {
+                    (run.parts, run.restarts) = (0, run.restarts + 1);
+                }
                 return Phase::Save(Then::Ask);
             }
             // Only a full run finds out what changed. It begins once, or there would be no end of them.
@@ -175,6 +188,11 @@ impl<'c> Machine<'c> {
                 return Phase::Save(Then::Ask);
             }
             (Carries::Nothing | Carries::Cursor | Carries::MembersCursor(_) | Carries::MembersPage, _) => {}
+        }
+        // A run over all finds out what is wrong with a part.
+        if run.part.is_some() && bearing != Bearing::None {
+            self.state.run = None;
+            return Phase::Save(Then::End(End::Failed(failure)));
         }
         // That the mark of a page is gone does not mean that the member is.
         let gone = bearing == Bearing::Missing && carries_no_page;
@@ -272,7 +290,7 @@ impl<'c> Machine<'c> {
     /// Everything was asked for.
     fn done(&mut self, cursor: Value, now: Timestamp) -> Phase {
         let Some(run) = &self.state.run else { return Phase::End(End::Read) };
-        if run.read == 0 && run.passed > 0 && !run.partial {
+        if run.read == 0 && run.passed > 0 {
             let passes = self.state.passed.passes(run.started_at);
             self.refuse(if passes { Pace::Minutes } else { Pace::Hours }, now);
             return Phase::Save(Then::End(End::NothingRead));
@@ -302,6 +320,7 @@ impl<'c> Machine<'c> {
     }
 
     fn fail(&mut self, failure: Failure, now: Timestamp) -> Phase {
+        let full = self.state.run.as_ref().is_some_and(|run| run.full);
         if failure.is_refusal() {
             self.refuse(Pace::Hours, now);
         } else if failure.reason().class() == Class::Operators
@@ -311,6 +330,9 @@ impl<'c> Machine<'c> {
         } else {
             // A page that can't be read must not be where the next run begins.
             self.state.run = None;
+        }
+        if full {
+            self.state.full_failed_at = Some(now);
         }
         Phase::Save(Then::End(End::Failed(failure)))
     }

@@ -1,7 +1,7 @@
 //! What `sync-worker` writes about the syncs of an integration: when they are due, since when streams are read whole, what is shown.
 
 use domain::{
-    IntegrationKey,
+    Integration, IntegrationKey,
     integration::{IntegrationState, summary::SyncSummary},
     sync::{ReadSince, slot::slot},
 };
@@ -59,10 +59,16 @@ impl Integrations {
     }
 
     /// Stores since when the streams of an integration in use have been read whole.
-    pub async fn set_read_since(&self, key: &IntegrationKey, since: &ReadSince) -> Result<(), AwsError> {
+    /// That of another grant stays.
+    pub async fn set_read_since(&self, integration: &Integration, since: &ReadSince) -> Result<(), AwsError> {
         let json = serde_json::to_string(since).map_err(|error| AwsError::unwritable("the begin of a run", error))?;
-        let update = self.update(key).set("read_since = :since").when("state = :connected");
-        let values = [(":connected", state(IntegrationState::Connected)), (":since", s(json))];
+        let update = self.update(&integration.key).set("read_since = :since");
+        let update = update.when("state = :connected AND connected_at = :connected_at");
+        let values = [
+            (":connected", state(IntegrationState::Connected)),
+            (":connected_at", time(integration.connected_at)),
+            (":since", s(json)),
+        ];
         update.with(values).send().await.map(|_| ())
     }
 

@@ -21,6 +21,8 @@ use crate::{
 
 /// Writes at a time.
 const CONCURRENCY: usize = 16;
+/// The coarsest tick of a stream's clock, a second, in microseconds.
+const TICK: i64 = 1_000_000;
 /// The data of a tombstone, as JSON.
 const NULL: &str = "null";
 
@@ -31,6 +33,15 @@ struct Indexed {
     #[serde(with = "serde_bytes")]
     content: Vec<u8>,
     deleted: bool,
+}
+
+/// What a sweep deleted.
+#[derive(Debug)]
+pub struct Swept {
+    /// The keys of the records.
+    pub keys: Vec<RecordKey>,
+    /// Whether that was all: a record that was confirmed meanwhile stays.
+    pub all: bool,
 }
 
 impl Records {
@@ -73,7 +84,7 @@ impl Records {
     }
 
     /// Deletes the records of a stream that a sync found gone, unless they changed since. `version` is what a list of
-    /// [`Sweep::since`] is versioned by, so that a late event of an earlier time revives none. The keys of those deleted.
+    /// [`Sweep::since`] is versioned by, so that a late event of an earlier time revives none.
     pub async fn delete_unseen(
         &self,
         integration_id: &IntegrationId,
@@ -81,7 +92,7 @@ impl Records {
         sweep: &Sweep,
         version: Version,
         is_gone: impl Fn(&RecordKey) -> bool,
-    ) -> Result<Vec<RecordKey>, AwsError> {
+    ) -> Result<Swept, AwsError> {
         let Sweep { since, of, except } = sweep;
         let since = *since;
         let prefix = record::prefix(stream, of.as_ref().map_or("", Extent::id));
@@ -90,7 +101,7 @@ impl Records {
                 && !except.iter().any(|extent| extent.holds(key.id()))
                 && is_gone(key)
         };
-        let mut swept = Vec::new();
+        let mut swept = Swept { keys: Vec::new(), all: true };
         let query = self.under(integration_id, &prefix).project("record");
         let query = query
             .filter("changed_at < :since AND deleted = :false", [(":since", micros(since)), (":false", flag(false))]);
@@ -107,7 +118,8 @@ impl Records {
                 .buffer_unordered(CONCURRENCY)
                 .try_collect()
                 .await?;
-            swept.extend(deleted.into_iter().flatten());
+            swept.all &= deleted.iter().all(Option::is_some);
+            swept.keys.extend(deleted.into_iter().flatten());
         }
         Ok(swept)
     }
@@ -156,9 +168,11 @@ impl Records {
                 (":true", flag(true)),
                 (":false", flag(false)),
             ]);
-        // Within one tick of the stream's clock the stored version can be the larger one, and stays.
+        // Within one tick of the stream's clock the stored version can be the larger one, and stays. What is later still was
+        // confirmed after the list was asked for.
         let older = tombstone.clone().set("version = :version").when("version < :version");
-        let newer = tombstone.when("version >= :version");
+        let newer = tombstone.when("version >= :version AND version < :tick");
+        let newer = newer.with([(":tick", n(version.get().saturating_add(TICK)))]);
         Ok(older.send_once().await?.is_written() || newer.send_once().await?.is_written())
     }
 }

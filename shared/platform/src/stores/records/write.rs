@@ -58,8 +58,15 @@ pub enum Put {
         /// Whether the object was there before.
         was_live: bool,
     },
-    /// The record says the same, or something newer.
-    Unchanged,
+    /// The record says the same.
+    Same,
+    /// The record holds a newer state, or another one of the same version.
+    Newer {
+        /// The hash of its data.
+        content: ContentHash,
+        /// Whether it is a tombstone.
+        deleted: bool,
+    },
     /// No record can hold it.
     TooLarge,
 }
@@ -95,13 +102,13 @@ impl Write {
         let mut write = self;
         loop {
             match (write.update().returning(ReturnValue::UpdatedOld).send().await?, write.form) {
-                (Outcome::Written(_), Form::Version) => return Ok(Put::Unchanged),
+                (Outcome::Written(_), Form::Version) => return Ok(Put::Same),
                 (Outcome::Written(before), Form::Content) => {
                     return Ok(Put::Written { was_live: deleted(&before) == Some(false) });
                 }
                 (Outcome::Refused(stored), _) => match write.after(&stored) {
                     Refused::Again(next) => write = *next,
-                    Refused::Settled | Refused::Tie => return Ok(Put::Unchanged),
+                    Refused::Settled | Refused::Tie => return Ok(write.beside(&stored)),
                 },
             }
         }
@@ -126,6 +133,15 @@ impl Write {
         } else {
             Refused::Settled
         }
+    }
+
+    /// What a record that refused the write is beside it.
+    fn beside(&self, stored: &Item) -> Put {
+        let (data, deleted) = (text(stored, "data").unwrap_or_default(), deleted(stored).unwrap_or_default());
+        if data == self.data && deleted == self.deleted {
+            return Put::Same;
+        }
+        Put::Newer { content: ContentHash::of(data), deleted }
     }
 
     /// The update of a write that is sent at once: a record is indexed by the time at which it changed.

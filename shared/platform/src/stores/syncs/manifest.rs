@@ -44,9 +44,9 @@ impl Syncs {
             self.each(integration_id, &prefix, "g", |bytes| manifest.add_chunk(bytes).map_err(|_| malformed(ENTRIES)))
                 .await?;
         }
-        if let Some(end) = run.parts.filter(|parts| *parts > 0) {
-            let (prefix, end) = (parts(stream), format!("{:06}", end - 1));
-            self.each(integration_id, &prefix, &end, |bytes| manifest.add_part(bytes).map_err(|_| malformed(ENTRIES)))
+        if let Some(last) = run.parts.checked_sub(1) {
+            let (prefix, last) = (parts(stream, run), format!("{last:06}"));
+            self.each(integration_id, &prefix, &last, |bytes| manifest.add_part(bytes).map_err(|_| malformed(ENTRIES)))
                 .await?;
         }
         manifest.settle();
@@ -80,8 +80,8 @@ impl Syncs {
         ended: &StreamState,
         now: &StreamState,
     ) -> Result<(), AwsError> {
-        let parts_end = ended.run.as_ref().and_then(|run| run.parts).unwrap_or_default();
-        let mut left: Vec<_> = (0..parts_end).map(|number| format!("{}{number:06}", parts(stream))).collect();
+        let parts_of = |run: &Run| (0..run.parts).map(|number| format!("{}{number:06}", parts(stream, run))).collect();
+        let mut left: Vec<_> = ended.run.as_ref().map(parts_of).unwrap_or_default();
         let bits = |state: &StreamState| state.manifest.as_ref().map(|head| head.bits);
         if let Some(former) = bits(ended).filter(|_| bits(ended) != bits(now)) {
             left.extend((0..1_u32 << former).map(|number| format!("{}{number:06x}", chunks(stream, former))));
@@ -114,8 +114,8 @@ impl Syncs {
 }
 
 /// The item of a part of a run's log.
-pub(super) fn part(lease: &Lease, stream: &str, number: u32, entries: Vec<u8>) -> Item {
-    with_entries(lease, &format!("{}{number:06}", parts(stream)), entries)
+pub(super) fn part(lease: &Lease, (stream, run): (&str, &Run), number: u32, entries: Vec<u8>) -> Item {
+    with_entries(lease, &format!("{}{number:06}", parts(stream, run)), entries)
 }
 
 fn with_entries(lease: &Lease, item: &str, entries: Vec<u8>) -> Item {
@@ -128,6 +128,7 @@ fn chunks(stream: &str, bits: u8) -> String {
     format!("{CHUNK}{stream}#{bits:02}#")
 }
 
-fn parts(stream: &str) -> String {
-    format!("{PART}{stream}#")
+/// Those of one run: no other run takes them for its own.
+fn parts(stream: &str, run: &Run) -> String {
+    format!("{PART}{stream}#{}.{}#", run.started_at.as_microsecond(), run.restarts)
 }

@@ -274,21 +274,21 @@ impl Worker {
     }
 
     /// What is known when a run begins or goes on.
-    fn manifest(&self, state: &StreamState, rebuilds: bool) -> Manifest {
+    fn manifest(&self, state: &StreamState) -> Manifest {
         let Some(run) = &state.run else { return Manifest::default() };
-        let head = state.manifest.as_ref().filter(|_| run.full && (!rebuilds || run.parts.is_some()));
+        let head = state.manifest.as_ref().filter(|_| run.full && !run.rebuilds);
         let mut manifest = head.map_or_else(Manifest::default, |head| Manifest::in_chunks(head.bits));
         if head.is_some() {
             self.chunks.values().for_each(|chunk| manifest.add_chunk(chunk).unwrap());
         }
-        if run.full && run.parts.is_none() {
+        let parts = usize::try_from(run.parts).unwrap();
+        self.log[..parts].iter().for_each(|part| manifest.add_part(part).unwrap());
+        if run.full {
             let since = head.map_or(Timestamp::MIN, |head| head.since);
             for (id, record) in self.records.iter().filter(|(_, record)| record.changed_at >= since) {
                 manifest.note(entry(id, record.version, record.deleted));
             }
         }
-        let parts = usize::try_from(run.parts.unwrap_or_default()).unwrap();
-        self.log[..parts].iter().for_each(|part| manifest.add_part(part).unwrap());
         manifest.settle();
         manifest
     }
@@ -340,7 +340,7 @@ impl Worker {
     /// Stores the state of a run, with what was learned since it was last stored.
     fn save(&mut self, machine: &mut Machine<'_>, manifest: &mut Manifest) {
         if let Some(run) = &machine.state().run {
-            self.log.truncate(usize::try_from(run.parts.unwrap_or_default()).unwrap());
+            self.log.truncate(usize::try_from(run.parts).unwrap());
             let parts = manifest.unsaved();
             machine.log(u32::try_from(parts.len()).unwrap());
             self.log.extend(parts);
@@ -376,21 +376,24 @@ impl Worker {
     /// One sync: the actions that it took, and how it ended.
     fn sync(&mut self, round: &Round) -> (Vec<Action>, End) {
         let kind = if round.full { SyncJob::Full } else { SyncJob::Incremental };
-        let asked = Asked { kind, at: self.now, forced: round.forced, partial: false };
+        let asked =
+            Asked { kind, at: self.now, forced: round.forced, part: None, rebuilds: round.full && round.forced };
         let (mut actions, mut step) = (Vec::new(), 0);
         let start = |it: &mut Self| {
             let now = it.tick();
             Machine::start(&Walk, true, it.saved.clone(), asked, now)
         };
         let mut machine = start(self);
-        let mut manifest = self.manifest(machine.state(), round.full && round.forced);
+        let mut manifest = self.manifest(machine.state());
         let (mut changes, mut asked_at, mut unsaved) = (Vec::new(), self.now, false);
         loop {
             step += 1;
             assert!(step < MAX_STEPS, "the run does not end: {:?}", machine.state());
             let action = machine.action();
             actions.push(action.clone());
-            let run = |machine: &Machine<'_>| machine.state().run.as_ref().map(|run| (run.started_at, run.full));
+            let run = |machine: &Machine<'_>| {
+                machine.state().run.as_ref().map(|run| (run.started_at, run.full, run.restarts))
+            };
             let before = run(&machine);
             let outcome = match action {
                 Action::Ask => {
@@ -438,7 +441,7 @@ impl Worker {
             let killed = round.kills.contains(&step) && !ended;
             machine = if killed { start(self) } else { machine.after(outcome, now) };
             if killed || (run(&machine).is_some() && run(&machine) != before) {
-                manifest = self.manifest(machine.state(), round.full && round.forced);
+                manifest = self.manifest(machine.state());
             }
         }
     }
@@ -591,7 +594,7 @@ fn a_full_run_writes_the_records_of_what_changed_and_no_other() {
 fn a_refused_cursor_of_a_list_begins_one_full_run() {
     let worker = seeded();
     let refused = Failure::Rejected { words: None, code: "invalid".into() };
-    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: true, partial: false };
+    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: true, part: None, rebuilds: false };
     let machine =
         Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now).after(Outcome::Saved, worker.now);
     assert!(!machine.state().run.as_ref().unwrap().full);
@@ -664,7 +667,7 @@ fn a_run_whose_every_member_is_passed_over_has_failed() {
 #[test]
 fn a_stream_that_is_refused_is_left_alone_unless_a_user_asks() {
     let worker = seeded();
-    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: false, partial: false };
+    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: false, part: None, rebuilds: false };
     let backoff = Some(Backoff::after(None, Pace::Hours, worker.now));
     let start = |asked, minutes| {
         let state = StreamState { backoff: backoff.clone(), ..worker.saved.clone() };
@@ -698,8 +701,13 @@ fn with_more_objects_down_than_are_remembered_a_run_waits_where_it_stands() {
 #[test]
 fn a_call_that_names_a_wait_is_about_the_service_and_no_member_is_passed_over() {
     let worker = seeded();
-    let asked =
-        Asked { kind: SyncJob::Full, at: worker.now + SignedDuration::from_secs(1), forced: true, partial: false };
+    let asked = Asked {
+        kind: SyncJob::Full,
+        at: worker.now + SignedDuration::from_secs(1),
+        forced: true,
+        part: None,
+        rebuilds: false,
+    };
     let down = Failure::Down(Some(std::time::Duration::from_secs(30)));
     let page = PageRead {
         changes: 0,
@@ -721,8 +729,13 @@ fn a_call_that_names_a_wait_is_about_the_service_and_no_member_is_passed_over() 
 #[test]
 fn what_only_the_operators_can_repair_leaves_the_run_where_it_stands() {
     let worker = seeded();
-    let asked =
-        Asked { kind: SyncJob::Full, at: worker.now + SignedDuration::from_secs(1), forced: true, partial: false };
+    let asked = Asked {
+        kind: SyncJob::Full,
+        at: worker.now + SignedDuration::from_secs(1),
+        forced: true,
+        part: None,
+        rebuilds: false,
+    };
     let off = Failure::AppRefused { code: "accessNotConfigured".into() };
     let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now);
     for outcome in [Outcome::Saved, Outcome::Refused(off.clone())] {
@@ -737,11 +750,69 @@ fn a_forced_run_that_another_invocation_goes_on_with_is_not_put_off() {
     let worker = seeded();
     let backoff = Some(Backoff::after(None, Pace::Hours, worker.now));
     let state = StreamState { backoff, ..worker.saved.clone() };
-    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: true, partial: false };
+    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: true, part: None, rebuilds: false };
     let begun = Machine::start(&Walk, true, state, asked, worker.now).after(Outcome::Saved, worker.now);
     let next = Asked { forced: false, ..asked };
     let machine = Machine::start(&Walk, true, begun.state().clone(), next, worker.now);
     assert_eq!(machine.action(), Action::Ask);
+}
+
+#[test]
+fn a_run_over_a_part_moves_the_cursor_and_says_nothing_of_the_rest() {
+    let worker = seeded();
+    let passed = |now| {
+        let mut passed = PassedOver::default();
+        let why = (Reason::ProviderDown, Pace::FullSyncs);
+        assert!(passed.note((Extent::Under("2/".into()), "calendar", "2"), why, now, now));
+        passed
+    };
+    let now = worker.now + SignedDuration::from_mins(1);
+    let state = StreamState { passed: passed(worker.now), ..worker.saved.clone() };
+    let whole = Asked { kind: SyncJob::Incremental, at: now, forced: false, part: None, rebuilds: false };
+    let part = Asked { part: Some("0"), ..whole };
+    let machine = Machine::start(&Walk, true, state.clone(), part, now);
+    assert_eq!(machine.state().run.as_ref().unwrap().part.as_deref(), Some("0"));
+    // It goes on with itself, and a run over another part, or over all, begins anew.
+    let stands = machine.state().clone();
+    for (asked, begins) in [(part, false), (Asked { part: Some("1"), ..whole }, true), (whole, true)] {
+        let later = now + SignedDuration::from_mins(1);
+        let next = Machine::start(&Walk, true, stands.clone(), asked, later);
+        assert_eq!(next.state().run.as_ref().unwrap().started_at == later, begins, "{asked:?}");
+    }
+    // What can't be read is found out by a run over all.
+    let at_member = Position { listed: true, left: vec![0], ..Position::default() };
+    let mut refused = stands.clone();
+    refused.run.as_mut().unwrap().position = json!(at_member);
+    let machine = Machine::start(&Walk, true, refused, part, now);
+    let forbidden = Failure::Rejected { words: None, code: "forbidden".into() };
+    let machine = machine.after(Outcome::Refused(forbidden.clone()), now).after(Outcome::Saved, now);
+    assert_eq!(machine.action(), Action::End(End::Failed(forbidden)));
+    assert_eq!((&machine.state().run, &machine.state().passed), (&None, &state.passed));
+    // Its end leaves what is known of the others.
+    let read = page(Next::Done(json!({ "0": 9 })));
+    let machine = Machine::start(&Walk, true, stands, part, now);
+    let machine =
+        machine.after(Outcome::Read(read), now).after(Outcome::Written(vec![]), now).after(Outcome::Saved, now);
+    let ended = machine.state();
+    assert_eq!(machine.action(), Action::End(End::Read));
+    assert_eq!((&ended.cursor, &ended.passed), (&Some(json!({ "0": 9 })), &state.passed));
+    assert_eq!((ended.last_incremental_sync, ended.full_since), (state.last_incremental_sync, state.full_since));
+}
+
+#[test]
+fn after_a_full_run_that_failed_the_stream_is_read_incrementally_for_a_day() {
+    let worker = seeded();
+    let id = crate::IntegrationKey::parse("ada", "stripe#acct_1").unwrap().id();
+    let week_later = worker.now + SignedDuration::from_hours(7 * 24);
+    let due = |state: &StreamState, now| crate::sync::slot::full_due(&id, "events", state, now).is_some();
+    assert!(due(&worker.saved, week_later));
+    let asked = Asked { kind: SyncJob::Full, at: week_later, forced: false, part: None, rebuilds: false };
+    let machine =
+        Machine::start(&Walk, true, worker.saved.clone(), asked, week_later).after(Outcome::Saved, week_later);
+    let machine = machine.after(Outcome::Refused(Failure::Unreadable), week_later).after(Outcome::Saved, week_later);
+    assert!(machine.state().run.is_none());
+    assert!(!due(machine.state(), week_later + SignedDuration::from_hours(23)));
+    assert!(due(machine.state(), week_later + SignedDuration::from_hours(24)));
 }
 
 /// A run that stands at a member, with what is known of it.
@@ -749,7 +820,8 @@ fn at_member(worker: &Worker, full: bool, position: Position, passed: PassedOver
     let kind = if full { SyncJob::Full } else { SyncJob::Incremental };
     let run = Run::new(kind, full, worker.now, json!(Position { full, listed: true, ..position }));
     let state = StreamState { run: Some(run), passed, ..worker.saved.clone() };
-    let asked = Asked { kind, at: worker.now + SignedDuration::from_secs(1), forced: true, partial: false };
+    let asked =
+        Asked { kind, at: worker.now + SignedDuration::from_secs(1), forced: true, part: None, rebuilds: false };
     Machine::start(&Walk, true, state, asked, worker.now)
 }
 
@@ -834,8 +906,13 @@ fn a_run_asks_again_for_some_of_what_was_passed_over_and_the_next_ones_for_the_r
 #[test]
 fn with_more_members_passed_over_than_are_remembered_nothing_is_swept() {
     let mut worker = seeded();
-    let asked =
-        Asked { kind: SyncJob::Full, at: worker.now + SignedDuration::from_secs(1), forced: true, partial: false };
+    let asked = Asked {
+        kind: SyncJob::Full,
+        at: worker.now + SignedDuration::from_secs(1),
+        forced: true,
+        part: None,
+        rebuilds: false,
+    };
     let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now);
     let refused: Vec<_> = (0..=MAX_PASSED)
         .map(|number| ("message".to_owned(), format!("m{number}"), Failure::NotFound))
