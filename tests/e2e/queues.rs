@@ -87,6 +87,7 @@ async fn work_that_runs_out_of_time_comes_back_soon_and_is_done() {
     let stack = stack(SHORT).await;
     let ada = Guest::new(&stack, "ada").await;
     let id = ada.connect_and_sync("slack").await;
+    due(&stack, 40).await;
     let refreshes = ada.refreshes("slack").await.0;
     let syncs = ada.look.announced("sync.completed", &id).unwrap();
     // Each takes longer than its function has. The first attempt at a read of token-refresh takes longer than the SDK waits.
@@ -94,6 +95,8 @@ async fn work_that_runs_out_of_time_comes_back_soon_and_is_done() {
     let tries =
         vec![Fault { every: 2, ..tries.clone() }, Fault { at: 2, every: 2, effect: Effect::Delay(1600), ..tries }];
     for (function, queue, slow) in [
+        // No shard's messages can be sent, and each takes until the SDK gives up.
+        ("sync-scheduler", "schedules", vec![slow("sync-scheduler", "SendMessageBatch", 3000)]),
         ("token-refresh", "refreshes", tries),
         ("sync-worker", "syncs", vec![slow("sync-worker", "GetItem", 1500), slow("sync-worker", "UpdateItem", 1500)]),
     ] {
@@ -102,6 +105,9 @@ async fn work_that_runs_out_of_time_comes_back_soon_and_is_done() {
             "refreshes" => {
                 ada.look.age(&id, 60).await.unwrap();
                 send(&stack, queue, &json!({ "v": 1, "integration_id": id, "credential": "bot" })).await;
+            }
+            "schedules" => {
+                send(&stack, queue, &json!({ "v": 1, "schedule": "incremental", "shard": 0, "hop": 1 })).await;
             }
             _ => {
                 let (status, body) = ada.api(Method::POST, "/integrations/slack/sync", &json!({})).await;
