@@ -30,7 +30,7 @@ const MAX_UNSAVED: usize = 20_000;
 /// [`Patience`](platform::aws::Patience)) and than the clocks of functions differ.
 const OVERLAP: SignedDuration = SignedDuration::from_mins(1);
 
-/// See the module.
+/// What a run knows of its stream's objects, and what of that is stored.
 pub(crate) struct Objects<'a> {
     worker: &'a SyncWorker,
     work: &'a Work<'a>,
@@ -169,7 +169,7 @@ impl<'a> Objects<'a> {
         if self.is_saved { Ok(()) } else { self.save(run).await }
     }
 
-    /// Stores the state.
+    /// Stores the state and what was learned since it was last stored; after a run's end, deletes what only the run needed.
     pub(crate) async fn save(&mut self, run: &mut Machine<'_>) -> Result<(), Stop> {
         let mut parts = Vec::new();
         if self.of.is_some() && self.of == identity(run.state()) {

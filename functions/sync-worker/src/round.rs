@@ -2,7 +2,6 @@
 //!
 //! *Invariant:* the lease is released only if nothing was asked for meanwhile.
 
-use crate::{SyncWorker, stop::Stop, work::Work};
 use domain::{
     Disposition,
     messages::message::{Cause, SyncMessage},
@@ -14,6 +13,8 @@ use platform::{
     base::{clock, lock::lock},
     runtime::consumer::Attempt,
 };
+
+use crate::{SyncWorker, stop::Stop, work::Work};
 
 impl SyncWorker {
     pub(crate) async fn work(

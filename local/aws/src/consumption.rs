@@ -21,7 +21,7 @@ pub type Consumption = BTreeMap<(String, String, String), Consumed>;
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Consumed {
     pub calls: u64,
-    /// Read request units.
+    /// Read request units: a consistent read of 4 KB takes one.
     pub read: f64,
     /// Write request units, those of indexes too.
     pub write: f64,

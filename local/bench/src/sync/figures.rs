@@ -17,7 +17,7 @@ pub(super) struct Figures {
     pub(super) as_deployed: bool,
 }
 
-/// A workspace.
+/// What syncs of a workspace of one size cost.
 #[derive(Debug, Serialize)]
 pub(super) struct Case {
     pub(super) objects: u32,

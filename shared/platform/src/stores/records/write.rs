@@ -24,7 +24,7 @@ const REPLACES: &str = "attribute_not_exists(record) OR ((version < :version OR 
 const KEEPS_TIES: &str = "attribute_not_exists(record) OR ((version < :version OR (version = :version AND \
                           attribute_exists(swept))) AND (deleted <> :deleted OR data <> :data))";
 
-/// See the module.
+/// A write that is made only if it brings its record up to date: see the module.
 #[derive(Debug, Clone)]
 pub struct Write {
     /// Of the record, without a clause.
