@@ -11,7 +11,7 @@ use local_base::web::Web;
 use local_cli::bundle::Bundle;
 use platform::runtime::http::route::{CSRF, Names, ROUTES, Route};
 use serde_json::{Value, json};
-use tests::{FAST, Guest, PATIENCE, stack};
+use tests::{FAST, Guest, stack};
 
 use self::rows::{
     Checks,
@@ -38,11 +38,7 @@ async fn what_a_route_does_not_know_is_refused_by_name_and_nothing_is_done() {
     }
     // As people paste it.
     ada.connect_stripe(json!({ "webhook_secret": format!(" {}\r\n", exempt::OWN_SECRET) })).await;
-    settled(&ada).await;
-    // Google tells of each new watch by itself, a moment later: of two calendars and of the mailbox.
-    let notified = async || (accepted(&ada).await >= 3).then_some(());
-    stack.until(PATIENCE, notified).await.expect("Google's first notifications arrive");
-    settled(&ada).await;
+    ada.quiet().await;
     let before = everything(&stack).await;
     for row in &rows {
         let Checks::Strict { path, body, refused } = &row.checks else { continue };
@@ -184,19 +180,6 @@ fn text(body: &Value) -> String {
 fn query(name: &str, value: &str) -> String {
     let escaped = |b: u8| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") };
     format!("{name}={}", value.bytes().map(escaped).collect::<String>())
-}
-
-/// How many of the sandbox's deliveries were accepted.
-async fn accepted(ada: &Guest<'_>) -> usize {
-    let deliveries = ada.admin("gmail", Method::GET, "deliveries", &Value::Null).await;
-    deliveries.as_array().unwrap().iter().filter(|it| it["status"] == 200).count()
-}
-
-/// Waits until nothing is under way.
-async fn settled(ada: &Guest<'_>) {
-    for queue in ["syncs", "webhooks", "syncs"] {
-        ada.settled(queue).await;
-    }
 }
 
 /// All that a request can change: the tables, the queues, the bus, and what providers were asked.

@@ -125,11 +125,21 @@ impl<'s> Guest<'s> {
         body["integration_id"].as_str().expect("an id").to_owned()
     }
 
-    /// Connects an account and waits until the first sync has ended.
+    /// Connects an account and waits until the first sync has ended, and what follows from it.
     pub async fn connect_and_sync(&self, provider: &str) -> String {
         let id = self.connect(provider).await;
-        self.settled("syncs").await;
+        self.quiet().await;
         id
+    }
+
+    /// Waits until nothing is under way. Google tells of each new watch by itself: a delivery, and so a sync, follow from a sync.
+    pub async fn quiet(&self) {
+        self.settled("syncs").await;
+        let delivered = async || (self.stack.sandbox.under_way() == 0).then_some(());
+        self.stack.until(PATIENCE, delivered).await.expect("the sandbox's deliveries end");
+        for queue in ["webhooks", "syncs"] {
+            self.settled(queue).await;
+        }
     }
 
     /// The status of the user's integration of a provider.

@@ -3,7 +3,10 @@
 //! Providers retry for hours or days; here the pauses between attempts are short enough to be watched.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -66,6 +69,8 @@ struct Sender {
     base: Base,
     web: Web,
     sent: Arc<Mutex<Vec<Sent>>>,
+    /// Deliveries accepted and neither answered nor given up.
+    under_way: Arc<AtomicUsize>,
     /// Deliveries that are held back.
     held: Arc<Mutex<Option<Vec<Delivery>>>>,
 }
@@ -90,7 +95,8 @@ pub(super) fn hmac(secret: &SecretString, text: &str) -> String {
 impl Outbox {
     /// An outbox and what empties it.
     pub(super) fn new(base: Base) -> (Self, Courier) {
-        let sender = Sender { base, web: Web::new(), sent: Arc::default(), held: Arc::default() };
+        let sender =
+            Sender { base, web: Web::new(), sent: Arc::default(), under_way: Arc::default(), held: Arc::default() };
         let (queue, waiting) = unbounded_channel();
         (Self { queue, sender: sender.clone() }, Courier { queue: waiting, sender })
     }
@@ -100,6 +106,7 @@ impl Outbox {
         if let Some(held) = &mut *lock(&self.sender.held) {
             return held.push(delivery);
         }
+        self.sender.under_way.fetch_add(1, Ordering::SeqCst);
         // Refused only while the sandbox stops.
         let _ = self.queue.send(delivery);
     }
@@ -135,6 +142,11 @@ impl Outbox {
         shown.collect()
     }
 
+    /// How many deliveries are accepted and neither answered nor given up, held ones not among them.
+    pub(super) fn under_way(&self) -> usize {
+        self.sender.under_way.load(Ordering::SeqCst)
+    }
+
     pub(super) fn sent(&self) -> Value {
         json!(*lock(&self.sender.sent))
     }
@@ -151,7 +163,10 @@ impl Courier {
         let mut under_way = JoinSet::new();
         while let Some(delivery) = self.queue.recv().await {
             let sender = self.sender.clone();
-            under_way.spawn(async move { sender.deliver(&delivery).await });
+            under_way.spawn(async move {
+                sender.deliver(&delivery).await;
+                sender.under_way.fetch_sub(1, Ordering::SeqCst);
+            });
             while under_way.try_join_next().is_some() {}
         }
     }

@@ -14,6 +14,7 @@ use super::{
 /// One server for each emulator. They end when this is dropped.
 pub struct Sandbox {
     urls: Vec<(&'static Spec, String)>,
+    outboxes: Vec<Outbox>,
     base: Base,
     running: Vec<AbortHandle>,
 }
@@ -21,12 +22,13 @@ pub struct Sandbox {
 impl Sandbox {
     /// Starts the servers on loopback, each on a free port. An error is the system's, about a port.
     pub async fn start(apps: &Apps) -> Result<Self, std::io::Error> {
-        let mut sandbox = Self { urls: Vec::new(), base: Base::default(), running: Vec::new() };
+        let mut sandbox = Self { urls: Vec::new(), outboxes: Vec::new(), base: Base::default(), running: Vec::new() };
         for spec in REGISTRY.iter() {
             let (outbox, courier) = Outbox::new(Base::clone(&sandbox.base));
             let emulator = (spec.start)(apps[spec.secret].clone(), outbox.clone())?;
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             sandbox.urls.push((spec, format!("http://{}", listener.local_addr()?)));
+            sandbox.outboxes.push(outbox.clone());
             sandbox.running.push(background(serve(listener, emulator, outbox)).abort_handle());
             sandbox.running.push(background(courier.work()).abort_handle());
         }
@@ -46,6 +48,11 @@ impl Sandbox {
     /// address on https is taken for a path of `base`.
     pub fn deliver_to(&self, base: &str) {
         *lock(&self.base) = Some(base.trim_end_matches('/').to_owned());
+    }
+
+    /// How many webhooks are sent and neither answered nor given up.
+    pub fn under_way(&self) -> usize {
+        self.outboxes.iter().map(Outbox::under_way).sum()
     }
 
     /// The URLs as variables for other programs, such as `SANDBOX_NAME_URL`.

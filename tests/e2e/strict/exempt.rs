@@ -5,8 +5,6 @@ use local_cli::sign::sign;
 use serde_json::json;
 use tests::{Guest, PATIENCE, customer_event};
 
-use super::settled;
-
 /// What signs deliveries to the integration's own address.
 pub(super) const OWN_SECRET: &str = "whsec_own";
 
@@ -47,7 +45,7 @@ async fn callback(ada: &Guest<'_>) {
     let back = ada.get(&format!("{callback}&scope=a%20b&authuser=0&prompt=consent&hd=example.com&{UNKNOWN}")).await;
     assert!(back.location.as_deref().is_some_and(|to| to.ends_with("?success=gmail")), "{:?}", back.location);
     assert_eq!((ada.holdings().await, ada.status("gmail").await["connected"].clone()), (before, json!(true)));
-    settled(ada).await;
+    ada.quiet().await;
 }
 
 async fn delivery(ada: &Guest<'_>, event: &str, path: &str, own: Option<&str>) {
@@ -66,7 +64,7 @@ async fn delivery(ada: &Guest<'_>, event: &str, path: &str, own: Option<&str>) {
 
 async fn page(ada: &Guest<'_>) {
     // What the deliveries before this led to would show on one of the pages only.
-    settled(ada).await;
+    ada.quiet().await;
     // Nor what just happened, which is told once.
     ada.get("/settings/integrations").await;
     let [plain, with] = ["", "?surprise=1&utm_source=mail"].map(|query| format!("/settings/integrations{query}"));
