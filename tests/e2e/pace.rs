@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use local_aws::Service;
 use local_cli::bundle::Bundle;
 use serde_json::{Value, json};
-use tests::{FAST, Guest, PATIENCE, logs, stack, stack_alone};
+use tests::{FAST, Guest, PATIENCE, dead_letters, logs, stack, stack_alone};
 
 const CALL: &str = "/proxy/stripe/v1/customers?limit=1";
 const PROCESSES: u32 = 8;
@@ -120,5 +120,41 @@ async fn a_tenant_at_its_limit_slows_no_other() {
     assert_eq!(call(&ada, "/proxy/slack/conversations.info?channel=C0GENERAL01").await.0, 200);
     let (status, body) = call(&eve, test).await;
     assert_eq!((status, &body["team_id"]), (200, &json!("T0SANDBOX2")), "{body}");
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn syncs_that_wait_for_a_shared_limit_wait_in_the_queue_in_their_order_and_use_the_limit_whole() {
+    const USERS: usize = 10;
+    // Ten workers at once would have to wait for ten seconds: too long for an invocation.
+    let stack = stack(&[FAST, &[("RateLimits", "stripe/test=1/s:1")]].concat()).await;
+    let ada = Guest::new(&stack, "ada").await;
+    let mut users = Vec::new();
+    for user in 0..USERS {
+        users.push(Guest::new(&stack, &format!("user-{user}")).await);
+    }
+    for user in &users {
+        user.connect_stripe(json!({})).await;
+    }
+    // Connecting called Stripe, too, and without an account there is no limit to keep.
+    ada.admin("stripe", Method::POST, "limit", &json!({ "match": "/v1/", "per_second": 1, "burst": 2 })).await;
+    let began = Instant::now();
+    let synced = async || {
+        for user in &users {
+            user.status("stripe").await["last_sync"].as_str()?;
+        }
+        Some(())
+    };
+    stack.until(Duration::from_mins(4), synced).await.expect("each user is synced");
+    let took = began.elapsed();
+    let calls = ada.admin("stripe", Method::GET, "calls", &Value::Null).await;
+    let calls = calls.as_array().unwrap();
+    assert!(calls.iter().all(|call| call["status"] == 200), "Stripe refused: {calls:?}");
+    let waits = logs(&stack).lines().filter(|line| line.contains("not called: no turn in time")).count();
+    println!("{} calls in {took:?}, {waits} waits in the queue", calls.len());
+    assert!(waits >= USERS / 2, "they wait in the queue: {waits}");
+    assert!(waits <= calls.len(), "each comes back once for a call: {waits}");
+    assert!(took < Duration::from_secs(u64::try_from(calls.len()).unwrap()) * 3 / 2, "the limit is not used: {took:?}");
+    assert_eq!(dead_letters(&stack, "syncs").await, Vec::<String>::new());
     stack.shutdown().await;
 }

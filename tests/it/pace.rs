@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
@@ -17,7 +18,7 @@ use futures_util::future::join_all;
 use platform::{
     Aws,
     aws::Patience,
-    client::pace::{Exhausted, Pace},
+    client::pace::{Exhausted, Pace, Waiting},
 };
 use tests::Ground;
 
@@ -50,7 +51,7 @@ async fn of_many_processes_at_once_each_gets_cells_of_its_own() {
     let start = Instant::now();
     let calls = processes.iter().flat_map(|pace| std::iter::repeat_n(pace, 10));
     let turns = join_all(calls.map(async |pace| {
-        pace.turn(std::slice::from_ref(&bucket), PATIENCE).await.unwrap();
+        pace.turn(std::slice::from_ref(&bucket), PATIENCE, Waiting::Here).await.unwrap();
         start.elapsed()
     }));
     let mut turns = turns.await;
@@ -73,7 +74,7 @@ async fn the_table_decides_by_the_rule_of_the_arithmetic() {
         let put = put.item("bucket", aws_sdk_dynamodb::types::AttributeValue::S(bucket.key.as_str().to_owned()));
         let put = put.item("next_slot", aws_sdk_dynamodb::types::AttributeValue::N((now + ahead).get().to_string()));
         put.send().await.unwrap();
-        let turn = Pace::new(&ground.aws, TABLE).turn(std::slice::from_ref(&bucket), patience).await;
+        let turn = Pace::new(&ground.aws, TABLE).turn(std::slice::from_ref(&bucket), patience, Waiting::Here).await;
         // The clock went on between the two.
         let took = Micros::at(platform::base::clock::now()) - now;
         let ask = Reservation {
@@ -106,7 +107,7 @@ async fn a_lease_costs_one_write_and_another_one_where_its_bucket_was_taken_for_
     let writes = || ground.gateway.counts().values().sum::<u64>();
     let cost = async |pace: &Pace, bucket: &Bucket| {
         let before = writes();
-        pace.turn(std::slice::from_ref(bucket), PATIENCE).await.unwrap();
+        pace.turn(std::slice::from_ref(bucket), PATIENCE, Waiting::Here).await.unwrap();
         writes() - before
     };
     let [one, other] = [(); 2].map(|()| Pace::new(&aws, TABLE));
@@ -127,7 +128,7 @@ async fn what_a_provider_said_to_one_process_holds_for_all_and_for_no_other_buck
     let rate = Rate::per_second(50, 50);
     let (limited, free) = (bucket("T1", rate), bucket("T2", rate));
     for pace in [&one, &other] {
-        pace.turn(std::slice::from_ref(&limited), PATIENCE).await.unwrap();
+        pace.turn(std::slice::from_ref(&limited), PATIENCE, Waiting::Here).await.unwrap();
     }
     one.exhaust(&limited, Duration::from_secs(30)).await;
     for pace in [&one, &other] {
@@ -135,16 +136,19 @@ async fn what_a_provider_said_to_one_process_holds_for_all_and_for_no_other_buck
         // Slots that were leased before may still be used.
         for _ in 0..5 {
             refused.extend(
-                pace.turn(std::slice::from_ref(&limited), PATIENCE).await.err().map(|Exhausted(wait)| wait.as_secs()),
+                pace.turn(std::slice::from_ref(&limited), PATIENCE, Waiting::Here)
+                    .await
+                    .err()
+                    .map(|Exhausted(wait)| wait.as_secs()),
             );
         }
         assert!(!refused.is_empty() && refused.iter().all(|wait| (10..=30).contains(wait)), "{refused:?}");
-        let turn = pace.turn(std::slice::from_ref(&free), PATIENCE).await;
+        let turn = pace.turn(std::slice::from_ref(&free), PATIENCE, Waiting::Here).await;
         assert!(turn.is_ok(), "another tenant has to wait: {turn:?}");
     }
     // A shorter wait does not open it.
     one.exhaust(&limited, Duration::from_secs(1)).await;
-    assert!(Pace::new(&ground.aws, TABLE).turn(&[limited], PATIENCE).await.is_err());
+    assert!(Pace::new(&ground.aws, TABLE).turn(&[limited], PATIENCE, Waiting::Here).await.is_err());
 }
 
 #[tokio::test]
@@ -152,7 +156,7 @@ async fn a_table_that_can_not_be_asked_stops_no_call() {
     let nowhere = Aws::at("http://127.0.0.1:9", local_aws::REGION, "a-key", Patience::REQUEST);
     let pace = Pace::new(&nowhere, TABLE);
     let bucket = bucket("nowhere", Rate::per_second(1, 1));
-    pace.turn(std::slice::from_ref(&bucket), PATIENCE).await.unwrap();
+    pace.turn(std::slice::from_ref(&bucket), PATIENCE, Waiting::Here).await.unwrap();
     pace.exhaust(&bucket, Duration::from_secs(1)).await;
 }
 
@@ -163,11 +167,76 @@ async fn a_call_that_takes_from_two_limits_keeps_both() {
     let both = [bucket("narrow", Rate::per_second(10, 2)), bucket("wide", Rate::per_second(100, 100))];
     let start = Instant::now();
     for _ in 0..6 {
-        pace.turn(&both, PATIENCE).await.unwrap();
+        pace.turn(&both, PATIENCE, Waiting::Here).await.unwrap();
     }
     assert!(start.elapsed() >= Duration::from_millis(480), "the narrow one: {:?}", start.elapsed());
     pace.exhaust(&both[1], Duration::from_secs(30)).await;
     let seen = next_slot(&ground, &both[0]).await;
-    assert!(Pace::new(&ground.aws, TABLE).turn(&both, PATIENCE).await.is_err(), "the wide one");
+    assert!(Pace::new(&ground.aws, TABLE).turn(&both, PATIENCE, Waiting::Here).await.is_err(), "the wide one");
     assert_eq!(next_slot(&ground, &both[0]).await, seen, "no cell was spent for a call that is not made");
+}
+
+#[tokio::test]
+async fn messages_that_wait_for_a_limit_get_places_a_cell_apart_and_find_cells_at_them() {
+    let ground = Ground::start().await;
+    let bucket = bucket("line", Rate::per_second(1, 1));
+    let turn = async |has_place: &AtomicBool| {
+        // Each attempt is in a process of its own.
+        let pace = Pace::new(&ground.aws, TABLE);
+        pace.turn(std::slice::from_ref(&bucket), Duration::from_secs(1), Waiting::InLine(has_place)).await
+    };
+    let first = AtomicBool::new(false);
+    turn(&first).await.unwrap();
+    Pace::new(&ground.aws, TABLE).exhaust(&bucket, Duration::from_secs(2)).await;
+    let mut places = Vec::new();
+    for _ in 0..5 {
+        let Exhausted(wait) = turn(&AtomicBool::new(false)).await.unwrap_err();
+        places.push(Instant::now() + wait);
+    }
+    for two in places.windows(2) {
+        let apart = two[1].duration_since(two[0]);
+        assert!((900..1_200).contains(&apart.as_millis()), "{apart:?}");
+    }
+    // The limit is open again, but who comes anew does not pass the line.
+    tokio::time::sleep_until(places[0].into()).await;
+    let Exhausted(wait) = turn(&AtomicBool::new(false)).await.unwrap_err();
+    assert!(Instant::now() + wait > places[4], "{wait:?}");
+    for place in &places[..2] {
+        tokio::time::sleep_until((*place).into()).await;
+        let has_place = AtomicBool::new(true);
+        turn(&has_place).await.expect("a cell at its place");
+        assert!(!has_place.into_inner(), "it counts for one call");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_waits_itself_does_not_wait_behind_the_line() {
+    let ground = Ground::start().await;
+    let bucket = bucket("passed", Rate::per_second(2, 2));
+    let pace = Pace::new(&ground.aws, TABLE);
+    pace.exhaust(&bucket, Duration::from_millis(1_500)).await;
+    for _ in 0..40 {
+        let (another, no_place) = (Pace::new(&ground.aws, TABLE), AtomicBool::new(false));
+        let turn = another.turn(std::slice::from_ref(&bucket), Duration::ZERO, Waiting::InLine(&no_place));
+        assert!(turn.await.is_err());
+    }
+    let waited = pace.turn(std::slice::from_ref(&bucket), PATIENCE, Waiting::Here).await.unwrap();
+    assert!(waited < Duration::from_secs(3), "forty wait for twenty seconds: {waited:?}");
+}
+
+#[tokio::test]
+async fn a_line_is_no_longer_than_a_message_can_wait() {
+    let ground = Ground::start().await;
+    let bucket = bucket("long", Rate::per_minute(1, 1));
+    Pace::new(&ground.aws, TABLE).exhaust(&bucket, Duration::from_mins(1)).await;
+    let mut waits = Vec::new();
+    for _ in 0..18 {
+        let (pace, no_place) = (Pace::new(&ground.aws, TABLE), AtomicBool::new(false));
+        let turn = pace.turn(std::slice::from_ref(&bucket), PATIENCE, Waiting::InLine(&no_place));
+        waits.push(turn.await.unwrap_err().0.as_secs());
+    }
+    // Of 61.8 s each, from 60 s on.
+    assert_eq!(waits.iter().filter(|wait| **wait < 900).count(), 14, "{waits:?}");
+    let beyond = &waits[14..];
+    assert!(beyond.iter().all(|wait| *wait >= 890), "those that get no place are told when one is free: {waits:?}");
 }

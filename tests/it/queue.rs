@@ -31,7 +31,7 @@ struct Order {
 impl Handler for Obedient {
     type Message<'a> = Order;
 
-    async fn handle(&self, order: Self::Message<'_>, _attempt: &Attempt) -> Disposition {
+    async fn handle(&self, order: Self::Message<'_>, attempt: &Attempt) -> Disposition {
         match order.what.as_str() {
             "apply" => {
                 self.applied.lock().unwrap().push(order.id);
@@ -44,6 +44,16 @@ impl Handler for Obedient {
             "defer" => deferred(Aging::Grows),
             "wait for a limit" => deferred(Aging::Pauses),
             "make progress" => deferred(Aging::Restarts),
+            "wait in line" if attempt.has_place => Disposition::Done,
+            "wait in line" => {
+                let why = Diagnosis::new(Reason::ThrottledLocally, "asked to");
+                Disposition::Defer(Deferral {
+                    after: Duration::from_secs(7),
+                    why,
+                    aging: Aging::Pauses,
+                    has_place: true,
+                })
+            }
             other => Disposition::dead_letter(Reason::NotAnEvent, format!("no such order: {other}\u{7}")),
         }
     }
@@ -51,7 +61,7 @@ impl Handler for Obedient {
 
 fn deferred(aging: Aging) -> Disposition {
     let why = Diagnosis::new(Reason::Unavailable, "asked to");
-    Disposition::Defer(Deferral { after: Duration::from_secs(7), why, aging })
+    Disposition::Defer(Deferral { after: Duration::from_secs(7), why, aging, has_place: false })
 }
 
 struct Bench {
@@ -246,4 +256,33 @@ async fn a_reason_that_sqs_would_refuse_is_cleaned_and_the_message_still_arrives
     let dead = bench.receive("webhooks-dead").await;
     let reason = dead[0].message_attributes().unwrap()["Detail"].string_value().unwrap();
     assert!(reason.starts_with("no such order:"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_message_is_told_that_it_comes_at_its_place_and_neither_that_nor_progress_counts_as_a_deferral() {
+    let bench = Bench::start().await;
+    for (id, what) in [(1, "wait in line"), (2, "make progress"), (3, "defer")] {
+        let number = MessageAttributeValue::builder().data_type("Number").string_value("4").build().unwrap();
+        let call = bench.ground.clients.sqs.send_message().queue_url(bench.ground.queue_url("webhooks"));
+        let call = call.message_body(order(id, what)).message_group_id("tenant");
+        call.message_attributes("Hops", number).send().await.unwrap();
+    }
+    let handler = Obedient::default();
+    assert_eq!(bench.round(&handler, PLENTY).await, (3, 0));
+    bench.ground.sqs.advance(Duration::from_secs(8));
+    let again = bench.receive("webhooks").await;
+    let hops = |id, what| {
+        let body = order(id, what);
+        let message = again.iter().find(|message| message.body() == Some(&body)).unwrap();
+        message.message_attributes().unwrap()["Hops"].string_value().unwrap().to_owned()
+    };
+    assert_eq!([hops(1, "wait in line"), hops(2, "make progress"), hops(3, "defer")], ["4", "0", "5"]);
+    for message in &again {
+        let call = bench.ground.clients.sqs.change_message_visibility().queue_url(bench.ground.queue_url("webhooks"));
+        call.receipt_handle(message.receipt_handle().unwrap()).visibility_timeout(0).send().await.unwrap();
+    }
+    bench.round(&handler, PLENTY).await;
+    bench.ground.sqs.advance(Duration::from_secs(8));
+    let bodies: Vec<_> = bench.receive("webhooks").await.into_iter().filter_map(|it| it.body).collect();
+    assert!(!bodies.contains(&order(1, "wait in line")) && bodies.len() == 2, "{bodies:?}");
 }

@@ -18,7 +18,7 @@ use platform::{
     client::{
         CallError,
         http::{Authorization, HttpClient},
-        pace::Pace,
+        pace::{Pace, Waiting},
         transport::{Endpoint, ProviderRequest, Transport},
     },
     stores::health::CallHealth,
@@ -89,6 +89,7 @@ async fn send(transport: &Transport, request: &Request) -> Result<(), Failure> {
         authorization: Authorization::None,
         account: Some(&"A1".parse().unwrap()),
         endpoint: Endpoint::Api,
+        waiting: Waiting::Here,
         deadline: clock::now() + DEADLINE,
     };
     failure_of(transport.send(call).await)
@@ -148,6 +149,7 @@ async fn a_dead_call_ends_with_its_deadline() {
         authorization: Authorization::None,
         account: None,
         endpoint: Endpoint::Api,
+        waiting: Waiting::Here,
         deadline,
     };
     assert_eq!(failure_of(transport.send(call).await), Err(Failure::Down(None)));

@@ -144,7 +144,7 @@ impl OauthCallback {
         let (spec, verifier) = (provider.spec(), verifier(state, &app.client_secret));
         let api = spec.provider_api();
         let principal = Principal::App { app: &app, oauth };
-        let context = CallContext { provider: &api, principal, deadline: clock::now() + TIMEOUT };
+        let context = CallContext::new(&api, principal, clock::now() + TIMEOUT);
         let (issued, answer) = self.exchange(&context, oauth, code, &verifier, authorization).await?;
         let requested = authorization.scopes.split(' ').map(str::to_owned).collect();
         let (user_id, client_id) = (&authorization.user_id, &*app.client_id);

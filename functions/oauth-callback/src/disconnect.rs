@@ -136,7 +136,7 @@ impl OauthCallback {
         let api = provider.spec().provider_api();
         let Some(credential) = credentials.iter().find(|it| it.name == *api.credential) else { return };
         let principal = Principal::Token { token: &credential.access, account: Some(&key.account_id) };
-        let context = CallContext { provider: &api, principal, deadline: clock::now() + TIMEOUT };
+        let context = CallContext::new(&api, principal, clock::now() + TIMEOUT);
         let stop = async |request: Request| self.client.call(&context, &request).await;
         let watches = watches.values().filter_map(|text| Watched::read(Some(text)).watch);
         let requests: Vec<_> = watches.filter_map(|watch| provider.unwatch(&watch)).map(stop).collect();

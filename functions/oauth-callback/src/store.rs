@@ -210,7 +210,7 @@ impl OauthCallback {
         let request = Request::get(path, format!("{}{path}", spec.api.base));
         let api = spec.provider_api();
         let principal = Principal::Token { token, account: None };
-        let context = CallContext { provider: &api, principal, deadline: clock::now() + TIMEOUT };
+        let context = CallContext::new(&api, principal, clock::now() + TIMEOUT);
         let reply = self.client.call(&context, &request).await?;
         Ok(reply.json().map_err(|_| Failure::Unreadable)?)
     }

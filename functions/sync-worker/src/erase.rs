@@ -51,7 +51,12 @@ impl SyncWorker {
             Disposition::Done
         } else {
             let why = Diagnosis::new(Reason::TimedOut, "more records are to be deleted than one invocation can delete");
-            Disposition::Defer(Deferral { after: Duration::from_secs(1), why, aging: Aging::Restarts })
+            Disposition::Defer(Deferral {
+                after: Duration::from_secs(1),
+                why,
+                aging: Aging::Restarts,
+                has_place: false,
+            })
         })
     }
 }

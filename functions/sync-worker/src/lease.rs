@@ -105,6 +105,7 @@ impl SyncWorker {
             attempt,
             asked_at: message.asked_at,
             progress,
+            has_place: AtomicBool::new(attempt.has_place),
             read_since: Mutex::new(integration.read_since.clone()),
             stored: Mutex::default(),
         };

@@ -250,6 +250,6 @@ impl SyncWorker {
     pub(crate) async fn call(&self, work: &Work<'_>, request: &Request) -> Result<domain::Reply, CallError> {
         let api = work.provider.spec().provider_api();
         let context = CallContext::integration(&api, work.key, &work.attempt.id, work.attempt.deadline);
-        self.client.call(&context, request).await
+        self.client.call(&context.in_line(&work.has_place), request).await
     }
 }

@@ -94,6 +94,7 @@ impl SyncWorker {
                 Disposition::Defer(Deferral {
                     after: wait,
                     aging: Work::aging(&failure),
+                    has_place: matches!(failure, Failure::ThrottledLocally(_)),
                     why: failure.diagnosis(work.provider.spec().name),
                 })
             }
@@ -103,6 +104,6 @@ impl SyncWorker {
 
     /// When this message's own lease, which could not be released, has ended.
     pub(crate) fn after_the_lease(&self, why: Diagnosis) -> Disposition {
-        Disposition::Defer(Deferral { after: self.syncs.lease_time(), why, aging: Aging::Grows })
+        Disposition::Defer(Deferral { after: self.syncs.lease_time(), why, aging: Aging::Grows, has_place: false })
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Work<'a> {
     pub(crate) asked_at: Timestamp,
     /// Whether this attempt wrote a page.
     pub(crate) progress: &'a AtomicBool,
+    /// Whether the place in the line for a limit, at which this attempt came, is not used yet.
+    pub(crate) has_place: AtomicBool,
     /// Since when the streams have been read whole.
     pub(crate) read_since: Mutex<ReadSince>,
     /// What the syncs table holds: read when a round begins, and kept current with each write, since only this worker writes now.
@@ -91,7 +93,10 @@ pub(crate) fn is_over(attempt: &Attempt) -> bool {
     clock::now() + reserve >= attempt.deadline
 }
 
-/// How long a sync waits after a failure that passes.
+/// How long a sync waits after a failure that passes. A place in the line for a limit is kept, however often the sync has waited.
 pub(crate) fn wait(failure: &Failure, attempt: &Attempt) -> Duration {
+    if let Failure::ThrottledLocally(wait) = failure {
+        return *wait;
+    }
     failure.wait().unwrap_or_default().max(backoff(attempt.hops + 1, &attempt.message_id))
 }

@@ -29,6 +29,8 @@ pub struct Deferral {
     pub why: Diagnosis,
     /// How the wait counts towards the end of deferring.
     pub aging: Aging,
+    /// Whether the message comes back at its place in the line of those that wait for a limit of a provider.
+    pub has_place: bool,
 }
 
 /// How a deferral counts towards the time after which a message is dead-lettered.
@@ -51,14 +53,16 @@ impl Disposition {
     /// Deferred for this long, because another worker holds what is needed.
     pub fn wait_for_lease(after: Duration) -> Self {
         let why = Diagnosis::new(Reason::LeaseHeld, "another worker holds the lease");
-        Self::Defer(Deferral { after, why, aging: Aging::Pauses })
+        Self::Defer(Deferral { after, why, aging: Aging::Pauses, has_place: false })
     }
 
     /// What becomes of a message whose work failed so: by the class of the reason alone. `retry` and `defer` are the waits of
     /// an attempt that counts and of one that does not.
     pub fn of(why: Diagnosis, retry: Duration, defer: Duration) -> Self {
         match why.reason.class() {
-            Class::Passing | Class::Operators => Self::Defer(Deferral { after: defer, why, aging: Aging::Grows }),
+            Class::Passing | Class::Operators => {
+                Self::Defer(Deferral { after: defer, why, aging: Aging::Grows, has_place: false })
+            }
             Class::Counted => Self::Retry(retry, why),
             Class::Hopeless => Self::DeadLetter(why),
         }

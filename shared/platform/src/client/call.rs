@@ -28,7 +28,7 @@ impl ProviderClient {
     /// Makes a call, after a turn in each limit that counts it, and repeats it where that is safe. The failure of the last attempt
     /// is the call's.
     pub async fn call(&self, context: &CallContext<'_>, request: &Request) -> Result<Reply, CallError> {
-        let CallContext { provider, principal, deadline } = *context;
+        let CallContext { provider, principal, deadline, waiting } = *context;
         match principal {
             Principal::Integration(stored) => {
                 let request = &*checked(provider.api, request)?;
@@ -37,7 +37,7 @@ impl ProviderClient {
             Principal::Token { token, account } => {
                 let (authorization, endpoint) = (Authorization::Bearer(token), Endpoint::Api);
                 let request = &*checked(provider.api, request)?;
-                let call = ProviderRequest { provider, request, authorization, account, endpoint, deadline };
+                let call = ProviderRequest { provider, request, authorization, account, endpoint, waiting, deadline };
                 self.transport.send(call).await
             }
             Principal::App { app, oauth } => self.as_app(provider, app, oauth, request, deadline).await,
@@ -50,11 +50,11 @@ impl ProviderClient {
         stored: StoredCredential<'_>,
         request: &Request,
     ) -> Result<Reply, CallError> {
-        let CallContext { provider, deadline, .. } = *context;
+        let CallContext { provider, deadline, waiting, .. } = *context;
         let send = async |credential: &Credential| {
             let (authorization, endpoint) = (Authorization::Bearer(&credential.access), Endpoint::Api);
             let account = Some(&stored.integration.account_id);
-            let call = ProviderRequest { provider, request, authorization, account, endpoint, deadline };
+            let call = ProviderRequest { provider, request, authorization, account, endpoint, waiting, deadline };
             self.transport.send(call).await
         };
         let credential = self.of_attempt(context, stored, Refresh::Soon).await?;

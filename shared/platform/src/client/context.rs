@@ -2,11 +2,13 @@
 //!
 //! *Invariant:* each kind of principal proves itself in one way, so no caller chooses how a call is authorised.
 
+use std::sync::atomic::AtomicBool;
+
 use domain::{AccountId, CredentialName, IntegrationKey, oauth::grant::OAuth, provider_api::ProviderApi};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::aws::secrets::App;
+use crate::{aws::secrets::App, client::pace::Waiting};
 
 /// The provider that is called, the principal that the call is made for, and the end of the time for it.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +19,8 @@ pub struct CallContext<'a> {
     pub principal: Principal<'a>,
     /// When the last attempt, refreshes included, must be over.
     pub deadline: Timestamp,
+    /// How the call waits for its turn.
+    pub waiting: Waiting<'a>,
 }
 
 /// What a call is made for.
@@ -52,6 +56,17 @@ pub struct StoredCredential<'a> {
 }
 
 impl<'a> CallContext<'a> {
+    /// A call whose caller waits for its turn.
+    pub const fn new(provider: &'a ProviderApi, principal: Principal<'a>, deadline: Timestamp) -> Self {
+        Self { provider, principal, deadline, waiting: Waiting::Here }
+    }
+
+    /// The same call for a message that waits for its turn in the queue. The flag says whether it comes at its place in the line.
+    #[must_use]
+    pub const fn in_line(self, has_place: &'a AtomicBool) -> Self {
+        Self { waiting: Waiting::InLine(has_place), ..self }
+    }
+
     /// A call of an integration, by the credential that the provider's API takes.
     pub const fn integration(
         provider: &'a ProviderApi,
@@ -60,6 +75,6 @@ impl<'a> CallContext<'a> {
         deadline: Timestamp,
     ) -> Self {
         let stored = StoredCredential { integration, name: provider.credential, holder };
-        Self { provider, principal: Principal::Integration(stored), deadline }
+        Self::new(provider, Principal::Integration(stored), deadline)
     }
 }

@@ -1,11 +1,21 @@
 //! Rate limits that all processes keep together: each reserves the cells of several calls with one write.
 //! [`domain::call::rate`] has the arithmetic (GCRA). The attribute `next_slot` is a bucket's theoretical arrival time.
 //!
-//! *Invariant:* a cell is reserved once. If the table fails, calls go ahead: the provider's own limit still holds.
+//! Messages that wait for a bucket stand in a line: each place is a time from which its message finds a cell, as far apart as cells
+//! are. The attribute `line` is the time of the next place. A caller that waits itself passes the line, so that a person does not wait
+//! behind a backlog of syncs.
+//!
+//! *Invariant:* a cell is reserved once, and a place is given once. If the table fails, calls go ahead: the provider's own limit still
+//! holds.
+
+mod line;
 
 use std::{
     collections::HashMap,
-    sync::{self, Arc},
+    sync::{
+        self, Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -45,9 +55,28 @@ pub struct Pace {
     reservations: sync::Mutex<HashMap<BucketKey, Arc<Mutex<LocalReservation>>>>,
 }
 
-/// The limit leaves no turn within the caller's time: the next one is after this long.
+/// The limit leaves no turn within the caller's time: the next one, or the caller's place in the line, is after this long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exhausted(pub Duration);
+
+/// How a caller waits for its turns.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Waiting<'a> {
+    /// By itself, as far as its time goes.
+    #[default]
+    Here,
+    /// As a message in a queue, in line with others: the flag says whether it comes at its place, which counts for one call.
+    InLine(&'a AtomicBool),
+}
+
+/// What a caller has to do with the line of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    /// It need not stand in it, or its place has come.
+    Passes,
+    /// It takes the last place if others wait, or if there is no turn in its time.
+    Joins,
+}
 
 impl Pace {
     /// The table of this name.
@@ -56,16 +85,25 @@ impl Pace {
     }
 
     /// Waits for a call's turn in all its buckets, `patience` at most, and returns how long that took.
-    pub async fn turn(&self, buckets: &[Bucket], patience: Duration) -> Result<Duration, Exhausted> {
+    pub async fn turn(
+        &self,
+        buckets: &[Bucket],
+        patience: Duration,
+        waiting: Waiting<'_>,
+    ) -> Result<Duration, Exhausted> {
         if buckets.is_empty() {
             return Ok(Duration::ZERO);
         }
+        let line = match waiting {
+            Waiting::InLine(has_place) if !has_place.swap(false, Ordering::Relaxed) => Line::Joins,
+            Waiting::InLine(_) | Waiting::Here => Line::Passes,
+        };
         let began = now();
         let latest = began.saturating_add(Micros::of(patience));
         let all = async {
             // The widest first: its turn passes while the narrow one is waited for, and it has more room for that.
             for bucket in buckets.iter().rev() {
-                let at = self.cell(bucket, now().until(latest)).await?;
+                let at = self.cell(bucket, now().until(latest), line).await?;
                 if at > latest {
                     return Err(Exhausted(now().until(at)));
                 }
@@ -103,7 +141,7 @@ impl Pace {
         }
     }
 
-    async fn cell(&self, bucket: &Bucket, patience: Duration) -> Result<Micros, Exhausted> {
+    async fn cell(&self, bucket: &Bucket, patience: Duration, line: Line) -> Result<Micros, Exhausted> {
         let reservation = self.reservation(bucket);
         // Other calls of this process wait here while one reserves for all.
         let mut reservation = reservation.lock().await;
@@ -111,22 +149,25 @@ impl Pace {
         if let Some(at) = reservation.take(bucket.rate, bucket.cost, now) {
             return Ok(at);
         }
-        if let Some(wait) = reservation.exhausted_for(now, patience) {
+        if let Some(wait) = reservation.exhausted_for(now, patience)
+            && line == Line::Passes
+        {
             return Err(Exhausted(wait));
         }
         if reservation.is_store_down(now) {
             return Ok(now);
         }
         let request = reservation.reservation(bucket.rate, bucket.cost, now, patience);
-        match self.reserve(bucket, request, reservation.is_busy()).await {
-            Ok(Ok(first)) => {
+        match self.reserve(bucket, request, reservation.is_busy(), line).await {
+            Ok(Reserved::Cells(first)) => {
                 reservation.reserved(first, request, now);
                 Ok(reservation.take(bucket.rate, bucket.cost, now).unwrap_or(first))
             }
-            Ok(Err(full)) => {
-                reservation.exhausted(full);
-                Err(Exhausted(now.until(full)))
+            Ok(Reserved::Full(next)) => {
+                reservation.exhausted(next);
+                Err(Exhausted(now.until(next)))
             }
+            Ok(Reserved::Place(at)) => Err(Exhausted(now.until(at))),
             Err(error) => {
                 tracing::warn!(
                     reason = error.reason().name(),
@@ -140,13 +181,14 @@ impl Pace {
         }
     }
 
-    /// The first cell that was reserved, or the first free one that is too late. By the same rule as [`Reservation::of`].
+    /// Reserves cells, by the same rule as [`Reservation::of`], or a place in the line.
     async fn reserve(
         &self,
         bucket: &Bucket,
         request: Reservation,
         busy: bool,
-    ) -> Result<Result<Micros, Micros>, AwsError> {
+        line: Line,
+    ) -> Result<Reserved, AwsError> {
         // A busy bucket's TAT moves on from where it is, an idle one's from the clock; the table knows which it is, and a wrong
         // guess costs a write.
         let mut idle = !busy;
@@ -163,14 +205,25 @@ impl Pace {
                     .when("next_slot BETWEEN :floor AND :latest")
                     .with([(":advance", n(request.advance)), (":latest", n(request.latest))])
             };
+            let update = match line {
+                Line::Joins => update.when(line::IS_SHORT).with([(":soon", n(request.latest))]),
+                Line::Passes => update,
+            };
             let stored = match update.send().await? {
-                Outcome::Written(item) => return Ok(Ok(number::<Micros>(&item, "next_slot")? - request.advance)),
+                Outcome::Written(item) => {
+                    return Ok(Reserved::Cells(number::<Micros>(&item, "next_slot")? - request.advance));
+                }
                 Outcome::Refused(stored) => stored,
             };
-            let next = (!stored.is_empty()).then(|| number(&stored, "next_slot")).transpose()?;
-            match request.of(next) {
-                Ok(_) => idle = next.is_none_or(|next| next < request.floor),
-                Err(full) => return Ok(Err(full)),
+            let known = |name: &str| stored.contains_key(name).then(|| number::<Micros>(&stored, name)).transpose();
+            let next = known("next_slot")?;
+            let queue = known("line")?.filter(|_| line == Line::Joins);
+            match (request.of(next), line) {
+                (Err(full), Line::Passes) => return Ok(Reserved::Full(full)),
+                (first, Line::Joins) if first.is_err() || queue.is_some_and(|last| last > request.latest) => {
+                    return self.join(bucket, next.unwrap_or_default(), queue).await;
+                }
+                (Ok(_) | Err(_), _) => idle = next.is_none_or(|next| next < request.floor),
             }
         }
         Err(AwsError::Answer { action: "dynamodb:UpdateItem", lack: "the bucket changes faster than it can be asked" })
@@ -191,6 +244,17 @@ impl Pace {
         }
         Arc::clone(reservations.entry(bucket.key.clone()).or_default())
     }
+}
+
+/// What asking for cells led to.
+#[derive(Debug)]
+enum Reserved {
+    /// They are reserved, from this time on.
+    Cells(Micros),
+    /// None is free before this time.
+    Full(Micros),
+    /// The caller's place in the line is at this time.
+    Place(Micros),
 }
 
 fn now() -> Micros {

@@ -21,6 +21,7 @@ use crate::{
         error::CallError,
         flights::Flights,
         http::Authorization,
+        pace::Waiting,
         transport::{Endpoint, ProviderRequest, Transport},
     },
     stores::credentials::Credentials,
@@ -71,7 +72,15 @@ impl ProviderClient {
     ) -> Result<Reply, CallError> {
         let (request, authorization) = proven(request, app, oauth.client_auth);
         let (request, endpoint) = (&request, Endpoint::Token(oauth));
-        let call = ProviderRequest { provider, request, authorization, account: None, endpoint, deadline };
+        let call = ProviderRequest {
+            provider,
+            request,
+            authorization,
+            account: None,
+            endpoint,
+            deadline,
+            waiting: Waiting::Here,
+        };
         self.transport.send(call).await
     }
 }

@@ -167,7 +167,7 @@ impl Grants {
     /// Whether an issued token that is not stored is over.
     async fn revoke_issued_as_bearer(&self, provider: &ProviderApi, url: &'static str, issued: &TokenResponse) -> bool {
         let principal = Principal::Token { token: &issued.access, account: None };
-        let context = CallContext { provider, principal, deadline: clock::now() + TIMEOUT };
+        let context = CallContext::new(provider, principal, clock::now() + TIMEOUT);
         match self.client.call(&context, &bearer(url)).await {
             Ok(_) | Err(CallError::Failed(Failure::TokenRefused | Failure::GrantEnded, _)) => true,
             Err(_) => false,
@@ -186,7 +186,7 @@ impl Grants {
         let Some(holder) = random::handle() else { return Ok(false) };
         let stored = StoredCredential { integration: &credential.integration, name: &token.name, holder: &holder };
         let principal = Principal::Integration(stored);
-        let context = CallContext { provider, principal, deadline: clock::now() + TIMEOUT };
+        let context = CallContext::new(provider, principal, clock::now() + TIMEOUT);
         match self.client.call(&context, &bearer(url)).await {
             Ok(_) | Err(CallError::NotConnected | CallError::Failed(Failure::GrantEnded, _)) => Ok(true),
             Err(CallError::Failed(..) | CallError::Corrupt(_)) => Ok(false),
@@ -204,7 +204,7 @@ impl Grants {
     ) -> Result<bool, AwsError> {
         let app = self.apps.get(provider.app, Freshness::Cached, clock::now()).await?;
         let principal = Principal::App { app: &app, oauth };
-        let context = CallContext { provider, principal, deadline: clock::now() + TIMEOUT };
+        let context = CallContext::new(provider, principal, clock::now() + TIMEOUT);
         let sent = self.client.call(&context, &request(url).form([("token", token.expose_secret())])).await;
         Ok(sent.is_ok_and(|reply| reply.is_success() || is_over(&reply)))
     }

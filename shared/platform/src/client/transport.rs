@@ -22,7 +22,7 @@ use crate::{
     client::{
         error::CallError,
         http::{Authorization, HttpClient, SendError},
-        pace::{Exhausted, Pace},
+        pace::{Exhausted, Pace, Waiting},
     },
     stores::health::{CallHealth, Observed},
 };
@@ -60,6 +60,8 @@ pub struct ProviderRequest<'a> {
     pub account: Option<&'a AccountId>,
     /// The endpoint that answers.
     pub endpoint: Endpoint,
+    /// How the call waits for its turn.
+    pub waiting: Waiting<'a>,
     /// When the last attempt must be over.
     pub deadline: Timestamp,
 }
@@ -133,7 +135,7 @@ impl Transport {
     async fn turn(&self, call: ProviderRequest<'_>, buckets: &[Bucket]) -> Result<Duration, CallError> {
         let patience = MAX_PAUSE.min(call.time().saturating_sub(call.min_time()));
         // On the heap: every future that makes a call holds it.
-        Box::pin(self.pace.turn(buckets, patience)).await.map_err(|Exhausted(wait)| {
+        Box::pin(self.pace.turn(buckets, patience, call.waiting)).await.map_err(|Exhausted(wait)| {
             let (service, wait_ms) = (call.provider.id, milliseconds(wait));
             self.health.throttled_locally(service);
             tracing::info!(%service, endpoint = %call.request.endpoint, wait_ms, "not called: no turn in time");

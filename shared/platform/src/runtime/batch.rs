@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 
 /// The message attribute that counts deferrals.
 pub(crate) const HOPS: &str = "Hops";
+/// The attribute of a message that was deferred to its place in the line for a limit.
+pub(crate) const PLACE: &str = "Place";
 /// The message attribute that tells since when a message is deferred without progress, in Unix milliseconds.
 pub(crate) const DEFERRED_SINCE: &str = "DeferredSince";
 
@@ -86,9 +88,14 @@ pub(crate) struct BatchItemFailure {
 }
 
 impl Received {
-    /// How often it was deferred.
+    /// How often it was deferred since it last made progress, places in a line not counted.
     pub(crate) fn hops(&self) -> u32 {
         self.attribute(HOPS).unwrap_or(0)
+    }
+
+    /// Whether it comes at its place in the line for a limit.
+    pub(crate) fn has_place(&self) -> bool {
+        self.attribute::<u8>(PLACE).is_some()
     }
 
     /// Since when it waits without progress: since its first deferral that counted, or since it was sent.

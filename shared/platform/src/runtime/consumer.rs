@@ -34,8 +34,10 @@ const DEFERRED_FOR: Duration = Duration::from_hours(6);
 pub struct Attempt {
     /// How often the message was received, this time included.
     pub number: u32,
-    /// How often the message was deferred before.
+    /// How often the message was deferred since it last made progress, places in a line not counted.
     pub hops: u32,
+    /// Whether the message comes at its place in the line of those that wait for a limit of a provider.
+    pub has_place: bool,
     /// The message's id, the same at each attempt.
     pub message_id: String,
     /// Names this attempt: no other attempt, of this message or another, has the same.
@@ -132,6 +134,7 @@ impl Consumer {
         let attempt = Attempt {
             number: received.attributes.receive_count.parse().unwrap_or(1),
             hops: received.hops(),
+            has_place: received.has_place(),
             message_id: received.message_id.clone(),
             id: format!("{request_id}/{}", received.message_id),
             at: now,

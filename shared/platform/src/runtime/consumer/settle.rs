@@ -13,7 +13,7 @@ use crate::{
         queue::{Attribute, DELIVERY_ID, DETAIL, REASON},
     },
     base::{clock, metrics},
-    runtime::batch::{DEFERRED_SINCE, HOPS, Received},
+    runtime::batch::{DEFERRED_SINCE, HOPS, PLACE, Received},
 };
 
 impl Consumer {
@@ -70,8 +70,13 @@ impl Consumer {
             Aging::Pauses => since + deferral.after,
             Aging::Restarts => clock::now(),
         };
-        let attributes =
-            [Attribute::number(HOPS, attempt.hops + 1), Attribute::number(DEFERRED_SINCE, since.as_millisecond())];
+        let hops = match deferral.aging {
+            Aging::Restarts => 0,
+            Aging::Grows | Aging::Pauses => attempt.hops + u32::from(!deferral.has_place),
+        };
+        let mut attributes =
+            vec![Attribute::number(HOPS, hops), Attribute::number(DEFERRED_SINCE, since.as_millisecond())];
+        attributes.extend(deferral.has_place.then(|| Attribute::number(PLACE, 1)));
         self.queue.pass_on(&received.body, received.attributes.group.as_deref(), deferral.after, &attributes).await
     }
 
