@@ -1,6 +1,7 @@
 """A stack of `cargo local` whose wall clock its caller moves: Debian's libfaketime under every process of it, unchanged."""
 
 import base64
+import collections
 import hashlib
 import hmac
 import http.client
@@ -44,6 +45,11 @@ class Clock:
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "NO_FAKE_STAT": "1",
         }
+
+
+# A queue's messages: those that can be received, those that were received, and those that are delayed. Of those in flight that a
+# function has; the others are hidden for a while. All that came so far.
+Depth = collections.namedtuple("Depth", ("visible", "in_flight", "delayed", "at_work", "sent"))
 
 
 class Refused(Exception):
@@ -146,12 +152,17 @@ class Stack:
         self.control("POST", "clock", {"advance_seconds": 0})
 
     def depths(self):
-        """Of each queue without the prefix: messages that are visible, in flight, delayed."""
+        """Of each queue without the prefix."""
         prefix = self.env["INTERTIE_PREFIX"] + "-"
         return {
-            queue["name"].removeprefix(prefix): (queue["visible"], queue["in_flight"], queue["delayed"])
+            queue["name"].removeprefix(prefix): Depth(*(queue[name] for name in Depth._fields))
             for queue in self.control("GET", "queues")
         }
+
+    def webhooks(self):
+        """How many are sent and not answered."""
+        vendors = (name.split("_")[1] for name in self.env if name.startswith("SANDBOX_"))
+        return sum(self.sandbox(vendor, "GET", "deliveries/under_way")["under_way"] for vendor in vendors)
 
     def lines(self):
         """The functions' logs: the name of the function, and each line that is JSON."""

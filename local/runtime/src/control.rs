@@ -1,9 +1,10 @@
-//! The controls of a running stack, over HTTP on a port of their own: fire a schedule, kill an environment, arm faults, read queues.
+//! The controls of a running stack, over HTTP on a port of their own: fire a schedule, kill an environment, arm faults, read queues and
+//! what was used.
 //!
 //! *Invariant:* parameters, fields and names that the controls do not have are refused by name (422; 404 in a path), so that a
 //! misspelt fault does not pass for one that is in force.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -19,12 +20,13 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::{lambda::Function, schedule::Timer};
+use crate::{lambda::Function, mapping::Poller, schedule::Timer};
 
 #[derive(Clone)]
 pub struct Control {
     pub functions: Vec<Arc<Function>>,
     pub timers: Vec<Timer>,
+    pub pollers: Vec<Poller>,
     pub gateway: Arc<Gateway>,
     /// The embedded queues; none with an AWS that is already running.
     pub sqs: Option<Sqs>,
@@ -53,6 +55,7 @@ impl Control {
             .route("/faults", get(faults).put(arm))
             .route("/queues", get(queues))
             .route("/clock", post(advance))
+            .route("/usage", get(usage))
             .layer(middleware::from_fn(without_parameters))
             // The Lambda API has parameters of its own.
             .route("/2015-03-31/functions/{name}/invocations", post(invoke))
@@ -127,11 +130,41 @@ async fn arm(State(control): State<Control>, body: Bytes) -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
+/// `at_work` are the messages in flight that a poller has, or is just getting. The others are hidden until their visibility timeout
+/// ends: those that a function left for later, and those of an environment that ended.
 async fn queues(State(control): State<Control>) -> Response {
+    // Before the queues are asked: a message that is received between the two counts as at work.
+    let taken: BTreeMap<_, _> =
+        control.pollers.iter().map(|poller| (poller.queue().to_owned(), poller.taken())).collect();
     let depths = control.sqs.iter().flat_map(Sqs::depths).map(|depth| {
-        json!({ "name": depth.name, "visible": depth.visible, "in_flight": depth.in_flight, "delayed": depth.delayed })
+        let taken = taken.get(&depth.name);
+        let at_work = taken.map_or(0, |taken| taken.held + depth.received.saturating_sub(taken.received));
+        json!({
+            "name": depth.name, "visible": depth.visible, "in_flight": depth.in_flight, "delayed": depth.delayed,
+            "at_work": at_work, "sent": depth.sent,
+        })
     });
     Json(depths.collect::<Vec<Value>>()).into_response()
+}
+
+/// Calls of AWS, units of DynamoDB since this was first asked for, and time of functions.
+async fn usage(State(control): State<Control>) -> Response {
+    let calls = control.gateway.counts().into_iter().map(|((function, service, operation), calls)| {
+        json!({ "function": function, "service": service, "operation": operation, "calls": calls })
+    });
+    let units = control.gateway.consumption().into_iter().map(|((function, table, operation), consumed)| {
+        json!({
+            "function": function, "table": table, "operation": operation, "calls": consumed.calls,
+            "read_units": consumed.read, "write_units": consumed.write, "items": consumed.items,
+        })
+    });
+    let functions = control.functions.iter().map(|function| {
+        let usage = function.usage();
+        let busy_ms = u64::try_from(usage.busy.as_millis()).unwrap_or(u64::MAX);
+        json!({ "function": function.spec().name, "invocations": usage.invocations, "busy_ms": busy_ms })
+    });
+    let [calls, units, functions]: [Vec<Value>; 3] = [calls.collect(), units.collect(), functions.collect()];
+    Json(json!({ "calls": calls, "dynamodb": units, "functions": functions })).into_response()
 }
 
 async fn advance(State(control): State<Control>, body: Bytes) -> Response {

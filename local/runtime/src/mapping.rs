@@ -2,10 +2,15 @@
 //!
 //! *Invariant:* a message is deleted only if the function answered and did not name it among the failures.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
 use local_aws::{Clients, resources::Queue};
+use local_base::lock;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
@@ -28,6 +33,16 @@ pub struct Poller {
     mapping: Mapping,
     region: String,
     function: Arc<Function>,
+    taken: Arc<Mutex<Taken>>,
+}
+
+/// What the pollers of a mapping have received.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Messages so far, those that came again too.
+    pub received: u64,
+    /// Those of them that a poller has neither deleted nor left to their visibility timeout yet.
+    pub held: u64,
 }
 
 #[derive(Deserialize)]
@@ -58,23 +73,38 @@ impl Poller {
             mapping: mapping.clone(),
             region: region.to_owned(),
             function: Arc::clone(function),
+            taken: Arc::default(),
         };
         (0..count).map(|_| poller.clone()).collect()
+    }
+
+    /// The name of its queue.
+    pub fn queue(&self) -> &str {
+        &self.queue.name
+    }
+
+    /// What it and the other pollers of its mapping have received.
+    pub fn taken(&self) -> Taken {
+        *lock(&self.taken)
     }
 
     /// Polls until it is dropped.
     pub async fn run(self) {
         loop {
             let messages = self.batch().await;
-            if messages.is_empty() {
-                continue;
+            if !messages.is_empty() {
+                self.work(&messages).await;
+                lock(&self.taken).held -= count(&messages);
             }
-            let outcome = self.function.invoke_when_free(self.event(&messages).into()).await;
-            // A failed invocation leaves all messages to their visibility timeout.
-            let Ok(answer) = outcome else { continue };
-            let done = done(self.mapping.partial, &messages, &answer);
-            self.delete(done).await;
         }
+    }
+
+    async fn work(&self, messages: &[Message]) {
+        let outcome = self.function.invoke_when_free(self.event(messages).into()).await;
+        // A failed invocation leaves all messages to their visibility timeout.
+        let Ok(answer) = outcome else { return };
+        let done = done(self.mapping.partial, messages, &answer);
+        self.delete(done).await;
     }
 
     /// Messages until the batch is full or its window is over, counted from the first message.
@@ -105,7 +135,13 @@ impl Poller {
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .message_attribute_names("All");
         match call.send().await {
-            Ok(output) => output.messages.unwrap_or_default(),
+            Ok(output) => {
+                let messages = output.messages.unwrap_or_default();
+                let mut taken = lock(&self.taken);
+                taken.received += count(&messages);
+                taken.held += count(&messages);
+                messages
+            }
             Err(_) => {
                 sleep(PAUSE).await;
                 Vec::new()
@@ -158,6 +194,10 @@ impl Poller {
             let _ = call.send().await;
         }
     }
+}
+
+fn count(messages: &[Message]) -> u64 {
+    u64::try_from(messages.len()).unwrap_or(u64::MAX)
 }
 
 /// The messages that may be deleted. An answer that can't be read, or names a message that was not in the batch, means that

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     call::{Call, Reply},
+    chance::Chance,
     form,
     opaque::fingerprint,
 };
@@ -26,8 +27,10 @@ pub(super) struct Fault {
     /// A part of method, space and path.
     r#match: String,
     effect: Effect,
-    #[serde(default = "one")]
-    times: u32,
+    /// How often it strikes: once, or for ever if it strikes by chance.
+    times: Option<u32>,
+    /// Which of the matching calls it strikes; all if absent.
+    chance: Option<Chance>,
 }
 
 /// Without `status`, `close` and `html` the call is answered as usual, late.
@@ -156,9 +159,7 @@ impl AdminState {
 
     /// The fault that a call of this name meets.
     pub(super) fn strike(&mut self, name: &str) -> Option<Effect> {
-        let fault = self.faults.iter_mut().find(|fault| fault.times > 0 && name.contains(&fault.r#match))?;
-        fault.times -= 1;
-        Some(fault.effect.clone())
+        self.faults.iter_mut().find_map(|fault| fault.strike(name))
     }
 
     /// Seconds after which a call of this name may be repeated, if it is one too many.
@@ -171,6 +172,18 @@ impl AdminState {
     pub(super) fn after_page(&mut self, name: &str) -> Option<Change> {
         let due = self.between.iter().position(|between| name.contains(&between.r#match))?;
         Some(self.between.remove(due).then)
+    }
+}
+
+impl Fault {
+    fn strike(&mut self, name: &str) -> Option<Effect> {
+        let forever = if self.chance.is_some() { u32::MAX } else { 1 };
+        let times = self.times.get_or_insert(forever);
+        let struck = *times > 0 && name.contains(&self.r#match) && self.chance.as_mut().is_none_or(Chance::happens);
+        struck.then(|| {
+            *times -= 1;
+            self.effect.clone()
+        })
     }
 }
 
@@ -219,15 +232,27 @@ fn headers(all: &HeaderMap) -> BTreeMap<String, String> {
     shown.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }
 
-const fn one() -> u32 {
-    1
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_fault_by_chance_strikes_about_so_often_and_the_same_calls_with_the_same_seed() {
+        let struck = |seed: u64| {
+            let fault = json!({ "match": "GET", "effect": { "status": 500 }, "chance": { "of": 0.05, "seed": seed } });
+            let mut state = AdminState { faults: vec![serde_json::from_value(fault).unwrap()], ..AdminState::default() };
+            assert!(state.strike("POST /x").is_none());
+            (0..1000).filter(|_| state.strike("GET /x").is_some()).collect::<Vec<_>>()
+        };
+        let first = struck(1);
+        assert!((30..70).contains(&first.len()), "{first:?}");
+        assert_eq!(struck(1), first);
+        assert_ne!(struck(2), first);
+    }
 
     #[test]
     fn a_limit_lets_its_burst_through_and_then_its_rate() {

@@ -25,6 +25,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use super::chance::Chance;
+
 /// Before the second, third and fourth attempt.
 const PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(2)];
 
@@ -46,6 +48,16 @@ pub(super) enum To {
     App(&'static str),
     /// An address the app asked for. An https one stands for the app's base URL: the sandbox speaks plain HTTP.
     Address(String),
+}
+
+impl To {
+    /// The path that it is sent to.
+    fn path(&self) -> String {
+        match self {
+            Self::App(path) => (*path).to_owned(),
+            Self::Address(url) => url.parse::<Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default(),
+        }
+    }
 }
 
 /// The base URL of the app, once it is known.
@@ -73,6 +85,8 @@ struct Sender {
     under_way: Arc<AtomicUsize>,
     /// Deliveries that are held back.
     held: Arc<Mutex<Option<Vec<Delivery>>>>,
+    /// Deliveries that are never sent.
+    lost: Arc<Mutex<Option<Chance>>>,
 }
 
 #[derive(Clone, Serialize)]
@@ -82,6 +96,9 @@ struct Sent {
     /// None without an answer.
     status: Option<u16>,
     attempt: usize,
+    /// The body of one that was lost, so never sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<String>,
 }
 
 /// The HMAC-SHA256 of a text, in hex.
@@ -95,8 +112,14 @@ pub(super) fn hmac(secret: &SecretString, text: &str) -> String {
 impl Outbox {
     /// An outbox and what empties it.
     pub(super) fn new(base: Base) -> (Self, Courier) {
-        let sender =
-            Sender { base, web: Web::new(), sent: Arc::default(), under_way: Arc::default(), held: Arc::default() };
+        let sender = Sender {
+            base,
+            web: Web::new(),
+            sent: Arc::default(),
+            under_way: Arc::default(),
+            held: Arc::default(),
+            lost: Arc::default(),
+        };
         let (queue, waiting) = unbounded_channel();
         (Self { queue, sender: sender.clone() }, Courier { queue: waiting, sender })
     }
@@ -105,6 +128,11 @@ impl Outbox {
     pub(super) fn send(&self, delivery: Delivery) {
         if let Some(held) = &mut *lock(&self.sender.held) {
             return held.push(delivery);
+        }
+        if lock(&self.sender.lost).as_mut().is_some_and(Chance::happens) {
+            let lost = Some(String::from_utf8_lossy(&delivery.body).into_owned());
+            let sent = Sent { at: now(), path: delivery.to.path(), status: None, attempt: 0, lost };
+            return lock(&self.sender.sent).push(sent);
         }
         self.sender.under_way.fetch_add(1, Ordering::SeqCst);
         // Refused only while the sandbox stops.
@@ -124,6 +152,11 @@ impl Outbox {
     /// From now on deliveries wait to be taken, or are sent again.
     pub(super) fn hold(&self, hold: bool) {
         *lock(&self.sender.held) = hold.then(Vec::new);
+    }
+
+    /// From now on deliveries are lost by this chance; none without it.
+    pub(super) fn lose(&self, chance: Option<Chance>) {
+        *lock(&self.sender.lost) = chance;
     }
 
     /// Takes the deliveries that wait, in their order, as they would be sent now.
@@ -186,10 +219,7 @@ impl Sender {
     }
 
     async fn attempt(&self, delivery: &Delivery, attempt: usize) -> Option<Response<Bytes>> {
-        let path = match &delivery.to {
-            To::App(path) => (*path).to_owned(),
-            To::Address(url) => url.parse::<Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default(),
-        };
+        let path = delivery.to.path();
         let url = match &delivery.to {
             To::Address(url) if !url.starts_with("https:") => Some(url.clone()),
             To::Address(_) | To::App(_) => lock(&self.base).as_ref().map(|base| format!("{base}{path}")),
@@ -204,7 +234,7 @@ impl Sender {
             None => None,
         };
         let status = answer.as_ref().map(|answer| answer.status().as_u16());
-        lock(&self.sent).push(Sent { at: now(), path, status, attempt });
+        lock(&self.sent).push(Sent { at: now(), path, status, attempt, lost: None });
         answer
     }
 }

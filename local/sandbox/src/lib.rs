@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `POST faults`, `limit`, `between_pages`; `DELETE` | see `admin`: calls fail, are too many; a change between two pages |
 //! | `GET calls`, `deliveries`; `DELETE` | the calls so far; the webhooks sent, by attempt |
+//! | `POST deliveries/lose`; `GET deliveries/under_way` | `{"chance"?}`: webhooks that are never sent; how many are not answered yet |
 //! | `POST deliveries/hold`, `deliveries/take` | `{"hold"}`: webhooks wait in place of being sent; takes those that wait |
 //! | `GET grants`, `secrets` | what users allowed; every code, token and key ever issued |
 //! | `POST grants/revoke`, `tokens/expire`, `tokens/life` | `{"account"?}`, `{"account"?}`, `{"seconds"}` |
@@ -25,6 +26,7 @@ mod admin;
 mod app;
 mod apps;
 mod call;
+mod chance;
 mod consent;
 mod controls;
 mod deliver;

@@ -21,6 +21,7 @@ use tokio::{net::TcpListener, task::JoinSet, time::sleep};
 use super::{
     admin::{AdminState, Between, Change, Effect},
     call::{Call, Reply},
+    chance::Chance,
     controls::{Refused, check},
     deliver::Outbox,
     emulator::{Emulator, Outcome, refusal},
@@ -34,6 +35,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[serde(deny_unknown_fields)]
 struct Hold {
     hold: bool,
+}
+
+/// Which deliveries are lost.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lose {
+    #[serde(default)]
+    chance: Option<Chance>,
 }
 
 /// The connection ends here, without an answer.
@@ -169,6 +178,18 @@ impl Server {
                     }
                     Err(error) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
                 });
+            }
+            ("POST", ["deliveries", "lose"]) => {
+                return Some(match serde_json::from_value::<Lose>(body.clone()) {
+                    Ok(Lose { chance }) => {
+                        self.outbox.lose(chance);
+                        Reply::empty(StatusCode::NO_CONTENT)
+                    }
+                    Err(error) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
+                });
+            }
+            ("GET", ["deliveries", "under_way"]) => {
+                return Some(Reply::json(StatusCode::OK, &json!({ "under_way": self.outbox.under_way() })));
             }
             ("POST", ["deliveries", "take"]) => return Some(Reply::json(StatusCode::OK, &self.outbox.take())),
             ("DELETE", ["faults"]) => state.faults.clear(),

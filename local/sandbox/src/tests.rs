@@ -192,6 +192,33 @@ async fn faults_strike_as_often_as_told_and_the_calls_are_listed_without_secrets
 }
 
 #[tokio::test]
+async fn webhooks_that_are_lost_by_chance_are_never_sent_and_listed_as_lost() {
+    let mut stage = Stage::start().await;
+    let stripe = stage.sandbox.url("stripe").to_owned();
+    let customer = async |stage: &Stage, name: &str| {
+        stage.control(Method::POST, &stripe, "customers", &json!({ "name": name })).await;
+    };
+    let lose = async |stage: &Stage, order: Value| {
+        stage.control(Method::POST, &stripe, "deliveries/lose", &order).await;
+    };
+    lose(&stage, json!({ "chance": { "of": 1.0 } })).await;
+    customer(&stage, "Lost").await;
+    lose(&stage, json!({})).await;
+    customer(&stage, "Sent").await;
+    assert_eq!(stage.received().await.json()["data"]["object"]["name"], "Sent");
+    let none = async || {
+        let left = stage.control(Method::GET, &stripe, "deliveries/under_way", &Value::Null).await;
+        left["under_way"] == 0
+    };
+    while !none().await {}
+    let sent = stage.control(Method::GET, &stripe, "deliveries", &Value::Null).await;
+    let statuses: Vec<_> = sent.as_array().unwrap().iter().map(|sent| sent["status"].clone()).collect();
+    assert_eq!(json!(statuses), json!([null, 200]));
+    assert!(sent[0]["lost"].as_str().unwrap().contains("Lost"), "{sent}");
+    assert!(sent[1].get("lost").is_none(), "{sent}");
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_lost_after_the_provider_acted() {
     let stage = Stage::start().await;
     let stripe = stage.sandbox.url("stripe");

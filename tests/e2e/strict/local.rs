@@ -24,6 +24,7 @@ const CONTROLS: &[Refused] = &[
     (Method::PUT, "/faults?append=true", "[]", 422, "append"),
     (Method::GET, "/faults?function=x", "", 422, "function"),
     (Method::GET, "/queues?name=x", "", 422, "name"),
+    (Method::GET, "/usage?function=x", "", 422, "function"),
     (Method::POST, "/clock", r#"{"advance_second":60}"#, 422, "advance_second"),
     (Method::POST, "/clock", r#"{"advance_seconds":60,"queue":"syncs"}"#, 422, "queue"),
     (Method::POST, "/clock", r#"{"advance_seconds":"60"}"#, 422, "string"),
@@ -38,6 +39,11 @@ const CONTROLS: &[Refused] = &[
 const SLACK: &[Refused] = &[
     (Method::POST, "faults", r#"{"match":"x","effect":{"status":500},"time":2}"#, 422, "time"),
     (Method::POST, "faults", r#"{"match":"x","effect":{"stauts":500}}"#, 422, "stauts"),
+    (Method::POST, "faults", r#"{"match":"x","effect":{"status":500},"chance":{"off":0.5}}"#, 422, "off"),
+    (Method::POST, "faults", r#"{"match":"x","effect":{"status":500},"chance":{"of":5}}"#, 422, "chance"),
+    (Method::POST, "deliveries/lose", r#"{"chanse":{"of":1}}"#, 422, "chanse"),
+    (Method::POST, "deliveries/lose", r#"{"chance":{"of":0.5,"sed":1}}"#, 422, "sed"),
+    (Method::GET, "deliveries/underway", "", 404, "underway"),
     (Method::POST, "limit", r#"{"per_second":1,"burst":1,"bust":1}"#, 422, "bust"),
     (Method::POST, "between_pages", r#"{"match":"x","then":{"method":"POST","path":"chanels"}}"#, 422, "chanels"),
     (
@@ -72,6 +78,7 @@ const STRIPE: &[Refused] = &[
 const GOOGLE: &[Refused] = &[
     (Method::POST, "events/primary", r#"{"sumary":"Tea"}"#, 422, "sumary"),
     (Method::POST, "messages", r#"{"sujbect":"Hi"}"#, 422, "sujbect"),
+    (Method::POST, "watches/life", r#"{"second":60}"#, 422, "second"),
     (Method::POST, "history_floor", r#"{"floor":"7"}"#, 422, "floor"),
     (Method::POST, "expire_sync_tokens", r#"{"calendar":"primary"}"#, 422, "calendar"),
     (Method::POST, "send", r#"{"claim":{}}"#, 422, "claim"),

@@ -75,7 +75,7 @@ impl Sqs {
     }
 
     fn attributes(&self, queue: &mut Queue, request: &GetQueueAttributes, now: Duration) -> Result<Value, Fault> {
-        let Depth { visible, in_flight, delayed } = queue.depth(now);
+        let Depth { visible, in_flight, delayed, .. } = queue.depth(now);
         let mut present = queue.settings.attributes();
         present.extend([
             ("ApproximateNumberOfMessages", visible.to_string()),

@@ -57,6 +57,10 @@ pub struct QueueDepth {
     pub in_flight: usize,
     /// Messages that wait for their delay to end.
     pub delayed: usize,
+    /// Messages that came so far.
+    pub sent: u64,
+    /// Deliveries of messages to receivers so far.
+    pub received: u64,
 }
 
 type Queues = BTreeMap<String, Queue>;
@@ -108,8 +112,8 @@ impl Sqs {
         let now = self.shared.clock.now();
         let mut queues = self.queues();
         let depths = queues.values_mut().map(|queue| {
-            let queue::Depth { visible, in_flight, delayed } = queue.depth(now);
-            QueueDepth { name: queue.name.clone(), visible, in_flight, delayed }
+            let queue::Depth { visible, in_flight, delayed, sent, received } = queue.depth(now);
+            QueueDepth { name: queue.name.clone(), visible, in_flight, delayed, sent, received }
         });
         depths.collect()
     }

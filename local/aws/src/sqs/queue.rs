@@ -25,6 +25,10 @@ pub(super) struct Depth {
     pub(super) visible: usize,
     pub(super) in_flight: usize,
     pub(super) delayed: usize,
+    /// Messages that came so far.
+    pub(super) sent: u64,
+    /// Deliveries to receivers so far.
+    pub(super) received: u64,
 }
 
 #[derive(Debug)]
@@ -37,6 +41,7 @@ pub(super) struct Queue {
     /// By arrival.
     messages: BTreeMap<u64, Stored>,
     arrivals: u64,
+    receives: u64,
 }
 
 /// What one receive took out.
@@ -59,7 +64,7 @@ struct Stored {
 impl Queue {
     pub(super) fn new(name: String, settings: Settings, now: Duration) -> Self {
         let messages = BTreeMap::new();
-        Self { name, settings, created: now, modified: now, purged: None, messages, arrivals: 0 }
+        Self { name, settings, created: now, modified: now, purged: None, messages, arrivals: 0, receives: 0 }
     }
 
     /// Stores a message, and returns the answer to the sender.
@@ -91,6 +96,7 @@ impl Queue {
                 continue;
             }
             stored.message.receives += 1;
+            self.receives += 1;
             stored.message.first_received.get_or_insert(now);
             stored.received_at = Some(now);
             stored.visible_at = now + visibility;
@@ -154,7 +160,7 @@ impl Queue {
 
     pub(super) fn depth(&mut self, now: Duration) -> Depth {
         self.expire(now);
-        let mut depth = Depth::default();
+        let mut depth = Depth { sent: self.arrivals, received: self.receives, ..Depth::default() };
         for stored in self.messages.values() {
             if stored.visible_at <= now {
                 depth.visible += 1;

@@ -132,13 +132,14 @@ impl Stack {
 
         let clock = embedded.as_ref().map(|embedded| embedded.sqs.clock()).unwrap_or_default();
         let Triggers { timers, pollers } = Triggers::new(&template, &functions, &host, &aws_url, &clock)?;
-        tasks.extend(pollers.into_iter().map(|poller| background(poller.run())));
+        tasks.extend(pollers.iter().cloned().map(|poller| background(poller.run())));
         tasks.extend(timers.iter().cloned().map(|timer| background(timer.run())));
         let http = Front::new(&template, &functions, format!("localhost:{port}"), ACCOUNT.into())?;
         tasks.push(background(http.serve(front)));
         let controls = Control {
             functions: functions.clone(),
             timers: timers.clone(),
+            pollers,
             gateway: Arc::clone(&gateway),
             sqs: embedded.as_ref().map(|embedded| embedded.sqs.clone()),
         };

@@ -11,7 +11,7 @@ mod signer;
 
 use http::{Method, StatusCode};
 use local_base::now;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use self::gmail::push_token;
 use self::{
@@ -49,6 +49,12 @@ pub(super) const SPEC: Spec = Spec {
     ],
     start: |app, outbox| Ok(Box::new(Google::new(app, outbox)?)),
 };
+
+/// Seconds that a watch lives, by Calendar's and by Gmail's documentation.
+const WATCH_LIFE: i64 = 604_800;
+
+/// The control of both services' watches: `POST watches/life` `{"seconds"?}`, how long new ones live.
+const CONTROLS: &[Control] = &[Control("POST", "watches/life", &[&["seconds"]])];
 
 struct Google {
     app: App,
@@ -160,12 +166,18 @@ impl Emulator for Google {
     }
 
     fn controls(&self) -> &'static [&'static [Control]] {
-        &[GRANTS, person::CONTROLS, calendar::CONTROLS, gmail::CONTROLS]
+        &[GRANTS, CONTROLS, person::CONTROLS, calendar::CONTROLS, gmail::CONTROLS]
     }
 
     fn administer(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {
         if (method, path) == (&Method::POST, &["account"][..]) {
             return Some(self.change(body));
+        }
+        if (method, path) == (&Method::POST, &["watches", "life"][..]) {
+            let seconds = body["seconds"].as_i64().unwrap_or(WATCH_LIFE);
+            self.calendar.watch_life = seconds;
+            self.gmail.watch_life = seconds;
+            return Some(json!({ "seconds": seconds }).into());
         }
         let tokens = self.grants.administer(method, path, body).map(Outcome::Done);
         tokens.or_else(|| self.calendar.control(method, path, body)).or_else(|| self.gmail.control(method, path, body))

@@ -18,9 +18,6 @@ use crate::{
     opaque::fingerprint,
 };
 
-/// Seconds a channel lives unless it asks for less.
-const LIFE: i64 = 604_800;
-
 #[derive(Clone)]
 pub(super) struct Channel {
     id: String,
@@ -53,7 +50,7 @@ impl Calendar {
         if !local && !address.starts_with("https://") {
             return Err(Refusal::bad("push.webhookUrlNotHttps", &format!("WebHook callback must be HTTPS: {address}")));
         }
-        let longest = now + SignedDuration::from_secs(LIFE);
+        let longest = now + SignedDuration::from_secs(self.watch_life);
         let asked = wanted["expiration"].as_i64().or_else(|| wanted["expiration"].as_str()?.parse().ok());
         let until =
             asked.and_then(|time| Timestamp::from_millisecond(time).ok()).map_or(longest, |time| time.min(longest));

@@ -17,7 +17,7 @@ use self::{channels::Channel, store::AccountCalendar};
 use crate::{
     call::{Call, Reply},
     deliver::Outbox,
-    google::{caller::Caller, refusal::Refusal},
+    google::{WATCH_LIFE, caller::Caller, refusal::Refusal},
 };
 
 const READ_LIST: &[&str] =
@@ -37,6 +37,8 @@ pub(super) struct Calendar {
     expired_as_invalid: bool,
     /// Whether lists show cancelled events with all that is known of them, as on the organiser's own calendar.
     whole_stubs: bool,
+    /// Seconds that a new channel lives at most.
+    pub(super) watch_life: i64,
     outbox: Outbox,
 }
 
@@ -50,6 +52,7 @@ impl Calendar {
             generation: 1,
             expired_as_invalid: false,
             whole_stubs: false,
+            watch_life: WATCH_LIFE,
             outbox,
         }
     }

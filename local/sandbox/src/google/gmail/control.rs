@@ -1,5 +1,7 @@
 //! Gmail's own controls: `messages` arrive, are labelled and deleted; any notification can be sent.
 //!
+//! `GET watches` tells which mailboxes are watched.
+//!
 //! `POST history_floor` `{"account"?,"floor"?}` forgets the history before an id. `POST history_id` `{"account"?,"history_id"}` lets
 //! it go on at an id, unless that is smaller: an unsigned 64-bit integer in decimal text, as in Gmail's own JSON. The messages of
 //! `POST unreadable` `{"account"?,"ids"}` can't be read; after `POST watched_elsewhere` `{"account"?}` a watch is refused.
@@ -34,6 +36,7 @@ pub(in crate::google) const CONTROLS: &[Control] = &[
     Control("DELETE", "messages/*", &[&["account", "silent"]]),
     Control("POST", "history_floor", &[&["account", "floor"]]),
     Control("POST", "history_id", &[&["account", "history_id"]]),
+    Control("GET", "watches", &[]),
     Control("POST", "watched_elsewhere", &[&["account"]]),
     Control("POST", "unreadable", &[&["account", "ids"]]),
     Control("POST", "send", &[&["account", "claims", "data", "message_id"]]),
@@ -42,6 +45,11 @@ pub(in crate::google) const CONTROLS: &[Control] = &[
 impl Gmail {
     pub(in crate::google) fn control(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {
         let account = body["account"].as_str().unwrap_or(ACCOUNTS[0]);
+        if (method, path) == (&Method::GET, &["watches"][..]) {
+            let watched = self.boxes.iter().filter_map(|mailbox| Some((mailbox.account, mailbox.watch.as_ref()?)));
+            let watches = watched.map(|(account, watch)| json!({ "account": account, "expiration": watch.until }));
+            return Some(Outcome::from(watches.collect::<Value>()));
+        }
         let unknown = || Some(Outcome::Done(refusal(StatusCode::NOT_FOUND, "there is no such account or message")));
         let Some(place) = self.place(account) else { return unknown() };
         let mailbox = &mut self.boxes[place];

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 pub(super) use self::control::CONTROLS;
 pub use self::push::push_token;
 use self::{mailbox::Mailbox, push::Subscription, send::Draft};
-use super::{caller::Caller, person::ACCOUNTS, refusal::Refusal, signer::Signer};
+use super::{WATCH_LIFE, caller::Caller, person::ACCOUNTS, refusal::Refusal, signer::Signer};
 use crate::{
     app::App,
     call::{Call, Reply},
@@ -32,13 +32,12 @@ const READ_BODY: &[&str] = &[FULL, "gmail.modify", "gmail.readonly"];
 const PROFILE: &[&str] = &[FULL, "gmail.modify", "gmail.compose", "gmail.readonly", "gmail.metadata"];
 const SEND: &[&str] = &[FULL, "gmail.modify", "gmail.compose", "gmail.send"];
 
-/// Seconds a watch lives.
-const WATCH_LIFE: i64 = 604_800;
-
 pub(super) struct Gmail {
     boxes: Vec<Mailbox>,
     subscription: Subscription,
     outbox: Outbox,
+    /// Seconds that a new watch lives.
+    pub(super) watch_life: i64,
 }
 
 /// A standing order for notifications.
@@ -57,7 +56,7 @@ impl Gmail {
             audience: app.setting("push_audience").to_owned(),
             service_account: app.setting("push_service_account").to_owned(),
         };
-        Self { boxes: vec![Mailbox::seed(ada), Mailbox::empty(grace)], subscription, outbox }
+        Self { boxes: vec![Mailbox::seed(ada), Mailbox::empty(grace)], subscription, outbox, watch_life: WATCH_LIFE }
     }
 
     /// Answers a call; `path` is what follows the user.
@@ -159,7 +158,7 @@ impl Gmail {
             return Err(Refusal::bad("failedPrecondition", message));
         }
         let labels = wanted["labelIds"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
-        let watch = Watch { until: now() + SignedDuration::from_secs(WATCH_LIFE), labels: labels.collect() };
+        let watch = Watch { until: now() + SignedDuration::from_secs(self.watch_life), labels: labels.collect() };
         let mailbox = &mut self.boxes[place];
         let expiration = watch.until.as_millisecond().to_string();
         let answer = json!({ "historyId": mailbox.history_id.to_string(), "expiration": expiration });
