@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
 use local_base::now;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -31,6 +31,8 @@ pub(super) struct Fault {
     times: Option<u32>,
     /// Which of the matching calls it strikes; all if absent.
     chance: Option<Chance>,
+    #[serde(skip)]
+    struck: u64,
 }
 
 /// Without `status`, `close` and `html` the call is answered as usual, late.
@@ -157,6 +159,11 @@ impl AdminState {
         self.calls.clear();
     }
 
+    /// How often each fault has struck.
+    pub(super) fn struck(&self) -> Value {
+        self.faults.iter().map(|fault| json!({ "match": fault.r#match, "struck": fault.struck })).collect()
+    }
+
     /// The fault that a call of this name meets.
     pub(super) fn strike(&mut self, name: &str) -> Option<Effect> {
         self.faults.iter_mut().find_map(|fault| fault.strike(name))
@@ -182,6 +189,7 @@ impl Fault {
         let struck = *times > 0 && name.contains(&self.r#match) && self.chance.as_mut().is_none_or(Chance::happens);
         struck.then(|| {
             *times -= 1;
+            self.struck += 1;
             self.effect.clone()
         })
     }
@@ -236,17 +244,18 @@ fn headers(all: &HeaderMap) -> BTreeMap<String, String> {
 mod tests {
     use std::time::Duration;
 
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn a_fault_by_chance_strikes_about_so_often_and_the_same_calls_with_the_same_seed() {
         let struck = |seed: u64| {
             let fault = json!({ "match": "GET", "effect": { "status": 500 }, "chance": { "of": 0.05, "seed": seed } });
-            let mut state = AdminState { faults: vec![serde_json::from_value(fault).unwrap()], ..AdminState::default() };
+            let mut state =
+                AdminState { faults: vec![serde_json::from_value(fault).unwrap()], ..AdminState::default() };
             assert!(state.strike("POST /x").is_none());
-            (0..1000).filter(|_| state.strike("GET /x").is_some()).collect::<Vec<_>>()
+            let struck: Vec<_> = (0..1000).filter(|_| state.strike("GET /x").is_some()).collect();
+            assert_eq!(state.struck(), json!([{ "match": "GET", "struck": struck.len() }]));
+            struck
         };
         let first = struck(1);
         assert!((30..70).contains(&first.len()), "{first:?}");

@@ -10,6 +10,7 @@
 //! | call | does |
 //! |---|---|
 //! | `POST faults`, `limit`, `between_pages`; `DELETE` | see `admin`: calls fail, are too many; a change between two pages |
+//! | `GET faults` | how often each has struck |
 //! | `GET calls`, `deliveries`; `DELETE` | the calls so far; the webhooks sent, by attempt |
 //! | `POST deliveries/lose`; `GET deliveries/under_way` | `{"chance"?}`: webhooks that are never sent; how many are not answered yet |
 //! | `POST deliveries/hold`, `deliveries/take` | `{"hold"}`: webhooks wait in place of being sent; takes those that wait |

@@ -197,6 +197,7 @@ impl Server {
             ("DELETE", ["between_pages"]) => state.between.clear(),
             ("DELETE", ["calls"]) => state.forget(),
             ("DELETE", ["deliveries"]) => self.outbox.forget(),
+            ("GET", ["faults"]) => return Some(Reply::json(StatusCode::OK, &state.struck())),
             ("GET", ["calls"]) => return Some(Reply::json(StatusCode::OK, &state.calls())),
             ("GET", ["deliveries"]) => return Some(Reply::json(StatusCode::OK, &self.outbox.sent())),
             _ => return None,
