@@ -244,16 +244,7 @@ async fn the_first_sync_after_a_streams_hour_of_the_week_reads_it_in_full_and_no
         let streams = status["streams"].as_array().unwrap().iter();
         streams.map(|stream| (text(&stream["name"]), text(&stream["last_full_sync"]))).collect()
     };
-    // Its last full run was more than a week ago.
-    let key = [("integration_id", id.clone()), ("item", "stream#customers".to_owned())];
-    let key = key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
-    let items = guest.look.items("syncs").await.unwrap();
-    let item = items.iter().find(|item| key.iter().all(|(name, value)| item[name] == *value)).unwrap();
-    let mut state: Value = serde_json::from_str(item["state"].as_s().unwrap()).unwrap();
-    state["full_since"] = json!(clock::now() - SignedDuration::from_hours(8 * 24));
-    let call = stack.clients.dynamodb.update_item().table_name(stack.table("syncs")).set_key(Some(key.into()));
-    let call = call.update_expression("SET #state = :state").expression_attribute_names("#state", "state");
-    call.expression_attribute_values(":state", AttributeValue::S(state.to_string())).send().await.unwrap();
+    guest.full_run_is_due(&id, "customers").await;
 
     let sync = async || {
         let (status, body) = guest.api(Method::POST, "/integrations/stripe/sync", &json!({})).await;

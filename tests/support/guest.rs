@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use http::{HeaderMap, Method};
+use jiff::SignedDuration;
 use local_base::web::Web;
 use local_cli::{
     browser::{Browser, BrowserPage, query},
     bundle::Bundle,
     stores::Stores,
 };
+use platform::base::clock;
 use serde_json::{Value, json};
 
 use crate::PATIENCE;
@@ -173,6 +176,22 @@ impl<'s> Guest<'s> {
             (it.visible + it.in_flight + it.delayed == 0).then_some(())
         };
         self.stack.until(PATIENCE, empty).await.unwrap_or_else(|waited| panic!("{queue} is not empty: {waited}"));
+    }
+
+    /// Has a stream's last full run be more than a week ago, so that the next sync begins one.
+    pub async fn full_run_is_due(&self, integration_id: &str, stream: &str) {
+        let key = [("integration_id", integration_id.to_owned()), ("item", format!("stream#{stream}"))];
+        let key = key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
+        let items = self.look.items("syncs").await.expect("the table is read");
+        let item = items.iter().find(|item| key.iter().all(|(name, value)| item[name] == *value)).expect("a state");
+        let state = item["state"].as_s().expect("a text");
+        let mut state: Value = serde_json::from_str(state).expect("JSON");
+        state["full_since"] = json!(clock::now() - SignedDuration::from_hours(8 * 24));
+        let table = self.stack.table("syncs");
+        let call = self.stack.clients.dynamodb.update_item().table_name(table).set_key(Some(key.into()));
+        let call = call.update_expression("SET #state = :state").expression_attribute_names("#state", "state");
+        let call = call.expression_attribute_values(":state", AttributeValue::S(state.to_string()));
+        call.send().await.expect("the state is written");
     }
 
     /// A call of an emulator's controls: `path` is under `/_admin`.

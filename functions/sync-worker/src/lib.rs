@@ -9,6 +9,7 @@ mod name;
 mod narrow;
 mod objects;
 mod outcome;
+mod portion;
 mod round;
 mod run;
 mod spell;

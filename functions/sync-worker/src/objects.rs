@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 
 use domain::{
-    Change,
+    Change, Request,
     sync::{
         manifest::{Entry, Manifest},
         outcome::LogEntry,
@@ -29,6 +29,14 @@ const MAX_UNSAVED: usize = 20_000;
 /// For how long before a run its successor looks for changes: longer than a write takes from its stamp to its commit (see
 /// [`Patience`](platform::aws::Patience)) and than the clocks of functions differ.
 const OVERLAP: SignedDuration = SignedDuration::from_mins(1);
+
+/// What a page, or a portion of it, brought.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) changes: Vec<Change>,
+    /// Of objects that need not be asked for.
+    pub(crate) known: Vec<Entry>,
+}
 
 /// What a run knows of its stream's objects, and what of that is stored.
 pub(crate) struct Objects<'a> {
@@ -60,6 +68,31 @@ impl<'a> Objects<'a> {
         }
     }
 
+    pub(crate) const fn stream(&self) -> &'a StreamSpec {
+        self.stream
+    }
+
+    /// Takes the calls for objects away that need not be made, because the run skips what is known. What is known of them.
+    pub(crate) async fn known(
+        &mut self,
+        state: &StreamState,
+        details: &mut Vec<(Request, Change)>,
+    ) -> Result<Vec<Entry>, Stop> {
+        if details.is_empty() || !state.run.as_ref().is_some_and(|run| run.skips_known) {
+            return Ok(Vec::new());
+        }
+        self.load(state).await?;
+        // What changed in an object that could not be read is behind the cursor.
+        let passed = state.passed.among(details.iter().map(|(_, gone)| gone.key().id()));
+        let mut known = Vec::new();
+        details.retain(|(_, gone)| {
+            let live = self.manifest.live(gone.key()).filter(|_| !passed.iter().any(|id| id == gone.key().id()));
+            known.extend(live);
+            live.is_none()
+        });
+        Ok(known)
+    }
+
     /// Notes that a full run has begun, once its first page was read: a list that is refused says nothing. Events of before have nothing
     /// new to say.
     async fn begin(&self, state: &StreamState) -> Result<(), Stop> {
@@ -74,11 +107,11 @@ impl<'a> Objects<'a> {
         Ok(self.worker.integrations.set_read_since(self.work.integration, &since).await?)
     }
 
-    /// Writes the records of a page that don't say the same already. What each object is that is too large for one, and its id.
+    /// Writes the records of a page that don't say the same already, and notes what was seen. What each object is that is too large for one, and its id.
     pub(crate) async fn write(
         &mut self,
         run: &mut Machine<'_>,
-        changes: &[Change],
+        Found { changes, known }: &Found,
         entry: &mut LogEntry,
     ) -> Result<Vec<(String, String)>, Stop> {
         self.begin(run.state()).await?;
@@ -110,6 +143,9 @@ impl<'a> Objects<'a> {
                 Some(Put::Same) | None => {}
             }
             self.manifest.see(seen);
+        }
+        for known in known {
+            self.manifest.see(*known);
         }
         if !full {
             run.count(more);

@@ -6,7 +6,7 @@ use domain::{
     sync::{
         SyncJob,
         outcome::LogEntry,
-        stream::{About, Action, Asked, Course, End, Machine, Outcome, PageRead, StreamState},
+        stream::{About, Action, Asked, Course, End, Machine, Outcome, PageRead, Run, StreamState},
     },
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -15,10 +15,17 @@ use platform::{
     base::{clock, lock::lock},
     client::{CallContext, CallError},
 };
-use providers::{Provider, StreamPage, StreamSpec};
+use providers::{Provider, StreamSpec};
 use serde_json::Value;
 
-use crate::{SyncWorker, objects::Objects, outcome::object, stop::Stop, work::Work};
+use crate::{
+    SyncWorker,
+    objects::{Found, Objects},
+    outcome::object,
+    portion::Portion,
+    stop::Stop,
+    work::Work,
+};
 
 /// Calls for single objects of a page at a time.
 const CONCURRENCY: usize = 4;
@@ -55,8 +62,8 @@ impl Course for Of<'_> {
     }
 }
 
-/// A page, or why it can't be had.
-type Asking = Result<(PageRead, Vec<Change>), Failure>;
+/// A page, or a portion of it, or why it can't be had.
+type Asking = Result<(PageRead, Found), Failure>;
 /// An object, or its kind, its id and why it can't be had.
 type Object = Result<Change, (String, String, Failure)>;
 
@@ -118,27 +125,53 @@ impl SyncWorker {
         first.map(|()| read)
     }
 
+    /// Reads a stream: what changed, or all of it if that is asked for or due.
     pub(crate) async fn stream(
         &self,
         work: &Work<'_>,
         stream: &StreamSpec,
-        state: StreamState,
+        mut state: StreamState,
         Reading { forced, part }: Reading<'_>,
         entry: &mut LogEntry,
     ) -> Result<(StreamState, End), Stop> {
-        let of = Of { provider: work.provider, stream: stream.name, part };
         let full_since = work.full_since(entry.r#type, stream.name, &state);
-        let kind = if full_since.is_some() { SyncJob::Full } else { entry.r#type };
+        let rebuilds = entry.r#type == SyncJob::Full;
         let asked = Asked {
-            kind,
+            kind: SyncJob::Incremental,
             at: full_since.unwrap_or(work.asked_at),
             forced,
             part,
-            rebuilds: entry.r#type == SyncJob::Full,
+            rebuilds,
+            skips_known: stream.skips_known,
         };
+        if full_since.is_none() {
+            return self.run(work, stream, state, asked, entry).await;
+        }
+        // A full run that skips what is known says nothing of what changed in that.
+        let is_full = |run: &Run| run.full;
+        if stream.skips_known && !rebuilds && state.cursor.is_some() && !state.run.as_ref().is_some_and(is_full) {
+            let (read, end) = self.run(work, stream, state, asked, entry).await?;
+            if end != End::Read {
+                return Ok((read, end));
+            }
+            state = read;
+        }
+        self.run(work, stream, state, Asked { kind: SyncJob::Full, ..asked }, entry).await
+    }
+
+    /// Runs over a stream until the run ends, or the time is up.
+    async fn run(
+        &self,
+        work: &Work<'_>,
+        stream: &StreamSpec,
+        state: StreamState,
+        asked: Asked<'_>,
+        entry: &mut LogEntry,
+    ) -> Result<(StreamState, End), Stop> {
+        let of = Of { provider: work.provider, stream: stream.name, part: asked.part };
         let mut run = Machine::start(&of, stream.incremental, state, asked, clock::now());
         let mut objects = Objects::new(self, work, stream);
-        let (mut begun, mut changes) = (false, Vec::new());
+        let (mut begun, mut found) = (false, Found::default());
         loop {
             let outcome = match run.action() {
                 Action::Ask => {
@@ -148,15 +181,15 @@ impl SyncWorker {
                         return Err(Stop::Time);
                     }
                     begun = true;
-                    match self.ask(work, stream.name, run.state(), clock::now()).await? {
-                        Ok((page, found)) => {
-                            changes = found;
+                    match self.ask(work, &mut objects, run.state(), clock::now()).await? {
+                        Ok((page, new)) => {
+                            found = new;
                             Outcome::Read(page)
                         }
                         Err(failure) => Outcome::Refused(failure),
                     }
                 }
-                Action::Write => Outcome::Written(objects.write(&mut run, &changes, entry).await?),
+                Action::Write => Outcome::Written(objects.write(&mut run, &found, entry).await?),
                 Action::Sweep(sweep) => {
                     entry.swept += objects.sweep(&mut run, &sweep).await?;
                     Outcome::Swept
@@ -179,27 +212,35 @@ impl SyncWorker {
         }
     }
 
-    /// Asks for a page and for the objects that it only names.
+    /// Asks for a page, or takes up its rest, and asks for some of the objects that it only names.
     async fn ask(
         &self,
         work: &Work<'_>,
-        stream: &str,
+        known_objects: &mut Objects<'_>,
         state: &StreamState,
         asked_at: Timestamp,
     ) -> Result<Asking, Stop> {
         let Some(run) = &state.run else { return Ok(Err(Failure::Unreadable)) };
-        let (provider, position) = (work.provider, &run.position);
-        let Ok(request) = provider.page_request(stream, position) else { return Ok(Err(Failure::Unreadable)) };
-        let reply = match self.call(work, &request).await {
-            Ok(reply) => reply,
-            Err(CallError::Failed(failure, _)) => return Ok(Err(failure)),
-            Err(error) => return Err(error.into()),
+        let (provider, position, stream) = (work.provider, &run.position, known_objects.stream().name);
+        let page = if let Some(rest) = &run.rest {
+            Portion::rest(provider, stream, rest, asked_at)
+        } else {
+            let Ok(request) = provider.page_request(stream, position) else { return Ok(Err(Failure::Unreadable)) };
+            let reply = match self.call(work, &request).await {
+                Ok(reply) => reply,
+                Err(CallError::Failed(failure, _)) => return Ok(Err(failure)),
+                Err(error) => return Err(error.into()),
+            };
+            provider.page(stream, position, &reply, asked_at).ok().map(|page| {
+                let mut page = Portion::from(page);
+                page.add(run.again.iter().filter_map(|id| provider.again(stream, id, asked_at)));
+                page
+            })
         };
-        let Ok(page) = provider.page(stream, position, &reply, asked_at) else { return Ok(Err(Failure::Unreadable)) };
-        let StreamPage { mut changes, mut details, next, whole } = page;
-        let again = run.again.iter().filter(|id| !details.iter().any(|(_, gone)| gone.key().id() == **id));
-        let again: Vec<_> = again.filter_map(|id| provider.again(stream, id, asked_at)).collect();
-        details.extend(again);
+        let Some(mut page) = page else { return Ok(Err(Failure::Unreadable)) };
+        let known = known_objects.known(state, &mut page.details).await?;
+        let rest = page.split();
+        let Portion { mut changes, details, next, whole } = page;
         let found =
             stream::iter(details.into_iter().map(|(request, gone)| self.object(work, stream, request, gone, asked_at)));
         let found: Result<Vec<Object>, CallError> = found.buffer_unordered(CONCURRENCY).try_collect().await;
@@ -208,7 +249,7 @@ impl SyncWorker {
             Err(CallError::Failed(failure, _)) => return Ok(Err(failure)),
             Err(error) => return Err(error.into()),
         };
-        let (mut objects, mut refused) = (0, Vec::new());
+        let (mut objects, mut refused) = (u64::try_from(known.len()).unwrap_or(u64::MAX), Vec::new());
         for object in found {
             match object {
                 Ok(change) => {
@@ -220,7 +261,8 @@ impl SyncWorker {
         }
         let mended = state.passed.among(changes.iter().map(|change| change.key().id()));
         let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
-        Ok(Ok((PageRead { changes: count, next, whole, objects, refused, mended }, changes)))
+        let read = PageRead { changes: count, next, whole, rest, objects, refused, mended };
+        Ok(Ok((read, Found { changes, known })))
     }
 
     /// Asks for an object. An error is about more than this object.

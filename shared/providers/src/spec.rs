@@ -122,6 +122,10 @@ pub struct StreamSpec {
     /// The types of the events that end an object. Any other event of the stream carries a state of one that is there, whatever
     /// the provider calls it.
     pub ends: &'static [&'static str],
+    /// Whether a full run that is due by itself asks for those of the objects on its pages that are new only. Right only where
+    /// incremental runs bring every change of an object, its end included, so that a known object is current once they have ended.
+    /// A full run that a caller asks for reads all objects all the same.
+    pub skips_known: bool,
 }
 
 /// Watches: channels that a provider reports changes to.

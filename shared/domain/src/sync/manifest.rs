@@ -159,6 +159,12 @@ impl Manifest {
         self.find(&entry.id).is_ok_and(|place| self.entries[place].agrees(entry))
     }
 
+    /// What is known of an object that is there; none if the run learned of it only now. Call [`Self::settle`] first.
+    pub fn live(&self, key: &RecordKey) -> Option<Entry> {
+        let place = self.find(&hash(key)).ok()?;
+        self.entries.get(place).filter(|entry| entry.is_live()).copied()
+    }
+
     /// Notes that the run saw the object so, and that its record says so or something newer.
     pub fn see(&mut self, entry: Entry) {
         let entry = Entry { flags: entry.flags | SEEN, ..entry };

@@ -1,7 +1,7 @@
 //! Where the sync of one stream stands, and what a run over it is made of.
 //!
-//! *Invariant:* the cursor is replaced only when a run has ended, by what the provider said in that run. Until then the run keeps
-//! its own position, so a crash repeats the pages since it was last stored.
+//! *Invariant:* the cursor is replaced only when a run has ended that read all that changed since the former one, by what the provider
+//! said in that run. Until then the run keeps its own position, so a crash repeats the pages since it was last stored.
 
 mod action;
 mod passed;
@@ -63,6 +63,10 @@ pub struct ManifestHead {
 
 /// A run over a stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not follow from each other, each stored under its name"
+)]
 pub struct Run {
     /// What was asked for.
     pub r#type: SyncJob,
@@ -104,6 +108,23 @@ pub struct Run {
     /// The only part of the stream that it reads. It says nothing of the others.
     #[serde(default)]
     pub part: Option<String>,
+    /// Whether it asks for no object that it finds named and whose record is known: incremental runs from the cursor bring what
+    /// changed in these, so the cursor stays where it was before the run.
+    #[serde(default)]
+    pub skips_known: bool,
+    /// What is left of the page at its position.
+    #[serde(default)]
+    pub rest: Option<PageRest>,
+}
+
+/// What is left of a page that names more objects than are asked for at a time. The page itself is not asked for again: it might
+/// be another one by then.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PageRest {
+    /// The ids of the objects that are still to be asked for.
+    pub ids: Vec<String>,
+    /// What follows the page.
+    pub next: Next,
 }
 
 impl Run {
@@ -125,6 +146,8 @@ impl Run {
             restarts: 0,
             rebuilds: false,
             part: None,
+            skips_known: false,
+            rest: None,
         }
     }
 }
@@ -157,7 +180,8 @@ impl Extent {
 }
 
 /// What follows a page. Positions and cursors are of the provider's own shape.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Next {
     /// The page at this position.
     Page(Value),
@@ -229,10 +253,13 @@ impl StreamState {
         self.manifest.as_ref().map_or(read, |head| head.objects)
     }
 
-    /// Ends the run: its cursor counts from now on.
+    /// Ends the run: its cursor counts from now on, unless it skipped known objects. What changed in these between the former cursor
+    /// and the run's beginning is still to be read.
     pub fn finish(&mut self, cursor: Value, now: Timestamp) -> Option<Run> {
         let run = self.run.take()?;
-        self.cursor = Some(cursor);
+        if !run.skips_known {
+            self.cursor = Some(cursor);
+        }
         if run.part.is_some() {
             return Some(run);
         }

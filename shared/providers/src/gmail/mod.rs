@@ -78,7 +78,14 @@ static SPEC: Spec = Spec {
     forms: false,
     probe: None,
     retry_header: None,
-    streams: &[StreamSpec { name: "messages", incremental: true, clock: normalise::CLOCK, ends: &[] }],
+    // A message changes in its labels only, and the history tells of each change of these.
+    streams: &[StreamSpec {
+        name: "messages",
+        incremental: true,
+        clock: normalise::CLOCK,
+        ends: &[],
+        skips_known: true,
+    }],
     // Google asks to renew daily; a watch lives for at most seven days.
     watching: Some(Watching { stream: "messages", life: Duration::from_hours(24), most: 1, channels: false }),
     actions: &["send_email"],

@@ -16,8 +16,10 @@ use crate::{
     stream::{following, place},
 };
 
-/// Messages or history entries on a page; each message on it costs a call, and all of them must be had before it is stored.
-const LIMIT: (&str, &str) = ("maxResults", "25");
+/// Messages or history entries on a page, the most that Gmail documents for both:
+/// <https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages/list> and …/users.history/list, read 2026-11. Each
+/// message on it that is asked for costs a call; the worker asks for them in portions.
+const LIMIT: (&str, &str) = ("maxResults", "500");
 /// What in a history brings a message up to date.
 const HISTORY: &[&str] = &["messageAdded", "messageDeleted", "labelAdded", "labelRemoved"];
 

@@ -76,7 +76,13 @@ static SPEC: Spec = Spec {
     forms: false,
     probe: None,
     retry_header: None,
-    streams: &[StreamSpec { name: "events", incremental: true, clock: normalise::CLOCK, ends: &[] }],
+    streams: &[StreamSpec {
+        name: "events",
+        incremental: true,
+        clock: normalise::CLOCK,
+        ends: &[],
+        skips_known: false,
+    }],
     watching: Some(Watching { stream: "events", life: Duration::from_hours(7 * 24), most: 50, channels: true }),
     actions: &["list_events"],
 };

@@ -24,6 +24,13 @@ use crate::{
     stream::{following, place},
 };
 
+/// Events on a page. Google documents 2,500 as the most (<https://developers.google.com/workspace/calendar/api/v3/reference/events/list>,
+/// read 2026-11). But an event with many attendees has 20 kB and more, and an answer of over 6 MB is not read.
+const EVENTS: (&str, &str) = ("maxResults", "250");
+/// Calendars on a page, the most that Google documents for them:
+/// <https://developers.google.com/workspace/calendar/api/v3/reference/calendarList/list>, read 2026-11.
+const CALENDARS: (&str, &str) = ("maxResults", "250");
+
 /// The most calendars of one account that are read, so that cursor and position fit into one item of DynamoDB.
 const MAX_CALENDARS: usize = 250;
 
@@ -122,11 +129,11 @@ pub(super) fn request(position: &Value) -> Result<Request, Unreadable> {
     let position = read(position)?;
     let request = match position.left.first().filter(|_| position.listed) {
         // Only calendars with readable events. Hidden ones are not listed.
-        None => SPEC.get("/users/me/calendarList", "").query([("maxResults", "250"), ("minAccessRole", "reader")]),
+        None => SPEC.get("/users/me/calendarList", "").query([CALENDARS, ("minAccessRole", "reader")]),
         // The parameters must be the same with and without a token.
         Some(calendar) => {
             let since = position.token().map(|token| ("syncToken", token));
-            SPEC.get("/calendars/{id}/events", &calendar.id).query([("maxResults", "250")]).query(since)
+            SPEC.get("/calendars/{id}/events", &calendar.id).query([EVENTS]).query(since)
         }
     };
     Ok(request.query(position.page.as_deref().map(|page| ("pageToken", page))))

@@ -74,9 +74,21 @@ static SPEC: Spec = Spec {
     // https://docs.stripe.com/api/events/types, read 2026-11. `customer.subscription.deleted` says that a subscription is
     // canceled: it is still there, and listed. Payments have no event of an end.
     streams: &[
-        StreamSpec { name: "customers", incremental: true, clock: normalise::CLOCK, ends: &["customer.deleted"] },
-        StreamSpec { name: "subscriptions", incremental: true, clock: normalise::CLOCK, ends: &[] },
-        StreamSpec { name: "payment_intents", incremental: true, clock: normalise::CLOCK, ends: &[] },
+        StreamSpec {
+            name: "customers",
+            incremental: true,
+            clock: normalise::CLOCK,
+            ends: &["customer.deleted"],
+            skips_known: false,
+        },
+        StreamSpec { name: "subscriptions", incremental: true, clock: normalise::CLOCK, ends: &[], skips_known: false },
+        StreamSpec {
+            name: "payment_intents",
+            incremental: true,
+            clock: normalise::CLOCK,
+            ends: &[],
+            skips_known: false,
+        },
     ],
     watching: None,
     actions: &["create_subscription", "cancel_subscription"],

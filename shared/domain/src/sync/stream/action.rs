@@ -29,6 +29,8 @@ pub struct Asked<'a> {
     pub forced: bool,
     /// Whether a full run takes the stored manifest for wrong.
     pub rebuilds: bool,
+    /// Whether a full run may skip the objects that it finds named and knows: see [`Run::skips_known`](super::Run::skips_known).
+    pub skips_known: bool,
     /// The only part to read, if [`Course::begin`] gives its position.
     pub part: Option<&'a str>,
 }
@@ -36,7 +38,8 @@ pub struct Asked<'a> {
 /// What to do next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Ask for the page at the run's position and for the objects that it names; at first also for those of [`Run::again`](super::Run::again).
+    /// Ask for the page at the run's position, or for [its rest](super::Run::rest), and for some of the objects that it names; at first
+    /// also for those of [`Run::again`](super::Run::again).
     Ask,
     /// Write the states of the page that was read.
     Write,
@@ -102,7 +105,9 @@ pub struct PageRead {
     pub next: Next,
     /// The part of the stream that was read whole with it.
     pub whole: Option<Whole>,
-    /// How many of the objects that it only names were read.
+    /// The ids of objects that it names and that are to be asked for later. Such a page reads no part of the stream whole.
+    pub rest: Vec<String>,
+    /// How many of the objects that it only names were read, or are known.
     pub objects: u64,
     /// Those that could not be read: what each is, its id, and why.
     pub refused: Vec<(String, String, Failure)>,

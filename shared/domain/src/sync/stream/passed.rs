@@ -100,6 +100,11 @@ impl PassedOver {
         passing.into_iter().find(|(_, id, _)| !has_place(id)).map(|(_, _, failure)| failure.clone())
     }
 
+    /// Whether all that was passed over is remembered.
+    pub(super) const fn forgot_none(&self) -> bool {
+        self.beyond == 0
+    }
+
     /// Notes that a member was read.
     pub(super) fn mark_read(&mut self, extent: &Extent) {
         self.members.retain(|it| it.extent != *extent);

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    About, Carries, Extent, Member, Next, Run, StreamState, Whole,
+    About, Carries, Extent, Member, Next, PageRest, Run, StreamState, Whole,
     action::{Action, Asked, Course, End, Outcome, PageRead, Sweep},
 };
 use crate::{
@@ -80,7 +80,8 @@ impl<'c> Machine<'c> {
             let again = if run.full { Vec::new() } else { it.state.passed.again(now, it.state.backoff.is_some()) };
             let part = asked.part.filter(|_| !run.full).map(str::to_owned);
             let rebuilds = asked.rebuilds && run.full;
-            it.state.run = Some(Run { again, rebuilds, part, ..run });
+            let skips_known = asked.skips_known && run.full && !rebuilds && it.keeps_known_current(now);
+            it.state.run = Some(Run { again, rebuilds, part, skips_known, ..run });
             it.phase = Phase::Save(Then::Ask);
         }
         it
@@ -145,10 +146,20 @@ impl<'c> Machine<'c> {
         Run::new(kind, true, now, self.course.restart(self.state.cursor.as_ref(), now))
     }
 
+    /// Whether incremental runs bring all that changed in known objects: the cursor is of use, and no object whose change could not be
+    /// read was forgotten.
+    fn keeps_known_current(&self, now: Timestamp) -> bool {
+        let begins = |cursor: &Value| self.course.begin(cursor, now).is_some();
+        self.state.cursor.as_ref().is_some_and(begins) && self.state.passed.forgot_none()
+    }
+
     /// The next page to ask for. Paused members are passed over without a call.
     fn ask(&mut self, now: Timestamp) -> Phase {
         loop {
             let Some(run) = &mut self.state.run else { return Phase::End(End::Read) };
+            if run.rest.is_some() {
+                return Phase::Ask;
+            }
             let all = run.full || self.state.backoff.is_some();
             let Some(member) = self.course.about(&run.position).member else { return Phase::Ask };
             if !self.state.passed.waits(&member.extent, run.started_at, all) {
@@ -180,8 +191,9 @@ impl<'c> Machine<'c> {
             (Carries::Cursor, Bearing::Lasting | Bearing::Missing)
                 if !run.restarted && self.state.refused_cursors.as_ref().is_none_or(|it| it.is_due(now, false)) =>
             {
-                let kind = run.r#type;
-                let run = Run { restarted: true, ..self.whole(kind, now) };
+                // What a full run has lost is the mark of a page: its cursor stands.
+                let (kind, rebuilds, skips_known) = (run.r#type, run.rebuilds, run.skips_known);
+                let run = Run { restarted: true, rebuilds, skips_known, ..self.whole(kind, now) };
                 self.state.refused_cursors =
                     Some(Backoff::after(self.state.refused_cursors.as_ref(), Pace::Hours, now));
                 self.state.run = Some(run);
@@ -227,16 +239,19 @@ impl<'c> Machine<'c> {
     fn written(&mut self, mut page: PageRead, too_large: &[(String, String)], now: Timestamp) -> Phase {
         let Some(run) = &mut self.state.run else { return Phase::End(End::Read) };
         run.changes += page.changes.saturating_sub(u64::try_from(too_large.len()).unwrap_or(0));
-        run.pages += 1;
-        run.again.clear();
-        // A member is read with its last page.
-        let member_at = |position: &Value| self.course.about(position).member.map(|it| it.extent);
-        let follows = if let Next::Page(next) = &page.next { member_at(next) } else { None };
-        if let Some(extent) = member_at(&run.position)
-            && follows.as_ref() != Some(&extent)
-        {
-            self.state.passed.mark_read(&extent);
-            run.read += 1;
+        let (rest, before) = (std::mem::take(&mut page.rest), run.rest.take());
+        if rest.is_empty() {
+            run.pages += 1;
+            run.again.clear();
+            // A member is read with its last page.
+            let member_at = |position: &Value| self.course.about(position).member.map(|it| it.extent);
+            let follows = if let Next::Page(next) = &page.next { member_at(next) } else { None };
+            if let Some(extent) = member_at(&run.position)
+                && follows.as_ref() != Some(&extent)
+            {
+                self.state.passed.mark_read(&extent);
+                run.read += 1;
+            }
         }
         // In an incremental run the objects that pages name are those that changed, not all there are.
         if run.full {
@@ -255,6 +270,9 @@ impl<'c> Machine<'c> {
         for (kind, id) in too_large {
             self.note((Extent::One(id.clone()), kind, id), Reason::TooLarge, Pace::FullSyncs, now);
         }
+        if !rest.is_empty() {
+            return self.go_on_with_rest(PageRest { ids: rest, next: page.next }, before.as_ref(), now);
+        }
         // What was passed over and is not remembered would be taken for gone.
         let remembered = self.state.run.as_ref().is_some_and(|run| run.beyond == 0);
         match page.whole.filter(|_| !full && remembered) {
@@ -264,6 +282,17 @@ impl<'c> Machine<'c> {
             }
             None => self.go_on(page.next, now),
         }
+    }
+
+    /// A portion of the page is read. A rest that gets no shorter would go on for ever.
+    fn go_on_with_rest(&mut self, rest: PageRest, before: Option<&PageRest>, now: Timestamp) -> Phase {
+        if before.is_some_and(|before| before.ids.len() <= rest.ids.len()) {
+            return self.fail(Failure::Unreadable, now);
+        }
+        if let Some(run) = &mut self.state.run {
+            run.rest = Some(rest);
+        }
+        Phase::Save(Then::Ask)
     }
 
     /// Single objects that were passed over: whatever else was seen, they were not.
@@ -347,5 +376,7 @@ impl<'c> Machine<'c> {
     }
 }
 
+#[cfg(test)]
+mod mailbox_tests;
 #[cfg(test)]
 mod tests;

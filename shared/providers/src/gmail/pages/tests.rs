@@ -22,12 +22,12 @@ fn a_full_run_takes_its_place_in_the_history_before_it_lists_messages() {
     let Next::Page(list) = turn(&start, &json!({"emailAddress": "a@b.c", "historyId": "100"})).unwrap().next else {
         panic!("no page follows")
     };
-    assert_eq!(url(&list), "/users/me/messages?maxResults=25");
+    assert_eq!(url(&list), "/users/me/messages?maxResults=500");
     let body = json!({"messages": [{"id": "m1", "threadId": "t"}], "nextPageToken": "p2", "resultSizeEstimate": 2});
     let page = turn(&list, &body).unwrap();
     assert_eq!((page.changes.len(), named(&page.details)), (0, vec!["m1"]));
     let Next::Page(list) = page.next else { panic!("no page follows") };
-    assert_eq!(url(&list), "/users/me/messages?maxResults=25&pageToken=p2");
+    assert_eq!(url(&list), "/users/me/messages?maxResults=500&pageToken=p2");
     let page = turn(&list, &json!({"resultSizeEstimate": 0})).unwrap();
     assert_eq!(page.next, Next::Done(json!({"history_id": "100"})));
 }
@@ -36,7 +36,7 @@ fn a_full_run_takes_its_place_in_the_history_before_it_lists_messages() {
 fn an_incremental_run_asks_for_each_message_once_and_for_none_that_is_deleted() {
     let start = begin(Some(&json!({"history_id": "100"}))).unwrap();
     let first = "/users/me/history?startHistoryId=100&historyTypes=messageAdded&historyTypes=messageDeleted\
-                 &historyTypes=labelAdded&historyTypes=labelRemoved&maxResults=25";
+                 &historyTypes=labelAdded&historyTypes=labelRemoved&maxResults=500";
     assert_eq!(url(&start), first);
     let about = |id: &str| json!([{"message": {"id": id, "threadId": "t"}, "labelIds": ["UNREAD"]}]);
     let body = json!({

@@ -206,6 +206,7 @@ impl Worker {
             changes: 0,
             next: Next::Done(Value::Null),
             whole: None,
+            rest: vec![],
             objects: 0,
             refused: vec![],
             mended: vec![],
@@ -376,8 +377,8 @@ impl Worker {
     /// One sync: the actions that it took, and how it ended.
     fn sync(&mut self, round: &Round) -> (Vec<Action>, End) {
         let kind = if round.full { SyncJob::Full } else { SyncJob::Incremental };
-        let asked =
-            Asked { kind, at: self.now, forced: round.forced, part: None, rebuilds: round.full && round.forced };
+        let rebuilds = round.full && round.forced;
+        let asked = Asked { kind, at: self.now, forced: round.forced, part: None, rebuilds, skips_known: false };
         let (mut actions, mut step) = (Vec::new(), 0);
         let start = |it: &mut Self| {
             let now = it.tick();
@@ -594,7 +595,14 @@ fn a_full_run_writes_the_records_of_what_changed_and_no_other() {
 fn a_refused_cursor_of_a_list_begins_one_full_run() {
     let worker = seeded();
     let refused = Failure::Rejected { words: None, code: "invalid".into() };
-    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: true, part: None, rebuilds: false };
+    let asked = Asked {
+        kind: SyncJob::Incremental,
+        at: worker.now,
+        forced: true,
+        part: None,
+        rebuilds: false,
+        skips_known: false,
+    };
     let machine =
         Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now).after(Outcome::Saved, worker.now);
     assert!(!machine.state().run.as_ref().unwrap().full);
@@ -667,7 +675,14 @@ fn a_run_whose_every_member_is_passed_over_has_failed() {
 #[test]
 fn a_stream_that_is_refused_is_left_alone_unless_a_user_asks() {
     let worker = seeded();
-    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: false, part: None, rebuilds: false };
+    let asked = Asked {
+        kind: SyncJob::Incremental,
+        at: worker.now,
+        forced: false,
+        part: None,
+        rebuilds: false,
+        skips_known: false,
+    };
     let backoff = Some(Backoff::after(None, Pace::Hours, worker.now));
     let start = |asked, minutes| {
         let state = StreamState { backoff: backoff.clone(), ..worker.saved.clone() };
@@ -707,12 +722,14 @@ fn a_call_that_names_a_wait_is_about_the_service_and_no_member_is_passed_over() 
         forced: true,
         part: None,
         rebuilds: false,
+        skips_known: false,
     };
     let down = Failure::Down(Some(std::time::Duration::from_secs(30)));
     let page = PageRead {
         changes: 0,
         next: Next::Page(json!(Position { full: true, listed: true, left: vec![0, 1], ..Position::default() })),
         whole: None,
+        rest: vec![],
         objects: 0,
         refused: vec![],
         mended: vec![],
@@ -735,6 +752,7 @@ fn what_only_the_operators_can_repair_leaves_the_run_where_it_stands() {
         forced: true,
         part: None,
         rebuilds: false,
+        skips_known: false,
     };
     let off = Failure::AppRefused { code: "accessNotConfigured".into() };
     let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now);
@@ -750,7 +768,14 @@ fn a_forced_run_that_another_invocation_goes_on_with_is_not_put_off() {
     let worker = seeded();
     let backoff = Some(Backoff::after(None, Pace::Hours, worker.now));
     let state = StreamState { backoff, ..worker.saved.clone() };
-    let asked = Asked { kind: SyncJob::Incremental, at: worker.now, forced: true, part: None, rebuilds: false };
+    let asked = Asked {
+        kind: SyncJob::Incremental,
+        at: worker.now,
+        forced: true,
+        part: None,
+        rebuilds: false,
+        skips_known: false,
+    };
     let begun = Machine::start(&Walk, true, state, asked, worker.now).after(Outcome::Saved, worker.now);
     let next = Asked { forced: false, ..asked };
     let machine = Machine::start(&Walk, true, begun.state().clone(), next, worker.now);
@@ -768,7 +793,8 @@ fn a_run_over_a_part_moves_the_cursor_and_says_nothing_of_the_rest() {
     };
     let now = worker.now + SignedDuration::from_mins(1);
     let state = StreamState { passed: passed(worker.now), ..worker.saved.clone() };
-    let whole = Asked { kind: SyncJob::Incremental, at: now, forced: false, part: None, rebuilds: false };
+    let whole =
+        Asked { kind: SyncJob::Incremental, at: now, forced: false, part: None, rebuilds: false, skips_known: false };
     let part = Asked { part: Some("0"), ..whole };
     let machine = Machine::start(&Walk, true, state.clone(), part, now);
     assert_eq!(machine.state().run.as_ref().unwrap().part.as_deref(), Some("0"));
@@ -806,7 +832,8 @@ fn after_a_full_run_that_failed_the_stream_is_read_incrementally_for_a_day() {
     let week_later = worker.now + SignedDuration::from_hours(7 * 24);
     let due = |state: &StreamState, now| crate::sync::slot::full_due(&id, "events", state, now).is_some();
     assert!(due(&worker.saved, week_later));
-    let asked = Asked { kind: SyncJob::Full, at: week_later, forced: false, part: None, rebuilds: false };
+    let asked =
+        Asked { kind: SyncJob::Full, at: week_later, forced: false, part: None, rebuilds: false, skips_known: false };
     let machine =
         Machine::start(&Walk, true, worker.saved.clone(), asked, week_later).after(Outcome::Saved, week_later);
     let machine = machine.after(Outcome::Refused(Failure::Unreadable), week_later).after(Outcome::Saved, week_later);
@@ -820,13 +847,19 @@ fn at_member(worker: &Worker, full: bool, position: Position, passed: PassedOver
     let kind = if full { SyncJob::Full } else { SyncJob::Incremental };
     let run = Run::new(kind, full, worker.now, json!(Position { full, listed: true, ..position }));
     let state = StreamState { run: Some(run), passed, ..worker.saved.clone() };
-    let asked =
-        Asked { kind, at: worker.now + SignedDuration::from_secs(1), forced: true, part: None, rebuilds: false };
+    let asked = Asked {
+        kind,
+        at: worker.now + SignedDuration::from_secs(1),
+        forced: true,
+        part: None,
+        rebuilds: false,
+        skips_known: false,
+    };
     Machine::start(&Walk, true, state, asked, worker.now)
 }
 
 fn page(next: Next) -> PageRead {
-    PageRead { changes: 0, next, whole: None, objects: 0, refused: vec![], mended: vec![] }
+    PageRead { changes: 0, next, whole: None, rest: vec![], objects: 0, refused: vec![], mended: vec![] }
 }
 
 #[test]
@@ -912,13 +945,22 @@ fn with_more_members_passed_over_than_are_remembered_nothing_is_swept() {
         forced: true,
         part: None,
         rebuilds: false,
+        skips_known: false,
     };
     let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now);
     let refused: Vec<_> = (0..=MAX_PASSED)
         .map(|number| ("message".to_owned(), format!("m{number}"), Failure::NotFound))
         .map(|(kind, id, _)| (kind, id, Failure::Rejected { words: None, code: String::new() }))
         .collect();
-    let page = PageRead { changes: 1, next: Next::Done(json!({})), whole: None, objects: 1, refused, mended: vec![] };
+    let page = PageRead {
+        changes: 1,
+        next: Next::Done(json!({})),
+        whole: None,
+        rest: vec![],
+        objects: 1,
+        refused,
+        mended: vec![],
+    };
     for outcome in [Outcome::Saved, Outcome::Read(page), Outcome::Written(vec![])] {
         worker.tick();
         machine = machine.after(outcome, worker.now);
