@@ -26,9 +26,13 @@ async fn post(guest: &Guest<'_>, path: &str, origin: Option<&str>, form: &str) -
 
 /// The token in the forms of the settings page.
 async fn csrf(guest: &Guest<'_>) -> String {
-    let page = guest.get("/settings/integrations").await.body;
+    csrf_of(&guest.get("/settings/integrations").await.body)
+}
+
+/// The token that the forms of a page carry.
+fn csrf_of(page: &str) -> String {
     let field = page.split("name=\"csrf\" value=\"").nth(1).expect("a form");
-    field.split('"').next().unwrap().to_owned()
+    field.split('"').next().expect("its end").to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

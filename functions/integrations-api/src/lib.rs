@@ -52,7 +52,7 @@ pub struct Config {
 impl Config {
     pub fn read(env: &mut Env) -> Self {
         Self {
-            front: FrontConfig::read(env),
+            front: FrontConfig::read_with_browsers(env),
             integrations_table: env.text("INTEGRATIONS_TABLE"),
             records_table: env.text("RECORDS_TABLE"),
             health_table: env.text("HEALTH_TABLE"),
@@ -129,6 +129,8 @@ impl IntegrationsApi {
             ("GET", "/health/{provider}") => self.health(call, &[self.known(call)?]).await,
             ("GET", "/deliveries") => self.deliveries(call).await,
             ("POST", "/session") => self.sign_in(call).await,
+            ("POST", "/session/code") => self.sign_in_code(call).await,
+            ("POST", "/session/end") => self.sign_out(call).await,
             _ => Err(unrouted(call)),
         }
     }

@@ -17,10 +17,7 @@ use lambda_http::{
 };
 use platform::{
     base::clock,
-    runtime::{
-        http::{Call, Notice, SETTINGS, failed, html_with_forms, see_other},
-        session::LOOPBACK_COOKIE,
-    },
+    runtime::http::{Call, Notice, SETTINGS, failed, html_with_forms, see_other},
 };
 use providers::{Auth, Provider};
 use secrecy::ExposeSecret as _;
@@ -96,10 +93,8 @@ impl IntegrationsApi {
     pub(crate) async fn page(&self, call: &Call<'_>) -> Answer {
         // The shortcut of local runs: the token moves from the address into a cookie. Never on a public host.
         if let Some(token) = call.query("session").filter(|_| call.is_loopback()) {
-            self.front.sessions.caller(token, true).await?;
-            let mut response = see_other(SETTINGS);
-            call.set_cookie(&mut response, LOOPBACK_COOKIE, token, self.session_life);
-            return Ok(response);
+            let claims = self.front.sessions.claims(token).await?;
+            return self.begin_session(call, &claims, see_other(SETTINGS)).await;
         }
         let caller = self.front.caller(call).await?;
         let providers: Vec<_> = self.registry.iter().collect();
@@ -122,7 +117,7 @@ impl IntegrationsApi {
             }
             cards.push(card);
         }
-        let csrf = caller.csrf.as_ref().map_or("", |csrf| csrf.expose_secret());
+        let csrf = caller.session.as_ref().map_or("", |session| session.csrf.expose_secret());
         let page = StatusPage { cards, notice, application: self.front.application(), csrf, now };
         let page = page.render().map_err(|error| {
             failed(&Diagnosis::new(Reason::Bug, format!("the status page can't be rendered: {error}")))

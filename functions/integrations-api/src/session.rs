@@ -1,57 +1,132 @@
-//! How a browser gets its session: the application's page posts a token, once.
+//! How a browser gets its session, and how it ends: a page of the application posts a token, or a code, once.
 
 use domain::{Problem, error::Kind, oauth::grant::is_own_path};
 use jiff::{SignedDuration, Timestamp};
-use lambda_http::http::header;
+use lambda_http::{
+    Body, Response,
+    http::{StatusCode, header},
+};
 use platform::{
     base::clock,
     runtime::{
-        http::{Call, Input, SETTINGS, internal, see_other},
-        session::{COOKIE, LOOPBACK_COOKIE},
+        http::{Call, Input, SETTINGS, internal, json, see_other},
+        session::{COOKIE, Claims, Issued, LOOPBACK_COOKIE, Use},
     },
 };
+use serde::Serialize;
 
 use crate::{Answer, IntegrationsApi};
 
-/// The longest life of a posted token: it passed through a page.
+/// The longest life of a posted token, and the life of a code: both pass through a page.
 const MAX_LIFE: SignedDuration = SignedDuration::from_secs(60);
 
 impl IntegrationsApi {
-    /// Takes a token of the application from one of its pages, once, and gives a session of ours for it.
+    /// Takes a token of the application, or a code, from one of its pages, once, and gives a session of ours for it.
     pub(crate) async fn sign_in(&self, call: &Call<'_>) -> Answer {
         let origin = call.request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-        if !origin.is_some_and(|origin| self.front.trusts(origin)) {
+        let origin = origin.filter(|origin| self.front.trusts(origin)).ok_or_else(|| {
             let message = "This page may not sign anybody in.";
-            return Err(Problem::new(Kind::Forbidden, message, "Add its origin to the parameter AllowedOrigins."));
-        }
+            Problem::new(Kind::Forbidden, message, "Add its origin to the parameter AllowedOrigins.")
+        })?;
         call.check()?;
         let input = Input::of(call)?;
         let to = input.text("return_to")?.unwrap_or(SETTINGS);
         if !is_own_path(to) {
             return Err(Problem::field("return_to", "\"return_to\" must be a path of this host."));
         }
-        let token = input.text("token")?.unwrap_or_default();
-        let claims = self.front.sessions.claims(token).await?;
+        let claims = match (input.text("token")?, input.text("code")?) {
+            (Some(_), Some(_)) => return Err(Problem::field("code", "Send a code or a token, not both.")),
+            (None, Some(code)) => self.by_code(code, origin).await?,
+            (token, None) => self.by_token(token.unwrap_or_default()).await?,
+        };
+        self.begin_session(call, &claims, see_other(to)).await
+    }
+
+    /// Gives a code, with which a page of this origin begins a session of the caller's user: for tokens that live too long to pass
+    /// through a page.
+    pub(crate) async fn sign_in_code(&self, call: &Call<'_>) -> Answer {
+        #[derive(Serialize)]
+        struct Code {
+            code: String,
+            expires_at: Timestamp,
+        }
+        let caller = self.front.program(call).await?;
+        let input = Input::of(call)?;
+        let origin = input.text("origin")?.unwrap_or_default();
+        if !self.front.trusts(origin) {
+            return Err(Problem::field("origin", "It must be one of the parameter AllowedOrigins."));
+        }
         let now = clock::now();
-        let expires_at = Timestamp::from_second(claims.exp).map_err(|_| Problem::unauthenticated())?;
-        let id =
-            claims.jti.as_deref().filter(|id| (1..=255).contains(&id.len())).ok_or_else(Problem::unauthenticated)?;
-        if expires_at.duration_since(now) > MAX_LIFE {
-            let message = "The token lives too long for a form.";
-            return Err(Problem::new(
-                Kind::Unauthenticated,
-                message,
-                "Mint it for at most 60 seconds, with a \"jti\".",
-            ));
+        let claims = Claims {
+            sub: caller.user_id,
+            admin: caller.admin,
+            actor: caller.actor,
+            expires_at: now + MAX_LIFE,
+            jti: None,
+        };
+        let issued = Issued { origin: Some(origin.to_owned()), ..Issued::new(&claims, now, claims.expires_at) };
+        let code = self.front.sessions.issue(Use::Code, &issued).await?;
+        Ok(json(StatusCode::OK, &Code { code, expires_at: issued.expires_at }))
+    }
+
+    /// Ends all browser sessions of the caller's user that began until now.
+    pub(crate) async fn sign_out(&self, call: &Call<'_>) -> Answer {
+        let caller = self.front.caller(call).await?;
+        self.front.end_sessions(&caller, self.session_life).await?;
+        if caller.session.is_none() {
+            let mut response = Response::new(Body::Empty);
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return Ok(response);
         }
-        let first = self.claims.first_use(&format!("session#{}#{id}", claims.sub), expires_at).await;
-        if !first.map_err(|error| internal(&error))? {
-            return Err(Problem::unauthenticated());
-        }
-        let session = self.front.sessions.mint(&claims, now + self.session_life).await?;
-        let mut response = see_other(to);
-        let cookie = if call.is_loopback() { LOOPBACK_COOKIE } else { COOKIE };
-        call.set_cookie(&mut response, cookie, &session, self.session_life);
+        let mut response = see_other(self.front.application().unwrap_or(SETTINGS));
+        call.remove_cookie(&mut response, cookie(call));
         Ok(response)
     }
+
+    /// Adds a session of the claims' subject to an answer.
+    pub(crate) async fn begin_session(&self, call: &Call<'_>, claims: &Claims, mut response: Response<Body>) -> Answer {
+        let now = clock::now();
+        let session =
+            self.front.sessions.issue(Use::Cookie, &Issued::new(claims, now, now + self.session_life)).await?;
+        call.set_cookie(&mut response, cookie(call), &session, self.session_life);
+        Ok(response)
+    }
+
+    async fn by_token(&self, token: &str) -> Result<Claims, Problem> {
+        let claims = self.front.sessions.claims(token).await?;
+        let id =
+            claims.jti.as_deref().filter(|id| (1..=255).contains(&id.len())).ok_or_else(Problem::unauthenticated)?;
+        if claims.expires_at.duration_since(clock::now()) > MAX_LIFE {
+            return Err(Problem::new(
+                Kind::Unauthenticated,
+                "The token lives too long for a form.",
+                "Mint it for at most 60 seconds, with a \"jti\", or ask for a code with it.",
+            ));
+        }
+        self.used_once(&format!("session#{}#{id}", claims.sub), claims.expires_at).await?;
+        Ok(claims)
+    }
+
+    async fn by_code(&self, code: &str, origin: &str) -> Result<Claims, Problem> {
+        let (Issued { sub, admin, actor, expires_at, jti, origin: bound, .. }, _) =
+            self.front.sessions.issued(Use::Code, code).await?;
+        if bound.as_deref() != Some(origin) {
+            return Err(Problem::new(
+                Kind::Forbidden,
+                "This code is for a page of another origin.",
+                "Ask for a code with the origin of the page that posts it.",
+            ));
+        }
+        self.used_once(&format!("session-code#{jti}"), expires_at).await?;
+        Ok(Claims { sub, admin, actor, expires_at, jti: Some(jti) })
+    }
+
+    async fn used_once(&self, key: &str, expires_at: Timestamp) -> Result<(), Problem> {
+        let first = self.claims.first_use(key, expires_at).await.map_err(|error| internal(&error))?;
+        if first { Ok(()) } else { Err(Problem::unauthenticated()) }
+    }
+}
+
+fn cookie(call: &Call<'_>) -> &'static str {
+    if call.is_loopback() { LOOPBACK_COOKIE } else { COOKIE }
 }

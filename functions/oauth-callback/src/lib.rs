@@ -49,7 +49,7 @@ pub struct Config {
 impl Config {
     pub fn read(env: &mut Env) -> Self {
         Self {
-            front: FrontConfig::read(env),
+            front: FrontConfig::read_with_browsers(env),
             client: ClientConfig::read(env),
             states_table: env.text("OAUTH_STATES_TABLE"),
             syncs_table: env.text("SYNCS_TABLE"),

@@ -9,6 +9,7 @@ use base64::{
 use futures_util::future::join_all;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::Method;
+use local_base::web::Web;
 use local_cli::{
     browser::{Browser, BrowserPage},
     bundle::Bundle,
@@ -44,7 +45,7 @@ async fn a_session_begins_with_a_fresh_token_of_the_applications_page_once() {
         ),
         ("no token", Some(APP), String::new(), 401),
         ("a token that lives too long", Some(APP), mint(90), 401),
-        ("a token that has ended", Some(APP), mint(0), 401),
+        ("a token that has ended", Some(APP), ended(&stack), 401),
         ("a token without a name", Some(APP), unnamed(&stack), 401),
         ("a token of nobody", Some(APP), "a.b.c".to_owned(), 401),
     ] {
@@ -75,8 +76,21 @@ async fn a_session_begins_with_a_fresh_token_of_the_applications_page_once() {
 
 /// A token that is right in all but that it has no name.
 fn unnamed(stack: &Bundle) -> String {
+    signed(stack, &json!({ "sub": "ada", "exp": now() + 50 }))
+}
+
+/// A token that ended before the time by which clocks may differ.
+fn ended(stack: &Bundle) -> String {
+    signed(stack, &json!({ "sub": "ada", "exp": now() - 61, "jti": "ended" }))
+}
+
+fn now() -> i64 {
+    platform::base::clock::now().as_second()
+}
+
+/// A token as the application signs it.
+fn signed(stack: &Bundle, claims: &Value) -> String {
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-    let claims = json!({ "sub": "ada", "exp": platform::base::clock::now().as_second() + 50 });
     let message = format!("{}.{}", encode(br#"{"alg":"HS256","typ":"JWT"}"#), encode(claims.to_string().as_bytes()));
     let key = STANDARD.decode(stack.session_key.expose_secret()).unwrap();
     let mac = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(&message).finalize().into_bytes();
@@ -103,13 +117,6 @@ async fn on_a_public_host_there_is_no_short_cut_and_cookies_are_its_own() {
     let page = "/settings/integrations";
     let answer = on_a_public_host(&stack, "GET", page, json!({ "rawQueryString": format!("session={token}") })).await;
     assert_eq!((&answer["statusCode"], &answer["cookies"]), (&json!(401), &json!([])), "{answer}");
-    let answer =
-        on_a_public_host(&stack, "GET", page, json!({ "cookies": [format!("intertie_session={token}")] })).await;
-    assert_eq!(answer["statusCode"], 401, "the cookie of local runs: {answer}");
-    let answer =
-        on_a_public_host(&stack, "GET", page, json!({ "cookies": [format!("__Host-intertie_session={token}")] })).await;
-    assert_eq!(answer["statusCode"], 200, "{answer}");
-
     let headers = json!({ "origin": APP, "content-type": FORM });
     let form = json!({ "headers": headers, "body": format!("token={token}") });
     let answer = on_a_public_host(&stack, "POST", "/session", form).await;
@@ -120,4 +127,118 @@ async fn on_a_public_host_there_is_no_short_cut_and_cookies_are_its_own() {
         assert!(cookie.contains(part), "{part} is missing: {cookie}");
     }
     assert!(!cookie.contains("Domain"), "{cookie}");
+    let session = cookie.split([';', '=']).nth(1).unwrap();
+    for (name, value, status) in [
+        ("__Host-intertie_session", session, 200),
+        ("intertie_session", session, 401),
+        ("__Host-intertie_session", &*token, 401),
+    ] {
+        let cookies = json!({ "cookies": [format!("{name}={value}")] });
+        let answer = on_a_public_host(&stack, "GET", page, cookies).await;
+        assert_eq!(answer["statusCode"], status, "{name}: {answer}");
+    }
+}
+
+/// A call of a program: status and body.
+async fn program(stack: &Bundle, path: &str, token: &str, body: Value) -> (u16, Value) {
+    let headers = [("authorization", &*format!("Bearer {token}")), ("content-type", "application/json")];
+    let url = format!("{}{path}", stack.url);
+    let answer = Web::new().call(Method::POST, &url, &headers, body.to_string()).await.unwrap();
+    (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default())
+}
+
+/// Signs in by a code.
+async fn sign_in_by_code(stack: &Bundle, browser: &Browser, origin: &str, code: &str) -> BrowserPage {
+    let headers = [("content-type", FORM), ("origin", origin)];
+    browser.send(Method::POST, &format!("{}/session", stack.url), &headers, format!("code={code}")).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_lives_long_begins_a_session_by_a_code_once_from_the_page_it_is_for() {
+    let stack = running().await;
+    let token = stack.session("ada", None, Duration::from_hours(1)).unwrap();
+    let (status, refused) = program(&stack, "/session/code", &token, json!({ "origin": "https://evil.example" })).await;
+    assert_eq!((status, &refused["error"]["fields"][0]["field"]), (422, &json!("origin")), "{refused}");
+    let ask = async || program(&stack, "/session/code", &token, json!({ "origin": APP })).await.1;
+    let answer = ask().await;
+    let code = answer["code"].as_str().unwrap();
+    let ends: jiff::Timestamp = answer["expires_at"].as_str().unwrap().parse().unwrap();
+    assert!((50..=60).contains(&(ends.as_second() - now())), "{answer}");
+
+    let own = stack.url.trim_end_matches('/');
+    let page = sign_in_by_code(&stack, &Browser::new(), own, code).await;
+    assert_eq!(page.status, 403, "a page of another trusted origin: {}", page.body);
+    let browser = Browser::new();
+    assert_eq!(sign_in_by_code(&stack, &browser, APP, code).await.status, 303);
+    let settings = format!("{}/settings/integrations", stack.url);
+    assert_eq!(browser.get(&settings).await.unwrap().status, 200);
+    assert_eq!(sign_in_by_code(&stack, &Browser::new(), APP, code).await.status, 401, "a code was taken twice");
+
+    let another = ask().await["code"].as_str().unwrap().to_owned();
+    let page = sign_in(&stack, Some(APP), &another, "/settings/integrations").await;
+    assert_eq!(page.status, 401, "a code is no token: {}", page.body);
+    assert_eq!(program(&stack, "/session/code", &another, json!({ "origin": APP })).await.0, 401, "nor a Bearer token");
+    let both = format!("code={another}&token={}", stack.session("ada", None, Duration::from_secs(50)).unwrap());
+    let headers = [("content-type", FORM), ("origin", APP)];
+    let page = Browser::new().send(Method::POST, &format!("{}/session", stack.url), &headers, both).await.unwrap();
+    assert_eq!(page.status, 422, "{}", page.body);
+    assert_eq!(sign_in_by_code(&stack, &Browser::new(), APP, &another).await.status, 303, "a refusal uses none up");
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_ends_the_browser_sessions_of_the_user_that_began_before_and_no_token_of_the_application() {
+    let stack = running().await;
+    let token = stack.session("ada", None, Duration::from_hours(1)).unwrap();
+    let settings = format!("{}/settings/integrations", stack.url);
+    let begin = async |user: &str| {
+        let browser = Browser::new();
+        let token = stack.session(user, None, Duration::from_secs(50)).unwrap();
+        assert_eq!(browser.get(&format!("{settings}?session={token}")).await.unwrap().status, 303);
+        browser
+    };
+    let (here, there, of_bob) = (begin("ada").await, begin("ada").await, begin("bob").await);
+    let status = async |browser: &Browser| browser.get(&settings).await.unwrap().status;
+    let end = format!("{}/session/end", stack.url);
+    let own = stack.url.trim_end_matches('/');
+    let form = |csrf: &str| format!("csrf={csrf}");
+    let headers = [("content-type", FORM), ("origin", own)];
+    let page = here.send(Method::POST, &end, &headers, form("guessed")).await.unwrap();
+    assert_eq!(page.status, 403, "{}", page.body);
+    assert_eq!((status(&here).await, status(&there).await), (200, 200), "a form without the page's token ends nothing");
+
+    let csrf = super::csrf_of(&here.get(&settings).await.unwrap().body);
+    let page = here.send(Method::POST, &end, &headers, form(&csrf)).await.unwrap();
+    assert_eq!((page.status, page.location.as_deref()), (303, Some(APP)), "{}", page.body);
+    assert!(page.headers["set-cookie"].to_str().unwrap().contains("Max-Age=0"), "{:?}", page.headers);
+    assert_eq!((status(&here).await, status(&there).await, status(&of_bob).await), (401, 401, 200));
+    let connect = there.get(&format!("{}/connect/slack", stack.url)).await.unwrap();
+    assert_eq!(connect.status, 401, "no function takes the ended session");
+    let again = begin("ada").await;
+    assert_eq!(status(&again).await, 200, "a session that began later");
+    assert_eq!(
+        program(&stack, "/session/code", &token, json!({ "origin": APP })).await.0,
+        200,
+        "the application's token"
+    );
+
+    // The application signs its user out.
+    assert_eq!(program(&stack, "/session/end", &token, json!({})).await.0, 204);
+    assert_eq!((status(&again).await, status(&of_bob).await), (401, 200));
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_party_that_acts_for_an_organisation_is_logged_also_in_the_browser() {
+    let stack = running().await;
+    let claims = json!({ "sub": "acme", "exp": now() + 50, "jti": "one", "act": { "sub": "ada-of-acme" } });
+    let page = sign_in(&stack, Some(APP), &signed(&stack, &claims), "/settings/integrations").await;
+    assert_eq!(page.status, 303, "{}", page.body);
+    let cookie = page.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let settings = format!("{}/settings/integrations", stack.url);
+    let page = Browser::new().send(Method::GET, &settings, &[("cookie", &cookie)], String::new()).await.unwrap();
+    assert_eq!(page.status, 200, "{}", page.body);
+    let logged = async || tests::logs(&stack).contains(r#""actor":"ada-of-acme""#).then_some(());
+    stack.until(tests::PATIENCE, logged).await.expect("the log names the actor");
+    stack.shutdown().await;
 }

@@ -148,6 +148,14 @@ fn integrations_api() -> Vec<Row> {
             json!({ "token": "a.b.c" }),
             vec![Body("return_to", json!("//evil.example"))],
         ),
+        strict(
+            "POST",
+            "/session/code",
+            "/session/code",
+            json!({ "origin": "https://app.example.com" }),
+            vec![Body("origin", json!("https://evil.example"))],
+        ),
+        strict("POST", "/session/end", "/session/end", json!({}), vec![]),
     ]
 }
 

@@ -1,13 +1,14 @@
 //! The caller of a request, by the session token: a JWT that the application minted.
 
 mod claims;
+mod issued;
 mod keys;
 
 use ::http::{HeaderMap, header};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{Problem, UserId};
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{SecretSlice, SecretString};
 
 use crate::{
     aws::{
@@ -21,11 +22,12 @@ use crate::{
 
 pub use self::{
     claims::Claims,
+    issued::{Issued, Use},
     keys::{Keys, StoredKeys, mint},
 };
 use self::{
-    claims::{Issuer, foreign},
-    keys::{mac, sign},
+    claims::{Expected, Issuer, foreign},
+    keys::mac,
 };
 
 /// The cookie on https. The prefix makes browsers refuse it from anywhere but this host.
@@ -38,10 +40,21 @@ pub const LOOPBACK_COOKIE: &str = "intertie_session";
 pub struct Caller {
     /// The subject of the request's token.
     pub user_id: UserId,
-    /// Whether the token's role allows what is not the user's own.
+    /// Whether the token says that the user is an administrator, who may do what is not the user's own.
     pub admin: bool,
-    /// What a form of the user's page must carry; none for programs.
-    pub csrf: Option<SecretString>,
+    /// The party that acts for the user, if it is another one.
+    pub actor: Option<String>,
+    /// The browser session that the request belongs to; none for programs.
+    pub session: Option<BrowserSession>,
+}
+
+/// A browser session.
+#[derive(Debug, Clone)]
+pub struct BrowserSession {
+    /// What a form of the user's page must carry.
+    pub csrf: SecretString,
+    /// When it began.
+    pub began_at: Timestamp,
 }
 
 impl Caller {
@@ -57,22 +70,27 @@ pub struct Config {
     resource_prefix: String,
     secret_cache: std::time::Duration,
     issuer: Option<Issuer>,
+    admin: Expected,
 }
 
 impl Config {
     pub fn read(env: &mut Env) -> Self {
         let resource_prefix = env.text("RESOURCE_PREFIX");
         let secret_cache = env.seconds("SECRET_CACHE_SECONDS");
+        let claim = env.text("JWT_AUDIENCE_CLAIM");
         let issuer = ["JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE"].map(|name| env.optional(name));
         let issuer = match issuer {
-            [Some(jwks_url), Some(name), Some(audience)] => Some(Issuer { jwks_url, name, audience }),
+            [Some(jwks_url), Some(name), Some(value)] => {
+                Some(Issuer { jwks_url, name, audience: Expected { claim, value } })
+            }
             [None, None, None] => None,
             _ => {
                 env.problem("JwksUrl, JwtIssuer and JwtAudience are set together or not at all");
                 None
             }
         };
-        Self { resource_prefix, secret_cache, issuer }
+        let admin = Expected { claim: env.text("JWT_ADMIN_CLAIM"), value: env.text("JWT_ADMIN_VALUE") };
+        Self { resource_prefix, secret_cache, issuer, admin }
     }
 }
 
@@ -81,6 +99,7 @@ impl Config {
 pub struct Sessions {
     keys: Secrets<Keys>,
     issuer: Option<Issuer>,
+    admin: Expected,
     jwks: JwksCache,
 }
 
@@ -89,35 +108,53 @@ impl Sessions {
         Self {
             keys: Secrets::new(aws, &config.resource_prefix, config.secret_cache),
             issuer: config.issuer.clone(),
+            admin: config.admin.clone(),
             jwks: JwksCache::new(rewrites.clone()),
         }
     }
 
-    /// The caller by a token. Cookies hold tokens of ours; programs hold those of the configured issuer, if there is one.
+    /// The caller by a token. Cookies hold tokens of ours; programs hold those of the application, or of the configured issuer if there
+    /// is one.
     pub async fn caller(&self, token: &str, by_cookie: bool) -> Result<Caller, Problem> {
-        let (claims, csrf) = if by_cookie {
-            let (claims, csrf) = self.own(token).await?;
-            (claims, Some(csrf))
+        let caller = if by_cookie {
+            let (issued, key) = self.issued(Use::Cookie, token).await?;
+            // It follows from the token under the key that signed it, so there is nothing to store, and it stays the same while keys are
+            // replaced.
+            let csrf = mac(&key, &["csrf\n", token]).ok_or_else(Problem::internal)?;
+            let csrf = URL_SAFE_NO_PAD.encode(csrf).into();
+            let session = Some(BrowserSession { csrf, began_at: issued.issued_at });
+            Caller { user_id: issued.sub, admin: issued.admin, actor: issued.actor, session }
         } else {
-            (self.claims(token).await?, None)
+            let Claims { sub, admin, actor, .. } = self.claims(token).await?;
+            Caller { user_id: sub, admin, actor, session: None }
         };
-        Ok(Caller { admin: claims.role.as_deref() == Some("admin"), user_id: claims.sub, csrf })
+        if let Some(actor) = &caller.actor {
+            tracing::info!(actor, "another party acts for the user");
+        }
+        Ok(caller)
     }
 
-    /// What a valid token of the application says.
+    /// What a valid token of the application, or of the configured issuer, says.
     pub async fn claims(&self, token: &str) -> Result<Claims, Problem> {
-        let Some(issuer) = &self.issuer else { return Ok(self.own(token).await?.0) };
         let now = clock::now();
+        let Some(issuer) = &self.issuer else {
+            return self.by_keys(|keys| keys.verify(token, &self.admin, now)).await;
+        };
         let keys =
             self.jwks.for_token(&issuer.jwks_url, token, now).await.map_err(|error| failed(&error.diagnosis()))?;
-        foreign(&keys, issuer, token, now).ok_or_else(Problem::unauthenticated)
+        foreign(&keys, issuer, &self.admin, token, now).ok_or_else(Problem::unauthenticated)
     }
 
-    /// A token of ours with the subject and role of `claims`.
-    pub async fn mint(&self, claims: &Claims, expires_at: Timestamp) -> Result<String, Problem> {
+    /// A token of ours.
+    pub async fn issue(&self, r#use: Use, issued: &Issued) -> Result<String, Problem> {
         let keys = self.keys.get("session", Freshness::Cached, clock::now()).await.map_err(|error| internal(&error))?;
-        let key = keys.0.first().ok_or_else(Problem::internal)?;
-        sign(key, claims.sub.as_str(), claims.role.as_deref(), expires_at).ok_or_else(Problem::internal)
+        keys.issue(r#use, issued).ok_or_else(Problem::internal)
+    }
+
+    /// What a valid token of ours says, and the key that signed it.
+    pub async fn issued(&self, r#use: Use, token: &str) -> Result<(Issued, SecretSlice<u8>), Problem> {
+        let now = clock::now();
+        self.by_keys(|keys| keys.issued(r#use, token, now)).await
     }
 
     /// Names for `text` that only a holder of the session keys can link to it: a hash under each key in force, the current one
@@ -129,17 +166,14 @@ impl Sessions {
         keys.pseudonyms(purpose, text).ok_or_else(Problem::internal)
     }
 
-    /// What a token of ours says, and what the forms of its session carry. That follows from the token under the key that
-    /// signed it, so there is nothing to store, and it stays the same while keys are replaced.
+    /// What `read` makes of a token under the session keys.
     ///
     /// An unknown key makes the cache read the keys again once, so that they can be replaced.
-    async fn own(&self, token: &str) -> Result<(Claims, SecretString), Problem> {
-        let now = clock::now();
+    async fn by_keys<T>(&self, read: impl Fn(&Keys) -> Option<T>) -> Result<T, Problem> {
         for freshness in [Freshness::Cached, Freshness::Reread] {
-            let keys = self.keys.get("session", freshness, now).await.map_err(|error| internal(&error))?;
-            if let Some((claims, key)) = keys.verify(token, now) {
-                let csrf = mac(key, &["csrf\n", token]).ok_or_else(Problem::internal)?;
-                return Ok((claims, URL_SAFE_NO_PAD.encode(csrf).into()));
+            let keys = self.keys.get("session", freshness, clock::now()).await.map_err(|error| internal(&error))?;
+            if let Some(found) = read(&keys) {
+                return Ok(found);
             }
         }
         Err(Problem::unauthenticated())

@@ -15,6 +15,7 @@ pub(crate) mod item;
 mod lease;
 pub mod pending_authorizations;
 pub mod records;
+pub mod session_ends;
 pub mod syncs;
 pub(crate) mod table;
 pub mod webhook_secrets;

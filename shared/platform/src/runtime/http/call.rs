@@ -111,6 +111,11 @@ impl<'r> Call<'r> {
         }
     }
 
+    /// Has the browser remove a cookie.
+    pub fn remove_cookie(&self, response: &mut Response<Body>, name: &str) {
+        self.set_cookie(response, name, "", Duration::ZERO);
+    }
+
     /// The answer to a problem: a page for a browser, JSON for a program.
     pub fn refuse(&self, problem: &Problem) -> Response<Body> {
         refusal(problem, self.by_browser(), self.request_id, None)

@@ -1,16 +1,19 @@
 //! What the functions behind the HTTP API share: sessions, and which pages they trust.
 
+use std::time::Duration;
+
 use ::http::{Method, header};
 use domain::{Problem, error::Kind};
 use lambda_http::{Body, Response};
 use secrecy::ExposeSecret as _;
 use subtle::ConstantTimeEq as _;
 
-use super::{answer::refusal, call::Call, input::Input, notice, route::CSRF};
+use super::{answer::refusal, call::Call, input::Input, internal, notice, route::CSRF};
 use crate::{
     aws::Aws,
-    base::{config::Env, rewrites::Rewrites},
-    runtime::session::{self, Accept, Caller, Sessions},
+    base::{clock, config::Env, rewrites::Rewrites},
+    runtime::session::{self, Accept, BrowserSession, Caller, Sessions},
+    stores::session_ends::SessionEnds,
 };
 
 /// What functions behind the HTTP API share: sessions, and the origins that they trust.
@@ -18,6 +21,8 @@ use crate::{
 pub struct Front {
     /// Verifies the caller's token.
     pub sessions: Sessions,
+    /// Which browser sessions are ended; none where no browser calls.
+    ends: Option<SessionEnds>,
     public_url: Option<String>,
     allowed_origins: Vec<String>,
 }
@@ -27,16 +32,24 @@ pub struct Front {
 pub struct FrontConfig {
     sessions: session::Config,
     rewrites: Rewrites,
+    ends_table: Option<String>,
     public_url: Option<String>,
     allowed_origins: Vec<String>,
 }
 
 impl FrontConfig {
+    /// Of a function that programs alone call.
     pub fn read(env: &mut Env) -> Self {
         let sessions = session::Config::read(env);
         let origins = env.optional("ALLOWED_ORIGINS").unwrap_or_default();
         let allowed_origins = origins.split([' ', ',']).filter(|it| !it.is_empty()).map(str::to_owned).collect();
-        Self { sessions, rewrites: env.rewrites(), public_url: env.optional("PUBLIC_URL"), allowed_origins }
+        let public_url = env.optional("PUBLIC_URL");
+        Self { sessions, rewrites: env.rewrites(), ends_table: None, public_url, allowed_origins }
+    }
+
+    /// Of a function that browsers call, too.
+    pub fn read_with_browsers(env: &mut Env) -> Self {
+        Self { ends_table: Some(env.text("IDEMPOTENCY_TABLE")), ..Self::read(env) }
     }
 }
 
@@ -44,6 +57,7 @@ impl Front {
     pub fn new(aws: &Aws, config: &FrontConfig) -> Self {
         Self {
             sessions: Sessions::new(aws, &config.sessions, &config.rewrites),
+            ends: config.ends_table.as_ref().map(|table| SessionEnds::new(aws, table)),
             public_url: config.public_url.clone(),
             allowed_origins: config.allowed_origins.clone(),
         }
@@ -66,7 +80,7 @@ impl Front {
         let accept = if call.is_loopback() { Accept::BearerOrLoopbackCookie } else { Accept::BearerOrCookie };
         let caller = self.accept(call, accept).await?;
         let reads = call.request.method() == Method::GET || call.request.method() == Method::HEAD;
-        if let (Some(expected), false) = (&caller.csrf, reads) {
+        if let (Some(BrowserSession { csrf: expected, .. }), false) = (&caller.session, reads) {
             let origin = call.request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
             let input = Input::of(call).ok();
             let sent = input.as_ref().and_then(|input| input.text(CSRF).ok().flatten()).unwrap_or_default();
@@ -106,6 +120,26 @@ impl Front {
     async fn accept(&self, call: &Call<'_>, accept: Accept) -> Result<Caller, Problem> {
         let token = session::token(call.request.headers(), accept);
         let (token, by_cookie) = token.ok_or_else(Problem::unauthenticated)?;
-        self.sessions.caller(token, by_cookie).await
+        let caller = self.sessions.caller(token, by_cookie).await?;
+        let Some(session) = &caller.session else { return Ok(caller) };
+        // A function that reads no ends takes no cookie.
+        let ends = self.ends.as_ref().ok_or_else(Problem::unauthenticated)?;
+        let ended_at = ends.ended_at(&self.pseudonyms(&caller).await?).await.map_err(|error| internal(&error))?;
+        if ended_at.is_some_and(|ended_at| session.began_at <= ended_at) {
+            return Err(Problem::unauthenticated());
+        }
+        Ok(caller)
+    }
+
+    /// Ends all browser sessions of a caller that began until now; none lives longer than `life`.
+    pub async fn end_sessions(&self, caller: &Caller, life: Duration) -> Result<(), Problem> {
+        let ends = self.ends.as_ref().ok_or_else(Problem::internal)?;
+        let pseudonyms = self.pseudonyms(caller).await?;
+        let current = pseudonyms.first().ok_or_else(Problem::internal)?;
+        ends.end(current, clock::now(), life).await.map_err(|error| internal(&error))
+    }
+
+    async fn pseudonyms(&self, caller: &Caller) -> Result<Vec<String>, Problem> {
+        self.sessions.pseudonyms("session-end", caller.user_id.as_str()).await
     }
 }

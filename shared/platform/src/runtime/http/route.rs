@@ -101,7 +101,9 @@ pub const ROUTES: &[Route] = &[
         Names::Only(&["provider", "state", "since", "until", "after", "limit"]),
         NONE,
     ),
-    route("POST", "/session", "integrations-api", NONE, Names::Only(&["token", "return_to"])),
+    route("POST", "/session", "integrations-api", NONE, Names::Only(&["code", "token", "return_to"])),
+    route("POST", "/session/code", "integrations-api", NONE, Names::Only(&["origin"])),
+    route("POST", "/session/end", "integrations-api", NONE, Names::Only(&[CSRF])),
     route("POST", "/actions/{provider}/{action}", "api-proxy", Names::Only(&[ACCOUNT]), Names::OfAction),
     exempt("ANY", "/proxy/{provider}/{proxy+}", "api-proxy", Exempt::PassedOn),
 ];

@@ -15,7 +15,7 @@ use sha2::Sha256;
 
 use crate::{
     aws::{UnusableSecret, secrets::Stored},
-    runtime::session::claims::Claims,
+    runtime::session::claims::{Claims, Expected, Unchecked},
 };
 
 /// The keys of `{prefix}/session`: all verify.
@@ -51,10 +51,10 @@ fn decode(field: &'static str, key: &SecretString) -> Result<SecretSlice<u8>, Un
 }
 
 impl Keys {
-    /// Checks a token: what it says, and the key that signed it. `None` for anything but a token of ours that is valid now.
-    pub(super) fn verify(&self, token: &str, now: Timestamp) -> Option<(Claims, &SecretSlice<u8>)> {
-        let signed = |key| Some((verify_hmac::<Claims>(token, SecretSlice::expose_secret(key))?, key));
-        self.0.iter().find_map(signed).filter(|(claims, _)| claims.valid(now))
+    /// What a token of the application says; `None` if none of the keys signed it, or it is not valid now.
+    pub(super) fn verify(&self, token: &str, admin: &Expected, now: Timestamp) -> Option<Claims> {
+        let signed = |key| verify_hmac::<Unchecked>(token, SecretSlice::expose_secret(key));
+        self.0.iter().find_map(signed)?.valid(admin, now)
     }
 
     pub(super) fn pseudonyms(&self, purpose: &str, text: &str) -> Option<Vec<String>> {
@@ -64,10 +64,7 @@ impl Keys {
 
 /// Mints a token: what the application does, for `cargo local token` and tests.
 pub fn mint(key: &SecretString, user_id: &str, role: Option<&str>, expires_at: Timestamp) -> Option<String> {
-    sign(&decode("key", key).ok()?, user_id, role, expires_at)
-}
-
-pub(super) fn sign(key: &SecretSlice<u8>, user_id: &str, role: Option<&str>, expires_at: Timestamp) -> Option<String> {
+    let key = decode("key", key).ok()?;
     // Its own name each, so that one for the browser's form is accepted once.
     let id = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
     let mut claims = serde_json::json!({ "sub": user_id, "exp": expires_at.as_second(), "jti": id });
@@ -76,7 +73,7 @@ pub(super) fn sign(key: &SecretSlice<u8>, user_id: &str, role: Option<&str>, exp
     }
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
     let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-    let signature = URL_SAFE_NO_PAD.encode(mac(key, &[&message])?);
+    let signature = URL_SAFE_NO_PAD.encode(mac(&key, &[&message])?);
     Some(format!("{message}.{signature}"))
 }
 
@@ -91,6 +88,7 @@ pub(super) fn mac(key: &SecretSlice<u8>, parts: &[&str]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::session::issued::{Issued, Use};
 
     const NOW: i64 = 1_700_000_000;
 
@@ -102,6 +100,10 @@ mod tests {
         STANDARD.encode([byte; 32]).into()
     }
 
+    fn admin() -> Expected {
+        Expected { claim: "role".to_owned(), value: "admin".to_owned() }
+    }
+
     fn keys() -> Keys {
         Keys::of(StoredKeys { key: key(1), previous: vec![key(2)] }).unwrap()
     }
@@ -111,21 +113,39 @@ mod tests {
         for (key, role) in [(key(1), None), (key(2), Some("admin"))] {
             let token = mint(&key, "user-1", role, at(NOW + 60)).unwrap();
             let keys = keys();
-            let (claims, _) = keys.verify(&token, at(NOW)).unwrap();
-            assert_eq!((claims.sub.as_str(), claims.role.as_deref()), ("user-1", role));
+            let claims = keys.verify(&token, &admin(), at(NOW)).unwrap();
+            assert_eq!((claims.sub.as_str(), claims.admin), ("user-1", role.is_some()));
         }
     }
 
     #[test]
     fn expired_foreign_and_tampered_tokens_name_nobody() {
         let good = mint(&key(1), "u", None, at(NOW + 60)).unwrap();
-        assert!(keys().verify(&good, at(NOW + 60)).is_none(), "expired");
+        assert!(keys().verify(&good, &admin(), at(NOW + 120)).is_none(), "expired");
         let foreign = mint(&key(3), "u", None, at(NOW + 60)).unwrap();
         let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1IiwiZXhwIjo5OTk5OTk5OTk5fQ.";
         for token in [&foreign, none, "", "a.b.c", &good[..good.len() - 2]] {
-            assert!(keys().verify(token, at(NOW)).is_none(), "{token}");
+            assert!(keys().verify(token, &admin(), at(NOW)).is_none(), "{token}");
         }
-        assert!(keys().verify(&mint(&key(1), "", None, at(NOW + 60)).unwrap(), at(NOW)).is_none());
+        assert!(keys().verify(&mint(&key(1), "", None, at(NOW + 60)).unwrap(), &admin(), at(NOW)).is_none());
+    }
+
+    #[test]
+    fn a_token_of_ours_serves_its_own_use_alone_and_outlives_the_replacement_of_its_key() {
+        let program = mint(&key(1), "u", Some("admin"), at(NOW + 60)).unwrap();
+        let claims = keys().verify(&program, &admin(), at(NOW)).unwrap();
+        let issued = Issued::new(&claims, at(NOW), at(NOW + 60));
+        let [cookie, code] = [Use::Cookie, Use::Code].map(|of| keys().issue(of, &issued).unwrap());
+        for (token, of) in [(&cookie, Some(Use::Cookie)), (&code, Some(Use::Code)), (&program, None)] {
+            for r#use in [Use::Cookie, Use::Code] {
+                assert_eq!(keys().issued(r#use, token, at(NOW)).is_some(), of == Some(r#use), "{of:?} as {use:?}");
+            }
+            assert_eq!(keys().verify(token, &admin(), at(NOW)).is_some(), of.is_none(), "{of:?} as a program's");
+        }
+        let rotated = Keys::of(StoredKeys { key: key(3), previous: vec![key(1)] }).unwrap();
+        let (kept, _) = rotated.issued(Use::Cookie, &cookie, at(NOW)).unwrap();
+        assert_eq!((kept.sub.as_str(), kept.admin, kept.issued_at), ("u", true, at(NOW)));
+        assert!(rotated.issued(Use::Cookie, &cookie, at(NOW + 60)).is_none(), "its end has come");
     }
 
     #[test]

@@ -1,0 +1,60 @@
+//! Until when a user's browser sessions are ended: those that began later go on.
+//!
+//! *Invariant:* an item names its user by a keyed hash of the user id (see
+//! [`Sessions::pseudonyms`](crate::runtime::session::Sessions::pseudonyms)), and lasts as long as a session that it ends. The items share
+//! the table of idempotency records, which expires its items.
+
+use std::time::Duration;
+
+use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
+use serde::Deserialize;
+
+use crate::{
+    aws::{Aws, AwsError},
+    stores::{
+        item::{key, millis, read, s, seconds},
+        table::Table,
+    },
+};
+
+const PREFIX: &str = "session-end#";
+
+/// The table that holds them.
+#[derive(Debug, Clone)]
+pub struct SessionEnds {
+    table: Table,
+}
+
+#[derive(Debug, Deserialize)]
+struct SessionEnd {
+    #[serde(with = "millisecond::required")]
+    ended_at: Timestamp,
+}
+
+impl SessionEnds {
+    /// The table of this name.
+    pub fn new(aws: &Aws, table: impl Into<String>) -> Self {
+        Self { table: Table::new(aws, table) }
+    }
+
+    /// Ends the sessions that the user with this pseudonym began until `now`; the longest of them has `life` left.
+    pub async fn end(&self, pseudonym: &str, now: Timestamp, life: Duration) -> Result<(), AwsError> {
+        let mut item = item_key(pseudonym);
+        item.extend([("ended_at".to_owned(), millis(now)), ("expires_at".to_owned(), seconds(now + life))]);
+        self.table.put(item).await
+    }
+
+    /// Until when the sessions of the user are ended, read consistently. A user has a pseudonym for each session key in force.
+    pub async fn ended_at(&self, pseudonyms: &[String]) -> Result<Option<Timestamp>, AwsError> {
+        let mut latest = None;
+        for pseudonym in pseudonyms {
+            let item = self.table.get(item_key(pseudonym)).await?.map(read::<SessionEnd>).transpose()?;
+            latest = latest.max(item.map(|it| it.ended_at));
+        }
+        Ok(latest)
+    }
+}
+
+fn item_key(pseudonym: &str) -> super::item::Item {
+    key([("key", s(format!("{PREFIX}{pseudonym}")))])
+}
