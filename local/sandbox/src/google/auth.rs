@@ -30,15 +30,15 @@ impl Authorizes for Google {
         let chosen = form.get("account").unwrap_or_default();
         let by_address = self.people.iter().find(|person| person.address == chosen);
         let person = by_address.or_else(|| self.people.iter().find(|person| person.account == chosen));
-        let Some(account) = person.map(|person| person.account) else {
+        let Some(account) = person.map(|person| person.account.clone()) else {
             return refuse("Google", StatusCode::BAD_REQUEST, "Choose an account");
         };
-        account.clone_into(&mut asked.account);
+        asked.account.clone_from(&account);
         // Google gives a refresh token with the first consent only, unless consent is asked for again.
         let again = form.get("prompt").is_some_and(|prompt| prompt.split(' ').any(|word| word == "consent"));
-        asked.offline &= again || !self.grants.is_offline(account);
+        asked.offline &= again || !self.grants.is_offline(&account);
         if form.get("include_granted_scopes") == Some("true") {
-            let before = self.grants.live(account).flat_map(|grant| grant.scopes.clone());
+            let before = self.grants.live(&account).flat_map(|grant| grant.scopes.clone());
             asked.scopes.extend(before.collect::<Vec<_>>());
             asked.scopes.sort();
             asked.scopes.dedup();

@@ -60,7 +60,7 @@ struct Google {
     app: App,
     grants: Grants,
     signer: Signer,
-    people: [Person; 2],
+    people: Vec<Person>,
     calendar: Calendar,
     gmail: Gmail,
 }
@@ -97,11 +97,26 @@ impl Google {
         };
         match person.change(order) {
             Ok(done) => {
-                self.gmail.rename(person.account, &person.address);
+                self.gmail.rename(&person.account, &person.address);
                 done.into()
             }
             Err((status, words)) => Outcome::Done(refusal(status, &words)),
         }
+    }
+
+    /// Fills a mailbox with messages that are made on demand.
+    fn fill(&mut self, order: &Value) -> Outcome {
+        let account = order["account"].as_str().unwrap_or(ACCOUNTS[0]);
+        let number = |name: &str| order[name].as_u64().and_then(|number| u32::try_from(number).ok());
+        let Some(messages) = number("messages").filter(|_| account.contains('@')) else {
+            let words = "\"messages\" must be a number, and \"account\" a mail address";
+            return Outcome::Done(refusal(StatusCode::UNPROCESSABLE_ENTITY, words));
+        };
+        if !self.people.iter().any(|person| person.account == account) {
+            self.people.push(Person::with_mail(account, self.people.len() + 1));
+        }
+        self.gmail.fill(account, number("seed").unwrap_or_default(), messages);
+        json!({ "account": account, "messages": messages }).into()
     }
 
     fn api(&mut self, call: &Call) -> Result<Reply, Refusal> {
@@ -178,6 +193,9 @@ impl Emulator for Google {
             self.calendar.watch_life = seconds;
             self.gmail.watch_life = seconds;
             return Some(json!({ "seconds": seconds }).into());
+        }
+        if (method, path) == (&Method::POST, &["mailbox"][..]) {
+            return Some(self.fill(body));
         }
         let tokens = self.grants.administer(method, path, body).map(Outcome::Done);
         tokens.or_else(|| self.calendar.control(method, path, body)).or_else(|| self.gmail.control(method, path, body))

@@ -12,10 +12,13 @@ use crate::controls::{Control, Refused};
 /// The accounts there are, by the address that each had first; the first is the one with something in it.
 pub(super) const ACCOUNTS: [&str; 2] = ["ada@example.com", "grace@example.com"];
 
-/// `POST account`: `{"account"?,"address"?,"mail"?,"calendar"?,"blocked"?}`: the account gets another address, has a service or not, or
+/// `POST mailbox` `{"account"?,"messages","seed"?}`: the account, which is made if there is none, has so many messages and no others. They
+/// are made on demand. `POST account`: `{"account"?,"address"?,"mail"?,"calendar"?,"blocked"?}`: the account gets another address, has a service or not, or
 /// its administrators do not allow the app.
-pub(super) const CONTROLS: &[Control] =
-    &[Control("POST", "account", &[&["account", "address", "mail", "calendar", "blocked"]])];
+pub(super) const CONTROLS: &[Control] = &[
+    Control("POST", "account", &[&["account", "address", "mail", "calendar", "blocked"]]),
+    Control("POST", "mailbox", &[&["account", "messages", "seed"]]),
+];
 
 /// The scopes of identity under their short names, and as Google's answers have them. No user can leave them out.
 const IDENTITY: [(&str, &str); 3] = [
@@ -26,8 +29,8 @@ const IDENTITY: [(&str, &str); 3] = [
 
 pub(super) struct Person {
     /// What the sandbox knows it by: its first address.
-    pub(super) account: &'static str,
-    sub: &'static str,
+    pub(super) account: String,
+    sub: String,
     pub(super) address: String,
     mail: bool,
     calendar: bool,
@@ -35,15 +38,28 @@ pub(super) struct Person {
     blocked: bool,
 }
 
-pub(super) fn people() -> [Person; 2] {
-    let person = |account: &'static str, sub| {
-        let address = account.to_owned();
-        Person { account, sub, address, mail: true, calendar: true, blocked: false }
-    };
-    [person(ACCOUNTS[0], "100000000000000000001"), person(ACCOUNTS[1], "100000000000000000002")]
+pub(super) fn people() -> Vec<Person> {
+    ACCOUNTS
+        .iter()
+        .zip(1..)
+        .map(|(account, number)| Person { calendar: true, ..Person::with_mail(account, number) })
+        .collect()
 }
 
 impl Person {
+    /// An account with mail alone; `number` tells it from all others.
+    pub(super) fn with_mail(account: &str, number: usize) -> Self {
+        let sub = format!("{:021}", 100_000_000_000_000_000_000_u128 + number as u128);
+        Self {
+            account: account.to_owned(),
+            sub,
+            address: account.to_owned(),
+            mail: true,
+            calendar: false,
+            blocked: false,
+        }
+    }
+
     /// Refuses calls of a service that the account does not have.
     pub(super) fn has(&self, service: &str) -> Result<(), Refusal> {
         match service {

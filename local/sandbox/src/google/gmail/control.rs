@@ -46,7 +46,8 @@ impl Gmail {
     pub(in crate::google) fn control(&mut self, method: &Method, path: &[&str], body: &Value) -> Option<Outcome> {
         let account = body["account"].as_str().unwrap_or(ACCOUNTS[0]);
         if (method, path) == (&Method::GET, &["watches"][..]) {
-            let watched = self.boxes.iter().filter_map(|mailbox| Some((mailbox.account, mailbox.watch.as_ref()?)));
+            let watched =
+                self.boxes.iter().filter_map(|mailbox| Some((mailbox.account.as_str(), mailbox.watch.as_ref()?)));
             let watches = watched.map(|(account, watch)| json!({ "account": account, "expiration": watch.until }));
             return Some(Outcome::from(watches.collect::<Value>()));
         }
@@ -54,7 +55,7 @@ impl Gmail {
         let Some(place) = self.place(account) else { return unknown() };
         let mailbox = &mut self.boxes[place];
         let (labels, done) = match (method.as_str(), path) {
-            ("GET", ["messages"]) => (None, mailbox.messages.iter().map(super::mailbox::Message::labelled).collect()),
+            ("GET", ["messages"]) => (None, mailbox.all().map(|message| message.labelled()).collect()),
             ("POST", ["messages"]) => {
                 let message = mailbox.compose(body, now());
                 let message = mailbox.add(message);

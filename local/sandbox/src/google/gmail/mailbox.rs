@@ -1,10 +1,12 @@
 //! A mailbox: messages, and the history of their changes.
 
+use std::borrow::Cow;
+
 use jiff::{SignedDuration, Timestamp};
 use local_base::now;
 use serde_json::{Value, json};
 
-use super::Watch;
+use super::{Watch, lazy::Lazy};
 use crate::opaque::random;
 
 /// The history id of a new mailbox.
@@ -12,10 +14,12 @@ const FIRST: u64 = 7000;
 
 pub(super) struct Mailbox {
     /// The address that it had first.
-    pub(super) account: &'static str,
+    pub(super) account: String,
     pub(super) address: String,
     /// In the order of arrival.
     pub(super) messages: Vec<Message>,
+    /// Older ones, which are made on demand.
+    pub(super) lazy: Option<Lazy>,
     pub(super) history: Vec<Change>,
     pub(super) history_id: u64,
     /// History before this one is forgotten.
@@ -52,11 +56,12 @@ pub(super) struct Change {
 }
 
 impl Mailbox {
-    pub(super) fn empty(account: &'static str) -> Self {
+    pub(super) fn empty(account: &str) -> Self {
         Self {
-            account,
+            account: account.to_owned(),
             address: account.to_owned(),
             messages: Vec::new(),
+            lazy: None,
             history: Vec::new(),
             history_id: FIRST,
             floor: FIRST,
@@ -67,7 +72,7 @@ impl Mailbox {
     }
 
     /// Six messages, an hour apart.
-    pub(super) fn seed(account: &'static str) -> Self {
+    pub(super) fn seed(account: &str) -> Self {
         let mut mailbox = Self::empty(account);
         let subjects =
             ["Welcome", "Your invoice", "Lunch?", "Minutes of the meeting", "Release on Friday", "Re: Lunch?"];
@@ -126,27 +131,60 @@ impl Mailbox {
         &self.messages[self.messages.len() - 1]
     }
 
+    /// The mailbox has this many messages and no others. The history before is forgotten.
+    pub(super) fn fill(&mut self, seed: u32, messages: u32) {
+        self.history_id += 13;
+        self.floor = self.history_id;
+        self.messages.clear();
+        self.lazy = Some(Lazy::new(seed, messages, now(), self.history_id));
+    }
+
+    /// All messages, the oldest first.
+    pub(super) fn all(&self) -> impl Iterator<Item = Cow<'_, Message>> {
+        let lazy = self.lazy.iter().flat_map(|lazy| lazy.from(0).filter_map(|number| lazy.message(number)));
+        let lazy: Vec<_> = lazy.collect();
+        lazy.into_iter().rev().map(Cow::Owned).chain(self.messages.iter().map(Cow::Borrowed))
+    }
+
+    /// The message of this id.
+    pub(super) fn find(&self, id: &str) -> Option<Cow<'_, Message>> {
+        if let Some(message) = self.messages.iter().find(|message| message.id == id) {
+            return Some(Cow::Borrowed(message));
+        }
+        let lazy = self.lazy.as_ref()?;
+        lazy.message(lazy.number(id)?).map(Cow::Owned)
+    }
+
     /// A message is deleted for good.
     pub(super) fn remove(&mut self, id: &str) -> Option<Message> {
-        let place = self.messages.iter().position(|message| message.id == id)?;
-        let message = self.messages.remove(place);
+        let message = self.find(id)?.into_owned();
+        match self.lazy.as_mut().and_then(|lazy| Some((lazy.number(id)?, lazy))) {
+            Some((number, lazy)) => lazy.remove(number),
+            None => self.messages.retain(|message| message.id != id),
+        }
         self.note("messagesDeleted", &message, Vec::new());
         Some(message)
     }
 
     /// A message has these labels now.
     pub(super) fn label(&mut self, id: &str, labels: &[String]) -> Option<Message> {
-        let place = self.messages.iter().position(|message| message.id == id)?;
-        let before = std::mem::replace(&mut self.messages[place].labels, labels.to_vec());
+        let mut message = self.find(id)?.into_owned();
+        let before = std::mem::replace(&mut message.labels, labels.to_vec());
         let added: Vec<_> = labels.iter().filter(|label| !before.contains(label)).cloned().collect();
         let removed: Vec<_> = before.into_iter().filter(|label| !labels.contains(label)).collect();
         for (kind, labels) in [("labelsAdded", added), ("labelsRemoved", removed)] {
             if !labels.is_empty() {
-                let message = self.messages[place].clone();
-                self.messages[place].history_id = self.note(kind, &message, labels);
+                message.history_id = self.note(kind, &message, labels);
             }
         }
-        Some(self.messages[place].clone())
+        match self.lazy.as_mut().and_then(|lazy| Some((lazy.number(id)?, lazy))) {
+            Some((number, lazy)) => lazy.label(number, labels, message.history_id),
+            None => {
+                let place = self.messages.iter().position(|message| message.id == id)?;
+                self.messages[place] = message.clone();
+            }
+        }
+        Some(message)
     }
 
     pub(super) fn threads(&self) -> usize {

@@ -22,10 +22,11 @@ impl Mailbox {
         let limit = limit(query.get("maxResults"), 100)?;
         let labels: Vec<_> = query.all("labelIds").collect();
         let mut found: Vec<_> = self.messages.iter().rev().collect();
+        let mut from = 0;
         let everything = query.get("includeSpamTrash") == Some("true");
-        let hidden =
-            |message: &&Message| message.labels.iter().any(|label| ["SPAM", "TRASH"].contains(&label.as_str()));
-        found.retain(|message| everything || !hidden(message));
+        let left_out: &[&str] = if everything { &[] } else { &["SPAM", "TRASH"] };
+        let hidden = |message: &&Message| message.labels.iter().any(|label| left_out.contains(&label.as_str()));
+        found.retain(|message| !hidden(message));
         found.retain(|message| labels.iter().all(|label| message.labels.iter().any(|own| own == label)));
         if let Some(token) = query.get("pageToken") {
             // The page begins with this time and id, whether or not that message still exists.
@@ -34,11 +35,20 @@ impl Mailbox {
             let place = place
                 .or_else(|| found.iter().position(|message| Some(message.at.as_millisecond()) <= first["at"].as_i64()));
             found.drain(..place.unwrap_or(found.len()));
+            from = first["id"].as_str().and_then(|id| self.lazy.as_ref()?.number(id)).unwrap_or_default();
         }
-        let next =
-            found.get(limit).map(|message| seal(&json!({ "id": message.id, "at": message.at.as_millisecond() })));
-        let estimate = found.len();
-        let page: Vec<_> = found.iter().take(limit).map(|message| message.short()).collect();
+        let mut estimate = found.len();
+        let mut page: Vec<_> =
+            found.iter().take(limit + 1).map(|it| (it.id.clone(), it.thread.clone(), it.at)).collect();
+        if let Some(lazy) = &self.lazy {
+            estimate += lazy.len();
+            let wanted = lazy.from(from).filter(|number| lazy.matches(*number, &labels, left_out));
+            let wanted = wanted.take(limit + 1 - page.len());
+            page.extend(wanted.map(|number| (lazy.id(number), lazy.id(number), lazy.came(number))));
+        }
+        let next = page.get(limit).map(|(id, _, at)| seal(&json!({ "id": id, "at": at.as_millisecond() })));
+        page.truncate(limit);
+        let page: Vec<_> = page.into_iter().map(|(id, thread, _)| json!({ "id": id, "threadId": thread })).collect();
         let mut answer = json!({ "resultSizeEstimate": estimate });
         // An empty list is left out.
         if !page.is_empty() {
@@ -53,9 +63,7 @@ impl Mailbox {
 
     pub(super) fn get(&self, id: &str, query: &Form) -> Result<Reply, Refusal> {
         let message = self
-            .messages
-            .iter()
-            .find(|message| message.id == id)
+            .find(id)
             .ok_or_else(|| Refusal { message: "Requested entity was not found.".to_owned(), ..Refusal::not_found() })?;
         if self.unreadable.contains(&message.id) {
             return Err(Refusal::bad("failedPrecondition", "Precondition check failed."));

@@ -2,6 +2,8 @@
 
 mod control;
 mod history;
+mod labels;
+mod lazy;
 mod mailbox;
 mod messages;
 mod push;
@@ -30,6 +32,7 @@ const READ: &[&str] = &[FULL, "gmail.modify", "gmail.readonly", "gmail.metadata"
 /// Bodies are not for a token with `gmail.metadata` alone.
 const READ_BODY: &[&str] = &[FULL, "gmail.modify", "gmail.readonly"];
 const PROFILE: &[&str] = &[FULL, "gmail.modify", "gmail.compose", "gmail.readonly", "gmail.metadata"];
+const LABELS: &[&str] = &[FULL, "gmail.modify", "gmail.readonly", "gmail.labels", "gmail.metadata"];
 const SEND: &[&str] = &[FULL, "gmail.modify", "gmail.compose", "gmail.send"];
 
 pub(super) struct Gmail {
@@ -66,7 +69,8 @@ impl Gmail {
         match (call.method.as_str(), path) {
             ("GET", ["profile"]) => {
                 caller.needs(PROFILE)?;
-                let (messages, threads) = (mailbox.messages.len(), mailbox.threads());
+                let lazy = mailbox.lazy.as_ref().map_or(0, lazy::Lazy::len);
+                let (messages, threads) = (mailbox.messages.len() + lazy, mailbox.threads() + lazy);
                 Ok(Reply::json(
                     StatusCode::OK,
                     &json!({
@@ -89,6 +93,10 @@ impl Gmail {
                     caller.needs(READ_BODY)?;
                 }
                 mailbox.get(id, &call.query)
+            }
+            ("GET", ["labels"]) => {
+                caller.needs(LABELS)?;
+                Ok(mailbox.list_labels())
             }
             ("POST", ["messages", "send"]) => {
                 caller.needs(SEND)?;
@@ -136,6 +144,15 @@ impl Gmail {
         if let Some(place) = self.place(account) {
             address.clone_into(&mut self.boxes[place].address);
         }
+    }
+
+    /// An account has a mailbox with this many messages, which are made on demand, and no others.
+    pub(super) fn fill(&mut self, account: &str, seed: u32, messages: u32) {
+        let place = self.place(account).unwrap_or_else(|| {
+            self.boxes.push(Mailbox::empty(account));
+            self.boxes.len() - 1
+        });
+        self.boxes[place].fill(seed, messages);
     }
 
     fn place(&self, account: &str) -> Option<usize> {

@@ -1,5 +1,7 @@
 //! Gmail, as an app sees it.
 
+use std::collections::BTreeSet;
+
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
@@ -207,4 +209,71 @@ async fn an_uploaded_message_has_its_parts() {
     let file = &read["payload"]["parts"][1];
     assert_eq!(json!([file["partId"], file["mimeType"], file["filename"]]), json!(["1", "text/csv", "ä.csv"]));
     assert_eq!(file["body"]["data"], URL_SAFE_NO_PAD.encode("a,b"));
+}
+
+/// The ids of all messages, or of those with a label.
+async fn list(stage: &Stage, token: &str, label: Option<&str>) -> Vec<String> {
+    let (mut ids, mut page) = (Vec::new(), None::<String>);
+    loop {
+        let mut query = vec![("maxResults", "500")];
+        query.extend(label.map(|label| ("labelIds", label)));
+        query.extend(page.as_deref().map(|page| ("pageToken", page)));
+        let (_, answer) = stage.gmail(token, "messages", &query).await;
+        let messages = answer["messages"].as_array().cloned().unwrap_or_default();
+        ids.extend(messages.iter().map(|it| it["id"].as_str().unwrap().to_owned()));
+        page = answer["nextPageToken"].as_str().map(str::to_owned);
+        if page.is_none() {
+            return ids;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mailbox_of_many_messages_is_made_on_demand_and_changes_like_any_other() {
+    let stage = Stage::start().await;
+    let google = stage.sandbox.url("google").to_owned();
+    stage.control(Method::POST, &google, "mailbox", &json!({ "messages": 1_200 })).await;
+    let token = stage.mail(&[READ]).await;
+    let (_, profile) = stage.gmail(&token, "profile", &[]).await;
+    assert_eq!(profile["messagesTotal"], 1_200);
+    let all = list(&stage, &token, None).await;
+    assert_eq!((all.len(), all.iter().collect::<BTreeSet<_>>().len()), (1_200, 1_200));
+
+    // The lists of labels tell what each message says.
+    let (_, labels) = stage.gmail(&token, "labels", &[]).await;
+    let labels: Vec<_> = labels["labels"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap()).collect();
+    assert!(["INBOX", "UNREAD", "CATEGORY_UPDATES", "Label_1"].iter().all(|label| labels.contains(label)));
+    let mut listed = BTreeSet::new();
+    for label in &labels {
+        listed.extend(list(&stage, &token, Some(label)).await.into_iter().map(|id| (id, (*label).to_owned())));
+    }
+    for id in &all[..50] {
+        let (_, message) = stage.gmail(&token, &format!("messages/{id}"), &[("format", "minimal")]).await;
+        let own = message["labelIds"].as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect();
+        let of = listed.iter().filter(|(of, _)| of == id).map(|(_, label)| label.clone());
+        assert_eq!(of.collect::<BTreeSet<_>>(), own, "{id}");
+    }
+
+    let labelled = format!("messages/{}", all[7]);
+    stage.control(Method::POST, &google, &labelled, &json!({ "labelIds": ["TRASH"] })).await;
+    stage.control(Method::DELETE, &google, &format!("messages/{}", all[8]), &json!({})).await;
+    let new = stage.control(Method::POST, &google, "messages", &json!({ "subject": "New" })).await;
+    let left = list(&stage, &token, None).await;
+    assert_eq!((left.len(), left[0].as_str(), &left[8]), (1_199, new["id"].as_str().unwrap(), &all[9]));
+    assert_eq!(stage.gmail(&token, &labelled, &[]).await.1["labelIds"], json!(["TRASH"]));
+    assert_eq!(stage.gmail(&token, &format!("messages/{}", all[8]), &[]).await.0, 404);
+    let since = [("startHistoryId", profile["historyId"].as_str().unwrap()), ("historyTypes", "messageDeleted")];
+    let (_, history) = stage.gmail(&token, "history", &since).await;
+    assert_eq!(history["history"][0]["messagesDeleted"][0]["message"]["id"], all[8].as_str());
+}
+
+#[tokio::test]
+async fn an_account_is_made_with_its_mailbox() {
+    let stage = Stage::start().await;
+    let google = stage.sandbox.url("google").to_owned();
+    let order = json!({ "account": "mary@example.com", "messages": 3, "seed": 7 });
+    stage.control(Method::POST, &google, "mailbox", &order).await;
+    let messages = stage.control(Method::GET, &google, "messages", &json!({ "account": "mary@example.com" })).await;
+    assert_eq!(messages.as_array().unwrap().len(), 3);
+    assert!(messages[0]["id"].as_str().is_some_and(|id| id.len() == 16));
 }
