@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod google;
-mod node;
 mod peer;
 mod sdk;
 mod slack;

@@ -9,9 +9,7 @@ use local_cli::{
 use local_sandbox::App;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use tests::{Guest, Running, options, stack_of};
-
-use crate::node::Node;
+use tests::{Guest, Node, Running, options, stack_of};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -34,7 +32,7 @@ struct Form {
 impl Peer {
     /// Starts both, and makes the apps known to `emulate`.
     pub(crate) async fn start() -> Self {
-        let node = Node::start("server.mjs").await;
+        let node = Node::start("emulate", "server.mjs").await;
         let [slack, google, beside] =
             ["slack", "google", "beside"].map(|name| node.ready[name].as_str().unwrap().to_owned());
         let rewrites = [

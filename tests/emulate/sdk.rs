@@ -3,9 +3,7 @@
 use http::Method;
 use local_cli::bundle::Options;
 use serde_json::{Value, json};
-use tests::{Guest, options, stack_of};
-
-use crate::node::Node;
+use tests::{Guest, Node, options, stack_of};
 
 /// Each call of methods that went through since the last time, without its order.
 async fn relayed(node: &Node) -> Vec<Value> {
@@ -17,7 +15,7 @@ async fn relayed(node: &Node) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_product_sends_what_slacks_own_sdk_sends_for_the_same_call() {
-    let node = Node::start("sdk.mjs").await;
+    let node = Node::start("emulate", "sdk.mjs").await;
     let relay = node.ready["url"].as_str().unwrap();
     let stack = stack_of(Options { rewrites: format!("https://slack.com={relay}"), ..options().await }).await;
     node.order(json!({ "to": stack.sandbox.url("slack") })).await;

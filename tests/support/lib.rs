@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "a test that can't go on fails")]
 
 mod guest;
+mod node;
 mod observe;
 
 use std::{ops::Deref, path::PathBuf, sync::Arc, time::Duration};
@@ -38,6 +39,7 @@ use tokio::{
 use self::observe::details;
 pub use self::{
     guest::Guest,
+    node::Node,
     observe::{Seen, dead_letters, delayed, depth, logs, published, seen},
 };
 

@@ -15,7 +15,7 @@ use crate::{
 
 /// Issuers publish new keys days before they use them.
 const KEEP: SignedDuration = SignedDuration::from_hours(6);
-/// A key that is not there is looked for again, but not more often than this: strangers can name any.
+/// A key that is not there is looked for again at once, but not more often than this: strangers can name any.
 const REREAD: SignedDuration = SignedDuration::from_secs(30);
 /// Issuers in memory: more than there are.
 const MAX_CACHED: usize = 10;
@@ -59,7 +59,15 @@ pub struct JwksCache {
     /// Made when the first token comes: most cold starts never see one.
     http: OnceLock<HttpClient>,
     /// By URL.
-    cache: TtlCache<String, Arc<Jwks>>,
+    cache: TtlCache<String, Read>,
+}
+
+/// The keys of an issuer, as they were read.
+#[derive(Debug, Clone)]
+struct Read {
+    keys: Arc<Jwks>,
+    /// When a key was last looked for that was not there.
+    looked_for_at: Option<Timestamp>,
 }
 
 impl JwksCache {
@@ -70,20 +78,22 @@ impl JwksCache {
     /// The keys at `url` for checking `token`.
     pub async fn for_token(&self, url: &str, token: &str, now: Timestamp) -> Result<Arc<Jwks>, JwksError> {
         let cached = self.cache.any(url);
-        if let Some((keys, read_at)) = &cached {
-            let keep = if keys.knows(token) { KEEP } else { REREAD };
-            if now.duration_since(*read_at) < keep {
+        let mut looked_for_at = None;
+        if let Some((Read { keys, looked_for_at: before }, read_at)) = &cached {
+            let (last, keep) = if keys.knows(token) { (Some(*read_at), KEEP) } else { (*before, REREAD) };
+            if last.is_some_and(|last| now.duration_since(last) < keep) {
                 return Ok(Arc::clone(keys));
             }
+            looked_for_at = if keys.knows(token) { *before } else { Some(now) };
         }
         match self.read(url).await {
             Ok(keys) => {
                 let keys = Arc::new(keys);
-                self.cache.insert(url.to_owned(), Arc::clone(&keys), now);
+                self.cache.insert(url.to_owned(), Read { keys: Arc::clone(&keys), looked_for_at }, now);
                 Ok(keys)
             }
             // Old keys still tell right from wrong.
-            Err(error) => cached.map(|(keys, _)| keys).ok_or(error),
+            Err(error) => cached.map(|(read, _)| read.keys).ok_or(error),
         }
     }
 

@@ -11,19 +11,19 @@ use tokio::{
 };
 
 /// A running script. It ends when this is dropped, or the test is killed.
-pub(crate) struct Node {
+pub struct Node {
     /// What it said first.
-    pub(crate) ready: Value,
+    pub ready: Value,
     pipes: Mutex<(ChildStdin, Lines<BufReader<ChildStdout>>)>,
     _process: Child,
 }
 
 impl Node {
-    /// Starts a script of this folder, with the packages and the Node.js that tests/emulate/run has installed.
-    pub(crate) async fn start(script: &str) -> Self {
-        let folder = target_folder().unwrap().join("emulate");
+    /// Starts a script in a folder of the target folder, with the packages and the Node.js that the folder's `run` has installed there.
+    pub async fn start(folder: &str, script: &str) -> Self {
+        let folder = target_folder().expect("a target folder").join(folder);
         let node = ["x64", "arm64"].map(|cpu| folder.join(format!("node_modules/node-linux-{cpu}/bin/node")));
-        let node = node.iter().find(|node| node.is_file()).expect("tests/emulate/run has installed Node.js");
+        let node = node.iter().find(|node| node.is_file()).expect("the folder's run has installed Node.js");
         let mut process = Command::new(node)
             .arg(script)
             .current_dir(&folder)
@@ -32,21 +32,22 @@ impl Node {
             .kill_on_drop(true)
             .spawn()
             .expect("Node.js starts");
-        let stdin = process.stdin.take().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let (stdin, stdout) = (process.stdin.take(), process.stdout.take());
+        let (Some(stdin), Some(stdout)) = (stdin, stdout) else { panic!("the script has pipes") };
+        let mut lines = BufReader::new(stdout).lines();
         let ready = next(&mut lines).await;
         Self { ready, pipes: Mutex::new((stdin, lines)), _process: process }
     }
 
     /// Tells it something: its answer.
-    pub(crate) async fn order(&self, order: Value) -> Value {
+    pub async fn order(&self, order: Value) -> Value {
         let (stdin, lines) = &mut *self.pipes.lock().await;
-        stdin.write_all(format!("{order}\n").as_bytes()).await.unwrap();
+        stdin.write_all(format!("{order}\n").as_bytes()).await.expect("the script reads");
         next(lines).await
     }
 }
 
 async fn next(lines: &mut Lines<BufReader<ChildStdout>>) -> Value {
-    let line = lines.next_line().await.unwrap().expect("the script answers, or says above why not");
-    serde_json::from_str(&line).unwrap()
+    let line = lines.next_line().await.ok().flatten().expect("the script answers, or says above why not");
+    serde_json::from_str(&line).expect("a line of JSON")
 }
