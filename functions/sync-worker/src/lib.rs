@@ -15,6 +15,7 @@ mod run;
 mod spell;
 mod stop;
 mod summary;
+mod tags;
 mod watches;
 mod work;
 

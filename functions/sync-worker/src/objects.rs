@@ -10,7 +10,8 @@ use domain::{
     sync::{
         manifest::{Entry, Manifest},
         outcome::LogEntry,
-        stream::{Machine, ManifestHead, StreamState, Sweep},
+        stream::{Known, Machine, ManifestHead, Run, StreamState, Sweep},
+        tags::Tags,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -46,6 +47,8 @@ pub(crate) struct Objects<'a> {
     manifest: Manifest,
     /// The run that the manifest is of.
     of: Option<Identity>,
+    /// What the run compared.
+    tags: Option<Tags>,
     /// The state that was stored, or that the run began with.
     stored: Option<StreamState>,
     saved_at: Timestamp,
@@ -61,6 +64,7 @@ impl<'a> Objects<'a> {
             stream,
             manifest: Manifest::default(),
             of: None,
+            tags: None,
             stored: None,
             saved_at: clock::now(),
             is_saved: true,
@@ -72,25 +76,42 @@ impl<'a> Objects<'a> {
         self.stream
     }
 
-    /// Takes the calls for objects away that need not be made, because the run skips what is known. What is known of them.
+    /// Whether the run needs to compare tags that were not compared in this invocation.
+    pub(crate) fn lacks_tags(&self, run: &Run) -> bool {
+        run.known == Known::Compared && self.tags.is_none()
+    }
+
+    pub(crate) fn set_tags(&mut self, tags: Tags) {
+        self.tags = Some(tags);
+    }
+
+    /// Takes the calls for objects away that need not be made, because their records are current. What is known of them.
     pub(crate) async fn known(
         &mut self,
         state: &StreamState,
         details: &mut Vec<(Request, Change)>,
     ) -> Result<Vec<Entry>, Stop> {
-        if details.is_empty() || !state.run.as_ref().is_some_and(|run| run.skips_known) {
+        let known = state.run.as_ref().map_or(Known::AskedFor, |run| run.known);
+        if details.is_empty() || known == Known::AskedFor {
             return Ok(Vec::new());
         }
         self.load(state).await?;
         // What changed in an object that could not be read is behind the cursor.
         let passed = state.passed.among(details.iter().map(|(_, gone)| gone.key().id()));
-        let mut known = Vec::new();
+        let is_current = |id: &str| match (known, &self.tags) {
+            (Known::Skipped, _) => true,
+            (Known::Compared, Some(tags)) => !tags.differ(id),
+            (Known::Compared, None) | (Known::AskedFor, _) => false,
+        };
+        let mut found = Vec::new();
         details.retain(|(_, gone)| {
-            let live = self.manifest.live(gone.key()).filter(|_| !passed.iter().any(|id| id == gone.key().id()));
-            known.extend(live);
+            let id = gone.key().id();
+            let is_current = is_current(id) && !passed.iter().any(|passed| passed == id);
+            let live = self.manifest.live(gone.key()).filter(|_| is_current);
+            found.extend(live);
             live.is_none()
         });
-        Ok(known)
+        Ok(found)
     }
 
     /// Notes that a full run has begun, once its first page was read: a list that is refused says nothing. Events of before have nothing

@@ -24,6 +24,7 @@ use crate::{
     outcome::object,
     portion::Portion,
     stop::Stop,
+    tags::Comparison,
     work::Work,
 };
 
@@ -181,7 +182,7 @@ impl SyncWorker {
                         return Err(Stop::Time);
                     }
                     begun = true;
-                    match self.ask(work, &mut objects, run.state(), clock::now()).await? {
+                    match self.ask(work, &mut objects, &mut run, clock::now()).await? {
                         Ok((page, new)) => {
                             found = new;
                             Outcome::Read(page)
@@ -217,10 +218,10 @@ impl SyncWorker {
         &self,
         work: &Work<'_>,
         known_objects: &mut Objects<'_>,
-        state: &StreamState,
+        machine: &mut Machine<'_>,
         asked_at: Timestamp,
     ) -> Result<Asking, Stop> {
-        let Some(run) = &state.run else { return Ok(Err(Failure::Unreadable)) };
+        let Some(run) = machine.state().run.clone() else { return Ok(Err(Failure::Unreadable)) };
         let (provider, position, stream) = (work.provider, &run.position, known_objects.stream().name);
         let page = if let Some(rest) = &run.rest {
             Portion::rest(provider, stream, rest, asked_at)
@@ -238,6 +239,15 @@ impl SyncWorker {
             })
         };
         let Some(mut page) = page else { return Ok(Err(Failure::Unreadable)) };
+        if !page.details.is_empty() && known_objects.lacks_tags(&run) {
+            let known = machine.state().manifest.as_ref().map_or(0, |head| head.objects);
+            match self.compare(work, known_objects.stream(), known).await? {
+                Comparison::Made(tags) => known_objects.set_tags(tags),
+                Comparison::GivenUp => machine.ask_for_known(),
+                Comparison::Failed(failure) => return Ok(Err(failure)),
+            }
+        }
+        let state = machine.state();
         let known = known_objects.known(state, &mut page.details).await?;
         let rest = page.split();
         let Portion { mut changes, details, next, whole } = page;

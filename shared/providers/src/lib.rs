@@ -21,7 +21,7 @@ pub use self::{
     provider::Provider,
     registry::Registry,
     spec::{AccountSource, ApiKey, Auth, Identity, Organisation, Service, Spec, StreamSpec, Watching},
-    stream::{About, Next, StreamPage, Whole},
+    stream::{About, Next, StreamPage, TagsPage, Whole},
     watch::{Watch, WatchPlan, Watched},
 };
 

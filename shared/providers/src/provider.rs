@@ -6,7 +6,7 @@ use domain::{Event, NotAnEvent, Problem, Reply, Request, UserId, call::Unreadabl
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
-use crate::{About, Spec, Step, StreamPage, Watch, WatchPlan};
+use crate::{About, Spec, Step, StreamPage, TagsPage, Watch, WatchPlan};
 
 /// A provider: its data, and what data can't say.
 ///
@@ -79,6 +79,23 @@ pub trait Provider: Sync {
     /// provider has it no more; as in [`StreamPage::details`]. `None` if only pages bring it.
     fn again(&self, _stream: &str, _id: &str, _asked_at: Timestamp) -> Option<(Request, domain::Change)> {
         None
+    }
+
+    /// The call for the page at `position` of the lists that say which objects of a stream carry which tag; null is the beginning. Only
+    /// for streams with [`StreamSpec::skips_known`](crate::StreamSpec::skips_known): when a cursor was lost, a full run asks for those
+    /// known objects only whose tags are others than in their records. So nothing but its tags may change in an object.
+    fn tags_request(&self, _stream: &str, _position: &Value) -> Result<Request, Unreadable> {
+        Err(Unreadable("a stream without tags"))
+    }
+
+    /// Reads that page.
+    fn tags_page(&self, _stream: &str, _position: &Value, _reply: &Reply) -> Result<TagsPage, Unreadable> {
+        Err(Unreadable("a stream without tags"))
+    }
+
+    /// The tags in the data of a record.
+    fn tags<'d>(&self, _stream: &str, _data: &'d Value) -> Vec<&'d str> {
+        Vec::new()
     }
 
     /// What to watch, given the cursor of the watched stream.

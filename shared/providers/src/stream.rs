@@ -34,6 +34,17 @@ impl StreamPage {
     }
 }
 
+/// A page of the lists that say which objects carry which tag.
+#[derive(Debug)]
+pub struct TagsPage {
+    /// The tag that the objects on it carry.
+    pub tag: String,
+    /// The ids of these objects; none on a page that only names the tags.
+    pub ids: Vec<String>,
+    /// The position of the next page; none after the last one of the last tag.
+    pub next: Option<Value>,
+}
+
 /// The mark of the page after the one that is marked `current`. Without a mark there is none; the same mark again would
 /// never end.
 pub(crate) fn following(next: Option<String>, current: Option<&str>) -> Result<Option<String>, Unreadable> {

@@ -53,7 +53,8 @@ async fn sync(guest: &Guest<'_>, kind: &str) -> (Vec<String>, Vec<String>) {
 /// The labels of each message that Gmail has, and of each record.
 async fn there_and_here(guest: &Guest<'_>, id: &str) -> [BTreeMap<String, Value>; 2] {
     let all = guest.admin(GMAIL, Method::GET, "messages", &Value::Null).await;
-    let there = all.as_array().unwrap().iter();
+    let hidden = |it: &&Value| it["labelIds"].as_array().unwrap().contains(&json!("TRASH"));
+    let there = all.as_array().unwrap().iter().filter(|it| !hidden(it));
     let there = there.map(|it| (format!("messages#{}", it["id"].as_str().unwrap()), it["labelIds"].clone())).collect();
     let items = guest.look.items("records").await.unwrap();
     let live =
@@ -93,6 +94,82 @@ async fn a_weekly_full_run_of_a_mailbox_asks_for_new_messages_only() {
 
     let (_, asked) = sync(&ada, "full").await;
     assert_eq!(asked.len(), 60 + 6, "one that is asked for reads every message");
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_lost_history_the_messages_are_read_whose_labels_changed_and_all_if_the_labels_cannot_be_listed() {
+    let stack = stack(&[FAST, &[FREE]].concat()).await;
+    let (ada, id) = mailbox(&stack, 60).await;
+    labelled(&ada, "m0001", json!(["INBOX", "UNREAD", "Label_7"])).await;
+    labelled(&ada, "m0002", json!(["INBOX"])).await;
+    labelled(&ada, "m0003", json!(["TRASH"])).await;
+    deleted(&ada, "m0004").await;
+    arrives(&ada, "new0").await;
+    ada.admin(GMAIL, Method::POST, "history_floor", &json!({})).await;
+    let (lists, mut read) = sync(&ada, "incremental").await;
+    read.sort_unstable();
+    assert_eq!(read, ["messages/m0001", "messages/m0002", "messages/new0"]);
+    // All messages, and those of each label but spam and trash.
+    assert_eq!(lists.iter().filter(|path| *path == "messages").count(), 1 + 13, "{lists:?}");
+    assert_current(&ada, &id, "labels changed").await;
+    assert_eq!(
+        sync(&ada, "incremental").await,
+        (vec!["history".to_owned()], vec![]),
+        "the new place in the history serves"
+    );
+
+    labelled(&ada, "m0001", json!(["INBOX"])).await;
+    ada.admin(GMAIL, Method::POST, "history_floor", &json!({})).await;
+    ada.fault(GMAIL, "/users/me/labels", 1, json!({ "status": 403 })).await;
+    let (_, read) = sync(&ada, "incremental").await;
+    assert_eq!(read.len(), 60 + 6 - 2 + 1, "every message that is listed");
+    assert_current(&ada, &id, "the labels can't be listed").await;
+    stack.shutdown().await;
+}
+
+/// What a list of calls costs, in Gmail's units.
+fn units(calls: &[String]) -> usize {
+    let cost = |path: &String| match path.as_str() {
+        "history" => 2,
+        "labels" => 1,
+        "messages" => 5,
+        _ => 20,
+    };
+    calls.iter().map(cost).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement of minutes"]
+async fn a_mailbox_of_20_000_messages_costs_this_many_units() {
+    let stack = tests::stack_alone(&[FREE]).await;
+    let ada = Guest::new(&stack, "ada").await;
+    ada.admin(GMAIL, Method::POST, "mailbox", &json!({ "messages": 20_000 })).await;
+    ada.fault(GMAIL, "/users/me/watch", 100, json!({ "status": 403 })).await;
+    let id = ada.connect(GMAIL).await;
+    let read = async || {
+        let status = ada.status(GMAIL).await;
+        status["streams"][0]["last_full_sync"].is_string().then_some(())
+    };
+    stack.until(Duration::from_mins(9), read).await.unwrap();
+    ada.settled("syncs").await;
+    for (what, kind) in [("a weekly full run", "due"), ("after a lost history", "lost")] {
+        let all = ada.admin(GMAIL, Method::GET, "messages", &Value::Null).await;
+        let of = |place: usize| all[place]["id"].as_str().unwrap().to_owned();
+        if kind == "lost" {
+            labelled(&ada, &of(3), json!(["STARRED"])).await;
+            labelled(&ada, &of(4_711), json!(["STARRED"])).await;
+            ada.admin(GMAIL, Method::POST, "history_floor", &json!({})).await;
+        } else {
+            ada.full_run_is_due(&id, "messages").await;
+        }
+        let begun = std::time::Instant::now();
+        let (lists, read) = sync(&ada, "incremental").await;
+        let sum = units(&lists) + units(&read);
+        println!("{what}: {} lists, {} messages, {sum} units, {:?}", lists.len(), read.len(), begun.elapsed());
+    }
+    let [there, here] = there_and_here(&ada, &id).await;
+    assert!(there == here && here.len() == 20_000);
     stack.shutdown().await;
 }
 

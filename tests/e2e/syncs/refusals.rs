@@ -39,12 +39,12 @@ async fn a_history_that_is_refused_begins_one_full_run() {
     };
     ada.admin("gmail", Method::POST, "messages", &json!({ "id": "fresh0", "silent": true })).await;
     let refusal = json!({ "error": { "code": 400, "message": "Bad", "errors": [{ "reason": "invalidArgument" }] } });
-    let lists = ada.calls("gmail", "/users/me/messages").await;
+    let runs = ada.calls("gmail", "/users/me/labels").await;
     ada.fault("gmail", "/users/me/history", 1, json!({ "status": 400, "body": refusal })).await;
     mail().await;
     assert!(here(&ada, &id).await.contains("messages#fresh0"));
     mail().await;
-    assert_eq!(ada.calls("gmail", "/users/me/messages").await, lists + 1, "one full run");
+    assert_eq!(ada.calls("gmail", "/users/me/labels").await, runs + 1, "one full run, with what the labels are");
     assert_eq!(ada.status("gmail").await["error"], Value::Null);
     assert_eq!(depth(&stack, "syncs-dead"), 0);
     stack.shutdown().await;

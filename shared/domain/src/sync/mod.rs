@@ -8,6 +8,7 @@ mod read_since;
 pub mod record;
 pub mod slot;
 pub mod stream;
+pub mod tags;
 
 pub use self::{
     job::{Scope, SyncJob},

@@ -63,10 +63,6 @@ pub struct ManifestHead {
 
 /// A run over a stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "facts that do not follow from each other, each stored under its name"
-)]
 pub struct Run {
     /// What was asked for.
     pub r#type: SyncJob,
@@ -108,13 +104,26 @@ pub struct Run {
     /// The only part of the stream that it reads. It says nothing of the others.
     #[serde(default)]
     pub part: Option<String>,
-    /// Whether it asks for no object that it finds named and whose record is known: incremental runs from the cursor bring what
-    /// changed in these, so the cursor stays where it was before the run.
+    /// What it does with the objects that it finds named and whose records are known.
     #[serde(default)]
-    pub skips_known: bool,
+    pub known: Known,
     /// What is left of the page at its position.
     #[serde(default)]
     pub rest: Option<PageRest>,
+}
+
+/// What a run does with objects that it finds named and whose records are known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Known {
+    /// It asks for them.
+    #[default]
+    AskedFor,
+    /// It takes their records for current. Incremental runs from the cursor bring what changed in them, so the cursor stays where it
+    /// was before the run.
+    Skipped,
+    /// It asks for those whose tags are not the same as in their records, because the cursor was lost.
+    Compared,
 }
 
 /// What is left of a page that names more objects than are asked for at a time. The page itself is not asked for again: it might
@@ -146,7 +155,7 @@ impl Run {
             restarts: 0,
             rebuilds: false,
             part: None,
-            skips_known: false,
+            known: Known::AskedFor,
             rest: None,
         }
     }
@@ -257,7 +266,7 @@ impl StreamState {
     /// and the run's beginning is still to be read.
     pub fn finish(&mut self, cursor: Value, now: Timestamp) -> Option<Run> {
         let run = self.run.take()?;
-        if !run.skips_known {
+        if run.known != Known::Skipped {
             self.cursor = Some(cursor);
         }
         if run.part.is_some() {

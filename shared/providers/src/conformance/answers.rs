@@ -19,6 +19,7 @@ const FIELDS: &[&str] = &[
     "historyId",
     "id",
     "items",
+    "labels",
     "latest_invoice",
     "members",
     "messages",
@@ -75,6 +76,7 @@ pub(super) fn leading(mark: &str) -> Vec<Reply> {
         json!({"historyId": "1", "nextPageToken": mark}),
         json!({"messages": [{"id": mark}], "nextPageToken": mark}),
         json!({"messages": [], "nextPageToken": mark}),
+        json!({"labels": [{"id": mark}]}),
     ]
     .map(|body| reply(body.to_string()))
     .into()

@@ -2,6 +2,7 @@
 
 mod actions;
 mod event;
+mod labels;
 mod limits;
 mod mail;
 mod normalise;
@@ -19,7 +20,8 @@ use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    About, Auth, Identity, Provider, Service, Spec, Step, StreamPage, StreamSpec, Watch, WatchPlan, Watching, google,
+    About, Auth, Identity, Provider, Service, Spec, Step, StreamPage, StreamSpec, TagsPage, Watch, WatchPlan, Watching,
+    google,
 };
 
 #[derive(Debug)]
@@ -132,6 +134,18 @@ impl Provider for Gmail {
 
     fn again(&self, _stream: &str, id: &str, asked_at: Timestamp) -> Option<(Request, Change)> {
         pages::again(id, asked_at)
+    }
+
+    fn tags_request(&self, _stream: &str, position: &Value) -> Result<Request, Unreadable> {
+        labels::request(position)
+    }
+
+    fn tags_page(&self, _stream: &str, position: &Value, reply: &Reply) -> Result<TagsPage, Unreadable> {
+        labels::page(position, reply)
+    }
+
+    fn tags<'d>(&self, _stream: &str, data: &'d Value) -> Vec<&'d str> {
+        labels::of(data)
     }
 
     fn watched(&self, _cursor: &Value) -> Vec<String> {

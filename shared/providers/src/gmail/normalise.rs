@@ -35,7 +35,7 @@ const HEADERS: &[(&str, &str)] = &[
 const ATTACHMENT: &[(&str, &str)] =
     &[("name", "/filename"), ("part_id", "/partId"), ("size", "/body/size"), ("type", "/mimeType")];
 /// Lists leave out what has these labels, so it is gone for us as well; it comes back as it loses them.
-const GONE: &[&str] = &["SPAM", "TRASH"];
+pub(super) const GONE: &[&str] = &["SPAM", "TRASH"];
 
 /// What is read of a part of a message: what it is, not what it says.
 const PART: &str = "partId,mimeType,filename,body/size";

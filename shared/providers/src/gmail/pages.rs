@@ -19,7 +19,7 @@ use crate::{
 /// Messages or history entries on a page, the most that Gmail documents for both:
 /// <https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages/list> and …/users.history/list, read 2026-11. Each
 /// message on it that is asked for costs a call; the worker asks for them in portions.
-const LIMIT: (&str, &str) = ("maxResults", "500");
+pub(super) const LIMIT: (&str, &str) = ("maxResults", "500");
 /// What in a history brings a message up to date.
 const HISTORY: &[&str] = &["messageAdded", "messageDeleted", "labelAdded", "labelRemoved"];
 
@@ -44,9 +44,10 @@ struct Profile {
     history_id: String,
 }
 
+/// A page of a list of messages.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct List {
+pub(super) struct List {
     messages: Option<Vec<Named>>,
     next_page_token: Option<String>,
     /// There even if no message is.
@@ -125,15 +126,23 @@ pub(super) fn again(id: &str, asked_at: Timestamp) -> Option<(Request, Change)> 
     Some(normalise::detail(normalise::key(id).ok()?, asked_at))
 }
 
-fn listed(position: Position, list: List, asked_at: Timestamp) -> Result<StreamPage, Unreadable> {
-    if list.messages.is_none() && list.result_size_estimate.is_none() {
-        return Err(Unreadable("a list without its items"));
+impl List {
+    /// The ids on it, and the mark of the next page.
+    pub(super) fn ids(self) -> Result<(Vec<String>, Option<String>), Unreadable> {
+        if self.messages.is_none() && self.result_size_estimate.is_none() {
+            return Err(Unreadable("a list without its items"));
+        }
+        Ok((self.messages.unwrap_or_default().into_iter().map(|named| named.id).collect(), self.next_page_token))
     }
+}
+
+fn listed(position: Position, list: List, asked_at: Timestamp) -> Result<StreamPage, Unreadable> {
+    let (ids, next) = list.ids()?;
     let mut details = Vec::new();
-    for Named { id } in list.messages.unwrap_or_default() {
+    for id in ids {
         details.push(normalise::detail(normalise::key(&id)?, asked_at));
     }
-    Ok(StreamPage { changes: Vec::new(), details, next: position.next(list.next_page_token)?, whole: None })
+    Ok(StreamPage { changes: Vec::new(), details, next: position.next(next)?, whole: None })
 }
 
 fn changed(mut position: Position, history: Changes, asked_at: Timestamp) -> Result<StreamPage, Unreadable> {

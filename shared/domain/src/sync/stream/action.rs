@@ -29,7 +29,7 @@ pub struct Asked<'a> {
     pub forced: bool,
     /// Whether a full run takes the stored manifest for wrong.
     pub rebuilds: bool,
-    /// Whether a full run may skip the objects that it finds named and knows: see [`Run::skips_known`](super::Run::skips_known).
+    /// Whether a full run need not ask for all objects that it finds named and knows: see [`Known`](super::Known).
     pub skips_known: bool,
     /// The only part to read, if [`Course::begin`] gives its position.
     pub part: Option<&'a str>,

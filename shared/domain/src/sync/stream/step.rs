@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    About, Carries, Extent, Member, Next, PageRest, Run, StreamState, Whole,
+    About, Carries, Extent, Known, Member, Next, PageRest, Run, StreamState, Whole,
     action::{Action, Asked, Course, End, Outcome, PageRead, Sweep},
 };
 use crate::{
@@ -28,6 +28,8 @@ pub struct Machine<'c> {
     course: &'c dyn Course,
     state: StreamState,
     phase: Phase,
+    /// See [`Asked::skips_known`].
+    skips_known: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +60,7 @@ impl<'c> Machine<'c> {
         asked: Asked<'_>,
         now: Timestamp,
     ) -> Self {
-        let mut it = Self { course, state, phase: Phase::Ask };
+        let mut it = Self { course, state, phase: Phase::Ask, skips_known: asked.skips_known };
         // A run over another part says nothing of what is asked for. Its cursor has not moved.
         it.state.run = it.state.run.filter(|run| run.part.is_none() || run.part.as_deref() == asked.part);
         let full = asked.kind == SyncJob::Full;
@@ -80,8 +82,9 @@ impl<'c> Machine<'c> {
             let again = if run.full { Vec::new() } else { it.state.passed.again(now, it.state.backoff.is_some()) };
             let part = asked.part.filter(|_| !run.full).map(str::to_owned);
             let rebuilds = asked.rebuilds && run.full;
-            let skips_known = asked.skips_known && run.full && !rebuilds && it.keeps_known_current(now);
-            it.state.run = Some(Run { again, rebuilds, part, skips_known, ..run });
+            let skips = asked.skips_known && run.full && !rebuilds && it.keeps_known_current(now);
+            let known = if skips { Known::Skipped } else { Known::AskedFor };
+            it.state.run = Some(Run { again, rebuilds, part, known, ..run });
             it.phase = Phase::Save(Then::Ask);
         }
         it
@@ -116,6 +119,13 @@ impl<'c> Machine<'c> {
     pub fn count(&mut self, more: i64) {
         if let Some(manifest) = &mut self.state.manifest {
             manifest.objects = manifest.objects.saturating_add_signed(more);
+        }
+    }
+
+    /// Has the run ask for every object, because tags can't be compared.
+    pub fn ask_for_known(&mut self) {
+        if let Some(run) = self.state.run.as_mut().filter(|run| run.known == Known::Compared) {
+            run.known = Known::AskedFor;
         }
     }
 
@@ -192,8 +202,10 @@ impl<'c> Machine<'c> {
                 if !run.restarted && self.state.refused_cursors.as_ref().is_none_or(|it| it.is_due(now, false)) =>
             {
                 // What a full run has lost is the mark of a page: its cursor stands.
-                let (kind, rebuilds, skips_known) = (run.r#type, run.rebuilds, run.skips_known);
-                let run = Run { restarted: true, rebuilds, skips_known, ..self.whole(kind, now) };
+                let (kind, rebuilds, known) = (run.r#type, run.rebuilds, run.known);
+                let compares = self.skips_known && self.state.manifest.is_some() && self.state.passed.forgot_none();
+                let known = if !run.full && compares { Known::Compared } else { known };
+                let run = Run { restarted: true, rebuilds, known, ..self.whole(kind, now) };
                 self.state.refused_cursors =
                     Some(Backoff::after(self.state.refused_cursors.as_ref(), Pace::Hours, now));
                 self.state.run = Some(run);

@@ -179,11 +179,13 @@ impl Worker {
             }
         };
         let mut found = Found { changes: gone.into_iter().map(|id| (id, None)).collect(), known: vec![] };
-        if run.skips_known {
+        if run.known != Known::AskedFor {
             let passed =
                 state.passed.among(named.iter().map(u32::to_string).collect::<Vec<_>>().iter().map(String::as_str));
             named.retain(|id| {
-                let live = manifest.live(&key(*id)).filter(|_| !passed.contains(&id.to_string()));
+                let stored = self.records.get(id).and_then(|record| record.labels);
+                let differs = run.known == Known::Compared && stored != self.mailbox.messages[id];
+                let live = manifest.live(&key(*id)).filter(|_| !differs && !passed.contains(&id.to_string()));
                 found.known.extend(live);
                 live.is_none()
             });
@@ -421,11 +423,22 @@ fn a_full_run_asks_for_new_messages_only_and_leaves_the_cursor_where_changes_are
 }
 
 #[test]
-fn after_a_lost_cursor_every_message_is_read() {
+fn after_a_lost_cursor_the_messages_are_read_whose_labels_differ_or_all_if_that_is_not_known() {
+    let lost = Round { before: vec![Event::Labelled(3), Event::Deleted(4)], forget: true, ..Round::default() };
     let mut worker = Worker::seeded(12);
-    let before = vec![Event::Labelled(3), Event::Deleted(4)];
-    assert_eq!(worker.sync(&Round { before, forget: true, ..Round::default() }), End::Read);
-    assert_eq!((worker.fetched, worker.live()), (11, worker.truth()));
+    assert_eq!(worker.sync(&lost), End::Read);
+    assert_eq!((worker.fetched, worker.live()), (1, worker.truth()));
+    assert_eq!(worker.saved.cursor, Some(json!(worker.mailbox.history.len())), "the place that the run took first");
+
+    // Without a manifest, or after a message was forgotten that could not be read.
+    let mut forgot = Worker::seeded(12);
+    forgot.saved.passed.beyond = 1;
+    let mut unknown = Worker::seeded(12);
+    unknown.saved.manifest = None;
+    for mut worker in [forgot, unknown] {
+        assert_eq!(worker.sync(&lost), End::Read);
+        assert_eq!((worker.fetched, worker.live()), (11, worker.truth()));
+    }
 }
 
 #[test]
@@ -446,7 +459,7 @@ fn nothing_is_skipped_without_a_cursor_or_after_more_was_passed_over_than_is_rem
     let now = worker.now + SignedDuration::from_mins(1);
     let skips = |state: StreamState, rebuilds| {
         let asked = Asked { kind: SyncJob::Full, at: now, forced: false, rebuilds, skips_known: true, part: None };
-        Machine::start(&Walk, true, state, asked, now).state().run.as_ref().unwrap().skips_known
+        Machine::start(&Walk, true, state, asked, now).state().run.as_ref().unwrap().known == Known::Skipped
     };
     assert!(skips(worker.saved.clone(), false));
     assert!(!skips(worker.saved.clone(), true));
