@@ -77,6 +77,39 @@ async fn paths_arrive_intact_and_hostile_ones_do_not_leave() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_path_as_the_providers_own_sdks_build_it_leads_to_the_same_place_and_to_uploads() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    for provider in ["slack", "google-calendar", "gmail"] {
+        ada.connect_and_sync(provider).await;
+    }
+    for (provider, whole, short) in [
+        ("slack", "api/auth.test", "auth.test"),
+        ("google-calendar", "calendar/v3/users/me/calendarList?maxResults=1", "users/me/calendarList?maxResults=1"),
+        ("gmail", "gmail/v1/users/me/profile", "users/me/profile"),
+    ] {
+        called(&ada, provider).await;
+        for path in [whole, short] {
+            let (status, body) = get(&ada, &format!("/proxy/{provider}/{path}")).await;
+            assert_eq!(status, 200, "{path}: {body}");
+            assert_eq!(called(&ada, provider).await, [format!("/{whole}")], "{path}");
+        }
+    }
+    let (status, body) = get(&ada, "/proxy/gmail/upload/drive/v3/files").await;
+    assert_eq!(status, 404, "what is no base of this API is below its base: {body}");
+    assert_eq!(called(&ada, "gmail").await, ["/gmail/v1/upload/drive/v3/files"]);
+    let session = stack.session("ada", None, std::time::Duration::from_mins(5)).unwrap();
+    let headers = [("authorization", &*format!("Bearer {session}")), ("content-type", "message/rfc822")];
+    let url = format!("{}/proxy/gmail/upload/gmail/v1/users/me/messages/send?uploadType=media", stack.url);
+    let mail = "From: ada@example.com\r\nTo: grace@example.com\r\nSubject: Hi\r\n\r\nHello\r\n";
+    let answer = Web::new().call(Method::POST, &url, &headers, mail).await.unwrap();
+    let body = String::from_utf8_lossy(answer.body());
+    // The mailbox has changed, so that a sync may have followed.
+    assert_eq!(called(&ada, "gmail").await[0], "/upload/gmail/v1/users/me/messages/send?uploadType=media", "{body}");
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn redirects_are_not_followed_and_only_harmless_headers_pass() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;

@@ -14,34 +14,37 @@ const ADDRESSES: [HeaderName; 2] = [header::LOCATION, header::CONTENT_LOCATION];
 
 /// Where a provider's API is, and where the proxy offers it.
 pub(crate) struct Ways {
-    /// The API's base, and where a rewrite of it leads.
-    bases: Vec<Url>,
-    /// `https://api.example.com/proxy/stripe`.
-    proxy: String,
+    /// The API's bases, and where rewrites of them lead; and what each is at the proxy: `https://api.example.com/proxy/stripe`.
+    bases: Vec<(Url, String)>,
     /// The address that was called, to which relative ones are relative.
     called: Url,
 }
 
 impl Ways {
     /// The ways of an answer from `called`. None if an address of ours can't be read, which only a wrong configuration makes.
-    pub(crate) fn new(bases: &[&str], proxy: String, called: &str) -> Option<Self> {
-        let bases = bases.iter().map(|base| Url::parse(base).ok()).collect::<Option<_>>()?;
-        Some(Self { bases, proxy, called: Url::parse(called).ok()? })
+    pub(crate) fn new(bases: impl IntoIterator<Item = (&'static str, String, String)>, called: &str) -> Option<Self> {
+        let mut all = Vec::new();
+        for (base, rewritten, proxy) in bases {
+            for base in [base, &rewritten] {
+                all.push((Url::parse(base).ok()?, proxy.clone()));
+            }
+        }
+        Some(Self { bases: all, called: Url::parse(called).ok()? })
     }
 
     /// An address of an answer as an address of the proxy; none if it leads elsewhere.
     fn through_proxy(&self, reference: &str) -> Option<String> {
         let to = self.called.join(reference.trim()).ok()?;
-        let rest = self.bases.iter().find_map(|base| {
+        let (proxy, rest) = self.bases.iter().find_map(|(base, proxy)| {
             let same = to.scheme() == base.scheme() && to.host() == base.host();
             let same = same && to.port_or_known_default() == base.port_or_known_default();
             let open = to.username().is_empty() && to.password().is_none();
             let rest = to.path().strip_prefix(base.path().trim_end_matches('/'))?;
-            (same && open && rest.len() > 1 && rest.starts_with('/')).then_some(rest)
+            (same && open && rest.len() > 1 && rest.starts_with('/')).then_some((proxy, rest))
         })?;
         let query = to.query().map(|query| format!("?{query}")).unwrap_or_default();
         let fragment = to.fragment().map(|fragment| format!("#{fragment}")).unwrap_or_default();
-        Some(format!("{}{rest}{query}{fragment}", self.proxy))
+        Some(format!("{proxy}{rest}{query}{fragment}"))
     }
 
     /// The addresses among the headers of an answer.
@@ -121,8 +124,12 @@ mod tests {
     const PROXY: &str = "https://intertie.example/proxy/google-calendar";
 
     fn ways() -> Ways {
-        let bases = ["https://www.googleapis.com/calendar/v3", "http://127.0.0.1:4003/calendar/v3"];
-        Ways::new(&bases, PROXY.into(), "https://www.googleapis.com/calendar/v3/calendars/a/events?page=1").unwrap()
+        let calls = ("https://www.googleapis.com/calendar/v3", "http://127.0.0.1:4003/calendar/v3".to_owned());
+        let uploads =
+            ("https://www.googleapis.com/upload/calendar/v3", "http://127.0.0.1:4003/upload/calendar/v3".to_owned());
+        let bases =
+            [(calls.0, calls.1, PROXY.to_owned()), (uploads.0, uploads.1, format!("{PROXY}/upload/calendar/v3"))];
+        Ways::new(bases, "https://www.googleapis.com/calendar/v3/calendars/a/events?page=1").unwrap()
     }
 
     #[test]
@@ -136,6 +143,9 @@ mod tests {
             ("../b/events", Some("/calendars/b/events")),
             ("", Some("/calendars/a/events?page=1")),
             ("http://127.0.0.1:4003/calendar/v3/x", Some("/x")),
+            ("https://www.googleapis.com/upload/calendar/v3/x?upload_id=1", Some("/upload/calendar/v3/x?upload_id=1")),
+            ("http://127.0.0.1:4003/upload/calendar/v3/x", Some("/upload/calendar/v3/x")),
+            ("https://www.googleapis.com/upload/drive/v3/x", None),
             ("https://www.googleapis.com/calendar/v3", None),
             ("https://www.googleapis.com/calendar/v3/../admin", None),
             ("https://www.googleapis.com/calendar/v3x/y", None),

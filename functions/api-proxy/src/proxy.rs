@@ -5,7 +5,7 @@
 
 use domain::{
     Failure, Problem, Reply, Request,
-    call::{Idempotent, segment},
+    call::{Api, Idempotent, segment},
     error::Kind,
 };
 use lambda_http::{
@@ -38,9 +38,13 @@ impl ApiProxy {
             Err(CallError::Failed(failure, Some(reply))) if failure != Failure::GrantEnded => *reply,
             Err(error) => return Err(problem(&error, spec.name)),
         };
-        let base = self.client.rewritten(spec.api.base.to_owned());
         let proxy = format!("{}/proxy/{}", self.front.own_origin(call), spec.id);
-        let ways = Ways::new(&[spec.api.base, &base], proxy, &request.url).ok_or_else(Problem::internal)?;
+        let offered = spec.api.bases().map(|base| {
+            // Relative to the base of calls; the whole path where uploads go.
+            let below = if base == spec.api.base { String::new() } else { format!("/{}", Api::root(base)) };
+            (base, self.client.rewritten(base.to_owned()), format!("{proxy}{below}"))
+        });
+        let ways = Ways::new(offered, &request.url).ok_or_else(Problem::internal)?;
         let response = answer(reply, spec, &ways);
         if payload_size(&response) > MAX_PAYLOAD {
             return Err(too_large(spec.name, &request));
@@ -64,8 +68,8 @@ fn account<'r>(call: &Call<'r>) -> Result<Option<&'r str>, Problem> {
 /// The call to the provider.
 fn rewrite(call: &Call<'_>, spec: &'static Spec) -> Result<Request, Problem> {
     let wrong = |message: &str| Problem::new(Kind::InvalidRequest, message, "Correct the path.");
-    let path = call.parameter("proxy");
-    let mut url = spec.api.base.to_owned();
+    let (base, path) = spec.api.located(call.parameter("proxy"));
+    let mut url = base.to_owned();
     for part in path.split('/') {
         if part.is_empty() || part == "." || part == ".." || part.chars().any(char::is_control) {
             return Err(wrong("The path must be made of names, without empty ones, \".\" and \"..\"."));

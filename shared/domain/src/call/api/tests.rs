@@ -96,3 +96,21 @@ fn the_limit_that_was_reached_is_closed_and_no_other() {
     assert_eq!(closed(200, r#"{"ok":true}"#, &[("x-left", "1"), ("x-reset", "30")]), None);
     assert_eq!(closed(503, "", &[]), None);
 }
+
+#[test]
+fn a_path_is_relative_to_the_base_or_whole_as_sdks_build_it() {
+    let (base, uploads) = ("https://gmail.googleapis.com/gmail/v1", "https://gmail.googleapis.com/upload/gmail/v1");
+    let api = Api { uploads: Some(uploads), ..Api::new(base) };
+    for (path, expected) in [
+        ("users/me/profile", (base, "users/me/profile")),
+        ("gmail/v1/users/me/profile", (base, "users/me/profile")),
+        ("upload/gmail/v1/users/me/messages/send", (uploads, "users/me/messages/send")),
+        ("gmail/v1x/users", (base, "gmail/v1x/users")),
+        ("gmail/v1", (base, "gmail/v1")),
+        ("upload/drive/v3/files", (base, "upload/drive/v3/files")),
+    ] {
+        assert_eq!(api.located(path), expected, "{path}");
+    }
+    let api = Api::new("https://api.stripe.com");
+    assert_eq!(api.located("v1/customers"), ("https://api.stripe.com", "v1/customers"));
+}
