@@ -41,7 +41,7 @@ impl SyncWorker {
         let (mut next, mut faults) = (now + watching.life, 0);
         for resource in resources.into_iter().take(watching.most) {
             let known = work.watched(&resource);
-            let due = known.watch.as_ref().map(|watch| renewal(watch, watching)).filter(|due| *due > now);
+            let due = known.renew_at.filter(|due| *due > now);
             let pause = known.refused.as_ref().filter(|it| !it.is_due(now, full)).map(|it| it.next_try);
             if let Some(later) = due.map(Some).or(pause) {
                 next = next.min(later.unwrap_or(next));
@@ -50,8 +50,10 @@ impl SyncWorker {
             let failure = match self.start(work, watching, &resource, now).await? {
                 Started::Watch(watch) => {
                     faults = 0;
-                    next = next.min(renewal(&watch, watching));
-                    self.save(work, &resource, &Watched { watch: Some(watch), refused: None }).await?;
+                    let renew_at = renewal(&watch, now);
+                    next = next.min(renew_at);
+                    let watched = Watched { watch: Some(watch), renew_at: Some(renew_at), refused: None };
+                    self.save(work, &resource, &watched).await?;
                     self.stop(work, watching, known.watch).await;
                     continue;
                 }
@@ -72,7 +74,7 @@ impl SyncWorker {
             // What could only not be asked for now ends an earlier refusal: else nothing would ask again before the next full sync.
             if refused.is_some() || known.refused.is_some() {
                 // A watch that still runs goes on reporting until it ends.
-                self.save(work, &resource, &Watched { watch: known.watch, refused }).await?;
+                self.save(work, &resource, &Watched { refused, ..known }).await?;
             }
             faults += u32::from(pace == Some(Pace::Minutes));
             // What is refused without regard to what is to be watched is refused for the others, too.
@@ -153,7 +155,8 @@ impl SyncWorker {
     }
 }
 
-/// When to renew: after 60 % of the life that was asked for, so that a day's outage leaves no gap.
-fn renewal(watch: &Watch, watching: &Watching) -> Timestamp {
-    watch.expires_at - watching.life * 2 / 5
+/// When to renew: after 60 % of the life that was granted, which may be less than was asked for. So a day's outage leaves no gap in a
+/// life of a week.
+fn renewal(watch: &Watch, now: Timestamp) -> Timestamp {
+    now + watch.expires_at.duration_since(now) * 3 / 5
 }

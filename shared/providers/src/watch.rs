@@ -40,6 +40,8 @@ pub struct Watch {
 pub struct Watched {
     /// The latest watch that was started.
     pub watch: Option<Watch>,
+    /// When it is to be renewed.
+    pub renew_at: Option<Timestamp>,
     /// Set while another one can't be started.
     pub refused: Option<Backoff>,
 }

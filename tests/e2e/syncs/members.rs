@@ -166,6 +166,19 @@ async fn a_calendar_that_cannot_be_watched_keeps_no_other_from_being_watched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_lives_for_less_than_was_asked_for_is_not_renewed_by_each_sync() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    ada.admin(CALENDAR, Method::POST, "watches/life", &json!({ "seconds": 43_200 })).await;
+    ada.connect_and_sync(CALENDAR).await;
+    let started = ada.calls(CALENDAR, "/watch").await;
+    sync(&ada, "incremental").await;
+    assert_eq!(ada.calls(CALENDAR, "/watch").await, started);
+    assert_eq!(ada.status(CALENDAR).await["watching"], json!({ "active": 2, "of": 3 }));
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_watch_that_a_full_sync_has_no_turn_to_ask_for_is_asked_for_by_the_next_sync() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
