@@ -48,8 +48,8 @@ class Clock:
 
 
 # A queue's messages: those that can be received, those that were received, and those that are delayed. Of those in flight that a
-# function has; the others are hidden for a while. All that came so far.
-Depth = collections.namedtuple("Depth", ("visible", "in_flight", "delayed", "at_work", "sent"))
+# function has; the others are hidden for a while. All that came so far, and the age of the oldest of the visible and those in flight.
+Depth = collections.namedtuple("Depth", ("visible", "in_flight", "delayed", "at_work", "sent", "oldest_seconds"))
 
 
 class Refused(Exception):
@@ -151,12 +151,12 @@ class Stack:
         """Receivers look again: the clock may have brought them something."""
         self.control("POST", "clock", {"advance_seconds": 0})
 
-    def depths(self):
-        """Of each queue without the prefix."""
+    def depths(self, at_rest=False):
+        """Of each queue without the prefix; as soon as all are at rest, or after ten seconds."""
         prefix = self.env["INTERTIE_PREFIX"] + "-"
         return {
             queue["name"].removeprefix(prefix): Depth(*(queue[name] for name in Depth._fields))
-            for queue in self.control("GET", "queues")
+            for queue in self.control("GET", "rest" if at_rest else "queues")
         }
 
     def webhooks(self):

@@ -34,21 +34,27 @@ class Week:
         template = pathlib.Path("template.yaml").read_text()
         self.clock = Clock(folder / "clock", begin)
         self.due, self.alarms = schedules(template, begin), Alarms(template)
-        self.fired, self.waiting, self.sampled = collections.Counter(), {}, begin
+        self.fired, self.sampled = collections.Counter(), begin
         self.busy_until = begin + HOUR
+        # Whether the clock goes on by hours at once: then no message's age counts.
+        self.leaps = False
         self.stack = Stack(program, bootstraps, folder, self.clock)
 
     # ------------------------------------------------------------ time
 
     def until(self, end):
-        """Lives until then: fires what is due, in its order, and lets each come to its end."""
+        """Lives until then: fires what is due at each moment, and lets it come to its end."""
         self.settle()
-        while (schedule := min(self.due, key=lambda schedule: schedule.at)).at <= end:
-            at = schedule.at
-            schedule.advance()
-            if not self.rests(schedule.name, at):
+        while (at := min(schedule.at for schedule in self.due)) <= end:
+            due = [schedule for schedule in self.due if schedule.at == at]
+            names = [schedule.name for schedule in due if not self.rests(schedule.name, at)]
+            for schedule in due:
+                schedule.advance()
+            if names:
                 self.jump(at)
-                self.fire(schedule.name)
+                for name in names:
+                    self.fire(name)
+                self.settle()
         self.jump(end)
 
     def rests(self, name, at):
@@ -71,7 +77,6 @@ class Week:
         except Refused as error:
             self.alarms.count((*ERRORS, FUNCTIONS.get(name, "sync-scheduler")), self.clock.now(), 1)
             print(f"{moment(self.clock.now())}: {error}")
-        self.settle()
 
     def settle(self):
         """Waits until nothing is under way: no webhook, and in the queues nothing but what is delayed or hidden for a while. The clock
@@ -86,7 +91,7 @@ class Week:
 
     def rest(self):
         """Whether nothing was under way at one moment: the queues were at rest before the webhooks were counted, and nothing came since."""
-        first = self.sample()
+        first = self.sample(at_rest=True)
         if any(queue.visible or queue.at_work for queue in first.values()) or self.stack.webhooks():
             return False
         return first == self.sample()
@@ -107,20 +112,17 @@ class Week:
 
     # ------------------------------------------------------------ what alarms watch
 
-    def sample(self):
+    def sample(self, at_rest=False):
         """Looks into the queues, and does not go on over a dead letter."""
-        depths, now = self.stack.depths(), self.clock.now()
+        depths, now = self.stack.depths(at_rest), self.clock.now()
         for queue, depth in depths.items():
             if queue.endswith("-dead"):
                 self.alarms.count((*DEAD, queue), now, sum(depth[:3]))
             # What is delayed is not late.
-            elif depth.visible or depth.in_flight:
-                # At most: the oldest message may have come at any time since the queue was seen empty.
-                since = self.waiting.setdefault(queue, self.sampled)
-                for minute in range(int(self.sampled), int(now) + 1, 60):
-                    self.alarms.count((*AGE, queue), minute, minute - since)
-            else:
-                self.waiting.pop(queue, None)
+            elif depth.oldest_seconds and not self.leaps:
+                came = now - depth.oldest_seconds
+                for minute in range(int(max(self.sampled, came)), int(now) + 1, 60):
+                    self.alarms.count((*AGE, queue), minute, minute - came)
         self.sampled = now
         dead = {name: sum(depth[:3]) for name, depth in depths.items() if name.endswith("-dead") and any(depth[:3])}
         self.fail("dead letters", dead)
@@ -160,13 +162,21 @@ class Week:
 
     def records(self, user, provider, stream):
         """What is kept, by id."""
-        found, after = {}, {}
+        return {record["id"]: record["data"] for record in self.all_records(user, provider, stream=stream)}
+
+    def all_records(self, user, provider, **of):
+        after = {}
         while after is not None:
-            query = urllib.parse.urlencode({"stream": stream, "limit": 1000} | after)
+            query = urllib.parse.urlencode({"limit": 1000} | of | after)
             page = self.api(user, f"/integrations/{provider}/records?{query}")
-            found |= {record["id"]: record["data"] for record in page["records"]}
+            yield from page["records"]
             after = {"after": page["next"]} if page["next"] else None
-        return found
+
+    def connect_by_key(self, user, provider, key):
+        bearer = {"authorization": f"Bearer {self.stack.session(user)}"}
+        status, _, text = self.stack.web.call("POST", f"{self.stack.url}/connect/{provider}", {"api_key": key}, bearer)
+        if status != 201:
+            raise Failed(f"connecting {provider}: {status} {text:.500}")
 
     def connect(self, user, provider, account):
         """Through the provider's page, as a browser goes."""

@@ -4,7 +4,7 @@
 //! *Invariant:* parameters, fields and names that the controls do not have are refused by name (422; 404 in a path), so that a
 //! misspelt fault does not pass for one that is in force.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -15,10 +15,17 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use local_aws::{Gateway, faults::Fault, sqs::Sqs};
+use local_aws::{
+    Gateway,
+    faults::Fault,
+    sqs::{QueueDepth, Sqs},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    time::{Instant, timeout},
+};
 
 use crate::{lambda::Function, mapping::Poller, schedule::Timer};
 
@@ -55,6 +62,7 @@ impl Control {
             .route("/faults", get(faults).put(arm))
             .route("/queues", get(queues))
             .route("/clock", post(advance))
+            .route("/rest", get(rest))
             .route("/usage", get(usage))
             .layer(middleware::from_fn(without_parameters))
             // The Lambda API has parameters of its own.
@@ -130,21 +138,65 @@ async fn arm(State(control): State<Control>, body: Bytes) -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
+/// How long [`rest`] waits.
+const WAIT: Duration = Duration::from_secs(10);
+/// How long it waits at most for a call of AWS before it looks again: a poller is done a moment after its last call.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A queue, and how many of its messages a function has.
+struct Queue {
+    depth: QueueDepth,
+    /// None if no function receives from it.
+    at_work: Option<u64>,
+}
+
+impl Control {
+    fn queues(&self) -> Vec<Queue> {
+        // Before the queues are asked: a message that is received between the two counts as at work.
+        let taken: BTreeMap<_, _> =
+            self.pollers.iter().map(|poller| (poller.queue().to_owned(), poller.taken())).collect();
+        let depths = self.sqs.iter().flat_map(Sqs::depths);
+        let queue = depths.map(|depth| {
+            let taken = taken.get(&depth.name);
+            let at_work = taken.map(|taken| taken.held + depth.received.saturating_sub(taken.received));
+            Queue { depth, at_work }
+        });
+        queue.collect()
+    }
+}
+
+impl Queue {
+    /// Whether no function has a message of it or is about to get one.
+    fn is_at_rest(&self) -> bool {
+        self.at_work.is_none_or(|at_work| at_work == 0 && self.depth.visible == 0)
+    }
+
+    fn told(&self) -> Value {
+        let QueueDepth { name, visible, in_flight, delayed, sent, oldest, .. } = &self.depth;
+        json!({
+            "name": name, "visible": visible, "in_flight": in_flight, "delayed": delayed, "sent": sent,
+            "at_work": self.at_work.unwrap_or_default(), "oldest_seconds": oldest.unwrap_or_default().as_secs(),
+        })
+    }
+}
+
+/// Answers as [`queues`] when no message can be received by a function, and no function has one; or after ten seconds.
+async fn rest(State(control): State<Control>) -> Response {
+    let (end, mut activity) = (Instant::now() + WAIT, control.gateway.activity());
+    loop {
+        let queues = control.queues();
+        if queues.iter().all(Queue::is_at_rest) || Instant::now() > end {
+            return Json(queues.iter().map(Queue::told).collect::<Vec<_>>()).into_response();
+        }
+        // Whatever ends the wait, it looks again.
+        let _ = timeout(LOOK, activity.changed()).await;
+    }
+}
+
 /// `at_work` are the messages in flight that a poller has, or is just getting. The others are hidden until their visibility timeout
 /// ends: those that a function left for later, and those of an environment that ended.
 async fn queues(State(control): State<Control>) -> Response {
-    // Before the queues are asked: a message that is received between the two counts as at work.
-    let taken: BTreeMap<_, _> =
-        control.pollers.iter().map(|poller| (poller.queue().to_owned(), poller.taken())).collect();
-    let depths = control.sqs.iter().flat_map(Sqs::depths).map(|depth| {
-        let taken = taken.get(&depth.name);
-        let at_work = taken.map_or(0, |taken| taken.held + depth.received.saturating_sub(taken.received));
-        json!({
-            "name": depth.name, "visible": depth.visible, "in_flight": depth.in_flight, "delayed": depth.delayed,
-            "at_work": at_work, "sent": depth.sent,
-        })
-    });
-    Json(depths.collect::<Vec<Value>>()).into_response()
+    Json(control.queues().iter().map(Queue::told).collect::<Vec<_>>()).into_response()
 }
 
 /// Calls of AWS, units of DynamoDB since this was first asked for, and time of functions.
@@ -171,7 +223,7 @@ async fn advance(State(control): State<Control>, body: Bytes) -> Response {
     match (control.sqs, read::<Advance>(&body, r#"{"advance_seconds":N}"#)) {
         (_, Err(refused)) => refused.into_response(),
         (Some(sqs), Ok(advance)) => {
-            sqs.advance(std::time::Duration::from_secs(advance.advance_seconds));
+            sqs.advance(Duration::from_secs(advance.advance_seconds));
             StatusCode::NO_CONTENT.into_response()
         }
         (None, Ok(_)) => {

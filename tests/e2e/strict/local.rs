@@ -24,6 +24,7 @@ const CONTROLS: &[Refused] = &[
     (Method::PUT, "/faults?append=true", "[]", 422, "append"),
     (Method::GET, "/faults?function=x", "", 422, "function"),
     (Method::GET, "/queues?name=x", "", 422, "name"),
+    (Method::GET, "/rest?queue=x", "", 422, "queue"),
     (Method::GET, "/usage?function=x", "", 422, "function"),
     (Method::POST, "/clock", r#"{"advance_second":60}"#, 422, "advance_second"),
     (Method::POST, "/clock", r#"{"advance_seconds":60,"queue":"syncs"}"#, 422, "queue"),

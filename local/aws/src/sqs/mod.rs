@@ -61,6 +61,8 @@ pub struct QueueDepth {
     pub sent: u64,
     /// Deliveries of messages to receivers so far.
     pub received: u64,
+    /// The age of the oldest message that is visible or in flight.
+    pub oldest: Option<Duration>,
 }
 
 type Queues = BTreeMap<String, Queue>;
@@ -112,8 +114,8 @@ impl Sqs {
         let now = self.shared.clock.now();
         let mut queues = self.queues();
         let depths = queues.values_mut().map(|queue| {
-            let queue::Depth { visible, in_flight, delayed, sent, received } = queue.depth(now);
-            QueueDepth { name: queue.name.clone(), visible, in_flight, delayed, sent, received }
+            let queue::Depth { visible, in_flight, delayed, sent, received, oldest } = queue.depth(now);
+            QueueDepth { name: queue.name.clone(), visible, in_flight, delayed, sent, received, oldest }
         });
         depths.collect()
     }

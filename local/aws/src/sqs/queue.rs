@@ -29,6 +29,8 @@ pub(super) struct Depth {
     pub(super) sent: u64,
     /// Deliveries to receivers so far.
     pub(super) received: u64,
+    /// The age of the oldest message that is visible or in flight.
+    pub(super) oldest: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -168,7 +170,9 @@ impl Queue {
                 depth.in_flight += 1;
             } else {
                 depth.delayed += 1;
+                continue;
             }
+            depth.oldest = depth.oldest.max(Some(now.saturating_sub(stored.message.sent)));
         }
         depth
     }
