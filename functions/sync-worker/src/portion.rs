@@ -2,16 +2,24 @@
 //!
 //! *Invariant:* each object that a page names is in exactly one portion, or in its rest.
 
+use std::collections::HashSet;
+
 use domain::{
     Change, Request,
     sync::stream::{Next, PageRest, Whole},
 };
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
+use platform::client::CallError;
 use providers::{Provider, StreamPage};
+
+use crate::{SyncWorker, run::Object, work::Work};
 
 /// Objects that are asked for before they are written: at Gmail 11 seconds under the limit of a user, which is as often as a run is
 /// stored. A crash repeats a portion or two.
 const PORTION: usize = 50;
+/// Calls for single objects at a time.
+const CONCURRENCY: usize = 4;
 
 /// A page, or its rest.
 pub(crate) struct Portion {
@@ -52,5 +60,45 @@ impl Portion {
             return Vec::new();
         }
         self.details.drain(PORTION..).map(|(_, gone)| gone.key().id().to_owned()).collect()
+    }
+}
+
+/// What the calls for the objects of a portion came to.
+pub(crate) struct ObjectsRead {
+    pub(crate) found: Vec<Object>,
+    /// The ids of those that were not read, because a call failed that is about more than its object.
+    pub(crate) left: Vec<String>,
+    pub(crate) failed: Option<CallError>,
+}
+
+impl SyncWorker {
+    /// Asks for objects, until a call fails that is about more than its object.
+    pub(crate) async fn objects(
+        &self,
+        work: &Work<'_>,
+        stream: &str,
+        details: Vec<(Request, Change)>,
+        asked_at: Timestamp,
+    ) -> ObjectsRead {
+        let ids: Vec<_> = details.iter().map(|(_, gone)| gone.key().id().to_owned()).collect();
+        let ask = async |(place, (request, gone)): (usize, (Request, Change))| {
+            (place, self.object(work, stream, request, gone, asked_at).await)
+        };
+        let mut calls = stream::iter(details.into_iter().enumerate().map(ask)).buffer_unordered(CONCURRENCY);
+        let (mut found, mut read, mut failed) = (Vec::new(), HashSet::new(), None);
+        while let Some((place, object)) = calls.next().await {
+            match object {
+                Ok(object) => {
+                    read.insert(place);
+                    found.push(object);
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        let left = ids.into_iter().enumerate().filter(|(place, _)| !read.contains(place)).map(|(_, id)| id).collect();
+        ObjectsRead { found, left, failed }
     }
 }

@@ -9,7 +9,6 @@ use domain::{
         stream::{About, Action, Asked, Course, End, Machine, Outcome, PageRead, Run, StreamState},
     },
 };
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use platform::{
     base::{clock, lock::lock},
@@ -22,14 +21,11 @@ use crate::{
     SyncWorker,
     objects::{Found, Objects},
     outcome::object,
-    portion::Portion,
+    portion::{ObjectsRead, Portion},
     stop::Stop,
     tags::Comparison,
     work::Work,
 };
-
-/// Calls for single objects of a page at a time.
-const CONCURRENCY: usize = 4;
 
 /// A stream of a provider, as a run sees it.
 struct Of<'a> {
@@ -66,7 +62,7 @@ impl Course for Of<'_> {
 /// A page, or a portion of it, or why it can't be had.
 type Asking = Result<(PageRead, Found), Failure>;
 /// An object, or its kind, its id and why it can't be had.
-type Object = Result<Change, (String, String, Failure)>;
+pub(crate) type Object = Result<Change, (String, String, Failure)>;
 
 impl SyncWorker {
     /// Runs over every stream. The entry says which failed, and that the sync ended if a stream was read. Whether one was.
@@ -249,16 +245,18 @@ impl SyncWorker {
         }
         let state = machine.state();
         let known = known_objects.known(state, &mut page.details).await?;
-        let rest = page.split();
+        let mut rest = page.split();
         let Portion { mut changes, details, next, whole } = page;
-        let found =
-            stream::iter(details.into_iter().map(|(request, gone)| self.object(work, stream, request, gone, asked_at)));
-        let found: Result<Vec<Object>, CallError> = found.buffer_unordered(CONCURRENCY).try_collect().await;
-        let found = match found {
-            Ok(found) => found,
-            Err(CallError::Failed(failure, _)) => return Ok(Err(failure)),
-            Err(error) => return Err(error.into()),
-        };
+        let ObjectsRead { found, left, failed } = self.objects(work, stream, details, asked_at).await;
+        match failed {
+            // What was read is kept, and the rest asked for again: that meets the failure first.
+            Some(CallError::Failed(..)) if !found.is_empty() && whole.is_none() => {
+                rest = left.into_iter().chain(rest).collect();
+            }
+            Some(CallError::Failed(failure, _)) => return Ok(Err(failure)),
+            Some(error) => return Err(error.into()),
+            None => {}
+        }
         let (mut objects, mut refused) = (u64::try_from(known.len()).unwrap_or(u64::MAX), Vec::new());
         for object in found {
             match object {

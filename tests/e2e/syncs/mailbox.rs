@@ -128,6 +128,22 @@ async fn after_a_lost_history_the_messages_are_read_whose_labels_changed_and_all
     stack.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_of_a_page_before_gmail_asks_to_slow_down_is_not_read_again() {
+    let stack = stack(&[FAST, &[FREE]].concat()).await;
+    let (ada, id) = mailbox(&stack, 60).await;
+    let slower =
+        json!({ "error": { "code": 429, "errors": [{ "reason": "rateLimitExceeded" }], "message": "Slower." } });
+    let effect = json!({ "status": 429, "headers": { "retry-after": "6" }, "body": slower });
+    // In the middle of the first portion: the newest messages come first.
+    ada.fault(GMAIL, "/messages/m0030", 1, effect).await;
+    let (_, asked) = sync(&ada, "full").await;
+    // Those that were under way, and the one that failed.
+    assert!((66 + 1..=66 + 4).contains(&asked.len()), "{} calls", asked.len());
+    assert_current(&ada, &id, "slower").await;
+    stack.shutdown().await;
+}
+
 /// What a list of calls costs, in Gmail's units.
 fn units(calls: &[String]) -> usize {
     let cost = |path: &String| match path.as_str() {
