@@ -16,6 +16,7 @@ import time
 
 import life
 from alarms import moment
+from faults import Faults
 from stack import LIBRARY, Refused
 from week import DAY, HOUR, Failed, Week
 
@@ -24,9 +25,7 @@ BEGIN = 1835330400
 SLOT = 15 * 60
 # Moments of a day at which something changes, and how much then.
 MOMENTS, AT_ONCE = 60, 5
-LOST, FAILING = 0.2, 0.05
 KILLS, CURSORS = 16, 2
-KILLED = ("sync-worker", "webhook-process")
 # A new watch lives for so long: it is renewed several times a day.
 WATCH_LIFE = 12 * HOUR
 # After the last fault: a message of a killed sync is hidden for 30 minutes, and what was refused pauses.
@@ -39,32 +38,19 @@ USERS = ("ada", "bob")
 KEY = "sk_test_sandbox"
 # Alarms that may ring, because functions are killed.
 OF_KILLS = ("SyncWorkerErrorsAlarm", "WebhookProcessErrorsAlarm")
-# How a call fails: what is answered, or that nothing is, in equal parts.
-FAULTS = (
-    {"status": 500, "body": {"error": {"message": "a fault"}}},
-    {"status": 503, "headers": {"retry-after": "2"}},
-    None,
-    {"close": True},
-    {"close": True, "after": True},
-)
-TOO_MANY = {
-    "SLACK": {"status": 429, "headers": {"retry-after": "30"}, "body": {"ok": False, "error": "ratelimited"}},
-    "STRIPE": {"status": 429, "body": {"error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Slow down"}}},
-    "GOOGLE": {"status": 429, "headers": {"retry-after": "90"}, "body": {"error": {
-        "code": 429, "message": "Slow down", "errors": [{"domain": "usageLimits", "reason": "rateLimitExceeded", "message": "Slow down"}]}}},
-}
 
 
 class Days(Week):
     """What happens in the days, and what must hold at their end."""
 
     def __init__(self, program, bootstraps, folder, seed, days):
-        self.counts, self.history, self.faults = collections.Counter(), collections.defaultdict(list), []
+        self.counts, self.history = collections.Counter(), collections.defaultdict(list)
         self.days, self.seed, self.random = days, seed, random.Random(seed)
         super().__init__(program, bootstraps, folder, BEGIN)
         # What is drawn for one provider does not depend on what another one answers.
         self.lives = [kind(self.caller(kind.vendor), random.Random(f"{seed} {kind.provider}")) for kind in life.LIVES]
         self.vendors = sorted({kind.vendor for kind in life.LIVES})
+        self.faults = Faults(self.stack, self.vendors, self.random, self.counts, self.stamp)
 
     def caller(self, vendor):
         return lambda method, path, body=None: self.stack.sandbox(vendor, method, path, body)
@@ -76,13 +62,13 @@ class Days(Week):
             self.connect_all(user)
         self.until(BEGIN + SLOT)
         self.soon("first syncs that are not true", lambda: self.differences(USERS))
-        self.faults_begin()
+        self.faults.begin()
         end = BEGIN + self.days * DAY
         for at, happens in self.plan(int(self.clock.now()) + 60, end):
             self.until(at)
             happens()
         self.until(end)
-        self.faults_end()
+        self.faults.end()
         self.renewed()
         self.slots_bring_what_they_can()
         self.full_runs_bring_the_rest()
@@ -107,14 +93,15 @@ class Days(Week):
     def plan(self, begin, end):
         """Moments, and what happens at each."""
         days = (end - begin) / DAY
-        kinds = [(self.change, MOMENTS), (self.kill_now, KILLS // 2), (self.kill_soon, KILLS // 2), (self.forget_cursors, CURSORS)]
+        faults = [(self.kill_amid, KILLS // 2), (self.faults.kill_soon, KILLS // 2), (self.faults.forget_cursors, CURSORS)]
+        kinds = [(self.change, MOMENTS), *faults]
         moments = [
             (self.random.randrange(begin, end), place, happens)
             for place, (happens, each_day) in enumerate(kinds)
             for _ in range(max(1, round(each_day * days)))
         ]
         # A timeout takes ten real seconds.
-        moments.append((self.random.randrange(begin, end), len(kinds), self.no_answer))
+        moments.append((self.random.randrange(begin, end), len(kinds), self.faults.no_answer))
         return [(at, happens) for at, _, happens in sorted(moments, key=lambda each: each[:2])]
 
     def change(self):
@@ -128,56 +115,16 @@ class Days(Week):
             self.counts["changes"] += 1
             self.note(f"{each.provider}/{key}", what)
 
+    def kill_amid(self):
+        """In the middle of what a change leads to."""
+        self.change()
+        self.faults.kill_now()
+
     def note(self, key, what):
         self.history[key].append(f"{self.stamp()} {what}")
 
     def stamp(self):
         return time.strftime("%d %H:%M:%S", time.gmtime(self.clock.now()))
-
-    def kill_now(self):
-        """In the middle of what a change leads to, or between two invocations."""
-        self.change()
-        time.sleep(self.random.random() * 0.05)
-        name = self.random.choice(KILLED)
-        self.counts["kills"] += self.stack.control("POST", f"functions/{name}/kill")["killed"]
-        self.faults.append(f"{self.stamp()} {name} killed")
-
-    def kill_soon(self):
-        """Right before or after one of the next calls of AWS takes effect."""
-        self.count_kills()
-        effect = self.random.choice(("kill_before", "kill_after"))
-        fault = {"function": self.random.choice(KILLED), "at": self.random.randint(1, 40), "effect": effect}
-        self.stack.control("PUT", "faults", [fault])
-        self.faults.append(f"{self.stamp()} {fault}")
-
-    def count_kills(self):
-        self.counts["kills"] += sum(armed["seen"] >= armed["fault"]["at"] for armed in self.stack.control("GET", "faults"))
-
-    def forget_cursors(self):
-        self.counts["cursors forgotten"] += 2
-        self.faults.append(f"{self.stamp()} cursors forgotten")
-        self.stack.sandbox("GOOGLE", "POST", "history_floor", {})
-        self.stack.sandbox("GOOGLE", "POST", "expire_sync_tokens", {})
-
-    def no_answer(self):
-        self.stack.sandbox(self.random.choice(self.vendors), "POST", "faults", {"match": "", "effect": {"hang_ms": 11000}})
-        self.counts["timeouts"] += 1
-
-    def faults_begin(self):
-        for vendor in self.vendors:
-            seed = self.random.getrandbits(32)
-            self.stack.sandbox(vendor, "POST", "deliveries/lose", {"chance": {"of": LOST, "seed": seed}})
-            for effect in FAULTS:
-                chance = {"of": FAILING / len(FAULTS), "seed": self.random.getrandbits(32)}
-                self.stack.sandbox(vendor, "POST", "faults", {"match": "", "effect": effect or TOO_MANY[vendor], "chance": chance})
-
-    def faults_end(self):
-        self.count_kills()
-        self.stack.control("PUT", "faults", [])
-        for vendor in self.vendors:
-            self.counts["calls that failed"] += sum(fault["struck"] for fault in self.stack.sandbox(vendor, "GET", "faults"))
-            self.stack.sandbox(vendor, "DELETE", "faults")
-            self.stack.sandbox(vendor, "POST", "deliveries/lose", {})
 
     # ------------------------------------------------------------ what must hold
 
@@ -294,6 +241,7 @@ class Days(Week):
         killed = lambda line: line.get("type") == "platform.fault" and "exited" in str(line).lower()
         errors = [(name, line) for name, line in self.stack.lines() if line.get("level") == "ERROR" or line.get("type") == "platform.fault"]
         self.fail("errors in the logs that no kill explains", [it for it in errors if not killed(it[1])][:3])
+        self.fail("functions that ended more often than they were killed", max(0, len(errors) - self.counts["kills"]))
 
     def report(self):
         """What it took."""
@@ -334,7 +282,7 @@ def main():
     try:
         days.live()
     except (Failed, Refused) as error:
-        wrong += [str(error), "kills and cursors:", *days.faults]
+        wrong += [str(error), "kills and cursors:", *days.faults.done]
     finally:
         try:
             days.report()

@@ -51,7 +51,7 @@ class Slack(Life):
 
     def channel(self):
         there = [channel for channel in self.call("GET", "channels") if not channel["is_general"]]
-        if self.more(there):
+        if not there or self.more(there):
             fields = {"id": f"C0NEW{self.number():06}", "name": self.word(), "is_private": self.random.random() < 0.3}
             self.call("POST", "channels", fields)
             return f"channels/{fields['id']}", "created"
