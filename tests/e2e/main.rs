@@ -27,6 +27,7 @@ mod queues;
 mod refresh;
 mod refresh_crashes;
 mod revocation;
+mod sharing;
 mod siblings;
 mod slots;
 mod strict;

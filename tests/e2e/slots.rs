@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use domain::{
-    IntegrationId,
+    IntegrationKey,
     sync::slot::{INTERVAL, slot},
 };
 use futures_util::future::join_all;
@@ -23,23 +23,35 @@ const SLACK: &str = "slack#T0SANDBOX";
 /// A user with an integration of Slack.
 struct Synced<'s> {
     guest: Guest<'s>,
-    id: IntegrationId,
+    key: IntegrationKey,
 }
 
 impl<'s> Synced<'s> {
     async fn new(stack: &'s Running, user: &str) -> Self {
         let guest = Guest::new(stack, user).await;
-        let id = IntegrationId::parse(guest.connect_and_sync("slack").await).unwrap();
-        Self { guest, id }
+        guest.connect_and_sync("slack").await;
+        let key = IntegrationKey::parse(user, SLACK).unwrap();
+        Self { guest, key }
+    }
+
+    /// The same of this account and these scopes.
+    async fn with_scopes(stack: &'s Running, user: &str, account: &str, scopes: &[&str]) -> Self {
+        let guest = Guest::new(stack, user).await;
+        let callback = guest.allow_only("/connect/slack", account, &[&scopes.join(",")]).await;
+        assert_eq!(guest.get(&callback).await.status, 302);
+        guest.quiet().await;
+        let key = IntegrationKey::parse(user, &format!("slack#{account}")).unwrap();
+        Self { guest, key }
     }
 
     /// Makes a slot of the last hour the one that is due.
     async fn overdue(&self) -> Timestamp {
-        let due_at = slot(&self.id, clock::now() - SignedDuration::from_hours(1));
+        let due_at = slot(self.key.rhythm(), clock::now() - SignedDuration::from_hours(1));
         let stack = self.guest.stack;
         let call = stack.clients.dynamodb.update_item().table_name(stack.table("integrations"));
         let call = call.key("user_id", AttributeValue::S(self.guest.user.clone()));
-        let call = call.key("integration", AttributeValue::S(SLACK.into())).update_expression("SET due_at = :at");
+        let call = call.key("integration", AttributeValue::S(self.key.account()));
+        let call = call.update_expression("SET due_at = :at");
         let at = AttributeValue::N(due_at.as_second().to_string());
         call.expression_attribute_values(":at", at).send().await.unwrap();
         due_at
@@ -61,7 +73,7 @@ impl<'s> Synced<'s> {
     /// The message of a sweep for a slot.
     async fn send(&self, slot: Timestamp) {
         let body = json!({
-            "v": 1, "user_id": self.guest.user, "integration": SLACK, "type": "incremental", "cause": "due",
+            "v": 1, "user_id": self.guest.user, "integration": self.key.account(), "type": "incremental", "cause": "due",
             "asked_at": clock::now(), "slot": slot,
         });
         let stack = self.guest.stack;
@@ -98,10 +110,13 @@ fn strike(function: &str, operation: &str, at: u64, effect: Effect) -> Vec<Fault
 #[tokio::test(flavor = "multi_thread")]
 async fn firings_that_overlap_and_a_queue_that_is_late_call_the_provider_once_a_slot() {
     let stack = stack(FAST).await;
-    let mut all = Vec::new();
-    for user in ["ada", "bob", "eve"] {
-        all.push(Synced::new(&stack, user).await);
-    }
+    // None of them shares its account with another one.
+    let lists = ["channels:read", "groups:read", "users:read"];
+    let all = [
+        Synced::new(&stack, "ada").await,
+        Synced::with_scopes(&stack, "bob", "T0SANDBOX", &lists).await,
+        Synced::with_scopes(&stack, "eve", "T0SANDBOX2", &lists).await,
+    ];
     // The tests' own integration of Stripe has no credential, and is due, too.
     fire(&stack).await;
     all[0].guest.settled("syncs").await;
@@ -127,7 +142,7 @@ async fn firings_that_overlap_and_a_queue_that_is_late_call_the_provider_once_a_
     let now = clock::now();
     for it in &all {
         let next = it.next().await;
-        assert_eq!(next, slot(&it.id, next), "the rhythm is kept");
+        assert_eq!(next, slot(it.key.rhythm(), next), "the rhythm is kept");
         assert!(next > now + INTERVAL / 3 && next < now + INTERVAL * 2, "{next}");
     }
 

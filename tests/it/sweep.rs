@@ -31,31 +31,31 @@ use sync_scheduler::{Config, SyncScheduler};
 use tests::Ground;
 
 const TABLE: &str = "intertie-integrations";
-const INTEGRATION: &str = "slack#T1";
 const FUNCTION: &str = "sync-scheduler";
 
 /// An integration that is stored.
 #[derive(Clone)]
 struct Stored {
+    key: IntegrationKey,
     user_id: String,
     id: IntegrationId,
     due_at: Timestamp,
 }
 
 impl Stored {
-    /// That of this user; in its slot after `from`.
+    /// That of this user, of an account of its own; in its slot after `from`.
     fn new(number: usize, from: Timestamp) -> Self {
         let user_id = format!("user-{number}");
-        let id = IntegrationKey::parse(&user_id, INTEGRATION).unwrap().id();
-        let due_at = slot(&id, from);
-        Self { user_id, id, due_at }
+        let key = IntegrationKey::parse(&user_id, &format!("slack#T{number}")).unwrap();
+        let (id, due_at) = (key.id(), slot(key.rhythm(), from));
+        Self { key, user_id, id, due_at }
     }
 
     fn write(&self) -> WriteRequest {
         let n = |number: i64| AttributeValue::N(number.to_string());
         let put = PutRequest::builder()
             .item("user_id", AttributeValue::S(self.user_id.clone()))
-            .item("integration", AttributeValue::S(INTEGRATION.into()))
+            .item("integration", AttributeValue::S(self.key.account()))
             .item("granted", AttributeValue::S("x".repeat(300)))
             .item("due_shard", n(shard(&self.id).into()))
             .item("due_at", n(self.due_at.as_second()));
@@ -173,7 +173,7 @@ fn integrations(all: usize, due: usize, in_one: usize) -> (Vec<Stored>, Vec<Stor
             overdue.push(it);
         } else {
             // Not while the test runs, however long it takes to store them.
-            it.due_at = slot(&it.id, now + SignedDuration::from_hours(24));
+            it.due_at = slot(it.key.rhythm(), now + SignedDuration::from_hours(24));
             later.push(it);
         }
     }
@@ -298,7 +298,7 @@ async fn what_is_left_when_the_time_ends_within_a_shard_follows_though_its_last_
     // The worker serves that slot meanwhile.
     let user_id = after["key"][0].as_str().unwrap();
     let moved = overdue.iter().find(|it| it.user_id == user_id).unwrap();
-    let served = Stored { due_at: slot(&moved.id, clock::now() + INTERVAL), ..moved.clone() };
+    let served = Stored { due_at: slot(moved.key.rhythm(), clock::now() + INTERVAL), ..moved.clone() };
     store(&ground, [&served].into_iter()).await;
     // The message comes twice.
     join_all((0..2).map(|_| scheduler.go_on(&continuation))).await;

@@ -242,7 +242,10 @@ fn tables_are_recoverable_encrypted_expire_where_they_should_and_index_little_bu
         ["intertie-oauth-states", "intertie-syncs", "intertie-health", "intertie-rate-limits", "intertie-idempotency"]
     );
     included.sort();
-    assert_eq!(included, [("by_account", "read_since".to_owned()), ("by_change", "content, deleted".to_owned())]);
+    assert_eq!(
+        included,
+        [("by_account", "read_since, granted".to_owned()), ("by_change", "content, deleted".to_owned())]
+    );
     let records = template.resources.tables.iter().find(|table| table.name == "intertie-records").unwrap();
     assert!(records.stream_view.is_some());
 }

@@ -79,7 +79,7 @@ impl Job {
             Self::Sync => SyncMessage::for_slot(&key, due_at, now),
             Self::RenewWatches => SyncMessage::new(&key, SyncJob::RenewWatches, Cause::Due, now),
         };
-        Some((message, slot::delay(&key.id(), due_at, now)))
+        Some((message, slot::delay(key.rhythm(), due_at, now)))
     }
 }
 

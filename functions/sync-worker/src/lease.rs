@@ -10,12 +10,13 @@ use std::{
 use domain::{
     Disposition, IntegrationId, Reason,
     messages::message::{Cause, SyncMessage},
-    sync::{SyncJob, slot::next_slot},
+    sync::{Scope, SyncJob, slot::next_slot},
 };
 use platform::{AwsError, base::clock, runtime::consumer::Attempt, stores::syncs::Leasing};
 
 use crate::{
     SyncWorker,
+    sharing::Sharing,
     work::{Work, in_turn},
 };
 
@@ -51,6 +52,9 @@ impl SyncWorker {
         attempt: &Attempt,
         progress: &AtomicBool,
     ) -> Result<Disposition, AwsError> {
+        if let (Scope::Object(object), false) = (&message.scope, message.others.is_empty()) {
+            return self.object_for_all(message, object, attempt).await;
+        }
         let found = self.integrations.get_with_slots(&message.key).await?;
         if matches!(message.r#type, SyncJob::PurgeRecords | SyncJob::DeleteIntegration) {
             return self.erase(found.map(|(integration, _)| integration), message, attempt).await;
@@ -99,7 +103,7 @@ impl SyncWorker {
             provider,
             integration: &integration,
             key: &integration.key,
-            due_at: next_slot(&id, message.slot, clock::now()),
+            due_at: next_slot(integration.key.rhythm(), message.slot, clock::now()),
             id,
             lease,
             attempt,
@@ -108,6 +112,7 @@ impl SyncWorker {
             has_place: AtomicBool::new(attempt.has_place),
             read_since: Mutex::new(integration.read_since.clone()),
             stored: Mutex::default(),
+            sharing: Sharing::of(message, &integration),
         };
         // On the heap: it holds a whole run.
         let disposition = Box::pin(self.work(&work, message, attempt)).await?;

@@ -12,6 +12,8 @@ mod outcome;
 mod portion;
 mod round;
 mod run;
+mod shared;
+mod sharing;
 mod spell;
 mod stop;
 mod summary;

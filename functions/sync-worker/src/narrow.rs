@@ -32,7 +32,7 @@ impl SyncWorker {
         if is_read {
             entry.finished_at = clock::now();
             if entry.changes + entry.swept > 0 {
-                self.announce(work, &entry).await?;
+                self.announce(work.key, &entry).await?;
             }
             work.log_synced(&entry);
         }
@@ -65,11 +65,11 @@ impl SyncWorker {
         let state = stored.streams.get(stream.name).cloned().unwrap_or_default();
         *lock(&work.stored) = stored;
         let Some(part) = part.filter(|part| work.reads_alone(watching, &state, part)) else { return Ok(false) };
-        let reading = Reading { forced: false, part: Some(&part) };
+        let reading = Reading { forced: false, part: Some(&part), source: None };
         match self.stream(work, stream, state, reading, entry).await? {
             (_, End::Read) => Ok(true),
             (_, End::Failed(failure)) if passes(&failure) => Err(failure.into()),
-            (_, End::Failed(_) | End::NothingRead | End::Waiting) => Ok(false),
+            (_, End::Failed(_) | End::NothingRead | End::Waiting | End::SourceGone) => Ok(false),
         }
     }
 }

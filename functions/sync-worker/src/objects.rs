@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use domain::{
     Change, Request,
     sync::{
-        manifest::{Entry, Manifest},
+        manifest::{Entry, Manifest, Unknown},
         outcome::LogEntry,
         stream::{Known, Machine, ManifestHead, Run, StreamState, Sweep},
         tags::Tags,
@@ -173,6 +173,22 @@ impl<'a> Objects<'a> {
         }
         self.wrote = true;
         Ok(too_large)
+    }
+
+    /// Of what another integration's manifest has, what is not known to be the same here.
+    pub(crate) async fn unknown_in(&mut self, theirs: &Manifest, state: &StreamState) -> Result<Unknown, Stop> {
+        self.load(state).await?;
+        Ok(self.manifest.unknown_in(theirs))
+    }
+
+    /// Whether the record of an object is known to say this.
+    pub(crate) fn knows(&self, entry: &Entry) -> bool {
+        self.manifest.is_known(entry)
+    }
+
+    /// Sees what another integration's manifest has and is known to be the same here: in a run of one page only.
+    pub(crate) fn see_same(&mut self, theirs: &Manifest) {
+        self.manifest.see_same(theirs);
     }
 
     /// Deletes the records of what the run found gone. How many.

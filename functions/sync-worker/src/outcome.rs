@@ -37,7 +37,9 @@ impl Work<'_> {
         let whole = match stop {
             // Not the stream's doing.
             Stop::Call(CallError::Aws(_) | CallError::Corrupt(_) | CallError::NotConnected) => None,
-            Stop::Call(CallError::Failed(..)) | Stop::Time | Stop::Lost => Some(stream.name.replace('_', " ")),
+            Stop::Call(CallError::Failed(..)) | Stop::Time | Stop::Lost | Stop::Turn => {
+                Some(stream.name.replace('_', " "))
+            }
         };
         self.failure_for_status(stop, whole.as_deref(), backoff)
     }
@@ -57,7 +59,9 @@ impl Work<'_> {
         let (name, now) = (self.provider.spec().name, clock::now());
         let message: Sentence = match stop {
             // That a limit is kept is no failure.
-            Stop::Time | Stop::Lost | Stop::Call(CallError::Failed(Failure::ThrottledLocally(_), _)) => return None,
+            Stop::Time | Stop::Lost | Stop::Turn | Stop::Call(CallError::Failed(Failure::ThrottledLocally(_), _)) => {
+                return None;
+            }
             Stop::Call(CallError::Failed(failure, _)) => failure.problem(name, now).message,
             Stop::Call(CallError::NotConnected) => {
                 format!("The access to {name} that was kept here is gone. Connect {name} again.").into()
@@ -77,9 +81,10 @@ impl Work<'_> {
     /// When a sync that stopped so is tried again: when its message comes back, or else by the schedule.
     fn next_try(&self, stop: &Stop, now: Timestamp) -> Option<Timestamp> {
         match stop {
-            Stop::Time | Stop::Lost | Stop::Call(CallError::Corrupt(_) | CallError::Failed(Failure::GrantEnded, _)) => {
-                None
-            }
+            Stop::Time
+            | Stop::Lost
+            | Stop::Turn
+            | Stop::Call(CallError::Corrupt(_) | CallError::Failed(Failure::GrantEnded, _)) => None,
             Stop::Call(CallError::Failed(failure, _))
                 if failure.is_transient() || failure.reason().class() == Class::Operators =>
             {

@@ -3,7 +3,7 @@
 //! *Invariant:* the lease is released only if nothing was asked for meanwhile.
 
 use domain::{
-    Disposition,
+    Disposition, IntegrationKey,
     messages::message::{Cause, SyncMessage},
     sync::{SyncJob, outcome::LogEntry},
 };
@@ -45,6 +45,7 @@ impl SyncWorker {
                     Ok(Some(again)) => {
                         self.integrations.begin_sync(work.key, work.due_at, attempt.deadline).await?;
                         (kind, forced) = (again, false);
+                        work.sharing.read_anew();
                         outcome = self.round(work, kind, forced).await;
                         continue;
                     }
@@ -107,7 +108,7 @@ impl SyncWorker {
         let syncing_until = match &outcome {
             Err(Stop::Lost) => return outcome,
             // The next invocation goes on at once.
-            Err(Stop::Time) => Some(work.attempt.deadline),
+            Err(Stop::Time | Stop::Turn) => Some(work.attempt.deadline),
             Ok(()) | Err(Stop::Call(_)) => None,
         };
         let shown = self.show(work, syncing_until, watch_due).await;
@@ -124,18 +125,18 @@ impl SyncWorker {
         watch_due: &mut Option<Timestamp>,
     ) -> Result<(), Stop> {
         *watch_due = Box::pin(self.watch(work, full)).await?;
-        self.announce(work, entry).await?;
+        self.announce(work.key, entry).await?;
         work.log_synced(entry);
         Ok(())
     }
 
     /// Tells the application what a sync changed.
-    pub(crate) async fn announce(&self, work: &Work<'_>, entry: &LogEntry) -> Result<(), Stop> {
-        let id = format!("{}:sync:{}", work.id, entry.started_at.as_millisecond());
+    pub(crate) async fn announce(&self, key: &IntegrationKey, entry: &LogEntry) -> Result<(), AwsError> {
+        let id = format!("{}:sync:{}", key.id(), entry.started_at.as_millisecond());
         let data = serde_json::json!({
             "sync_type": entry.r#type, "changes": entry.changes, "deleted": entry.swept, "started_at": entry.started_at,
         });
-        Ok(self.bus.announce("sync.completed", &id, work.key, entry.finished_at, &data).await?)
+        self.bus.announce("sync.completed", &id, key, entry.finished_at, &data).await
     }
 
     /// Renews the watches and reads every stream. The entry says what failed. When a watch is to be renewed next, and whether a stream
@@ -147,7 +148,11 @@ impl SyncWorker {
         entry: &mut LogEntry,
     ) -> (Option<Timestamp>, Result<bool, Stop>) {
         let (watch_due, outcome) = match Box::pin(self.watch(work, false)).await {
-            Ok(watch_due) => (watch_due, self.streams(work, forced, entry).await),
+            Ok(watch_due) => {
+                let outcome = self.streams(work, forced, entry).await;
+                let released = self.end_reading(work, &outcome).await;
+                (watch_due, outcome.and_then(|read| Ok(released.map(|()| read)?)))
+            }
             Err(stop) => (None, Err(stop)),
         };
         if let Err(stop) = &outcome

@@ -6,7 +6,7 @@ use domain::{
     sync::{
         SyncJob,
         outcome::LogEntry,
-        stream::{About, Action, Asked, Course, End, Machine, Outcome, PageRead, Run, StreamState},
+        stream::{About, Action, Asked, Course, End, Machine, Outcome, PageRead, Run, Source, StreamState},
     },
 };
 use jiff::Timestamp;
@@ -42,6 +42,8 @@ pub(crate) struct Reading<'p> {
     pub(crate) forced: bool,
     /// Only this part of it.
     pub(crate) part: Option<&'p str>,
+    /// From the records of another integration, unless a run is under way.
+    pub(crate) source: Option<&'p Source>,
 }
 
 impl Course for Of<'_> {
@@ -70,17 +72,18 @@ impl SyncWorker {
         let (mut first, mut read, mut pauses) = (Ok(()), false, Vec::new());
         for stream in work.provider.spec().streams {
             let state = lock(&work.stored).streams.get(stream.name).cloned().unwrap_or_default();
-            let (state, end) = match self.stream(work, stream, state, Reading { forced, part: None }, entry).await {
-                Ok(ended) => ended,
-                // What failed before decides when the rest follows.
-                Err(Stop::Time) if first.is_err() => return first.map(|()| read),
-                Err(stop) => {
-                    if let Some(failure) = work.stream_failure(stream, &stop, None) {
-                        entry.fail(Some(stream.name), failure);
+            let (state, end) =
+                match self.stream(work, stream, state, Reading { forced, part: None, source: None }, entry).await {
+                    Ok(ended) => ended,
+                    // What failed before decides when the rest follows.
+                    Err(Stop::Time | Stop::Turn) if first.is_err() => return first.map(|()| read),
+                    Err(stop) => {
+                        if let Some(failure) = work.stream_failure(stream, &stop, None) {
+                            entry.fail(Some(stream.name), failure);
+                        }
+                        return Err(stop);
                     }
-                    return Err(stop);
-                }
-            };
+                };
             let backoff = state.backoff.as_ref();
             pauses.push(backoff.and_then(|it| it.next_try));
             match end {
@@ -92,6 +95,8 @@ impl SyncWorker {
                     let earlier = entry.streams.get(stream.name).cloned();
                     entry.fail(Some(stream.name), earlier.unwrap_or_else(|| work.nothing_read(&state)));
                 }
+                // It goes on soon, at the provider or from another source.
+                End::SourceGone => return Err(Stop::Turn),
                 End::NothingRead => entry.fail(Some(stream.name), work.nothing_read(&state)),
                 End::Failed(failure) => {
                     let is_news = backoff.is_some_and(|it| it.failures == 1) && !failure.is_users_to_change();
@@ -122,13 +127,13 @@ impl SyncWorker {
         first.map(|()| read)
     }
 
-    /// Reads a stream: what changed, or all of it if that is asked for or due.
-    pub(crate) async fn stream(
+    /// Reads a stream: what changed, or all of it if that is asked for or due; from the records of the source, if there is one.
+    pub(crate) async fn read_stream(
         &self,
         work: &Work<'_>,
         stream: &StreamSpec,
         mut state: StreamState,
-        Reading { forced, part }: Reading<'_>,
+        Reading { forced, part, source }: Reading<'_>,
         entry: &mut LogEntry,
     ) -> Result<(StreamState, End), Stop> {
         let full_since = work.full_since(entry.r#type, stream.name, &state);
@@ -140,6 +145,7 @@ impl SyncWorker {
             part,
             rebuilds,
             skips_known: stream.skips_known,
+            source,
         };
         if full_since.is_none() {
             return self.run(work, stream, state, asked, entry).await;
@@ -178,12 +184,18 @@ impl SyncWorker {
                         return Err(Stop::Time);
                     }
                     begun = true;
-                    match self.ask(work, &mut objects, &mut run, clock::now()).await? {
-                        Ok((page, new)) => {
+                    let source = run.state().run.as_ref().and_then(|run| run.source.clone());
+                    let asked = match &source {
+                        Some(source) => self.copied(work, &mut objects, run.state(), source).await?.map(Ok),
+                        None => Some(self.ask(work, &mut objects, &mut run, clock::now()).await?),
+                    };
+                    match asked {
+                        Some(Ok((page, new))) => {
                             found = new;
                             Outcome::Read(page)
                         }
-                        Err(failure) => Outcome::Refused(failure),
+                        Some(Err(failure)) => Outcome::Refused(failure),
+                        None => Outcome::SourceGone,
                     }
                 }
                 Action::Write => Outcome::Written(objects.write(&mut run, &found, entry).await?),
@@ -194,6 +206,7 @@ impl SyncWorker {
                 Action::Settle => Outcome::Settled(objects.settle(run.state()).await?),
                 Action::Checkpoint => {
                     objects.checkpoint(&mut run).await?;
+                    self.reading_goes_on(work).await?;
                     Outcome::Saved
                 }
                 Action::Save => {

@@ -38,7 +38,7 @@ fn ended(stop: Option<&Stop>, entry: &LogEntry) -> Option<Result<(), SyncFailure
             let soon = failure.wait().is_none_or(|wait| wait <= MAX_DELAY);
             failure.kind() == Kind::RateLimited && soon
         }
-        Some(Stop::Time | Stop::Lost) => true,
+        Some(Stop::Time | Stop::Lost | Stop::Turn) => true,
         Some(Stop::Call(CallError::NotConnected | CallError::Corrupt(_) | CallError::Aws(_))) | None => false,
     };
     // Of what is not tried again by itself, `integration.reconnect_required` tells.

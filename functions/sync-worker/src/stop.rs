@@ -14,7 +14,7 @@ use platform::{
 
 use crate::{
     SyncWorker,
-    work::{Work, wait},
+    work::{Work, after_reading, wait},
 };
 
 /// Why a sync stopped before its end.
@@ -26,6 +26,9 @@ pub(crate) enum Stop {
     /// Another message holds the lease, or the integration was disconnected: nothing more may be written.
     #[error("the lease was taken over")]
     Lost,
+    /// Another integration of the account reads what this one copies then.
+    #[error("another integration of the account is read")]
+    Turn,
     /// A call to the provider, or to AWS, failed.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -69,6 +72,7 @@ impl SyncWorker {
         Ok(match stop {
             Stop::Lost | Stop::Call(CallError::NotConnected) => Disposition::Done,
             Stop::Call(CallError::Aws(error)) => return Err(error),
+            Stop::Turn => after_reading(attempt),
             Stop::Time => {
                 // The next invocation goes on where the streams stand.
                 let next = SyncMessage::new(work.key, kind, Cause::Changed, work.asked_at);

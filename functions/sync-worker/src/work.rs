@@ -21,8 +21,13 @@ use platform::{
 };
 use providers::Provider;
 
+use crate::sharing::Sharing;
+
 /// Time reserved before the deadline, in which a run goes on in another invocation: a quarter of the time, and no more than this.
 const RESERVE: SignedDuration = SignedDuration::from_secs(15);
+
+/// How long a sync waits at most for the reading of another integration before it looks again.
+const MAX_WAIT: Duration = Duration::from_secs(15);
 
 /// What a sync works on.
 pub(crate) struct Work<'a> {
@@ -44,6 +49,7 @@ pub(crate) struct Work<'a> {
     pub(crate) stored: Mutex<Overview>,
     /// The slot in which the integration is synced next, whatever becomes of this attempt.
     pub(crate) due_at: Timestamp,
+    pub(crate) sharing: Sharing,
 }
 
 impl Work<'_> {
@@ -85,6 +91,11 @@ impl Work<'_> {
 pub(crate) fn in_turn(until: Timestamp, attempt: &Attempt) -> Disposition {
     let left = Duration::try_from(until.duration_since(attempt.at)).unwrap_or_default();
     Disposition::wait_for_lease(left.min(backoff(attempt.hops + 1, &attempt.message_id)))
+}
+
+/// Later again, when the reading of another integration of the account may have ended.
+pub(crate) fn after_reading(attempt: &Attempt) -> Disposition {
+    Disposition::wait_for_lease(backoff(attempt.hops + 1, &attempt.message_id).min(MAX_WAIT))
 }
 
 /// Whether what is left goes to another invocation.

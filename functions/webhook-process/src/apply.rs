@@ -6,9 +6,8 @@
 use std::{pin::pin, task::Poll};
 
 use domain::{
-    Change, DeliveryId, Effect, Event, IntegrationKey, Mode, ProviderId, Reached, Recipient,
-    messages::message::SyncMessage,
-    sync::{ReadSince, Scope},
+    Candidate, Change, DeliveryId, Effect, Event, IntegrationKey, Mode, ProviderId, Reached, Recipient,
+    integration::SharedAccount, messages::message::SyncMessage, sync::Scope,
 };
 use futures_util::poll;
 use platform::{
@@ -25,6 +24,9 @@ use providers::Spec;
 use tokio::sync::SemaphorePermit;
 
 use crate::{Process, failure::AttemptFailure, handlers::HandlerInput};
+
+/// Integrations in one message at most, which are written for in one invocation.
+const MAX_GROUP: usize = 250;
 
 /// A claimed event, as its attempt works on it.
 pub(crate) struct Work<'a> {
@@ -55,16 +57,15 @@ impl Process {
     ) -> Result<Ended, AttemptFailure> {
         let Work { claim, spec, event, recipient, .. } = work;
         let provider = &spec.id;
-        let Reached { integrations, other_mode } = self.recipients.reached(provider, recipient).await?;
-        let (integrations, read_since): (Vec<_>, Vec<_>) =
-            integrations.into_iter().map(|found| (found.key, found.read_since)).unzip();
+        let Reached { integrations: found, other_mode } = self.recipients.reached(provider, recipient).await?;
+        let integrations: Vec<_> = found.iter().map(|found| found.key.clone()).collect();
         if integrations.len() >= MAX_ENTRIES {
             // So many take their time, and a call to the bus of their own.
             member.leave();
         }
         let matched = claim.applied || !integrations.is_empty();
         if matched && !claim.applied {
-            self.commit(work, &integrations, &read_since).await?;
+            self.commit(work, &found).await?;
         }
         drop(permit);
         let input = HandlerInput { provider, event, integrations: &integrations };
@@ -89,25 +90,20 @@ impl Process {
 
     /// Commits the effect and the mark of it in one transaction. Where a stored record has the same version and another content,
     /// a sync is sent first, once: the provider decides.
-    async fn commit(
-        &self,
-        work: &Work<'_>,
-        integrations: &[IntegrationKey],
-        read_since: &[ReadSince],
-    ) -> Result<(), AttemptFailure> {
+    async fn commit(&self, work: &Work<'_>, integrations: &[Candidate]) -> Result<(), AttemptFailure> {
         self.run_side_effects(work, integrations).await?;
         let mut writes = Vec::new();
-        for (integration, since) in integrations.iter().zip(read_since) {
+        for Candidate { key, read_since, .. } in integrations {
             let clock = |change: &Change| work.spec.stream(change.key().stream()).map(|stream| stream.clock);
-            let is_news = |change: &&Change| clock(change).is_none_or(|clock| !since.outdates(change, clock));
+            let is_news = |change: &&Change| clock(change).is_none_or(|clock| !read_since.outdates(change, clock));
             for change in work.event.changes().iter().filter(is_news) {
-                writes.push(self.records.upsert_from_event(&integration.id(), change)?);
+                writes.push(self.records.upsert_from_event(&key.id(), change)?);
             }
         }
         let mut asked = false;
         while let Applied::VersionConflict(rest) = self.claims.apply(work.claim, writes).await? {
             if !std::mem::replace(&mut asked, true) {
-                self.sync(integrations, &Scope::All, work.delivery_id).await?;
+                self.sync(work, integrations, &Scope::All).await?;
             }
             writes = rest;
         }
@@ -115,15 +111,15 @@ impl Process {
     }
 
     /// Effects beyond the records; each is safe to repeat, so they come before the mark that the event is applied.
-    async fn run_side_effects(&self, work: &Work<'_>, integrations: &[IntegrationKey]) -> Result<(), AwsError> {
-        let Work { spec, event, delivery_id, .. } = work;
+    async fn run_side_effects(&self, work: &Work<'_>, integrations: &[Candidate]) -> Result<(), AwsError> {
+        let Work { spec, event, .. } = work;
         match event.effect() {
             Effect::Records(_) => {}
-            Effect::Sync(scope) => self.sync(integrations, scope, delivery_id).await?,
+            Effect::Sync(scope) => self.sync(work, integrations, scope).await?,
             Effect::GrantEnded => {
                 // A failure stops no other integration's end.
                 let mut failed = Ok(());
-                for key in integrations {
+                for Candidate { key, .. } in integrations {
                     let ended = grants::end(&self.integrations, &self.bus, spec.name, key, event.occurred_at()).await;
                     failed = failed.and(ended);
                 }
@@ -134,16 +130,34 @@ impl Process {
     }
 
     /// Asks for a sync of what changed.
-    async fn sync(
-        &self,
-        integrations: &[IntegrationKey],
-        scope: &Scope,
-        delivery_id: &DeliveryId,
-    ) -> Result<(), AwsError> {
+    async fn sync(&self, work: &Work<'_>, integrations: &[Candidate], scope: &Scope) -> Result<(), AwsError> {
         let now = clock::now();
-        let message = |key| SyncMessage::reported(key, scope.clone(), delivery_id, now);
-        self.syncs.send_all(&integrations.iter().map(message).collect::<Vec<_>>()).await
+        let message = |mut group: Vec<IntegrationKey>| {
+            let key = group.remove(0);
+            SyncMessage { others: group, ..SyncMessage::reported(&key, scope.clone(), work.delivery_id, now) }
+        };
+        let groups = groups(work.spec, integrations, scope);
+        self.syncs.send_all(&groups.into_iter().map(message).collect::<Vec<_>>()).await
     }
+}
+
+/// The integrations in groups that one message is enough for: where an object of a shared stream is to be read, those of equal scopes.
+fn groups(spec: &Spec, integrations: &[Candidate], scope: &Scope) -> Vec<Vec<IntegrationKey>> {
+    let is_shared = match scope {
+        Scope::Object(key) => spec.stream(key.stream()).is_some_and(|stream| stream.shared_by.is_some()),
+        Scope::All | Scope::Channel(_) => false,
+    };
+    let mut groups: Vec<(Option<SharedAccount>, Vec<IntegrationKey>)> = Vec::new();
+    for Candidate { key, granted, .. } in integrations {
+        let account = SharedAccount::of(key, granted).filter(|_| is_shared);
+        let is_its =
+            |(of, keys): &&mut (Option<_>, Vec<_>)| account.is_some() && *of == account && keys.len() < MAX_GROUP;
+        match groups.iter_mut().find(is_its) {
+            Some((_, keys)) => keys.push(key.clone()),
+            None => groups.push((account, vec![key.clone()])),
+        }
+    }
+    groups.into_iter().map(|(_, keys)| keys).collect()
 }
 
 /// Publishes the event, once for each of its integrations, or once without one.

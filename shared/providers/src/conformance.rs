@@ -123,6 +123,16 @@ fn scopes_are_named_once_and_known_ones_say_what_they_allow() {
 }
 
 #[test]
+fn what_integrations_share_is_read_whole_and_not_with_a_key_of_a_user() {
+    for spec in REGISTRY.iter().map(Provider::spec) {
+        for stream in spec.streams.iter().filter(|stream| stream.shared_by.is_some()) {
+            assert!(spec.auth.oauth().is_some() && !stream.incremental, "{} {}", spec.id, stream.name);
+            assert!(spec.watching.as_ref().is_none_or(|it| it.stream != stream.name), "{} {}", spec.id, stream.name);
+        }
+    }
+}
+
+#[test]
 fn header_names_are_lower_case_and_every_scheme_signs_the_body() {
     for proof in REGISTRY.iter().filter_map(|provider| provider.spec().webhook.as_ref()) {
         let Proof::Signature(scheme) = proof else { continue };

@@ -20,7 +20,7 @@ pub use self::{
     action::{Fields, Step, so_far},
     provider::Provider,
     registry::Registry,
-    spec::{AccountSource, ApiKey, Auth, Identity, Organisation, Service, Spec, StreamSpec, Watching},
+    spec::{AccountSource, ApiKey, Auth, Identity, Organisation, Service, Shared, Spec, StreamSpec, Watching},
     stream::{About, Next, StreamPage, TagsPage, Whole},
     watch::{Watch, WatchPlan, Watched},
 };

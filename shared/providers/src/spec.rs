@@ -126,6 +126,16 @@ pub struct StreamSpec {
     /// incremental runs bring every change of an object, its end included, so that a known object is current once they have ended.
     /// A full run that a caller asks for reads all objects all the same.
     pub skips_known: bool,
+    /// What the answers depend on besides the granted scopes, if it is not the user that granted access. `None`: each integration reads for
+    /// itself, as it must with a pasted key or a user's own token.
+    pub shared_by: Option<Shared>,
+}
+
+/// What integrations of one account and of equal scopes have in common, so that one of them reads a stream for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shared {
+    /// The app's installation in the account, whichever user made it. Only for streams of which every run is a full one.
+    Installation,
 }
 
 /// Watches: channels that a provider reports changes to.

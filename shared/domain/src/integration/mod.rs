@@ -1,6 +1,7 @@
 //! One user's grant at one provider account.
 
 pub mod account;
+mod shared_account;
 pub mod spell;
 pub mod status;
 pub mod summary;
@@ -9,12 +10,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub use self::shared_account::SharedAccount;
 use crate::{
     call::Mode,
     id::{AccountAddress, AccountId, IntegrationId, NotAnId, ProviderId, UserId},
     integration::{spell::Spells, summary::SyncSummary},
     sentence::Sentence,
-    sync::ReadSince,
+    sync::{ReadSince, slot::Rhythm},
 };
 
 /// What identifies an integration: the user, the provider, and the account there with its mode.
@@ -156,6 +158,11 @@ impl IntegrationKey {
             hash.update(part);
         }
         IntegrationId::of_hash(&hash.finalize())
+    }
+
+    /// When it is synced by itself: close to the others of its account.
+    pub fn rhythm(&self) -> Rhythm {
+        Rhythm::of(&self.account(), &self.id())
     }
 
     /// The account with its mode under its provider, `provider#account` or `provider#account#mode`: the sort key of the table.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::{
     id::{AccountId, CredentialName, IntegrationId, ProviderId},
     integration::IntegrationKey,
-    sync::{Scope, SyncJob},
+    sync::{Scope, SyncJob, sharing::TOLERANCE, slot::INTERVAL},
     webhook::{
         delivery::{DeliveryId, VerifiedJson},
         json,
@@ -128,6 +128,9 @@ pub struct SyncMessage {
     /// What it is about, if not everything.
     #[serde(default, skip_serializing_if = "Scope::is_all")]
     pub scope: Scope,
+    /// Further integrations of the account, with equal scopes: the object that it is about is asked for once, and written for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<IntegrationKey>,
     /// When it was asked for: what was read in full since then is not read again.
     pub asked_at: Timestamp,
     /// The [slot](crate::sync::slot) that it is for: a message for a slot that was served is done.
@@ -147,6 +150,7 @@ impl SyncMessage {
             r#type,
             cause,
             scope: Scope::All,
+            others: Vec::new(),
             asked_at,
             slot: None,
             delivery_id: None,
@@ -162,6 +166,20 @@ impl SyncMessage {
     pub fn reported(key: &IntegrationKey, scope: Scope, delivery_id: &DeliveryId, asked_at: Timestamp) -> Self {
         let delivery_id = Some(delivery_id.clone());
         Self { scope, delivery_id, ..Self::new(key, SyncJob::Incremental, Cause::Changed, asked_at) }
+    }
+
+    /// Since when a reading of the account must have begun to serve what the message asks of an integration that was connected at this time;
+    /// `None` if the integration has to read for itself.
+    ///
+    /// A user that connects gets what the last slot read. A full sync that a caller asks for repairs records, so that it copies none.
+    pub fn fresh_since(&self, connected_at: Timestamp) -> Option<Timestamp> {
+        let Self { asked_at, slot, .. } = *self;
+        match (self.cause, self.r#type) {
+            _ if asked_at <= connected_at => Some(asked_at - INTERVAL - TOLERANCE),
+            (Cause::Asked, SyncJob::Full) => None,
+            (Cause::Due, _) => Some(slot.unwrap_or(asked_at).max(asked_at) - TOLERANCE),
+            (Cause::Asked | Cause::Changed, _) => Some(asked_at),
+        }
     }
 }
 

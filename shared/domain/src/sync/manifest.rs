@@ -172,6 +172,24 @@ impl Manifest {
         self.learn(entry);
     }
 
+    /// Of the objects that another manifest has, those of which this one does not know the same. Both must be settled.
+    pub fn unknown_in(&self, other: &Self) -> Unknown {
+        let unknown = other.entries.iter().filter(|entry| entry.is_live() && !self.is_known(entry));
+        Unknown(unknown.map(|entry| entry.id).collect())
+    }
+
+    /// Notes that the run saw what another manifest has and this one knows to be the same. It is not part of [`Self::unsaved`]: a run that
+    /// goes on elsewhere compares again.
+    pub fn see_same(&mut self, other: &Self) {
+        for entry in other.entries.iter().filter(|entry| entry.is_live()) {
+            if let Ok(place) = self.find(&entry.id)
+                && self.entries[place].agrees(entry)
+            {
+                self.entries[place].flags |= SEEN;
+            }
+        }
+    }
+
     /// Whether a full run found an object gone that the manifest has. Call [`Self::settle`] first.
     pub fn is_gone(&self, key: &RecordKey) -> bool {
         self.find(&hash(key)).is_ok_and(|place| self.entries[place].is_missed())
@@ -283,6 +301,27 @@ impl Manifest {
                 self.fresh.push(entry);
             }
         }
+    }
+}
+
+/// Objects by the hashes of their ids: see [`Manifest::unknown_in`].
+#[derive(Debug)]
+pub struct Unknown(BTreeSet<[u8; ID]>);
+
+impl Unknown {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes an object out.
+    pub fn remove(&mut self, key: &RecordKey) {
+        self.0.remove(&hash(key));
     }
 }
 

@@ -6,6 +6,7 @@ pub mod manifest;
 pub mod outcome;
 mod read_since;
 pub mod record;
+pub mod sharing;
 pub mod slot;
 pub mod stream;
 pub mod tags;

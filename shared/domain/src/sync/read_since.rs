@@ -22,6 +22,11 @@ impl ReadSince {
         self.0.insert(stream.to_owned(), at) != Some(at)
     }
 
+    /// When the latest full run of the stream began, if it is known.
+    pub fn of(&self, stream: &str) -> Option<Timestamp> {
+        self.0.get(stream).copied()
+    }
+
     /// Whether a state that an event carries is older than what a full run reads, by the clock of the stream.
     pub fn outdates(&self, change: &Change, clock: Clock) -> bool {
         self.0.get(change.key().stream()).is_some_and(|since| change.version() < clock.listed(*since))

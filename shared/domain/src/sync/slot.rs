@@ -1,11 +1,13 @@
 //! When an integration is synced by itself: at its *slots*, which are [`INTERVAL`] apart, and in full once a week.
 //!
-//! *Invariant:* slots and weeks follow from the integration's id alone, so that an integration keeps its rhythm, and all integrations
-//! together are spread evenly over the interval and the week.
+//! *Invariant:* slots follow from the account and the integration's id alone, and weeks from the id, so that an integration keeps its
+//! rhythm, and all accounts together are spread evenly over the interval, and all integrations over the week. The integrations of one
+//! account have their slots close together, so that one reading can serve them all.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     id::{IntegrationId, spread},
@@ -22,8 +24,25 @@ const MIN_GAP: SignedDuration = SignedDuration::from_secs(INTERVAL.as_secs() / 2
 const _: () = assert!(MIN_GAP.as_secs() > SWEEP.as_secs());
 /// How long a stream is read incrementally after a full run that failed: what it can't list, it may still hear of.
 const AFTER_FAILURE: SignedDuration = SignedDuration::from_hours(24);
+/// Within how many seconds the integrations of an account have their slots: enough for a reading to end, and for the copies of hundreds
+/// not to begin at once. Shorter than [`sharing::TOLERANCE`](super::sharing::TOLERANCE), so that the first serves the last.
+const SPREAD: u32 = 90;
 const HOUR: i64 = 3_600;
 const WEEK: i64 = 7 * 24 * HOUR;
+
+/// At which moments of every interval an integration has its slots, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rhythm(u32);
+
+impl Rhythm {
+    /// That of an integration of this account, under its provider.
+    pub fn of(account: &str, id: &IntegrationId) -> Self {
+        let hash = Sha256::digest(account);
+        let (first, _) = hash.split_first_chunk().unwrap_or((&[0; 4], &[]));
+        // No sum of the two overflows.
+        Self(u32::from_be_bytes(*first) / 2 + spread(id.as_str()) % SPREAD)
+    }
+}
 
 /// Which slot of an integration is to be served next, and which message serves the one before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,23 +62,23 @@ impl Slots {
 }
 
 /// The first slot of an integration at this time or later.
-pub fn slot(id: &IntegrationId, at: Timestamp) -> Timestamp {
+pub fn slot(rhythm: Rhythm, at: Timestamp) -> Timestamp {
     let (interval, from) = (INTERVAL.as_secs(), at.as_second() + i64::from(at.subsec_nanosecond() > 0));
-    time(from + (i64::from(spread(id.as_str())) - from).rem_euclid(interval), at)
+    time(from + (i64::from(rhythm.0) - from).rem_euclid(interval), at)
 }
 
 /// The slot that follows a sync that begins at `now`, and follows the slot that it serves, if it serves one.
-pub fn next_slot(id: &IntegrationId, served: Option<Timestamp>, now: Timestamp) -> Timestamp {
-    slot(id, served.unwrap_or(now).max(now) + MIN_GAP)
+pub fn next_slot(rhythm: Rhythm, served: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    slot(rhythm, served.unwrap_or(now).max(now) + MIN_GAP)
 }
 
 /// How long a message is delayed that a sweep sends at `now` for what is due at `due_at`: until then.
 ///
 /// What comes late does not come alone. If it is late by less than the time between sweeps, because they take long, its delay is that
 /// time once more; if by more, because they did not come at all, it waits for the next slot. So neither brings all at once.
-pub fn delay(id: &IntegrationId, due_at: Timestamp, now: Timestamp) -> Duration {
+pub fn delay(rhythm: Rhythm, due_at: Timestamp, now: Timestamp) -> Duration {
     let ahead = due_at.duration_since(now);
-    let ahead = if ahead < -SWEEP { slot(id, now).duration_since(now) } else { ahead };
+    let ahead = if ahead < -SWEEP { slot(rhythm, now).duration_since(now) } else { ahead };
     ahead.unsigned_abs()
 }
 
@@ -93,11 +112,23 @@ mod tests {
     use super::*;
     use crate::{
         IntegrationKey,
-        sync::backoff::{Backoff, Pace},
+        sync::{
+            backoff::{Backoff, Pace},
+            sharing::TOLERANCE,
+        },
     };
 
+    /// That of a user with an account of its own.
+    fn key(user: u32) -> IntegrationKey {
+        of_account(user, user)
+    }
+
+    fn of_account(account: u32, user: u32) -> IntegrationKey {
+        IntegrationKey::parse(&format!("user-{user}"), &format!("slack#T{account}")).unwrap()
+    }
+
     fn id(user: u32) -> IntegrationId {
-        IntegrationKey::parse(&format!("user-{user}"), "slack#T1").unwrap().id()
+        key(user).id()
     }
 
     fn at(second: i64) -> Timestamp {
@@ -107,28 +138,28 @@ mod tests {
     proptest! {
         #[test]
         fn slots_are_an_interval_apart_whatever_the_delays(user: u32, now in 0i64..4_000_000_000, late in 0i64..450) {
-            let (id, now) = (id(user), at(now));
-            let first = slot(&id, now);
+            let (key, now) = (key(user), at(now));
+            let first = slot(key.rhythm(), now);
             prop_assert!(first >= now && first < now + INTERVAL);
-            prop_assert_eq!(slot(&id, first), first);
-            prop_assert_eq!(slot(&id, first + SignedDuration::from_nanos(1)), first + INTERVAL);
+            prop_assert_eq!(slot(key.rhythm(), first), first);
+            prop_assert_eq!(slot(key.rhythm(), first + SignedDuration::from_nanos(1)), first + INTERVAL);
             let began = first + SignedDuration::from_secs(late);
-            prop_assert_eq!(next_slot(&id, Some(first), began), first + INTERVAL, "no slot is skipped");
+            prop_assert_eq!(next_slot(key.rhythm(), Some(first), began), first + INTERVAL, "no slot is skipped");
             // The clock of the worker is behind that of SQS.
-            prop_assert_eq!(next_slot(&id, Some(first), first - SignedDuration::from_secs(late)), first + INTERVAL);
-            let unasked = next_slot(&id, None, now);
-            prop_assert!(unasked >= now + MIN_GAP && unasked < now + MIN_GAP + INTERVAL && unasked == slot(&id, unasked));
+            prop_assert_eq!(next_slot(key.rhythm(), Some(first), first - SignedDuration::from_secs(late)), first + INTERVAL);
+            let unasked = next_slot(key.rhythm(), None, now);
+            prop_assert!(unasked >= now + MIN_GAP && unasked < now + MIN_GAP + INTERVAL && unasked == slot(key.rhythm(), unasked));
         }
 
         #[test]
         fn a_message_is_delivered_at_its_slot_or_a_little_later_if_that_has_just_passed_or_else_at_the_next_one(
             user: u32, now in 1_000_000i64..4_000_000_000, late in -300i64..100_000,
         ) {
-            let (id, now) = (id(user), at(now));
+            let (key, now) = (key(user), at(now));
             let due_at = now - SignedDuration::from_secs(late);
-            let delivered = now + delay(&id, due_at, now);
+            let delivered = now + delay(key.rhythm(), due_at, now);
             prop_assert!(delivered >= now && delivered < now + INTERVAL);
-            let expected = if late > 300 { slot(&id, now) } else { now + SignedDuration::from_secs(late.abs()) };
+            let expected = if late > 300 { slot(key.rhythm(), now) } else { now + SignedDuration::from_secs(late.abs()) };
             prop_assert_eq!(delivered, expected);
         }
 
@@ -153,14 +184,31 @@ mod tests {
     #[test]
     fn integrations_are_spread_over_the_interval_and_their_streams_over_the_week() {
         let ids: Vec<_> = (0..90_000).map(id).collect();
+        let keys: Vec<_> = (0..90_000).map(key).collect();
         // 6,000 a minute, with a deviation of 75.
-        let minutes = counts(ids.iter().map(|id| slot(id, at(0)).as_second() / 60), 15);
+        let minutes = counts(keys.iter().map(|key| slot(key.rhythm(), at(0)).as_second() / 60), 15);
         assert!(minutes.0 > 5_600 && minutes.1 < 6_400, "{minutes:?}");
         let hours = counts(ids.iter().map(|id| week(id, "users", at(WEEK)).as_second() / HOUR), 168);
         // 536 an hour, with a deviation of 23.
         assert!(hours.0 > 420 && hours.1 < 660, "{hours:?}");
         let apart = ids.iter().filter(|id| week(id, "users", at(WEEK)) != week(id, "channels", at(WEEK)));
         assert!(apart.count() > 80_000, "the streams of an integration have hours of their own");
+    }
+
+    #[test]
+    fn the_integrations_of_an_account_have_their_slots_close_together_and_their_weeks_apart() {
+        for account in 0..50 {
+            let keys: Vec<_> = (0..400).map(|user| of_account(account, user)).collect();
+            // From a moment that is in none of their slots.
+            let from = slot(keys[0].rhythm(), at(1_000_000)) + INTERVAL / 2;
+            let seconds: BTreeMap<_, _> =
+                keys.iter().map(|key| (slot(key.rhythm(), from).as_second(), key.id())).collect();
+            let (first, last) = (seconds.first_key_value().unwrap().0, seconds.last_key_value().unwrap().0);
+            assert!(last - first < TOLERANCE.as_secs() / 2 + 1 && seconds.len() > 60, "{first} to {last}");
+            let weeks: std::collections::BTreeSet<_> =
+                keys.iter().map(|key| week(&key.id(), "users", at(WEEK)).as_second()).collect();
+            assert!(weeks.len() > 100);
+        }
     }
 
     #[test]

@@ -11,7 +11,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::sync::{SyncJob, backoff::Backoff};
+use crate::{
+    id::IntegrationId,
+    sync::{SyncJob, backoff::Backoff},
+};
 
 pub use self::{
     action::{Action, Asked, Course, End, Outcome, PageRead, Sweep},
@@ -110,6 +113,21 @@ pub struct Run {
     /// What is left of the page at its position.
     #[serde(default)]
     pub rest: Option<PageRest>,
+    /// Whose records it copies instead of asking the provider; its position is then a record's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+}
+
+/// Another integration of the same account and scopes, that read the stream: a run that copies its records sees the provider as it was at
+/// the beginning of that reading, or later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The integration's public id.
+    pub integration: IntegrationId,
+    /// The grant under which it read.
+    pub connected_at: Timestamp,
+    /// When that reading began.
+    pub since: Timestamp,
 }
 
 /// What a run does with objects that it finds named and whose records are known.
@@ -157,7 +175,13 @@ impl Run {
             part: None,
             known: Known::AskedFor,
             rest: None,
+            source: None,
         }
+    }
+
+    /// A full run over the records of another integration. It counts as one that began when that integration began to read.
+    pub fn copy(r#type: SyncJob, source: &Source) -> Self {
+        Self { source: Some(source.clone()), ..Self::new(r#type, true, source.since, Value::Null) }
     }
 }
 

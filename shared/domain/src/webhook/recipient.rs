@@ -46,6 +46,8 @@ pub struct Candidate {
     pub key: IntegrationKey,
     /// Which of its events have nothing new to say.
     pub read_since: ReadSince,
+    /// What its user granted.
+    pub granted: Vec<String>,
 }
 
 /// What a lookup found for an event.
@@ -120,7 +122,7 @@ mod tests {
     use crate::{EventId, EventType, UserId};
 
     fn found(key: &IntegrationKey) -> Candidate {
-        Candidate { key: key.clone(), read_since: ReadSince::default() }
+        Candidate { key: key.clone(), read_since: ReadSince::default(), granted: Vec::new() }
     }
 
     fn account(id: &str) -> AccountId {

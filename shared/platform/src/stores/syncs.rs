@@ -5,6 +5,7 @@
 
 mod lease;
 mod manifest;
+mod shared;
 
 use std::{collections::HashMap, iter, time::Duration};
 
@@ -15,7 +16,10 @@ use domain::{
 use jiff::{SignedDuration, Timestamp, fmt::serde::timestamp::second};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-pub use self::lease::{Lease, LeaseError, Leasing};
+pub use self::{
+    lease::{Lease, LeaseError, Leasing},
+    shared::{Reading, Shared},
+};
 use crate::{
     aws::{Aws, AwsError},
     stores::{
@@ -138,6 +142,13 @@ impl Syncs {
             overview.last = Some(parse("state", &read::<Stored>(item)?.state)?);
         }
         Ok(overview)
+    }
+
+    /// Where one stream stands; `None` if it was never read.
+    pub async fn stream(&self, integration_id: &IntegrationId, name: &str) -> Result<Option<StreamState>, AwsError> {
+        let item = format!("{STREAM}{name}");
+        let mut items = self.items(integration_id, &item, &item).await?;
+        items.pop().map(|item| parse("state", &read::<Stored>(item)?.state)).transpose()
     }
 
     /// Deletes everything of an integration but the lease, whose fence must go on counting.

@@ -87,6 +87,7 @@ static SPEC: Spec = Spec {
         clock: normalise::CLOCK,
         ends: &[],
         skips_known: true,
+        shared_by: None,
     }],
     // Google asks to renew daily; a watch lives for at most seven days.
     watching: Some(Watching { stream: "messages", life: Duration::from_hours(24), most: 1, channels: false }),

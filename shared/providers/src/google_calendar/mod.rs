@@ -82,6 +82,7 @@ static SPEC: Spec = Spec {
         clock: normalise::CLOCK,
         ends: &[],
         skips_known: false,
+        shared_by: None,
     }],
     watching: Some(Watching { stream: "events", life: Duration::from_hours(7 * 24), most: 50, channels: true }),
     actions: &["list_events"],

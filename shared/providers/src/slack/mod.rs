@@ -24,7 +24,7 @@ use domain::{
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
-use crate::{About, AccountSource, Auth, Identity, Organisation, Provider, Spec, Step, StreamPage, StreamSpec};
+use crate::{About, AccountSource, Auth, Identity, Organisation, Provider, Shared, Spec, Step, StreamPage, StreamSpec};
 
 #[derive(Debug)]
 pub(crate) struct Slack;
@@ -106,6 +106,7 @@ static SPEC: Spec = Spec {
     // signature (https://github.com/slackapi/bolt-js/issues/1397); every other form has a command or a payload.
     probe: Some(Probe { field: "ssl_check", value: "1", never_with: &["command", "payload"] }),
     retry_header: Some("x-slack-retry-num"),
+    // Lists are of the bot, and a workspace has one bot of an app, whichever user installed it.
     // https://docs.slack.dev/reference/events/channel_deleted and …/group_deleted, read 2026-11. Users are never deleted.
     streams: &[
         StreamSpec {
@@ -114,8 +115,16 @@ static SPEC: Spec = Spec {
             clock: normalise::CLOCK,
             ends: &["channel_deleted", "group_deleted"],
             skips_known: false,
+            shared_by: Some(Shared::Installation),
         },
-        StreamSpec { name: "users", incremental: false, clock: normalise::CLOCK, ends: &[], skips_known: false },
+        StreamSpec {
+            name: "users",
+            incremental: false,
+            clock: normalise::CLOCK,
+            ends: &[],
+            skips_known: false,
+            shared_by: Some(Shared::Installation),
+        },
     ],
     watching: None,
     actions: &["post_message", "list_channels"],

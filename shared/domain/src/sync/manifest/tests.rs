@@ -126,3 +126,27 @@ fn bytes_of_another_form_are_refused() {
     assert_eq!(Manifest::default().add_chunk(&[0; ENTRY + 1]), Err(NotEntries));
     assert!(ContentHash::stored(&[0; CONTENT]).is_some() && ContentHash::stored(&[0; CONTENT + 1]).is_none());
 }
+
+#[test]
+fn of_another_manifest_what_is_the_same_is_seen_and_the_rest_is_unknown() {
+    let manifest = |entries: &[Entry]| {
+        let mut manifest = Manifest::default();
+        for entry in entries {
+            manifest.note(*entry);
+        }
+        manifest.settle();
+        manifest
+    };
+    let mut own = manifest(&[entry(1, 1, false), entry(2, 1, false), entry(3, 1, false), entry(5, 1, true)]);
+    let other =
+        manifest(&[entry(1, 1, false), entry(2, 2, false), entry(4, 1, false), entry(5, 1, false), entry(6, 1, true)]);
+    let mut unknown = own.unknown_in(&other);
+    assert_eq!(unknown.len(), 3, "another state, a new object, one that is deleted here");
+    for object in [2, 4, 5] {
+        unknown.remove(&key(object));
+    }
+    assert!(unknown.is_empty());
+    own.see_same(&other);
+    let gone: Vec<_> = (1..=6).filter(|object| own.is_gone(&key(*object))).collect();
+    assert_eq!((gone, own.unsaved_entries()), (vec![2, 3], 0));
+}

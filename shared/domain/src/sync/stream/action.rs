@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{About, Extent, ManifestHead, Next, Whole};
+use super::{About, Extent, ManifestHead, Next, Source, Whole};
 use crate::{call::Failure, sync::SyncJob};
 
 /// What a provider knows of a stream.
@@ -33,6 +33,8 @@ pub struct Asked<'a> {
     pub skips_known: bool,
     /// The only part to read, if [`Course::begin`] gives its position.
     pub part: Option<&'a str>,
+    /// Whose records to copy instead of asking the provider, unless a run is under way.
+    pub source: Option<&'a Source>,
 }
 
 /// What to do next.
@@ -75,6 +77,8 @@ pub enum End {
     Waiting,
     /// Every member of the stream was passed over.
     NothingRead,
+    /// What the run copied from can't be copied any more: another run must follow.
+    SourceGone,
     /// A call failed. If that passes by itself, the run goes on where it stands.
     Failed(Failure),
 }
@@ -86,6 +90,8 @@ pub enum Outcome {
     Read(PageRead),
     /// The page could not be had, at this time.
     Refused(Failure),
+    /// The integration whose records the run copies is disconnected, or has another grant.
+    SourceGone,
     /// The page was written, without these objects, which are too large: what each is, and its id.
     Written(Vec<(String, String)>),
     /// The records that were not seen are deleted.

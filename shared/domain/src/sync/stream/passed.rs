@@ -54,6 +54,11 @@ impl PassedOver {
         &self.members
     }
 
+    /// Whether nothing was passed over.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.beyond == 0
+    }
+
     /// Whether the member with these records waits, so that a run that began at `run` does not ask for it. If so, it is noted
     /// that the run met it.
     pub(super) fn waits(&mut self, extent: &Extent, run: Timestamp, all: bool) -> bool {

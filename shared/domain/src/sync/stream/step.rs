@@ -75,9 +75,10 @@ impl<'c> Machine<'c> {
             it.phase = it.ask(now);
         } else {
             let cursor = it.state.cursor.as_ref().filter(|_| incremental && !full);
-            let run = match cursor.and_then(|cursor| course.begin(cursor, now)) {
-                Some(position) => Run::new(asked.kind, false, now, position),
-                None => it.whole(asked.kind, now),
+            let run = match (asked.source, cursor.and_then(|cursor| course.begin(cursor, now))) {
+                (Some(source), _) => Run::copy(asked.kind, source),
+                (None, Some(position)) => Run::new(asked.kind, false, now, position),
+                (None, None) => it.whole(asked.kind, now),
             };
             let again = if run.full { Vec::new() } else { it.state.passed.again(now, it.state.backoff.is_some()) };
             let part = asked.part.filter(|_| !run.full).map(str::to_owned);
@@ -139,6 +140,10 @@ impl<'c> Machine<'c> {
                 None => Phase::Write(page),
             },
             (Phase::Ask, Outcome::Refused(failure)) => self.refused(failure, now),
+            (Phase::Ask, Outcome::SourceGone) => {
+                self.state.run = None;
+                Phase::Save(Then::End(End::SourceGone))
+            }
             (Phase::Write(page), Outcome::Written(too_large)) => self.written(page, &too_large, now),
             (Phase::Sweep(_, next), Outcome::Swept) => self.swept(next, now),
             (Phase::Settle(cursor), Outcome::Settled(manifest)) => {
@@ -171,7 +176,7 @@ impl<'c> Machine<'c> {
                 return Phase::Ask;
             }
             let all = run.full || self.state.backoff.is_some();
-            let Some(member) = self.course.about(&run.position).member else { return Phase::Ask };
+            let Some(member) = about(self.course, run, &run.position).member else { return Phase::Ask };
             if !self.state.passed.waits(&member.extent, run.started_at, all) {
                 return Phase::Ask;
             }
@@ -186,7 +191,7 @@ impl<'c> Machine<'c> {
 
     fn refused(&mut self, failure: Failure, now: Timestamp) -> Phase {
         let Some(run) = &mut self.state.run else { return Phase::End(End::Failed(failure)) };
-        let About { carries, member } = self.course.about(&run.position);
+        let About { carries, member } = about(self.course, run, &run.position);
         let (bearing, carries_no_page) = (failure.bearing(), carries != Carries::MembersPage);
         match (carries, bearing) {
             // First the same call without what may be wrong with it.
@@ -256,9 +261,9 @@ impl<'c> Machine<'c> {
             run.pages += 1;
             run.again.clear();
             // A member is read with its last page.
-            let member_at = |position: &Value| self.course.about(position).member.map(|it| it.extent);
-            let follows = if let Next::Page(next) = &page.next { member_at(next) } else { None };
-            if let Some(extent) = member_at(&run.position)
+            let member_at = |run: &Run, position: &Value| about(self.course, run, position).member.map(|it| it.extent);
+            let follows = if let Next::Page(next) = &page.next { member_at(run, next) } else { None };
+            if let Some(extent) = member_at(run, &run.position)
                 && follows.as_ref() != Some(&extent)
             {
                 self.state.passed.mark_read(&extent);
@@ -386,6 +391,11 @@ impl<'c> Machine<'c> {
         backoff.next_try = backoff.next_try.max(soonest);
         self.state.backoff = Some(backoff);
     }
+}
+
+/// What the call at a position is about. The position of a copy means nothing to the provider.
+fn about(course: &dyn Course, run: &Run, position: &Value) -> About {
+    if run.source.is_some() { About::NOTHING } else { course.about(position) }
 }
 
 #[cfg(test)]

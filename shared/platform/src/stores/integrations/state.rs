@@ -95,7 +95,7 @@ impl Integrations {
                 (":connected", state(IntegrationState::Connected)),
                 (":account", s(account(&key.provider, &key.account_id))),
                 (":shard", n(shard(&key.id()))),
-                (":at", seconds(slot(&key.id(), due_at))),
+                (":at", seconds(slot(key.rhythm(), due_at))),
                 (":true", flag(true)),
             ]);
         if let Some(address) = stored::address(integration) {

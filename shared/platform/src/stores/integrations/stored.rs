@@ -84,7 +84,7 @@ pub(super) fn stored(integration: &Integration, due_at: Timestamp) -> Stored {
         account: in_use.then(|| account(&key.provider, &key.account_id)),
         address: address(integration).filter(|_| in_use),
         due_shard: in_use.then(|| shard(&key.id())),
-        due_at: in_use.then(|| slot(&key.id(), due_at)),
+        due_at: in_use.then(|| slot(key.rhythm(), due_at)),
     }
 }
 
@@ -127,7 +127,9 @@ pub(super) fn integration_key(item: &Item) -> Result<IntegrationKey, AwsError> {
 /// What the index by account has of an integration.
 pub(super) fn candidate(item: &Item) -> Result<Candidate, AwsError> {
     let since = item.get("read_since").and_then(|value| value.as_s().ok());
-    Ok(Candidate { key: integration_key(item)?, read_since: read_since(since.map(String::as_str)) })
+    let granted = item.get("granted").and_then(|value| value.as_l().ok()).into_iter().flatten();
+    let granted = granted.filter_map(|scope| scope.as_s().ok().cloned()).collect();
+    Ok(Candidate { key: integration_key(item)?, read_since: read_since(since.map(String::as_str)), granted })
 }
 
 /// What can't be read outdates nothing.

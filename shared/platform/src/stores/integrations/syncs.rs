@@ -20,17 +20,17 @@ use crate::{
 impl Integrations {
     /// Says from when on an integration in use is to be synced next: at its first slot then. Whether it is in use.
     pub async fn sync_due(&self, key: &IntegrationKey, at: Timestamp) -> Result<bool, AwsError> {
-        Ok(self.due(key, slot(&key.id(), at)).send_once().await?.is_written())
+        Ok(self.due(key, slot(key.rhythm(), at)).send_once().await?.is_written())
     }
 
     /// The same for a sync that begins, and is over by `until`.
     pub async fn begin_sync(&self, key: &IntegrationKey, next: Timestamp, until: Timestamp) -> Result<bool, AwsError> {
-        Ok(self.begin(key, slot(&key.id(), next), until).send_once().await?.is_written())
+        Ok(self.begin(key, slot(key.rhythm(), next), until).send_once().await?.is_written())
     }
 
     /// The same, and takes the slots before from the message that serves one: the sync that begins covers them.
     pub async fn take_slots(&self, key: &IntegrationKey, next: Timestamp, until: Timestamp) -> Result<bool, AwsError> {
-        let update = self.begin(key, slot(&key.id(), next), until).remove("served_by");
+        let update = self.begin(key, slot(key.rhythm(), next), until).remove("served_by");
         Ok(update.send_once().await?.is_written())
     }
 

@@ -1,10 +1,10 @@
 //! What syncs do with records: write pages, and delete what a full run did not see.
 
 use domain::{
-    Change, IntegrationId, RecordKey, Version,
+    Change, IntegrationId, Record, RecordKey, Version,
     sync::{
         manifest::{ContentHash, Entry, Manifest},
-        record,
+        record::prefix,
         stream::{Extent, Sweep},
     },
 };
@@ -12,11 +12,14 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Put, Records, UpsertError, Write, item_key};
+use super::{Put, Records, UpsertError, Write, item_key, record};
 use crate::{
     aws::AwsError,
     base::clock,
-    stores::item::{Item, bytes, flag, malformed, micros, n, parsed, read, s, text, time},
+    stores::{
+        item::{Item, bytes, flag, malformed, micros, n, parsed, read, s, text, time},
+        table,
+    },
 };
 
 /// Writes at a time.
@@ -67,9 +70,20 @@ impl Records {
         manifest: &mut Manifest,
     ) -> Result<(), AwsError> {
         let since = since.unwrap_or(Timestamp::UNIX_EPOCH);
+        self.each_change(integration_id, stream, since, |_, entry| manifest.note(entry)).await
+    }
+
+    /// Reads from the index of changes what the records of a stream hold that changed since then.
+    pub async fn each_change(
+        &self,
+        integration_id: &IntegrationId,
+        stream: &str,
+        since: Timestamp,
+        mut each: impl FnMut(RecordKey, Entry),
+    ) -> Result<(), AwsError> {
         let values = [(":integration_id", s(integration_id)), (":since", micros(since))];
         let query = self.table.query("integration_id = :integration_id AND changed_at >= :since", values);
-        let query = query.filter("begins_with(record, :prefix)", [(":prefix", s(record::prefix(stream, "")))]);
+        let query = query.filter("begins_with(record, :prefix)", [(":prefix", s(prefix(stream, "")))]);
         let call = query.project("record, content, deleted").call().index_name("by_change").consistent_read(true);
         let mut pages = call.into_paginator().send();
         while let Some(page) = pages.next().await {
@@ -77,10 +91,23 @@ impl Records {
             for item in page.items.unwrap_or_default() {
                 let Indexed { record, content, deleted } = read(item)?;
                 let content = ContentHash::stored(&content).ok_or_else(|| malformed("content"))?;
-                manifest.note(Entry::new(&record, content, deleted));
+                let entry = Entry::new(&record, content, deleted);
+                each(record, entry);
             }
         }
         Ok(())
+    }
+
+    /// These records, without those that are not there.
+    pub async fn some(&self, integration_id: &IntegrationId, keys: Vec<RecordKey>) -> Result<Vec<Record>, AwsError> {
+        let one = async |key: RecordKey| {
+            let values = [(":id", s(integration_id)), (":record", s(&key))];
+            let query = self.table.query("integration_id = :id AND record = :record", values);
+            let mut found = table::items(query.call().consistent_read(true)).await?;
+            found.pop().map(|item| record(read(item)?)).transpose()
+        };
+        let all = stream::iter(keys.into_iter().map(one)).buffered(CONCURRENCY);
+        all.try_filter_map(async |found| Ok(found)).try_collect().await
     }
 
     /// Deletes the records of a stream that a sync found gone, unless they changed since. `version` is what a list of
@@ -95,7 +122,7 @@ impl Records {
     ) -> Result<Swept, AwsError> {
         let Sweep { since, of, except } = sweep;
         let since = *since;
-        let prefix = record::prefix(stream, of.as_ref().map_or("", Extent::id));
+        let prefix = prefix(stream, of.as_ref().map_or("", Extent::id));
         let is_swept = |key: &RecordKey| {
             of.as_ref().is_none_or(|of| of.holds(key.id()))
                 && !except.iter().any(|extent| extent.holds(key.id()))

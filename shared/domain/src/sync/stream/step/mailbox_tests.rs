@@ -263,7 +263,7 @@ impl Worker {
         self.now += SignedDuration::from_hours(30);
         let kind = if round.full { SyncJob::Full } else { SyncJob::Incremental };
         let (at, rebuilds) = (self.now, round.full && round.rebuilds);
-        let asked = Asked { kind, at, forced: true, rebuilds, skips_known: true, part: None };
+        let asked = Asked { kind, at, forced: true, rebuilds, skips_known: true, part: None, source: None };
         let start = |it: &mut Self| {
             let now = it.tick();
             Machine::start(&Walk, true, it.saved.clone(), asked, now)
@@ -458,7 +458,15 @@ fn nothing_is_skipped_without_a_cursor_or_after_more_was_passed_over_than_is_rem
     let worker = Worker::seeded(1);
     let now = worker.now + SignedDuration::from_mins(1);
     let skips = |state: StreamState, rebuilds| {
-        let asked = Asked { kind: SyncJob::Full, at: now, forced: false, rebuilds, skips_known: true, part: None };
+        let asked = Asked {
+            kind: SyncJob::Full,
+            at: now,
+            forced: false,
+            rebuilds,
+            skips_known: true,
+            part: None,
+            source: None,
+        };
         Machine::start(&Walk, true, state, asked, now).state().run.as_ref().unwrap().known == Known::Skipped
     };
     assert!(skips(worker.saved.clone(), false));
@@ -495,6 +503,7 @@ fn a_rest_that_gets_no_shorter_ends_the_run() {
         rebuilds: false,
         skips_known: true,
         part: None,
+        source: None,
     };
     let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now);
     let page = PageRead {

@@ -12,7 +12,7 @@ use crate::{
     RecordKey,
     sync::{
         manifest::{ContentHash, Entry, Manifest},
-        stream::{MAX_PASSED, ManifestHead, PassedOver},
+        stream::{MAX_PASSED, ManifestHead, PassedOver, Source},
     },
 };
 
@@ -378,7 +378,8 @@ impl Worker {
     fn sync(&mut self, round: &Round) -> (Vec<Action>, End) {
         let kind = if round.full { SyncJob::Full } else { SyncJob::Incremental };
         let rebuilds = round.full && round.forced;
-        let asked = Asked { kind, at: self.now, forced: round.forced, part: None, rebuilds, skips_known: false };
+        let asked =
+            Asked { kind, at: self.now, forced: round.forced, part: None, source: None, rebuilds, skips_known: false };
         let (mut actions, mut step) = (Vec::new(), 0);
         let start = |it: &mut Self| {
             let now = it.tick();
@@ -600,6 +601,7 @@ fn a_refused_cursor_of_a_list_begins_one_full_run() {
         at: worker.now,
         forced: true,
         part: None,
+        source: None,
         rebuilds: false,
         skips_known: false,
     };
@@ -680,6 +682,7 @@ fn a_stream_that_is_refused_is_left_alone_unless_a_user_asks() {
         at: worker.now,
         forced: false,
         part: None,
+        source: None,
         rebuilds: false,
         skips_known: false,
     };
@@ -721,6 +724,7 @@ fn a_call_that_names_a_wait_is_about_the_service_and_no_member_is_passed_over() 
         at: worker.now + SignedDuration::from_secs(1),
         forced: true,
         part: None,
+        source: None,
         rebuilds: false,
         skips_known: false,
     };
@@ -751,6 +755,7 @@ fn what_only_the_operators_can_repair_leaves_the_run_where_it_stands() {
         at: worker.now + SignedDuration::from_secs(1),
         forced: true,
         part: None,
+        source: None,
         rebuilds: false,
         skips_known: false,
     };
@@ -773,6 +778,7 @@ fn a_forced_run_that_another_invocation_goes_on_with_is_not_put_off() {
         at: worker.now,
         forced: true,
         part: None,
+        source: None,
         rebuilds: false,
         skips_known: false,
     };
@@ -793,8 +799,15 @@ fn a_run_over_a_part_moves_the_cursor_and_says_nothing_of_the_rest() {
     };
     let now = worker.now + SignedDuration::from_mins(1);
     let state = StreamState { passed: passed(worker.now), ..worker.saved.clone() };
-    let whole =
-        Asked { kind: SyncJob::Incremental, at: now, forced: false, part: None, rebuilds: false, skips_known: false };
+    let whole = Asked {
+        kind: SyncJob::Incremental,
+        at: now,
+        forced: false,
+        part: None,
+        source: None,
+        rebuilds: false,
+        skips_known: false,
+    };
     let part = Asked { part: Some("0"), ..whole };
     let machine = Machine::start(&Walk, true, state.clone(), part, now);
     assert_eq!(machine.state().run.as_ref().unwrap().part.as_deref(), Some("0"));
@@ -832,8 +845,15 @@ fn after_a_full_run_that_failed_the_stream_is_read_incrementally_for_a_day() {
     let week_later = worker.now + SignedDuration::from_hours(7 * 24);
     let due = |state: &StreamState, now| crate::sync::slot::full_due(&id, "events", state, now).is_some();
     assert!(due(&worker.saved, week_later));
-    let asked =
-        Asked { kind: SyncJob::Full, at: week_later, forced: false, part: None, rebuilds: false, skips_known: false };
+    let asked = Asked {
+        kind: SyncJob::Full,
+        at: week_later,
+        forced: false,
+        part: None,
+        source: None,
+        rebuilds: false,
+        skips_known: false,
+    };
     let machine =
         Machine::start(&Walk, true, worker.saved.clone(), asked, week_later).after(Outcome::Saved, week_later);
     let machine = machine.after(Outcome::Refused(Failure::Unreadable), week_later).after(Outcome::Saved, week_later);
@@ -852,6 +872,7 @@ fn at_member(worker: &Worker, full: bool, position: Position, passed: PassedOver
         at: worker.now + SignedDuration::from_secs(1),
         forced: true,
         part: None,
+        source: None,
         rebuilds: false,
         skips_known: false,
     };
@@ -944,6 +965,7 @@ fn with_more_members_passed_over_than_are_remembered_nothing_is_swept() {
         at: worker.now + SignedDuration::from_secs(1),
         forced: true,
         part: None,
+        source: None,
         rebuilds: false,
         skips_known: false,
     };
@@ -970,4 +992,57 @@ fn with_more_members_passed_over_than_are_remembered_nothing_is_swept() {
     machine = machine.after(Outcome::Settled(head), worker.now);
     assert_eq!(machine.action(), Action::Save);
     assert!(machine.state().run.is_none() && machine.state().last_full_sync.is_some());
+}
+
+/// A run that copies what another integration read at `worker.now`, a minute later.
+fn copy(worker: &Worker) -> (Machine<'static>, Timestamp) {
+    let integration = crate::IntegrationKey::parse("bob", "slack#T1").unwrap().id();
+    let source = Source { integration, connected_at: Timestamp::UNIX_EPOCH, since: worker.now };
+    let later = worker.now + SignedDuration::from_mins(1);
+    let asked = Asked {
+        kind: SyncJob::Incremental,
+        at: later,
+        forced: false,
+        part: None,
+        source: Some(&source),
+        rebuilds: false,
+        skips_known: false,
+    };
+    (Machine::start(&Walk, true, worker.saved.clone(), asked, later).after(Outcome::Saved, later), later)
+}
+
+#[test]
+fn a_copy_is_a_full_run_that_counts_from_the_reading_and_asks_the_provider_about_no_position() {
+    let worker = seeded();
+    let (mut machine, later) = copy(&worker);
+    let page = |next| {
+        let (changes, whole, objects) = (2, None, 0);
+        Outcome::Read(PageRead { changes, next, whole, objects, refused: vec![], mended: vec![], rest: vec![] })
+    };
+    // A position that the provider could not read.
+    for outcome in [page(Next::Page(json!("events#7"))), Outcome::Written(vec![]), Outcome::Saved] {
+        machine = machine.after(outcome, later);
+    }
+    assert_eq!(machine.action(), Action::Ask);
+    for outcome in [page(Next::Done(Value::Null)), Outcome::Written(vec![])] {
+        machine = machine.after(outcome, later);
+    }
+    assert_eq!(machine.action(), Action::Sweep(Sweep { since: worker.now, of: None, except: vec![] }));
+    let head = ManifestHead { bits: 0, since: worker.now, objects: 4 };
+    for outcome in [Outcome::Swept, Outcome::Settled(head)] {
+        machine = machine.after(outcome, later);
+    }
+    let state = machine.state();
+    assert_eq!((state.full_since, state.last_full_sync, &state.run), (Some(worker.now), Some(later), &None));
+}
+
+#[test]
+fn a_copy_whose_source_is_gone_ends_without_a_sweep_and_leaves_the_stream_where_it_stood() {
+    let worker = seeded();
+    let (machine, later) = copy(&worker);
+    let machine = machine.after(Outcome::SourceGone, later);
+    assert_eq!(machine.action(), Action::Save);
+    let machine = machine.after(Outcome::Saved, later);
+    assert_eq!(machine.action(), Action::End(End::SourceGone));
+    assert_eq!(*machine.state(), worker.saved);
 }

@@ -1,0 +1,198 @@
+//! One reading for all integrations of an account: which of them reads, and what the others copy from.
+//!
+//! *Invariant:* a stream is copied only from an integration of the same account and equal scopes that is connected, which its own item
+//! says and not an index. Whatever is missed here costs one reading more.
+
+mod copy;
+mod object;
+mod reading;
+
+use crate::{SyncWorker, run::Reading as How, stop::Stop, work::Work};
+use domain::{
+    Candidate, Integration, IntegrationKey, Lookup,
+    integration::{IntegrationState, SharedAccount},
+    sync::{
+        outcome::LogEntry,
+        stream::{End, Source, StreamState},
+    },
+};
+use jiff::Timestamp;
+use platform::{
+    AwsError,
+    base::{clock, lock::lock},
+    stores::syncs::{Reading, Shared},
+};
+use providers::StreamSpec;
+
+/// Integrations that are tried as a source when the account's item names none: each costs two reads.
+const MAX_TRIED: usize = 4;
+/// How many sources of a copy are tried one after the other before the sync waits.
+const MAX_SOURCES: usize = 3;
+
+/// Where a stream is read.
+#[derive(Debug)]
+enum Origin {
+    /// At the provider, or where the run that is under way reads.
+    Provider,
+    /// In the records of another integration.
+    Copy(Source),
+    /// Nowhere: an earlier attempt at the message read it.
+    Read,
+}
+
+impl SyncWorker {
+    /// Reads a stream, at the provider or from the records of another integration of the account.
+    pub(crate) async fn stream(
+        &self,
+        work: &Work<'_>,
+        stream: &StreamSpec,
+        mut state: StreamState,
+        how: How<'_>,
+        entry: &mut LogEntry,
+    ) -> Result<(StreamState, End), Stop> {
+        for _ in 0..MAX_SOURCES {
+            let source = match self.origin(work, stream, &state).await? {
+                Origin::Provider => None,
+                Origin::Copy(source) => Some(source),
+                Origin::Read => return Ok((state, End::Read)),
+            };
+            let how = How { source: source.as_ref(), ..how };
+            let ended = Box::pin(self.read_stream(work, stream, state, how, entry)).await?;
+            if ended.1 != End::SourceGone {
+                self.stream_is_read(work, stream, &ended.0, &ended.1).await?;
+                return Ok(ended);
+            }
+            state = ended.0;
+        }
+        Ok((state, End::SourceGone))
+    }
+
+    /// Where a stream is to be read. An integration that is alone with its account pays one read of an index.
+    async fn origin(&self, work: &Work<'_>, stream: &StreamSpec, state: &StreamState) -> Result<Origin, Stop> {
+        let Some((account, since)) = work.sharing.of_stream(stream) else { return Ok(Origin::Provider) };
+        // A copy that is under way goes on, and finds out whether its source is there. What is refused is no other's to answer.
+        let copies = state.run.as_ref().is_some_and(|run| run.source.is_some());
+        if copies || state.backoff.is_some() {
+            return Ok(Origin::Provider);
+        }
+        // The first reading of all takes the lease though nobody may be there to share it: others connect in the same moment.
+        let is_first = state.last_full_sync.is_none_or(|at| at < work.integration.connected_at);
+        if self.others(work).await?.is_empty() && !is_first {
+            return Ok(Origin::Provider);
+        }
+        if !is_first && state.run.is_none() && state.full_since.is_some_and(|at| at >= since) {
+            return Ok(Origin::Read);
+        }
+        if lock(&work.sharing.held).is_some() {
+            return Ok(Origin::Provider);
+        }
+        if state.run.is_some() {
+            // Its pages were read under the lease, which may have ended.
+            if let Reading::Won(shared) = self.lease_reading(work, account).await? {
+                work.hold(shared);
+            }
+            return Ok(Origin::Provider);
+        }
+        let shared = self.syncs.shared(account).await?;
+        if let Some(source) = self.last_reading(work, &shared, stream, since).await? {
+            return Ok(Origin::Copy(source));
+        }
+        if shared.reader.is_some_and(|(reader, until)| reader != work.id.as_str() && until > clock::now()) {
+            return Err(Stop::Turn);
+        }
+        if let Some(source) = self.any_source(work, stream, since).await? {
+            return Ok(Origin::Copy(source));
+        }
+        // What was read since this was looked up counts.
+        let (shared, won) = match self.lease_reading(work, account).await? {
+            Reading::Won(shared) => (shared, true),
+            Reading::Busy(shared) => (shared, false),
+        };
+        match (self.last_reading(work, &shared, stream, since).await?, won) {
+            (Some(source), true) => {
+                self.syncs.release_shared(account, &work.id).await?;
+                Ok(Origin::Copy(source))
+            }
+            (Some(source), false) => Ok(Origin::Copy(source)),
+            (None, true) => {
+                work.hold(shared);
+                Ok(Origin::Provider)
+            }
+            (None, false) => Err(Stop::Turn),
+        }
+    }
+
+    /// The other integrations of the account and the scopes, as an index has them: one that it does not have yet is missed.
+    async fn others<'w>(&self, work: &'w Work<'_>) -> Result<&'w Vec<Candidate>, AwsError> {
+        let find = async || {
+            let lookup = Lookup::Account(work.key.account_id.clone());
+            let mut found = self.integrations.find(&work.key.provider, &lookup).await?;
+            found.retain(|it| it.key != *work.key && SharedAccount::of(&it.key, &it.granted) == work.sharing.account);
+            Ok(found)
+        };
+        work.sharing.others.get_or_try_init(find).await
+    }
+
+    /// The source that the account's item names, if its reading is recent enough.
+    async fn last_reading(
+        &self,
+        work: &Work<'_>,
+        shared: &Shared,
+        stream: &StreamSpec,
+        since: Timestamp,
+    ) -> Result<Option<Source>, AwsError> {
+        let Some(reading) = shared.readings.get(stream.name).filter(|reading| reading.since >= since) else {
+            return Ok(None);
+        };
+        let others = self.others(work).await?;
+        match others.iter().find(|it| it.key.id() == reading.integration) {
+            Some(other) => self.source(work, &other.key, stream, since).await,
+            None => Ok(None),
+        }
+    }
+
+    /// A source among the integrations that have begun a reading that is recent enough.
+    async fn any_source(
+        &self,
+        work: &Work<'_>,
+        stream: &StreamSpec,
+        since: Timestamp,
+    ) -> Result<Option<Source>, AwsError> {
+        let begun = |it: &&Candidate| it.read_since.of(stream.name);
+        let mut others: Vec<_> = self.others(work).await?.iter().filter(|it| begun(it) >= Some(since)).collect();
+        others.sort_by_key(|it| std::cmp::Reverse(begun(it)));
+        for other in others.into_iter().take(MAX_TRIED) {
+            if let Some(source) = self.source(work, &other.key, stream, since).await? {
+                return Ok(Some(source));
+            }
+        }
+        Ok(None)
+    }
+
+    /// An integration as the source of a stream: its last reading passed over nothing, and began late enough, and not before an earlier
+    /// run of this one, whose events are left out already.
+    async fn source(
+        &self,
+        work: &Work<'_>,
+        key: &IntegrationKey,
+        stream: &StreamSpec,
+        since: Timestamp,
+    ) -> Result<Option<Source>, AwsError> {
+        let Some(found) = self.connected(work, key).await? else { return Ok(None) };
+        let integration = key.id();
+        let Some(state) = self.syncs.stream(&integration, stream.name).await? else { return Ok(None) };
+        let own = lock(&work.read_since).of(stream.name);
+        let has_ended = state.last_full_sync.is_some_and(|at| at >= found.connected_at);
+        let read = state.full_since.filter(|at| has_ended && *at >= since && Some(*at) >= own);
+        let is_whole = state.passed.is_empty() && state.backoff.is_none();
+        Ok(read.filter(|_| is_whole).map(|since| Source { integration, connected_at: found.connected_at, since }))
+    }
+
+    /// An integration of this key, if it is connected, to the same account with equal scopes.
+    async fn connected(&self, work: &Work<'_>, key: &IntegrationKey) -> Result<Option<Integration>, AwsError> {
+        let found = self.integrations.get(key).await?;
+        Ok(found.filter(|it| {
+            it.state == IntegrationState::Connected && SharedAccount::of(&it.key, &it.granted) == work.sharing.account
+        }))
+    }
+}

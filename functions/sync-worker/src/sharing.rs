@@ -1,0 +1,54 @@
+//! What a sync knows of the other integrations of its account, with which it shares a reading.
+
+use std::sync::Mutex;
+
+use domain::{
+    Candidate, Integration, integration::SharedAccount, messages::message::SyncMessage, sync::sharing::Readings,
+};
+use jiff::Timestamp;
+use platform::base::{clock, lock::lock};
+use providers::StreamSpec;
+use tokio::sync::OnceCell;
+
+/// What a sync knows of the other integrations of its account.
+#[derive(Debug)]
+pub(crate) struct Sharing {
+    /// None if nothing is shared.
+    pub(crate) account: Option<SharedAccount>,
+    /// Since when a reading must have begun to be copied; none if the sync has to read for itself.
+    since: Mutex<Option<Timestamp>>,
+    /// The others of the account and the scopes, as an index has them.
+    pub(crate) others: OnceCell<Vec<Candidate>>,
+    /// The account's lease, while this sync has it.
+    pub(crate) held: Mutex<Option<Held>>,
+}
+
+/// The lease of an account.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// The last reading of each stream.
+    pub(crate) readings: Readings,
+    pub(crate) until: Timestamp,
+}
+
+impl Sharing {
+    pub(crate) fn of(message: &SyncMessage, integration: &Integration) -> Self {
+        Self {
+            account: SharedAccount::of(&integration.key, &integration.granted),
+            since: Mutex::new(message.fresh_since(integration.connected_at)),
+            others: OnceCell::new(),
+            held: Mutex::default(),
+        }
+    }
+
+    /// Something changed before now: what was read earlier will not do.
+    pub(crate) fn read_anew(&self) {
+        *lock(&self.since) = Some(clock::now());
+    }
+
+    /// The account, and since when a reading of this stream must have begun; none if it is not to be shared.
+    pub(crate) fn of_stream(&self, stream: &StreamSpec) -> Option<(&SharedAccount, Timestamp)> {
+        stream.shared_by?;
+        self.account.as_ref().zip(*lock(&self.since))
+    }
+}
