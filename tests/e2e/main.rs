@@ -33,6 +33,7 @@ mod slots;
 mod strict;
 mod syncs;
 mod ties;
+mod tokens;
 mod traps;
 mod users;
 mod webhooks;

@@ -31,7 +31,7 @@ async fn what_a_route_does_not_know_is_refused_by_name_and_nothing_is_done() {
         ROUTES.iter().map(|it| (it.method, it.path, matches!(it.query, Names::Any(_)))).collect();
     assert_eq!(tested, declared, "each route has a row");
 
-    let stack = stack(FAST).await;
+    let stack = stack(&[FAST, &[("TokenVending", "on")]].concat()).await;
     let ada = Guest::new(&stack, "ada").await;
     for provider in ["slack", "google-calendar", "gmail"] {
         ada.connect(provider).await;

@@ -1,4 +1,5 @@
-//! `api-proxy`: authorised calls to providers on behalf of the application: typed actions, and the provider's own API.
+//! `api-proxy`: authorised calls to providers on behalf of the application: typed actions, the provider's own API, and tokens on
+//! request.
 //!
 //! *Invariant:* programs only. A browser's cookie can't spend a token, and a token goes to its provider and nowhere else.
 
@@ -6,6 +7,7 @@ mod action;
 mod headers;
 mod links;
 mod proxy;
+mod token;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -15,6 +17,7 @@ use domain::{
 use lambda_http::{Body, Request, Response};
 use platform::{
     Aws,
+    aws::bus::Bus,
     base::{InitError, clock, config::Env},
     client::{CallContext, CallError, ClientConfig, Grants, Parts, ProviderClient},
     runtime::http::{Call, Front, FrontConfig, internal},
@@ -32,6 +35,7 @@ pub struct Config {
     client: ClientConfig,
     idempotency_table: String,
     claim_lease: Duration,
+    token_vending: bool,
 }
 
 impl Config {
@@ -42,6 +46,7 @@ impl Config {
             client: ClientConfig::read(env),
             idempotency_table: env.text("IDEMPOTENCY_TABLE"),
             claim_lease: env.seconds("CLAIM_LEASE_SECONDS"),
+            token_vending: env.text("TOKEN_VENDING") == "on",
         }
     }
 }
@@ -54,13 +59,16 @@ pub struct ApiProxy {
     grants: Grants,
     integrations: Integrations,
     claims: Claims,
+    bus: Bus,
+    token_vending: bool,
 }
 
 type Answer = Result<Response<Body>, Problem>;
 
 impl ApiProxy {
     pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, InitError> {
-        let Parts { client, grants, integrations, .. } = config.client.parts(aws, |limit| registry.has_limit(limit))?;
+        let Parts { client, grants, integrations, bus, .. } =
+            config.client.parts(aws, |limit| registry.has_limit(limit))?;
         Ok(Self {
             registry,
             front: Front::new(aws, &config.front),
@@ -68,6 +76,8 @@ impl ApiProxy {
             grants,
             integrations,
             claims: Claims::new(aws, &config.idempotency_table, config.claim_lease),
+            bus,
+            token_vending: config.token_vending,
         })
     }
 
@@ -84,6 +94,7 @@ impl ApiProxy {
         match call.path() {
             "/actions/{provider}/{action}" => self.act(call, provider).await,
             "/proxy/{provider}/{proxy+}" => self.pass(call, provider).await,
+            "/tokens/{provider}" => self.token(call, provider).await,
             _ => Err(Problem::new(Kind::NotFound, "There is nothing at this address.", "Check the address.")),
         }
     }

@@ -155,6 +155,13 @@ fn integrations_api() -> Vec<Row> {
             json!({ "origin": "https://app.example.com" }),
             vec![Body("origin", json!("https://evil.example"))],
         ),
+        strict(
+            "POST",
+            "/tokens/{provider}",
+            "/tokens/slack",
+            json!({ "minimum_seconds": 60 }),
+            vec![Body("minimum_seconds", json!(-1))],
+        ),
         strict("POST", "/session/end", "/session/end", json!({}), vec![]),
     ]
 }

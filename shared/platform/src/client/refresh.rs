@@ -30,15 +30,15 @@ const MAX_STORES: u32 = 5;
 /// The shortest pause after a failed refresh.
 const MIN_PAUSE: Duration = Duration::from_mins(1);
 /// A token that expires this soon is refreshed before a call.
-const SOON: Duration = Duration::from_mins(1);
+pub(super) const SOON: Duration = Duration::from_mins(1);
 /// The pause between two looks at a refresh by another process.
 pub(super) const LOOK: Duration = Duration::from_millis(100);
 
 /// When a token is refreshed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refresh {
-    /// When it expires within a minute.
-    Soon,
+    /// When it expires within this time. It is good for a call until then.
+    Within(Duration),
     /// When it is due, by the rule by which a scheduled refresh finds it.
     Due,
     /// When it still has this version, which the provider refused.
@@ -155,7 +155,7 @@ impl ProviderClient {
 impl Refresh {
     pub(super) fn is_needed(self, found: &Credential) -> bool {
         match self {
-            Self::Soon => found.ends_soon(),
+            Self::Within(time) => found.ends_within(time),
             Self::Due => is_due(found.due_at, clock::now()),
             Self::Refused(version) => found.version == version,
         }
@@ -165,7 +165,7 @@ impl Refresh {
     /// scheduled refresh has no use for it, and reports why it was not refreshed.
     pub(super) fn without(self, found: Credential) -> Option<Credential> {
         let usable = match self {
-            Self::Soon => true,
+            Self::Within(_) => true,
             Self::Due => false,
             Self::Refused(version) => version != found.version,
         };

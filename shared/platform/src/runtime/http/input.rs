@@ -2,7 +2,7 @@
 //!
 //! *Invariant:* a name that the route does not declare, or that stands there twice, is refused before anything is done.
 
-use std::{borrow::Cow, collections::BTreeSet, fmt};
+use std::{borrow::Cow, collections::BTreeSet, fmt, ops::RangeInclusive};
 
 use crate::runtime::http::route::Names;
 use domain::{
@@ -95,6 +95,16 @@ impl Input {
             (Some(Value::String(text)), true) => flag(name, text).map(Some),
             (Some(_), _) => Err(not_a_flag(name)),
         }
+    }
+
+    /// A field that is a whole number in this range.
+    pub fn number(&self, name: &'static str, range: RangeInclusive<u64>) -> Result<Option<u64>, Problem> {
+        let number = match self.fields.get(name) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(value) => value.as_u64().filter(|number| range.contains(number)),
+        };
+        let wrong = || format!("\"{name}\" must be a whole number from {} to {}.", range.start(), range.end());
+        number.map(Some).ok_or_else(|| Problem::field(name, wrong()))
     }
 
     /// All fields, for an action.

@@ -106,6 +106,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/session/end", "integrations-api", NONE, Names::Only(&[CSRF])),
     route("POST", "/actions/{provider}/{action}", "api-proxy", Names::Only(&[ACCOUNT]), Names::OfAction),
     exempt("ANY", "/proxy/{provider}/{proxy+}", "api-proxy", Exempt::PassedOn),
+    route("POST", "/tokens/{provider}", "api-proxy", NONE, Names::Only(&[ACCOUNT, "minimum_seconds"])),
 ];
 
 const fn route(method: &'static str, path: &'static str, function: &'static str, query: Names, body: Names) -> Route {
