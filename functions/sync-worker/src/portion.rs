@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use domain::{
-    Change, Request,
+    Change, Failure, Request,
     sync::stream::{Next, PageRest, Whole},
 };
 use futures_util::{StreamExt as _, stream};
@@ -13,13 +13,16 @@ use jiff::Timestamp;
 use platform::client::CallError;
 use providers::{Provider, StreamPage};
 
-use crate::{SyncWorker, run::Object, work::Work};
+use crate::{SyncWorker, work::Work};
 
 /// Objects that are asked for before they are written: at Gmail 11 seconds under the limit of a user, which is as often as a run is
 /// stored. A crash repeats a portion or two.
 const PORTION: usize = 50;
 /// Calls for single objects at a time.
 const CONCURRENCY: usize = 4;
+
+/// An object, or its kind, its id and why it can't be had.
+pub(crate) type Object = Result<Change, (String, String, Failure)>;
 
 /// A page, or its rest.
 pub(crate) struct Portion {

@@ -21,7 +21,7 @@ use crate::{
     SyncWorker,
     objects::{Found, Objects},
     outcome::object,
-    portion::{ObjectsRead, Portion},
+    portion::{Object, ObjectsRead, Portion},
     stop::Stop,
     tags::Comparison,
     work::Work,
@@ -63,8 +63,6 @@ impl Course for Of<'_> {
 
 /// A page, or a portion of it, or why it can't be had.
 type Asking = Result<(PageRead, Found), Failure>;
-/// An object, or its kind, its id and why it can't be had.
-pub(crate) type Object = Result<Change, (String, String, Failure)>;
 
 impl SyncWorker {
     /// Runs over every stream. The entry says which failed, and that the sync ended if a stream was read. Whether one was.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::mailbox::Message;
+use super::message::Message;
 
 /// An odd number makes the product over 64 bits reversible, and ids that look like Gmail's.
 const ODD: u64 = 0x9E37_79B9_7F4A_7C15;

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use local_base::now;
 use serde_json::{Value, json};
 
-use super::{Watch, lazy::Lazy};
+use super::{Watch, lazy::Lazy, message::Message};
 use crate::opaque::random;
 
 /// The history id of a new mailbox.
@@ -29,21 +29,6 @@ pub(super) struct Mailbox {
     pub(super) watched_elsewhere: bool,
     /// The ids of messages that are listed and can't be read.
     pub(super) unreadable: Vec<String>,
-}
-
-#[derive(Clone)]
-pub(super) struct Message {
-    pub(super) id: String,
-    pub(super) thread: String,
-    pub(super) labels: Vec<String>,
-    /// In one line each.
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: String,
-    /// As it was sent, where an app sent it.
-    pub(super) raw: Option<Vec<u8>>,
-    pub(super) at: Timestamp,
-    /// Of its latest change.
-    pub(super) history_id: u64,
 }
 
 pub(super) struct Change {
@@ -199,17 +184,5 @@ impl Mailbox {
         self.history_id += 13;
         self.history.push(Change { id: self.history_id, kind, message: message.clone(), labels });
         self.history_id
-    }
-}
-
-impl Message {
-    /// `{"id","threadId"}`.
-    pub(super) fn short(&self) -> Value {
-        json!({ "id": self.id, "threadId": self.thread })
-    }
-
-    /// Likewise, with the labels.
-    pub(super) fn labelled(&self) -> Value {
-        json!({ "id": self.id, "threadId": self.thread, "labelIds": self.labels })
     }
 }

@@ -5,10 +5,7 @@ use http::StatusCode;
 use mail_parser::{MessageParser, MessagePart, MimeHeaders as _};
 use serde_json::{Value, json};
 
-use super::{
-    limit,
-    mailbox::{Mailbox, Message},
-};
+use super::{limit, mailbox::Mailbox, message::Message};
 use crate::{
     call::Reply,
     form::Form,

@@ -5,6 +5,7 @@ mod history;
 mod labels;
 mod lazy;
 mod mailbox;
+mod message;
 mod messages;
 mod push;
 mod send;

@@ -10,7 +10,7 @@ use mail_parser::{Address, MessageParser};
 use memchr::memmem;
 use serde_json::Value;
 
-use super::mailbox::{Mailbox, Message};
+use super::{mailbox::Mailbox, message::Message};
 use crate::{call::Call, google::refusal::Refusal, opaque::random};
 
 /// Clients pad or do not; Gmail takes both.
