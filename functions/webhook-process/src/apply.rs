@@ -25,8 +25,8 @@ use tokio::sync::SemaphorePermit;
 
 use crate::{Process, failure::AttemptFailure, handlers::HandlerInput};
 
-/// Integrations in one message at most, which are written for in one invocation.
-const MAX_GROUP: usize = 250;
+/// How long the keys of the integrations in one message are together at most, in bytes: SQS takes 1 MiB. That is some thousand integrations.
+const MAX_KEYS: usize = 400_000;
 
 /// A claimed event, as its attempt works on it.
 pub(crate) struct Work<'a> {
@@ -147,17 +147,22 @@ fn groups(spec: &Spec, integrations: &[Candidate], scope: &Scope) -> Vec<Vec<Int
         Scope::Object(key) => spec.stream(key.stream()).is_some_and(|stream| stream.shared_by.is_some()),
         Scope::All | Scope::Channel(_) => false,
     };
-    let mut groups: Vec<(Option<SharedAccount>, Vec<IntegrationKey>)> = Vec::new();
+    let mut groups: Vec<(Option<SharedAccount>, usize, Vec<IntegrationKey>)> = Vec::new();
     for Candidate { key, granted, .. } in integrations {
         let account = SharedAccount::of(key, granted).filter(|_| is_shared);
-        let is_its =
-            |(of, keys): &&mut (Option<_>, Vec<_>)| account.is_some() && *of == account && keys.len() < MAX_GROUP;
+        let length = key.user_id.as_str().len() + key.account().len();
+        let is_its = |(of, keys, _): &&mut (Option<_>, usize, Vec<_>)| {
+            account.is_some() && *of == account && *keys + length <= MAX_KEYS
+        };
         match groups.iter_mut().find(is_its) {
-            Some((_, keys)) => keys.push(key.clone()),
-            None => groups.push((account, vec![key.clone()])),
+            Some((_, keys, group)) => {
+                *keys += length;
+                group.push(key.clone());
+            }
+            None => groups.push((account, length, vec![key.clone()])),
         }
     }
-    groups.into_iter().map(|(_, keys)| keys).collect()
+    groups.into_iter().map(|(_, _, group)| group).collect()
 }
 
 /// Publishes the event, once for each of its integrations, or once without one.
