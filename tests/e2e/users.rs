@@ -114,6 +114,9 @@ async fn a_user_is_erased_whole_and_nobody_else_is_touched() {
     let (status, body) = erase(&bob, "ada").await;
     assert_eq!((status, body), (202, json!({ "user_id": "ada", "state": "erased", "integrations": [] })));
     // They may come back.
+    let page = ada.get("/settings/integrations").await;
+    assert_eq!(page.status, 401, "her browser's session is over, too: {}", page.body);
+    let ada = Guest::new(&stack, "ada").await;
     ada.connect_and_sync("slack").await;
     assert_eq!(ada.status("slack").await["state"], "connected");
     assert_eq!(state(&bob, "ada").await, (200, json!("active")), "what was connected since is not being erased");

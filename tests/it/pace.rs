@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::atomic::AtomicBool,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -204,6 +204,10 @@ async fn messages_that_wait_for_a_limit_get_places_a_cell_apart_and_find_cells_a
     for place in &places[..2] {
         tokio::time::sleep_until((*place).into()).await;
         let has_place = AtomicBool::new(true);
+        let another = bucket_of_another_call();
+        let pace = Pace::new(&ground.aws, TABLE);
+        pace.turn(&[another], Duration::from_secs(1), Waiting::InLine(&has_place)).await.unwrap();
+        assert!(has_place.load(Ordering::Relaxed), "a call that need not wait spends no place");
         turn(&has_place).await.expect("a cell at its place");
         assert!(!has_place.into_inner(), "it counts for one call");
     }
@@ -237,6 +241,17 @@ async fn a_line_is_no_longer_than_a_message_can_wait() {
     }
     // Of 61.8 s each, from 60 s on.
     assert_eq!(waits.iter().filter(|wait| **wait < 900).count(), 14, "{waits:?}");
+    // In a process that was told so, a message at its place still asks: the bucket itself is open soon.
+    let pace = Pace::new(&ground.aws, TABLE);
+    let no_place = AtomicBool::new(false);
+    let told = pace.turn(std::slice::from_ref(&bucket), PATIENCE, Waiting::InLine(&no_place)).await.unwrap_err();
+    let at_its_place = AtomicBool::new(true);
+    let turn = pace.turn(std::slice::from_ref(&bucket), PATIENCE, Waiting::InLine(&at_its_place)).await.unwrap_err();
+    assert!(told.0.as_secs() >= 890 && turn.0.as_secs() <= 60, "{told:?} {turn:?}");
     let beyond = &waits[14..];
     assert!(beyond.iter().all(|wait| *wait >= 890), "those that get no place are told when one is free: {waits:?}");
+}
+
+fn bucket_of_another_call() -> Bucket {
+    bucket("another", Rate::per_second(1_000, 1_000))
 }

@@ -86,7 +86,7 @@ impl ApiProxy {
     ) -> Result<Credential, Problem> {
         let (provider, key, began_at) = (spec.provider_api(), &integration.key, clock::now());
         let stored = StoredCredential { integration: key, name: provider.credential, holder: call.request_id };
-        let found = self.client.credential(&provider, stored, Refresh::Within(minimum), call.deadline()).await;
+        let found = self.client.credential(&provider, stored, Refresh::Lasting(minimum), call.deadline()).await;
         let credential = match found {
             Ok(credential) => credential,
             Err(error) => {
@@ -94,7 +94,8 @@ impl ApiProxy {
                 return Err(problem(&recorded.map_or_else(CallError::Aws, |()| error), spec.name));
             }
         };
-        if credential.expires_at.is_some_and(|at| at < clock::now() + minimum) {
+        // One that can't be refreshed.
+        if credential.expires_at.is_some_and(|at| at <= began_at + minimum) {
             let message = format!("{} gives no token that lasts so long now.", spec.name);
             return Err(Problem::new(Kind::ProviderDown, message, "Ask for less, or try again in a minute."));
         }

@@ -14,6 +14,7 @@ use platform::{
     },
 };
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::{Answer, IntegrationsApi};
 
@@ -64,15 +65,16 @@ impl IntegrationsApi {
             expires_at: now + MAX_LIFE,
             jti: None,
         };
-        let issued = Issued { origin: Some(origin.to_owned()), ..Issued::new(&claims, now, claims.expires_at) };
+        let issued = Issued::new(&claims, now, claims.expires_at).ok_or_else(Problem::internal)?;
+        let issued = Issued { origin: Some(origin.to_owned()), ..issued };
         let code = self.front.sessions.issue(Use::Code, &issued).await?;
         Ok(json(StatusCode::OK, &Code { code, expires_at: issued.expires_at }))
     }
 
-    /// Ends all browser sessions of the caller's user that began until now.
+    /// Ends all browser sessions of the caller's user that began until now; those of the party that acts for the user, if one does.
     pub(crate) async fn sign_out(&self, call: &Call<'_>) -> Answer {
         let caller = self.front.caller(call).await?;
-        self.front.end_sessions(&caller, self.session_life).await?;
+        self.front.end_sessions(&caller.user_id, caller.actor.as_deref()).await?;
         if caller.session.is_none() {
             let mut response = Response::new(Body::Empty);
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -86,8 +88,8 @@ impl IntegrationsApi {
     /// Adds a session of the claims' subject to an answer.
     pub(crate) async fn begin_session(&self, call: &Call<'_>, claims: &Claims, mut response: Response<Body>) -> Answer {
         let now = clock::now();
-        let session =
-            self.front.sessions.issue(Use::Cookie, &Issued::new(claims, now, now + self.session_life)).await?;
+        let issued = Issued::new(claims, now, now + self.session_life).ok_or_else(Problem::internal)?;
+        let session = self.front.sessions.issue(Use::Cookie, &issued).await?;
         call.set_cookie(&mut response, cookie(call), &session, self.session_life);
         Ok(response)
     }
@@ -103,12 +105,14 @@ impl IntegrationsApi {
                 "Mint it for at most 60 seconds, with a \"jti\", or ask for a code with it.",
             ));
         }
-        self.used_once(&format!("session#{}#{id}", claims.sub), claims.expires_at).await?;
+        // A hash: the record outlives the token, and names nobody.
+        let id = hex::encode(Sha256::digest(format!("{}\n{id}", claims.sub)));
+        self.used_once(&format!("session#{id}"), claims.expires_at).await?;
         Ok(claims)
     }
 
     async fn by_code(&self, code: &str, origin: &str) -> Result<Claims, Problem> {
-        let (Issued { sub, admin, actor, expires_at, jti, origin: bound, .. }, _) =
+        let (Issued { sub, admin, actor, issued_at, expires_at, jti, origin: bound }, _) =
             self.front.sessions.issued(Use::Code, code).await?;
         if bound.as_deref() != Some(origin) {
             return Err(Problem::new(
@@ -117,6 +121,7 @@ impl IntegrationsApi {
                 "Ask for a code with the origin of the page that posts it.",
             ));
         }
+        self.front.refuse_ended(&sub, actor.as_deref(), issued_at).await?;
         self.used_once(&format!("session-code#{jti}"), expires_at).await?;
         Ok(Claims { sub, admin, actor, expires_at, jti: Some(jti) })
     }

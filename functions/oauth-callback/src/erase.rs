@@ -57,6 +57,8 @@ impl OauthCallback {
         let pseudonyms = self.front.sessions.pseudonyms(PURPOSE, user_id.as_str()).await?;
         let current = pseudonyms.first().ok_or_else(Problem::internal)?;
         self.erasures.begin(current, clock::now()).await.map_err(|error| internal(&error))?;
+        // A page that is still open connects nothing again.
+        self.front.end_sessions(&user_id, None).await?;
         let found = self.integrations.of_user(&user_id, None).await.map_err(|error| internal(&error))?;
         let (mut integrations, mut left) = (Vec::new(), Vec::new());
         let mut failed: Option<Problem> = None;

@@ -222,9 +222,12 @@ async fn signing_out_ends_the_browser_sessions_of_the_user_that_began_before_and
         "the application's token"
     );
 
-    // The application signs its user out.
+    // The application signs its user out, and a code that was given out before is of no use.
+    let code = program(&stack, "/session/code", &token, json!({ "origin": APP })).await.1;
     assert_eq!(program(&stack, "/session/end", &token, json!({})).await.0, 204);
     assert_eq!((status(&again).await, status(&of_bob).await), (401, 200));
+    let page = sign_in_by_code(&stack, &Browser::new(), APP, code["code"].as_str().unwrap()).await;
+    assert_eq!(page.status, 401, "{}", page.body);
     stack.shutdown().await;
 }
 
@@ -238,6 +241,15 @@ async fn a_party_that_acts_for_an_organisation_is_logged_also_in_the_browser() {
     let settings = format!("{}/settings/integrations", stack.url);
     let page = Browser::new().send(Method::GET, &settings, &[("cookie", &cookie)], String::new()).await.unwrap();
     assert_eq!(page.status, 200, "{}", page.body);
+    let as_another = json!({ "sub": "acme", "exp": now() + 50, "act": { "sub": "grace-of-acme" } });
+    assert_eq!(program(&stack, "/session/end", &signed(&stack, &as_another), json!({})).await.0, 204);
+    let status = async || {
+        Browser::new().send(Method::GET, &settings, &[("cookie", &cookie)], String::new()).await.unwrap().status
+    };
+    assert_eq!(status().await, 200, "another person of the organisation signed out");
+    let of_all = json!({ "sub": "acme", "exp": now() + 50 });
+    assert_eq!(program(&stack, "/session/end", &signed(&stack, &of_all), json!({})).await.0, 204);
+    assert_eq!(status().await, 401, "the organisation signed out");
     let logged = async || tests::logs(&stack).contains(r#""actor":"ada-of-acme""#).then_some(());
     stack.until(tests::PATIENCE, logged).await.expect("the log names the actor");
     stack.shutdown().await;

@@ -15,7 +15,7 @@ use crate::{
         error::CallError,
         http::Authorization,
         provider_client::ProviderClient,
-        refresh::{Refresh, SOON},
+        refresh::Refresh,
         transport::{Endpoint, ProviderRequest},
     },
     stores::credentials::Credential,
@@ -57,7 +57,7 @@ impl ProviderClient {
             let call = ProviderRequest { provider, request, authorization, account, endpoint, waiting, deadline };
             self.transport.send(call).await
         };
-        let credential = self.of_attempt(context, stored, Refresh::Within(SOON)).await?;
+        let credential = self.of_attempt(context, stored, Refresh::Soon).await?;
         let refused = match send(&credential).await {
             Err(CallError::Failed(Failure::TokenRefused | Failure::GrantEnded, _)) => {
                 Refresh::Refused(credential.version)
@@ -79,7 +79,7 @@ impl ProviderClient {
         stored: StoredCredential<'_>,
         refresh: Refresh,
     ) -> Result<Arc<Credential>, CallError> {
-        let read = self.attempts.get(stored).filter(|it| matches!(refresh, Refresh::Within(_)) && !it.ends_soon());
+        let read = self.attempts.get(stored).filter(|it| refresh == Refresh::Soon && !it.ends_soon());
         if let Some(credential) = read {
             return Ok(credential);
         }

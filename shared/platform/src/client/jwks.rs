@@ -66,7 +66,7 @@ pub struct JwksCache {
 #[derive(Debug, Clone)]
 struct Read {
     keys: Arc<Jwks>,
-    /// When a key was last looked for that was not there.
+    /// When a key was last looked for that was not there, or the issuer last gave no answer.
     looked_for_at: Option<Timestamp>,
 }
 
@@ -80,20 +80,28 @@ impl JwksCache {
         let cached = self.cache.any(url);
         let mut looked_for_at = None;
         if let Some((Read { keys, looked_for_at: before }, read_at)) = &cached {
-            let (last, keep) = if keys.knows(token) { (Some(*read_at), KEEP) } else { (*before, REREAD) };
-            if last.is_some_and(|last| now.duration_since(last) < keep) {
+            let is_known = keys.knows(token);
+            let is_fresh = is_known && now.duration_since(*read_at) < KEEP;
+            // Also while the issuer gives no answer: strangers would have it asked with each token.
+            let is_soon = before.is_some_and(|before| now.duration_since(before) < REREAD);
+            if is_fresh || is_soon {
                 return Ok(Arc::clone(keys));
             }
-            looked_for_at = if keys.knows(token) { *before } else { Some(now) };
+            looked_for_at = if is_known { *before } else { Some(now) };
         }
-        match self.read(url).await {
-            Ok(keys) => {
+        match (self.read(url).await, cached) {
+            (Ok(keys), _) => {
                 let keys = Arc::new(keys);
                 self.cache.insert(url.to_owned(), Read { keys: Arc::clone(&keys), looked_for_at }, now);
                 Ok(keys)
             }
             // Old keys still tell right from wrong.
-            Err(error) => cached.map(|(read, _)| read.keys).ok_or(error),
+            (Err(_), Some((Read { keys, .. }, read_at))) => {
+                let read = Read { keys: Arc::clone(&keys), looked_for_at: Some(now) };
+                self.cache.insert(url.to_owned(), read, read_at);
+                Ok(keys)
+            }
+            (Err(error), None) => Err(error),
         }
     }
 

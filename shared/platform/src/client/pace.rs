@@ -45,8 +45,8 @@ const MAX_RESERVATIONS: usize = 1_000;
 const SLOW: Duration = Duration::from_secs(1);
 /// How long the table is not asked again after it failed.
 const STORE_DOWN: Duration = Duration::from_secs(1);
-/// How often a reservation is tried: the bucket may go idle or fill up in between.
-const TRIES: u32 = 3;
+/// How often a reservation is tried: the bucket may go idle or fill up in between, or the caller may pass the line.
+const TRIES: u32 = 4;
 
 /// The table, and the cells that this process has reserved.
 #[derive(Debug)]
@@ -65,17 +65,9 @@ pub enum Waiting<'a> {
     /// By itself, as far as its time goes.
     #[default]
     Here,
-    /// As a message in a queue, in line with others: the flag says whether it comes at its place, which counts for one call.
+    /// As a message in a queue, in line with others: the flag says whether it comes at its place, which counts for the first call that
+    /// would have to wait.
     InLine(&'a AtomicBool),
-}
-
-/// What a caller has to do with the line of a bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Line {
-    /// It need not stand in it, or its place has come.
-    Passes,
-    /// It takes the last place if others wait, or if there is no turn in its time.
-    Joins,
 }
 
 impl Pace {
@@ -94,16 +86,12 @@ impl Pace {
         if buckets.is_empty() {
             return Ok(Duration::ZERO);
         }
-        let line = match waiting {
-            Waiting::InLine(has_place) if !has_place.swap(false, Ordering::Relaxed) => Line::Joins,
-            Waiting::InLine(_) | Waiting::Here => Line::Passes,
-        };
         let began = now();
         let latest = began.saturating_add(Micros::of(patience));
         let all = async {
             // The widest first: its turn passes while the narrow one is waited for, and it has more room for that.
             for bucket in buckets.iter().rev() {
-                let at = self.cell(bucket, now().until(latest), line).await?;
+                let at = self.cell(bucket, now().until(latest), waiting).await?;
                 if at > latest {
                     return Err(Exhausted(now().until(at)));
                 }
@@ -141,7 +129,7 @@ impl Pace {
         }
     }
 
-    async fn cell(&self, bucket: &Bucket, patience: Duration, line: Line) -> Result<Micros, Exhausted> {
+    async fn cell(&self, bucket: &Bucket, patience: Duration, waiting: Waiting<'_>) -> Result<Micros, Exhausted> {
         let reservation = self.reservation(bucket);
         // Other calls of this process wait here while one reserves for all.
         let mut reservation = reservation.lock().await;
@@ -150,7 +138,7 @@ impl Pace {
             return Ok(at);
         }
         if let Some(wait) = reservation.exhausted_for(now, patience)
-            && line == Line::Passes
+            && matches!(waiting, Waiting::Here)
         {
             return Err(Exhausted(wait));
         }
@@ -158,7 +146,7 @@ impl Pace {
             return Ok(now);
         }
         let request = reservation.reservation(bucket.rate, bucket.cost, now, patience);
-        match self.reserve(bucket, request, reservation.is_busy(), line).await {
+        match self.reserve(bucket, request, reservation.is_busy(), waiting).await {
             Ok(Reserved::Cells(first)) => {
                 reservation.reserved(first, request, now);
                 Ok(reservation.take(bucket.rate, bucket.cost, now).unwrap_or(first))
@@ -187,7 +175,7 @@ impl Pace {
         bucket: &Bucket,
         request: Reservation,
         busy: bool,
-        line: Line,
+        mut waiting: Waiting<'_>,
     ) -> Result<Reserved, AwsError> {
         // A busy bucket's TAT moves on from where it is, an idle one's from the clock; the table knows which it is, and a wrong
         // guess costs a write.
@@ -205,9 +193,9 @@ impl Pace {
                     .when("next_slot BETWEEN :floor AND :latest")
                     .with([(":advance", n(request.advance)), (":latest", n(request.latest))])
             };
-            let update = match line {
-                Line::Joins => update.when(line::IS_SHORT).with([(":soon", n(request.latest))]),
-                Line::Passes => update,
+            let update = match waiting {
+                Waiting::InLine(_) => update.when(line::IS_SHORT).with([(":soon", n(request.latest))]),
+                Waiting::Here => update,
             };
             let stored = match update.send().await? {
                 Outcome::Written(item) => {
@@ -217,14 +205,21 @@ impl Pace {
             };
             let known = |name: &str| stored.contains_key(name).then(|| number::<Micros>(&stored, name)).transpose();
             let next = known("next_slot")?;
-            let queue = known("line")?.filter(|_| line == Line::Joins);
-            match (request.of(next), line) {
-                (Err(full), Line::Passes) => return Ok(Reserved::Full(full)),
-                (first, Line::Joins) if first.is_err() || queue.is_some_and(|last| last > request.latest) => {
-                    return self.join(bucket, next.unwrap_or_default(), queue).await;
+            let queue = known("line")?;
+            match (request.of(next), waiting) {
+                (Err(full), Waiting::Here) => return Ok(Reserved::Full(full)),
+                (first, Waiting::InLine(has_place))
+                    if first.is_err() || queue.is_some_and(|last| last > request.latest) =>
+                {
+                    if !has_place.swap(false, Ordering::Relaxed) {
+                        return self.join(bucket, next.unwrap_or_default(), queue).await;
+                    }
+                    // Its place has come: it passes those that came later.
+                    waiting = Waiting::Here;
                 }
-                (Ok(_) | Err(_), _) => idle = next.is_none_or(|next| next < request.floor),
+                (Ok(_) | Err(_), _) => {}
             }
+            idle = next.is_none_or(|next| next < request.floor);
         }
         Err(AwsError::Answer { action: "dynamodb:UpdateItem", lack: "the bucket changes faster than it can be asked" })
     }
@@ -253,7 +248,7 @@ enum Reserved {
     Cells(Micros),
     /// None is free before this time.
     Full(Micros),
-    /// The caller's place in the line is at this time.
+    /// The caller's place in the line is at this time, or that is the end of a line in which a message could not wait.
     Place(Micros),
 }
 

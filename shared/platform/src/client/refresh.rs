@@ -30,15 +30,17 @@ const MAX_STORES: u32 = 5;
 /// The shortest pause after a failed refresh.
 const MIN_PAUSE: Duration = Duration::from_mins(1);
 /// A token that expires this soon is refreshed before a call.
-pub(super) const SOON: Duration = Duration::from_mins(1);
+const SOON: Duration = Duration::from_mins(1);
 /// The pause between two looks at a refresh by another process.
 pub(super) const LOOK: Duration = Duration::from_millis(100);
 
 /// When a token is refreshed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refresh {
-    /// When it expires within this time. It is good for a call until then.
-    Within(Duration),
+    /// When it expires within a minute. It is good for a call until then.
+    Soon,
+    /// When it expires within this time. No other will do.
+    Lasting(Duration),
     /// When it is due, by the rule by which a scheduled refresh finds it.
     Due,
     /// When it still has this version, which the provider refused.
@@ -155,7 +157,8 @@ impl ProviderClient {
 impl Refresh {
     pub(super) fn is_needed(self, found: &Credential) -> bool {
         match self {
-            Self::Within(time) => found.ends_within(time),
+            Self::Soon => found.ends_soon(),
+            Self::Lasting(time) => found.ends_within(time),
             Self::Due => is_due(found.due_at, clock::now()),
             Self::Refused(version) => found.version == version,
         }
@@ -165,7 +168,8 @@ impl Refresh {
     /// scheduled refresh has no use for it, and reports why it was not refreshed.
     pub(super) fn without(self, found: Credential) -> Option<Credential> {
         let usable = match self {
-            Self::Within(_) => true,
+            Self::Soon => true,
+            Self::Lasting(time) => !found.ends_within(time),
             Self::Due => false,
             Self::Refused(version) => version != found.version,
         };

@@ -43,7 +43,7 @@ impl ProviderClient {
         let Some((oauth, token)) = refreshable(provider, &found) else {
             return match refresh {
                 Refresh::Refused(version) if version == found.version => Err(Failure::GrantEnded.into()),
-                Refresh::Within(_) | Refresh::Due | Refresh::Refused(_) => Ok(found),
+                Refresh::Soon | Refresh::Lasting(_) | Refresh::Due | Refresh::Refused(_) => Ok(found),
             };
         };
         if !refresh.is_needed(&found) {
@@ -67,7 +67,7 @@ impl ProviderClient {
             // Another process refreshes, or has refreshed. Its token is as good; while it refreshes, an unexpired token is good
             // enough for a call. A scheduled refresh waits instead: the process that holds the lease may have crashed.
             found = self.read(stored).await?;
-            if !refresh.is_needed(&found) || (matches!(refresh, Refresh::Within(_)) && !found.has_expired()) {
+            if !refresh.is_needed(&found) || (refresh == Refresh::Soon && !found.has_expired()) {
                 return Ok(found);
             }
             if clock::now() + LOOK >= deadline {

@@ -26,7 +26,7 @@ pub use self::{
     keys::{Keys, StoredKeys, mint},
 };
 use self::{
-    claims::{Expected, Issuer, foreign},
+    claims::{Expected, FIXED, Issuer, foreign},
     keys::mac,
 };
 
@@ -81,7 +81,7 @@ impl Config {
         let issuer = ["JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE"].map(|name| env.optional(name));
         let issuer = match issuer {
             [Some(jwks_url), Some(name), Some(value)] => {
-                Some(Issuer { jwks_url, name, audience: Expected { claim, value } })
+                Some(Issuer { jwks_url, name, audience: Expected { claim: claim.clone(), value } })
             }
             [None, None, None] => None,
             _ => {
@@ -90,6 +90,9 @@ impl Config {
             }
         };
         let admin = Expected { claim: env.text("JWT_ADMIN_CLAIM"), value: env.text("JWT_ADMIN_VALUE") };
+        if [&claim, &admin.claim].into_iter().any(|claim| FIXED.contains(&claim.as_str())) {
+            env.problem(format!("JwtAudienceClaim and JwtAdminClaim can't be one of {}", FIXED.join(", ")));
+        }
         Self { resource_prefix, secret_cache, issuer, admin }
     }
 }

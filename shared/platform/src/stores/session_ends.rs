@@ -1,12 +1,10 @@
 //! Until when a user's browser sessions are ended: those that began later go on.
 //!
 //! *Invariant:* an item names its user by a keyed hash of the user id (see
-//! [`Sessions::pseudonyms`](crate::runtime::session::Sessions::pseudonyms)), and lasts as long as a session that it ends. The items share
-//! the table of idempotency records, which expires its items.
+//! [`Sessions::pseudonyms`](crate::runtime::session::Sessions::pseudonyms)), and lasts as long as a session that it ends can. The items
+//! share the table of idempotency records, which expires its items.
 
-use std::time::Duration;
-
-use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
+use jiff::{SignedDuration, Timestamp, fmt::serde::timestamp::millisecond};
 use serde::Deserialize;
 
 use crate::{
@@ -18,6 +16,8 @@ use crate::{
 };
 
 const PREFIX: &str = "session-end#";
+/// The longest life of a session: what template.yaml allows for `SessionSeconds`. A session keeps the life that it began with.
+const LONGEST: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// The table that holds them.
 #[derive(Debug, Clone)]
@@ -37,11 +37,15 @@ impl SessionEnds {
         Self { table: Table::new(aws, table) }
     }
 
-    /// Ends the sessions that the user with this pseudonym began until `now`; the longest of them has `life` left.
-    pub async fn end(&self, pseudonym: &str, now: Timestamp, life: Duration) -> Result<(), AwsError> {
-        let mut item = item_key(pseudonym);
-        item.extend([("ended_at".to_owned(), millis(now)), ("expires_at".to_owned(), seconds(now + life))]);
-        self.table.put(item).await
+    /// Ends the sessions that the user with these pseudonyms began until `now`. Each gets an item, so that functions that have not heard
+    /// of a new session key find it, too.
+    pub async fn end(&self, pseudonyms: &[String], now: Timestamp) -> Result<(), AwsError> {
+        for pseudonym in pseudonyms {
+            let mut item = item_key(pseudonym);
+            item.extend([("ended_at".to_owned(), millis(now)), ("expires_at".to_owned(), seconds(now + LONGEST))]);
+            self.table.put(item).await?;
+        }
+        Ok(())
     }
 
     /// Until when the sessions of the user are ended, read consistently. A user has a pseudonym for each session key in force.

@@ -30,8 +30,12 @@ impl Pace {
         let advance = bucket.rate.interval() * bucket.cost.max(1).into();
         let mut last = last;
         for _ in 0..TRIES {
-            if last.unwrap_or(begin) > furthest {
-                return Ok(Reserved::Full(last.unwrap_or(begin)));
+            if begin > furthest {
+                return Ok(Reserved::Full(begin));
+            }
+            if let Some(last) = last.filter(|last| *last > furthest) {
+                // The bucket itself is not exhausted: those that come at their places find cells.
+                return Ok(Reserved::Place(last));
             }
             let update = self.update(bucket).returning(ReturnValue::UpdatedNew);
             let update = if last.is_some_and(|last| last >= begin) {

@@ -1,9 +1,8 @@
 //! What the functions behind the HTTP API share: sessions, and which pages they trust.
 
-use std::time::Duration;
-
 use ::http::{Method, header};
-use domain::{Problem, error::Kind};
+use domain::{Problem, UserId, error::Kind};
+use jiff::Timestamp;
 use lambda_http::{Body, Response};
 use secrecy::ExposeSecret as _;
 use subtle::ConstantTimeEq as _;
@@ -122,24 +121,36 @@ impl Front {
         let (token, by_cookie) = token.ok_or_else(Problem::unauthenticated)?;
         let caller = self.sessions.caller(token, by_cookie).await?;
         let Some(session) = &caller.session else { return Ok(caller) };
-        // A function that reads no ends takes no cookie.
-        let ends = self.ends.as_ref().ok_or_else(Problem::unauthenticated)?;
-        let ended_at = ends.ended_at(&self.pseudonyms(&caller).await?).await.map_err(|error| internal(&error))?;
-        if ended_at.is_some_and(|ended_at| session.began_at <= ended_at) {
-            return Err(Problem::unauthenticated());
-        }
+        self.refuse_ended(&caller.user_id, caller.actor.as_deref(), session.began_at).await?;
         Ok(caller)
     }
 
-    /// Ends all browser sessions of a caller that began until now; none lives longer than `life`.
-    pub async fn end_sessions(&self, caller: &Caller, life: Duration) -> Result<(), Problem> {
-        let ends = self.ends.as_ref().ok_or_else(Problem::internal)?;
-        let pseudonyms = self.pseudonyms(caller).await?;
-        let current = pseudonyms.first().ok_or_else(Problem::internal)?;
-        ends.end(current, clock::now(), life).await.map_err(|error| internal(&error))
+    /// Refuses what began a session, or is to begin one, before the sessions of its user were ended.
+    pub async fn refuse_ended(
+        &self,
+        user_id: &UserId,
+        actor: Option<&str>,
+        began_at: Timestamp,
+    ) -> Result<(), Problem> {
+        // A function that reads no ends takes no cookie.
+        let ends = self.ends.as_ref().ok_or_else(Problem::unauthenticated)?;
+        let mut pseudonyms = self.pseudonyms(user_id, None).await?;
+        if actor.is_some() {
+            pseudonyms.extend(self.pseudonyms(user_id, actor).await?);
+        }
+        let ended_at = ends.ended_at(&pseudonyms).await.map_err(|error| internal(&error))?;
+        if ended_at.is_some_and(|ended_at| began_at <= ended_at) { Err(Problem::unauthenticated()) } else { Ok(()) }
     }
 
-    async fn pseudonyms(&self, caller: &Caller) -> Result<Vec<String>, Problem> {
-        self.sessions.pseudonyms("session-end", caller.user_id.as_str()).await
+    /// Ends all browser sessions of a user that began until now; those of one party alone that acts for the user, if it is named.
+    pub async fn end_sessions(&self, user_id: &UserId, actor: Option<&str>) -> Result<(), Problem> {
+        let ends = self.ends.as_ref().ok_or_else(Problem::internal)?;
+        let pseudonyms = self.pseudonyms(user_id, actor).await?;
+        ends.end(&pseudonyms, clock::now()).await.map_err(|error| internal(&error))
+    }
+
+    async fn pseudonyms(&self, user_id: &UserId, actor: Option<&str>) -> Result<Vec<String>, Problem> {
+        let name = actor.map_or_else(|| user_id.to_string(), |actor| format!("{user_id}\n{actor}"));
+        self.sessions.pseudonyms("session-end", &name).await
     }
 }

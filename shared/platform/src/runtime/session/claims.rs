@@ -10,6 +10,11 @@ use serde_json::{Map, Value};
 /// How far the clocks of the signer and of this function may differ: RFC 7519 §4.1.4 and §4.1.5 allow "no more than a few minutes".
 const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
 
+/// The longest name of an actor, in bytes: with it, a session must fit into a cookie.
+const MAX_ACTOR: usize = 255;
+/// Claims whose meaning RFC 7519 and RFC 8693 fix: none of them can say who is an administrator, or whom a token is for.
+pub(super) const FIXED: [&str; 6] = ["sub", "exp", "nbf", "jti", "iss", "act"];
+
 /// What a valid token says.
 #[derive(Debug, Clone)]
 pub struct Claims {
@@ -76,7 +81,8 @@ impl Unchecked {
     pub(super) fn valid(self, admin: &Expected, now: Timestamp) -> Option<Claims> {
         let ends = self.exp.checked_add(LEEWAY).unwrap_or(Timestamp::MAX);
         let begins = self.nbf.map(|nbf| nbf.checked_sub(LEEWAY).unwrap_or(Timestamp::MIN));
-        (now < ends && begins.is_none_or(|begins| begins <= now)).then(|| Claims {
+        let is_named = self.act.as_ref().is_none_or(|act| (1..=MAX_ACTOR).contains(&act.sub.len()));
+        (is_named && now < ends && begins.is_none_or(|begins| begins <= now)).then(|| Claims {
             admin: admin.is_met(&self),
             sub: self.sub,
             actor: self.act.map(|act| act.sub),

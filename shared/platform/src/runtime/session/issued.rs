@@ -13,6 +13,7 @@ use super::{
     Claims,
     keys::{Keys, mac},
 };
+use crate::base::random;
 
 /// What a token of ours is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,11 +58,11 @@ pub struct Issued {
 }
 
 impl Issued {
-    /// A token with the subject of `claims`, valid from `now` until `expires_at`.
-    pub fn new(claims: &Claims, now: Timestamp, expires_at: Timestamp) -> Self {
-        let jti = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+    /// A token with the subject of `claims`, valid from `now` until `expires_at`. `None` only if the random source of the system fails.
+    pub fn new(claims: &Claims, now: Timestamp, expires_at: Timestamp) -> Option<Self> {
+        let jti = random::handle()?;
         let Claims { sub, admin, actor, .. } = claims.clone();
-        Self { sub, admin, actor, issued_at: now, expires_at, jti, origin: None }
+        Some(Self { sub, admin, actor, issued_at: now, expires_at, jti, origin: None })
     }
 }
 

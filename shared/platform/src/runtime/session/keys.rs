@@ -134,7 +134,7 @@ mod tests {
     fn a_token_of_ours_serves_its_own_use_alone_and_outlives_the_replacement_of_its_key() {
         let program = mint(&key(1), "u", Some("admin"), at(NOW + 60)).unwrap();
         let claims = keys().verify(&program, &admin(), at(NOW)).unwrap();
-        let issued = Issued::new(&claims, at(NOW), at(NOW + 60));
+        let issued = Issued::new(&claims, at(NOW), at(NOW + 60)).unwrap();
         let [cookie, code] = [Use::Cookie, Use::Code].map(|of| keys().issue(of, &issued).unwrap());
         for (token, of) in [(&cookie, Some(Use::Cookie)), (&code, Some(Use::Code)), (&program, None)] {
             for r#use in [Use::Cookie, Use::Code] {
