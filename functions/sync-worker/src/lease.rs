@@ -9,6 +9,7 @@ use std::{
 
 use domain::{
     Disposition, IntegrationId, Reason,
+    integration::SharedAccount,
     messages::message::{Cause, SyncMessage},
     sync::{Scope, SyncJob, slot::next_slot},
 };
@@ -77,6 +78,11 @@ impl SyncWorker {
                 return Ok(Disposition::dead_letter(Reason::Corrupt, "the stored credential can't be opened"));
             }
             tracing::info!(sync.r#type = ?message.r#type, "nothing to do");
+            let is_shared = provider.spec().streams.iter().any(|stream| stream.shared_by.is_some());
+            if let Some(account) = SharedAccount::of(&integration.key, &integration.granted).filter(|_| is_shared) {
+                // A reading that it began goes on with another integration of the account.
+                self.syncs.release_shared(&account, &integration.key.id()).await?;
+            }
             return Ok(Disposition::Done);
         }
         if message.cause == Cause::Asked {

@@ -199,6 +199,9 @@ impl<'a> Objects<'a> {
             return Ok(0);
         }
         let (records, version) = (&self.worker.records, self.stream.clock.listed(sweep.since));
+        // A copy is of the beginning of the source's reading, and an earlier copy may have written since: the versions decide.
+        let is_copy = run.state().run.as_ref().is_some_and(|run| run.source.is_some());
+        let sweep = &Sweep { since: if is_copy { clock::now() } else { sweep.since }, ..sweep.clone() };
         let manifest = &self.manifest;
         let is_gone = |key: &_| if full { manifest.is_gone(key) } else { !manifest.is_seen(key) };
         let Swept { keys: swept, all } =

@@ -45,7 +45,7 @@ impl SyncWorker {
                     Ok(Some(again)) => {
                         self.integrations.begin_sync(work.key, work.due_at, attempt.deadline).await?;
                         (kind, forced) = (again, false);
-                        work.sharing.read_anew();
+                        work.sharing.read_anew(kind);
                         outcome = self.round(work, kind, forced).await;
                         continue;
                     }

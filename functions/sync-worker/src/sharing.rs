@@ -3,7 +3,10 @@
 use std::sync::Mutex;
 
 use domain::{
-    Candidate, Integration, integration::SharedAccount, messages::message::SyncMessage, sync::sharing::Readings,
+    Candidate, Integration,
+    integration::SharedAccount,
+    messages::message::SyncMessage,
+    sync::{SyncJob, sharing::Readings},
 };
 use jiff::Timestamp;
 use platform::base::{clock, lock::lock};
@@ -41,9 +44,14 @@ impl Sharing {
         }
     }
 
-    /// Something changed before now: what was read earlier will not do.
-    pub(crate) fn read_anew(&self) {
-        *lock(&self.since) = Some(clock::now());
+    /// Something changed before now: what was read earlier will not do. A full sync reads for itself.
+    pub(crate) fn read_anew(&self, kind: SyncJob) {
+        *lock(&self.since) = (kind != SyncJob::Full).then(clock::now);
+    }
+
+    /// Since when a reading must have begun to be copied; none if the sync has to read for itself.
+    pub(crate) fn since(&self) -> Option<Timestamp> {
+        *lock(&self.since)
     }
 
     /// The account, and since when a reading of this stream must have begun; none if it is not to be shared.

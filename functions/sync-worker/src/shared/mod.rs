@@ -13,7 +13,7 @@ use domain::{
     integration::{IntegrationState, SharedAccount},
     sync::{
         outcome::LogEntry,
-        stream::{End, Source, StreamState},
+        stream::{End, Run, Source, StreamState},
     },
 };
 use jiff::Timestamp;
@@ -50,6 +50,12 @@ impl SyncWorker {
         how: How<'_>,
         entry: &mut LogEntry,
     ) -> Result<(StreamState, End), Stop> {
+        // What copies a reading that is not recent enough for this message, which may have to read for itself, says nothing new.
+        let is_recent = |run: &Run| {
+            run.source.as_ref().is_none_or(|source| work.sharing.since().is_some_and(|since| source.since >= since))
+        };
+        state.run = state.run.filter(is_recent);
+        let mut end = End::SourceGone;
         for _ in 0..MAX_SOURCES {
             let source = match self.origin(work, stream, &state).await? {
                 Origin::Provider => None,
@@ -57,14 +63,18 @@ impl SyncWorker {
                 Origin::Read => return Ok((state, End::Read)),
             };
             let how = How { source: source.as_ref(), ..how };
-            let ended = Box::pin(self.read_stream(work, stream, state, how, entry)).await?;
-            if ended.1 != End::SourceGone {
-                self.stream_is_read(work, stream, &ended.0, &ended.1).await?;
-                return Ok(ended);
+            (state, end) = Box::pin(self.read_stream(work, stream, state, how, entry)).await?;
+            if end == End::SourceGone {
+                continue;
             }
-            state = ended.0;
+            self.stream_is_read(work, stream, &state, &end).await?;
+            // A run that an earlier message began may have passed what this one is about.
+            let since = work.sharing.of_stream(stream).map(|(_, since)| since);
+            if end != End::Read || since.is_none_or(|since| state.full_since >= Some(since)) {
+                break;
+            }
         }
-        Ok((state, End::SourceGone))
+        Ok((state, end))
     }
 
     /// Where a stream is to be read. An integration that is alone with its account pays one read of an index.
@@ -125,6 +135,9 @@ impl SyncWorker {
     /// The other integrations of the account and the scopes, as an index has them: one that it does not have yet is missed.
     async fn others<'w>(&self, work: &'w Work<'_>) -> Result<&'w Vec<Candidate>, AwsError> {
         let find = async || {
+            if work.sharing.account.is_none() {
+                return Ok(Vec::new());
+            }
             let lookup = Lookup::Account(work.key.account_id.clone());
             let mut found = self.integrations.find(&work.key.provider, &lookup).await?;
             found.retain(|it| it.key != *work.key && SharedAccount::of(&it.key, &it.granted) == work.sharing.account);
@@ -182,8 +195,8 @@ impl SyncWorker {
         let integration = key.id();
         let Some(state) = self.syncs.stream(&integration, stream.name).await? else { return Ok(None) };
         let own = lock(&work.read_since).of(stream.name);
-        let has_ended = state.last_full_sync.is_some_and(|at| at >= found.connected_at);
-        let read = state.full_since.filter(|at| has_ended && *at >= since && Some(*at) >= own);
+        // One that began under an earlier grant may have read by other scopes.
+        let read = state.full_since.filter(|at| *at >= found.connected_at && *at >= since && Some(*at) >= own);
         let is_whole = state.passed.is_empty() && state.backoff.is_none();
         Ok(read.filter(|_| is_whole).map(|since| Source { integration, connected_at: found.connected_at, since }))
     }
@@ -192,7 +205,9 @@ impl SyncWorker {
     async fn connected(&self, work: &Work<'_>, key: &IntegrationKey) -> Result<Option<Integration>, AwsError> {
         let found = self.integrations.get(key).await?;
         Ok(found.filter(|it| {
-            it.state == IntegrationState::Connected && SharedAccount::of(&it.key, &it.granted) == work.sharing.account
+            work.sharing.account.is_some()
+                && it.state == IntegrationState::Connected
+                && SharedAccount::of(&it.key, &it.granted) == work.sharing.account
         }))
     }
 }

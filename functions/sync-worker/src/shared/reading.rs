@@ -103,7 +103,10 @@ fn pause(stop: &Stop, attempt: &Attempt) -> Option<Duration> {
     match stop {
         Stop::Time => Some(Duration::ZERO),
         Stop::Call(CallError::Failed(failure, _)) if failure.is_transient() => {
-            Some(wait(failure, attempt)).filter(|wait| *wait <= MAX_DELAY)
+            let wait = wait(failure, attempt);
+            // For a pause of its own that is longer the others do not wait: they may reach the provider.
+            let is_told = failure.wait().is_some() || wait <= TIME;
+            Some(wait).filter(|wait| is_told && *wait <= MAX_DELAY)
         }
         Stop::Lost | Stop::Turn | Stop::Call(_) => None,
     }

@@ -171,12 +171,12 @@ impl SyncMessage {
     /// Since when a reading of the account must have begun to serve what the message asks of an integration that was connected at this time;
     /// `None` if the integration has to read for itself.
     ///
-    /// A user that connects gets what the last slot read. A full sync that a caller asks for repairs records, so that it copies none.
+    /// A user that connects gets what the last slot read. Any other full sync repairs records, so that it copies none.
     pub fn fresh_since(&self, connected_at: Timestamp) -> Option<Timestamp> {
         let Self { asked_at, slot, .. } = *self;
         match (self.cause, self.r#type) {
             _ if asked_at <= connected_at => Some(asked_at - INTERVAL - TOLERANCE),
-            (Cause::Asked, SyncJob::Full) => None,
+            (_, SyncJob::Full) => None,
             (Cause::Due, _) => Some(slot.unwrap_or(asked_at).max(asked_at) - TOLERANCE),
             (Cause::Asked | Cause::Changed, _) => Some(asked_at),
         }

@@ -80,7 +80,8 @@ fn what_a_message_asks_for_decides_how_old_a_reading_may_be() {
     assert_eq!(since(&message(SyncJob::Full, Cause::Asked, 10_000)), Some(at(10_000 - 18 * 60)), "connected");
     assert_eq!(since(&message(SyncJob::Full, Cause::Asked, 20_000)), None, "a repair");
     assert_eq!(since(&message(SyncJob::Incremental, Cause::Asked, 20_000)), Some(at(20_000)));
-    assert_eq!(since(&message(SyncJob::Full, Cause::Changed, 20_000)), Some(at(20_000)));
+    assert_eq!(since(&message(SyncJob::Full, Cause::Changed, 20_000)), None, "the rest of a repair");
+    assert_eq!(since(&message(SyncJob::Incremental, Cause::Changed, 20_000)), Some(at(20_000)));
     let slot = |slot, asked| SyncMessage::for_slot(&key, at(slot), at(asked));
     assert_eq!(since(&slot(20_000, 19_800)), Some(at(20_000 - 180)));
     assert_eq!(since(&slot(16_000, 19_800)), Some(at(19_800 - 180)), "no sweep came for long");
