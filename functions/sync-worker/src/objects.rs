@@ -85,6 +85,11 @@ impl<'a> Objects<'a> {
         self.tags = Some(tags);
     }
 
+    /// Has the state stored at the end of this turn, though no page was written.
+    pub(crate) const fn note_unsaved(&mut self) {
+        self.is_saved = false;
+    }
+
     /// Takes the calls for objects away that need not be made, because their records are current. What is known of them.
     pub(crate) async fn known(
         &mut self,

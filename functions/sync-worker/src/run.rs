@@ -23,7 +23,6 @@ use crate::{
     outcome::object,
     portion::{Object, ObjectsRead, Portion},
     stop::Stop,
-    tags::Comparison,
     work::Work,
 };
 
@@ -246,13 +245,11 @@ impl SyncWorker {
             })
         };
         let Some(mut page) = page else { return Ok(Err(Failure::Unreadable)) };
-        if !page.details.is_empty() && known_objects.lacks_tags(&run) {
-            let known = machine.state().manifest.as_ref().map_or(0, |head| head.objects);
-            match self.compare(work, known_objects.stream(), known).await? {
-                Comparison::Made(tags) => known_objects.set_tags(tags),
-                Comparison::GivenUp => machine.ask_for_known(),
-                Comparison::Failed(failure) => return Ok(Err(failure)),
-            }
+        if !page.details.is_empty()
+            && known_objects.lacks_tags(&run)
+            && let Err(failure) = self.compare_known(work, known_objects, machine).await?
+        {
+            return Ok(Err(failure));
         }
         let state = machine.state();
         let known = known_objects.known(state, &mut page.details).await?;

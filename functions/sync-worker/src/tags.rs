@@ -4,12 +4,16 @@
 //! *Invariant:* the lists are asked for after the run has taken its place in the provider's history, so that a later change is behind
 //! the cursor of the run. They are kept in memory alone: a run that goes on in another invocation asks for them again.
 
-use domain::{Failure, call::Bearing, sync::tags::Tags};
+use domain::{
+    Failure,
+    call::Bearing,
+    sync::{stream::Machine, tags::Tags},
+};
 use platform::{client::CallError, stores::records::Selection};
 use providers::StreamSpec;
 use serde_json::Value;
 
-use crate::{SyncWorker, stop::Stop, work::Work};
+use crate::{SyncWorker, objects::Objects, stop::Stop, work::Work};
 
 /// Records that are read at a time.
 const RECORDS: usize = 1_000;
@@ -18,7 +22,7 @@ const RECORDS: usize = 1_000;
 const MIN_CALLS: u64 = 100;
 
 /// What the comparison came to.
-pub(crate) enum Comparison {
+enum Comparison {
     Made(Tags),
     /// The lists can't be had, or not in time. Every object must be asked for.
     GivenUp,
@@ -27,8 +31,35 @@ pub(crate) enum Comparison {
 }
 
 impl SyncWorker {
+    /// Compares the tags of the known objects for a run, or has the run ask for all of them. The failure is one that may pass: the run
+    /// goes on in another invocation, which compares anew unless too many comparisons failed.
+    pub(crate) async fn compare_known(
+        &self,
+        work: &Work<'_>,
+        objects: &mut Objects<'_>,
+        machine: &mut Machine<'_>,
+    ) -> Result<Result<(), Failure>, Stop> {
+        let known = machine.state().manifest.as_ref().map_or(0, |head| head.objects);
+        Ok(match self.compare(work, objects.stream(), known).await? {
+            Comparison::Made(tags) => {
+                objects.set_tags(tags);
+                Ok(())
+            }
+            Comparison::GivenUp => {
+                machine.ask_for_known();
+                objects.note_unsaved();
+                Ok(())
+            }
+            Comparison::Failed(failure) => {
+                machine.comparison_failed();
+                objects.note_unsaved();
+                Err(failure)
+            }
+        })
+    }
+
     /// Compares the tags of `objects` known objects.
-    pub(crate) async fn compare(&self, work: &Work<'_>, stream: &StreamSpec, objects: u64) -> Result<Comparison, Stop> {
+    async fn compare(&self, work: &Work<'_>, stream: &StreamSpec, objects: u64) -> Result<Comparison, Stop> {
         let (mut tags, mut calls, mut position) = (Tags::default(), 0, Some(Value::Null));
         while let Some(at) = position {
             if work.out_of_time() || calls >= MIN_CALLS.max(objects / 10) {
@@ -53,6 +84,10 @@ impl SyncWorker {
         }
         let mut after = None;
         loop {
+            // A large mailbox has thousands of pages of records.
+            if work.out_of_time() {
+                return Ok(Comparison::GivenUp);
+            }
             let selection =
                 Selection { stream: Some(stream.name), after: after.as_deref(), limit: RECORDS, deleted: false };
             let page = self.records.list(&work.id, selection).await?;

@@ -129,6 +129,28 @@ async fn after_a_lost_history_the_messages_are_read_whose_labels_changed_and_all
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_three_failed_comparisons_of_labels_every_message_is_read() {
+    let stack = stack(&[FAST, &[FREE]].concat()).await;
+    let (ada, id) = mailbox(&stack, 60).await;
+    for (failures, read) in [(2, 1), (3, 60 + 6)] {
+        labelled(&ada, "m0001", json!(["INBOX", "UNREAD", format!("Label_{failures}")])).await;
+        ada.admin(GMAIL, Method::POST, "history_floor", &json!({})).await;
+        let slower =
+            json!({ "error": { "code": 429, "errors": [{ "reason": "rateLimitExceeded" }], "message": "Slower." } });
+        let effect = json!({ "status": 429, "headers": { "retry-after": "6" }, "body": slower });
+        ada.fault(GMAIL, "/users/me/labels", failures, effect).await;
+        let (lists, asked) = sync(&ada, "incremental").await;
+        let comparisons = lists.iter().filter(|path| *path == "labels").count();
+        // The list of all labels, of each comparison that is begun.
+        assert_eq!((comparisons, asked.len()), (3, read), "{failures} failures: {lists:?}");
+        assert_current(&ada, &id, "slower lists").await;
+        // A history that is refused again right after it was lost begins no full run.
+        sync(&ada, "incremental").await;
+    }
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_read_of_a_page_before_gmail_asks_to_slow_down_is_not_read_again() {
     let stack = stack(&[FAST, &[FREE]].concat()).await;
     let (ada, id) = mailbox(&stack, 60).await;

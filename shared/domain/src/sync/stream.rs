@@ -32,6 +32,9 @@ pub struct StreamState {
     /// When the last full run that ended began: it saw everything that was there then.
     #[serde(default)]
     pub full_since: Option<Timestamp>,
+    /// When the last such run began that [took no record for current](Self::rebuilds).
+    #[serde(default)]
+    pub rebuilt_since: Option<Timestamp>,
     /// When a full run last ended.
     pub last_full_sync: Option<Timestamp>,
     /// When an incremental run last ended.
@@ -110,6 +113,9 @@ pub struct Run {
     /// What it does with the objects that it finds named and whose records are known.
     #[serde(default)]
     pub known: Known,
+    /// How often a call failed that a comparison of tags needs.
+    #[serde(default)]
+    pub failed_comparisons: u8,
     /// What is left of the page at its position.
     #[serde(default)]
     pub rest: Option<PageRest>,
@@ -174,6 +180,7 @@ impl Run {
             rebuilds: false,
             part: None,
             known: Known::AskedFor,
+            failed_comparisons: 0,
             rest: None,
             source: None,
         }
@@ -286,6 +293,11 @@ impl StreamState {
         self.manifest.as_ref().map_or(read, |head| head.objects)
     }
 
+    /// Whether a run reads everything and takes no record for current: what a caller means by a full sync.
+    pub fn rebuilds(&self, run: &Run) -> bool {
+        run.full && (run.rebuilds || self.manifest.is_none() && run.known == Known::AskedFor)
+    }
+
     /// Ends the run: its cursor counts from now on, unless it skipped known objects. What changed in these between the former cursor
     /// and the run's beginning is still to be read.
     pub fn finish(&mut self, cursor: Value, now: Timestamp) -> Option<Run> {
@@ -299,6 +311,9 @@ impl StreamState {
         if run.full {
             self.last_full_sync = Some(now);
             self.full_since = Some(run.started_at);
+            if self.rebuilds(&run) {
+                self.rebuilt_since = Some(run.started_at);
+            }
             self.full_failed_at = None;
         }
         if run.r#type == SyncJob::Incremental {

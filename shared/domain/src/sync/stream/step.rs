@@ -22,6 +22,9 @@ use crate::{
 
 /// More pages than any stream has: ten million objects.
 const MAX_PAGES: u32 = 100_000;
+/// After how many failed comparisons of tags a run asks for every object: each one repeats its calls, and that would go on for ever where
+/// calls have to wait again and again. What is asked for is kept, portion by portion.
+const MAX_FAILED_COMPARISONS: u8 = 3;
 
 /// A run over a stream, step by step.
 pub struct Machine<'c> {
@@ -64,8 +67,13 @@ impl<'c> Machine<'c> {
         // A run over another part says nothing of what is asked for. Its cursor has not moved.
         it.state.run = it.state.run.filter(|run| run.part.is_none() || run.part.as_deref() == asked.part);
         let full = asked.kind == SyncJob::Full;
+        let read_since = if asked.rebuilds { it.state.rebuilt_since } else { it.state.full_since };
+        // A full run that takes records for current does not read what a caller wants read. It is dropped, and another one begins.
+        if full && asked.rebuilds && it.state.run.as_ref().is_some_and(|run| run.full && !it.state.rebuilds(run)) {
+            it.state.run = None;
+        }
         // Read whole since it was asked for, before this sync broke off at another stream.
-        if full && it.state.run.is_none() && it.state.full_since.is_some_and(|since| since >= asked.at) {
+        if full && it.state.run.is_none() && read_since.is_some_and(|since| since >= asked.at) {
             it.phase = Phase::End(End::Read);
         } else if it.state.run.is_none()
             && it.state.backoff.as_ref().is_some_and(|it| !it.is_due(now, full || asked.forced))
@@ -130,6 +138,15 @@ impl<'c> Machine<'c> {
         }
     }
 
+    /// Notes that a comparison of tags failed for a cause that may pass.
+    pub fn comparison_failed(&mut self) {
+        let Some(run) = &mut self.state.run else { return };
+        run.failed_comparisons = run.failed_comparisons.saturating_add(1);
+        if run.failed_comparisons >= MAX_FAILED_COMPARISONS {
+            self.ask_for_known();
+        }
+    }
+
     /// Goes on after the action came to this. An outcome that is none of the action changes nothing.
     #[must_use]
     pub fn after(mut self, outcome: Outcome, now: Timestamp) -> Self {
@@ -147,8 +164,10 @@ impl<'c> Machine<'c> {
             (Phase::Write(page), Outcome::Written(too_large)) => self.written(page, &too_large, now),
             (Phase::Sweep(_, next), Outcome::Swept) => self.swept(next, now),
             (Phase::Settle(cursor), Outcome::Settled(manifest)) => {
+                // Whether the run rebuilt it depends on the one before.
+                let phase = self.finish(cursor, now);
                 self.state.manifest = Some(manifest);
-                self.finish(cursor, now)
+                phase
             }
             (Phase::Save(Then::Ask), Outcome::Saved) => self.ask(now),
             (Phase::Save(Then::End(end)), Outcome::Saved) => Phase::End(end),

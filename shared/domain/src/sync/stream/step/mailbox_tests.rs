@@ -478,6 +478,74 @@ fn nothing_is_skipped_without_a_cursor_or_after_more_was_passed_over_than_is_rem
     assert!(!skips(forgot, false));
 }
 
+/// A full run.
+fn full(at: Timestamp, rebuilds: bool) -> Asked<'static> {
+    Asked { kind: SyncJob::Full, at, forced: true, rebuilds, skips_known: true, part: None, source: None }
+}
+
+#[test]
+fn a_full_run_that_a_caller_asks_for_takes_the_place_of_one_that_skips_known_messages() {
+    let mut worker = Worker::seeded(6);
+    let (seeded, asked_at) = (worker.saved.full_since, worker.tick());
+    assert_eq!(worker.saved.rebuilt_since, seeded, "the first run reads everything");
+    let begun = worker.tick();
+    worker.saved = Machine::start(&Walk, true, worker.saved.clone(), full(asked_at, false), begun).state().clone();
+    let mut ended = worker.saved.clone();
+    assert_eq!(ended.run.as_ref().unwrap().known, Known::Skipped);
+
+    let now = worker.tick();
+    let goes_on = Machine::start(&Walk, true, worker.saved.clone(), full(asked_at, false), now);
+    assert_eq!(goes_on.state().run, worker.saved.run);
+    let anew = Machine::start(&Walk, true, worker.saved.clone(), full(asked_at, true), now);
+    let run = anew.state().run.clone().unwrap();
+    assert_eq!((run.started_at, run.rebuilds, run.known), (now, true, Known::AskedFor));
+    assert_eq!(anew.action(), Action::Checkpoint);
+    // The next invocation goes on with it.
+    let later = worker.tick();
+    let goes_on = Machine::start(&Walk, true, anew.state().clone(), full(asked_at, true), later);
+    assert_eq!(goes_on.state().run, Some(run));
+
+    // One that has ended since it was asked for has not read everything either.
+    ended.finish(json!(0), now);
+    let end = |rebuilds| Machine::start(&Walk, true, ended.clone(), full(asked_at, rebuilds), now).action();
+    assert_eq!((end(false), end(true)), (Action::End(End::Read), Action::Checkpoint));
+
+    // The emulated worker reads all messages then, and that counts.
+    assert_eq!(worker.sync(&Round { full: true, rebuilds: true, ..Round::default() }), End::Read);
+    assert_eq!((worker.fetched, worker.saved.rebuilt_since), (6, worker.saved.full_since));
+    let again = Machine::start(&Walk, true, worker.saved.clone(), full(asked_at, true), worker.now);
+    assert_eq!(again.action(), Action::End(End::Read));
+}
+
+#[test]
+fn a_first_full_run_under_way_is_what_a_caller_asks_for() {
+    let mut worker = Worker::default();
+    let now = worker.tick();
+    let first = Machine::start(&Walk, true, StreamState::default(), full(now, false), now);
+    let later = worker.tick();
+    let asked = Machine::start(&Walk, true, first.state().clone(), full(later, true), later);
+    assert_eq!(asked.state().run, first.state().run);
+}
+
+#[test]
+fn a_run_asks_for_every_message_after_three_failed_comparisons() {
+    let mut worker = Worker::seeded(6);
+    let now = worker.tick();
+    let asked = Asked { kind: SyncJob::Incremental, ..full(now, false) };
+    let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, now)
+        .after(Outcome::Saved, now)
+        .after(Outcome::Refused(Failure::NotFound), now)
+        .after(Outcome::Saved, now);
+    for known in [Known::Compared, Known::Compared, Known::AskedFor] {
+        machine.comparison_failed();
+        machine = machine.after(Outcome::Refused(Failure::ThrottledLocally(std::time::Duration::from_secs(6))), now);
+        assert!(matches!(machine.action(), Action::End(End::Failed(_))));
+        assert_eq!(machine.state().run.as_ref().unwrap().known, known);
+        let stored = serde_json::from_value(json!(machine.state())).unwrap();
+        machine = Machine::start(&Walk, true, stored, asked, now);
+    }
+}
+
 #[test]
 fn a_page_is_worked_on_in_portions_and_a_crash_repeats_one_at_most() {
     let mut worker = Worker::seeded(1);
