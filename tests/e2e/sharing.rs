@@ -1,5 +1,7 @@
 //! Users of one account: it is read once for all of them that have equal scopes, and each has records of its own.
 
+mod groups;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},

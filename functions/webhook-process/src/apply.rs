@@ -3,7 +3,7 @@
 //! *Invariant:* each step is safe to repeat. Effects on records are committed in one transaction with the claim, so a crash leaves
 //! either nothing or exactly one effect behind.
 
-use std::{pin::pin, task::Poll};
+use std::{pin::pin, task::Poll, time::Duration};
 
 use domain::{
     Candidate, Change, DeliveryId, Effect, Event, IntegrationKey, Mode, ProviderId, Reached, Recipient,
@@ -25,8 +25,10 @@ use tokio::sync::SemaphorePermit;
 
 use crate::{Process, failure::AttemptFailure, handlers::HandlerInput};
 
-/// How long the keys of the integrations in one message are together at most, in bytes: SQS takes 1 MiB. That is some thousand integrations.
+/// How long the integrations in one message are together at most, in bytes: SQS takes 1 MiB. That is some thousand integrations.
 const MAX_KEYS: usize = 400_000;
+/// What a key takes in a message besides its texts: `{"user_id":"","integration":""},`.
+const AROUND_KEY: usize = 32;
 
 /// A claimed event, as its attempt works on it.
 pub(crate) struct Work<'a> {
@@ -136,8 +138,13 @@ impl Process {
             let key = group.remove(0);
             SyncMessage { others: group, ..SyncMessage::reported(&key, scope.clone(), work.delivery_id, now) }
         };
-        let groups = groups(work.spec, integrations, scope);
-        self.syncs.send_all(&groups.into_iter().map(message).collect::<Vec<_>>()).await
+        let groups = groups(work.spec, integrations, scope).into_iter().map(message);
+        let (single, grouped): (Vec<_>, Vec<_>) = groups.partition(|message| message.others.is_empty());
+        // Each in a call of its own: what SQS takes in one call is as little as what it takes in one message.
+        for message in &grouped {
+            self.syncs.send(message, Duration::ZERO).await?;
+        }
+        self.syncs.send_all(&single).await
     }
 }
 
@@ -150,7 +157,7 @@ fn groups(spec: &Spec, integrations: &[Candidate], scope: &Scope) -> Vec<Vec<Int
     let mut groups: Vec<(Option<SharedAccount>, usize, Vec<IntegrationKey>)> = Vec::new();
     for Candidate { key, granted, .. } in integrations {
         let account = SharedAccount::of(key, granted).filter(|_| is_shared);
-        let length = key.user_id.as_str().len() + key.account().len();
+        let length = key.user_id.as_str().len() + key.account().len() + AROUND_KEY;
         let is_its = |(of, keys, _): &&mut (Option<_>, usize, Vec<_>)| {
             account.is_some() && *of == account && *keys + length <= MAX_KEYS
         };

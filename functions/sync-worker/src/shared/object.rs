@@ -1,7 +1,7 @@
 //! An object that an event named, for all integrations of its account with equal scopes: asked for once, and written for each.
 //!
-//! *Invariant:* each record is written under the lease of its integration's syncs, as by a sync of that integration alone. Repeating all of
-//! it changes nothing.
+//! *Invariant:* each record is written under the lease of its integration's syncs, as by a sync of that integration alone. No lease outlives
+//! the attempt, whatever fails, and a failure for one integration stops no other. Repeating all of it changes nothing.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use domain::{
     messages::message::{Cause, SyncMessage},
     sync::{Scope, SyncJob, outcome::LogEntry},
 };
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use platform::{
     AwsError,
@@ -22,7 +22,7 @@ use platform::{
     runtime::consumer::Attempt,
     stores::{
         records::Put,
-        syncs::{LeaseError, Leasing},
+        syncs::{Lease, LeaseError, Leasing},
     },
 };
 use providers::Provider;
@@ -34,8 +34,11 @@ use crate::{
 
 /// Integrations that are written for at a time.
 const CONCURRENCY: usize = 8;
-/// After how long the object is asked for again for those that another sync of one object was busy with.
+/// After how long the object is asked for again for those that another sync of one object was busy with, or that a call to AWS failed for.
 const AGAIN: Duration = Duration::from_secs(2);
+/// For how long they stay together, since the event and since such a sync began. Later each gets a message of its own, which waits for a
+/// holder that died, and counts its failures.
+const TOGETHER: Duration = Duration::from_secs(10);
 
 /// What asking for the object came to.
 enum Asked {
@@ -54,7 +57,7 @@ enum Left {
     Nothing,
     /// Its own message: another sync of it runs, or it does not belong to the others any more.
     Alone(Scope),
-    /// The same again: another sync of one object runs.
+    /// The same again, soon, with the others for which that holds.
     Again,
 }
 
@@ -84,11 +87,19 @@ impl SyncWorker {
             Asked::NoReader => return Ok(Disposition::Done),
         };
         let write = async |key: IntegrationKey| {
-            let left = self.write_for(&key, &account, &change, attempt, now).await?;
-            Ok::<_, AwsError>((key, left))
+            let left = match self.write_for(&key, &account, &change, (message, attempt), now).await {
+                Ok(left) => left,
+                Err(error) => {
+                    tracing::warn!(integration.id = %key.id(), reason = error.reason().name(), "not written for one of several");
+                    // Whichever call failed, and also if only its reply was lost. If this fails, too, what is left waits for the lease's end.
+                    let _ = self.syncs.give_up(&key.id(), &attempt.message_id).await;
+                    if is_young(message) { Left::Again } else { Left::Alone(Scope::Object(object.clone())) }
+                }
+            };
+            (key, left)
         };
         let keys = keys.into_iter().cloned().map(write);
-        let left: Vec<_> = stream::iter(keys).buffered(CONCURRENCY).try_collect().await?;
+        let left: Vec<_> = stream::iter(keys).buffered(CONCURRENCY).collect().await;
         let (mut messages, mut again) = (Vec::new(), Vec::new());
         let all = left.len();
         for (key, left) in left {
@@ -154,43 +165,62 @@ impl SyncWorker {
         Ok(Asked::NoReader)
     }
 
-    /// Writes the object for one integration.
+    /// Writes the object for one integration. After a failure the lease may still be held.
     async fn write_for(
         &self,
         key: &IntegrationKey,
         account: &SharedAccount,
         change: &Change,
-        attempt: &Attempt,
+        (message, attempt): (&SyncMessage, &Attempt),
         now: Timestamp,
     ) -> Result<Left, AwsError> {
-        let id = key.id();
         let one = || Scope::Object(change.key().clone());
         if is_over(attempt) {
             return Ok(Left::Again);
         }
+        let otherwise = |found: Option<Integration>| match found {
+            Some(it) if it.state != IntegrationState::Connected => Some(Left::Nothing),
+            Some(it) if SharedAccount::of(key, &it.granted).as_ref() == Some(account) => None,
+            Some(_) => Some(Left::Alone(one())),
+            None => Some(Left::Nothing),
+        };
+        // Before the lease, too: what is left of an integration that is gone expires unless it is leased.
+        if let Some(left) = otherwise(self.integrations.get(key).await?) {
+            return Ok(left);
+        }
         // As a sync of one object, which reads nothing that another message asks for.
-        let lease = match self.syncs.lease(&id, &attempt.message_id, SyncJob::RenewWatches, attempt.at).await? {
+        let lease = match self.syncs.lease(&key.id(), &attempt.message_id, SyncJob::RenewWatches, clock::now()).await? {
             Leasing::Won(lease) => lease,
-            Leasing::Busy(SyncJob::RenewWatches, until) if self.is_fresh(until) => return Ok(Left::Again),
+            Leasing::Busy(SyncJob::RenewWatches, until) if is_young(message) || self.is_fresh(until) => {
+                return Ok(Left::Again);
+            }
             Leasing::Busy(..) => return Ok(Left::Alone(one())),
         };
-        let belongs = |it: &Integration| {
-            it.state == IntegrationState::Connected && SharedAccount::of(key, &it.granted).as_ref() == Some(account)
+        let left = match otherwise(self.integrations.get(key).await?) {
+            Some(left) => left,
+            None => self.put_for(key, change, now).await?,
         };
-        let left = match self.integrations.get(key).await? {
-            Some(it) if belongs(&it) => self.put_for(key, change, now).await?,
-            Some(it) if it.state == IntegrationState::Connected => Left::Alone(one()),
-            Some(_) | None => Left::Nothing,
-        };
-        match self.syncs.release(&lease).await {
-            Ok(None) | Err(LeaseError::Lost) => {}
-            Ok(Some(job)) => {
-                let next = SyncMessage::new(key, job, Cause::Changed, clock::now());
-                self.queue.send(&next, Duration::ZERO).await?;
-            }
-            Err(LeaseError::Aws(error)) => return Err(error),
-        }
+        self.give_back(key, &lease).await?;
         Ok(left)
+    }
+
+    /// Gives a lease back. What was asked for meanwhile gets a message.
+    async fn give_back(&self, key: &IntegrationKey, lease: &Lease) -> Result<(), AwsError> {
+        loop {
+            let job = match self.syncs.release(lease).await {
+                Ok(None) | Err(LeaseError::Lost) => return Ok(()),
+                Ok(Some(job)) => job,
+                Err(LeaseError::Aws(error)) => return Err(error),
+            };
+            // The lease is still held: the message may come too early, and then leaves the mark anew.
+            let now = clock::now();
+            let next = SyncMessage::new(key, job, Cause::Changed, now);
+            if let Err(error) = self.queue.send(&next, Duration::ZERO).await {
+                // The next holder finds it.
+                self.syncs.run_again(&key.id(), job, now).await?;
+                return Err(error);
+            }
+        }
     }
 
     async fn put_for(&self, key: &IntegrationKey, change: &Change, now: Timestamp) -> Result<Left, AwsError> {
@@ -211,8 +241,13 @@ impl SyncWorker {
 
     /// Whether a lease that ends then was taken a moment ago, so that its holder is alive.
     fn is_fresh(&self, until: Timestamp) -> bool {
-        until + AGAIN * 5 > clock::now() + self.syncs.lease_time()
+        until + TOGETHER > clock::now() + self.syncs.lease_time()
     }
+}
+
+/// Whether the event was a moment ago.
+fn is_young(message: &SyncMessage) -> bool {
+    clock::now() < message.asked_at + TOGETHER
 }
 
 /// A message of its own for one of the integrations.
