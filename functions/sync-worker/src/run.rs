@@ -145,18 +145,18 @@ impl SyncWorker {
             source,
         };
         if full_since.is_none() {
-            return self.run(work, stream, state, asked, entry).await;
+            return Box::pin(self.run(work, stream, state, asked, entry)).await;
         }
         // A full run that skips what is known says nothing of what changed in that.
         let is_full = |run: &Run| run.full;
         if stream.skips_known && !rebuilds && state.cursor.is_some() && !state.run.as_ref().is_some_and(is_full) {
-            let (read, end) = self.run(work, stream, state, asked, entry).await?;
+            let (read, end) = Box::pin(self.run(work, stream, state, asked, entry)).await?;
             if end != End::Read {
                 return Ok((read, end));
             }
             state = read;
         }
-        self.run(work, stream, state, Asked { kind: SyncJob::Full, ..asked }, entry).await
+        Box::pin(self.run(work, stream, state, Asked { kind: SyncJob::Full, ..asked }, entry)).await
     }
 
     /// Runs over a stream until the run ends, or the time is up.
@@ -183,8 +183,9 @@ impl SyncWorker {
                     begun = true;
                     let source = run.state().run.as_ref().and_then(|run| run.source.clone());
                     let asked = match &source {
-                        Some(source) => self.copied(work, &mut objects, run.state(), source).await?.map(Ok),
-                        None => Some(self.ask(work, &mut objects, &mut run, clock::now()).await?),
+                        // On the heap: each holds a whole call.
+                        Some(source) => Box::pin(self.copied(work, &mut objects, run.state(), source)).await?.map(Ok),
+                        None => Some(Box::pin(self.ask(work, &mut objects, &mut run, clock::now())).await?),
                     };
                     match asked {
                         Some(Ok((page, new))) => {
@@ -195,7 +196,7 @@ impl SyncWorker {
                         None => Outcome::SourceGone,
                     }
                 }
-                Action::Write => Outcome::Written(objects.write(&mut run, &found, entry).await?),
+                Action::Write => Outcome::Written(Box::pin(objects.write(&mut run, &found, entry)).await?),
                 Action::Sweep(sweep) => {
                     entry.swept += objects.sweep(&mut run, &sweep).await?;
                     Outcome::Swept
@@ -247,7 +248,7 @@ impl SyncWorker {
         let Some(mut page) = page else { return Ok(Err(Failure::Unreadable)) };
         if !page.details.is_empty()
             && known_objects.lacks_tags(&run)
-            && let Err(failure) = self.compare_known(work, known_objects, machine).await?
+            && let Err(failure) = Box::pin(self.compare_known(work, known_objects, machine)).await?
         {
             return Ok(Err(failure));
         }
@@ -255,7 +256,7 @@ impl SyncWorker {
         let known = known_objects.known(state, &mut page.details).await?;
         let mut rest = page.split();
         let Portion { mut changes, details, next, whole } = page;
-        let ObjectsRead { found, left, failed } = self.objects(work, stream, details, asked_at).await;
+        let ObjectsRead { found, left, failed } = Box::pin(self.objects(work, stream, details, asked_at)).await;
         match failed {
             // What was read is kept, and the rest asked for again: that meets the failure first.
             Some(CallError::Failed(..)) if !found.is_empty() && whole.is_none() => {

@@ -57,7 +57,7 @@ impl SyncWorker {
         state.run = state.run.filter(is_recent);
         let mut end = End::SourceGone;
         for _ in 0..MAX_SOURCES {
-            let source = match self.origin(work, stream, &state).await? {
+            let source = match Box::pin(self.origin(work, stream, &state)).await? {
                 Origin::Provider => None,
                 Origin::Copy(source) => Some(source),
                 Origin::Read => return Ok((state, End::Read)),
