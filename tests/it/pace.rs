@@ -197,7 +197,7 @@ async fn messages_that_wait_for_a_limit_get_places_a_cell_apart_and_find_cells_a
         let apart = two[1].duration_since(two[0]);
         assert!((900..1_200).contains(&apart.as_millis()), "{apart:?}");
     }
-    // The limit is open again, but who comes anew does not pass the line.
+    // The limit is open again, but a message that comes anew does not pass the line.
     tokio::time::sleep_until(places[0].into()).await;
     let Exhausted(wait) = turn(&AtomicBool::new(false)).await.unwrap_err();
     assert!(Instant::now() + wait > places[4], "{wait:?}");

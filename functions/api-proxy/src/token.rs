@@ -54,7 +54,7 @@ impl ApiProxy {
         let minimum = input.number("minimum_seconds", 0..=MOST)?.map_or(MINIMUM, Duration::from_secs);
         let integration = self.integration(&caller.user_id, spec, input.text("account")?).await?;
         let credential = self.good_for(spec, &integration, call, minimum).await?;
-        // First the record of it: a token that nobody knows of is worse than a record of one that was not sent.
+        // The record comes first: one of a token that was not sent does less harm than a token without a record.
         let (key, now) = (&integration.key, clock::now());
         let data = serde_json::json!({ "expires_at": credential.expires_at, "actor": caller.actor });
         let id = format!("{}:token:{}", key.id(), call.request_id);

@@ -105,7 +105,7 @@ impl IntegrationsApi {
                 "Mint it for at most 60 seconds, with a \"jti\", or ask for a code with it.",
             ));
         }
-        // A hash: the record outlives the token, and names nobody.
+        // A hash, because the record outlives the token: it has no user id.
         let id = hex::encode(Sha256::digest(format!("{}\n{id}", claims.sub)));
         self.used_once(&format!("session#{id}"), claims.expires_at).await?;
         Ok(claims)

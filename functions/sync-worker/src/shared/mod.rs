@@ -85,7 +85,7 @@ impl SyncWorker {
         if copies || state.backoff.is_some() {
             return Ok(Origin::Provider);
         }
-        // The first reading of all takes the lease though nobody may be there to share it: others connect in the same moment.
+        // The first reading of all takes the lease though there may be no other integration yet: others connect in the same moment.
         let is_first = state.last_full_sync.is_none_or(|at| at < work.integration.connected_at);
         if self.others(work).await?.is_empty() && !is_first {
             return Ok(Origin::Provider);

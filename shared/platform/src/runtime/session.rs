@@ -40,7 +40,7 @@ pub const LOOPBACK_COOKIE: &str = "intertie_session";
 pub struct Caller {
     /// The subject of the request's token.
     pub user_id: UserId,
-    /// Whether the token says that the user is an administrator, who may do what is not the user's own.
+    /// Whether the token says that the user is an administrator. Routes for administrators concern other users, too.
     pub admin: bool,
     /// The party that acts for the user, if it is another one.
     pub actor: Option<String>,
@@ -53,7 +53,7 @@ pub struct Caller {
 pub struct BrowserSession {
     /// What a form of the user's page must carry.
     pub csrf: SecretString,
-    /// When it began.
+    /// Its beginning. One that began before the sessions of its user were ended is refused.
     pub began_at: Timestamp,
 }
 

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Whether a caller that waits until `:soon` passes over nobody that waits for longer.
+/// Whether the line ends before `:soon`, so that a caller that waits until then passes over no message.
 pub(super) const IS_SHORT: &str = "attribute_not_exists(line) OR line <= :soon";
 /// How much earlier than its longest delay a message comes back for its place.
 const SLACK: Duration = Duration::from_secs(5);

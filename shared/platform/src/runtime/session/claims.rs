@@ -12,7 +12,7 @@ const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
 
 /// The longest name of an actor, in bytes: with it, a session must fit into a cookie.
 const MAX_ACTOR: usize = 255;
-/// Claims whose meaning RFC 7519 and RFC 8693 fix: none of them can say who is an administrator, or whom a token is for.
+/// Claims whose meaning RFC 7519 and RFC 8693 fix: none of them can be the claim of the administrator or of the audience.
 pub(super) const FIXED: [&str; 6] = ["sub", "exp", "nbf", "jti", "iss", "act"];
 
 /// What a valid token says.
