@@ -6,7 +6,7 @@ from dataclasses import dataclass
 FENCE = re.compile(r"^(\s*)```(.*)$")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 # A file or folder of the repository, named in code font. Placeholders (`<name>`, `*`, `…`) are no names.
-NAMED = re.compile(r"`((?:shared|functions|local|tests|examples|release|events|docs)/[a-z0-9_./-]*)`")
+NAMED = re.compile(r"`((?:shared|functions|local|tests|examples|release|events|docs|clients)/[a-z0-9_./-]*)`")
 
 
 @dataclass

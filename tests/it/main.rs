@@ -4,6 +4,7 @@
 
 mod bus;
 mod claims;
+mod clients;
 mod credentials;
 mod dead_letters;
 mod dependencies;

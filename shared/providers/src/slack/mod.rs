@@ -88,6 +88,8 @@ static SPEC: Spec = Spec {
         limits: limits::LIMITS,
         // https://docs.slack.dev/authentication/installing-with-oauth#scopes, read 2026-11.
         response_headers: &["x-accepted-oauth-scopes", "x-oauth-scopes", "x-slack-req-id"],
+        // https://docs.slack.dev/reference/methods/files.getUploadURLExternal, read 2026-11.
+        uploads: Some("https://files.slack.com/upload/v1"),
         ..Api::new("https://slack.com/api")
     },
     // https://docs.slack.dev/authentication/verifying-requests-from-slack, read 2026-11.
