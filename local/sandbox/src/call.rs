@@ -90,6 +90,10 @@ impl Reply {
         Self::typed(status, "application/json; charset=utf-8", body.to_string())
     }
 
+    pub(super) fn text(status: StatusCode, body: &str) -> Self {
+        Self::typed(status, "text/plain; charset=utf-8", body.to_owned())
+    }
+
     pub(super) fn html(status: StatusCode, body: String) -> Self {
         Self::typed(status, "text/html; charset=utf-8", body)
     }

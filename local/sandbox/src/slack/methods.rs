@@ -5,22 +5,22 @@ use http::StatusCode;
 use local_base::now;
 use serde_json::{Map, Value, json};
 
-use super::{ORGANISATION, Slack, error, ok};
+use super::{ORGANISATION, Slack, error, files, ok};
 use crate::{
     call::{Call, Reply},
     oauth::BadToken,
 };
 
 /// The token of a call, and its workspace.
-struct Caller {
+pub(super) struct Caller {
     token: String,
-    team: &'static str,
+    pub(super) team: &'static str,
     kind: &'static str,
     scopes: Vec<String>,
 }
 
 /// Arguments, by query, form or JSON.
-struct Arguments(Map<String, Value>);
+pub(super) struct Arguments(Map<String, Value>);
 
 type Method = fn(&mut Slack, &Caller, &Arguments) -> Reply;
 
@@ -32,6 +32,8 @@ const METHODS: &[(&str, Option<&str>, Method)] = &[
     ("conversations.info", Some("channels:read"), channel),
     ("users.list", Some("users:read"), users),
     ("chat.postMessage", Some("chat:write"), post),
+    ("files.getUploadURLExternal", Some("files:write"), files::begin),
+    ("files.completeUploadExternal", Some("files:write"), files::complete),
 ];
 
 impl Slack {
@@ -84,18 +86,18 @@ impl Arguments {
         Some(Self(all))
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_str().filter(|text| !text.is_empty())
     }
 
-    fn number(&self, name: &str) -> Option<Result<usize, ()>> {
+    pub(super) fn number(&self, name: &str) -> Option<Result<usize, ()>> {
         let value = self.0.get(name)?;
         let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
         Some(number.or_else(|| value.as_str()?.parse().ok()).ok_or(()))
     }
 
     /// A list: JSON in a JSON body, and in a form, where it is a text. An error is any other value.
-    fn list(&self, name: &str) -> Option<Result<Value, ()>> {
+    pub(super) fn list(&self, name: &str) -> Option<Result<Value, ()>> {
         let value = self.0.get(name)?;
         let value = value.as_str().map_or_else(|| value.clone(), |text| serde_json::from_str(text).unwrap_or_default());
         Some(if value.is_array() { Ok(value) } else { Err(()) })
@@ -244,6 +246,15 @@ fn post(slack: &mut Slack, caller: &Caller, arguments: &Arguments) -> Reply {
             Some(Ok(list)) => _ = fields.insert(name.to_owned(), list),
             None => {}
         }
+    }
+    // <https://docs.slack.dev/messaging/message-metadata>, read 2026-11.
+    if let Some(metadata) = arguments.0.get("metadata") {
+        let metadata =
+            metadata.as_str().map_or_else(|| metadata.clone(), |it| serde_json::from_str(it).unwrap_or_default());
+        if !metadata["event_type"].is_string() || !metadata["event_payload"].is_object() {
+            return error("invalid_metadata_format");
+        }
+        fields.insert("metadata".to_owned(), metadata);
     }
     if let Some(thread) = arguments.0.get("thread_ts") {
         let Some(thread) = thread.as_str().filter(|ts| ts.contains('.')) else { return invalid_thread(thread) };

@@ -2,6 +2,7 @@
 
 mod control;
 mod events;
+mod files;
 mod install;
 mod methods;
 mod workspace;
@@ -12,7 +13,10 @@ mod tests;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use self::workspace::{Workspace, seed};
+use self::{
+    files::Upload,
+    workspace::{Workspace, seed},
+};
 use super::{
     app::App,
     call::{Call, Reply},
@@ -33,7 +37,7 @@ const ORGANISATION: (&str, &str) = ("E0SANDBOX", "Starship");
 pub(super) const SPEC: Spec = Spec {
     secret: "slack",
     providers: &["slack"],
-    origins: &["https://slack.com"],
+    origins: &["https://slack.com", "https://files.slack.com"],
     settings: &[],
     start: |app, outbox| Ok(Box::new(Slack::new(app, outbox))),
 };
@@ -42,6 +46,7 @@ struct Slack {
     app: App,
     grants: Grants,
     workspaces: Vec<Workspace>,
+    uploads: Vec<Upload>,
     outbox: Outbox,
 }
 
@@ -56,7 +61,7 @@ const RULES: Rules = Rules {
 
 impl Slack {
     fn new(app: App, outbox: Outbox) -> Self {
-        Self { app, grants: Grants::new(RULES), workspaces: seed(), outbox }
+        Self { app, grants: Grants::new(RULES), workspaces: seed(), uploads: Vec::new(), outbox }
     }
 
     fn workspace(&self, id: &str) -> Option<&Workspace> {
@@ -71,6 +76,7 @@ impl Emulator for Slack {
             ("POST", "/oauth/v2/authorize") => self.decide(call),
             ("GET" | "POST", "/api/oauth.v2.access") => self.access(call),
             ("GET" | "POST", path) if path.starts_with("/api/") => self.method(&path["/api/".len()..], call),
+            ("POST", path) if path.starts_with("/upload/v1/") => self.receive(&path["/upload/v1/".len()..], call),
             _ => Reply::html(StatusCode::NOT_FOUND, "<!doctype html><title>Slack</title>404\n".to_owned()),
         }
     }

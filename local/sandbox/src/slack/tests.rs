@@ -1,5 +1,7 @@
 //! Slack, as an app sees it.
 
+mod files;
+
 use std::collections::BTreeMap;
 
 use domain::webhook::signature::{Encoding, Scheme, SecretEncoding, SignedPart, TimeSource};

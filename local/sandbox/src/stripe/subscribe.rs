@@ -91,7 +91,11 @@ impl Request<'_> {
     }
 
     fn expand(&self) -> Result<Vec<String>, Refusal> {
-        let paths = self.fields["expand"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        // `expand[]` or `expand[0]`, as SDKs send it.
+        let expand = &self.fields["expand"];
+        let listed = expand.as_array().into_iter().flatten();
+        let numbered = expand.as_object().into_iter().flat_map(|all| all.values());
+        let paths = listed.chain(numbered).filter_map(Value::as_str);
         let inside =
             if self.is_basil() { "latest_invoice.confirmation_secret" } else { "latest_invoice.payment_intent" };
         paths

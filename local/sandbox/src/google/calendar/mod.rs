@@ -84,7 +84,14 @@ impl Calendar {
                 caller.needs(READ_EVENTS)?;
                 let calendar = self.calendar(caller, id)?;
                 let found = self.calendars[calendar].event(event).ok_or_else(Refusal::not_found)?;
-                Ok(Reply::json(StatusCode::OK, &found.object))
+                let etag = found.object["etag"].as_str().unwrap_or_default();
+                let known = call.header("if-none-match") == Some(etag);
+                let reply = if known {
+                    Reply::empty(StatusCode::NOT_MODIFIED)
+                } else {
+                    Reply::json(StatusCode::OK, &found.object)
+                };
+                Ok(reply.with("etag", etag))
             }
             ("POST", ["calendars", id, "events"]) => {
                 caller.needs(WRITE_EVENTS)?;

@@ -77,10 +77,11 @@ fn thread(body: &Value) -> Option<String> {
     body["threadId"].as_str().map(str::to_owned)
 }
 
-/// Head and content of a part, which ends before the line break of the next boundary.
+/// Head and content of a part, which ends before the line break of the next boundary. Google's Python client breaks lines by LF alone.
 fn content(part: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = memmem::find(part, b"\r\n\r\n")?;
-    Some((&part[..at], part[at + 4..].strip_suffix(b"\r\n")?))
+    let line: &[u8] = if part.starts_with(b"\r\n") { b"\r\n" } else { b"\n" };
+    let at = memmem::find(part, &[line, line].concat())?;
+    Some((&part[..at], part[at + 2 * line.len()..].strip_suffix(line)?))
 }
 
 impl Mailbox {
