@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "a test that can't go on fails")]
 
 mod guest;
-mod node;
+pub mod node;
 mod observe;
 
 use std::{ops::Deref, path::PathBuf, sync::Arc, time::Duration};

@@ -1,6 +1,6 @@
 //! A script in a Node.js process of its own. It says a line of JSON when it is ready, and one for each line that it is told.
 
-use std::process::Stdio;
+use std::{path::PathBuf, process::Stdio};
 
 use local_runtime::bootstraps::target_folder;
 use serde_json::Value;
@@ -21,12 +21,9 @@ pub struct Node {
 impl Node {
     /// Starts a script in a folder of the target folder, with the packages and the Node.js that the folder's `run` has installed there.
     pub async fn start(folder: &str, script: &str) -> Self {
-        let folder = target_folder().expect("a target folder").join(folder);
-        let node = ["x64", "arm64"].map(|cpu| folder.join(format!("node_modules/node-linux-{cpu}/bin/node")));
-        let node = node.iter().find(|node| node.is_file()).expect("the folder's run has installed Node.js");
-        let mut process = Command::new(node)
+        let mut process = Command::new(program(folder))
             .arg(script)
-            .current_dir(&folder)
+            .current_dir(target_folder().expect("a target folder").join(folder))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -45,6 +42,13 @@ impl Node {
         stdin.write_all(format!("{order}\n").as_bytes()).await.expect("the script reads");
         next(lines).await
     }
+}
+
+/// The Node.js that the `run` of a folder has installed into this folder of the target folder.
+pub fn program(folder: &str) -> PathBuf {
+    let folder = target_folder().expect("a target folder").join(folder);
+    let node = ["x64", "arm64"].map(|cpu| folder.join(format!("node_modules/node-linux-{cpu}/bin/node")));
+    node.into_iter().find(|node| node.is_file()).expect("the folder's run has installed Node.js")
 }
 
 async fn next(lines: &mut Lines<BufReader<ChildStdout>>) -> Value {

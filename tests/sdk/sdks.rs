@@ -1,0 +1,142 @@
+//! The vendors' SDKs, unmodified, through the proxy: what each can do there is what the table in README.md says.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
+
+use http::Method;
+use local_cli::bundle::Options;
+use local_runtime::bootstraps::{Bootstraps, root, target_folder};
+use serde_json::{Value, json};
+use tests::{Guest, Node, Running, node, options, stack_of};
+use tokio::{process::Command, time::timeout};
+
+/// The functions that know GitHub: of those that call providers, the ones that a key and the proxy need.
+const FUNCTIONS: [&str; 4] = ["api-proxy", "integrations-api", "oauth-callback", "sync-worker"];
+/// How long an SDK's script may take.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// What a script did, and what went wrong in it.
+#[derive(Default)]
+struct Outcome {
+    held: BTreeSet<String>,
+    failed: Vec<String>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_sdk_does_through_the_proxy_what_the_table_says() {
+    let github = Node::start("sdk", "github.mjs").await;
+    let options = options().await;
+    let known = |all: Bootstraps, name| all.with(name, env!("CARGO_BIN_EXE_functions-with-github").into());
+    let stack = stack_of(Options {
+        rewrites: format!("https://api.github.com={}", github.ready["url"].as_str().unwrap()),
+        bootstraps: FUNCTIONS.into_iter().fold(options.bootstraps, known),
+        ..options
+    })
+    .await;
+    let ada = Guest::new(&stack, "ada").await;
+    for connect in
+        ["slack?scopes=files:write", "gmail", "google-calendar?scopes=https://www.googleapis.com/auth/calendar.events"]
+    {
+        let callback = ada.allow(&format!("/connect/{connect}")).await;
+        let back = ada.get(&callback).await.location.unwrap();
+        assert!(back.contains("success="), "{back}");
+    }
+    ada.connect_stripe(json!({})).await;
+    let (status, body) = ada.api(Method::POST, "/connect/github", &json!({ "api_key": "ghp_ada" })).await;
+    assert_eq!(status, 201, "{body}");
+    ada.quiet().await;
+
+    let table = Table::read();
+    let mut wrong = Vec::new();
+    for (script, expected) in &table.scripts {
+        let began = std::time::Instant::now();
+        let Outcome { held, failed } = run(&stack, script, github.ready["url"].as_str().unwrap()).await;
+        println!("{script}: {held:?} in {:.1} s", began.elapsed().as_secs_f32());
+        let held: BTreeSet<_> = held.intersection(&table.columns).cloned().collect();
+        if held != *expected {
+            wrong.push(format!("{script}: the table says {expected:?}, and what holds is {held:?}"));
+        }
+        wrong.extend(failed.iter().map(|it| format!("{script}: {it}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+
+    // GitHub was called with its own token, and never with the session's.
+    let calls = github.order(json!({})).await;
+    let calls = calls.as_array().unwrap();
+    assert!(calls.len() > 10, "{calls:?}");
+    for call in calls {
+        assert_eq!(call["headers"]["authorization"], "Bearer ghp_ada", "{call}");
+    }
+    stack.shutdown().await;
+}
+
+/// Runs a script: it prints a line of JSON for each cell, `{"cell"}` or `{"cell","error"}`.
+async fn run(stack: &Running, script: &str, github: &str) -> Outcome {
+    let folder = target_folder().unwrap().join("sdk");
+    let is_python = Path::new(script).extension().is_some_and(|it| it == "py");
+    let program = if is_python { folder.join("venv/bin/python") } else { node::program("sdk") };
+    let session = stack.session("ada", None, Duration::from_mins(10)).unwrap();
+    let sandboxes = ["slack", "stripe", "google"].map(|name| (name, stack.sandbox.url(name)));
+    let sandboxes: BTreeMap<_, _> = sandboxes.into_iter().chain([("github", github)]).collect();
+    let mut command = Command::new(program);
+    command.arg(script).current_dir(folder.join("scripts")).stdin(Stdio::null()).kill_on_drop(true);
+    command.env("INTERTIE_URL", &stack.url).env("INTERTIE_SESSION", session).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("SANDBOXES", json!(sandboxes).to_string());
+    let output = timeout(PATIENCE, command.output()).await.expect("the script ends").unwrap();
+    let mut outcome = Outcome::default();
+    for line in String::from_utf8_lossy(&output.stdout).lines().filter(|line| line.starts_with('{')) {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let cell = line["cell"].as_str().unwrap().to_owned();
+        match line["error"].as_str() {
+            Some(error) => outcome.failed.push(format!("{cell}: {error}")),
+            None => _ = outcome.held.insert(cell),
+        }
+    }
+    if !output.status.success() || outcome.held.is_empty() {
+        outcome.failed.push(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
+    }
+    outcome
+}
+
+/// The table of README.md.
+struct Table {
+    columns: BTreeSet<String>,
+    /// The scripts in order, each with the columns in which it has a mark.
+    scripts: Vec<(String, BTreeSet<String>)>,
+}
+
+impl Table {
+    /// Reads it. A cell without a mark has the letter of a reason that is listed below.
+    fn read() -> Self {
+        let text = std::fs::read_to_string(root().join("tests/sdk/README.md")).unwrap();
+        let mut rows = text.lines().filter(|line| line.starts_with('|')).map(|line| {
+            line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect::<Vec<_>>()
+        });
+        let head = rows.next().unwrap();
+        let reasons: BTreeSet<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("- **")?.split_once("**"))
+            .map(|(letter, _)| letter)
+            .collect();
+        let mut used = BTreeSet::new();
+        let scripts = rows.skip(1).map(|row| {
+            assert_eq!(row.len(), head.len(), "{row:?}");
+            let script = row[0].split_once("](scripts/").and_then(|(_, rest)| rest.split_once(')')).unwrap().0;
+            let cells = head.iter().zip(&row).skip(1);
+            let held = cells.filter(|(name, cell)| {
+                let reason = reasons.get(cell.as_str());
+                used.extend(reason);
+                assert!(*cell == "✓" || reason.is_some(), "{script} {name}: {cell:?} is neither a mark nor a reason");
+                *cell == "✓"
+            });
+            (script.to_owned(), held.map(|(name, _)| name.clone()).collect())
+        });
+        let scripts = scripts.collect();
+        assert_eq!(reasons, used, "a reason is for a cell");
+        Self { columns: head[1..].iter().cloned().collect(), scripts }
+    }
+}
