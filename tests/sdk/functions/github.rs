@@ -26,11 +26,7 @@ static SPEC: Spec = Spec {
         organisation: None,
         addressed: false,
     },
-    api: Api {
-        request_headers: &["x-github-api-version"],
-        response_headers: &["x-github-media-type", "x-github-request-id"],
-        ..Api::new("https://api.github.com")
-    },
+    api: Api { request_headers: &["x-github-api-version"], ..Api::new("https://api.github.com") },
     webhook: None,
     forms: false,
     probe: None,
