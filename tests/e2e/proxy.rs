@@ -1,8 +1,13 @@
 //! The proxy: a path reaches the provider as it was meant, and nothing leads a token anywhere else.
 
 mod bytes;
+mod credentials;
+mod errors;
 mod headers;
 mod lists;
+mod methods;
+mod recorder;
+mod uploads;
 
 use http::Method;
 use local_base::web::Web;
@@ -106,6 +111,36 @@ async fn a_path_as_the_providers_own_sdks_build_it_leads_to_the_same_place_and_t
     let body = String::from_utf8_lossy(answer.body());
     // The mailbox has changed, so that a sync may have followed.
     assert_eq!(called(&ada, "gmail").await[0], "/upload/gmail/v1/users/me/messages/send?uploadType=media", "{body}");
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_path_and_its_query_arrive_as_they_were_sent() {
+    let (stack, recorder) = recorder::Recorder::stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    ada.connect("slack").await;
+    ada.quiet().await;
+    for (sent, arrives) in [
+        ("auth.test/", "/api/auth.test/"),
+        ("api/auth.test/", "/api/auth.test/"),
+        ("auth.test?a=&b&c=d%20e+f&c=%2F&=", "/api/auth.test?a=&b&c=d%20e+f&c=%2F&="),
+        ("auth.test?a=1&a=2,3&b=%C3%BC%26", "/api/auth.test?a=1&a=2,3&b=%C3%BC%26"),
+        ("auth.test/?x=/", "/api/auth.test/?x=/"),
+        // API Gateway decodes a path once: these can't be told from what they stand for.
+        ("auth.test%2Fx", "/api/auth.test/x"),
+        ("auth.test/a%20b", "/api/auth.test/a%20b"),
+        ("auth.test/%252F", "/api/auth.test/%252F"),
+    ] {
+        recorder.forget();
+        let (status, ..) = ada.call(Method::GET, &format!("/proxy/slack/{sent}"), &[], b"").await;
+        let (line, _) = recorder.head().unwrap_or_else(|| panic!("{sent}: {status}"));
+        assert_eq!(line, format!("GET {arrives} HTTP/1.1"), "{sent}");
+    }
+    for refused in ["auth.test//", "auth.test//x", "/auth.test"] {
+        recorder.forget();
+        let (status, ..) = ada.call(Method::GET, &format!("/proxy/slack/{refused}"), &[], b"").await;
+        assert!((400..500).contains(&status) && recorder.head().is_none(), "{refused}: {status}");
+    }
     stack.shutdown().await;
 }
 

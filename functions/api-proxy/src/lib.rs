@@ -4,6 +4,7 @@
 //! *Invariant:* programs only. A browser's cookie can't spend a token, and a token goes to its provider and nowhere else.
 
 mod action;
+mod credentials;
 mod headers;
 mod links;
 mod proxy;
@@ -14,7 +15,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use domain::{
     Integration, Problem, Reply, Request as ProviderRequest, UserId, error::Kind, integration::account::select,
 };
-use lambda_http::{Body, Request, Response};
+use lambda_http::{Body, Request, Response, http::HeaderValue};
 use platform::{
     Aws,
     aws::bus::Bus,
@@ -83,7 +84,7 @@ impl ApiProxy {
 
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
-        let answer = self.answer(&call).await.unwrap_or_else(|problem| call.refuse(&problem));
+        let answer = self.answer(&call).await.unwrap_or_else(|problem| self.refuse(&call, &problem));
         self.client.flush().await;
         Ok(answer)
     }
@@ -97,6 +98,19 @@ impl ApiProxy {
             "/tokens/{provider}" => self.token(call, provider).await,
             _ => Err(Problem::new(Kind::NotFound, "There is nothing at this address.", "Check the address.")),
         }
+    }
+
+    /// The answer to a problem. Where a provider's SDKs ask a header whether to send a call again, it tells them not to if that
+    /// can't help: they would repeat each conflict and each internal error.
+    fn refuse(&self, call: &Call<'_>, problem: &Problem) -> Response<Body> {
+        let mut response = call.refuse(problem);
+        let provider = self.registry.find(call.parameter("provider"));
+        if let Some(name) = provider.and_then(|provider| provider.spec().api.should_retry)
+            && problem.retry_at.is_none()
+        {
+            response.headers_mut().insert(name, HeaderValue::from_static("false"));
+        }
+        response
     }
 
     /// Calls the provider for an integration. What a failure shows of the grant is recorded before the program hears of it.

@@ -1,16 +1,20 @@
-//! `Link`, `Location` and `Content-Location` of a provider's answers.
+//! Headers of a provider's answers that are addresses: `Link`, `Location`, `Content-Location`, and the provider's own.
 //!
 //! *Invariant:* an address that comes back leads to the proxy. A client sends its session token where it is led, so an address
 //! outside the provider's API is left out, and [`REMOVED`] names the header.
 
+use domain::call::Api;
 use lambda_http::http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::Url;
 
 /// Names the headers of an answer from which addresses were left out.
 pub(crate) const REMOVED: HeaderName = HeaderName::from_static("intertie-removed");
 
-/// Headers that are one address.
-const ADDRESSES: [HeaderName; 2] = [header::LOCATION, header::CONTENT_LOCATION];
+/// The headers that hold addresses.
+pub(crate) fn addresses(api: &Api) -> Vec<HeaderName> {
+    let own = api.address_headers.iter().map(|name| HeaderName::from_static(name));
+    [header::LINK, header::LOCATION, header::CONTENT_LOCATION].into_iter().chain(own).collect()
+}
 
 /// Where a provider's API is, and where the proxy offers it.
 pub(crate) struct Ways {
@@ -47,14 +51,14 @@ impl Ways {
         Some(format!("{proxy}{rest}{query}{fragment}"))
     }
 
-    /// The addresses among the headers of an answer.
-    pub(crate) fn returned(&self, from: &HeaderMap, to: &mut HeaderMap) {
+    /// The headers of an answer that hold `addresses`.
+    pub(crate) fn returned(&self, from: &HeaderMap, addresses: &[HeaderName], to: &mut HeaderMap) {
         let mut removed = Vec::new();
-        for name in ADDRESSES {
-            let Some(value) = from.get(&name) else { continue };
+        for name in addresses.iter().filter(|name| *name != header::LINK) {
+            let Some(value) = from.get(name) else { continue };
             let address = value.to_str().ok().and_then(|it| self.through_proxy(it));
             match address.and_then(|address| HeaderValue::try_from(address).ok()) {
-                Some(address) => drop(to.insert(name, address)),
+                Some(address) => drop(to.insert(name.clone(), address)),
                 None => removed.push(name.as_str().to_owned()),
             }
         }
@@ -186,7 +190,7 @@ mod tests {
         );
         from.append("link", "</calendar/v3/x?page=9>; rel=\"last\"".parse().unwrap());
         let mut to = HeaderMap::new();
-        ways().returned(&from, &mut to);
+        ways().returned(&from, &addresses(&Api::new("https://www.googleapis.com/calendar/v3")), &mut to);
         let links = format!("<{PROXY}/x?page=2>; rel=\"next\", <{PROXY}/x?page=9>; rel=\"last\"");
         assert_eq!(to["link"].to_str().unwrap(), links);
         assert_eq!(to["intertie-removed"], "location, link");

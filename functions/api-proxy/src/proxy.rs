@@ -9,7 +9,7 @@ use domain::{
     error::Kind,
 };
 use lambda_http::{
-    Body, Response,
+    Body, RequestExt as _, Response,
     http::{HeaderValue, Method, StatusCode, header},
 };
 use platform::{
@@ -18,7 +18,14 @@ use platform::{
 };
 use providers::{Provider, Spec};
 
-use crate::{Answer, ApiProxy, action::idempotency_key, headers, links::Ways, problem};
+use crate::{
+    Answer, ApiProxy,
+    action::idempotency_key,
+    credentials,
+    headers::{self, Passed},
+    links::{Ways, addresses},
+    problem,
+};
 
 /// What a body is that says nothing about itself: RFC 9110 §8.3.
 const BYTES: &str = "application/octet-stream";
@@ -36,6 +43,7 @@ impl ApiProxy {
             Ok(reply) => reply,
             // The provider's own words are for the program, except that the grant has ended: this function says so itself.
             Err(CallError::Failed(failure, Some(reply))) if failure != Failure::GrantEnded => *reply,
+            Err(CallError::Failed(Failure::TooLarge(size), _)) => return Err(too_large(spec, &request, size, None)),
             Err(error) => return Err(problem(&error, spec.name)),
         };
         let proxy = format!("{}/proxy/{}", self.front.own_origin(call), spec.id);
@@ -46,8 +54,9 @@ impl ApiProxy {
         });
         let ways = Ways::new(offered, &request.url).ok_or_else(Problem::internal)?;
         let response = answer(reply, spec, &ways);
-        if payload_size(&response) > MAX_PAYLOAD {
-            return Err(too_large(spec.name, &request));
+        let encoded = payload_size(&response);
+        if encoded > MAX_PAYLOAD {
+            return Err(too_large(spec, &request, u64::try_from(response.body().len()).ok(), Some(encoded)));
         }
         Ok(response)
     }
@@ -68,7 +77,15 @@ fn account<'r>(call: &Call<'r>) -> Result<Option<&'r str>, Problem> {
 /// The call to the provider.
 fn rewrite(call: &Call<'_>, spec: &'static Spec) -> Result<Request, Problem> {
     let wrong = |message: &str| Problem::new(Kind::InvalidRequest, message, "Correct the path.");
-    let (base, path) = spec.api.located(call.parameter("proxy"));
+    let path = call.parameter("proxy");
+    if path.split('/').next() == spec.api.batch {
+        let message = format!("A batch does not pass to {}: its calls would not be counted in the limits.", spec.name);
+        return Err(Problem::new(Kind::InvalidRequest, message, "Send its calls one by one."));
+    }
+    credentials::check(call, &spec.api)?;
+    // Not every gateway leaves the last slash in the parameter.
+    let slash = path.ends_with('/') || call.request.raw_http_path().ends_with('/');
+    let (base, path) = spec.api.located(path.strip_suffix('/').unwrap_or(path));
     let mut url = base.to_owned();
     for part in path.split('/') {
         if part.is_empty() || part == "." || part == ".." || part.chars().any(char::is_control) {
@@ -77,17 +94,22 @@ fn rewrite(call: &Call<'_>, spec: &'static Spec) -> Result<Request, Problem> {
         url.push('/');
         url.push_str(&segment(part));
     }
+    if slash {
+        url.push('/');
+    }
     if let Some(query) = call.request.uri().query().filter(|query| !query.is_empty()) {
         url.push('?');
         url.push_str(query);
     }
-    let method = call.request.method();
+    let Passed { headers, method } = headers::passed(call.request.headers(), &spec.api)?;
+    let effective = method.as_ref().unwrap_or(call.request.method());
+    let keyed = idempotency_key(call)?.is_some() && spec.api.idempotent && *effective == Method::POST;
+    let reads = *effective == Method::GET || *effective == Method::HEAD;
     // Paths hold ids, so only the method names it.
-    let mut request = Request::get(format!("proxy {method}"), url);
-    request.method = method.clone();
-    request.headers = headers::passed(call.request.headers(), &spec.api, spec.name)?;
-    let keyed = idempotency_key(call)?.is_some() && spec.api.idempotent && request.method == Method::POST;
-    let reads = request.method == Method::GET || request.method == Method::HEAD;
+    let mut request = Request::get(format!("proxy {effective}"), url);
+    request.method = call.request.method().clone();
+    request.method_override = method;
+    request.headers = headers;
     request.idempotent = if reads || keyed { Idempotent::Yes } else { Idempotent::No };
     request.body = body(call)?;
     Ok(request)
@@ -112,8 +134,9 @@ fn body(call: &Call<'_>) -> Result<Option<(String, Vec<u8>)>, Problem> {
 fn answer(reply: Reply, spec: &Spec, ways: &Ways) -> Response<Body> {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = text(status, "");
-    headers::returned(&reply.headers, &spec.api, response.headers_mut());
-    ways.returned(&reply.headers, response.headers_mut());
+    let addresses = addresses(&spec.api);
+    headers::returned(&reply.headers, &addresses, response.headers_mut());
+    ways.returned(&reply.headers, &addresses, response.headers_mut());
     // API Gateway would call it plain text.
     if !response.headers().contains_key(header::CONTENT_TYPE) && !reply.body.is_empty() {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(BYTES));
@@ -122,13 +145,22 @@ fn answer(reply: Reply, spec: &Spec, ways: &Ways) -> Response<Body> {
     response
 }
 
-/// The provider's answer does not fit into one of Lambda's. The call was made.
-fn too_large(name: &str, request: &Request) -> Problem {
-    let message = format!("{name} answered, and its answer is larger than what can be passed on.");
-    let next = match request.idempotent {
-        Idempotent::Yes => "Ask for less at a time.",
-        Idempotent::No => "The call was made: read what it did, less at a time.",
+/// The provider's answer does not fit into one of Lambda's: its size in bytes, if it is known, and the size as Lambda encodes it, if it
+/// was read. The call was made.
+fn too_large(spec: &Spec, request: &Request, size: Option<u64>, encoded: Option<usize>) -> Problem {
+    let size = size.map_or_else(|| format!("more than {MAX_PAYLOAD} bytes"), |size| format!("{size} bytes"));
+    let encoded = encoded.map(|encoded| format!(" ({encoded} as Lambda encodes them)")).unwrap_or_default();
+    let message =
+        format!("{} answered {size}{encoded}. At most {MAX_PAYLOAD} bytes, encoded, can be passed on.", spec.name);
+    let made = match request.idempotent {
+        Idempotent::Yes => "",
+        Idempotent::No => "The call was made: read what it did. ",
     };
+    let next = format!(
+        "{made}Ask for less at a time: smaller pages, fewer fields, or parts by the header Range; or call {} itself with a token of \
+         POST /tokens/{}.",
+        spec.name, spec.id
+    );
     Problem::new(Kind::ProviderRejected, message, next)
 }
 

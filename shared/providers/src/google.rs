@@ -85,8 +85,34 @@ pub(crate) const fn api(base: &'static str, limits: &'static [Limit]) -> Api {
         forbidden: NOT_HERE,
         // Gmail sends no header for it.
         wait_in_text: Some(("/error/message", "Retry after ")),
-        // https://docs.cloud.google.com/apis/docs/system-parameters, read 2026-11; neither keys nor another user.
-        request_headers: &["x-goog-fieldmask", "x-goog-request-reason", "x-goog-user-project"],
+        // https://docs.cloud.google.com/apis/docs/system-parameters, read 2026-11.
+        request_headers: &[
+            "x-goog-fieldmask",
+            "x-goog-request-reason",
+            "x-goog-user-project",
+            "x-http-method-override",
+            "x-upload-content-length",
+            "x-upload-content-type",
+        ],
+        // Keys of an API and of other principals: the same page, and
+        // https://docs.cloud.google.com/storage/docs/xml-api/reference-headers, read 2026-11.
+        credential_headers: &[
+            "x-goog-api-key",
+            "x-goog-authuser",
+            "x-goog-iam-authority-selector",
+            "x-goog-iam-authorization-token",
+        ],
+        // The same page. `$httpHeaders` and `$httpMethod` are not on it, but are honoured: they name other headers, a credential
+        // among them, and another method than the one that counts.
+        credential_parameters: &["$httpHeaders", "$httpMethod", "$key", "key", "oauth_token"],
+        // https://cloud.google.com/java/docs/reference/google-api-client/latest/com.google.api.client.googleapis.MethodOverride,
+        // read 2026-11.
+        method_overrides: &["x-http-method-override"],
+        // Of Google's other protocol for uploads: https://developers.google.com/photos/library/guides/resumable-uploads, read
+        // 2026-11.
+        address_headers: &["x-goog-upload-control-url", "x-goog-upload-url"],
+        // `/batch`, and `/batch/{api}/{version}`: https://developers.google.com/workspace/gmail/api/guides/batch, read 2026-11.
+        batch: Some("batch"),
         limits,
         ..Api::new(base)
     }

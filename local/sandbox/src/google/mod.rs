@@ -10,6 +10,7 @@ mod refusal;
 mod signer;
 
 use http::{Method, StatusCode};
+use hyper::body::Bytes;
 use local_base::now;
 use serde_json::{Value, json};
 
@@ -155,8 +156,21 @@ impl Google {
     }
 }
 
+/// The call that `X-HTTP-Method-Override` makes of a POST. A form of a GET is its query:
+/// <https://github.com/googleapis/google-api-python-client> sends long ones so, read 2026-11.
+fn overridden(call: &Call) -> Option<Call> {
+    let named = call.header("x-http-method-override").filter(|_| call.method == Method::POST)?;
+    let method = Method::from_bytes(named.to_ascii_uppercase().as_bytes()).ok()?;
+    let form = call.form().filter(|_| method == Method::GET);
+    let body = if form.is_some() { Bytes::new() } else { call.body.clone() };
+    let query = form.unwrap_or_else(|| call.query.clone());
+    Some(Call { method, query, body, path: call.path.clone(), headers: call.headers.clone() })
+}
+
 impl Emulator for Google {
     fn answer(&mut self, call: &Call) -> Reply {
+        let overridden = overridden(call);
+        let call = overridden.as_ref().unwrap_or(call);
         match (call.method.as_str(), call.path.as_str()) {
             ("GET", "/o/oauth2/v2/auth") => self.ask(call),
             ("POST", "/o/oauth2/v2/auth") => self.decide(call),

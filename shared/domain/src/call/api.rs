@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -49,10 +49,19 @@ pub struct Api {
     pub limits: &'static [Limit],
     /// What credentials for testing begin with.
     pub test_credentials: &'static [&'static str],
-    /// Headers of its own that change what a call means, in lower case: the proxy passes them on.
+    /// Headers of its own that change what a call means, in lower case: pages of other origins may send them.
     pub request_headers: &'static [&'static str],
-    /// Headers of its own in answers, in lower case: the proxy returns them.
-    pub response_headers: &'static [&'static str],
+    /// Headers that carry a credential or name another principal, in lower case, besides those of all providers: the proxy refuses
+    /// them.
+    pub credential_headers: &'static [&'static str],
+    /// Parameters of queries and forms that carry a credential: the proxy refuses them.
+    pub credential_parameters: &'static [&'static str],
+    /// Headers by which a request names the method that counts in place of its own, in lower case.
+    pub method_overrides: &'static [&'static str],
+    /// Headers of answers that are one address each, in lower case, besides those of RFC 9110: the proxy leads them through itself.
+    pub address_headers: &'static [&'static str],
+    /// The first segment of the paths that take many calls in one request, which no limit could count.
+    pub batch: Option<&'static str>,
 }
 
 /// A flag in a body that says whether the call worked.
@@ -122,14 +131,18 @@ impl Api {
             limits: &[],
             test_credentials: &[],
             request_headers: &[],
-            response_headers: &[],
+            credential_headers: &[],
+            credential_parameters: &[],
+            method_overrides: &[],
+            address_headers: &[],
+            batch: None,
         }
     }
 
     /// What an answer means.
     pub fn meaning(&self, reply: &Reply, now: Timestamp) -> Result<(), Failure> {
-        // Nothing changed since what the caller has.
-        if reply.status == 304 {
+        // Nothing changed since what the caller has; or a part of an upload has arrived, and the next one is awaited.
+        if reply.status == 304 || self.awaits_more(reply) {
             return Ok(());
         }
         let body: Option<Value> = (self.success_flag.is_some() || !reply.is_success())
@@ -162,6 +175,12 @@ impl Api {
             (None, 300..=399) => Failure::Unusable("The answer leads to another address, which is not followed."),
             (None, _) => Class::Rejected("").failure(wait, code),
         })
+    }
+
+    /// Whether an answer asks for the next part of an upload. It has the status of a redirect, and leads nowhere:
+    /// <https://developers.google.com/workspace/gmail/api/guides/uploads#resumable>, read 2026-11.
+    fn awaits_more(&self, reply: &Reply) -> bool {
+        reply.status == 308 && self.uploads.is_some() && !reply.headers.contains_key(header::LOCATION)
     }
 
     fn all_codes<'b>(&self, body: Option<&'b Value>) -> impl Iterator<Item = &'b str> {

@@ -48,10 +48,12 @@ pub enum Failure {
         /// The provider's; empty if it names none.
         code: String,
     },
-    /// The answer can't be used, whatever the provider meant by it: it leads to another address, or is too large. The words are
-    /// for a person.
+    /// The answer can't be used, whatever the provider meant by it: it leads to another address. The words are for a person.
     #[error("the answer can't be used")]
     Unusable(&'static str),
+    /// The answer is larger than what is read. Its size in bytes, if the provider says it.
+    #[error("the answer is larger than what is read")]
+    TooLarge(Option<u64>),
     /// The provider fails or does not answer; not before this long, if it says so.
     #[error("the provider is down")]
     Down(Option<Duration>),
@@ -207,7 +209,7 @@ impl Failure {
             Self::NotFound => Classified { reason: Reason::NotFound, bearing: Bearing::Missing, ..LASTING },
             Self::Gone => Classified { reason: Reason::Gone, bearing: Bearing::Missing, ..LASTING },
             Self::Conflict => Classified { reason: Reason::ProviderConflict, bearing: Bearing::Lasting, ..LASTING },
-            Self::Rejected { .. } | Self::Unusable(_) => {
+            Self::Rejected { .. } | Self::Unusable(_) | Self::TooLarge(_) => {
                 Classified { reason: Reason::Rejected, bearing: Bearing::Lasting, ..LASTING }
             }
             Self::AppRefused { .. } => Classified { reason: Reason::AppRefused, is_final: true, ..LASTING },

@@ -164,7 +164,10 @@ pub fn buckets(
     rates: &Rates,
 ) -> Vec<Bucket> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
-    let named = |patterns: &[&str]| patterns.iter().any(|pattern| matches(pattern, &request.method, path));
+    // A slash at the end leads past no limit.
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let method = request.effective_method();
+    let named = |patterns: &[&str]| patterns.iter().any(|pattern| matches(pattern, method, path));
     let counts = |limit: &&Limit| match limit.applies {
         Applies::All => true,
         Applies::Of(patterns) => named(patterns),
@@ -178,11 +181,11 @@ pub fn buckets(
     let bucket = |limit: &'static Limit| {
         let common = limit.partition_by.iter().map(|per| match per {
             PartitionBy::Account => Cow::Borrowed(account.as_str()),
-            PartitionBy::Method => request.method.as_str().into(),
+            PartitionBy::Method => method.as_str().into(),
             PartitionBy::Path(count) => path.split('/').skip(1).take(*count).collect::<Vec<_>>().join("/").into(),
             PartitionBy::Field(pointer) => field(request, pointer).unwrap_or_default().into(),
         });
-        let cost = limit.costs.iter().find(|(pattern, _)| matches(pattern, &request.method, path));
+        let cost = limit.costs.iter().find(|(pattern, _)| matches(pattern, method, path));
         let cost = cost.map_or(1, |(_, cost)| *cost);
         Bucket {
             key: BucketKey::new(provider, limit.name, common),

@@ -17,6 +17,8 @@ pub struct Request {
     /// Names the call in logs and counters: a template, never with ids or queries in it.
     pub endpoint: Cow<'static, str>,
     pub method: Method,
+    /// The method that one of the headers names in place of `method`, where the provider honours that.
+    pub method_override: Option<Method>,
     /// The absolute URL, with its query.
     pub url: String,
     /// Headers besides the credential and the content type.
@@ -52,6 +54,7 @@ impl Request {
         Self {
             endpoint: endpoint.into(),
             method: Method::GET,
+            method_override: None,
             url: url.into(),
             headers: Vec::new(),
             body: None,
@@ -62,6 +65,11 @@ impl Request {
     /// A call that changes something.
     pub fn post(endpoint: impl Into<Cow<'static, str>>, url: impl Into<String>) -> Self {
         Self { method: Method::POST, idempotent: Idempotent::No, ..Self::get(endpoint, url) }
+    }
+
+    /// The method by which the provider carries it out: the one that limits count.
+    pub fn effective_method(&self) -> &Method {
+        self.method_override.as_ref().unwrap_or(&self.method)
     }
 
     /// With these query parameters.

@@ -106,6 +106,7 @@ impl From<&Failure> for ConnectError {
             | Failure::Conflict
             | Failure::Rejected { .. }
             | Failure::Unusable(_)
+            | Failure::TooLarge(_)
             | Failure::Unreadable
             | Failure::AppRefused { .. }
             | Failure::Forbidden => Self::ConnectFailed,

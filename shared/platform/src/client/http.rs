@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ::http::{HeaderMap, HeaderName, HeaderValue, header};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use domain::{Reply, Request, call::address::is_public};
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
@@ -45,9 +45,9 @@ pub enum SendError {
     /// No answer in time: the provider may have carried the call out.
     #[error("there came no answer in time")]
     Late,
-    /// The answer is longer than anything that is read.
+    /// The answer is longer than anything that is read. Its length in bytes, if the server says it.
     #[error("the answer is too long")]
-    TooLong,
+    TooLong(Option<u64>),
 }
 
 /// The credential of a call.
@@ -112,6 +112,9 @@ impl HttpClient {
         if let Some((content_type, body)) = &request.body {
             insert(&mut headers, header::CONTENT_TYPE.as_str(), content_type)?;
             call = call.body(body.clone());
+        } else if [Method::PATCH, Method::POST, Method::PUT].contains(&request.method) {
+            // RFC 9110 §8.6. hyper leaves it out, and Google answers 411 then.
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         call = call.headers(headers);
         call = match authorization {
@@ -120,10 +123,15 @@ impl HttpClient {
             Authorization::Basic(id, secret) => call.basic_auth(id, Some(secret.expose_secret())),
         };
         let mut response = call.send().await.map_err(|error| sort(&error))?;
-        let mut body = Vec::new();
+        let declared = response.content_length();
+        let too_long = SendError::TooLong(declared);
+        if declared.is_some_and(|declared| declared > MAX_BODY as u64) {
+            return Err(too_long);
+        }
+        let mut body = Vec::with_capacity(declared.and_then(|declared| declared.try_into().ok()).unwrap_or_default());
         while let Some(chunk) = response.chunk().await.map_err(|error| sort(&error))? {
             if body.len() + chunk.len() > MAX_BODY {
-                return Err(SendError::TooLong);
+                return Err(too_long);
             }
             body.extend_from_slice(&chunk);
         }

@@ -45,7 +45,7 @@ impl JwksError {
         let reason = match self {
             Self::Unreached(SendError::Forbidden) | Self::Client(_) | Self::Status(400..=499) => Reason::Misconfigured,
             Self::Unreached(SendError::NotSent | SendError::Closed | SendError::Late) => Reason::Unreachable,
-            Self::NotKeys(_) | Self::Unreached(SendError::TooLong) => Reason::Unreadable,
+            Self::NotKeys(_) | Self::Unreached(SendError::TooLong(_)) => Reason::Unreadable,
             Self::Status(_) => Reason::ProviderDown,
         };
         Diagnosis::new(reason, self.to_string())

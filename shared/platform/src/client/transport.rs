@@ -35,8 +35,6 @@ pub(super) const RESERVE: Duration = Duration::from_millis(500);
 const MIN_TIME: Duration = Duration::from_secs(1);
 /// The same for a token endpoint: an attempt that breaks off may have used up a token that is good for one use.
 const MIN_TIME_FOR_TOKENS: Duration = Duration::from_secs(3);
-/// The person's sentence for an answer that is larger than what is read.
-const TOO_LONG: &str = "The answer is larger than what can be passed on; ask for less at a time.";
 
 /// Sends requests to providers, within the limits that all processes keep together.
 #[derive(Debug)]
@@ -221,7 +219,7 @@ fn understood(call: ProviderRequest<'_>, sent: Result<Reply, SendError>, now: Ti
         SendError::Forbidden => Failure::Forbidden,
         SendError::NotSent => Failure::Unreached,
         SendError::Closed | SendError::Late => Failure::Down(None),
-        SendError::TooLong => Failure::Unusable(TOO_LONG),
+        SendError::TooLong(size) => Failure::TooLarge(size),
     })?;
     let meaning = match call.endpoint {
         Endpoint::Api => call.provider.api.meaning(&reply, now),

@@ -86,8 +86,8 @@ static SPEC: Spec = Spec {
         codes: &["/error"],
         classes: errors::CLASSES,
         limits: limits::LIMITS,
-        // https://docs.slack.dev/authentication/installing-with-oauth#scopes, read 2026-11.
-        response_headers: &["x-accepted-oauth-scopes", "x-oauth-scopes", "x-slack-req-id"],
+        // https://docs.slack.dev/apis/web-api/#basics, read 2026-11: a token may stand in a form instead of the header.
+        credential_parameters: &["token"],
         // https://docs.slack.dev/reference/methods/files.getUploadURLExternal, read 2026-11.
         uploads: Some("https://files.slack.com/upload/v1"),
         ..Api::new("https://slack.com/api")

@@ -54,13 +54,6 @@ static SPEC: Spec = Spec {
         // https://docs.stripe.com/api/versioning, …/connected-accounts, …/idempotent_requests, read 2026-11. Which account a
         // call is for is Stripe's to decide: without its header it would run on the key's own.
         request_headers: &["stripe-account", "stripe-context", "stripe-version"],
-        response_headers: &[
-            "idempotency-key",
-            "idempotent-replayed",
-            "original-request",
-            "stripe-account",
-            "stripe-version",
-        ],
         ..Api::new("https://api.stripe.com")
     },
     // https://docs.stripe.com/webhooks#verify-manually, read 2026-11: entries of other schemes (v0) are ignored,

@@ -8,6 +8,7 @@ mod mailbox;
 mod message;
 mod messages;
 mod push;
+mod resumable;
 mod send;
 
 #[cfg(test)]
@@ -19,7 +20,12 @@ use serde_json::{Value, json};
 
 pub(super) use self::control::CONTROLS;
 pub use self::push::push_token;
-use self::{mailbox::Mailbox, push::Subscription, send::Draft};
+use self::{
+    mailbox::Mailbox,
+    push::Subscription,
+    resumable::{Step, Uploads},
+    send::Draft,
+};
 use super::{WATCH_LIFE, caller::Caller, person::ACCOUNTS, refusal::Refusal, signer::Signer};
 use crate::{
     app::App,
@@ -38,6 +44,7 @@ const SEND: &[&str] = &[FULL, "gmail.modify", "gmail.compose", "gmail.send"];
 
 pub(super) struct Gmail {
     boxes: Vec<Mailbox>,
+    uploads: Uploads,
     subscription: Subscription,
     outbox: Outbox,
     /// Seconds that a new watch lives.
@@ -60,7 +67,8 @@ impl Gmail {
             audience: app.setting("push_audience").to_owned(),
             service_account: app.setting("push_service_account").to_owned(),
         };
-        Self { boxes: vec![Mailbox::seed(ada), Mailbox::empty(grace)], subscription, outbox, watch_life: WATCH_LIFE }
+        let boxes = vec![Mailbox::seed(ada), Mailbox::empty(grace)];
+        Self { boxes, uploads: Uploads::default(), subscription, outbox, watch_life: WATCH_LIFE }
     }
 
     /// Answers a call; `path` is what follows the user.
@@ -102,7 +110,7 @@ impl Gmail {
             ("POST", ["messages", "send"]) => {
                 caller.needs(SEND)?;
                 let draft = Draft::of_json(call, &body(call)?)?;
-                self.send(place, draft)
+                self.send(place, draft).map(|sent| Reply::json(StatusCode::OK, &sent))
             }
             ("GET", ["history"]) => {
                 caller.needs(READ)?;
@@ -128,16 +136,30 @@ impl Gmail {
         match (call.method.as_str(), path) {
             ("POST", ["messages", "send"]) => {
                 caller.needs(SEND)?;
-                self.send(place, Draft::of_upload(call)?)
+                if call.query.get("uploadType") == Some("resumable") {
+                    return self.uploads.begin(&caller.account, call);
+                }
+                self.send(place, Draft::of_upload(call)?).map(|sent| Reply::json(StatusCode::OK, &sent))
+            }
+            ("PUT", ["messages", "send"]) => {
+                caller.needs(SEND)?;
+                match self.uploads.take(&caller.account, call)? {
+                    Step::Answer(answer) => Ok(answer),
+                    Step::Whole(id, draft) => {
+                        let sent = self.send(place, draft)?;
+                        self.uploads.sent(&id, &sent);
+                        Ok(Reply::json(StatusCode::OK, &sent))
+                    }
+                }
             }
             _ => Err(Refusal::not_found()),
         }
     }
 
-    fn send(&mut self, place: usize, draft: Draft) -> Result<Reply, Refusal> {
+    fn send(&mut self, place: usize, draft: Draft) -> Result<Value, Refusal> {
         let sent = self.boxes[place].send(draft)?;
         self.notify(place, &["SENT".to_owned()]);
-        Ok(Reply::json(StatusCode::OK, &sent))
+        Ok(sent)
     }
 
     /// An account has another address now: notifications name it.

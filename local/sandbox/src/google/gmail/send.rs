@@ -18,7 +18,7 @@ const LENIENT: GeneralPurposeConfig = NO_PAD.with_decode_padding_mode(DecodePadd
 /// The longest body that is not an upload: <https://github.com/googleapis/google-api-dotnet-client/issues/856>.
 const MAX_JSON: usize = 1024 * 1024;
 /// <https://gmail.googleapis.com/$discovery/rest?version=v1>: `mediaUpload.maxSize`.
-const MAX_UPLOAD: usize = 36_700_160;
+pub(super) const MAX_UPLOAD: usize = 36_700_160;
 
 /// A message that an app sends, and the thread that it names.
 pub(super) struct Draft {
@@ -42,6 +42,11 @@ impl Draft {
         })?;
         let raw = engine.decode(raw).map_err(|_| Refusal::bad("invalidArgument", "Invalid value for ByteString"))?;
         Ok(Self { raw, thread: thread(body) })
+    }
+
+    /// The message that came in parts, after its JSON.
+    pub(super) fn of_parts(raw: Vec<u8>, metadata: &Value) -> Self {
+        Self { raw, thread: thread(metadata) }
     }
 
     /// The message alone, or after a part of JSON.

@@ -58,6 +58,15 @@ fn an_error_inside_a_success_is_an_error() {
 }
 
 #[test]
+fn a_part_of_an_upload_that_has_arrived_is_no_redirect() {
+    let uploads = Api { uploads: Some("https://a/upload"), ..Api::new("https://a") };
+    let meaning = |api: &Api, headers: &[_]| api.meaning(&reply(308, "", headers), NOW);
+    assert_eq!(meaning(&uploads, &[("range", "bytes=0-1")]), Ok(()));
+    assert!(meaning(&uploads, &[("location", "/b")]).is_err());
+    assert!(meaning(&Api::new("https://a"), &[]).is_err());
+}
+
+#[test]
 fn a_wait_may_stand_in_a_text_and_a_day_that_is_used_up_is_not_tried_every_second() {
     let limited = |text: &str| {
         let body = serde_json::json!({ "text": text, "ok": false }).to_string();

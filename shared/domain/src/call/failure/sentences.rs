@@ -52,6 +52,10 @@ impl Failure {
                 (format!("{name} did not accept this."), format!("Check the request; {name} names the reason {code}."))
             }
             Self::Unusable(words) => ((*words).to_owned(), "Change the request.".to_owned()),
+            Self::TooLarge(size) => (
+                format!("{name} answered, and its answer{} is larger than what can be passed on.", bytes(*size)),
+                "Ask for less at a time.".to_owned(),
+            ),
             Self::Down(_) | Self::Unreached | Self::Unreadable => {
                 (format!("{name} has trouble answering."), "Try again in a few minutes.".to_owned())
             }
@@ -91,6 +95,7 @@ impl Failure {
             Self::Rejected { code, .. } if code.is_empty() => format!("{name} rejected a call and names no reason."),
             Self::Rejected { code, .. } => format!("{name} rejected a call; its reason is {code}."),
             Self::Unusable(words) => format!("{name} gave an answer that can't be used. {words}"),
+            Self::TooLarge(size) => format!("{name} gave an answer{} that is larger than what is read.", bytes(*size)),
             Self::Down(_) => format!("{name} fails or does not answer; look at its status page if this stays."),
             Self::Unreached => {
                 format!("There is no connection to {name}; look at its status page, then at our network.")
@@ -103,4 +108,9 @@ impl Failure {
             Self::Forbidden => format!("A call was to leave {name}'s own addresses, and was not sent."),
         }
     }
+}
+
+/// A size, where it is known.
+fn bytes(size: Option<u64>) -> String {
+    size.map(|size| format!(" of {size} bytes")).unwrap_or_default()
 }

@@ -71,6 +71,17 @@ fn a_call_takes_from_every_bucket_that_counts_it_and_the_rest_from_the_rest() {
 }
 
 #[test]
+fn a_call_counts_as_the_method_that_a_header_names_and_a_slash_at_the_end_leads_past_no_limit() {
+    let mut get = Request::post("x", "https://a/v1/customers/x");
+    get.method_override = Some(Method::GET);
+    assert_eq!(names("T1", &get)[1].1, 5);
+    let mut post = Request::get("x", "https://a/chat.post/?x=1");
+    assert_eq!(names("T1", &post)[0].0, "p/rest");
+    post.method_override = Some(Method::POST);
+    assert_eq!(names("T1", &post)[0].0, "p/channel");
+}
+
+#[test]
 fn accounts_and_channels_have_buckets_of_their_own_whatever_they_are_called() {
     let key = |account: &str, request: &Request| taken(account, request)[0].key.clone();
     let post = |channel: &str| Request::post("x", "https://a/chat.post").json(&json!({ "channel": channel }));
