@@ -71,7 +71,7 @@ const STATUSES: &[(u16, &str, &str, Then)] = &[
     (301, "location: /v2", "The answer leads to another address, which is not followed.", UNUSABLE),
     (302, "location: https://evil.example/", "The answer leads to another address, which is not followed.", UNUSABLE),
     (307, "location: //evil.example/", "The answer leads to another address, which is not followed.", UNUSABLE),
-    (308, "", "The answer leads to another address, which is not followed.", UNUSABLE),
+    (308, "location: /elsewhere", "The answer leads to another address, which is not followed.", UNUSABLE),
     (400, "", "{name} did not accept this.", UNNAMED),
     (401, "", "{name} has ended our access.", REFRESH),
     (402, "", "{name} did not accept this.", UNNAMED),
