@@ -18,6 +18,7 @@ use tokio::{
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::watch,
+    task::JoinSet,
 };
 
 /// The addresses of each emulator that functions call.
@@ -28,8 +29,14 @@ const ORIGINS: &[(&str, &[&str])] = &[
 ];
 
 /// What went over the socket since it was last asked to forget.
-#[derive(Clone, Default)]
-pub(super) struct Recorder(Arc<Mutex<Vec<Chunk>>>);
+#[derive(Default)]
+pub(super) struct Recorder {
+    chunks: Chunks,
+    /// One for each emulator.
+    doors: JoinSet<()>,
+}
+
+type Chunks = Arc<Mutex<Vec<Chunk>>>;
 
 struct Chunk {
     connection: usize,
@@ -40,13 +47,13 @@ struct Chunk {
 impl Recorder {
     /// A stack with these parameters whose calls to providers are recorded.
     pub(super) async fn stack(overrides: &[(&str, &str)]) -> (Running, Self) {
-        let (recorder, mut rewrites, mut doors) = (Self::default(), Vec::new(), Vec::new());
+        let (mut recorder, mut rewrites, mut doors) = (Self::default(), Vec::new(), Vec::new());
         for (provider, origins) in ORIGINS {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             rewrites.extend(origins.iter().map(|origin| format!("{origin}=http://{address}")));
             let (open, opened) = watch::channel(String::new());
-            tokio::spawn(recorder.clone().serve(listener, opened));
+            recorder.doors.spawn(serve(Arc::clone(&recorder.chunks), listener, opened));
             doors.push((provider, open));
         }
         let overrides = overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -58,37 +65,14 @@ impl Recorder {
         (stack, recorder)
     }
 
-    async fn serve(self, listener: TcpListener, mut to: watch::Receiver<String>) {
-        static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
-        while let Ok((caller, _)) = listener.accept().await {
-            let Ok(to) = to.wait_for(|to| !to.is_empty()).await.map(|to| to.clone()) else { return };
-            let Ok(provider) = TcpStream::connect(to).await else { continue };
-            let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-            let ((from_caller, to_caller), (from_provider, to_provider)) = (caller.into_split(), provider.into_split());
-            tokio::spawn(self.clone().copy(connection, true, from_caller, to_provider));
-            tokio::spawn(self.clone().copy(connection, false, from_provider, to_caller));
-        }
-    }
-
-    async fn copy(self, connection: usize, to_provider: bool, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
-        let mut buffer = vec![0; 64 * 1024];
-        while let Ok(length @ 1..) = from.read(&mut buffer).await {
-            let bytes = buffer[..length].to_vec();
-            lock(&self.0).push(Chunk { connection, to_provider, bytes });
-            if to.write_all(&buffer[..length]).await.is_err() {
-                return;
-            }
-        }
-    }
-
     pub(super) fn forget(&self) {
-        lock(&self.0).clear();
+        lock(&self.chunks).clear();
     }
 
     /// What providers got, or what they sent, by connection.
     pub(super) fn bytes(&self, to_provider: bool) -> Vec<Vec<u8>> {
         let mut all: BTreeMap<_, Vec<u8>> = BTreeMap::new();
-        for chunk in lock(&self.0).iter().filter(|chunk| chunk.to_provider == to_provider) {
+        for chunk in lock(&self.chunks).iter().filter(|chunk| chunk.to_provider == to_provider) {
             all.entry(chunk.connection).or_default().extend(&chunk.bytes);
         }
         all.into_values().collect()
@@ -105,5 +89,29 @@ impl Recorder {
         let headers =
             lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value.to_owned()));
         Some((first, headers.collect()))
+    }
+}
+
+/// Leads each connection to the address that is told later.
+async fn serve(chunks: Chunks, listener: TcpListener, mut to: watch::Receiver<String>) {
+    static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
+    let mut copies = JoinSet::new();
+    while let Ok((caller, _)) = listener.accept().await {
+        let Ok(to) = to.wait_for(|to| !to.is_empty()).await.map(|to| to.clone()) else { return };
+        let Ok(provider) = TcpStream::connect(to).await else { continue };
+        let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+        let ((from_caller, to_caller), (from_provider, to_provider)) = (caller.into_split(), provider.into_split());
+        copies.spawn(copy(Arc::clone(&chunks), connection, true, from_caller, to_provider));
+        copies.spawn(copy(Arc::clone(&chunks), connection, false, from_provider, to_caller));
+    }
+}
+
+async fn copy(chunks: Chunks, connection: usize, to_provider: bool, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        lock(&chunks).push(Chunk { connection, to_provider, bytes: buffer[..length].to_vec() });
+        if to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
     }
 }

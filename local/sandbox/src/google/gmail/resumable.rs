@@ -81,7 +81,7 @@ impl Uploads {
             if length > MAX_UPLOAD {
                 return Err(Refusal::bad("badContent", "Media too large."));
             }
-            if part.total != Some(length) && call.body.len() % UNIT != 0 {
+            if part.total != Some(length) && !call.body.len().is_multiple_of(UNIT) {
                 return Err(bad("Invalid request. The number of bytes is no multiple of 262144."));
             }
             upload.bytes.extend_from_slice(&call.body);
