@@ -82,7 +82,7 @@ fn rewrite(call: &Call<'_>, spec: &'static Spec) -> Result<Request, Problem> {
         let message = format!("A batch does not pass to {}: its calls would not be counted in the limits.", spec.name);
         return Err(Problem::new(Kind::InvalidRequest, message, "Send its calls one by one."));
     }
-    credentials::check(call, &spec.api)?;
+    let form = credentials::check(call, &spec.api)?;
     // Not every gateway leaves the last slash in the parameter.
     let slash = path.ends_with('/') || call.request.raw_http_path().ends_with('/');
     let (base, path) = spec.api.located(path.strip_suffix('/').unwrap_or(path));
@@ -111,12 +111,12 @@ fn rewrite(call: &Call<'_>, spec: &'static Spec) -> Result<Request, Problem> {
     request.method_override = method;
     request.headers = headers;
     request.idempotent = if reads || keyed { Idempotent::Yes } else { Idempotent::No };
-    request.body = body(call)?;
+    request.body = body(call, form)?;
     Ok(request)
 }
 
-/// The body and its type.
-fn body(call: &Call<'_>) -> Result<Option<(String, Vec<u8>)>, Problem> {
+/// The body and its type; `form` replaces it.
+fn body(call: &Call<'_>, form: Option<Vec<u8>>) -> Result<Option<(String, Vec<u8>)>, Problem> {
     let headers = call.request.headers();
     let body = call.request.body();
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -128,7 +128,8 @@ fn body(call: &Call<'_>) -> Result<Option<(String, Vec<u8>)>, Problem> {
         return Err(Problem::new(Kind::MalformedRequest, message, next));
     }
     let content_type = text(header::CONTENT_TYPE).unwrap_or(BYTES);
-    Ok((!body.is_empty()).then(|| (content_type.to_owned(), body.to_vec())))
+    let body = form.unwrap_or_else(|| body.to_vec());
+    Ok((!body.is_empty()).then(|| (content_type.to_owned(), body)))
 }
 
 fn answer(reply: Reply, spec: &Spec, ways: &Ways) -> Response<Body> {
