@@ -4,8 +4,11 @@ export declare const BASES: Readonly<Record<string, readonly string[]>>;
 export interface IntertieFetchOptions {
   /** Where Intertie is: `https://api.example.com`. */
   url: string | URL;
-  /** The user's session token, or what gives a fresh one for each call. */
-  session: string | (() => string | Promise<string>);
+  /**
+   * The user's session token, or what gives a fresh one for each call. It gets the token that the SDK itself sends: `(own) => own`
+   * is for an SDK that is given session tokens in place of the provider's.
+   */
+  session: string | ((own?: string) => string | undefined | Promise<string | undefined>);
   /** The provider whose API may be called. */
   provider?: string;
   /** Several of them, in place of `provider`. */

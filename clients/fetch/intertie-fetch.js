@@ -36,9 +36,10 @@ export function intertieFetch({ url, session, provider, providers = [provider], 
   return async (input, init = {}) => {
     const request = typeof input?.url === "string" ? input : undefined;
     const to = led(new URL(request?.url ?? input, globalThis.location?.href));
-    const token = typeof session === "function" ? await session() : session;
-    if (typeof token !== "string" || !token) throw new TypeError("intertieFetch: there is no session token");
     const headers = new Headers(init.headers ?? request?.headers);
+    const own = headers.get("authorization")?.split(" ").at(-1);
+    const token = typeof session === "function" ? await session(own) : session;
+    if (typeof token !== "string" || !token) throw new TypeError("intertieFetch: there is no session token");
     headers.set("authorization", `Bearer ${token}`);
     // Headers hold bytes: the proxy reads them as UTF-8.
     if (account !== undefined) headers.set("intertie-account", String.fromCharCode(...new TextEncoder().encode(account)));

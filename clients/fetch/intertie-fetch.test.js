@@ -90,7 +90,9 @@ test("a session token is asked for at each call, and an account is named in UTF-
     assert.equal(headers.authorization, `Bearer ${token}`);
     assert.equal(Buffer.from(headers["intertie-account"], "latin1").toString(), "Café Łódź");
   }
-  await assert.rejects(of({ session: () => undefined })(`${STRIPE}/v1/x`), /no session token/);
+  const own = of({ session: (own) => own });
+  assert.equal((await told(own(`${STRIPE}/v1/x`, { headers: { Authorization: "token s2" } }))).headers.authorization, "Bearer s2");
+  await assert.rejects(of({ session: (own) => own })(`${STRIPE}/v1/x`), /no session token/);
   assert.deepEqual(received, []);
 });
 

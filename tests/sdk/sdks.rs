@@ -11,7 +11,7 @@ use http::Method;
 use local_cli::bundle::Options;
 use local_runtime::bootstraps::{Bootstraps, root, target_folder};
 use serde_json::{Value, json};
-use tests::{Guest, Node, Running, node, options, stack_of};
+use tests::{Guest, Node, node, options, stack_of};
 use tokio::{process::Command, time::timeout};
 
 /// The functions that know GitHub: of those that call providers, the ones that a key and the proxy need.
@@ -37,6 +37,8 @@ async fn each_sdk_does_through_the_proxy_what_the_table_says() {
         ..options
     })
     .await;
+    let life = Duration::from_mins(30);
+    let [session, stranger] = ["ada", "bob"].map(|user| stack.session(user, None, life).unwrap());
     let ada = Guest::new(&stack, "ada").await;
     for connect in
         ["slack?scopes=files:write", "gmail", "google-calendar?scopes=https://www.googleapis.com/auth/calendar.events"]
@@ -50,11 +52,21 @@ async fn each_sdk_does_through_the_proxy_what_the_table_says() {
     assert_eq!(status, 201, "{body}");
     ada.quiet().await;
 
+    let sandboxes = ["slack", "stripe", "google"].map(|name| (name, stack.sandbox.url(name)));
+    let sandboxes: BTreeMap<_, _> =
+        sandboxes.into_iter().chain([("github", github.ready["url"].as_str().unwrap())]).collect();
+    let environment = [
+        ("INTERTIE_URL", stack.url.as_str()),
+        ("INTERTIE_SESSION", &session),
+        ("INTERTIE_STRANGER", &stranger),
+        ("SANDBOXES", &json!(sandboxes).to_string()),
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+    ];
     let table = Table::read();
     let mut wrong = Vec::new();
     for (script, expected) in &table.scripts {
         let began = std::time::Instant::now();
-        let Outcome { held, failed } = run(&stack, script, github.ready["url"].as_str().unwrap()).await;
+        let Outcome { held, failed } = run(script, &environment).await;
         println!("{script}: {held:?} in {:.1} s", began.elapsed().as_secs_f32());
         let held: BTreeSet<_> = held.intersection(&table.columns).cloned().collect();
         if held != *expected {
@@ -64,28 +76,25 @@ async fn each_sdk_does_through_the_proxy_what_the_table_says() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 
-    // GitHub was called with its own token, and never with the session's.
-    let calls = github.order(json!({})).await;
-    let calls = calls.as_array().unwrap();
-    assert!(calls.len() > 10, "{calls:?}");
-    for call in calls {
-        assert_eq!(call["headers"]["authorization"], "Bearer ghp_ada", "{call}");
+    // No provider got the session's token.
+    for provider in ["slack", "stripe", "google"] {
+        let calls = ada.admin(provider, Method::GET, "calls", &Value::Null).await;
+        assert!(calls.as_array().unwrap().len() > 10 && !calls.to_string().contains(&session), "{provider}");
     }
+    let calls = github.order(json!({})).await;
+    assert!(calls.as_array().unwrap().len() > 10 && !calls.to_string().contains(&session), "{calls}");
+    assert!(calls.as_array().unwrap().iter().all(|it| it["headers"]["authorization"] == "Bearer ghp_ada"), "{calls}");
     stack.shutdown().await;
 }
 
 /// Runs a script: it prints a line of JSON for each cell, `{"cell"}` or `{"cell","error"}`.
-async fn run(stack: &Running, script: &str, github: &str) -> Outcome {
+async fn run(script: &str, environment: &[(&str, &str)]) -> Outcome {
     let folder = target_folder().unwrap().join("sdk");
     let is_python = Path::new(script).extension().is_some_and(|it| it == "py");
     let program = if is_python { folder.join("venv/bin/python") } else { node::program("sdk") };
-    let session = stack.session("ada", None, Duration::from_mins(10)).unwrap();
-    let sandboxes = ["slack", "stripe", "google"].map(|name| (name, stack.sandbox.url(name)));
-    let sandboxes: BTreeMap<_, _> = sandboxes.into_iter().chain([("github", github)]).collect();
     let mut command = Command::new(program);
     command.arg(script).current_dir(folder.join("scripts")).stdin(Stdio::null()).kill_on_drop(true);
-    command.env("INTERTIE_URL", &stack.url).env("INTERTIE_SESSION", session).env("PYTHONDONTWRITEBYTECODE", "1");
-    command.env("SANDBOXES", json!(sandboxes).to_string());
+    command.envs(environment.iter().copied());
     let output = timeout(PATIENCE, command.output()).await.expect("the script ends").unwrap();
     let mut outcome = Outcome::default();
     for line in String::from_utf8_lossy(&output.stdout).lines().filter(|line| line.starts_with('{')) {

@@ -7,6 +7,7 @@ import urllib.request
 
 url = os.environ["INTERTIE_URL"]
 session = os.environ["INTERTIE_SESSION"]
+stranger = os.environ["INTERTIE_STRANGER"]  # of a user that connected nothing
 GREETING = "Grüße, Łódź! 日本 🧵"
 
 

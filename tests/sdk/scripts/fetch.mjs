@@ -1,4 +1,5 @@
-import { assert, cell, fault, GREETING, session, url } from "./cells.mjs";
+import { assert, cell, fault, GREETING, refusal, session, url } from "./cells.mjs";
+
 import { intertieFetch } from "./intertie-fetch.js";
 
 const fetch = intertieFetch({ url, session, providers: ["stripe", "gmail", "google-calendar"] });
@@ -77,3 +78,11 @@ await cell("Link", async () => {
   const numbers = (await (await fetch(next)).json()).map(({ number }) => number);
   assert.deepEqual(numbers, [3, 4]);
 });
+
+await cell("refusal", () =>
+  refusal({ provider: "stripe" }, async (fetch) => {
+    const answer = await fetch(`${STRIPE}/customers`);
+    assert.equal(answer.status, 409);
+    throw (await answer.json()).error;
+  }),
+);

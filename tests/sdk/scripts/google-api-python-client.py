@@ -1,13 +1,16 @@
 import base64
-import json
 from datetime import datetime, timedelta, timezone
 
-from cells import GREETING, cell, fault, refused, session, url
-from google.oauth2.credentials import Credentials
-from googleapiclient.discovery import build, build_from_document
-from googleapiclient.discovery_cache import get_static_doc
+from cells import GREETING, cell, fault, refused, session, stranger, url
+from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 from googleapiclient.http import MediaInMemoryUpload
+
+import json
+
+from google.oauth2.credentials import Credentials
+from googleapiclient.discovery import build_from_document
+from googleapiclient.discovery_cache import get_static_doc
 
 
 def intertie_service(name, version, provider, session):
@@ -82,12 +85,31 @@ def _():
         assert MAIL.splitlines()[1] in base64.urlsafe_b64decode(raw + "=="), raw
 
 
+@cell("a file in parts")
+def _():
+    # Chunks are multiples of 256 KiB.
+    message = MAIL + (b"x" * 78 + b"\r\n") * 8000
+    media = MediaInMemoryUpload(message, mimetype="message/rfc822", resumable=True, chunksize=256 * 1024)
+    request, sent, parts = gmail.users().messages().send(userId="me", body={}, media_body=media), None, 0
+    while sent is None:
+        _, sent = request.next_chunk()
+        parts += 1
+    raw = gmail.users().messages().get(userId="me", id=sent["id"], format="raw").execute()["raw"]
+    assert parts == 3 and base64.urlsafe_b64decode(raw + "==").endswith(message), parts
+
+
+@cell("a long query goes by POST and X-HTTP-Method-Override")
+def _():
+    request = gmail.users().messages().list(userId="me", labelIds=["INBOX"] * 300)
+    assert len(request.uri) > 2048 and request.execute()["messages"]
+
+
 @cell("a batch is refused, and does not leave")
 def _():
     batch = gmail.new_batch_http_request()
     batch.add(gmail.users().getProfile(userId="me"))
     error = refused(HttpError, batch.execute)
-    assert error.uri.startswith(url) and error.status_code in (404, 422), error
+    assert error.uri.startswith(url) and error.status_code == 422 and "batch" in error.reason, error
 
 
 @cell("with api_endpoint alone batches would leave, and uploads miss the proxy")
@@ -112,3 +134,10 @@ def _():
     service = build_from_document(document, credentials=Credentials(None, refresh_handler=fresh))
     assert service.users().getProfile(userId="me").execute()["emailAddress"] == "ada@example.com"
     assert asked == [1]
+
+
+@cell("refusal")
+def _():
+    lost = intertie_service("gmail", "v1", "gmail", stranger)
+    error = refused(HttpError, lost.users().getProfile(userId="me").execute)
+    assert error.status_code == 409 and "is not connected" in error.reason, error

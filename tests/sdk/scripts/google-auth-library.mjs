@@ -1,5 +1,6 @@
+import { assert, cell, fault, GREETING, refusal, session, url } from "./cells.mjs";
+
 import { OAuth2Client } from "google-auth-library";
-import { assert, cell, fault, GREETING, session, url } from "./cells.mjs";
 import { intertieFetch } from "./intertie-fetch.js";
 
 const client = new OAuth2Client({
@@ -63,3 +64,11 @@ await cell("upload", async () => {
 await cell("a host that is not the providers' gets no session token", async () => {
   await assert.rejects(client.request({ url: "https://www.google.com/x" }), /www\.google\.com is not an API of gmail/);
 });
+
+await cell("refusal", () =>
+  refusal({ provider: "gmail" }, (fetchImplementation) => {
+    const client = new OAuth2Client({ transporterOptions: { fetchImplementation } });
+    client.setCredentials({ access_token: session });
+    return client.request({ url: `${GMAIL}/profile` });
+  }),
+);

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
+import { assert, cell, fault, GREETING, refusal, session, spy, url } from "./cells.mjs";
+
 import { google } from "googleapis";
-import { assert, cell, fault, GREETING, session, spy, url } from "./cells.mjs";
 import { intertieFetch } from "./intertie-fetch.js";
 
 google.options({ fetchImplementation: intertieFetch({ url, session, providers: ["gmail", "google-calendar"] }) });
@@ -74,3 +75,9 @@ await cell("the SDK's own base option drops the path of the proxy", async () => 
   await assert.rejects(gmail.users.messages.send({ userId: "me", media: { mimeType: "message/rfc822", body: mail } }));
   assert.match(left[0].address, /^https:\/\/gmail\.googleapis\.com\/upload\//);
 });
+
+await cell("refusal", () =>
+  refusal({ provider: "gmail" }, (fetchImplementation) => {
+    return google.gmail({ version: "v1", fetchImplementation }).users.labels.list({ userId: "me" });
+  }),
+);

@@ -1,9 +1,11 @@
+import { assert, cell, fault, GREETING, refusal, seconds, session, spy, url } from "./cells.mjs";
+
 import { Octokit } from "octokit";
-import { assert, cell, fault, GREETING, seconds, session, spy, url } from "./cells.mjs";
 import { intertieFetch } from "./intertie-fetch.js";
 
 const bases = { github: ["https://api.github.com"] };
-const octokit = new Octokit({ request: { fetch: intertieFetch({ url, session, provider: "github", bases }) } });
+const retry = { doNotRetry: [400, 401, 403, 404, 409, 410, 422, 451] };
+const octokit = new Octokit({ request: { fetch: intertieFetch({ url, session, provider: "github", bases }) }, retry });
 
 const engine = { owner: "ada", repo: "engine" };
 const log = { debug() {}, info() {}, warn() {}, error() {} };
@@ -68,3 +70,7 @@ await cell("an upload is refused by the host's name, and would leave without the
   assert.match(left[0].address, /^https:\/\/uploads\.github\.com\//);
   assert.equal(left[0].authorization, `bearer ${session}`);
 });
+
+await cell("refusal", () =>
+  refusal({ provider: "github", bases }, (fetch) => new Octokit({ log, request: { fetch }, retry }).rest.users.getAuthenticated()),
+);

@@ -1,8 +1,10 @@
-from cells import GREETING, cell, fault, refused, session, url
-from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError
-from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
 from time import monotonic
+
+from cells import GREETING, cell, fault, refused, session, stranger, url
+from slack_sdk.errors import SlackApiError
+
+from slack_sdk import WebClient
+from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
 
 client = WebClient(token=session, base_url=f"{url}/proxy/slack/")
 client.retry_handlers.append(RateLimitErrorRetryHandler(max_retry_count=1))
@@ -49,3 +51,10 @@ def _():
     watched = Watched(token=session, base_url=f"{url}/proxy/slack/")
     refused(ConnectionError, lambda: watched.files_upload_v2(content="a", filename="a.txt"))
     assert sent[0]["url"].startswith("https://files.slack.com/upload/v1/") and session not in str(sent), sent
+
+
+@cell("refusal")
+def _():
+    lost = WebClient(token=stranger, base_url=f"{url}/proxy/slack/")
+    error = refused(SlackApiError, lost.auth_test).response
+    assert error.status_code == 409 and "is not connected" in str(error), error

@@ -1,8 +1,11 @@
+import { assert, cell, fault, GREETING, refusal, seconds, session, spy, url } from "./cells.mjs";
+
 import { WebClient } from "@slack/web-api";
-import { assert, cell, fault, GREETING, seconds, session, spy, url } from "./cells.mjs";
 import { intertieFetch } from "./intertie-fetch.js";
 
-const slack = new WebClient(session, { fetch: intertieFetch({ url, session, provider: "slack" }) });
+const onFailedAttempt = (error) => { if (error.statusCode < 500) throw error; };
+const retryConfig = { retries: 5, onFailedAttempt };
+const slack = new WebClient(session, { fetch: intertieFetch({ url, session, provider: "slack" }), retryConfig });
 
 await cell("list", async () => {
   const names = [];
@@ -46,8 +49,9 @@ await cell("upload", async () => {
 
 const simple = new WebClient(session, { slackApiUrl: `${url}/proxy/slack/` });
 
-await cell("the address alone is enough for methods", async () => {
+await cell("the address alone is enough for methods, also with a token of the call's own", async () => {
   assert.equal((await simple.auth.test()).team, "Acme");
+  assert.equal((await new WebClient(undefined, { slackApiUrl: `${url}/proxy/slack/` }).auth.test({ token: session })).team, "Acme");
 });
 
 await cell("without the adapter a file would leave with the session token", async () => {
@@ -57,3 +61,7 @@ await cell("without the adapter a file would leave with the session token", asyn
   assert.match(left[0].address, /^https:\/\/files\.slack\.com\/upload\/v1\//);
   assert.equal(left[0].authorization, `Bearer ${session}`);
 });
+
+await cell("refusal", () =>
+  refusal({ provider: "slack" }, (fetch) => new WebClient(session, { fetch, retryConfig }).auth.test()),
+);

@@ -1,5 +1,6 @@
+import { assert, calls, cell, fault, GREETING, refusal, session, url } from "./cells.mjs";
+
 import Stripe from "stripe";
-import { assert, cell, fault, GREETING, session, url } from "./cells.mjs";
 import { intertieFetch } from "./intertie-fetch.js";
 
 const stripe = new Stripe(session, {
@@ -55,9 +56,11 @@ await cell("429", async () => {
   assert.equal((await stripe.customers.retrieve("cus_Seed0000000002")).name, "Grace Hopper");
 });
 
-await cell("the version that the SDK pins counts", async () => {
-  const account = await stripe.accounts.retrieveCurrent();
-  assert.equal(account.lastResponse.apiVersion, stripe.getApiField("version"));
+await cell("the version that the SDK pins counts, and the account that it names", async () => {
+  const customer = await stripe.customers.retrieve("cus_Seed0000000001", {}, { stripeAccount: "acct_named" });
+  assert.equal(customer.lastResponse.apiVersion, stripe.getApiField("version"));
+  const named = (await calls("stripe")).filter(({ headers }) => headers["stripe-account"] === "acct_named");
+  assert.deepEqual(named.map(({ path }) => path), ["/v1/customers/cus_Seed0000000001"]);
 });
 
 await cell("a file is refused by the host's name", async () => {
@@ -65,3 +68,9 @@ await cell("a file is refused by the host's name", async () => {
   const refused = ({ detail }) => /files\.stripe\.com is not an API of stripe/.test(detail.message);
   await assert.rejects(stripe.files.create({ purpose: "dispute_evidence", file }, { maxNetworkRetries: 0 }), refused);
 });
+
+await cell("refusal", () =>
+  refusal({ provider: "stripe" }, (fetch) => {
+    return new Stripe(session, { httpClient: Stripe.createFetchHttpClient(fetch) }).customers.list();
+  }),
+);

@@ -1,5 +1,6 @@
 import stripe
-from cells import GREETING, cell, fault, refused, session, url
+from cells import GREETING, cell, fault, refused, session, stranger, url
+
 from stripe import StripeClient
 
 proxy = f"{url}/proxy/stripe"
@@ -60,3 +61,10 @@ def _():
 @cell("no address of the SDK is Stripe's own")
 def _():
     assert set(client._requestor._options.base_addresses.values()) == {proxy}
+
+
+@cell("refusal")
+def _():
+    lost = StripeClient(stranger, base_addresses={"api": proxy})
+    error = refused(stripe.StripeError, lambda: lost.v1.customers.list())
+    assert error.http_status == 409 and "is not connected" in error.user_message, error
