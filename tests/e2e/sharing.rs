@@ -48,7 +48,7 @@ async fn age(stack: &Running) {
     let pages = stack.clients.dynamodb.scan().table_name(&table).consistent_read(true).into_paginator();
     for item in pages.items().send().collect::<Result<Vec<_>, _>>().await.unwrap() {
         let name = item["item"].as_s().unwrap();
-        let attribute = if name.starts_with("stream#") { "state" } else { "readings" };
+        let attribute = if name.starts_with("stream-full#") { "state" } else { "readings" };
         let Some(Ok(text)) = item.get(attribute).map(AttributeValue::as_s) else { continue };
         let mut value: Value = serde_json::from_str(text).unwrap();
         let earlier = |time: &mut Value| {

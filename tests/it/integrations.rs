@@ -6,6 +6,7 @@ use domain::{
         Ending, IntegrationState,
         summary::{SyncSummary, Watching},
     },
+    sync::stream::Lane,
 };
 use platform::stores::integrations::Integrations;
 use tests::{Ground, integration};
@@ -66,8 +67,8 @@ async fn only_the_grant_that_ended_is_ended_once_and_what_its_user_ended_stays_s
     assert!(integrations.of_account(&STRIPE, &key.account_id).await.unwrap().is_empty(), "webhooks find it");
     assert!(
         !integrations.sync_due(&key, at(30)).await.unwrap()
-            && !integrations.begin_sync(&key, at(30), at(40)).await.unwrap()
-            && !integrations.set_sync_summary(&key, &summary(10), None, Some(at(30))).await.unwrap()
+            && !integrations.begin_sync(&key, at(30), (Lane::Main, at(40))).await.unwrap()
+            && !integrations.set_sync_summary(&key, &summary(10), (Lane::Main, None), Some(at(30))).await.unwrap()
     );
 
     assert!(!integrations.disconnect(&key, Ending::Keep, at(9)).await.unwrap(), "the user ended an earlier grant");
@@ -99,19 +100,22 @@ async fn what_is_shown_of_syncs_is_that_of_the_grant_until_another_one_is_there_
         (found.sync_summary, found.syncing_until)
     };
     integrations.put(&connected(10), at(20)).await.unwrap();
-    assert!(integrations.begin_sync(&key, at(30), at(40)).await.unwrap());
+    assert!(integrations.begin_sync(&key, at(30), (Lane::Main, at(40))).await.unwrap());
     assert_eq!(shown().await, (None, Some(at(40))));
-    assert!(integrations.set_sync_summary(&key, &summary(10, 1), Some(at(50)), None).await.unwrap());
+    assert!(integrations.set_sync_summary(&key, &summary(10, 1), (Lane::Main, Some(at(50))), None).await.unwrap());
     assert_eq!(shown().await, (Some(summary(10, 1)), Some(at(50))), "it goes on");
-    assert!(integrations.set_sync_summary(&key, &summary(10, 2), None, Some(at(60))).await.unwrap());
+    assert!(integrations.set_sync_summary(&key, &summary(10, 2), (Lane::Main, None), Some(at(60))).await.unwrap());
     assert_eq!(shown().await, (Some(summary(10, 2)), None));
 
-    assert!(integrations.begin_sync(&key, at(30), at(70)).await.unwrap());
+    assert!(integrations.begin_sync(&key, at(30), (Lane::Main, at(70))).await.unwrap());
     let again = Integration { sync_summary: shown().await.0, ..connected(65) };
     integrations.put(&again, at(80)).await.unwrap();
     assert_eq!(shown().await, (Some(summary(10, 2)), None), "a sync of the earlier grant is none of the new one's");
-    assert!(!integrations.set_sync_summary(&key, &summary(10, 3), None, None).await.unwrap(), "the earlier grant's");
-    assert!(integrations.set_sync_summary(&key, &summary(65, 0), Some(at(90)), None).await.unwrap());
+    assert!(
+        !integrations.set_sync_summary(&key, &summary(10, 3), (Lane::Main, None), None).await.unwrap(),
+        "the earlier grant's"
+    );
+    assert!(integrations.set_sync_summary(&key, &summary(65, 0), (Lane::Main, Some(at(90))), None).await.unwrap());
     assert!(integrations.disconnect(&key, Ending::Keep, at(85)).await.unwrap());
     assert_eq!(shown().await, (None, None));
 }

@@ -7,7 +7,10 @@ use domain::{
     Change, CredentialName, DeliveryId, Diagnosis, Integration, IntegrationKey, ProviderId, Reason, RecordKey, Version,
     integration::{Ending, IntegrationState, summary::SyncSummary},
     oauth::grant::TokenResponse,
-    sync::{SyncJob, stream::Sweep},
+    sync::{
+        SyncJob,
+        stream::{Lane, Sweep},
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use platform::{
@@ -73,7 +76,7 @@ async fn an_integration_says_truly_whether_a_call_ended_or_restored_it_though_ea
     let summary = SyncSummary::of(later(1), [], None, None);
     assert!(
         integrations.sync_due(&key(), later(9)).await.unwrap()
-            && integrations.set_sync_summary(&key(), &summary, None, Some(later(9))).await.unwrap()
+            && integrations.set_sync_summary(&key(), &summary, (Lane::Main, None), Some(later(9))).await.unwrap()
     );
     assert!(integrations.set_aside(&connected(1), "words").await.unwrap());
     assert!(!integrations.set_aside(&connected(1), "words").await.unwrap(), "another call is no repeat");
@@ -156,22 +159,28 @@ async fn an_event_is_claimed_applied_and_ended_though_each_reply_is_lost_once() 
 async fn a_sync_is_leased_marked_and_given_back_though_each_reply_is_lost_once() {
     let ground = Ground::start().await;
     let syncs = Syncs::new(&ground.aws_losing_replies(), "intertie-syncs", Duration::from_mins(1));
-    let syncs::Leasing::Won(lease) = syncs.lease(&integration_id(1), "one", SyncJob::Full, later(0)).await.unwrap()
+    let syncs::Leasing::Won(lease) =
+        syncs.lease(&integration_id(1), (Lane::Main, "one"), SyncJob::Full, later(0)).await.unwrap()
     else {
         panic!("it is free")
     };
-    assert!(syncs.run_again(&integration_id(1), SyncJob::Incremental, later(1)).await.unwrap());
+    assert!(syncs.run_again(&integration_id(1), Lane::Main, SyncJob::Incremental, later(1)).await.unwrap());
     // What the lost reply said is not known: it may have been the wish for a full sync.
     assert_eq!(syncs.release(&lease).await.unwrap(), Some(SyncJob::Full));
     assert_eq!(syncs.release(&lease).await.unwrap(), None);
     assert!(
-        !syncs.run_again(&integration_id(1), SyncJob::Full, later(1) + SignedDuration::from_secs(1)).await.unwrap()
+        !syncs
+            .run_again(&integration_id(1), Lane::Main, SyncJob::Full, later(1) + SignedDuration::from_secs(1))
+            .await
+            .unwrap()
     );
-    let syncs::Leasing::Won(_) = syncs.lease(&integration_id(1), "two", SyncJob::Full, later(2)).await.unwrap() else {
+    let syncs::Leasing::Won(_) =
+        syncs.lease(&integration_id(1), (Lane::Main, "two"), SyncJob::Full, later(2)).await.unwrap()
+    else {
         panic!("it is free")
     };
     assert_eq!(
-        syncs.break_lease(&integration_id(1), later(3)).await.unwrap(),
+        syncs.break_leases(&integration_id(1), later(3)).await.unwrap(),
         Some(later(62)),
         "until when it was held"
     );

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::sync::{
     SyncJob,
     outcome::LogEntry,
-    stream::{Run, StreamState},
+    stream::{Lane, Run, StreamState},
 };
 use jiff::Timestamp;
 use platform::stores::syncs::{Lease, LeaseError, Leasing, Syncs};
@@ -21,14 +21,14 @@ fn later(seconds: i64) -> Timestamp {
 }
 
 async fn won(syncs: &Syncs, holder: &str, at: Timestamp) -> Lease {
-    match syncs.lease(&integration_id(1), holder, SyncJob::Incremental, at).await.unwrap() {
+    match syncs.lease(&integration_id(1), (Lane::Main, holder), SyncJob::Incremental, at).await.unwrap() {
         Leasing::Won(lease) => lease,
         Leasing::Busy(kind, until) => panic!("{kind:?} runs until {until}"),
     }
 }
 
 async fn busy(syncs: &Syncs, holder: &str, at: Timestamp) -> Option<(SyncJob, Timestamp)> {
-    match syncs.lease(&integration_id(1), holder, SyncJob::Full, at).await.unwrap() {
+    match syncs.lease(&integration_id(1), (Lane::Main, holder), SyncJob::Full, at).await.unwrap() {
         Leasing::Won(_) => None,
         Leasing::Busy(kind, until) => Some((kind, until)),
     }
@@ -69,19 +69,19 @@ async fn whoever_lost_the_lease_writes_nothing_any_more() {
     }
     assert!(busy(&syncs, "three", later(63)).await.is_some(), "a late holder gave a new one's lease back");
     assert_eq!(
-        syncs.break_lease(&integration_id(1), later(63)).await.unwrap(),
+        syncs.break_leases(&integration_id(1), later(63)).await.unwrap(),
         Some(later(62 + 60)),
         "until when it was held"
     );
     assert!(lost(syncs.save(&current, "events", &state(json!("old")), vec![], later(64)).await), "after a disconnect");
     assert_eq!(
-        syncs.break_lease(&integration_id(1), later(64)).await.unwrap(),
+        syncs.break_leases(&integration_id(1), later(64)).await.unwrap(),
         Some(later(62 + 60)),
         "also to one that goes on with it"
     );
-    assert_eq!(syncs.break_lease(&integration_id(2), later(64)).await.unwrap(), None, "it never was");
+    assert_eq!(syncs.break_leases(&integration_id(2), later(64)).await.unwrap(), None, "it never was");
     let overview = syncs.overview(&integration_id(1)).await.unwrap();
-    assert_eq!(overview.streams["events"], state(json!("new")));
+    assert_eq!(overview.streams["events"].main, state(json!("new")));
     assert!(overview.watches.is_empty());
 }
 
@@ -89,18 +89,24 @@ async fn whoever_lost_the_lease_writes_nothing_any_more() {
 async fn a_change_that_is_reported_while_a_sync_runs_is_not_given_back_with_the_lease() {
     let ground = Ground::start().await;
     let syncs = syncs(&ground);
-    assert!(!syncs.run_again(&integration_id(1), SyncJob::Incremental, later(0)).await.unwrap(), "nobody runs");
+    assert!(
+        !syncs.run_again(&integration_id(1), Lane::Main, SyncJob::Incremental, later(0)).await.unwrap(),
+        "nobody runs"
+    );
     let lease = won(&syncs, "one", later(0)).await;
-    assert!(syncs.run_again(&integration_id(1), SyncJob::Incremental, later(1)).await.unwrap());
-    assert!(syncs.run_again(&integration_id(1), SyncJob::Full, later(2)).await.unwrap());
-    assert!(syncs.run_again(&integration_id(1), SyncJob::Incremental, later(3)).await.unwrap());
+    assert!(syncs.run_again(&integration_id(1), Lane::Main, SyncJob::Incremental, later(1)).await.unwrap());
+    assert!(syncs.run_again(&integration_id(1), Lane::Main, SyncJob::Full, later(2)).await.unwrap());
+    assert!(syncs.run_again(&integration_id(1), Lane::Main, SyncJob::Incremental, later(3)).await.unwrap());
     assert_eq!(syncs.release(&lease).await.unwrap(), Some(SyncJob::Full), "a full run covers an incremental one");
     assert!(busy(&syncs, "two", later(4)).await.is_some(), "the lease stays while there is more to do");
     assert_eq!(syncs.release(&lease).await.unwrap(), None);
-    assert!(!syncs.run_again(&integration_id(1), SyncJob::Incremental, later(5)).await.unwrap(), "it has just ended");
+    assert!(
+        !syncs.run_again(&integration_id(1), Lane::Main, SyncJob::Incremental, later(5)).await.unwrap(),
+        "it has just ended"
+    );
     // A mark of a run that died waits for the next one to end.
     let lease = won(&syncs, "two", later(6)).await;
-    assert!(syncs.run_again(&integration_id(1), SyncJob::Full, later(7)).await.unwrap());
+    assert!(syncs.run_again(&integration_id(1), Lane::Main, SyncJob::Full, later(7)).await.unwrap());
     let next = won(&syncs, "three", later(100)).await;
     assert!(matches!(syncs.release(&lease).await, Err(LeaseError::Lost)));
     assert_eq!(syncs.release(&next).await.unwrap(), Some(SyncJob::Full));
@@ -118,7 +124,7 @@ async fn what_is_erased_leaves_the_fence_that_keeps_a_late_writer_out() {
     syncs.log(&integration_id(1), &entry).await.unwrap();
     let overview = syncs.overview(&integration_id(1)).await.unwrap();
     assert_eq!((overview.streams.len(), overview.watches.len(), overview.last.map(|it| it.changes)), (1, 1, Some(1)));
-    syncs.break_lease(&integration_id(1), later(2)).await.unwrap();
+    syncs.break_leases(&integration_id(1), later(2)).await.unwrap();
     syncs.erase(&integration_id(1)).await.unwrap();
     assert!(matches!(syncs.save(&lease, "events", &state(json!(2)), vec![], later(3)).await, Err(LeaseError::Lost)));
     let overview = syncs.overview(&integration_id(1)).await.unwrap();

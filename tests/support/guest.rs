@@ -180,7 +180,7 @@ impl<'s> Guest<'s> {
 
     /// Has a stream's last full run be more than a week ago, so that the next sync begins one.
     pub async fn full_run_is_due(&self, integration_id: &str, stream: &str) {
-        let key = [("integration_id", integration_id.to_owned()), ("item", format!("stream#{stream}"))];
+        let key = [("integration_id", integration_id.to_owned()), ("item", format!("stream-full#{stream}"))];
         let key = key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
         let items = self.look.items("syncs").await.expect("the table is read");
         let item = items.iter().find(|item| key.iter().all(|(name, value)| item[name] == *value)).expect("a state");

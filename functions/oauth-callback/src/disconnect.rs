@@ -72,7 +72,7 @@ impl OauthCallback {
         self.credentials.leave(&id, now, now + GRACE).await?;
         let opened = self.credentials.all(&id, now).await?;
         let watches = self.syncs.overview(&id).await?.watches;
-        let busy_until = self.syncs.break_lease(&id, now).await?;
+        let busy_until = self.syncs.break_leases(&id, now).await?;
         // A process that dies here, or that AWS fails, leaves the tokens for the next attempt to revoke. A provider that does not
         // answer keeps them no longer than this.
         self.stop_watches(provider, key, &opened.credentials, &watches).await;
@@ -120,7 +120,7 @@ impl OauthCallback {
     pub(crate) async fn forget(&self, integration: &Integration) -> Result<(), AwsError> {
         let now = clock::now();
         self.integrations.disconnect(&integration.key, Ending::Forget, now).await?;
-        let busy_until = self.syncs.break_lease(&integration.key.id(), now).await?;
+        let busy_until = self.syncs.break_leases(&integration.key.id(), now).await?;
         self.clear(&integration.key, Ending::Forget, busy_until, now).await?;
         self.integrations.disconnected(&integration.key, Ending::Forget).await
     }

@@ -1,10 +1,12 @@
-//! The end of an integration's records: erased under the lease of its syncs, and with the last message the integration itself.
+//! The end of an integration's records: erased under the leases of its syncs, and with the last message the integration itself.
 
 use std::time::Duration;
 
 use domain::{
-    Aging, Deferral, Diagnosis, Disposition, Integration, Reason, integration::IntegrationState,
-    messages::message::SyncMessage, sync::SyncJob,
+    Aging, Deferral, Diagnosis, Disposition, Integration, Reason,
+    integration::IntegrationState,
+    messages::message::SyncMessage,
+    sync::{SyncJob, stream::Lane},
 };
 use platform::{AwsError, runtime::consumer::Attempt, stores::syncs::Leasing};
 
@@ -32,10 +34,19 @@ impl SyncWorker {
             self.syncs.give_up(&id, &attempt.message_id).await?;
             return Ok(Disposition::Done);
         }
-        let lease = match self.syncs.lease(&id, &attempt.message_id, message.r#type, attempt.at).await? {
-            Leasing::Won(lease) => lease,
-            Leasing::Busy(_, until) => return Ok(in_turn(until, attempt)),
-        };
+        // Both, so that nothing that a sync still writes comes after.
+        let mut leases = Vec::new();
+        for lane in [Lane::Main, Lane::Full] {
+            match self.syncs.lease(&id, (lane, &attempt.message_id), message.r#type, attempt.at).await? {
+                Leasing::Won(lease) => leases.push(lease),
+                Leasing::Busy(_, until) => {
+                    for lease in &leases {
+                        self.syncs.abandon(lease).await?;
+                    }
+                    return Ok(in_turn(until, attempt));
+                }
+            }
+        }
         // First what says which records are there: should the integration be connected again before this has ended, its first sync
         // must not take erased records for known.
         self.syncs.erase(&id).await?;
@@ -44,8 +55,10 @@ impl SyncWorker {
             // Last: as long as the integration is there, a repeated erasure finds what is left.
             self.integrations.forget(key).await?;
         }
-        // The fence stays, and expires by itself.
-        self.syncs.abandon(&lease).await?;
+        // The fences stay, and expire by themselves.
+        for lease in &leases {
+            self.syncs.abandon(lease).await?;
+        }
         tracing::info!(integration.id = %id, ?message.r#type, done, "erased");
         Ok(if done {
             Disposition::Done

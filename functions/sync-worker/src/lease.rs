@@ -1,24 +1,26 @@
-//! The lease of an integration's syncs: one message at a time works on it, and what another message asks for is not lost.
+//! The leases of an integration's syncs: in each lane one message at a time works on it, and what another message asks for is not lost.
 //!
-//! *Invariant:* a message that does not get the lease ends only if the running sync covers it, or is told to run again.
+//! *Invariant:* a message that does not get a lease ends only if the running sync covers it, or is told to run again.
 
-use std::{
-    sync::{Mutex, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{sync::atomic::AtomicBool, time::Duration};
 
 use domain::{
     Disposition, IntegrationId, Reason,
     integration::SharedAccount,
-    messages::message::{Cause, SyncMessage},
-    sync::{Scope, SyncJob, slot::next_slot},
+    messages::message::{Cause, Stage, SyncMessage},
+    sync::{Scope, SyncJob, slot::next_slot, stream::Lane},
 };
-use platform::{AwsError, base::clock, runtime::consumer::Attempt, stores::syncs::Leasing};
+use platform::{
+    AwsError,
+    base::clock,
+    runtime::consumer::Attempt,
+    stores::syncs::{Lease, Leasing},
+};
 
 use crate::{
     SyncWorker,
-    sharing::Sharing,
-    work::{Work, in_turn},
+    round::Worked,
+    work::{Task, Work, in_turn},
 };
 
 /// What becomes of a message while another one holds the lease.
@@ -46,11 +48,12 @@ impl Beside {
 }
 
 impl SyncWorker {
-    /// Runs what a message asks for, if the integration is in use and the lease is free.
+    /// Runs what a message asks for, if the integration is in use and the lanes are free.
     pub(crate) async fn sync(
         &self,
         message: &SyncMessage,
         attempt: &Attempt,
+        slice: Duration,
         progress: &AtomicBool,
     ) -> Result<Disposition, AwsError> {
         if let (Scope::Object(object), false) = (&message.scope, message.others.is_empty()) {
@@ -90,41 +93,15 @@ impl SyncWorker {
             Box::pin(self.name(provider, &integration, message, attempt)).await?;
         }
         let id = integration.key.id();
-        // A sync of one thing reads nothing that another message asks for, as if it renewed watches; two of them take turns.
-        let held_as = if message.scope.is_all() { message.r#type } else { SyncJob::RenewWatches };
-        let lease = match self.syncs.lease(&id, &attempt.message_id, held_as, attempt.at).await? {
-            Leasing::Won(lease) => lease,
-            Leasing::Busy(SyncJob::RenewWatches, until) if !message.scope.is_all() => {
-                return Ok(in_turn(until, attempt));
-            }
-            Leasing::Busy(running, until) => {
-                return match Beside::of(message.r#type, message.cause, running) {
-                    Beside::Waits => Ok(in_turn(until, attempt)),
-                    Beside::Covered => Ok(Disposition::Done),
-                    Beside::RunsAgain => self.run_again(&id, message.r#type).await,
-                };
-            }
-        };
-        let work = Work {
-            provider,
-            integration: &integration,
-            key: &integration.key,
-            due_at: next_slot(integration.key.rhythm(), message.slot, clock::now()),
-            id,
-            lease,
-            attempt,
-            asked_at: message.asked_at,
-            progress,
-            has_place: AtomicBool::new(attempt.has_place),
-            read_since: Mutex::new(integration.read_since.clone()),
-            stored: Mutex::default(),
-            sharing: Sharing::of(message, &integration),
-        };
-        // On the heap: it holds a whole run.
-        let disposition = Box::pin(self.work(&work, message, attempt)).await?;
+        let due_at = next_slot(integration.key.rhythm(), message.slot, clock::now());
+        let until = attempt.at + slice;
+        let has_place = &AtomicBool::new(attempt.has_place);
+        let task =
+            Task { provider, integration: &integration, id, message, attempt, until, due_at, progress, has_place };
+        let disposition = self.in_lanes(&task).await?;
         if message.slot.is_some()
             && matches!(disposition, Disposition::Done | Disposition::DeadLetter(_))
-            && let Err(error) = self.integrations.slot_served(work.key, message.asked_at).await
+            && let Err(error) = self.integrations.slot_served(&integration.key, message.asked_at).await
         {
             // The sync has ended all the same. Only a repeated delivery of this very message would sync again.
             tracing::warn!(reason = error.reason().name(), "the slot is not marked as served");
@@ -132,9 +109,59 @@ impl SyncWorker {
         Ok(disposition)
     }
 
+    /// First what is read in the main lane, since that is short, and then what is to be read in full.
+    async fn in_lanes(&self, task: &Task<'_>) -> Result<Disposition, AwsError> {
+        let mut has_begun = false;
+        if task.has_main_part() {
+            let message = task.message;
+            // A sync of one thing reads nothing that another message asks for, as if it renewed watches; two of them take turns.
+            let held_as = if message.scope.is_all() { message.r#type } else { SyncJob::RenewWatches };
+            let lease = match self.leased(task, Lane::Main, held_as).await? {
+                Ok(lease) => lease,
+                Err(disposition) => return Ok(disposition),
+            };
+            let work = Work::new(task, Lane::Main, lease);
+            // On the heap: it holds a whole run.
+            match Box::pin(self.work(&work)).await? {
+                Worked::Ended(disposition) => return Ok(disposition),
+                Worked::WantsFull => has_begun = true,
+            }
+        }
+        let lease = match self.leased(task, Lane::Full, task.message.r#type).await? {
+            Ok(lease) => lease,
+            Err(disposition) => return Ok(disposition),
+        };
+        let work = Work::new(task, Lane::Full, lease);
+        Box::pin(self.work_in_full(&work, has_begun)).await
+    }
+
+    /// The lease of a lane, or what becomes of the message without it.
+    async fn leased(
+        &self,
+        task: &Task<'_>,
+        lane: Lane,
+        held_as: SyncJob,
+    ) -> Result<Result<Lease, Disposition>, AwsError> {
+        let (message, attempt) = (task.message, task.attempt);
+        let (running, until) =
+            match self.syncs.lease(&task.id, (lane, &attempt.message_id), held_as, attempt.at).await? {
+                Leasing::Won(lease) => return Ok(Ok(lease)),
+                Leasing::Busy(running, until) => (running, until),
+            };
+        let takes_turns = running == SyncJob::RenewWatches && !message.scope.is_all();
+        // What goes on was begun already. Another run over everything would follow if the other sync were told to run again.
+        let goes_on = message.stage != Stage::First;
+        Ok(Err(match Beside::of(message.r#type, message.cause, running) {
+            Beside::Waits => in_turn(until, attempt),
+            Beside::RunsAgain if takes_turns || goes_on => in_turn(until, attempt),
+            Beside::Covered => Disposition::Done,
+            Beside::RunsAgain => self.run_again(&task.id, lane, message.r#type).await?,
+        }))
+    }
+
     /// Tells the running sync to run again. If it has just ended, the message takes the lease itself, soon.
-    async fn run_again(&self, id: &IntegrationId, job: SyncJob) -> Result<Disposition, AwsError> {
-        let noted = self.syncs.run_again(id, job, clock::now()).await?;
+    async fn run_again(&self, id: &IntegrationId, lane: Lane, job: SyncJob) -> Result<Disposition, AwsError> {
+        let noted = self.syncs.run_again(id, lane, job, clock::now()).await?;
         Ok(if noted { Disposition::Done } else { Disposition::wait_for_lease(Duration::from_secs(1)) })
     }
 }

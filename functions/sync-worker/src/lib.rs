@@ -50,6 +50,11 @@ use platform::{
 };
 use providers::Registry;
 
+/// For how long a message works on a sync before the rest goes to a message of its own: so long that what a slice costs besides its
+/// pages (a lease, a stored position, a message, and what the manifest takes to load) is little, and so short that others that wait for
+/// the place, or for the lease, get it within a minute.
+const SLICE: Duration = Duration::from_mins(1);
+
 /// The settings that template.yaml gives the function.
 #[derive(Debug)]
 pub struct Config {
@@ -136,7 +141,7 @@ impl Handler for SyncWorker {
         tracing::Span::current().record("integration.id", id.as_str());
         // On the heap: it holds a whole run.
         let progress = AtomicBool::new(false);
-        let disposition = match Box::pin(self.sync(&message, attempt, &progress)).await {
+        let disposition = match Box::pin(self.sync(&message, attempt, SLICE, &progress)).await {
             Ok(disposition) => disposition,
             Err(error) => {
                 // A deferred message is another one: it would find the lease of this one, and believe that a sync runs. The

@@ -62,7 +62,7 @@ impl SyncWorker {
 
 /// A sync that the schedule or a caller asks for reads the name, while syncs work. A push that arrived named the account as it is known here.
 fn is_due(integration: &Integration, message: &SyncMessage) -> bool {
-    let reads = matches!(message.r#type, SyncJob::Full | SyncJob::Incremental);
+    let reads = matches!(message.r#type, SyncJob::Full | SyncJob::Incremental) && message.stage.is_first();
     // Connecting has read it, or an earlier attempt at this message.
     let asked = message.cause == Cause::Asked && message.asked_at > integration.named_at;
     // What a provider refuses to sync it is not asked for besides.

@@ -8,7 +8,7 @@ use domain::{
     sync::{
         Scope, SyncJob,
         outcome::LogEntry,
-        stream::{End, StreamState},
+        stream::{End, Lanes, StreamState},
     },
 };
 use platform::{
@@ -62,29 +62,26 @@ impl SyncWorker {
         let Some(stream) = spec.stream(watching.stream) else { return Ok(false) };
         let stored = self.syncs.overview(&work.id).await?;
         let part = watched_by(&stored, channel);
-        let state = stored.streams.get(stream.name).cloned().unwrap_or_default();
+        let state = stored.streams.get(stream.name).map(Lanes::main).unwrap_or_default();
         *lock(&work.stored) = stored;
         let Some(part) = part.filter(|part| work.reads_alone(watching, &state, part)) else { return Ok(false) };
-        let reading = Reading { forced: false, part: Some(&part), source: None };
-        match self.stream(work, stream, state, reading, entry).await? {
+        let reading = Reading { forced: false, full_since: None, part: Some(&part), source: None };
+        match self.stream(work, stream, reading, entry).await? {
             (_, End::Read) => Ok(true),
             (_, End::Failed(failure)) if passes(&failure) => Err(failure.into()),
-            (_, End::Failed(_) | End::NothingRead | End::Waiting | End::SourceGone) => Ok(false),
+            (_, End::Failed(_) | End::NothingRead | End::NeedsFull | End::Waiting | End::SourceGone) => Ok(false),
         }
     }
 }
 
 impl Work<'_> {
-    /// Whether a part of the stream can be read alone now: nothing of the stream, and not the part, is refused, under way or due.
+    /// Whether a part of the stream can be read alone now: nothing of the stream, and not the part, is refused or under way.
     fn reads_alone(&self, watching: &Watching, state: &StreamState, part: &str) -> bool {
         let position = state.cursor.as_ref().and_then(|cursor| self.provider.begin_part(watching.stream, cursor, part));
         let member = position.and_then(|position| self.provider.about(watching.stream, &position).member);
         let is_open = member.is_some_and(|it| state.passed.members().iter().all(|passed| passed.extent != it.extent));
         let is_free = state.run.as_ref().is_none_or(|run| run.part.as_deref() == Some(part));
-        is_open
-            && is_free
-            && state.backoff.is_none()
-            && self.full_since(SyncJob::Incremental, watching.stream, state).is_none()
+        is_open && is_free && state.has_cursor() && state.backoff.is_none()
     }
 }
 

@@ -10,7 +10,7 @@ use domain::{
     sync::{
         manifest::{Entry, Manifest, Unknown},
         outcome::LogEntry,
-        stream::{Known, Machine, ManifestHead, Run, StreamState, Sweep},
+        stream::{Known, Lane, Machine, ManifestHead, Run, StreamState, Sweep},
         tags::Tags,
     },
 };
@@ -52,6 +52,8 @@ pub(crate) struct Objects<'a> {
     /// The state that was stored, or that the run began with.
     stored: Option<StreamState>,
     saved_at: Timestamp,
+    /// Since when the manifest does not know what changed.
+    noted_at: Timestamp,
     is_saved: bool,
     wrote: bool,
 }
@@ -67,6 +69,7 @@ impl<'a> Objects<'a> {
             tags: None,
             stored: None,
             saved_at: clock::now(),
+            noted_at: clock::now(),
             is_saved: true,
             wrote: false,
         }
@@ -224,9 +227,12 @@ impl<'a> Objects<'a> {
         Ok(u64::try_from(swept.len()).unwrap_or(u64::MAX))
     }
 
-    /// Stores the manifest as it is after a full run.
+    /// Stores the manifest as it is after a full run, with what others wrote beside it.
     pub(crate) async fn settle(&mut self, state: &StreamState) -> Result<ManifestHead, Stop> {
         self.load(state).await?;
+        let since = self.noted_at.checked_sub(OVERLAP).unwrap_or(self.noted_at);
+        let (records, name) = (&self.worker.records, self.stream.name);
+        records.note_changes(&self.work.id, name, Some(since), &mut self.manifest).await?;
         let objects = self.manifest.finish();
         let (bits, chunks) = self.manifest.chunks();
         let began = state.run.as_ref().map_or(Timestamp::UNIX_EPOCH, |run| run.started_at);
@@ -259,10 +265,17 @@ impl<'a> Objects<'a> {
         }
         let (syncs, now) = (&self.worker.syncs, clock::now());
         syncs.save(&self.work.lease, self.stream.name, run.state(), parts, now).await?;
-        lock(&self.work.stored).streams.insert(self.stream.name.to_owned(), run.state().clone());
+        {
+            let mut stored = lock(&self.work.stored);
+            let lanes = stored.streams.entry(self.stream.name.to_owned()).or_default();
+            match self.work.lane {
+                Lane::Main => lanes.main = run.state().clone(),
+                Lane::Full => lanes.full = run.state().clone(),
+            }
+        }
         (self.saved_at, self.is_saved) = (now, true);
         if std::mem::take(&mut self.wrote) {
-            self.work.progress.store(true, Ordering::Relaxed);
+            self.work.task.progress.store(true, Ordering::Relaxed);
         }
         if let Some(before) = self.stored.replace(run.state().clone())
             && run.state().run.is_none()
@@ -270,7 +283,9 @@ impl<'a> Objects<'a> {
             syncs.clean_up(&self.work.id, self.stream.name, &before, run.state()).await?;
         }
         // The only way to see how far a first full run has come.
-        if run.state().manifest.is_none() && run.state().run.is_some() {
+        if self.work.lane == Lane::Full && run.state().manifest.is_none() && run.state().run.is_some() {
+            let stored = syncs.overview(&self.work.id).await?;
+            *lock(&self.work.stored) = stored;
             self.worker.show(self.work, Some(self.work.attempt.deadline), None).await?;
         }
         Ok(())
@@ -289,6 +304,7 @@ impl<'a> Objects<'a> {
         if run.full {
             // Each time: events go on while a run waits for its next invocation.
             let since = head.map(|head| head.since);
+            self.noted_at = clock::now();
             self.worker.records.note_changes(id, name, since, &mut self.manifest).await?;
             self.manifest.settle();
         }

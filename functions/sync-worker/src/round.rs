@@ -2,93 +2,158 @@
 //!
 //! *Invariant:* the lease is released only if nothing was asked for meanwhile.
 
+use std::time::Duration;
+
 use domain::{
     Disposition, IntegrationKey,
-    messages::message::{Cause, SyncMessage},
-    sync::{SyncJob, outcome::LogEntry},
+    messages::message::{Cause, Stage, SyncMessage},
+    sync::{SyncJob, outcome::LogEntry, stream::Lane},
 };
 use jiff::Timestamp;
 use platform::{
     AwsError,
     base::{clock, lock::lock},
-    runtime::consumer::Attempt,
 };
 
 use crate::{SyncWorker, stop::Stop, work::Work};
 
+/// What the work in the main lane came to.
+pub(crate) enum Worked {
+    Ended(Disposition),
+    /// It is done, and there are streams that are to be read in full.
+    WantsFull,
+}
+
 impl SyncWorker {
-    pub(crate) async fn work(
-        &self,
-        work: &Work<'_>,
-        message: &SyncMessage,
-        attempt: &Attempt,
-    ) -> Result<Disposition, AwsError> {
+    pub(crate) async fn work(&self, work: &Work<'_>) -> Result<Worked, AwsError> {
+        let message = work.task.message;
         // What is refused for longer is tried before its time only where a user or a program asks for it, and once.
-        let (mut kind, mut forced) = (message.r#type, message.cause == Cause::Asked);
+        let forced = message.cause == Cause::Asked;
         let is_narrow = match self.narrow(work, &message.scope).await {
             Ok(is_narrow) => is_narrow,
-            Err(stop) => return self.stopped(work, kind, stop, attempt).await,
+            Err(stop) => return self.stopped(work, stop).await.map(Worked::Ended),
         };
-        if !is_narrow && !self.begin(work, message).await? {
+        if !is_narrow && !self.begin(work).await? {
             self.syncs.abandon(&work.lease).await?;
-            return Ok(Disposition::Done);
+            return Ok(Worked::Ended(Disposition::Done));
         }
-        if message.cause == Cause::Due {
-            // Under the lease, so that messages for the same slot ask for it once. On the heap: it holds a whole call.
-            Box::pin(self.name(work.provider, work.integration, message, attempt)).await?;
-        }
-        let mut outcome = if is_narrow { Ok(()) } else { self.round(work, kind, forced).await };
+        let mut outcome = if is_narrow { Ok(()) } else { self.round(work, message.r#type, forced).await };
         loop {
             let stop = match outcome {
                 Ok(()) => match self.syncs.release(&work.lease).await {
-                    Ok(None) => return Ok(Disposition::Done),
-                    Ok(Some(again)) => {
-                        self.integrations.begin_sync(work.key, work.due_at, attempt.deadline).await?;
-                        (kind, forced) = (again, false);
-                        work.sharing.read_anew(kind);
-                        outcome = self.round(work, kind, forced).await;
+                    Ok(None) => break,
+                    Ok(Some(_)) => {
+                        let until = (work.lane, work.attempt.deadline);
+                        self.integrations.begin_sync(work.key, work.due_at, until).await?;
+                        outcome = self.round(work, SyncJob::Incremental, false).await;
                         continue;
                     }
                     Err(error) => error.into(),
                 },
                 Err(stop) => stop,
             };
-            return self.stopped(work, kind, stop, attempt).await;
+            return self.stopped(work, stop).await.map(Worked::Ended);
         }
+        let wanted = || work.provider.spec().streams.iter().filter(|stream| work.full_wanted(stream).is_some());
+        if is_narrow || message.r#type == SyncJob::RenewWatches || wanted().next().is_none() {
+            return Ok(Worked::Ended(Disposition::Done));
+        }
+        // Only the week is over, or a run goes on: that can wait for its turn among long syncs.
+        let can_wait = wanted().all(|stream| stream.incremental && work.lanes(stream.name).main().has_cursor());
+        if can_wait && !message.is_long() {
+            self.queue.send(&message.rest(Stage::Full), Duration::ZERO).await?;
+            return Ok(Worked::Ended(Disposition::Done));
+        }
+        Ok(Worked::WantsFull)
+    }
+
+    /// Reads what is to be read in full, in the lane of full runs.
+    pub(crate) async fn work_in_full(&self, work: &Work<'_>, has_begun: bool) -> Result<Disposition, AwsError> {
+        let message = work.task.message;
+        let is_in_use = if has_begun || message.stage == Stage::Full {
+            self.integrations.resume_sync(work.key, (work.lane, work.attempt.deadline)).await?
+        } else {
+            self.begin(work).await?
+        };
+        if !is_in_use {
+            self.syncs.abandon(&work.lease).await?;
+            return Ok(Disposition::Done);
+        }
+        let read = self.round(work, message.r#type, message.cause == Cause::Asked).await;
+        let outcome = match read {
+            Ok(()) => self.release_full(work).await,
+            Err(stop) => Err(stop),
+        };
+        match outcome {
+            Ok(()) => Ok(Disposition::Done),
+            Err(stop) => self.stopped(work, stop).await,
+        }
+    }
+
+    /// Gives the lease of a full run back. What was reported meanwhile is asked for by a message of its own, because it may be for the
+    /// main lane.
+    async fn release_full(&self, work: &Work<'_>) -> Result<(), Stop> {
+        while let Some(mark) = self.syncs.release_unmarked(&work.lease).await? {
+            let again = SyncMessage::new(work.key, mark.job, Cause::Changed, clock::now());
+            // Later than the lease is given back: else the message would mark it again.
+            self.queue.send(&again, Duration::from_secs(1)).await?;
+            if self.syncs.release_marked(&work.lease, &mark).await? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Has the schedule find the integration in its next slot, whatever becomes of this attempt. Whether it is in use, and no other
     /// message has served the slot meanwhile.
-    async fn begin(&self, work: &Work<'_>, message: &SyncMessage) -> Result<bool, AwsError> {
-        let (next, until) = (work.due_at, work.attempt.deadline);
-        match message.slot {
-            _ if message.r#type == SyncJob::RenewWatches => Ok(true),
-            Some(slot) => self.integrations.serve_slot(work.key, slot, message.asked_at, next, until).await,
-            None => self.integrations.take_slots(work.key, next, until).await,
+    async fn begin(&self, work: &Work<'_>) -> Result<bool, AwsError> {
+        let message = work.task.message;
+        let (next, until) = (work.due_at, (work.lane, work.attempt.deadline));
+        let is_open = match message.slot {
+            _ if message.r#type == SyncJob::RenewWatches => true,
+            Some(slot) => self.integrations.serve_slot(work.key, slot, message.asked_at, next, until).await?,
+            None => self.integrations.take_slots(work.key, next, until).await?,
+        };
+        if is_open && message.cause == Cause::Due {
+            // Under the lease, so that messages for the same slot ask for it once. On the heap: it holds a whole call.
+            Box::pin(self.name(work.provider, work.integration, message, work.attempt)).await?;
         }
+        Ok(is_open)
     }
 
-    /// One round over all streams, and what a person and the application hear of it.
+    /// One round over the streams of the lane, and what a person and the application hear of it.
     async fn round(&self, work: &Work<'_>, kind: SyncJob, forced: bool) -> Result<(), Stop> {
         let started_at = clock::now();
-        let stored = self.syncs.overview(&work.id).await?;
-        let mut entry = LogEntry::begin(kind, started_at, stored.last.as_ref());
-        if stored.last.as_ref().is_some_and(|last| last.started_at < work.integration.connected_at) {
-            // What failed under an earlier grant says nothing of this one.
-            entry.streams.clear();
-        }
-        *lock(&work.stored) = stored;
+        *lock(&work.stored) = self.syncs.overview(&work.id).await?;
+        lock(&work.read).clear();
         if kind == SyncJob::RenewWatches {
             let watch_due = Box::pin(self.watch(work, false)).await?;
             return Ok(self.show(work, None, watch_due).await?);
         }
-        let full = work.reads_watched_stream_in_full(kind);
+        let streams = work.provider.spec().streams;
+        if work.lane == Lane::Full && streams.iter().all(|stream| work.full_wanted(stream).is_none()) {
+            // Another message has gone on with the run.
+            return Ok(self.show(work, None, None).await?);
+        }
+        let full = work.lane == Lane::Full && work.reads_watched_stream_in_full();
+        let mut entry = LogEntry::begin(kind, started_at, None);
         // On the heap: it holds all pages.
         let (mut watch_due, outcome) = Box::pin(self.read(work, forced, &mut entry)).await;
         entry.finished_at = clock::now();
-        self.report(work, &outcome, &entry).await;
-        // Of a sync that only goes on later, or elsewhere, there is nothing to tell.
-        let is_logged = outcome.as_ref().map_or_else(|stop| work.failure(stop).is_some(), |_| true);
+        if !matches!(outcome, Err(Stop::Lost)) {
+            self.merge(work, &mut entry).await?;
+        }
+        // While a full run is under way, how that goes decides whether syncs work.
+        let is_partial = work.lane == Lane::Main && streams.iter().any(|it| work.lanes(it.name).full.run.is_some());
+        if outcome.is_err() || !is_partial {
+            self.report(work, &outcome, &entry).await;
+        }
+        // Of a sync that only goes on later, or elsewhere, there is nothing to tell; nor of one without a stream.
+        let has_read = !lock(&work.read).is_empty() || streams.is_empty();
+        let is_logged = match &outcome {
+            Err(stop) => work.failure(stop).is_some(),
+            Ok(_) => has_read || entry.outcome.is_err(),
+        };
         if is_logged {
             if let Err(error) = self.syncs.log(&work.id, &entry).await {
                 // What stopped the sync matters more than that it can't be told.
@@ -114,6 +179,23 @@ impl SyncWorker {
         let shown = self.show(work, syncing_until, watch_due).await;
         outcome?;
         Ok(shown?)
+    }
+
+    /// Adds to the entry what failed in streams that this round did not get to, as it is known now: the other lane may have ended a round.
+    async fn merge(&self, work: &Work<'_>, entry: &mut LogEntry) -> Result<(), Stop> {
+        let stored = self.syncs.overview(&work.id).await?;
+        if let Some(last) = &stored.last {
+            let mut streams = last.streams.clone();
+            // What failed under an earlier grant says nothing of this one.
+            streams.retain(|name, _| {
+                last.finished_at >= work.integration.connected_at && !lock(&work.read).contains(name.as_str())
+            });
+            streams.append(&mut entry.streams);
+            entry.streams = streams;
+            entry.last_sync = entry.last_sync.max(last.last_sync);
+        }
+        *lock(&work.stored) = stored;
+        Ok(())
     }
 
     /// Watches what the first full run found, and tells that the sync ended.
@@ -147,7 +229,12 @@ impl SyncWorker {
         forced: bool,
         entry: &mut LogEntry,
     ) -> (Option<Timestamp>, Result<bool, Stop>) {
-        let (watch_due, outcome) = match Box::pin(self.watch(work, false)).await {
+        // Watches are of the main lane: a full run only starts those of what it finds.
+        let watched = match work.lane {
+            Lane::Main => Box::pin(self.watch(work, false)).await,
+            Lane::Full => Ok(None),
+        };
+        let (watch_due, outcome) = match watched {
             Ok(watch_due) => {
                 let outcome = self.streams(work, forced, entry).await;
                 let released = self.end_reading(work, &outcome).await;

@@ -6,7 +6,7 @@ use domain::{
     sync::{
         SyncJob,
         outcome::LogEntry,
-        stream::{About, Action, Asked, Course, End, Machine, Outcome, PageRead, Run, Source, StreamState},
+        stream::{About, Action, Asked, Course, End, Lane, Machine, Outcome, PageRead, Source, StreamState},
     },
 };
 use jiff::Timestamp;
@@ -39,6 +39,8 @@ struct Of<'a> {
 pub(crate) struct Reading<'p> {
     /// Also if it is refused, though its pause is not over.
     pub(crate) forced: bool,
+    /// In full, unless it was since then.
+    pub(crate) full_since: Option<Timestamp>,
     /// Only this part of it.
     pub(crate) part: Option<&'p str>,
     /// From the records of another integration, unless a run is under way.
@@ -55,6 +57,14 @@ impl Course for Of<'_> {
         self.provider.restart(self.stream, before, now)
     }
 
+    fn meanwhile(&self, position: &Value) -> Option<Value> {
+        self.provider.meanwhile(self.stream, position)
+    }
+
+    fn without_gone(&self, cursor: &Value, found: &Value) -> Value {
+        self.provider.without_gone(self.stream, cursor, found)
+    }
+
     fn about(&self, position: &Value) -> About {
         self.provider.about(self.stream, position)
     }
@@ -64,32 +74,41 @@ impl Course for Of<'_> {
 type Asking = Result<(PageRead, Found), Failure>;
 
 impl SyncWorker {
-    /// Runs over every stream. The entry says which failed, and that the sync ended if a stream was read. Whether one was.
+    /// Runs over every stream of the lane. The entry says which failed, and that the sync ended if a stream was read. Whether one was.
     pub(crate) async fn streams(&self, work: &Work<'_>, forced: bool, entry: &mut LogEntry) -> Result<bool, Stop> {
         let (mut first, mut read, mut pauses) = (Ok(()), false, Vec::new());
-        for stream in work.provider.spec().streams {
-            let state = lock(&work.stored).streams.get(stream.name).cloned().unwrap_or_default();
-            let (state, end) =
-                match self.stream(work, stream, state, Reading { forced, part: None, source: None }, entry).await {
-                    Ok(ended) => ended,
-                    // What failed before decides when the rest follows.
-                    Err(Stop::Time | Stop::Turn) if first.is_err() => return first.map(|()| read),
-                    Err(stop) => {
-                        if let Some(failure) = work.stream_failure(stream, &stop, None) {
-                            entry.fail(Some(stream.name), failure);
-                        }
-                        return Err(stop);
+        let all = work.provider.spec().streams;
+        for stream in all {
+            let full_since = match work.lane {
+                Lane::Main if stream.incremental => None,
+                Lane::Full if let Some(since) = work.full_wanted(stream) => Some(since),
+                Lane::Main | Lane::Full => continue,
+            };
+            let reading = Reading { forced, full_since, part: None, source: None };
+            let (state, end) = match self.stream(work, stream, reading, entry).await {
+                Ok(ended) => ended,
+                // What failed before decides when the rest follows.
+                Err(Stop::Time | Stop::Turn) if first.is_err() => return first.map(|()| read),
+                Err(stop) => {
+                    if let Some(failure) = work.stream_failure(stream, &stop, None) {
+                        entry.fail(Some(stream.name), failure);
                     }
-                };
+                    return Err(stop);
+                }
+            };
             let backoff = state.backoff.as_ref();
-            pauses.push(backoff.and_then(|it| it.next_try));
+            if end != End::NeedsFull {
+                pauses.push(backoff.and_then(|it| it.next_try));
+            }
             match end {
+                End::NeedsFull => {}
                 End::Read => {
-                    entry.streams.remove(stream.name);
+                    lock(&work.read).insert(stream.name);
                     read = true;
                 }
                 End::Waiting => {
-                    let earlier = entry.streams.get(stream.name).cloned();
+                    let last = lock(&work.stored).last.clone();
+                    let earlier = last.and_then(|last| last.streams.get(stream.name).cloned());
                     entry.fail(Some(stream.name), earlier.unwrap_or_else(|| work.nothing_read(&state)));
                 }
                 // It goes on soon, at the provider or from another source.
@@ -113,10 +132,10 @@ impl SyncWorker {
                 }
             }
         }
-        if read || work.provider.spec().streams.is_empty() {
+        if read || all.is_empty() {
             entry.last_sync = Some(clock::now());
-        } else if let Some(earliest) =
-            pauses.into_iter().collect::<Option<Vec<_>>>().and_then(|it| it.into_iter().min())
+        } else if pauses.len() == all.len()
+            && let Some(earliest) = pauses.into_iter().collect::<Option<Vec<_>>>().and_then(|it| it.into_iter().min())
         {
             // Every stream is refused: the schedule need not ask before that.
             self.integrations.sync_due(work.key, earliest).await?;
@@ -124,51 +143,33 @@ impl SyncWorker {
         first.map(|()| read)
     }
 
-    /// Reads a stream: what changed, or all of it if that is asked for or due; from the records of the source, if there is one.
+    /// Reads a stream: what changed, or all of it in the lane of full runs. A full run that skips what is known says nothing of what
+    /// changed in that: the main lane does. If there is a source, its records are read.
     pub(crate) async fn read_stream(
         &self,
         work: &Work<'_>,
         stream: &StreamSpec,
-        mut state: StreamState,
-        Reading { forced, part, source }: Reading<'_>,
+        state: StreamState,
+        Reading { forced, full_since, part, source }: Reading<'_>,
         entry: &mut LogEntry,
     ) -> Result<(StreamState, End), Stop> {
-        let full_since = work.full_since(entry.r#type, stream.name, &state);
-        let rebuilds = entry.r#type == SyncJob::Full;
+        let of = Of { provider: work.provider, stream: stream.name, part };
+        // What the schedule reads in full beside the cursor is no incremental run.
+        let kind = if work.lane == Lane::Full && stream.incremental && state.has_cursor() {
+            SyncJob::Full
+        } else {
+            entry.r#type
+        };
         let asked = Asked {
-            kind: SyncJob::Incremental,
-            at: full_since.unwrap_or(work.asked_at),
+            kind,
+            lane: work.lane,
+            at: full_since.unwrap_or(Timestamp::MIN),
             forced,
             part,
-            rebuilds,
+            rebuilds: entry.r#type == SyncJob::Full,
             skips_known: stream.skips_known,
             source,
         };
-        if full_since.is_none() {
-            return Box::pin(self.run(work, stream, state, asked, entry)).await;
-        }
-        // A full run that skips what is known says nothing of what changed in that.
-        let is_full = |run: &Run| run.full;
-        if stream.skips_known && !rebuilds && state.cursor.is_some() && !state.run.as_ref().is_some_and(is_full) {
-            let (read, end) = Box::pin(self.run(work, stream, state, asked, entry)).await?;
-            if end != End::Read {
-                return Ok((read, end));
-            }
-            state = read;
-        }
-        Box::pin(self.run(work, stream, state, Asked { kind: SyncJob::Full, ..asked }, entry)).await
-    }
-
-    /// Runs over a stream until the run ends, or the time is up.
-    async fn run(
-        &self,
-        work: &Work<'_>,
-        stream: &StreamSpec,
-        state: StreamState,
-        asked: Asked<'_>,
-        entry: &mut LogEntry,
-    ) -> Result<(StreamState, End), Stop> {
-        let of = Of { provider: work.provider, stream: stream.name, part: asked.part };
         let mut run = Machine::start(&of, stream.incremental, state, asked, clock::now());
         let mut objects = Objects::new(self, work, stream);
         let (mut begun, mut found) = (false, Found::default());
@@ -209,6 +210,10 @@ impl SyncWorker {
                 }
                 Action::Save => {
                     objects.save(&mut run).await?;
+                    if work.lane == Lane::Full && run.state().run.is_some() {
+                        // Changes can be read from now on, so they are to be reported.
+                        Box::pin(self.watch(work, false)).await?;
+                    }
                     Outcome::Saved
                 }
                 Action::End(end) => {
@@ -309,6 +314,6 @@ impl SyncWorker {
     pub(crate) async fn call(&self, work: &Work<'_>, request: &Request) -> Result<domain::Reply, CallError> {
         let api = work.provider.spec().provider_api();
         let context = CallContext::integration(&api, work.key, &work.attempt.id, work.attempt.deadline);
-        self.client.call(&context.in_line(&work.has_place), request).await
+        self.client.call(&context.in_line(work.has_place), request).await
     }
 }

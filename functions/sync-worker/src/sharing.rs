@@ -6,10 +6,9 @@ use domain::{
     Candidate, Integration,
     integration::SharedAccount,
     messages::message::SyncMessage,
-    sync::{SyncJob, sharing::Readings},
+    sync::sharing::Readings,
 };
 use jiff::Timestamp;
-use platform::base::{clock, lock::lock};
 use providers::StreamSpec;
 use tokio::sync::OnceCell;
 
@@ -19,7 +18,7 @@ pub(crate) struct Sharing {
     /// None if nothing is shared.
     pub(crate) account: Option<SharedAccount>,
     /// Since when a reading must have begun to be copied; none if the sync has to read for itself.
-    since: Mutex<Option<Timestamp>>,
+    since: Option<Timestamp>,
     /// The others of the account and the scopes, as an index has them.
     pub(crate) others: OnceCell<Vec<Candidate>>,
     /// The account's lease, while this sync has it.
@@ -38,25 +37,20 @@ impl Sharing {
     pub(crate) fn of(message: &SyncMessage, integration: &Integration) -> Self {
         Self {
             account: SharedAccount::of(&integration.key, &integration.granted),
-            since: Mutex::new(message.fresh_since(integration.connected_at)),
+            since: message.fresh_since(integration.connected_at),
             others: OnceCell::new(),
             held: Mutex::default(),
         }
     }
 
-    /// Something changed before now: what was read earlier will not do. A full sync reads for itself.
-    pub(crate) fn read_anew(&self, kind: SyncJob) {
-        *lock(&self.since) = (kind != SyncJob::Full).then(clock::now);
-    }
-
     /// Since when a reading must have begun to be copied; none if the sync has to read for itself.
-    pub(crate) fn since(&self) -> Option<Timestamp> {
-        *lock(&self.since)
+    pub(crate) const fn since(&self) -> Option<Timestamp> {
+        self.since
     }
 
     /// The account, and since when a reading of this stream must have begun; none if it is not to be shared.
     pub(crate) fn of_stream(&self, stream: &StreamSpec) -> Option<(&SharedAccount, Timestamp)> {
         stream.shared_by?;
-        self.account.as_ref().zip(*lock(&self.since))
+        self.account.as_ref().zip(self.since)
     }
 }

@@ -2,15 +2,8 @@
 
 use std::time::Duration;
 
-use domain::{
-    Aging, Deferral, Diagnosis, Disposition, Failure,
-    messages::message::{Cause, SyncMessage},
-    sync::SyncJob,
-};
-use platform::{
-    AwsError, aws::queue::MAX_DELAY, base::clock, client::CallError, runtime::consumer::Attempt,
-    stores::syncs::LeaseError,
-};
+use domain::{Aging, Deferral, Diagnosis, Disposition, Failure, messages::message::Stage, sync::stream::Lane};
+use platform::{AwsError, aws::queue::MAX_DELAY, base::clock, client::CallError, stores::syncs::LeaseError};
 
 use crate::{
     SyncWorker,
@@ -58,13 +51,8 @@ impl From<LeaseError> for Stop {
 
 impl SyncWorker {
     /// A sync did not come to its end: what has to happen so that it does, or that it is known why not.
-    pub(crate) async fn stopped(
-        &self,
-        work: &Work<'_>,
-        kind: SyncJob,
-        stop: Stop,
-        attempt: &Attempt,
-    ) -> Result<Disposition, AwsError> {
+    pub(crate) async fn stopped(&self, work: &Work<'_>, stop: Stop) -> Result<Disposition, AwsError> {
+        let attempt = work.attempt;
         // A worker that lost the lease has none to release; after a failure of AWS the caller releases it.
         if !matches!(stop, Stop::Lost | Stop::Call(CallError::Aws(_))) {
             self.syncs.abandon(&work.lease).await?;
@@ -75,8 +63,11 @@ impl SyncWorker {
             Stop::Turn => after_reading(attempt),
             Stop::Time => {
                 // The next invocation goes on where the streams stand.
-                let next = SyncMessage::new(work.key, kind, Cause::Changed, work.asked_at);
-                self.queue.send(&next, Duration::ZERO).await?;
+                let stage = match work.lane {
+                    Lane::Main => Stage::Rest,
+                    Lane::Full => Stage::Full,
+                };
+                self.queue.send(&work.task.message.rest(stage), Duration::ZERO).await?;
                 Disposition::Done
             }
             Stop::Call(CallError::Corrupt(error)) => {

@@ -11,7 +11,7 @@ use providers::{Watched, Watching};
 use crate::{SyncWorker, work::Work};
 
 impl SyncWorker {
-    /// Stores what is shown. A sync goes on until `syncing_until`, if it is not over.
+    /// Stores what is shown. The sync in the lane goes on until `syncing_until`, if it is not over.
     pub(crate) async fn show(
         &self,
         work: &Work<'_>,
@@ -19,7 +19,7 @@ impl SyncWorker {
         watch_due: Option<Timestamp>,
     ) -> Result<(), AwsError> {
         let summary = work.summary();
-        self.integrations.set_sync_summary(work.key, &summary, syncing_until, watch_due).await.map(|_| ())
+        self.integrations.set_sync_summary(work.key, &summary, (work.lane, syncing_until), watch_due).await.map(|_| ())
     }
 }
 
@@ -41,7 +41,7 @@ impl Work<'_> {
     /// What the provider could report changes of; none before the first sync.
     pub(crate) fn watchable(&self, watching: &Watching) -> Option<Vec<String>> {
         let stored = lock(&self.stored);
-        Some(self.provider.watched(stored.streams.get(watching.stream)?.cursor.as_ref()?))
+        Some(self.provider.watched(stored.streams.get(watching.stream)?.main().cursor.as_ref()?))
     }
 
     /// What is known of watching one thing.

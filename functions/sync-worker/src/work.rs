@@ -3,6 +3,7 @@
 //! *Invariant:* the times by which a sync ends, waits or is due again are decided here.
 
 use std::{
+    collections::BTreeSet,
     sync::{Mutex, atomic::AtomicBool},
     time::Duration,
 };
@@ -10,8 +11,15 @@ use std::{
 use domain::{
     Aging, Disposition, Failure, Integration, IntegrationId, IntegrationKey,
     error::Kind,
-    messages::disposition::backoff,
-    sync::{ReadSince, SyncJob, outcome::LogEntry, slot::full_due, stream::StreamState},
+    messages::{
+        disposition::backoff,
+        message::{Cause, Stage, SyncMessage},
+    },
+    sync::{
+        ReadSince, SyncJob,
+        outcome::LogEntry,
+        stream::{Lane, Lanes, StreamState},
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use platform::{
@@ -19,7 +27,7 @@ use platform::{
     runtime::consumer::Attempt,
     stores::syncs::{Lease, Overview},
 };
-use providers::Provider;
+use providers::{Provider, StreamSpec};
 
 use crate::sharing::Sharing;
 
@@ -29,27 +37,74 @@ const RESERVE: SignedDuration = SignedDuration::from_secs(15);
 /// How long a sync waits at most for the reading of another integration before it looks again.
 const MAX_WAIT: Duration = Duration::from_secs(15);
 
-/// What a sync works on.
+/// What a message asks for, and the time that it has.
+pub(crate) struct Task<'a> {
+    pub(crate) provider: &'static dyn Provider,
+    pub(crate) integration: &'a Integration,
+    pub(crate) id: IntegrationId,
+    pub(crate) message: &'a SyncMessage,
+    pub(crate) attempt: &'a Attempt,
+    /// When its slice of the time is over.
+    pub(crate) until: Timestamp,
+    /// The slot in which the integration is synced next, whatever becomes of this attempt.
+    pub(crate) due_at: Timestamp,
+    /// Whether this attempt wrote a page.
+    pub(crate) progress: &'a AtomicBool,
+    /// Whether the place in the line for a limit, at which this attempt came, is not used yet.
+    pub(crate) has_place: &'a AtomicBool,
+}
+
+/// What a sync works on in one lane.
 pub(crate) struct Work<'a> {
+    pub(crate) task: &'a Task<'a>,
     pub(crate) provider: &'static dyn Provider,
     pub(crate) integration: &'a Integration,
     pub(crate) key: &'a IntegrationKey,
     pub(crate) id: IntegrationId,
+    pub(crate) lane: Lane,
     pub(crate) lease: Lease,
     pub(crate) attempt: &'a Attempt,
-    /// See [`SyncMessage::asked_at`](domain::messages::message::SyncMessage::asked_at).
-    pub(crate) asked_at: Timestamp,
-    /// Whether this attempt wrote a page.
-    pub(crate) progress: &'a AtomicBool,
     /// Whether the place in the line for a limit, at which this attempt came, is not used yet.
-    pub(crate) has_place: AtomicBool,
+    pub(crate) has_place: &'a AtomicBool,
     /// Since when the streams have been read whole.
     pub(crate) read_since: Mutex<ReadSince>,
-    /// What the syncs table holds: read when a round begins, and kept current with each write, since only this worker writes now.
+    /// What the syncs table holds: read when a round begins, and kept current with each write in this lane.
     pub(crate) stored: Mutex<Overview>,
-    /// The slot in which the integration is synced next, whatever becomes of this attempt.
+    /// The streams that this round read to their end.
+    pub(crate) read: Mutex<BTreeSet<&'static str>>,
     pub(crate) due_at: Timestamp,
     pub(crate) sharing: Sharing,
+}
+
+impl Task<'_> {
+    /// Whether there is something to read or to watch in the main lane.
+    pub(crate) fn has_main_part(&self) -> bool {
+        let (spec, message) = (self.provider.spec(), self.message);
+        let is_full = message.r#type == SyncJob::Full || message.stage == Stage::Full;
+        let reads_changes = spec.watching.is_some() || spec.streams.iter().any(|stream| stream.incremental);
+        spec.streams.is_empty() || !message.scope.is_all() || !is_full && reads_changes
+    }
+}
+
+impl<'a> Work<'a> {
+    pub(crate) fn new(task: &'a Task<'a>, lane: Lane, lease: Lease) -> Self {
+        Self {
+            task,
+            provider: task.provider,
+            integration: task.integration,
+            key: &task.integration.key,
+            id: task.id.clone(),
+            lane,
+            lease,
+            attempt: task.attempt,
+            has_place: task.has_place,
+            read_since: Mutex::new(task.integration.read_since.clone()),
+            stored: Mutex::default(),
+            read: Mutex::default(),
+            due_at: task.due_at,
+            sharing: Sharing::of(task.message, task.integration),
+        }
+    }
 }
 
 impl Work<'_> {
@@ -58,17 +113,32 @@ impl Work<'_> {
         if failure.kind() == Kind::RateLimited { Aging::Pauses } else { Aging::Grows }
     }
 
-    /// Since when this sync is to read a stream in full: since it was asked for, if everything was, or since the stream's hour of the
-    /// week.
-    pub(crate) fn full_since(&self, kind: SyncJob, stream: &str, state: &StreamState) -> Option<Timestamp> {
-        if kind == SyncJob::Full { Some(self.asked_at) } else { full_due(&self.id, stream, state, clock::now()) }
+    /// Where a stream stands in both lanes.
+    pub(crate) fn lanes(&self, stream: &str) -> Lanes {
+        lock(&self.stored).streams.get(stream).cloned().unwrap_or_default()
+    }
+
+    /// Where a stream stands in the lane.
+    pub(crate) fn state(&self, stream: &str) -> StreamState {
+        let lanes = self.lanes(stream);
+        match self.lane {
+            Lane::Main => lanes.main(),
+            Lane::Full => lanes.full(),
+        }
+    }
+
+    /// Since when this sync is to read a stream in full; none if it is not.
+    pub(crate) fn full_wanted(&self, stream: &StreamSpec) -> Option<Timestamp> {
+        let SyncMessage { r#type, cause, asked_at, slot, .. } = self.task.message;
+        let asked = (*r#type, *cause == Cause::Changed, slot.map_or(*asked_at, |slot| slot.max(*asked_at)));
+        self.lanes(stream.name).full_wanted((&self.id, stream.name, stream.incremental), asked, clock::now())
     }
 
     /// Whether this sync is to read in full the stream that says what can be watched.
-    pub(crate) fn reads_watched_stream_in_full(&self, kind: SyncJob) -> bool {
-        let stored = lock(&self.stored);
-        let watched = self.provider.spec().watching.as_ref().and_then(|it| stored.streams.get_key_value(it.stream));
-        watched.is_some_and(|(stream, state)| self.full_since(kind, stream, state).is_some())
+    pub(crate) fn reads_watched_stream_in_full(&self) -> bool {
+        let spec = self.provider.spec();
+        let stream = spec.watching.as_ref().and_then(|it| spec.stream(it.stream));
+        stream.is_some_and(|stream| self.full_wanted(stream).is_some())
     }
 
     pub(crate) fn log_synced(&self, entry: &LogEntry) {
@@ -83,7 +153,7 @@ impl Work<'_> {
     }
 
     pub(crate) fn out_of_time(&self) -> bool {
-        is_over(self.attempt)
+        clock::now() >= self.task.until || is_over(self.attempt)
     }
 }
 

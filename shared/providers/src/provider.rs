@@ -64,6 +64,18 @@ pub trait Provider: Sync {
         self.begin(stream, None, now).unwrap_or_default()
     }
 
+    /// The cursor of the changes since before a full run at `position` listed anything, so that incremental runs can begin beside the
+    /// first full run; `None` if it is not known there.
+    fn meanwhile(&self, _stream: &str, _position: &Value) -> Option<Value> {
+        None
+    }
+
+    /// The cursor without the parts of the stream that a full run found gone, whose records it deleted: those that `found`, the cursor
+    /// at its end, has not.
+    fn without_gone(&self, _stream: &str, cursor: &Value, _found: &Value) -> Value {
+        cursor.clone()
+    }
+
     /// Where a run after `cursor` over one part of a stream begins, which leaves the cursor of the others as it is. `part` is what a
     /// watch reports about: see [`Self::watched`]. `None` if parts are not read alone, or the cursor has none of this one.
     fn begin_part(&self, _stream: &str, _cursor: &Value, _part: &str) -> Option<Value> {

@@ -3,6 +3,7 @@
 use domain::{
     Integration, IntegrationKey,
     integration::summary::{StreamSummary, SyncSummary},
+    sync::stream::Lane,
 };
 use http::Method;
 use local_aws::{REGION, Service, clients::DEVELOPER_KEY};
@@ -38,7 +39,7 @@ async fn the_status_of_fifty_integrations_takes_one_read_of_what_their_syncs_cam
         let mut summary = SyncSummary::of(now, [], None, None);
         (summary.last_sync, summary.error) = (Some(now), Some(format!("It is {account}.").into()));
         summary.streams.insert("messages".to_owned(), messages);
-        assert!(integrations.set_sync_summary(&key, &summary, None, None).await.unwrap());
+        assert!(integrations.set_sync_summary(&key, &summary, (Lane::Main, None), None).await.unwrap());
     }
 
     let before = reads(&stack);

@@ -82,7 +82,8 @@ impl SyncWorker {
     ) -> Result<Option<Vec<Record>>, Stop> {
         let is_repair = state.run.as_ref().is_some_and(|run| run.rebuilds);
         let Some(own) = state.manifest.as_ref().filter(|_| !is_repair) else { return Ok(None) };
-        let head = async || Ok::<_, Stop>(self.syncs.stream(source, stream.name).await?.and_then(|it| it.manifest));
+        let head =
+            async || Ok::<_, Stop>(self.syncs.full_stream(source, stream.name).await?.and_then(|it| it.manifest));
         let Some(before) = head().await? else { return Ok(None) };
         let no_log = Run::new(SyncJob::Full, true, clock::now(), Value::Null);
         let mut theirs = self.syncs.manifest(source, stream.name, Some(&before), &no_log).await?;

@@ -46,10 +46,10 @@ impl SyncWorker {
         &self,
         work: &Work<'_>,
         stream: &StreamSpec,
-        mut state: StreamState,
         how: How<'_>,
         entry: &mut LogEntry,
     ) -> Result<(StreamState, End), Stop> {
+        let mut state = work.state(stream.name);
         // What copies a reading that is not recent enough for this message, which may have to read for itself, says nothing new.
         let is_recent = |run: &Run| {
             run.source.as_ref().is_none_or(|source| work.sharing.since().is_some_and(|since| source.since >= since))
@@ -193,7 +193,7 @@ impl SyncWorker {
     ) -> Result<Option<Source>, AwsError> {
         let Some(found) = self.connected(work, key).await? else { return Ok(None) };
         let integration = key.id();
-        let Some(state) = self.syncs.stream(&integration, stream.name).await? else { return Ok(None) };
+        let Some(state) = self.syncs.full_stream(&integration, stream.name).await? else { return Ok(None) };
         let own = lock(&work.read_since).of(stream.name);
         // One that began under an earlier grant may have read by other scopes.
         let read = state.full_since.filter(|at| *at >= found.connected_at && *at >= since && Some(*at) >= own);

@@ -10,7 +10,7 @@ use domain::{
     call::Bearing,
     integration::{IntegrationState, SharedAccount},
     messages::message::{Cause, SyncMessage},
-    sync::{Scope, SyncJob, outcome::LogEntry},
+    sync::{Scope, SyncJob, outcome::LogEntry, stream::Lane},
 };
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -189,7 +189,8 @@ impl SyncWorker {
             return Ok(left);
         }
         // As a sync of one object, which reads nothing that another message asks for.
-        let lease = match self.syncs.lease(&key.id(), &attempt.message_id, SyncJob::RenewWatches, clock::now()).await? {
+        let holder = (Lane::Main, attempt.message_id.as_str());
+        let lease = match self.syncs.lease(&key.id(), holder, SyncJob::RenewWatches, clock::now()).await? {
             Leasing::Won(lease) => lease,
             Leasing::Busy(SyncJob::RenewWatches, until) if is_young(message) || self.is_fresh(until) => {
                 return Ok(Left::Again);
@@ -217,7 +218,7 @@ impl SyncWorker {
             let next = SyncMessage::new(key, job, Cause::Changed, now);
             if let Err(error) = self.queue.send(&next, Duration::ZERO).await {
                 // The next holder finds it.
-                self.syncs.run_again(&key.id(), job, now).await?;
+                self.syncs.run_again(&key.id(), Lane::Main, job, now).await?;
                 return Err(error);
             }
         }

@@ -11,7 +11,7 @@ use crate::{
     sentence::Sentence,
     sync::{
         outcome::{LogEntry, SyncFailure},
-        stream::{PassedOver, StreamState},
+        stream::{Lanes, PassedOver, StreamState},
     },
 };
 
@@ -67,14 +67,15 @@ impl SyncSummary {
     /// earlier grant, what failed then says nothing of this one.
     pub fn of<'s>(
         connected_at: Timestamp,
-        streams: impl IntoIterator<Item = (&'s String, &'s StreamState)>,
+        streams: impl IntoIterator<Item = (&'s String, &'s Lanes)>,
         last: Option<&LogEntry>,
         watching: Option<Watching>,
     ) -> Self {
         let entry = last.filter(|entry| entry.finished_at >= connected_at);
-        let stream = |(name, state): (&String, &StreamState)| {
+        let stream = |(name, lanes): (&String, &Lanes)| {
+            let state = lanes.shown();
             let failure = entry.map(|entry| entry.streams.get(name));
-            let error = failure.map_or((None, None), |failure| error(state, failure));
+            let error = failure.map_or((None, None), |failure| error(&state, failure));
             let summary = StreamSummary {
                 records: state.records(),
                 last_full_sync: state.last_full_sync,
@@ -147,13 +148,14 @@ mod tests {
     fn a_summary_is_that_of_the_latest_entry_and_failures_stay_with_their_grant() {
         let manifest = ManifestHead { bits: 0, since: at(0), objects: 7 };
         let state = StreamState { manifest: Some(manifest), last_full_sync: Some(at(11)), ..StreamState::default() };
-        let states = [("users".to_owned(), state.clone()), ("channels".to_owned(), state)];
+        let lanes = Lanes { main: state.clone(), full: state };
+        let states = [("users".to_owned(), lanes.clone()), ("channels".to_owned(), lanes)];
         let mut entry = LogEntry::begin(SyncJob::Full, at(10), None);
         (entry.finished_at, entry.last_sync) = (at(12), Some(at(9)));
         entry.fail(Some("users"), failure("Users can't be read."));
         entry.fail(Some("files"), failure("Files can't be read."));
         let of = |connected_at| {
-            let states = states.iter().map(|(name, state)| (name, state));
+            let states = states.iter().map(|(name, lanes)| (name, lanes));
             SyncSummary::of(at(connected_at), states, Some(&entry), Some(Watching { active: 1, of: 2 }))
         };
         let summary = of(5);

@@ -133,6 +133,9 @@ pub struct SyncMessage {
     pub others: Vec<IntegrationKey>,
     /// When it was asked for: what was read in full since then is not read again.
     pub asked_at: Timestamp,
+    /// How far it has come.
+    #[serde(default, skip_serializing_if = "Stage::is_first")]
+    pub stage: Stage,
     /// The [slot](crate::sync::slot) that it is for: a message for a slot that was served is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<Timestamp>,
@@ -152,6 +155,7 @@ impl SyncMessage {
             scope: Scope::All,
             others: Vec::new(),
             asked_at,
+            stage: Stage::First,
             slot: None,
             delivery_id: None,
         }
@@ -177,9 +181,49 @@ impl SyncMessage {
         match (self.cause, self.r#type) {
             _ if asked_at <= connected_at => Some(asked_at - INTERVAL - TOLERANCE),
             (_, SyncJob::Full) => None,
+            // A message that goes on with one that is due was asked for exactly then.
+            (Cause::Due, _) if !self.stage.is_first() => Some(asked_at),
             (Cause::Due, _) => Some(slot.unwrap_or(asked_at).max(asked_at) - TOLERANCE),
             (Cause::Asked | Cause::Changed, _) => Some(asked_at),
         }
+    }
+}
+
+impl SyncMessage {
+    /// The message for what a sync has left to do when its time is up.
+    #[must_use]
+    pub fn rest(&self, stage: Stage) -> Self {
+        let asked_at = self.slot.map_or(self.asked_at, |slot| slot.max(self.asked_at));
+        // What goes on was begun for its cause, and another message that goes on with it will do.
+        Self { stage, ..Self::new(&self.key, self.r#type, Cause::Due, asked_at) }
+    }
+
+    /// Whether it belongs into the queue of long syncs, so that a report of a change, or a user, never waits behind it.
+    pub const fn is_long(&self) -> bool {
+        match (self.r#type, self.stage) {
+            (SyncJob::PurgeRecords | SyncJob::DeleteIntegration, _) | (_, Stage::Rest | Stage::Full) => true,
+            (SyncJob::Full | SyncJob::Incremental | SyncJob::RenewWatches, Stage::First) => self.slot.is_some(),
+        }
+    }
+}
+
+/// How far a sync has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// It begins.
+    #[default]
+    First,
+    /// Its time was up once.
+    Rest,
+    /// What is left is to be read in full.
+    Full,
+}
+
+impl Stage {
+    /// Whether it begins.
+    pub const fn is_first(&self) -> bool {
+        matches!(self, Self::First)
     }
 }
 

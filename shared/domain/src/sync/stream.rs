@@ -4,6 +4,7 @@
 //! said in that run. Until then the run keeps its own position, so a crash repeats the pages since it was last stored.
 
 mod action;
+mod lanes;
 mod passed;
 mod step;
 
@@ -18,15 +19,22 @@ use crate::{
 
 pub use self::{
     action::{Action, Asked, Course, End, Outcome, PageRead, Sweep},
+    lanes::{Lane, Lanes},
     passed::{MAX_PASSED, Passed, PassedOver},
     step::Machine,
 };
 
-/// Where the sync of one stream stands.
+/// Where the sync of one stream stands, in one of its [`Lanes`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct StreamState {
     /// What the next incremental run begins after: the provider's own.
     pub cursor: Option<Value>,
+    /// The full run that yielded the cursor, by its beginning.
+    #[serde(default)]
+    pub cursor_of: Option<Timestamp>,
+    /// Whether the cursor is of no use any more, so that a full run must yield another one.
+    #[serde(default)]
+    pub lost: bool,
     /// The run that is under way.
     pub run: Option<Run>,
     /// When the last full run that ended began: it saw everything that was there then.
@@ -54,6 +62,26 @@ pub struct StreamState {
     /// The stored manifest; none before the first full run has ended.
     #[serde(default)]
     pub manifest: Option<ManifestHead>,
+    /// The last full run that ended in this lane.
+    #[serde(default)]
+    pub ended: Option<Ended>,
+    /// What a full run would have yielded that began beside a cursor that stood: parts of the stream that it has not are gone.
+    #[serde(default)]
+    pub found: Option<Value>,
+    /// When the full run ended that this state has taken over from the other lane.
+    #[serde(default)]
+    pub adopted: Option<Timestamp>,
+}
+
+/// A full run that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Before its first call.
+    pub began: Timestamp,
+    /// When it ended.
+    pub at: Timestamp,
+    /// Whether it read the stream to its end. If not, a cursor that it yielded says nothing of what it did not read.
+    pub whole: bool,
 }
 
 /// A stored manifest: see [`Manifest`](crate::sync::manifest::Manifest).
@@ -69,6 +97,10 @@ pub struct ManifestHead {
 
 /// A run over a stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not follow from each other, each stored under its name"
+)]
 pub struct Run {
     /// What was asked for.
     pub r#type: SyncJob,
@@ -86,6 +118,9 @@ pub struct Run {
     /// Whether it began because the provider refused a cursor: that is done once.
     #[serde(default, rename = "anew")]
     pub restarted: bool,
+    /// Whether the cursor stood when it began: incremental runs go on from there.
+    #[serde(default)]
+    pub beside: bool,
     /// Members and single objects that were read.
     #[serde(default)]
     pub read: u64,
@@ -171,6 +206,7 @@ impl Run {
             changes: 0,
             pages: 0,
             restarted: false,
+            beside: false,
             read: 0,
             passed: 0,
             beyond: 0,
@@ -298,12 +334,24 @@ impl StreamState {
         run.full && (run.rebuilds || self.manifest.is_none() && run.known == Known::AskedFor)
     }
 
-    /// Ends the run: its cursor counts from now on, unless it skipped known objects. What changed in these between the former cursor
-    /// and the run's beginning is still to be read.
+    /// Whether an incremental run can begin.
+    pub const fn has_cursor(&self) -> bool {
+        self.cursor.is_some() && !self.lost
+    }
+
+    /// A full run yields this cursor.
+    pub(super) fn yields(&mut self, cursor: Value, began: Timestamp) {
+        (self.cursor, self.cursor_of, self.lost, self.found) = (Some(cursor), Some(began), false, None);
+    }
+
+    /// Ends the run. Its cursor counts from now on, unless it was a full run beside a cursor that stands: what the run skipped, and what
+    /// went after an incremental run wrote it, is for incremental runs to read from where they are.
     pub fn finish(&mut self, cursor: Value, now: Timestamp) -> Option<Run> {
         let run = self.run.take()?;
-        if run.known != Known::Skipped {
-            self.cursor = Some(cursor);
+        match (run.full, run.beside) {
+            (true, true) => self.found = Some(cursor),
+            (true, false) => self.yields(cursor, run.started_at),
+            (false, _) => self.cursor = Some(cursor),
         }
         if run.part.is_some() {
             return Some(run);
@@ -315,6 +363,7 @@ impl StreamState {
                 self.rebuilt_since = Some(run.started_at);
             }
             self.full_failed_at = None;
+            self.ended = Some(Ended { began: run.started_at, at: now, whole: true });
         }
         if run.r#type == SyncJob::Incremental {
             self.last_incremental_sync = Some(now);
@@ -343,7 +392,11 @@ mod tests {
         let run = Run::new(SyncJob::Full, true, at(1), Value::Null);
         state.run = Some(run.clone());
         assert_eq!(state.finish(json!("new"), at(2)), Some(run));
-        assert_eq!((state.cursor, state.last_full_sync), (Some(json!("new")), Some(at(2))));
+        assert_eq!((state.cursor.clone(), state.last_full_sync), (Some(json!("new")), Some(at(2))));
         assert_eq!(state.last_incremental_sync, None);
+        // A full run beside a cursor that stands leaves it.
+        state.run = Some(Run { beside: true, ..Run::new(SyncJob::Full, true, at(3), Value::Null) });
+        state.finish(json!("newest"), at(4));
+        assert_eq!((state.cursor, state.last_full_sync), (Some(json!("new")), Some(at(4))));
     }
 }

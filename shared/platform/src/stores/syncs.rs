@@ -1,7 +1,7 @@
-//! The syncs table: per integration a lease, the state of each stream, its watches, and a log.
+//! The syncs table: per integration a lease for each lane, the state of each stream in each lane, its watches, and a log.
 //!
-//! *Invariant:* only the holder of the lease moves a stream's state: every such write is one transaction with a check of its
-//! fence. A change that is reported while a sync runs marks the lease, and the lease can't be released over that mark.
+//! *Invariant:* only the holder of a lane's lease moves a stream's state in that lane: every such write is one transaction with a check
+//! of its fence. A change that is reported while a sync runs marks the lease, and the lease can't be released over that mark.
 
 mod lease;
 mod manifest;
@@ -11,13 +11,16 @@ use std::{collections::HashMap, iter, time::Duration};
 
 use domain::{
     IntegrationId,
-    sync::{outcome::LogEntry, stream::StreamState},
+    sync::{
+        outcome::LogEntry,
+        stream::{Lane, Lanes, StreamState},
+    },
 };
 use jiff::{SignedDuration, Timestamp, fmt::serde::timestamp::second};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use self::{
-    lease::{Lease, LeaseError, Leasing},
+    lease::{Lease, LeaseError, Leasing, Mark},
     shared::{Reading, Shared},
 };
 use crate::{
@@ -31,7 +34,9 @@ use crate::{
 /// How long log entries are kept, and the fence of an integration that was ended: long after its last writer.
 const RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 const LEASE: &str = "lease";
+const FULL_LEASE: &str = "lease#full";
 const STREAM: &str = "stream#";
+const FULL_STREAM: &str = "stream-full#";
 const WATCH: &str = "watch#";
 /// After all others, so that a query for those reads no log.
 const LOG: &str = "~log#";
@@ -47,7 +52,7 @@ pub struct Syncs {
 #[derive(Debug, Default)]
 pub struct Overview {
     /// Where each stream stands, by its name.
-    pub streams: HashMap<String, StreamState>,
+    pub streams: HashMap<String, Lanes>,
     /// By the resource that is watched, as stored.
     pub watches: HashMap<String, String>,
     /// The latest entry of the log.
@@ -84,7 +89,7 @@ impl Syncs {
         Self { table: Table::new(aws, table), lease }
     }
 
-    /// Stores where a stream stands, with the last `parts` of the log of its run, and prolongs the lease.
+    /// Stores where a stream stands in the lane of the lease, with the last `parts` of the log of its run, and prolongs the lease.
     pub async fn save(
         &self,
         lease: &Lease,
@@ -93,7 +98,11 @@ impl Syncs {
         parts: Vec<Vec<u8>>,
         now: Timestamp,
     ) -> Result<(), LeaseError> {
-        let mut items = vec![of(lease, format!("{STREAM}{stream}"), json(state)?)?];
+        let prefix = match lease.lane {
+            Lane::Main => STREAM,
+            Lane::Full => FULL_STREAM,
+        };
+        let mut items = vec![of(lease, format!("{prefix}{stream}"), json(state)?)?];
         if let Some(run) = &state.run {
             let parts = parts.into_iter().rev().zip((0..run.parts).rev());
             items.extend(parts.map(|(part, number)| manifest::part(lease, (stream, run), number, part)));
@@ -115,7 +124,8 @@ impl Syncs {
 
     /// Adds to the log. Repeating it changes nothing.
     pub async fn log(&self, integration_id: &IntegrationId, entry: &LogEntry) -> Result<(), AwsError> {
-        let item = format!("{LOG}{}", entry.started_at.as_millisecond());
+        // The latest is that which ended last, though a sync of the other lane began later.
+        let item = format!("{LOG}{}.{}", entry.finished_at.as_millisecond(), entry.started_at.as_millisecond());
         let stored = Stored {
             expires_at: Some(entry.finished_at + RETENTION),
             ..Stored::new(integration_id, item, json(entry)?)
@@ -129,7 +139,9 @@ impl Syncs {
         for item in self.items(integration_id, STREAM, "watch$").await? {
             let stored: Stored = read(item)?;
             if let Some(stream) = stored.item.strip_prefix(STREAM) {
-                overview.streams.insert(stream.to_owned(), parse("state", &stored.state)?);
+                overview.streams.entry(stream.to_owned()).or_default().main = parse("state", &stored.state)?;
+            } else if let Some(stream) = stored.item.strip_prefix(FULL_STREAM) {
+                overview.streams.entry(stream.to_owned()).or_default().full = parse("state", &stored.state)?;
             } else if let Some(resource) = stored.item.strip_prefix(WATCH) {
                 overview.watches.insert(resource.to_owned(), stored.state);
             }
@@ -144,14 +156,18 @@ impl Syncs {
         Ok(overview)
     }
 
-    /// Where one stream stands; `None` if it was never read.
-    pub async fn stream(&self, integration_id: &IntegrationId, name: &str) -> Result<Option<StreamState>, AwsError> {
-        let item = format!("{STREAM}{name}");
+    /// Where one stream stands in the lane of full runs; `None` if it was never read in full.
+    pub async fn full_stream(
+        &self,
+        integration_id: &IntegrationId,
+        name: &str,
+    ) -> Result<Option<StreamState>, AwsError> {
+        let item = format!("{FULL_STREAM}{name}");
         let mut items = self.items(integration_id, &item, &item).await?;
         items.pop().map(|item| parse("state", &read::<Stored>(item)?.state)).transpose()
     }
 
-    /// Deletes everything of an integration but the lease, whose fence must go on counting.
+    /// Deletes everything of an integration but the leases, whose fences must go on counting.
     pub async fn erase(&self, integration_id: &IntegrationId) -> Result<(), AwsError> {
         for item in self.items(integration_id, "lease$", "~z").await? {
             self.table.delete(item_key(integration_id, text(&item, "item")?)).await?;
@@ -174,13 +190,17 @@ impl Syncs {
         if self.table.transact(|| Ok(writes.clone())).await?.is_empty() { Ok(()) } else { Err(LeaseError::Lost) }
     }
 
-    fn lease_item(&self, integration_id: &IntegrationId) -> Update {
-        self.table.update(item_key(integration_id, LEASE))
+    fn lease_item(&self, integration_id: &IntegrationId, lane: Lane) -> Update {
+        let item = match lane {
+            Lane::Main => LEASE,
+            Lane::Full => FULL_LEASE,
+        };
+        self.table.update(item_key(integration_id, item))
     }
 
     /// An update of the lease's item that is made only while the lease is held.
     fn lease_of(&self, lease: &Lease) -> Update {
-        self.lease_item(&lease.integration_id).held(lease.fence)
+        self.lease_item(&lease.integration_id, lease.lane).held(lease.fence)
     }
 }
 

@@ -129,6 +129,10 @@ impl Provider for Gmail {
         normalise::message(&reply.json()?, asked_at).ok_or(Unreadable("a message without id or place"))
     }
 
+    fn meanwhile(&self, _stream: &str, position: &Value) -> Option<Value> {
+        pages::meanwhile(position)
+    }
+
     fn about(&self, _stream: &str, position: &Value) -> About {
         pages::about(position)
     }

@@ -116,6 +116,12 @@ pub(super) fn page(position: &Value, reply: &Reply, asked_at: Timestamp) -> Resu
     }
 }
 
+/// A full run knows the mailbox's place before it lists anything.
+pub(super) fn meanwhile(position: &Value) -> Option<Value> {
+    let Position { history_id, since, .. } = read(position).ok()?;
+    history_id.filter(|_| since.is_none()).map(|history_id| json!({ "history_id": history_id }))
+}
+
 /// Histories are kept for about a week, sometimes for hours. What is older is not found.
 pub(super) fn about(position: &Value) -> About {
     About::list(read(position).is_ok_and(|position| position.since.is_some() || position.page.is_some()))

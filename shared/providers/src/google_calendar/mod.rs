@@ -136,6 +136,10 @@ impl Provider for GoogleCalendar {
         pages::restart(before)
     }
 
+    fn without_gone(&self, _stream: &str, cursor: &Value, found: &Value) -> Value {
+        pages::without_gone(cursor, found)
+    }
+
     fn about(&self, _stream: &str, position: &Value) -> About {
         pages::about(position)
     }

@@ -109,6 +109,12 @@ pub(super) fn restart(before: Option<&Value>) -> Value {
     json!(Position { known: calendars, full: true, ..Position::default() })
 }
 
+pub(super) fn without_gone(cursor: &Value, found: &Value) -> Value {
+    let [Some(mut cursor), Some(found)] = [cursor, found].map(place::<Cursor>) else { return cursor.clone() };
+    cursor.calendars.retain(|calendar, _| found.calendars.contains_key(calendar));
+    json!({ "calendars": cursor.calendars })
+}
+
 /// The calendar keeps its place in the list of the next run over all.
 pub(super) fn begin_part(cursor: &Value, calendar: &str) -> Option<Value> {
     let Cursor { calendars: known } = place(cursor)?;

@@ -132,6 +132,10 @@ impl Provider for Stripe {
         pages::page(stream, position, reply, asked_at)
     }
 
+    fn meanwhile(&self, _stream: &str, position: &Value) -> Option<Value> {
+        pages::meanwhile(position)
+    }
+
     fn about(&self, _stream: &str, position: &Value) -> About {
         pages::about(position)
     }

@@ -176,9 +176,19 @@ pub(super) fn page(
     };
     let next = match following(last, position.after.as_deref())? {
         Some(after) => Next::Page(json!(Position { after: Some(after), edge, ..position })),
-        None => Next::Done(json!({ "since": position.started.saturating_sub(OVERLAP) })),
+        None => Next::Done(cursor(position.started)),
     };
     Ok(StreamPage::new(changes, next))
+}
+
+fn cursor(started: i64) -> Value {
+    json!({ "since": started.saturating_sub(OVERLAP) })
+}
+
+/// Events tell of what changes while a full run goes on.
+pub(super) fn meanwhile(position: &Value) -> Option<Value> {
+    let position = read(position).ok()?;
+    position.since.is_none().then(|| cursor(position.started))
 }
 
 /// An object that marked a page can be gone by the time of the next one, and events are not kept for ever.

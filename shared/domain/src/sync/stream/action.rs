@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{About, Extent, ManifestHead, Next, Source, Whole};
+use super::{About, Extent, Lane, ManifestHead, Next, Source, Whole};
 use crate::{call::Failure, sync::SyncJob};
 
 /// What a provider knows of a stream.
@@ -14,6 +14,17 @@ pub trait Course: Sync {
     /// Where a full run begins. `before` is the last cursor, which members that can't be read now keep.
     fn restart(&self, before: Option<&Value>, now: Timestamp) -> Value;
 
+    /// The cursor of the changes since before a full run at this position listed anything; `None` if it is not known there.
+    fn meanwhile(&self, _position: &Value) -> Option<Value> {
+        None
+    }
+
+    /// The cursor without the parts of the stream that a full run found gone, whose records it deleted: those that `found`, the cursor
+    /// at its end, has not.
+    fn without_gone(&self, cursor: &Value, _found: &Value) -> Value {
+        cursor.clone()
+    }
+
     /// What the call at a position is about.
     fn about(&self, position: &Value) -> About;
 }
@@ -21,8 +32,10 @@ pub trait Course: Sync {
 /// Which run is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// A full run reads everything.
+    /// Of which sync it is a part.
     pub kind: SyncJob,
+    /// In that of full runs it reads everything.
+    pub lane: Lane,
     /// When: a stream that was read whole since then is not read again.
     pub at: Timestamp,
     /// Whether a stream that is refused is tried though its pause is not over.
@@ -51,7 +64,7 @@ pub enum Action {
     Settle,
     /// Store [`Machine::state`](super::Machine::state), if much was done since it was last stored: a crash repeats that.
     Checkpoint,
-    /// Store [`Machine::state`](super::Machine::state): the run ended.
+    /// Store [`Machine::state`](super::Machine::state): the run ended, or yielded a cursor.
     Save,
     /// Stop: the run ended.
     End(End),
@@ -79,6 +92,8 @@ pub enum End {
     NothingRead,
     /// What the run copied from can't be copied any more: another run must follow.
     SourceGone,
+    /// There is no cursor to begin after: only a full run can read the stream.
+    NeedsFull,
     /// A call failed. If that passes by itself, the run goes on where it stands.
     Failed(Failure),
 }

@@ -156,6 +156,24 @@ impl PassedOver {
         self.beyond = if full { beyond } else { self.beyond.max(beyond) };
     }
 
+    /// What is known after a full run that began at `began` and passed over `full`: its word counts for what was known before it. What
+    /// failed first since then stays, and each single object that an incremental run met since then: it may have changed after the
+    /// full run read it. Of a part of the stream that can't be read the cursor is kept.
+    pub(super) fn after_full_run(&self, full: &Self, began: Timestamp) -> Self {
+        let mut all = full.clone();
+        for later in &self.members {
+            match all.members.iter().position(|it| it.extent == later.extent) {
+                Some(place) if all.members[place].run < later.run => all.members[place] = later.clone(),
+                Some(_) => {}
+                None if later.backoff.since < began
+                    && (later.run < began || matches!(later.extent, Extent::Under(_))) => {}
+                None if all.members.len() < MAX_PASSED => all.members.push(later.clone()),
+                None => all.beyond += 1,
+            }
+        }
+        all
+    }
+
     /// What a person reads of them; none if there are none.
     pub fn sentence(&self) -> Option<Sentence> {
         let group = |it: &Passed| (it.kind.clone(), it.reason == Reason::TooLarge.name());

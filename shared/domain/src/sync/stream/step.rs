@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    About, Carries, Extent, Known, Member, Next, PageRest, Run, StreamState, Whole,
+    About, Carries, Ended, Extent, Known, Lane, Member, Next, PageRest, Run, StreamState, Whole,
     action::{Action, Asked, Course, End, Outcome, PageRead, Sweep},
 };
 use crate::{
@@ -31,8 +31,6 @@ pub struct Machine<'c> {
     course: &'c dyn Course,
     state: StreamState,
     phase: Phase,
-    /// See [`Asked::skips_known`].
-    skips_known: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -51,11 +49,13 @@ enum Phase {
 #[derive(Debug, Clone, PartialEq)]
 enum Then {
     Ask,
+    /// The same, but what is saved is needed now: a cursor for the other lane.
+    Publish,
     End(End),
 }
 
 impl<'c> Machine<'c> {
-    /// Starts a run over a stream, or goes on with the one that is under way.
+    /// Starts a run over a stream, or goes on with the one that is under way in its lane.
     pub fn start(
         course: &'c dyn Course,
         incremental: bool,
@@ -63,40 +63,80 @@ impl<'c> Machine<'c> {
         asked: Asked<'_>,
         now: Timestamp,
     ) -> Self {
-        let mut it = Self { course, state, phase: Phase::Ask, skips_known: asked.skips_known };
+        let mut it = Self { course, state, phase: Phase::Ask };
+        let full = asked.lane == Lane::Full;
         // A run over another part says nothing of what is asked for. Its cursor has not moved.
-        it.state.run = it.state.run.filter(|run| run.part.is_none() || run.part.as_deref() == asked.part);
-        let full = asked.kind == SyncJob::Full;
+        it.state.run =
+            it.state.run.filter(|run| run.full == full && (run.part.is_none() || run.part.as_deref() == asked.part));
         let read_since = if asked.rebuilds { it.state.rebuilt_since } else { it.state.full_since };
         // A full run that takes records for current does not read what a caller wants read. It is dropped, and another one begins.
-        if full && asked.rebuilds && it.state.run.as_ref().is_some_and(|run| run.full && !it.state.rebuilds(run)) {
-            it.state.run = None;
+        if full && asked.rebuilds && it.state.run.as_ref().is_some_and(|run| !it.state.rebuilds(run)) {
+            it.drop_run(now);
         }
-        // Read whole since it was asked for, before this sync broke off at another stream.
-        if full && it.state.run.is_none() && read_since.is_some_and(|since| since >= asked.at) {
-            it.phase = Phase::End(End::Read);
-        } else if it.state.run.is_none()
-            && it.state.backoff.as_ref().is_some_and(|it| !it.is_due(now, full || asked.forced))
+        it.phase = if it.state.run.is_some() {
+            it.ask(now)
+        } else if full && read_since.is_some_and(|since| since >= asked.at) {
+            // Read whole since it was asked for, before this sync broke off at another stream.
+            Phase::End(End::Read)
+        } else if it
+            .state
+            .backoff
+            .as_ref()
+            .is_some_and(|backoff| !backoff.is_due(now, asked.kind == SyncJob::Full || asked.forced))
         {
-            it.phase = Phase::End(End::Waiting);
-        } else if it.state.run.as_ref().is_some_and(|run| run.full || !full) {
-            it.phase = it.ask(now);
+            Phase::End(End::Waiting)
+        } else if full {
+            it.begin_full(incremental, asked, now)
         } else {
-            let cursor = it.state.cursor.as_ref().filter(|_| incremental && !full);
-            let run = match (asked.source, cursor.and_then(|cursor| course.begin(cursor, now))) {
-                (Some(source), _) => Run::copy(asked.kind, source),
-                (None, Some(position)) => Run::new(asked.kind, false, now, position),
-                (None, None) => it.whole(asked.kind, now),
-            };
-            let again = if run.full { Vec::new() } else { it.state.passed.again(now, it.state.backoff.is_some()) };
-            let part = asked.part.filter(|_| !run.full).map(str::to_owned);
-            let rebuilds = asked.rebuilds && run.full;
-            let skips = asked.skips_known && run.full && !rebuilds && it.keeps_known_current(now);
-            let known = if skips { Known::Skipped } else { Known::AskedFor };
-            it.state.run = Some(Run { again, rebuilds, part, known, ..run });
-            it.phase = Phase::Save(Then::Ask);
-        }
+            it.begin_after_cursor(asked, now)
+        };
         it
+    }
+
+    fn begin_full(&mut self, incremental: bool, asked: Asked<'_>, now: Timestamp) -> Phase {
+        let (rebuilds, restarted) = (asked.rebuilds, self.state.lost);
+        let beside = incremental && self.state.has_cursor();
+        // After a lost cursor, what is known is compared.
+        let may_know = asked.skips_known && !rebuilds && self.state.passed.forgot_none();
+        let known = if may_know && beside && self.is_of_use(now) {
+            Known::Skipped
+        } else if may_know && restarted && self.state.manifest.is_some() {
+            Known::Compared
+        } else {
+            Known::AskedFor
+        };
+        let run = asked.source.map_or_else(|| self.whole(asked.kind, now), |source| Run::copy(asked.kind, source));
+        self.state.run = Some(Run { restarted, beside, rebuilds, known, ..run });
+        Phase::Save(Then::Ask)
+    }
+
+    fn begin_after_cursor(&mut self, asked: Asked<'_>, now: Timestamp) -> Phase {
+        if !self.state.has_cursor() {
+            return Phase::End(End::NeedsFull);
+        }
+        if let (Some(cursor), Some(found)) = (&self.state.cursor, self.state.found.take()) {
+            self.state.cursor = Some(self.course.without_gone(cursor, &found));
+        }
+        let Some(position) = self.state.cursor.as_ref().and_then(|cursor| self.course.begin(cursor, now)) else {
+            self.state.lost = true;
+            return Phase::Save(Then::End(End::NeedsFull));
+        };
+        let again = self.state.passed.again(now, self.state.backoff.is_some());
+        let part = asked.part.map(str::to_owned);
+        self.state.run = Some(Run { again, part, ..Run::new(asked.kind, false, now, position) });
+        Phase::Save(Then::Ask)
+    }
+
+    /// The next page is asked for when that is noted. A full run that has just learned from where changes can be read says so first,
+    /// so that incremental runs begin beside it.
+    fn begun(&mut self) -> Phase {
+        let run = self.state.run.as_ref().filter(|run| run.full && !self.state.has_cursor());
+        let Some((cursor, began)) = run.and_then(|run| Some((self.course.meanwhile(&run.position)?, run.started_at)))
+        else {
+            return Phase::Save(Then::Ask);
+        };
+        self.state.yields(cursor, began);
+        Phase::Save(Then::Publish)
     }
 
     /// What to do next.
@@ -107,7 +147,7 @@ impl<'c> Machine<'c> {
             Phase::Sweep(sweep, _) => Action::Sweep(sweep.clone()),
             Phase::Settle(_) => Action::Settle,
             Phase::Save(Then::Ask) => Action::Checkpoint,
-            Phase::Save(Then::End(_)) => Action::Save,
+            Phase::Save(Then::Publish | Then::End(_)) => Action::Save,
             Phase::End(end) => Action::End(end.clone()),
         }
     }
@@ -169,7 +209,7 @@ impl<'c> Machine<'c> {
                 self.state.manifest = Some(manifest);
                 phase
             }
-            (Phase::Save(Then::Ask), Outcome::Saved) => self.ask(now),
+            (Phase::Save(Then::Ask | Then::Publish), Outcome::Saved) => self.ask(now),
             (Phase::Save(Then::End(end)), Outcome::Saved) => Phase::End(end),
             (phase, _) => phase,
         };
@@ -180,11 +220,9 @@ impl<'c> Machine<'c> {
         Run::new(kind, true, now, self.course.restart(self.state.cursor.as_ref(), now))
     }
 
-    /// Whether incremental runs bring all that changed in known objects: the cursor is of use, and no object whose change could not be
-    /// read was forgotten.
-    fn keeps_known_current(&self, now: Timestamp) -> bool {
-        let begins = |cursor: &Value| self.course.begin(cursor, now).is_some();
-        self.state.cursor.as_ref().is_some_and(begins) && self.state.passed.forgot_none()
+    /// Whether incremental runs can go on from the cursor.
+    fn is_of_use(&self, now: Timestamp) -> bool {
+        self.state.cursor.as_ref().is_some_and(|cursor| self.course.begin(cursor, now).is_some())
     }
 
     /// The next page to ask for. Paused members are passed over without a call.
@@ -225,15 +263,16 @@ impl<'c> Machine<'c> {
             (Carries::Cursor, Bearing::Lasting | Bearing::Missing)
                 if !run.restarted && self.state.refused_cursors.as_ref().is_none_or(|it| it.is_due(now, false)) =>
             {
-                // What a full run has lost is the mark of a page: its cursor stands.
-                let (kind, rebuilds, known) = (run.r#type, run.rebuilds, run.known);
-                let compares = self.skips_known && self.state.manifest.is_some() && self.state.passed.forgot_none();
-                let known = if !run.full && compares { Known::Compared } else { known };
-                let run = Run { restarted: true, rebuilds, known, ..self.whole(kind, now) };
+                // What a full run has lost is the mark of a page.
+                let Run { r#type: kind, full, rebuilds, beside, known, .. } = *run;
                 self.state.refused_cursors =
                     Some(Backoff::after(self.state.refused_cursors.as_ref(), Pace::Hours, now));
-                self.state.run = Some(run);
-                return Phase::Save(Then::Ask);
+                if !full {
+                    (self.state.run, self.state.lost) = (None, true);
+                    return Phase::Save(Then::End(End::NeedsFull));
+                }
+                self.state.run = Some(Run { restarted: true, rebuilds, beside, known, ..self.whole(kind, now) });
+                return self.begun();
             }
             (Carries::Nothing | Carries::Cursor | Carries::MembersCursor(_) | Carries::MembersPage, _) => {}
         }
@@ -345,7 +384,7 @@ impl<'c> Machine<'c> {
             }
             (Next::Page(position), Some(run)) => {
                 run.position = position;
-                Phase::Save(Then::Ask)
+                self.begun()
             }
             (Next::Done(cursor), _) => self.done(cursor, now),
             (Next::Page(_), None) => Phase::End(End::Read),
@@ -380,6 +419,11 @@ impl<'c> Machine<'c> {
     }
 
     fn finish(&mut self, cursor: Value, now: Timestamp) -> Phase {
+        let is_beside = self.state.run.as_ref().is_some_and(|run| run.full && run.beside);
+        let cursor = match self.state.found.as_ref().filter(|_| is_beside) {
+            Some(before) => self.course.without_gone(&cursor, before),
+            None => cursor,
+        };
         self.state.finish(cursor, now);
         Phase::Save(Then::End(End::Read))
     }
@@ -394,7 +438,7 @@ impl<'c> Machine<'c> {
             return Phase::End(End::Failed(failure));
         } else {
             // A page that can't be read must not be where the next run begins.
-            self.state.run = None;
+            self.drop_run(now);
         }
         if full {
             self.state.full_failed_at = Some(now);
@@ -402,8 +446,16 @@ impl<'c> Machine<'c> {
         Phase::Save(Then::End(End::Failed(failure)))
     }
 
+    /// Ends the run before its end. A cursor that it yielded says nothing of what it did not read.
+    fn drop_run(&mut self, now: Timestamp) {
+        if let Some(run) = self.state.run.take().filter(|run| run.full) {
+            self.state.lost |= self.state.cursor_of == Some(run.started_at);
+            self.state.ended = Some(Ended { began: run.started_at, at: now, whole: false });
+        }
+    }
+
     fn refuse(&mut self, pace: Pace, now: Timestamp) {
-        self.state.run = None;
+        self.drop_run(now);
         let mut backoff = Backoff::after(self.state.backoff.as_ref(), pace, now);
         // Not in the same sync again.
         let soonest = now.checked_add(SignedDuration::from_mins(10)).ok();

@@ -45,7 +45,7 @@ impl Integrations {
         let update = self
             .update(key)
             .set("state = :disconnected, ending = :ending")
-            .remove("problem, unreadable, sync_summary, syncing_until")
+            .remove("problem, unreadable, sync_summary, syncing_until, full_until")
             .remove(INDEXES)
             .when("connected_at <= :at")
             .with([

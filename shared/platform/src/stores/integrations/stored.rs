@@ -46,6 +46,9 @@ pub(super) struct Stored {
     sync_summary: Option<String>,
     #[serde(default, with = "second::optional")]
     syncing_until: Option<Timestamp>,
+    /// The same for the lane of full runs.
+    #[serde(default, with = "second::optional")]
+    full_until: Option<Timestamp>,
     /// Of the index by account: `provider#account`, without the mode. Indexes are written and never read back.
     #[serde(skip_deserializing)]
     account: Option<String>,
@@ -81,6 +84,7 @@ pub(super) fn stored(integration: &Integration, due_at: Timestamp) -> Stored {
         read_since: None,
         sync_summary: integration.sync_summary.as_ref().and_then(|it| serde_json::to_string(it).ok()),
         syncing_until: None,
+        full_until: None,
         account: in_use.then(|| account(&key.provider, &key.account_id)),
         address: address(integration).filter(|_| in_use),
         due_shard: in_use.then(|| shard(&key.id())),
@@ -109,7 +113,7 @@ pub(super) fn integration(item: Item) -> Result<Integration, AwsError> {
         read_since: read_since(stored.read_since.as_deref()),
         // What can't be read is written anew by the next sync.
         sync_summary: stored.sync_summary.and_then(|text| serde_json::from_str(&text).ok()),
-        syncing_until: stored.syncing_until,
+        syncing_until: stored.syncing_until.max(stored.full_until),
     })
 }
 

@@ -3,7 +3,7 @@
 use domain::{
     Integration, IntegrationKey,
     integration::{IntegrationState, summary::SyncSummary},
-    sync::{ReadSince, slot::slot},
+    sync::{ReadSince, slot::slot, stream::Lane},
 };
 use jiff::Timestamp;
 
@@ -23,13 +23,30 @@ impl Integrations {
         Ok(self.due(key, slot(key.rhythm(), at)).send_once().await?.is_written())
     }
 
-    /// The same for a sync that begins, and is over by `until`.
-    pub async fn begin_sync(&self, key: &IntegrationKey, next: Timestamp, until: Timestamp) -> Result<bool, AwsError> {
+    /// The same for a sync that begins in a lane, and is over by `until`.
+    pub async fn begin_sync(
+        &self,
+        key: &IntegrationKey,
+        next: Timestamp,
+        until: (Lane, Timestamp),
+    ) -> Result<bool, AwsError> {
         Ok(self.begin(key, slot(key.rhythm(), next), until).send_once().await?.is_written())
     }
 
-    /// The same, and takes the slots before from the message that serves one: the sync that begins covers them.
-    pub async fn take_slots(&self, key: &IntegrationKey, next: Timestamp, until: Timestamp) -> Result<bool, AwsError> {
+    /// The same for a sync that goes on beside those that slots bring: none of these moves. Whether the integration is in use.
+    pub async fn resume_sync(&self, key: &IntegrationKey, until: (Lane, Timestamp)) -> Result<bool, AwsError> {
+        let update = self.update(key).when("state = :connected");
+        let update = update.with([(":connected", state(IntegrationState::Connected))]);
+        Ok(runs(update, until).send_once().await?.is_written())
+    }
+
+    /// The same as [`Self::begin_sync`], and takes the slots before from the message that serves one: the sync that begins covers them.
+    pub async fn take_slots(
+        &self,
+        key: &IntegrationKey,
+        next: Timestamp,
+        until: (Lane, Timestamp),
+    ) -> Result<bool, AwsError> {
         let update = self.begin(key, slot(key.rhythm(), next), until).remove("served_by");
         Ok(update.send_once().await?.is_written())
     }
@@ -42,7 +59,7 @@ impl Integrations {
         slot: Timestamp,
         asked_at: Timestamp,
         next: Timestamp,
-        until: Timestamp,
+        until: (Lane, Timestamp),
     ) -> Result<bool, AwsError> {
         let update = self
             .begin(key, next, until)
@@ -72,14 +89,14 @@ impl Integrations {
         update.with(values).send().await.map(|_| ())
     }
 
-    /// Stores what is shown of the syncs of an integration in use, unless it was connected again: then it is not of this grant. A sync
-    /// goes on until `syncing_until`, if it is not over; a watch is to be renewed at `watch_due`, if that has changed. Whether it was
+    /// Stores what is shown of the syncs of an integration in use, unless it was connected again: then it is not of this grant. The sync
+    /// in this lane goes on until then, if it is not over; a watch is to be renewed at `watch_due`, if that has changed. Whether it was
     /// stored.
     pub async fn set_sync_summary(
         &self,
         key: &IntegrationKey,
         summary: &SyncSummary,
-        syncing_until: Option<Timestamp>,
+        (lane, until): (Lane, Option<Timestamp>),
         watch_due: Option<Timestamp>,
     ) -> Result<bool, AwsError> {
         let json = serde_json::to_string(summary).map_err(|error| AwsError::unwritable("a summary of syncs", error))?;
@@ -92,9 +109,9 @@ impl Integrations {
                 (":connected_at", time(summary.connected_at)),
                 (":summary", s(json)),
             ]);
-        update = match syncing_until {
-            Some(until) => update.set("syncing_until = :until").with([(":until", seconds(until))]),
-            None => update.remove("syncing_until"),
+        update = match until {
+            Some(until) => runs(update, (lane, until)),
+            None => update.remove(attribute(lane)),
         };
         if let Some(at) = watch_due {
             let values = [(":shard", n(shard(&key.id()))), (":at", seconds(at))];
@@ -104,8 +121,8 @@ impl Integrations {
     }
 
     /// An update by which a sync begins that is over by `until`; the slot `next` is due.
-    fn begin(&self, key: &IntegrationKey, next: Timestamp, until: Timestamp) -> Update {
-        self.due(key, next).set("syncing_until = :until").with([(":until", seconds(until))])
+    fn begin(&self, key: &IntegrationKey, next: Timestamp, until: (Lane, Timestamp)) -> Update {
+        runs(self.due(key, next), until)
     }
 
     /// An update by which this slot of an integration in use is due.
@@ -116,4 +133,20 @@ impl Integrations {
             (":at", seconds(slot)),
         ])
     }
+}
+
+/// The attribute that says until when the sync of a lane runs at the latest.
+const fn attribute(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Main => "syncing_until",
+        Lane::Full => "full_until",
+    }
+}
+
+fn runs(update: Update, (lane, until): (Lane, Timestamp)) -> Update {
+    let set = match lane {
+        Lane::Main => "syncing_until = :until",
+        Lane::Full => "full_until = :until",
+    };
+    update.set(set).with([(":until", seconds(until))])
 }

@@ -1,7 +1,10 @@
-//! The lease of an integration's syncs, the mark that asks its holder to run again, and how a lease is taken away.
+//! The leases of an integration's syncs, one for each lane, the mark that asks its holder to run again, and how a lease is taken away.
 
 use aws_sdk_dynamodb::types::ReturnValue;
-use domain::{Fence, IntegrationId, sync::SyncJob};
+use domain::{
+    Fence, IntegrationId,
+    sync::{SyncJob, stream::Lane},
+};
 use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
 use serde::Deserialize;
 
@@ -15,10 +18,11 @@ use crate::{
     },
 };
 
-/// The right to sync an integration, until its lease ends.
+/// The right to sync an integration in a lane, until its lease ends.
 #[derive(Debug, Clone)]
 pub struct Lease {
     pub(super) integration_id: IntegrationId,
+    pub(super) lane: Lane,
     pub(super) fence: Fence,
 }
 
@@ -29,6 +33,15 @@ pub enum Leasing {
     Won(Lease),
     /// A sync of this type runs; its lease ends then unless it is prolonged.
     Busy(SyncJob, Timestamp),
+}
+
+/// What the holder of a lease is to run again for.
+#[derive(Debug)]
+pub struct Mark {
+    /// What is to be run.
+    pub job: SyncJob,
+    /// In Unix milliseconds.
+    at: i64,
 }
 
 /// Why a write under a lease failed.
@@ -59,19 +72,19 @@ struct Broken {
 }
 
 impl Syncs {
-    /// Leases an integration for the message `holder`. The same message takes its own lease over: it comes again only when
+    /// Leases a lane of an integration for the message `holder`. The same message takes its own lease over: it comes again only when
     /// its earlier attempt crashed or was given up.
     ///
     /// What an erasure leases expires by itself: the integration may be gone, and with it all that could delete the item.
     pub async fn lease(
         &self,
         integration_id: &IntegrationId,
-        holder: &str,
+        (lane, holder): (Lane, &str),
         kind: SyncJob,
         now: Timestamp,
     ) -> Result<Leasing, AwsError> {
         let update = self
-            .lease_item(integration_id)
+            .lease_item(integration_id, lane)
             .acquire(lease::Lease { holder, now, time: self.lease })
             .set("type = :type")
             .when(ACQUIRABLE)
@@ -85,7 +98,7 @@ impl Syncs {
         };
         match update.send().await? {
             Outcome::Written(item) => {
-                Ok(Leasing::Won(Lease { integration_id: integration_id.clone(), fence: number(&item, "fence")? }))
+                Ok(Leasing::Won(Lease { integration_id: integration_id.clone(), lane, fence: number(&item, "fence")? }))
             }
             Outcome::Refused(item) => {
                 let held: Held = read(item)?;
@@ -94,10 +107,11 @@ impl Syncs {
         }
     }
 
-    /// Tells the holder of the lease to run again. Whether there was one.
+    /// Tells the holder of a lane's lease to run again. Whether there was one.
     pub async fn run_again(
         &self,
         integration_id: &IntegrationId,
+        lane: Lane,
         kind: SyncJob,
         now: Timestamp,
     ) -> Result<bool, AwsError> {
@@ -109,7 +123,8 @@ impl Syncs {
             }
         };
         let values = [(":type", s(json(&kind)?)), (":now", millis(now))];
-        let update = self.lease_item(integration_id).set(again).when("lease_until > :now").with(values);
+        let update = self.lease_item(integration_id, lane).set(again).set("again_at = :now");
+        let update = update.when("lease_until > :now").with(values);
         Ok(update.send_once().await?.is_written())
     }
 
@@ -120,13 +135,40 @@ impl Syncs {
         if release.send_once().await?.is_written() {
             return Ok(None);
         }
-        let take_mark = self.lease_of(lease).remove("again").when("attribute_exists(again)");
+        let take_mark = self.lease_of(lease).remove("again, again_at").when("attribute_exists(again)");
         match take_mark.returning(ReturnValue::AllOld).send().await? {
             Outcome::Written(item) => Ok(Some(parse("again", text(&item, "again")?)?)),
             // Still held, so the mark was taken off by this very call, whose reply was lost: what it said is not known. A full
             // sync covers whatever it was.
             Outcome::Refused(item) if number::<Fence>(&item, "fence").is_ok_and(|fence| fence == lease.fence) => {
                 Ok(Some(SyncJob::Full))
+            }
+            Outcome::Refused(_) => Err(LeaseError::Lost),
+        }
+    }
+
+    /// Gives a lease back unless it is marked: then it stays with its mark.
+    pub async fn release_unmarked(&self, lease: &Lease) -> Result<Option<Mark>, LeaseError> {
+        let release = self.lease_of(lease).release().remove("type").when("attribute_not_exists(again)");
+        match release.returning(ReturnValue::AllOld).send().await? {
+            Outcome::Written(_) => Ok(None),
+            Outcome::Refused(item) if number::<Fence>(&item, "fence").is_ok_and(|fence| fence == lease.fence) => {
+                // Without a mark it is this very call, whose reply was lost, that released it.
+                let Ok(again) = text(&item, "again") else { return Ok(None) };
+                Ok(Some(Mark { job: parse("again", again)?, at: number(&item, "again_at")? }))
+            }
+            Outcome::Refused(_) => Err(LeaseError::Lost),
+        }
+    }
+
+    /// Gives a lease back with its mark, unless it was marked anew meanwhile. Whether it is given back.
+    pub async fn release_marked(&self, lease: &Lease, mark: &Mark) -> Result<bool, LeaseError> {
+        let release = self.lease_of(lease).release().remove("type, again, again_at").when("again_at = :at");
+        let release = release.with([(":at", n(mark.at))]);
+        match release.returning(ReturnValue::AllOld).send().await? {
+            Outcome::Written(_) => Ok(true),
+            Outcome::Refused(item) if number::<Fence>(&item, "fence").is_ok_and(|fence| fence == lease.fence) => {
+                Ok(text(&item, "again").is_err())
             }
             Outcome::Refused(_) => Err(LeaseError::Lost),
         }
@@ -139,23 +181,36 @@ impl Syncs {
 
     /// Makes sure that a message holds no lease, whatever became of its calls.
     pub async fn give_up(&self, integration_id: &IntegrationId, holder: &str) -> Result<(), AwsError> {
-        let update = self.lease_item(integration_id).release().remove("type");
-        update.when("holder = :holder").with([(":holder", s(holder))]).send_once().await.map(|_| ())
+        for lane in [Lane::Main, Lane::Full] {
+            let update = self.lease_item(integration_id, lane).release().remove("type");
+            let _given_up = update.when("holder = :holder").with([(":holder", s(holder))]).send_once().await?;
+        }
+        Ok(())
     }
 
-    /// Takes the lease of an integration that is being ended from its holder: what the holder still writes about its run is
-    /// refused. Until when it was last held so, for the holder may be in the middle of a page. The item, which has the fence,
-    /// expires by itself unless a sync leases the integration again.
-    pub async fn break_lease(
+    /// Takes the leases of an integration that is being ended from their holders: what the holders still write about their runs is
+    /// refused. Until when one was last held so, for its holder may be in the middle of a page. The items, which have the fences,
+    /// expire by themselves unless a sync leases the integration again.
+    pub async fn break_leases(
         &self,
         integration_id: &IntegrationId,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, AwsError> {
+        let main = self.break_lease(integration_id, Lane::Main, now).await?;
+        Ok(main.max(self.break_lease(integration_id, Lane::Full, now).await?))
+    }
+
+    async fn break_lease(
+        &self,
+        integration_id: &IntegrationId,
+        lane: Lane,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, AwsError> {
         let update = self
-            .lease_item(integration_id)
+            .lease_item(integration_id, lane)
             .set("fence = if_not_exists(fence, :zero) + :one, expires_at = :expires_at")
             .release()
-            .remove("type, again")
+            .remove("type, again, again_at")
             .with([(":zero", n(0)), (":one", n(1)), (":expires_at", seconds(now + RETENTION))])
             .returning(ReturnValue::AllNew);
         let held = update.clone().set("held_until = lease_until").when("attribute_exists(lease_until)");

@@ -12,7 +12,7 @@ use crate::{
     RecordKey,
     sync::{
         manifest::{ContentHash, Entry, Manifest},
-        stream::ManifestHead,
+        stream::{Lanes, ManifestHead},
     },
 };
 
@@ -36,6 +36,8 @@ struct Round {
     before: Vec<Event>,
     /// After this action.
     meanwhile: BTreeMap<usize, Event>,
+    /// After these actions of a full run an incremental run goes on beside it.
+    beside: BTreeSet<usize>,
     full: bool,
     rebuilds: bool,
     /// The history before now is forgotten.
@@ -94,6 +96,11 @@ impl Course for Walk {
         json!(Position::default())
     }
 
+    fn meanwhile(&self, position: &Value) -> Option<Value> {
+        let position: Position = serde_json::from_value(position.clone()).unwrap();
+        position.reached.filter(|_| position.since.is_none()).map(Value::from)
+    }
+
     fn about(&self, position: &Value) -> About {
         let position: Position = serde_json::from_value(position.clone()).unwrap();
         About::list(position.since.is_some() || position.page.is_some())
@@ -103,12 +110,15 @@ impl Course for Walk {
 #[derive(Debug, Clone, Copy)]
 struct Record {
     labels: Option<u64>,
+    /// When it was asked for.
+    version: Timestamp,
     changed_at: Timestamp,
 }
 
 /// What a page, or a portion of it, brought.
 #[derive(Default)]
 struct Found {
+    asked_at: Timestamp,
     changes: Vec<(u32, Option<u64>)>,
     known: Vec<Entry>,
 }
@@ -117,13 +127,18 @@ struct Found {
 struct Worker {
     mailbox: Mailbox,
     records: BTreeMap<u32, Record>,
-    saved: StreamState,
+    saved: Lanes,
     chunks: BTreeMap<u32, Vec<u8>>,
-    log: Vec<Vec<u8>>,
+    /// Of the runs in both lanes.
+    logs: [Vec<Vec<u8>>; 2],
     now: Timestamp,
     /// How often messages were asked for, and the most in one portion.
     fetched: usize,
     largest: usize,
+}
+
+fn lane(full: bool) -> Lane {
+    if full { Lane::Full } else { Lane::Main }
 }
 
 fn key(id: u32) -> RecordKey {
@@ -178,7 +193,8 @@ impl Worker {
                 (named, gone, next)
             }
         };
-        let mut found = Found { changes: gone.into_iter().map(|id| (id, None)).collect(), known: vec![] };
+        let changes = gone.into_iter().map(|id| (id, None)).collect();
+        let mut found = Found { asked_at: self.tick(), changes, known: vec![] };
         if run.known != Known::AskedFor {
             let passed =
                 state.passed.among(named.iter().map(u32::to_string).collect::<Vec<_>>().iter().map(String::as_str));
@@ -213,9 +229,9 @@ impl Worker {
     fn write(&mut self, manifest: &mut Manifest, found: &Found) {
         for (id, labels) in &found.changes {
             let entry = entry(*id, *labels);
-            let is_news = self.records.get(id).is_none_or(|it| it.labels != *labels);
+            let is_news = self.records.get(id).is_none_or(|it| it.labels != *labels && it.version < found.asked_at);
             if !manifest.is_known(&entry) && is_news {
-                self.records.insert(*id, Record { labels: *labels, changed_at: self.now });
+                self.records.insert(*id, Record { labels: *labels, version: found.asked_at, changed_at: self.now });
             }
             manifest.see(entry);
         }
@@ -231,7 +247,9 @@ impl Worker {
         if head.is_some() {
             self.chunks.values().for_each(|chunk| manifest.add_chunk(chunk).unwrap());
         }
-        self.log[..usize::try_from(run.parts).unwrap()].iter().for_each(|part| manifest.add_part(part).unwrap());
+        self.logs[usize::from(run.full)][..usize::try_from(run.parts).unwrap()]
+            .iter()
+            .for_each(|part| manifest.add_part(part).unwrap());
         if run.full {
             let since = head.map_or(Timestamp::MIN, |head| head.since);
             for (id, record) in self.records.iter().filter(|(_, it)| it.changed_at >= since) {
@@ -242,14 +260,20 @@ impl Worker {
         manifest
     }
 
-    fn save(&mut self, machine: &mut Machine<'_>, manifest: &mut Manifest) {
+    fn save(&mut self, full: bool, machine: &mut Machine<'_>, manifest: &mut Manifest) {
         if let Some(run) = &machine.state().run {
-            self.log.truncate(usize::try_from(run.parts).unwrap());
+            let log = &mut self.logs[usize::from(full)];
+            log.truncate(usize::try_from(run.parts).unwrap());
             let parts = manifest.unsaved();
             machine.log(u32::try_from(parts.len()).unwrap());
-            self.log.extend(parts);
+            log.extend(parts);
         }
-        self.saved = machine.state().clone();
+        let lane = if full { &mut self.saved.full } else { &mut self.saved.main };
+        *lane = machine.state().clone();
+    }
+
+    fn stands(&self, full: bool) -> StreamState {
+        if full { self.saved.full() } else { self.saved.main() }
     }
 
     fn sync(&mut self, round: &Round) -> End {
@@ -261,12 +285,24 @@ impl Worker {
         }
         // Longer than a lost cursor, or an unreadable message, is waited for.
         self.now += SignedDuration::from_hours(30);
+        let at = self.now;
+        let end = self.run(round, round.full, at);
+        if end != End::NeedsFull {
+            return end;
+        }
+        let now = self.tick();
+        self.run(round, true, now)
+    }
+
+    /// A run in one lane.
+    fn run(&mut self, round: &Round, full: bool, at: Timestamp) -> End {
         let kind = if round.full { SyncJob::Full } else { SyncJob::Incremental };
-        let (at, rebuilds) = (self.now, round.full && round.rebuilds);
-        let asked = Asked { kind, at, forced: true, rebuilds, skips_known: true, part: None, source: None };
+        let rebuilds = round.full && round.rebuilds;
+        let asked =
+            Asked { kind, lane: lane(full), at, forced: true, rebuilds, skips_known: true, part: None, source: None };
         let start = |it: &mut Self| {
             let now = it.tick();
-            Machine::start(&Walk, true, it.saved.clone(), asked, now)
+            Machine::start(&Walk, true, it.stands(full), asked, now)
         };
         let (mut machine, mut step, mut unsaved, mut found) = (start(self), 0, false, Found::default());
         let mut manifest = self.manifest(machine.state());
@@ -294,7 +330,7 @@ impl Worker {
                         let is_old = record.changed_at < sweep.since && record.labels.is_some();
                         let excepted = sweep.except.iter().any(|it| it.holds(&id.to_string()));
                         if is_old && !excepted && manifest.is_gone(&key(*id)) {
-                            *record = Record { labels: None, changed_at: now };
+                            *record = Record { labels: None, version: sweep.since, changed_at: now };
                             manifest.forget(&key(*id));
                         }
                     }
@@ -311,19 +347,23 @@ impl Worker {
                     Outcome::Saved
                 }
                 Action::Checkpoint | Action::Save => {
-                    self.save(&mut machine, &mut manifest);
+                    self.save(full, &mut machine, &mut manifest);
                     unsaved = false;
                     Outcome::Saved
                 }
                 Action::End(end) => {
                     if unsaved {
-                        self.save(&mut machine, &mut manifest);
+                        self.save(full, &mut machine, &mut manifest);
                     }
                     return end;
                 }
             };
             if let Some(event) = round.meanwhile.get(&step) {
                 self.mailbox.happen(*event);
+            }
+            if full && round.beside.contains(&step) {
+                let now = self.tick();
+                self.run(&Round { unreadable: round.unreadable.clone(), ..Round::default() }, false, now);
             }
             let now = self.tick();
             let killed = round.kills.contains(&step) && machine.state().run.is_some();
@@ -377,8 +417,9 @@ prop_compose! {
         unreadable in proptest::collection::btree_set(0u32..7, 0..2),
         kills in proptest::collection::btree_set(1usize..40, 0..4),
         checkpoints in proptest::collection::btree_set(1usize..40, 0..20),
+        beside in proptest::collection::btree_set(1usize..40, 0..6),
     ) -> Round {
-        Round { before, meanwhile, full, rebuilds, forget, unreadable, kills, checkpoints }
+        Round { before, meanwhile, beside, full, rebuilds, forget, unreadable, kills, checkpoints }
     }
 }
 
@@ -399,18 +440,18 @@ proptest! {
             prop_assert_eq!(worker.sync(&Round { full, ..Round::default() }), End::Read);
         }
         prop_assert_eq!(worker.live(), worker.truth());
-        prop_assert!(worker.saved.passed.members().is_empty());
+        prop_assert!(worker.saved.main().passed.members().is_empty());
     }
 }
 
 #[test]
 fn a_full_run_asks_for_new_messages_only_and_leaves_the_cursor_where_changes_are_still_to_be_read() {
     let mut worker = Worker::seeded(23);
-    let cursor = worker.saved.cursor.clone();
+    let cursor = worker.saved.main().cursor;
     let before = vec![Event::Labelled(3), Event::Arrives, Event::Deleted(5)];
     assert_eq!(worker.sync(&Round { before, full: true, ..Round::default() }), End::Read);
     assert_eq!(worker.fetched, 1, "the new one");
-    assert_eq!(worker.saved.cursor, cursor, "what was labelled is read from there");
+    assert_eq!(worker.saved.main().cursor, cursor, "what was labelled is read from there");
     assert_ne!(worker.live(), worker.truth(), "that is not the full run's to find");
     assert_eq!(worker.sync(&Round::default()), End::Read);
     assert_eq!(worker.live(), worker.truth());
@@ -419,7 +460,6 @@ fn a_full_run_asks_for_new_messages_only_and_leaves_the_cursor_where_changes_are
     let before = vec![Event::Labelled(3)];
     assert_eq!(worker.sync(&Round { before, full: true, rebuilds: true, ..Round::default() }), End::Read);
     assert_eq!((worker.fetched, worker.live()), (23, worker.truth()));
-    assert_eq!(worker.saved.cursor, Some(json!(worker.mailbox.history.len())));
 }
 
 #[test]
@@ -428,13 +468,17 @@ fn after_a_lost_cursor_the_messages_are_read_whose_labels_differ_or_all_if_that_
     let mut worker = Worker::seeded(12);
     assert_eq!(worker.sync(&lost), End::Read);
     assert_eq!((worker.fetched, worker.live()), (1, worker.truth()));
-    assert_eq!(worker.saved.cursor, Some(json!(worker.mailbox.history.len())), "the place that the run took first");
+    assert_eq!(
+        worker.saved.main().cursor,
+        Some(json!(worker.mailbox.history.len())),
+        "the place that the run took first"
+    );
 
     // Without a manifest, or after a message was forgotten that could not be read.
     let mut forgot = Worker::seeded(12);
-    forgot.saved.passed.beyond = 1;
+    forgot.saved.full.passed.beyond = 1;
     let mut unknown = Worker::seeded(12);
-    unknown.saved.manifest = None;
+    unknown.saved.full.manifest = None;
     for mut worker in [forgot, unknown] {
         assert_eq!(worker.sync(&lost), End::Read);
         assert_eq!((worker.fetched, worker.live()), (11, worker.truth()));
@@ -446,11 +490,11 @@ fn a_known_message_whose_change_could_not_be_read_is_not_skipped() {
     let mut worker = Worker::seeded(6);
     let before = vec![Event::Labelled(2)];
     worker.sync(&Round { before, unreadable: BTreeSet::from([2]), ..Round::default() });
-    assert_eq!(worker.saved.passed.members().len(), 1);
+    assert_eq!(worker.saved.main().passed.members().len(), 1);
     worker.fetched = 0;
     assert_eq!(worker.sync(&Round { full: true, ..Round::default() }), End::Read);
     assert_eq!((worker.fetched, worker.live()), (1, worker.truth()));
-    assert!(worker.saved.passed.members().is_empty());
+    assert!(worker.saved.main().passed.members().is_empty());
 }
 
 #[test]
@@ -460,6 +504,7 @@ fn nothing_is_skipped_without_a_cursor_or_after_more_was_passed_over_than_is_rem
     let skips = |state: StreamState, rebuilds| {
         let asked = Asked {
             kind: SyncJob::Full,
+            lane: Lane::Full,
             at: now,
             forced: false,
             rebuilds,
@@ -469,11 +514,11 @@ fn nothing_is_skipped_without_a_cursor_or_after_more_was_passed_over_than_is_rem
         };
         Machine::start(&Walk, true, state, asked, now).state().run.as_ref().unwrap().known == Known::Skipped
     };
-    assert!(skips(worker.saved.clone(), false));
-    assert!(!skips(worker.saved.clone(), true));
-    assert!(!skips(StreamState { cursor: None, ..worker.saved.clone() }, false));
-    assert!(!skips(StreamState { cursor: Some(json!("of another shape")), ..worker.saved.clone() }, false));
-    let mut forgot = worker.saved.clone();
+    assert!(skips(worker.stands(true), false));
+    assert!(!skips(worker.stands(true), true));
+    assert!(!skips(StreamState { cursor: None, ..worker.stands(true) }, false));
+    assert!(!skips(StreamState { cursor: Some(json!("of another shape")), ..worker.stands(true) }, false));
+    let mut forgot = worker.stands(true);
     forgot.passed.beyond = 1;
     assert!(!skips(forgot, false));
 }
@@ -566,6 +611,7 @@ fn a_rest_that_gets_no_shorter_ends_the_run() {
     let worker = Worker::seeded(1);
     let asked = Asked {
         kind: SyncJob::Full,
+        lane: Lane::Full,
         at: worker.now + SignedDuration::from_secs(1),
         forced: true,
         rebuilds: false,
@@ -573,7 +619,7 @@ fn a_rest_that_gets_no_shorter_ends_the_run() {
         part: None,
         source: None,
     };
-    let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now);
+    let mut machine = Machine::start(&Walk, true, worker.stands(true), asked, worker.now);
     let page = PageRead {
         changes: 0,
         next: Next::Done(json!(1)),

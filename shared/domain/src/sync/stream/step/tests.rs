@@ -12,7 +12,7 @@ use crate::{
     RecordKey,
     sync::{
         manifest::{ContentHash, Entry, Manifest},
-        stream::{MAX_PASSED, ManifestHead, PassedOver, Source},
+        stream::{Lanes, MAX_PASSED, ManifestHead, PassedOver, Source},
     },
 };
 
@@ -64,6 +64,8 @@ struct Round {
     kills: BTreeSet<usize>,
     /// At these actions a checkpoint is due.
     checkpoints: BTreeSet<usize>,
+    /// Before these actions of a full run something changes, and an incremental run reads it beside the full one.
+    beside: BTreeMap<usize, (usize, usize, bool)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +128,13 @@ impl Course for Walk {
         json!(Position { known, full: true, ..Position::default() })
     }
 
+    fn without_gone(&self, cursor: &Value, found: &Value) -> Value {
+        let (mut known, found): (BTreeMap<usize, u64>, BTreeMap<usize, u64>) =
+            (serde_json::from_value(cursor.clone()).unwrap(), serde_json::from_value(found.clone()).unwrap());
+        known.retain(|member, _| found.contains_key(member));
+        json!(known)
+    }
+
     fn about(&self, position: &Value) -> About {
         let position = Position::read(position);
         let Some(member) = position.left.first().copied().filter(|_| position.listed) else {
@@ -168,12 +177,17 @@ struct Worker {
     records: BTreeMap<String, Record>,
     /// How often one was written.
     writes: usize,
-    saved: StreamState,
+    saved: Lanes,
     chunks: BTreeMap<u32, Vec<u8>>,
-    log: Vec<Vec<u8>>,
+    /// Of the runs in both lanes.
+    logs: [Vec<Vec<u8>>; 2],
     now: Timestamp,
     /// Members that were not found: what was theirs is gone.
     gone: BTreeSet<usize>,
+}
+
+fn lane(full: bool) -> Lane {
+    if full { Lane::Full } else { Lane::Main }
 }
 
 fn id(member: usize, object: usize) -> String {
@@ -283,7 +297,7 @@ impl Worker {
             self.chunks.values().for_each(|chunk| manifest.add_chunk(chunk).unwrap());
         }
         let parts = usize::try_from(run.parts).unwrap();
-        self.log[..parts].iter().for_each(|part| manifest.add_part(part).unwrap());
+        self.logs[usize::from(run.full)][..parts].iter().for_each(|part| manifest.add_part(part).unwrap());
         if run.full {
             let since = head.map_or(Timestamp::MIN, |head| head.since);
             for (id, record) in self.records.iter().filter(|(_, record)| record.changed_at >= since) {
@@ -339,23 +353,34 @@ impl Worker {
     }
 
     /// Stores the state of a run, with what was learned since it was last stored.
-    fn save(&mut self, machine: &mut Machine<'_>, manifest: &mut Manifest) {
+    fn save(&mut self, full: bool, machine: &mut Machine<'_>, manifest: &mut Manifest) {
         if let Some(run) = &machine.state().run {
-            self.log.truncate(usize::try_from(run.parts).unwrap());
+            let log = &mut self.logs[usize::from(full)];
+            log.truncate(usize::try_from(run.parts).unwrap());
             let parts = manifest.unsaved();
             machine.log(u32::try_from(parts.len()).unwrap());
-            self.log.extend(parts);
+            log.extend(parts);
         }
-        self.saved = machine.state().clone();
+        let lane = if full { &mut self.saved.full } else { &mut self.saved.main };
+        *lane = machine.state().clone();
         self.check();
     }
 
-    /// No cursor, that of the run included, is ahead of what was written or is noted as passed over.
+    /// No cursor, those of the runs included, is ahead of what was written or is noted as passed over.
     fn check(&self) {
-        let state = &self.saved;
-        let cursor = state.cursor.iter().map(|it| (false, serde_json::from_value(it.clone()).unwrap()));
-        let of_run = state.run.iter().map(|run| (run.full, Position::read(&run.position).reached));
-        let noted = |id: &str| state.passed.members().iter().any(|it| it.extent == Extent::One(id.to_owned()));
+        let (main, full) = (self.saved.main(), self.saved.full());
+        let cursor = main.cursor.iter().filter(|_| main.has_cursor());
+        // Until the run that yielded it has ended, nothing is known of what was there before.
+        let cursor = cursor.filter(|_| full.run.as_ref().is_none_or(|run| main.cursor_of != Some(run.started_at)));
+        let cursor = cursor.map(|it| match &main.found {
+            Some(found) => Walk.without_gone(it, found),
+            None => it.clone(),
+        });
+        let cursor = cursor.map(|it| (false, serde_json::from_value(it).unwrap()));
+        let of_run = main.run.iter().chain(&full.run).map(|run| (run.full, Position::read(&run.position).reached));
+        let passed = [&main.passed, &full.passed];
+        let noted =
+            |id: &str| passed.iter().any(|it| it.members().iter().any(|it| it.extent == Extent::One(id.to_owned())));
         for (full, tokens) in cursor.chain(of_run) {
             let tokens: BTreeMap<usize, u64> = tokens;
             let all = tokens.iter().flat_map(|(member, token)| {
@@ -374,16 +399,44 @@ impl Worker {
         }
     }
 
+    fn stands(&self, full: bool) -> StreamState {
+        if full { self.saved.full() } else { self.saved.main() }
+    }
+
     /// One sync: the actions that it took, and how it ended.
     fn sync(&mut self, round: &Round) -> (Vec<Action>, End) {
+        let asked_at = self.now;
+        if round.full {
+            return self.run(round, true, asked_at);
+        }
+        let (mut actions, end) = self.run(round, false, asked_at);
+        if end != End::NeedsFull {
+            return (actions, end);
+        }
+        let now = self.tick();
+        let (more, end) = self.run(round, true, now);
+        actions.extend(more);
+        (actions, end)
+    }
+
+    /// A run in one lane.
+    fn run(&mut self, round: &Round, full: bool, at: Timestamp) -> (Vec<Action>, End) {
         let kind = if round.full { SyncJob::Full } else { SyncJob::Incremental };
         let rebuilds = round.full && round.forced;
-        let asked =
-            Asked { kind, at: self.now, forced: round.forced, part: None, source: None, rebuilds, skips_known: false };
+        let asked = Asked {
+            kind,
+            lane: lane(full),
+            at,
+            forced: round.forced,
+            part: None,
+            source: None,
+            rebuilds,
+            skips_known: false,
+        };
         let (mut actions, mut step) = (Vec::new(), 0);
         let start = |it: &mut Self| {
             let now = it.tick();
-            Machine::start(&Walk, true, it.saved.clone(), asked, now)
+            Machine::start(&Walk, true, it.stands(full), asked, now)
         };
         let mut machine = start(self);
         let mut manifest = self.manifest(machine.state());
@@ -391,6 +444,12 @@ impl Worker {
         loop {
             step += 1;
             assert!(step < MAX_STEPS, "the run does not end: {:?}", machine.state());
+            // What is written twice, since it was killed in between, and gone by the second time, the next full run finds.
+            if let Some(change) = round.beside.get(&step).filter(|_| full && round.kills.is_empty()) {
+                self.change(*change);
+                self.tick();
+                self.run(&calm(false), false, self.now);
+            }
             let action = machine.action();
             actions.push(action.clone());
             let run = |machine: &Machine<'_>| {
@@ -426,13 +485,13 @@ impl Worker {
                     Outcome::Saved
                 }
                 Action::Checkpoint | Action::Save => {
-                    self.save(&mut machine, &mut manifest);
+                    self.save(full, &mut machine, &mut manifest);
                     unsaved = false;
                     Outcome::Saved
                 }
                 Action::End(end) => {
                     if unsaved {
-                        self.save(&mut machine, &mut manifest);
+                        self.save(full, &mut machine, &mut manifest);
                     }
                     return (actions, end);
                 }
@@ -448,18 +507,22 @@ impl Worker {
         }
     }
 
+    fn change(&mut self, (member, object, deleted): (usize, usize, bool)) {
+        self.provider.version += 1;
+        let new = Object { version: self.provider.version, deleted };
+        let objects = &mut self.provider.members[member];
+        match objects.get(&object) {
+            Some(old) if old.deleted => {}
+            None if deleted => {}
+            Some(_) | None => drop(objects.insert(object, new)),
+        }
+    }
+
     fn round(&mut self, round: &Round) -> (Vec<Action>, End) {
         self.now += SignedDuration::from_hours(round.hours);
         self.gone.extend((0..MEMBERS).filter(|member| round.members[*member] == Fault::Missing));
-        for (member, object, deleted) in &round.changes {
-            self.provider.version += 1;
-            let new = Object { version: self.provider.version, deleted: *deleted };
-            let objects = &mut self.provider.members[*member];
-            match objects.get(object) {
-                Some(old) if old.deleted => {}
-                None if *deleted => {}
-                Some(_) | None => drop(objects.insert(*object, new)),
-            }
+        for change in &round.changes {
+            self.change(*change);
         }
         if let Some(member) = round.flood {
             self.provider.version += 1;
@@ -509,8 +572,11 @@ prop_compose! {
         hours in 0i64..30,
         kills in proptest::collection::btree_set(1usize..20, 0..4),
         checkpoints in proptest::collection::btree_set(1usize..30, 0..20),
+        beside in proptest::collection::btree_map(1usize..30, (0..MEMBERS, 0usize..4, prop::bool::weighted(0.3)), 0..4),
     ) -> Round {
-        Round { changes, list, members, forget, too_large, unreadable, flood, full, forced, hours, kills, checkpoints }
+        Round {
+            changes, list, members, forget, too_large, unreadable, flood, full, forced, hours, kills, checkpoints, beside,
+        }
     }
 }
 
@@ -530,6 +596,7 @@ fn calm(full: bool) -> Round {
         hours: 30,
         kills,
         checkpoints: BTreeSet::new(),
+        beside: BTreeMap::new(),
     }
 }
 
@@ -542,7 +609,7 @@ proptest! {
     ) {
         let mut worker = Worker::default();
         for round in &rounds {
-            let begins = worker.saved.run.is_none();
+            let begins = worker.saved.full.run.is_none();
             let (actions, end) = worker.round(round);
             let whole = |it: &Action| matches!(it, Action::Sweep(Sweep { of: None, .. }));
             let lost = begins && round.list != Fault::None;
@@ -554,17 +621,26 @@ proptest! {
         prop_assert_eq!(end, End::Read);
         let live: BTreeMap<_, _> = worker.live().into_iter().map(|(id, version)| (id.to_owned(), version)).collect();
         prop_assert_eq!(live, worker.truth());
-        prop_assert!(worker.saved.passed.members().is_empty() && worker.saved.backoff.is_none());
+        let (main, full) = (worker.saved.main(), worker.saved.full());
+        prop_assert!(main.passed.members().is_empty() && main.backoff.is_none() && full.backoff.is_none());
+        // What changes then is found by the cursor that stands.
+        let changes = vec![(0, 1, false), (1, 2, true), (2, 3, false)];
+        worker.round(&Round { changes, ..calm(false) });
+        let (_, end) = worker.round(&calm(false));
+        prop_assert_eq!(end, End::Read);
+        let live: BTreeMap<_, _> = worker.live().into_iter().map(|(id, version)| (id.to_owned(), version)).collect();
+        prop_assert_eq!(live, worker.truth());
     }
 
     #[test]
     fn a_run_that_is_killed_ends_in_the_same_records_and_cursor(rounds in proptest::collection::vec(round(), 1..5)) {
         let (mut killed, mut whole) = (Worker::default(), Worker::default());
-        for round in &rounds {
-            killed.round(round);
+        for round in rounds {
+            let round = Round { beside: BTreeMap::new(), ..round };
+            killed.round(&round);
             whole.round(&Round { kills: BTreeSet::new(), ..round.clone() });
             prop_assert_eq!(killed.live(), whole.live());
-            prop_assert_eq!(&killed.saved.cursor, &whole.saved.cursor);
+            prop_assert_eq!(killed.saved.main().cursor, whole.saved.main().cursor);
         }
     }
 }
@@ -588,15 +664,16 @@ fn a_full_run_writes_the_records_of_what_changed_and_no_other() {
         let before = worker.writes;
         worker.round(&Round { changes, forced: false, ..calm(true) });
         assert_eq!(worker.writes - before, writes);
-        assert_eq!(worker.saved.manifest.as_ref().unwrap().objects, u64::try_from(worker.live().len()).unwrap());
+        assert_eq!(worker.saved.main().manifest.unwrap().objects, u64::try_from(worker.live().len()).unwrap());
     }
 }
 
 #[test]
 fn a_refused_cursor_of_a_list_begins_one_full_run() {
-    let worker = seeded();
+    let mut worker = seeded();
     let refused = Failure::Rejected { words: None, code: "invalid".into() };
     let asked = Asked {
+        lane: Lane::Main,
         kind: SyncJob::Incremental,
         at: worker.now,
         forced: true,
@@ -606,18 +683,27 @@ fn a_refused_cursor_of_a_list_begins_one_full_run() {
         skips_known: false,
     };
     let machine =
-        Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now).after(Outcome::Saved, worker.now);
+        Machine::start(&Walk, true, worker.stands(false), asked, worker.now).after(Outcome::Saved, worker.now);
     assert!(!machine.state().run.as_ref().unwrap().full);
-    let machine = machine.after(Outcome::Refused(refused.clone()), worker.now);
-    assert!(machine.state().run.as_ref().unwrap().full && machine.state().cursor.is_some());
+    let machine = machine.after(Outcome::Refused(refused.clone()), worker.now).after(Outcome::Saved, worker.now);
+    assert_eq!(machine.action(), Action::End(End::NeedsFull));
+    worker.saved.main = machine.state().clone();
+    assert!(!worker.stands(false).has_cursor());
+    let now = worker.tick();
+    let full = Asked { lane: Lane::Full, at: now, ..asked };
+    let machine = Machine::start(&Walk, true, worker.stands(true), full, now);
+    let run = machine.state().run.clone().unwrap();
+    assert!(run.full && run.restarted && machine.state().cursor.is_some());
     // What refuses the full run likewise is not its cursor.
-    let machine = machine.after(Outcome::Saved, worker.now).after(Outcome::Refused(refused.clone()), worker.now);
-    let machine = machine.after(Outcome::Saved, worker.now);
+    let machine = machine.after(Outcome::Saved, now).after(Outcome::Refused(refused.clone()), now);
+    let machine = machine.after(Outcome::Saved, now);
     assert_eq!(machine.action(), Action::End(End::Failed(refused.clone())));
     assert!(machine.state().run.is_none());
-    // Soon after, no other full run begins for the same cause.
-    let later = worker.now + SignedDuration::from_mins(20);
-    let state = StreamState { backoff: None, ..machine.state().clone() };
+    // A full run yields another cursor. If that is refused soon after, no other full run begins for the same cause.
+    worker.round(&calm(true));
+    let later = worker.now;
+    let refused_cursors = Some(Backoff::after(None, Pace::Hours, later));
+    let state = StreamState { refused_cursors, ..worker.stands(false) };
     let machine = Machine::start(&Walk, true, state, asked, later).after(Outcome::Saved, later);
     let machine = machine.after(Outcome::Refused(refused), later).after(Outcome::Saved, later);
     assert!(matches!(machine.action(), Action::End(End::Failed(_))), "{:?}", machine.action());
@@ -638,16 +724,14 @@ fn a_refused_cursor_of_a_member_reads_that_member_whole_and_no_other() {
 #[test]
 fn members_that_cannot_be_read_are_passed_over_and_keep_their_records_and_their_cursors() {
     let mut worker = seeded();
-    let cursor = worker.saved.cursor.clone().unwrap();
+    let cursor = worker.saved.main().cursor.unwrap();
     let members = [Fault::Forbidden, Fault::Failing, Fault::None];
     let changes = vec![(0, 0, true), (2, 1, false)];
     let (_, end) = worker.round(&Round { changes, members, ..calm(true) });
     assert_eq!(end, End::Read);
     assert!(worker.records.values().all(|record| !record.deleted), "a member that could not be read was swept");
-    let after = worker.saved.cursor.clone().unwrap();
-    assert_eq!((&after["0"], &after["1"]), (&cursor["0"], &cursor["1"]));
-    assert_ne!(after["2"], cursor["2"]);
-    let told = worker.saved.passed.sentence().unwrap();
+    assert_eq!(worker.saved.main().cursor, Some(cursor), "it stands, and leads over what changed");
+    let told = worker.saved.main().passed.sentence().unwrap();
     assert_eq!(told, "2 calendars can't be read: 0, 1.");
     // The refused one is asked again by a full run only, the failing one by the next run.
     let (actions, _) = worker.round(&Round { members, hours: 0, ..calm(false) });
@@ -656,28 +740,32 @@ fn members_that_cannot_be_read_are_passed_over_and_keep_their_records_and_their_
     assert_eq!(count(&actions, &Action::Ask), 1 + 2, "now it pauses");
     worker.round(&calm(true));
     assert!(worker.records["0/0"].deleted);
-    assert_eq!(worker.saved.passed, PassedOver::default());
+    assert_eq!(worker.saved.main().passed, PassedOver::default());
 }
 
 #[test]
 fn a_run_whose_every_member_is_passed_over_has_failed() {
     let mut worker = seeded();
-    let before = worker.saved.clone();
-    let (_, end) = worker.round(&Round { members: [Fault::Forbidden; MEMBERS], ..calm(true) });
+    let before = worker.saved.main();
+    let (_, end) = worker.round(&Round { members: [Fault::Forbidden; MEMBERS], ..calm(false) });
     assert_eq!(end, End::NothingRead);
-    assert_eq!((&worker.saved.cursor, worker.saved.last_full_sync), (&before.cursor, before.last_full_sync));
-    let backoff = worker.saved.backoff.clone().unwrap();
+    assert_eq!(
+        (&worker.saved.main.cursor, worker.saved.main.last_incremental_sync),
+        (&before.cursor, before.last_incremental_sync)
+    );
+    let backoff = worker.saved.main.backoff.clone().unwrap();
     assert_eq!((backoff.failures, backoff.next_try.is_some()), (1, true));
     // The stream is tried again after its pause, with all its members, though no full sync was asked for.
     let (_, end) = worker.round(&calm(false));
     assert_eq!(end, End::Read);
-    assert!(worker.saved.backoff.is_none());
+    assert!(worker.saved.main.backoff.is_none());
 }
 
 #[test]
 fn a_stream_that_is_refused_is_left_alone_unless_a_user_asks() {
     let worker = seeded();
     let asked = Asked {
+        lane: Lane::Main,
         kind: SyncJob::Incremental,
         at: worker.now,
         forced: false,
@@ -688,7 +776,7 @@ fn a_stream_that_is_refused_is_left_alone_unless_a_user_asks() {
     };
     let backoff = Some(Backoff::after(None, Pace::Hours, worker.now));
     let start = |asked, minutes| {
-        let state = StreamState { backoff: backoff.clone(), ..worker.saved.clone() };
+        let state = StreamState { backoff: backoff.clone(), ..worker.stands(false) };
         Machine::start(&Walk, true, state, asked, worker.now + SignedDuration::from_mins(minutes)).action()
     };
     assert_eq!(start(asked, 59), Action::End(End::Waiting));
@@ -700,12 +788,12 @@ fn a_stream_that_is_refused_is_left_alone_unless_a_user_asks() {
 fn with_more_objects_down_than_are_remembered_a_run_waits_where_it_stands() {
     for full in [true, false] {
         let mut worker = seeded();
-        let before = worker.saved.cursor.clone();
+        let before = worker.saved.main().cursor;
         let (actions, end) = worker.round(&Round { flood: Some(1), ..calm(full) });
         assert_eq!(end, End::Failed(Failure::Down(None)), "full: {full}");
         assert_eq!(actions.last(), Some(&Action::End(end)));
-        assert_eq!(worker.saved.cursor, before, "full: {full}");
-        let stands = Position::read(&worker.saved.run.as_ref().unwrap().position);
+        assert_eq!(worker.saved.main().cursor, before, "full: {full}");
+        let stands = Position::read(&worker.stands(full).run.unwrap().position);
         assert_eq!((stands.left, stands.page), (vec![1, 2], None), "at the page of the flood");
         assert!(!worker.live().keys().any(|id| id.starts_with("1/10")), "nothing of it is written");
         // When they can be had, the run goes on and has them all.
@@ -721,6 +809,7 @@ fn a_call_that_names_a_wait_is_about_the_service_and_no_member_is_passed_over() 
     let worker = seeded();
     let asked = Asked {
         kind: SyncJob::Full,
+        lane: Lane::Full,
         at: worker.now + SignedDuration::from_secs(1),
         forced: true,
         part: None,
@@ -738,7 +827,7 @@ fn a_call_that_names_a_wait_is_about_the_service_and_no_member_is_passed_over() 
         refused: vec![],
         mended: vec![],
     };
-    let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now);
+    let mut machine = Machine::start(&Walk, true, worker.stands(true), asked, worker.now);
     let to_the_first_member = [Outcome::Saved, Outcome::Read(page), Outcome::Written(vec![]), Outcome::Saved];
     for outcome in to_the_first_member.into_iter().chain([Outcome::Refused(down.clone())]) {
         machine = machine.after(outcome, worker.now);
@@ -752,6 +841,7 @@ fn what_only_the_operators_can_repair_leaves_the_run_where_it_stands() {
     let worker = seeded();
     let asked = Asked {
         kind: SyncJob::Full,
+        lane: Lane::Full,
         at: worker.now + SignedDuration::from_secs(1),
         forced: true,
         part: None,
@@ -760,7 +850,7 @@ fn what_only_the_operators_can_repair_leaves_the_run_where_it_stands() {
         skips_known: false,
     };
     let off = Failure::AppRefused { code: "accessNotConfigured".into() };
-    let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now);
+    let mut machine = Machine::start(&Walk, true, worker.stands(true), asked, worker.now);
     for outcome in [Outcome::Saved, Outcome::Refused(off.clone())] {
         machine = machine.after(outcome, worker.now);
     }
@@ -772,8 +862,9 @@ fn what_only_the_operators_can_repair_leaves_the_run_where_it_stands() {
 fn a_forced_run_that_another_invocation_goes_on_with_is_not_put_off() {
     let worker = seeded();
     let backoff = Some(Backoff::after(None, Pace::Hours, worker.now));
-    let state = StreamState { backoff, ..worker.saved.clone() };
+    let state = StreamState { backoff, ..worker.stands(false) };
     let asked = Asked {
+        lane: Lane::Main,
         kind: SyncJob::Incremental,
         at: worker.now,
         forced: true,
@@ -798,8 +889,9 @@ fn a_run_over_a_part_moves_the_cursor_and_says_nothing_of_the_rest() {
         passed
     };
     let now = worker.now + SignedDuration::from_mins(1);
-    let state = StreamState { passed: passed(worker.now), ..worker.saved.clone() };
+    let state = StreamState { passed: passed(worker.now), ..worker.stands(false) };
     let whole = Asked {
+        lane: Lane::Main,
         kind: SyncJob::Incremental,
         at: now,
         forced: false,
@@ -844,8 +936,9 @@ fn after_a_full_run_that_failed_the_stream_is_read_incrementally_for_a_day() {
     let id = crate::IntegrationKey::parse("ada", "stripe#acct_1").unwrap().id();
     let week_later = worker.now + SignedDuration::from_hours(7 * 24);
     let due = |state: &StreamState, now| crate::sync::slot::full_due(&id, "events", state, now).is_some();
-    assert!(due(&worker.saved, week_later));
+    assert!(due(&worker.stands(true), week_later));
     let asked = Asked {
+        lane: Lane::Full,
         kind: SyncJob::Full,
         at: week_later,
         forced: false,
@@ -854,8 +947,7 @@ fn after_a_full_run_that_failed_the_stream_is_read_incrementally_for_a_day() {
         rebuilds: false,
         skips_known: false,
     };
-    let machine =
-        Machine::start(&Walk, true, worker.saved.clone(), asked, week_later).after(Outcome::Saved, week_later);
+    let machine = Machine::start(&Walk, true, worker.stands(true), asked, week_later).after(Outcome::Saved, week_later);
     let machine = machine.after(Outcome::Refused(Failure::Unreadable), week_later).after(Outcome::Saved, week_later);
     assert!(machine.state().run.is_none());
     assert!(!due(machine.state(), week_later + SignedDuration::from_hours(23)));
@@ -866,9 +958,10 @@ fn after_a_full_run_that_failed_the_stream_is_read_incrementally_for_a_day() {
 fn at_member(worker: &Worker, full: bool, position: Position, passed: PassedOver) -> Machine<'static> {
     let kind = if full { SyncJob::Full } else { SyncJob::Incremental };
     let run = Run::new(kind, full, worker.now, json!(Position { full, listed: true, ..position }));
-    let state = StreamState { run: Some(run), passed, ..worker.saved.clone() };
+    let state = StreamState { run: Some(run), passed, ..worker.stands(full) };
     let asked = Asked {
         kind,
+        lane: lane(full),
         at: worker.now + SignedDuration::from_secs(1),
         forced: true,
         part: None,
@@ -962,6 +1055,7 @@ fn with_more_members_passed_over_than_are_remembered_nothing_is_swept() {
     let mut worker = seeded();
     let asked = Asked {
         kind: SyncJob::Full,
+        lane: Lane::Full,
         at: worker.now + SignedDuration::from_secs(1),
         forced: true,
         part: None,
@@ -969,7 +1063,7 @@ fn with_more_members_passed_over_than_are_remembered_nothing_is_swept() {
         rebuilds: false,
         skips_known: false,
     };
-    let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, worker.now);
+    let mut machine = Machine::start(&Walk, true, worker.stands(true), asked, worker.now);
     let refused: Vec<_> = (0..=MAX_PASSED)
         .map(|number| ("message".to_owned(), format!("m{number}"), Failure::NotFound))
         .map(|(kind, id, _)| (kind, id, Failure::Rejected { words: None, code: String::new() }))
@@ -1000,6 +1094,7 @@ fn copy(worker: &Worker) -> (Machine<'static>, Timestamp) {
     let source = Source { integration, connected_at: Timestamp::UNIX_EPOCH, since: worker.now };
     let later = worker.now + SignedDuration::from_mins(1);
     let asked = Asked {
+        lane: Lane::Full,
         kind: SyncJob::Incremental,
         at: later,
         forced: false,
@@ -1008,7 +1103,7 @@ fn copy(worker: &Worker) -> (Machine<'static>, Timestamp) {
         rebuilds: false,
         skips_known: false,
     };
-    (Machine::start(&Walk, true, worker.saved.clone(), asked, later).after(Outcome::Saved, later), later)
+    (Machine::start(&Walk, true, worker.stands(true), asked, later).after(Outcome::Saved, later), later)
 }
 
 #[test]
@@ -1044,5 +1139,5 @@ fn a_copy_whose_source_is_gone_ends_without_a_sweep_and_leaves_the_stream_where_
     assert_eq!(machine.action(), Action::Save);
     let machine = machine.after(Outcome::Saved, later);
     assert_eq!(machine.action(), Action::End(End::SourceGone));
-    assert_eq!(*machine.state(), worker.saved);
+    assert_eq!(*machine.state(), worker.stands(true));
 }

@@ -1,0 +1,113 @@
+//! The two lanes of a stream's runs: full runs take hours, and what changes meanwhile is read beside them.
+//!
+//! *Invariant:* each lane writes its own state only. What one lane takes over from the other follows from both states, so that no
+//! moment of a crash or a takeover is between two writes.
+
+use jiff::Timestamp;
+
+use super::StreamState;
+use crate::{
+    IntegrationId,
+    sync::{SyncJob, slot::full_due},
+};
+
+/// In which lane a sync works: each has a lease of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Of incremental runs, runs over a part, single objects and watches.
+    Main,
+    /// Of full runs.
+    Full,
+}
+
+/// Where a stream stands in both lanes, as stored.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Lanes {
+    /// In the lane of incremental runs, and of runs over a part.
+    pub main: StreamState,
+    /// In the lane of full runs.
+    pub full: StreamState,
+}
+
+impl Lanes {
+    /// Where the stream stands for an incremental run: with what full runs found.
+    #[must_use]
+    pub fn main(&self) -> StreamState {
+        let (mut state, full) = (self.main.clone(), &self.full);
+        state.last_full_sync = full.last_full_sync;
+        state.full_since = full.full_since;
+        state.full_failed_at = full.full_failed_at;
+        state.last_incremental_sync = state.last_incremental_sync.max(full.last_incremental_sync);
+        if let Some(ended) = full.ended.filter(|ended| state.adopted != Some(ended.at)) {
+            state.passed = state.passed.after_full_run(&full.passed, ended.began);
+            state.adopted = Some(ended.at);
+            if !ended.whole {
+                state.backoff = state.backoff.or_else(|| full.backoff.clone());
+            } else if full.found.is_some() {
+                // An incremental run that is under way may be about to read what is gone.
+                (state.found, state.run) = (full.found.clone(), None);
+            }
+        }
+        if full.full_since != self.main.full_since {
+            state.manifest.clone_from(&full.manifest);
+            state.backoff = state.backoff.filter(|it| full.last_full_sync.is_none_or(|ended| it.since > ended));
+        }
+        // The run that yielded it did not read what was there before.
+        if full.ended.is_some_and(|it| !it.whole && state.cursor_of == Some(it.began)) {
+            state.lost = true;
+        }
+        let is_broken = full.ended.is_some_and(|it| !it.whole && full.cursor_of == Some(it.began));
+        if !state.has_cursor() && full.cursor_of > state.cursor_of && !is_broken {
+            (state.cursor, state.found) = (full.cursor.clone(), full.found.clone());
+            (state.cursor_of, state.lost) = (full.cursor_of, false);
+        }
+        state
+    }
+
+    /// Where the stream stands for a full run: with the cursor of incremental runs, and what these could not read.
+    #[must_use]
+    pub fn full(&self) -> StreamState {
+        let main = self.main();
+        let mut state = self.full.clone();
+        if state.run.is_none() {
+            // What an earlier full run found gone, and no incremental run has heard of, stays gone.
+            state.found = main.found;
+            (state.passed, state.cursor, state.cursor_of, state.lost) =
+                (main.passed, main.cursor, main.cursor_of, main.lost);
+        }
+        state
+    }
+
+    /// Where the stream stands for people: a full run shows how far it has come.
+    #[must_use]
+    pub fn shown(&self) -> StreamState {
+        StreamState { run: self.full.run.clone(), ..self.main() }
+    }
+
+    /// Since when the stream is to be read in full by this sync, which was asked for at that time; none if it is not.
+    ///
+    /// A report of a change is served beside a full run, and begins none only because the week is over: that is left to the schedule.
+    pub fn full_wanted(
+        &self,
+        (id, stream, incremental): (&IntegrationId, &str, bool),
+        (kind, is_report, asked_at): (SyncJob, bool, Timestamp),
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let main = self.main();
+        if kind == SyncJob::Full || !incremental {
+            return Some(asked_at);
+        }
+        if !main.has_cursor() {
+            return Some(now);
+        }
+        if is_report {
+            return None;
+        }
+        if self.full.run.is_some() {
+            return Some(now);
+        }
+        let backoff = self.full.backoff.clone().or(main.backoff);
+        let state = StreamState { backoff, ..self.full.clone() };
+        full_due(id, stream, &state, now)
+    }
+}
