@@ -2,6 +2,7 @@
 
 mod counts;
 mod crashes;
+mod lanes;
 mod mailbox;
 mod members;
 mod outcomes;
