@@ -3,10 +3,7 @@
 use std::sync::Mutex;
 
 use domain::{
-    Candidate, Integration,
-    integration::SharedAccount,
-    messages::message::SyncMessage,
-    sync::sharing::Readings,
+    Candidate, Integration, integration::SharedAccount, messages::message::SyncMessage, sync::sharing::Readings,
 };
 use jiff::Timestamp;
 use providers::StreamSpec;

@@ -86,3 +86,18 @@ fn what_a_message_asks_for_decides_how_old_a_reading_may_be() {
     assert_eq!(since(&slot(20_000, 19_800)), Some(at(20_000 - 180)));
     assert_eq!(since(&slot(16_000, 19_800)), Some(at(19_800 - 180)), "no sweep came for long");
 }
+
+#[test]
+fn what_is_left_of_a_sync_and_what_the_schedule_brings_is_long_and_goes_on_for_what_was_asked() {
+    let key = IntegrationKey::parse("ada", "slack#T1").unwrap();
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let push = SyncMessage::new(&key, SyncJob::Incremental, Cause::Changed, at(500));
+    let slot = SyncMessage::for_slot(&key, at(900), at(600));
+    assert!(!push.is_long() && slot.is_long());
+    for (message, asked_at) in [(&push, 500), (&slot, 900)] {
+        let rest = message.rest(Stage::Full);
+        assert_eq!((rest.asked_at, rest.slot, rest.stage), (at(asked_at), None, Stage::Full));
+        assert!(rest.is_long());
+        assert_eq!(rest.fresh_since(at(0)), Some(at(asked_at)), "an earlier reading may have passed what is left");
+    }
+}
