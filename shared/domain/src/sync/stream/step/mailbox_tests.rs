@@ -525,23 +525,32 @@ fn nothing_is_skipped_without_a_cursor_or_after_more_was_passed_over_than_is_rem
 
 /// A full run.
 fn full(at: Timestamp, rebuilds: bool) -> Asked<'static> {
-    Asked { kind: SyncJob::Full, at, forced: true, rebuilds, skips_known: true, part: None, source: None }
+    Asked {
+        kind: SyncJob::Full,
+        lane: Lane::Full,
+        at,
+        forced: true,
+        rebuilds,
+        skips_known: true,
+        part: None,
+        source: None,
+    }
 }
 
 #[test]
 fn a_full_run_that_a_caller_asks_for_takes_the_place_of_one_that_skips_known_messages() {
     let mut worker = Worker::seeded(6);
-    let (seeded, asked_at) = (worker.saved.full_since, worker.tick());
-    assert_eq!(worker.saved.rebuilt_since, seeded, "the first run reads everything");
+    let (seeded, asked_at) = (worker.saved.full.full_since, worker.tick());
+    assert_eq!(worker.saved.full.rebuilt_since, seeded, "the first run reads everything");
     let begun = worker.tick();
-    worker.saved = Machine::start(&Walk, true, worker.saved.clone(), full(asked_at, false), begun).state().clone();
-    let mut ended = worker.saved.clone();
+    worker.saved.full = Machine::start(&Walk, true, worker.stands(true), full(asked_at, false), begun).state().clone();
+    let mut ended = worker.saved.full.clone();
     assert_eq!(ended.run.as_ref().unwrap().known, Known::Skipped);
 
     let now = worker.tick();
-    let goes_on = Machine::start(&Walk, true, worker.saved.clone(), full(asked_at, false), now);
-    assert_eq!(goes_on.state().run, worker.saved.run);
-    let anew = Machine::start(&Walk, true, worker.saved.clone(), full(asked_at, true), now);
+    let goes_on = Machine::start(&Walk, true, worker.stands(true), full(asked_at, false), now);
+    assert_eq!(goes_on.state().run, worker.saved.full.run);
+    let anew = Machine::start(&Walk, true, worker.stands(true), full(asked_at, true), now);
     let run = anew.state().run.clone().unwrap();
     assert_eq!((run.started_at, run.rebuilds, run.known), (now, true, Known::AskedFor));
     assert_eq!(anew.action(), Action::Checkpoint);
@@ -557,9 +566,38 @@ fn a_full_run_that_a_caller_asks_for_takes_the_place_of_one_that_skips_known_mes
 
     // The emulated worker reads all messages then, and that counts.
     assert_eq!(worker.sync(&Round { full: true, rebuilds: true, ..Round::default() }), End::Read);
-    assert_eq!((worker.fetched, worker.saved.rebuilt_since), (6, worker.saved.full_since));
-    let again = Machine::start(&Walk, true, worker.saved.clone(), full(asked_at, true), worker.now);
+    assert_eq!((worker.fetched, worker.saved.full.rebuilt_since), (6, worker.saved.full.full_since));
+    let again = Machine::start(&Walk, true, worker.stands(true), full(asked_at, true), worker.now);
     assert_eq!(again.action(), Action::End(End::Read));
+}
+
+#[test]
+fn a_first_full_run_that_takes_the_place_of_another_yields_the_cursor_anew() {
+    let mut worker = Worker::default();
+    for _ in 0..8 {
+        worker.mailbox.happen(Event::Arrives);
+    }
+    // It has yielded its cursor, compares what is known, and is replaced.
+    let begun = worker.tick();
+    let known = StreamState {
+        lost: true,
+        manifest: Some(ManifestHead { bits: 0, since: begun, objects: 0 }),
+        ..StreamState::default()
+    };
+    let at = worker.tick();
+    let mut first = Machine::start(&Walk, true, known, full(at, false), at).after(Outcome::Saved, at);
+    let (page, _) = worker.ask(&Round::default(), first.state(), &Manifest::default()).unwrap();
+    for outcome in [Outcome::Read(page), Outcome::Written(vec![]), Outcome::Saved] {
+        first = first.after(outcome, at);
+    }
+    worker.saved.full = first.state().clone();
+    assert_eq!(worker.saved.main().cursor, Some(json!(8)), "incremental runs go on from there");
+    let now = worker.tick();
+    worker.saved.full = Machine::start(&Walk, true, worker.stands(true), full(now, true), now).state().clone();
+    assert!(!worker.saved.main().has_cursor(), "the run that yielded it reads nothing more");
+    worker.mailbox.happen(Event::Labelled(2));
+    assert_eq!(worker.sync(&Round { full: true, rebuilds: true, ..Round::default() }), End::Read);
+    assert_eq!((worker.saved.main().cursor, worker.live()), (Some(json!(9)), worker.truth()));
 }
 
 #[test]
@@ -577,10 +615,8 @@ fn a_run_asks_for_every_message_after_three_failed_comparisons() {
     let mut worker = Worker::seeded(6);
     let now = worker.tick();
     let asked = Asked { kind: SyncJob::Incremental, ..full(now, false) };
-    let mut machine = Machine::start(&Walk, true, worker.saved.clone(), asked, now)
-        .after(Outcome::Saved, now)
-        .after(Outcome::Refused(Failure::NotFound), now)
-        .after(Outcome::Saved, now);
+    let lost = StreamState { lost: true, ..worker.stands(true) };
+    let mut machine = Machine::start(&Walk, true, lost, asked, now).after(Outcome::Saved, now);
     for known in [Known::Compared, Known::Compared, Known::AskedFor] {
         machine.comparison_failed();
         machine = machine.after(Outcome::Refused(Failure::ThrottledLocally(std::time::Duration::from_secs(6))), now);
