@@ -232,29 +232,27 @@ impl<'g> World<'g> {
     /// Works on what is in the queues until they are empty.
     async fn drain(&self) {
         let sqs = &self.ground.clients.sqs;
-        for queue in ["webhooks", "syncs"] {
+        let names = ["webhooks", "syncs", "long-syncs"];
+        for round in 0.. {
+            assert!(round < RECEIVES * names.len(), "the queues never empty");
+            let depths = self.ground.sqs.depths();
+            let depth = |queue: &&str| depths.iter().find(|depth| depth.name == format!("intertie-{queue}")).unwrap();
+            let left = |queue: &&&str| depth(queue).visible + depth(queue).delayed > 0;
+            let Some(queue) = names.iter().find(left) else { break };
             let url = self.ground.queue_url(queue);
-            for round in 0.. {
-                assert!(round < RECEIVES, "{queue} never empties");
-                let depths = self.ground.sqs.depths();
-                let depth = depths.iter().find(|depth| depth.name == format!("intertie-{queue}")).unwrap();
-                if depth.visible + depth.delayed == 0 {
-                    break;
+            if depth(queue).visible == 0 {
+                self.ground.sqs.advance(Duration::from_mins(15));
+            }
+            let call = sqs.receive_message().queue_url(&url).max_number_of_messages(10);
+            let received = call.message_system_attribute_names(MessageSystemAttributeName::All).send().await;
+            for message in received.unwrap().messages.unwrap_or_default() {
+                let body = message.body.unwrap();
+                match *queue {
+                    "syncs" | "long-syncs" => self.work(&body).await,
+                    _ => self.process(vec![body]).await,
                 }
-                if depth.visible == 0 {
-                    self.ground.sqs.advance(Duration::from_mins(15));
-                }
-                let call = sqs.receive_message().queue_url(&url).max_number_of_messages(10);
-                let received = call.message_system_attribute_names(MessageSystemAttributeName::All).send().await;
-                for message in received.unwrap().messages.unwrap_or_default() {
-                    let body = message.body.unwrap();
-                    match queue {
-                        "syncs" => self.work(&body).await,
-                        _ => self.process(vec![body]).await,
-                    }
-                    let receipt = message.receipt_handle.unwrap();
-                    sqs.delete_message().queue_url(&url).receipt_handle(receipt).send().await.unwrap();
-                }
+                let receipt = message.receipt_handle.unwrap();
+                sqs.delete_message().queue_url(&url).receipt_handle(receipt).send().await.unwrap();
             }
         }
         let depths = self.ground.sqs.depths();

@@ -132,7 +132,7 @@ impl<'g> Scheduler<'g> {
         messages.into_iter().map(|message| message.body.unwrap()).collect()
     }
 
-    /// Takes everything from `syncs` as it is delivered: how often each slot was sent, by user; and how many messages came in each
+    /// Takes everything from `long-syncs` as it is delivered: how often each slot was sent, by user; and how many messages came in each
     /// minute of the interval.
     async fn delivered(&self) -> (BTreeMap<(String, Timestamp), usize>, Vec<usize>) {
         let (mut slots, mut minutes) = (BTreeMap::new(), Vec::new());
@@ -140,7 +140,7 @@ impl<'g> Scheduler<'g> {
             self.ground.sqs.advance(Duration::from_mins(1));
             let before = slots.values().sum::<usize>();
             loop {
-                let bodies = self.take("syncs").await;
+                let bodies = self.take("long-syncs").await;
                 if bodies.is_empty() {
                     break;
                 }
@@ -204,7 +204,7 @@ async fn two_firings(
     );
     assert!(continuations > 2, "the time was long enough for all at once: {cost}");
     assert_eq!(scheduler.calls(Service::Dynamodb, "Scan"), 0);
-    let syncs = ground.sqs.depths().into_iter().find(|queue| queue.name.ends_with("-syncs")).unwrap();
+    let syncs = ground.sqs.depths().into_iter().find(|queue| queue.name.ends_with("-long-syncs")).unwrap();
     assert_eq!(syncs.visible + syncs.delayed, 2 * due, "{cost}");
     (cost, scheduler, overdue)
 }

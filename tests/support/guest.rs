@@ -161,19 +161,25 @@ impl<'s> Guest<'s> {
         (count("integrations").await, count("credentials").await)
     }
 
-    /// Waits until a queue is empty.
+    /// Waits until a queue is empty; for `syncs`, that of long ones, too.
     pub async fn settled(&self, queue: &str) {
         let sqs = &self.stack.embedded.as_ref().expect("tests use the embedded AWS").sqs;
-        let name = format!("{}-{queue}", self.stack.prefix());
+        let name = |queue: &str| format!("{}-{queue}", self.stack.prefix());
+        let names = [Some(name(queue)), (queue == "syncs").then(|| name("long-syncs"))];
         let empty = async || {
-            let depth = || sqs.depths().into_iter().find(|depth| depth.name == name).expect("the queue exists");
-            let mut it = depth();
+            // Now, and later.
+            let depth = || {
+                let all = sqs.depths();
+                let all = all.iter().filter(|depth| names.iter().flatten().any(|name| *name == depth.name));
+                all.fold((0, 0), |(now, later), it| (now + it.visible + it.in_flight, later + it.delayed))
+            };
+            let (mut now, mut later) = depth();
             // What is for later only is for now: until a poller can have it, nothing would wake this up again.
-            while it.visible + it.in_flight == 0 && it.delayed > 0 {
+            while now == 0 && later > 0 {
                 sqs.advance(Duration::from_mins(2));
-                it = depth();
+                (now, later) = depth();
             }
-            (it.visible + it.in_flight + it.delayed == 0).then_some(())
+            (now + later == 0).then_some(())
         };
         self.stack.until(PATIENCE, empty).await.unwrap_or_else(|waited| panic!("{queue} is not empty: {waited}"));
     }

@@ -17,7 +17,7 @@ use platform::{
     aws::{
         bus::Bus,
         secrets::{App, Freshness, Secrets},
-        sync_queue::SyncQueue,
+        sync_queue::SyncQueues,
     },
     base::{InitError, clock, config::Env},
     client::{ClientConfig, Grants, Parts, ProviderClient},
@@ -43,6 +43,7 @@ pub struct Config {
     syncs_table: String,
     webhook_secrets: WebhookSecretsConfig,
     syncs_queue_url: String,
+    long_syncs_queue_url: String,
     sync_lease: Duration,
 }
 
@@ -55,6 +56,7 @@ impl Config {
             syncs_table: env.text("SYNCS_TABLE"),
             webhook_secrets: WebhookSecretsConfig::read(env),
             syncs_queue_url: env.text("SYNCS_QUEUE_URL"),
+            long_syncs_queue_url: env.text("LONG_SYNCS_QUEUE_URL"),
             sync_lease: env.seconds("SYNC_LEASE_SECONDS"),
         }
     }
@@ -73,7 +75,7 @@ pub struct OauthCallback {
     states: PendingAuthorizations,
     erasures: Erasures,
     syncs: Syncs,
-    sync_queue: SyncQueue,
+    sync_queue: SyncQueues,
     webhook_secrets: WebhookSecrets,
 }
 
@@ -95,7 +97,7 @@ impl OauthCallback {
             states: PendingAuthorizations::new(aws, &config.states_table),
             erasures: Erasures::new(aws, &config.states_table),
             syncs: Syncs::new(aws, &config.syncs_table, config.sync_lease),
-            sync_queue: SyncQueue::new(aws, &config.syncs_queue_url),
+            sync_queue: SyncQueues::new(aws, &config.syncs_queue_url, &config.long_syncs_queue_url),
             webhook_secrets: WebhookSecrets::new(aws, &config.webhook_secrets),
         })
     }

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug)]
 pub struct Config {
     integrations_table: String,
-    syncs_queue_url: String,
+    long_syncs_queue_url: String,
     schedules_queue_url: String,
     schedules_dead_letter_queue_url: String,
 }
@@ -35,7 +35,7 @@ impl Config {
         env.compared(&["SCHEDULE_TIMEOUT_SECONDS", "SCHEDULES_VISIBILITY_SECONDS"]);
         Self {
             integrations_table: env.text("INTEGRATIONS_TABLE"),
-            syncs_queue_url: env.text("SYNCS_QUEUE_URL"),
+            long_syncs_queue_url: env.text("LONG_SYNCS_QUEUE_URL"),
             schedules_queue_url: env.text("SCHEDULES_QUEUE_URL"),
             schedules_dead_letter_queue_url: env.text("SCHEDULES_DEAD_LETTER_QUEUE_URL"),
         }
@@ -78,7 +78,7 @@ impl SyncScheduler {
             consumer: Consumer::new(schedules.clone(), dead_letters, 1),
             due: Due::syncs(aws, &config.integrations_table),
             watches: Due::watches(aws, &config.integrations_table),
-            syncs: SyncQueue::new(aws, &config.syncs_queue_url),
+            syncs: SyncQueue::new(aws, &config.long_syncs_queue_url),
             schedules,
         }
     }

@@ -38,7 +38,7 @@ use platform::{
         bus::Bus,
         queue::Queue,
         secrets::{App, Secrets},
-        sync_queue::SyncQueue,
+        sync_queue::SyncQueues,
     },
     base::{InitError, config::Env},
     client::{ClientConfig, Grants, Parts, ProviderClient},
@@ -50,10 +50,12 @@ use platform::{
 };
 use providers::Registry;
 
-/// For how long a message works on a sync before the rest goes to a message of its own: so long that what a slice costs besides its
-/// pages (a lease, a stored position, a message, and what the manifest takes to load) is little, and so short that others that wait for
-/// the place, or for the lease, get it within a minute.
-const SLICE: Duration = Duration::from_mins(1);
+/// For how long a message of the queue `long-syncs` works on a sync before the rest goes to a message of its own: so long that what a slice
+/// costs besides its pages (a lease, a stored position, a message, and what the manifest takes to load) is little, and so short that
+/// others that wait for the place, or for the lease, get it within a minute.
+const LONG_SLICE: Duration = Duration::from_mins(1);
+/// The same in the queue `syncs`: most syncs end in that time, and what needs more does not keep the others waiting.
+const SHORT_SLICE: Duration = Duration::from_secs(10);
 
 /// The settings that template.yaml gives the function.
 #[derive(Debug)]
@@ -62,6 +64,7 @@ pub struct Config {
     records_table: String,
     syncs_table: String,
     syncs_queue_url: String,
+    long_syncs_queue_url: String,
     syncs_dead_letter_queue_url: String,
     sync_lease: Duration,
     api_url: String,
@@ -76,6 +79,7 @@ impl Config {
             records_table: env.text("RECORDS_TABLE"),
             syncs_table: env.text("SYNCS_TABLE"),
             syncs_queue_url: env.text("SYNCS_QUEUE_URL"),
+            long_syncs_queue_url: env.text("LONG_SYNCS_QUEUE_URL"),
             syncs_dead_letter_queue_url: env.text("SYNCS_DEAD_LETTER_QUEUE_URL"),
             sync_lease: env.seconds("SYNC_LEASE_SECONDS"),
             api_url: env.text("API_URL"),
@@ -95,7 +99,7 @@ pub struct SyncWorker {
     bus: Bus,
     records: Records,
     syncs: Syncs,
-    queue: SyncQueue,
+    queue: SyncQueues,
     api_url: String,
 }
 
@@ -103,12 +107,13 @@ impl SyncWorker {
     /// Makes the clients of the function.
     pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, InitError> {
         let dead_letters = Queue::new(aws, &config.syncs_dead_letter_queue_url);
-        let queue = Queue::new(aws, &config.syncs_queue_url);
+        let (short, long) = (&config.syncs_queue_url, &config.long_syncs_queue_url);
+        let consumer = Consumer::new(Queue::new(aws, short), dead_letters, 1).and_from(Queue::new(aws, long));
         let Parts { client, grants, apps, integrations, bus, .. } =
             config.client.parts(aws, |limit| registry.has_limit(limit))?;
         Ok(Self {
             registry,
-            consumer: Consumer::new(queue, dead_letters, 1),
+            consumer,
             client,
             grants,
             apps,
@@ -116,7 +121,7 @@ impl SyncWorker {
             bus,
             records: Records::new(aws, &config.records_table),
             syncs: Syncs::new(aws, &config.syncs_table, config.sync_lease),
-            queue: SyncQueue::new(aws, &config.syncs_queue_url),
+            queue: SyncQueues::new(aws, short, long),
             api_url: config.api_url.clone(),
         })
     }
@@ -141,7 +146,8 @@ impl Handler for SyncWorker {
         tracing::Span::current().record("integration.id", id.as_str());
         // On the heap: it holds a whole run.
         let progress = AtomicBool::new(false);
-        let disposition = match Box::pin(self.sync(&message, attempt, SLICE, &progress)).await {
+        let slice = if message.is_long() { LONG_SLICE } else { SHORT_SLICE };
+        let disposition = match Box::pin(self.sync(&message, attempt, slice, &progress)).await {
             Ok(disposition) => disposition,
             Err(error) => {
                 // A deferred message is another one: it would find the lease of this one, and believe that a sync runs. The

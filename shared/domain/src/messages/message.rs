@@ -201,8 +201,9 @@ impl SyncMessage {
     /// Whether it belongs into the queue of long syncs, so that a report of a change, or a user, never waits behind it.
     pub const fn is_long(&self) -> bool {
         match (self.r#type, self.stage) {
-            (SyncJob::PurgeRecords | SyncJob::DeleteIntegration, _) | (_, Stage::Rest | Stage::Full) => true,
-            (SyncJob::Full | SyncJob::Incremental | SyncJob::RenewWatches, Stage::First) => self.slot.is_some(),
+            (SyncJob::PurgeRecords | SyncJob::DeleteIntegration | SyncJob::RenewWatches, _)
+            | (_, Stage::Rest | Stage::Full) => true,
+            (SyncJob::Full | SyncJob::Incremental, Stage::First) => self.slot.is_some(),
         }
     }
 }

@@ -75,6 +75,11 @@ impl Queue {
         Self { client: client!(aws, aws_sdk_sqs, "AWS_ENDPOINT_URL_SQS"), url: url.into() }
     }
 
+    /// Whether an Amazon resource name is that of this queue.
+    pub(crate) fn is_named(&self, arn: &str) -> bool {
+        self.url.rsplit('/').next() == arn.rsplit(':').next()
+    }
+
     /// Sends a message. `tenant` keeps one tenant's flood from delaying the others (fair queues).
     pub async fn send(&self, body: String, tenant: Option<&str>) -> Result<(), AwsError> {
         let call = self.client.send_message().queue_url(&self.url).message_body(body);

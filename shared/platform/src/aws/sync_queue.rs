@@ -1,4 +1,4 @@
-//! The queue `syncs`: every function that wants a sync sends a message here.
+//! The queues `syncs` and `long-syncs`: every function that wants a sync sends a message to one of them.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::aws::{
     queue::{Queue, QueueMessage, group},
 };
 
-/// Sends to the queue `syncs`.
+/// Sends to one of the queues.
 #[derive(Debug, Clone)]
 pub struct SyncQueue(Queue);
 
@@ -41,8 +41,8 @@ impl SyncQueue {
     }
 
     /// Sends many messages, for delivery at once.
-    pub async fn send_all(&self, messages: &[SyncMessage]) -> Result<(), AwsError> {
-        let messages = messages.iter().map(|message| in_queue(message, Duration::ZERO));
+    pub async fn send_all<'m>(&self, messages: impl IntoIterator<Item = &'m SyncMessage>) -> Result<(), AwsError> {
+        let messages = messages.into_iter().map(|message| in_queue(message, Duration::ZERO));
         self.0.send_all(&messages.collect::<Result<Vec<_>, _>>()?).await
     }
 
@@ -50,6 +50,46 @@ impl SyncQueue {
     pub async fn send_batch(&self, messages: &[(SyncMessage, Duration)]) -> Result<(), AwsError> {
         let messages = messages.iter().map(|(message, delay)| in_queue(message, *delay));
         self.0.send_batch(&messages.collect::<Result<Vec<_>, _>>()?).await
+    }
+}
+
+/// Sends each message to the queue that [it belongs into](SyncMessage::is_long).
+#[derive(Debug, Clone)]
+pub struct SyncQueues {
+    short: SyncQueue,
+    long: SyncQueue,
+}
+
+impl SyncQueues {
+    /// The queues of these URLs: `syncs`, and `long-syncs`.
+    pub fn new(aws: &Aws, short_url: impl Into<String>, long_url: impl Into<String>) -> Self {
+        Self { short: SyncQueue::new(aws, short_url), long: SyncQueue::new(aws, long_url) }
+    }
+
+    /// See [`SyncQueue::ask`].
+    pub async fn ask(
+        &self,
+        key: &IntegrationKey,
+        kind: SyncJob,
+        asked_at: Timestamp,
+        delay: Duration,
+    ) -> Result<(), AwsError> {
+        self.send(&SyncMessage::new(key, kind, Cause::Asked, asked_at), delay).await
+    }
+
+    /// See [`SyncQueue::send`].
+    pub async fn send(&self, message: &SyncMessage, delay: Duration) -> Result<(), AwsError> {
+        let queue = if message.is_long() { &self.long } else { &self.short };
+        queue.send(message, delay).await
+    }
+
+    /// See [`SyncQueue::send_all`].
+    pub async fn send_all(&self, messages: &[SyncMessage]) -> Result<(), AwsError> {
+        for (queue, long) in [(&self.short, false), (&self.long, true)] {
+            let messages = messages.iter().filter(|message| message.is_long() == long);
+            queue.send_all(messages).await?;
+        }
+        Ok(())
     }
 }
 

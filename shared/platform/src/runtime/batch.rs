@@ -57,6 +57,9 @@ pub(crate) struct Received {
     pub(crate) message_id: String,
     pub(crate) receipt_handle: String,
     pub(crate) body: String,
+    /// The queue that it was received from, by its Amazon resource name.
+    #[serde(rename = "eventSourceARN", default)]
+    pub(crate) source: String,
     #[serde(default)]
     pub(crate) attributes: Attributes,
     #[serde(default)]

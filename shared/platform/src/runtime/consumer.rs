@@ -81,6 +81,7 @@ pub trait Handler: Sync {
 #[derive(Debug, Clone)]
 pub struct Consumer {
     queue: Queue,
+    second: Option<Queue>,
     dead_letters: Queue,
     concurrency: usize,
     deferred_for: Duration,
@@ -90,13 +91,19 @@ impl Consumer {
     /// Reads from `queue`; what can't succeed goes to `dead_letters`. At most `concurrency` messages at a time: each
     /// costs a connection, and its handshake, in the first batch.
     pub fn new(queue: Queue, dead_letters: Queue, concurrency: usize) -> Self {
-        Self { queue, dead_letters, concurrency, deferred_for: DEFERRED_FOR }
+        Self { queue, second: None, dead_letters, concurrency, deferred_for: DEFERRED_FOR }
     }
 
     /// The same, but a message may be deferred without progress for this long before it is dead-lettered.
     #[must_use]
     pub fn deferring_for(self, deferred_for: Duration) -> Self {
         Self { deferred_for, ..self }
+    }
+
+    /// The same, but it reads from a second queue, too.
+    #[must_use]
+    pub fn and_from(self, second: Queue) -> Self {
+        Self { second: Some(second), ..self }
     }
 
     /// Handles every message of a batch.

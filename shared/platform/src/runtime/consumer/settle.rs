@@ -10,7 +10,7 @@ use super::{Attempt, Consumer, remaining};
 use crate::{
     aws::{
         AwsError,
-        queue::{Attribute, DELIVERY_ID, DETAIL, REASON},
+        queue::{Attribute, DELIVERY_ID, DETAIL, Queue, REASON},
     },
     base::{clock, metrics},
     runtime::batch::{DEFERRED_SINCE, HOPS, PLACE, Received},
@@ -59,7 +59,12 @@ impl Consumer {
     }
 
     async fn change_visibility(&self, received: &Received, after: Duration) -> Result<(), AwsError> {
-        self.queue.change_visibility(&received.receipt_handle, after).await
+        self.source(received).change_visibility(&received.receipt_handle, after).await
+    }
+
+    /// The queue that a message was received from.
+    fn source(&self, received: &Received) -> &Queue {
+        self.second.as_ref().filter(|queue| queue.is_named(&received.source)).unwrap_or(&self.queue)
     }
 
     async fn defer(&self, received: &Received, attempt: &Attempt, deferral: &Deferral) -> Result<(), AwsError> {
@@ -77,7 +82,8 @@ impl Consumer {
         let mut attributes =
             vec![Attribute::number(HOPS, hops), Attribute::number(DEFERRED_SINCE, since.as_millisecond())];
         attributes.extend(deferral.has_place.then(|| Attribute::number(PLACE, 1)));
-        self.queue.pass_on(&received.body, received.attributes.group.as_deref(), deferral.after, &attributes).await
+        let queue = self.source(received);
+        queue.pass_on(&received.body, received.attributes.group.as_deref(), deferral.after, &attributes).await
     }
 
     async fn dead_letter(
