@@ -19,7 +19,6 @@ use platform::{
 
 use crate::{
     SyncWorker,
-    round::Worked,
     work::{Task, Work, in_turn},
 };
 
@@ -98,7 +97,7 @@ impl SyncWorker {
         let has_place = &AtomicBool::new(attempt.has_place);
         let task =
             Task { provider, integration: &integration, id, message, attempt, until, due_at, progress, has_place };
-        let disposition = self.in_lanes(&task).await?;
+        let disposition = self.in_lane(&task).await?;
         if message.slot.is_some()
             && matches!(disposition, Disposition::Done | Disposition::DeadLetter(_))
             && let Err(error) = self.integrations.slot_served(&integration.key, message.asked_at).await
@@ -109,9 +108,7 @@ impl SyncWorker {
         Ok(disposition)
     }
 
-    /// First what is read in the main lane, since that is short, and then what is to be read in full.
-    async fn in_lanes(&self, task: &Task<'_>) -> Result<Disposition, AwsError> {
-        let mut has_begun = false;
+    async fn in_lane(&self, task: &Task<'_>) -> Result<Disposition, AwsError> {
         if task.has_main_part() {
             let message = task.message;
             // A sync of one thing reads nothing that another message asks for, as if it renewed watches; two of them take turns.
@@ -122,17 +119,14 @@ impl SyncWorker {
             };
             let work = Work::new(task, Lane::Main, lease);
             // On the heap: it holds a whole run.
-            match Box::pin(self.work(&work)).await? {
-                Worked::Ended(disposition) => return Ok(disposition),
-                Worked::WantsFull => has_begun = true,
-            }
+            return Box::pin(self.work(&work)).await;
         }
         let lease = match self.leased(task, Lane::Full, task.message.r#type).await? {
             Ok(lease) => lease,
             Err(disposition) => return Ok(disposition),
         };
         let work = Work::new(task, Lane::Full, lease);
-        Box::pin(self.work_in_full(&work, has_begun)).await
+        Box::pin(self.work_in_full(&work)).await
     }
 
     /// The lease of a lane, or what becomes of the message without it.

@@ -17,34 +17,33 @@ use platform::{
 
 use crate::{SyncWorker, stop::Stop, work::Work};
 
-/// What the work in the main lane came to.
-pub(crate) enum Worked {
-    Ended(Disposition),
-    /// It is done, and there are streams that are to be read in full.
-    WantsFull,
-}
-
 impl SyncWorker {
-    pub(crate) async fn work(&self, work: &Work<'_>) -> Result<Worked, AwsError> {
+    /// Reads and watches what is of the main lane. What is to be read in full then gets a message of its own, among the long syncs.
+    pub(crate) async fn work(&self, work: &Work<'_>) -> Result<Disposition, AwsError> {
         let message = work.task.message;
         // What is refused for longer is tried before its time only where a user or a program asks for it, and once.
         let forced = message.cause == Cause::Asked;
         let is_narrow = match self.narrow(work, &message.scope).await {
             Ok(is_narrow) => is_narrow,
-            Err(stop) => return self.stopped(work, stop).await.map(Worked::Ended),
+            Err(stop) => return self.stopped(work, stop).await,
         };
-        if !is_narrow && !self.begin(work).await? {
-            self.syncs.abandon(&work.lease).await?;
-            return Ok(Worked::Ended(Disposition::Done));
+        if !is_narrow {
+            self.look(work).await?;
+            if !self.begin(work).await? {
+                self.syncs.abandon(&work.lease).await?;
+                return Ok(Disposition::Done);
+            }
         }
+        let mut reads_all = !is_narrow && message.r#type != SyncJob::RenewWatches;
         let mut outcome = if is_narrow { Ok(()) } else { self.round(work, message.r#type, forced).await };
         loop {
             let stop = match outcome {
                 Ok(()) => match self.syncs.release(&work.lease).await {
                     Ok(None) => break,
                     Ok(Some(_)) => {
-                        let until = (work.lane, work.attempt.deadline);
-                        self.integrations.begin_sync(work.key, work.due_at, until).await?;
+                        self.look(work).await?;
+                        self.take_slots(work).await?;
+                        reads_all = true;
                         outcome = self.round(work, SyncJob::Incremental, false).await;
                         continue;
                     }
@@ -52,25 +51,31 @@ impl SyncWorker {
                 },
                 Err(stop) => stop,
             };
-            return self.stopped(work, stop).await.map(Worked::Ended);
+            if reads_all && stop.is_of_one_stream() {
+                self.hand_over(work).await?;
+            }
+            return self.stopped(work, stop).await;
         }
-        let wanted = || work.provider.spec().streams.iter().filter(|stream| work.full_wanted(stream).is_some());
-        if is_narrow || message.r#type == SyncJob::RenewWatches || wanted().next().is_none() {
-            return Ok(Worked::Ended(Disposition::Done));
+        if reads_all {
+            self.hand_over(work).await?;
         }
-        // Only the week is over, or a run goes on: that can wait for its turn among long syncs.
-        let can_wait = wanted().all(|stream| stream.incremental && work.lanes(stream.name).main().has_cursor());
-        if can_wait && !message.is_long() {
-            self.queue.send(&message.rest(Stage::Full), Duration::ZERO).await?;
-            return Ok(Worked::Ended(Disposition::Done));
+        Ok(Disposition::Done)
+    }
+
+    /// Sends a message for what is to be read in full, if something is.
+    async fn hand_over(&self, work: &Work<'_>) -> Result<(), AwsError> {
+        let mut streams = work.provider.spec().streams.iter();
+        if streams.any(|stream| work.full_wanted(stream).is_some()) {
+            self.queue.send(&work.task.message.rest(Stage::Full), Duration::ZERO).await?;
         }
-        Ok(Worked::WantsFull)
+        Ok(())
     }
 
     /// Reads what is to be read in full, in the lane of full runs.
-    pub(crate) async fn work_in_full(&self, work: &Work<'_>, has_begun: bool) -> Result<Disposition, AwsError> {
+    pub(crate) async fn work_in_full(&self, work: &Work<'_>) -> Result<Disposition, AwsError> {
         let message = work.task.message;
-        let is_in_use = if has_begun || message.stage == Stage::Full {
+        self.look(work).await?;
+        let is_in_use = if message.stage == Stage::Full {
             self.integrations.resume_sync(work.key, (work.lane, work.attempt.deadline)).await?
         } else {
             self.begin(work).await?
@@ -92,7 +97,7 @@ impl SyncWorker {
 
     /// Gives the lease of a full run back. What was reported meanwhile is asked for by a message of its own, because it may be for the
     /// main lane.
-    async fn release_full(&self, work: &Work<'_>) -> Result<(), Stop> {
+    pub(crate) async fn release_full(&self, work: &Work<'_>) -> Result<(), Stop> {
         while let Some(mark) = self.syncs.release_unmarked(&work.lease).await? {
             let again = SyncMessage::new(work.key, mark.job, Cause::Changed, clock::now());
             // Later than the lease is given back: else the message would mark it again.
@@ -112,7 +117,7 @@ impl SyncWorker {
         let is_open = match message.slot {
             _ if message.r#type == SyncJob::RenewWatches => true,
             Some(slot) => self.integrations.serve_slot(work.key, slot, message.asked_at, next, until).await?,
-            None => self.integrations.take_slots(work.key, next, until).await?,
+            None => self.take_slots(work).await?,
         };
         if is_open && message.cause == Cause::Due {
             // Under the lease, so that messages for the same slot ask for it once. On the heap: it holds a whole call.
@@ -121,10 +126,36 @@ impl SyncWorker {
         Ok(is_open)
     }
 
+    /// Takes the slots before the next one from the messages that serve them, because this sync does. Whether the integration is in use.
+    async fn take_slots(&self, work: &Work<'_>) -> Result<bool, AwsError> {
+        let until = (work.lane, work.attempt.deadline);
+        if work.task.message.cause == Cause::Changed && work.is_read_in_full() {
+            // Reports may come all the time, and what has become of the full run is found out by the messages of slots.
+            return self.integrations.resume_sync(work.key, until).await;
+        }
+        self.integrations.take_slots(work.key, work.due_at, until).await
+    }
+
+    /// Reads where the streams stand.
+    async fn look(&self, work: &Work<'_>) -> Result<(), AwsError> {
+        *lock(&work.looked_at) = clock::now();
+        *lock(&work.stored) = self.syncs.overview(&work.id).await?;
+        Ok(())
+    }
+
+    /// Reads what the other lane has told since then.
+    async fn look_again(&self, work: &Work<'_>) -> Result<(), AwsError> {
+        match work.lane {
+            _ if !work.task.has_main_lane() => {}
+            Lane::Main => lock(&work.stored).last = self.syncs.last(&work.id).await?,
+            Lane::Full => *lock(&work.stored) = self.syncs.overview(&work.id).await?,
+        }
+        Ok(())
+    }
+
     /// One round over the streams of the lane, and what a person and the application hear of it.
     async fn round(&self, work: &Work<'_>, kind: SyncJob, forced: bool) -> Result<(), Stop> {
         let started_at = clock::now();
-        *lock(&work.stored) = self.syncs.overview(&work.id).await?;
         lock(&work.read).clear();
         if kind == SyncJob::RenewWatches {
             let watch_due = Box::pin(self.watch(work, false)).await?;
@@ -141,13 +172,14 @@ impl SyncWorker {
         let (mut watch_due, outcome) = Box::pin(self.read(work, forced, &mut entry)).await;
         entry.finished_at = clock::now();
         if !matches!(outcome, Err(Stop::Lost)) {
-            self.merge(work, &mut entry).await?;
+            self.look_again(work).await?;
         }
         // While a full run is under way, how that goes decides whether syncs work.
-        let is_partial = work.lane == Lane::Main && streams.iter().any(|it| work.lanes(it.name).full.run.is_some());
+        let is_partial = work.lane == Lane::Main && work.is_read_in_full();
         if outcome.is_err() || !is_partial {
             self.report(work, &outcome, &entry).await;
         }
+        work.merge(&mut entry);
         // Of a sync that only goes on later, or elsewhere, there is nothing to tell; nor of one without a stream.
         let has_read = !lock(&work.read).is_empty() || streams.is_empty();
         let is_logged = match &outcome {
@@ -176,26 +208,13 @@ impl SyncWorker {
             Err(Stop::Time | Stop::Turn) => Some(work.attempt.deadline),
             Ok(()) | Err(Stop::Call(_)) => None,
         };
+        if is_partial {
+            // The full run may have ended, and told so.
+            self.look(work).await?;
+        }
         let shown = self.show(work, syncing_until, watch_due).await;
         outcome?;
         Ok(shown?)
-    }
-
-    /// Adds to the entry what failed in streams that this round did not get to, as it is known now: the other lane may have ended a round.
-    async fn merge(&self, work: &Work<'_>, entry: &mut LogEntry) -> Result<(), Stop> {
-        let stored = self.syncs.overview(&work.id).await?;
-        if let Some(last) = &stored.last {
-            let mut streams = last.streams.clone();
-            // What failed under an earlier grant says nothing of this one.
-            streams.retain(|name, _| {
-                last.finished_at >= work.integration.connected_at && !lock(&work.read).contains(name.as_str())
-            });
-            streams.append(&mut entry.streams);
-            entry.streams = streams;
-            entry.last_sync = entry.last_sync.max(last.last_sync);
-        }
-        *lock(&work.stored) = stored;
-        Ok(())
     }
 
     /// Watches what the first full run found, and tells that the sync ended.

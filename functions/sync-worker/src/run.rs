@@ -170,7 +170,12 @@ impl SyncWorker {
             skips_known: stream.skips_known,
             source,
         };
-        let mut run = Machine::start(&of, stream.incremental, state, asked, clock::now());
+        // What the other lane has passed over since it was looked at is not known to a full run.
+        let begins_at = match work.lane {
+            Lane::Main => clock::now(),
+            Lane::Full => *lock(&work.looked_at),
+        };
+        let mut run = Machine::start(&of, stream.incremental, state, asked, begins_at);
         let mut objects = Objects::new(self, work, stream);
         let (mut begun, mut found) = (false, Found::default());
         loop {

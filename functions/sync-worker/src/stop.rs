@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use domain::{Aging, Deferral, Diagnosis, Disposition, Failure, messages::message::Stage, sync::stream::Lane};
+use domain::{
+    Aging, Deferral, Diagnosis, Disposition, Failure, call::Bearing, messages::message::Stage, sync::stream::Lane,
+};
 use platform::{AwsError, aws::queue::MAX_DELAY, base::clock, client::CallError, stores::syncs::LeaseError};
 
 use crate::{
@@ -25,6 +27,19 @@ pub(crate) enum Stop {
     /// A call to the provider, or to AWS, failed.
     #[error(transparent)]
     Call(#[from] CallError),
+}
+
+impl Stop {
+    /// Whether it says nothing of streams but those that it is about.
+    pub(crate) fn is_of_one_stream(&self) -> bool {
+        match self {
+            Self::Call(CallError::Failed(failure, _)) => failure.is_refusal() || failure.bearing() == Bearing::Passing,
+            Self::Call(CallError::NotConnected | CallError::Corrupt(_) | CallError::Aws(_))
+            | Self::Time
+            | Self::Lost
+            | Self::Turn => false,
+        }
+    }
 }
 
 /// An error of a store that holds no credential: nothing in it is to be set aside.
@@ -53,9 +68,16 @@ impl SyncWorker {
     /// A sync did not come to its end: what has to happen so that it does, or that it is known why not.
     pub(crate) async fn stopped(&self, work: &Work<'_>, stop: Stop) -> Result<Disposition, AwsError> {
         let attempt = work.attempt;
-        // A worker that lost the lease has none to release; after a failure of AWS the caller releases it.
-        if !matches!(stop, Stop::Lost | Stop::Call(CallError::Aws(_))) {
-            self.syncs.abandon(&work.lease).await?;
+        match (&stop, work.lane) {
+            // A worker that lost the lease has none to release; after a failure of AWS the caller releases it.
+            (Stop::Lost | Stop::Call(CallError::Aws(_)), _) => {}
+            // No other message may come into the lane for a week, so that the mark would stay.
+            (Stop::Call(_), Lane::Full) => match self.release_full(work).await {
+                Ok(()) | Err(Stop::Lost) => {}
+                Err(Stop::Call(CallError::Aws(error))) => return Err(error),
+                Err(stop) => tracing::warn!(%stop, "the lease is not given back"),
+            },
+            (Stop::Time | Stop::Turn, _) | (Stop::Call(_), Lane::Main) => self.syncs.abandon(&work.lease).await?,
         }
         Ok(match stop {
             Stop::Lost | Stop::Call(CallError::NotConnected) => Disposition::Done,

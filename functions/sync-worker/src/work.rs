@@ -18,7 +18,7 @@ use domain::{
     sync::{
         ReadSince, SyncJob,
         outcome::LogEntry,
-        stream::{Lane, Lanes, StreamState},
+        stream::{Lane, Lanes, StreamState, Sync},
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -70,6 +70,8 @@ pub(crate) struct Work<'a> {
     pub(crate) read_since: Mutex<ReadSince>,
     /// What the syncs table holds: read when a round begins, and kept current with each write in this lane.
     pub(crate) stored: Mutex<Overview>,
+    /// Before that was read.
+    pub(crate) looked_at: Mutex<Timestamp>,
     /// The streams that this round read to their end.
     pub(crate) read: Mutex<BTreeSet<&'static str>>,
     pub(crate) due_at: Timestamp,
@@ -79,10 +81,15 @@ pub(crate) struct Work<'a> {
 impl Task<'_> {
     /// Whether there is something to read or to watch in the main lane.
     pub(crate) fn has_main_part(&self) -> bool {
-        let (spec, message) = (self.provider.spec(), self.message);
+        let message = self.message;
         let is_full = message.r#type == SyncJob::Full || message.stage == Stage::Full;
-        let reads_changes = spec.watching.is_some() || spec.streams.iter().any(|stream| stream.incremental);
-        spec.streams.is_empty() || !message.scope.is_all() || !is_full && reads_changes
+        self.provider.spec().streams.is_empty() || !message.scope.is_all() || !is_full && self.has_main_lane()
+    }
+
+    /// Whether syncs of everything work in the main lane, too.
+    pub(crate) fn has_main_lane(&self) -> bool {
+        let spec = self.provider.spec();
+        spec.watching.is_some() || spec.streams.iter().any(|stream| stream.incremental)
     }
 }
 
@@ -100,6 +107,7 @@ impl<'a> Work<'a> {
             has_place: task.has_place,
             read_since: Mutex::new(task.integration.read_since.clone()),
             stored: Mutex::default(),
+            looked_at: Mutex::default(),
             read: Mutex::default(),
             due_at: task.due_at,
             sharing: Sharing::of(task.message, task.integration),
@@ -129,9 +137,33 @@ impl Work<'_> {
 
     /// Since when this sync is to read a stream in full; none if it is not.
     pub(crate) fn full_wanted(&self, stream: &StreamSpec) -> Option<Timestamp> {
-        let SyncMessage { r#type, cause, asked_at, slot, .. } = self.task.message;
-        let asked = (*r#type, *cause == Cause::Changed, slot.map_or(*asked_at, |slot| slot.max(*asked_at)));
+        let SyncMessage { r#type: kind, cause, asked_at, slot, .. } = *self.task.message;
+        let asked = Sync {
+            kind,
+            at: slot.map_or(asked_at, |slot| slot.max(asked_at)),
+            is_report: cause == Cause::Changed,
+            forced: cause == Cause::Asked,
+        };
         self.lanes(stream.name).full_wanted((&self.id, stream.name, stream.incremental), asked, clock::now())
+    }
+
+    /// Whether a stream is read in full at the moment, by some message.
+    pub(crate) fn is_read_in_full(&self) -> bool {
+        self.provider.spec().streams.iter().any(|stream| self.lanes(stream.name).full.run.is_some())
+    }
+
+    /// Adds to the entry what failed in streams that this round did not get to.
+    pub(crate) fn merge(&self, entry: &mut LogEntry) {
+        let stored = lock(&self.stored);
+        let Some(last) = &stored.last else { return };
+        let mut streams = last.streams.clone();
+        // What failed under an earlier grant says nothing of this one.
+        streams.retain(|name, _| {
+            last.finished_at >= self.integration.connected_at && !lock(&self.read).contains(name.as_str())
+        });
+        streams.append(&mut entry.streams);
+        entry.streams = streams;
+        entry.last_sync = entry.last_sync.max(last.last_sync);
     }
 
     /// Whether this sync is to read in full the stream that says what can be watched.

@@ -19,7 +19,7 @@ use crate::{
 
 pub use self::{
     action::{Action, Asked, Course, End, Outcome, PageRead, Sweep},
-    lanes::{Lane, Lanes},
+    lanes::{Lane, Lanes, Sync},
     passed::{MAX_PASSED, Passed, PassedOver},
     step::Machine,
 };
@@ -62,6 +62,13 @@ pub struct StreamState {
     /// The stored manifest; none before the first full run has ended.
     #[serde(default)]
     pub manifest: Option<ManifestHead>,
+    /// Whether the last incremental run met a page that can't be read, so that the next one may meet it again. A full run yields a
+    /// cursor behind it.
+    #[serde(default)]
+    pub stuck: bool,
+    /// When an incremental run last found out what is gone of a part, by reading it whole.
+    #[serde(default)]
+    pub part_swept_at: Option<Timestamp>,
     /// The last full run that ended in this lane.
     #[serde(default)]
     pub ended: Option<Ended>,
@@ -356,6 +363,7 @@ impl StreamState {
         if run.part.is_some() {
             return Some(run);
         }
+        self.stuck &= run.full;
         if run.full {
             self.last_full_sync = Some(now);
             self.full_since = Some(run.started_at);

@@ -146,14 +146,17 @@ impl Syncs {
                 overview.watches.insert(resource.to_owned(), stored.state);
             }
         }
+        overview.last = self.last(integration_id).await?;
+        Ok(overview)
+    }
+
+    /// The latest entry of the log.
+    pub async fn last(&self, integration_id: &IntegrationId) -> Result<Option<LogEntry>, AwsError> {
         let values = [(":id", s(integration_id)), (":log", s(LOG))];
         let log = self.table.query("integration_id = :id AND begins_with(item, :log)", values);
         let output = log.call().consistent_read(true).scan_index_forward(false).limit(1).send().await;
         let mut items = output.map_err(|error| AwsError::new("dynamodb:Query", error))?.items.unwrap_or_default();
-        if let Some(item) = items.pop() {
-            overview.last = Some(parse("state", &read::<Stored>(item)?.state)?);
-        }
-        Ok(overview)
+        items.pop().map(|item| parse("state", &read::<Stored>(item)?.state)).transpose()
     }
 
     /// Where one stream stands in the lane of full runs; `None` if it was never read in full.

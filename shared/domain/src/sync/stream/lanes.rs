@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::StreamState;
+use super::{Ended, StreamState};
 use crate::{
     IntegrationId,
     sync::{SyncJob, slot::full_due},
@@ -18,6 +18,19 @@ pub enum Lane {
     Main,
     /// Of full runs.
     Full,
+}
+
+/// A sync, as far as it decides whether a stream is to be read in full.
+#[derive(Debug, Clone, Copy)]
+pub struct Sync {
+    /// What is asked for.
+    pub kind: SyncJob,
+    /// When.
+    pub at: Timestamp,
+    /// Whether a report of a change asks for it.
+    pub is_report: bool,
+    /// Whether what is refused is tried though its pause is not over.
+    pub forced: bool,
 }
 
 /// Where a stream stands in both lanes, as stored.
@@ -39,7 +52,8 @@ impl Lanes {
         state.full_failed_at = full.full_failed_at;
         state.last_incremental_sync = state.last_incremental_sync.max(full.last_incremental_sync);
         if let Some(ended) = full.ended.filter(|ended| state.adopted != Some(ended.at)) {
-            state.passed = state.passed.after_full_run(&full.passed, ended.began);
+            let read_since = state.last_incremental_sync > Some(ended.began);
+            state.passed = state.passed.after_full_run(&full.passed, ended.began, read_since);
             state.adopted = Some(ended.at);
             if !ended.whole {
                 state.backoff = state.backoff.or_else(|| full.backoff.clone());
@@ -57,9 +71,10 @@ impl Lanes {
             state.lost = true;
         }
         let is_broken = full.ended.is_some_and(|it| !it.whole && full.cursor_of == Some(it.began));
-        if !state.has_cursor() && full.cursor_of > state.cursor_of && !is_broken {
+        if (!state.has_cursor() || state.stuck) && full.cursor_of > state.cursor_of && !is_broken {
             (state.cursor, state.found) = (full.cursor.clone(), full.found.clone());
-            (state.cursor_of, state.lost) = (full.cursor_of, false);
+            (state.cursor_of, state.lost, state.stuck) = (full.cursor_of, false, false);
+            state.run = None;
         }
         state
     }
@@ -72,8 +87,9 @@ impl Lanes {
         if state.run.is_none() {
             // What an earlier full run found gone, and no incremental run has heard of, stays gone.
             state.found = main.found;
+            // From a cursor that incremental runs get stuck at, another one is needed.
             (state.passed, state.cursor, state.cursor_of, state.lost) =
-                (main.passed, main.cursor, main.cursor_of, main.lost);
+                (main.passed, main.cursor, main.cursor_of, main.lost || main.stuck);
         }
         state
     }
@@ -84,29 +100,32 @@ impl Lanes {
         StreamState { run: self.full.run.clone(), ..self.main() }
     }
 
-    /// Since when the stream is to be read in full by this sync, which was asked for at that time; none if it is not.
+    /// Since when the stream is to be read in full by this sync; none if it is not.
     ///
-    /// A report of a change is served beside a full run, and begins none only because the week is over: that is left to the schedule.
+    /// A report of a change does not go on with a full run that is under way: that is left to the schedule.
     pub fn full_wanted(
         &self,
         (id, stream, incremental): (&IntegrationId, &str, bool),
-        (kind, is_report, asked_at): (SyncJob, bool, Timestamp),
+        Sync { kind, at, is_report, forced }: Sync,
         now: Timestamp,
     ) -> Option<Timestamp> {
         let main = self.main();
         if kind == SyncJob::Full || !incremental {
-            return Some(asked_at);
+            return Some(at);
+        }
+        let backoff = self.full.backoff.clone().or_else(|| main.backoff.clone());
+        if self.full.run.is_some() {
+            return (!is_report).then_some(now);
         }
         if !main.has_cursor() {
+            let waits = backoff.is_some_and(|it| !it.is_due(now, forced));
+            return (!waits).then_some(now);
+        }
+        // The full run may have written an object of the part after it was found gone.
+        let was_swept = |it: &Ended| main.part_swept_at.is_some_and(|at| (it.began..=it.at).contains(&at));
+        if self.full.ended.as_ref().is_some_and(|it| it.whole && was_swept(it)) && backoff.is_none() {
             return Some(now);
         }
-        if is_report {
-            return None;
-        }
-        if self.full.run.is_some() {
-            return Some(now);
-        }
-        let backoff = self.full.backoff.clone().or(main.backoff);
         let state = StreamState { backoff, ..self.full.clone() };
         full_due(id, stream, &state, now)
     }

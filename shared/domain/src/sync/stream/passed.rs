@@ -54,6 +54,11 @@ impl PassedOver {
         &self.members
     }
 
+    /// Whether a member was passed over.
+    pub(super) fn has(&self, extent: &Extent) -> bool {
+        self.members.iter().any(|it| it.extent == *extent)
+    }
+
     /// Whether nothing was passed over.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty() && self.beyond == 0
@@ -158,9 +163,13 @@ impl PassedOver {
 
     /// What is known after a full run that began at `began` and passed over `full`: its word counts for what was known before it. What
     /// failed first since then stays, and each single object that an incremental run met since then: it may have changed after the
-    /// full run read it. Of a part of the stream that can't be read the cursor is kept.
-    pub(super) fn after_full_run(&self, full: &Self, began: Timestamp) -> Self {
+    /// full run read it. Of a part of the stream that can't be read the cursor is kept. What was not remembered may have been met by an
+    /// incremental run that ended since then.
+    pub(super) fn after_full_run(&self, full: &Self, began: Timestamp, read_since: bool) -> Self {
         let mut all = full.clone();
+        if read_since {
+            all.beyond = all.beyond.max(self.beyond);
+        }
         for later in &self.members {
             match all.members.iter().position(|it| it.extent == later.extent) {
                 Some(place) if all.members[place].run < later.run => all.members[place] = later.clone(),

@@ -94,11 +94,12 @@ impl<'c> Machine<'c> {
     }
 
     fn begin_full(&mut self, incremental: bool, asked: Asked<'_>, now: Timestamp) -> Phase {
+        self.state.lost |= incremental && self.state.cursor.is_some() && !self.is_of_use(now);
         let (rebuilds, restarted) = (asked.rebuilds, self.state.lost);
         let beside = incremental && self.state.has_cursor();
         // After a lost cursor, what is known is compared.
         let may_know = asked.skips_known && !rebuilds && self.state.passed.forgot_none();
-        let known = if may_know && beside && self.is_of_use(now) {
+        let known = if may_know && beside {
             Known::Skipped
         } else if may_know && restarted && self.state.manifest.is_some() {
             Known::Compared
@@ -114,9 +115,7 @@ impl<'c> Machine<'c> {
         if !self.state.has_cursor() {
             return Phase::End(End::NeedsFull);
         }
-        if let (Some(cursor), Some(found)) = (&self.state.cursor, self.state.found.take()) {
-            self.state.cursor = Some(self.course.without_gone(cursor, &found));
-        }
+        (self.state.cursor, self.state.found) = (self.cursor(), None);
         let Some(position) = self.state.cursor.as_ref().and_then(|cursor| self.course.begin(cursor, now)) else {
             self.state.lost = true;
             return Phase::Save(Then::End(End::NeedsFull));
@@ -217,7 +216,13 @@ impl<'c> Machine<'c> {
     }
 
     fn whole(&self, kind: SyncJob, now: Timestamp) -> Run {
-        Run::new(kind, true, now, self.course.restart(self.state.cursor.as_ref(), now))
+        Run::new(kind, true, now, self.course.restart(self.cursor().as_ref(), now))
+    }
+
+    /// The cursor, without what full runs found gone since.
+    fn cursor(&self) -> Option<Value> {
+        let (cursor, found) = (self.state.cursor.as_ref()?, self.state.found.as_ref());
+        Some(found.map_or_else(|| cursor.clone(), |found| self.course.without_gone(cursor, found)))
     }
 
     /// Whether incremental runs can go on from the cursor.
@@ -251,8 +256,12 @@ impl<'c> Machine<'c> {
         let About { carries, member } = about(self.course, run, &run.position);
         let (bearing, carries_no_page) = (failure.bearing(), carries != Carries::MembersPage);
         match (carries, bearing) {
-            // First the same call without what may be wrong with it.
-            (Carries::MembersCursor(position), Bearing::Lasting | Bearing::Missing) => {
+            // First the same call without what may be wrong with it; a page that could not be read the last time either may be.
+            (Carries::MembersCursor(position), _)
+                if matches!(bearing, Bearing::Lasting | Bearing::Missing)
+                    || failure == Failure::Unreadable
+                        && member.as_ref().is_some_and(|it| self.state.passed.has(&it.extent)) =>
+            {
                 run.position = position;
                 if !run.full {
                     (run.parts, run.restarts) = (0, run.restarts + 1);
@@ -271,6 +280,7 @@ impl<'c> Machine<'c> {
                     (self.state.run, self.state.lost) = (None, true);
                     return Phase::Save(Then::End(End::NeedsFull));
                 }
+                self.drop_run(now);
                 self.state.run = Some(Run { restarted: true, rebuilds, beside, known, ..self.whole(kind, now) });
                 return self.begun();
             }
@@ -353,6 +363,7 @@ impl<'c> Machine<'c> {
         match page.whole.filter(|_| !full && remembered) {
             Some(Whole { extent, since }) => {
                 let except = self.singles();
+                self.state.part_swept_at = Some(now);
                 Phase::Sweep(Sweep { since, of: Some(extent), except }, page.next)
             }
             None => self.go_on(page.next, now),
@@ -439,6 +450,7 @@ impl<'c> Machine<'c> {
         } else {
             // A page that can't be read must not be where the next run begins.
             self.drop_run(now);
+            self.state.stuck |= !full;
         }
         if full {
             self.state.full_failed_at = Some(now);

@@ -29,12 +29,15 @@ enum Fault {
     Failing,
     Missing,
     Limited,
+    /// What is asked for with a cursor can't be read.
+    Garbled,
 }
 
 impl Fault {
-    fn failure(self) -> Option<Failure> {
+    fn failure(self, with_cursor: bool) -> Option<Failure> {
         match self {
             Self::None => None,
+            Self::Garbled => with_cursor.then_some(Failure::Unreadable),
             Self::Forbidden => Some(Failure::Rejected { words: None, code: "forbidden".into() }),
             Self::Failing => Some(Failure::Down(None)),
             Self::Missing => Some(Failure::NotFound),
@@ -226,7 +229,7 @@ impl Worker {
             mended: vec![],
         };
         if !position.listed {
-            if let Some(failure) = round.list.failure() {
+            if let Some(failure) = round.list.failure(!position.full) {
                 return Err(failure);
             }
             position.listed = true;
@@ -239,10 +242,10 @@ impl Worker {
             return Ok(self.sort(round, read, position.next(), found, passed));
         }
         let member = position.left[0];
-        if let Some(failure) = round.members[member].failure() {
+        let token = position.token();
+        if let Some(failure) = round.members[member].failure(token.is_some()) {
             return Err(failure);
         }
-        let token = position.token();
         if token.is_some_and(|token| token < self.provider.floor) {
             return Err(Failure::Gone);
         }
@@ -378,6 +381,9 @@ impl Worker {
         });
         let cursor = cursor.map(|it| (false, serde_json::from_value(it).unwrap()));
         let of_run = main.run.iter().chain(&full.run).map(|run| (run.full, Position::read(&run.position).reached));
+        // Another full run follows, which finds what this one wrote of a part after an incremental run had found it gone.
+        let began = full.run.as_ref().map(|run| run.started_at).or_else(|| full.ended.map(|it| it.began));
+        let repeats = began.is_some_and(|began| main.part_swept_at >= Some(began));
         let passed = [&main.passed, &full.passed];
         let noted =
             |id: &str| passed.iter().any(|it| it.members().iter().any(|it| it.extent == Extent::One(id.to_owned())));
@@ -390,7 +396,7 @@ impl Worker {
                 let stored = self.records.get(&id);
                 let written = match stored {
                     // A full run finds out at its end what is gone.
-                    _ if it.deleted => full || stored.is_none_or(|stored| stored.deleted),
+                    _ if it.deleted => full || repeats || stored.is_none_or(|stored| stored.deleted),
                     Some(stored) => stored.version >= it.version,
                     None => false,
                 };
@@ -555,6 +561,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         1 => Just(Fault::Failing),
         1 => Just(Fault::Missing),
         1 => Just(Fault::Limited),
+        1 => Just(Fault::Garbled),
     ]
 }
 
@@ -612,7 +619,7 @@ proptest! {
             let begins = worker.saved.full.run.is_none();
             let (actions, end) = worker.round(round);
             let whole = |it: &Action| matches!(it, Action::Sweep(Sweep { of: None, .. }));
-            let lost = begins && round.list != Fault::None;
+            let lost = begins && !matches!(round.list, Fault::None | Fault::Garbled);
             prop_assert!(!lost || !actions.iter().any(whole), "swept without a list: {actions:?}, {end:?}");
         }
         // A run that was broken off by a limit goes on first.
@@ -741,6 +748,36 @@ fn members_that_cannot_be_read_are_passed_over_and_keep_their_records_and_their_
     worker.round(&calm(true));
     assert!(worker.records["0/0"].deleted);
     assert_eq!(worker.saved.main().passed, PassedOver::default());
+}
+
+#[test]
+fn a_full_run_yields_another_cursor_where_incremental_ones_met_a_page_that_cannot_be_read() {
+    let mut worker = seeded();
+    let cursor = worker.saved.main().cursor.unwrap();
+    let garbled = Round { list: Fault::Garbled, ..calm(false) };
+    let changes = vec![(0, 1, true), (1, 1, false)];
+    for round in [Round { changes, ..garbled.clone() }, garbled.clone()] {
+        assert_eq!(worker.round(&round).1, End::Failed(Failure::Unreadable));
+        assert_eq!(worker.saved.main().cursor.as_ref(), Some(&cursor));
+    }
+    assert_eq!(worker.round(&Round { full: true, ..garbled }).1, End::Read);
+    assert_ne!(worker.saved.main().cursor, Some(cursor), "the page before it is not asked for again");
+    let changes = vec![(2, 1, false)];
+    assert_eq!(worker.round(&Round { changes, ..calm(false) }).1, End::Read);
+    let live: BTreeMap<_, _> = worker.live().into_iter().map(|(id, version)| (id.to_owned(), version)).collect();
+    assert_eq!((live, worker.saved.main().stuck), (worker.truth(), false));
+}
+
+#[test]
+fn a_member_whose_page_cannot_be_read_twice_is_read_whole() {
+    let mut worker = seeded();
+    let garbled = Round { members: [Fault::None, Fault::Garbled, Fault::None], ..calm(false) };
+    let changes = vec![(1, 0, true), (1, 3, false)];
+    assert_eq!(worker.round(&Round { changes, ..garbled.clone() }).1, End::Read);
+    assert_eq!(worker.saved.main().passed.members().len(), 1);
+    assert_eq!(worker.round(&garbled).1, End::Read);
+    let live: BTreeMap<_, _> = worker.live().into_iter().map(|(id, version)| (id.to_owned(), version)).collect();
+    assert_eq!((live, worker.saved.main().passed.is_empty()), (worker.truth(), true));
 }
 
 #[test]
