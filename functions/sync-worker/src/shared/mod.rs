@@ -87,10 +87,12 @@ impl SyncWorker {
         }
         // The first reading of all takes the lease though there may be no other integration yet: others connect in the same moment.
         let is_first = state.last_full_sync.is_none_or(|at| at < work.integration.connected_at);
-        if self.others(work).await?.is_empty() && !is_first {
+        let is_read = !is_first && state.run.is_none() && state.full_since.is_some_and(|at| at >= since);
+        let goes_on = !work.task.message.stage.is_first();
+        if !(is_read && goes_on) && self.others(work).await?.is_empty() && !is_first {
             return Ok(Origin::Provider);
         }
-        if !is_first && state.run.is_none() && state.full_since.is_some_and(|at| at >= since) {
+        if is_read {
             return Ok(Origin::Read);
         }
         if lock(&work.sharing.held).is_some() {
