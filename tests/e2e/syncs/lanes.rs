@@ -142,3 +142,37 @@ async fn an_integration_that_is_disconnected_during_a_full_run_and_an_incrementa
     assert_eq!(ada.status(GMAIL).await["state"], "disconnected");
     stack.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_arrive_all_the_time_keep_no_full_run_away_that_is_due() {
+    let stack = stack(&[FAST, &[FREE]].concat()).await;
+    let ada = user(&stack).await;
+    let id = ada.connect_and_sync(GMAIL).await;
+    let before = last_full(&ada, GMAIL, "messages").await;
+    ada.full_run_is_due(&id, "messages").await;
+    // No schedule is fired: each report takes the slot.
+    arrives(&ada, &id).await;
+    ada.quiet().await;
+    assert_ne!(last_full(&ada, GMAIL, "messages").await, before);
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_sync_that_is_asked_for_during_a_full_run_that_fails_is_made() {
+    let stack = stack(&[FAST, &[FREE]].concat()).await;
+    let ada = user(&stack).await;
+    let id = ada.connect_and_sync(GMAIL).await;
+    let before = last_full(&ada, GMAIL, "messages").await;
+    ada.full_run_is_due(&id, "messages").await;
+    // Refused for good, but only once.
+    let refused = json!({ "hang_ms": 3000, "status": 403, "body": { "error": { "code": 403, "errors": [{ "reason": "domainPolicy" }] } } });
+    ada.fault(GMAIL, "/users/me/messages", 1, refused).await;
+    let (status, body) = ada.api(Method::POST, &format!("/integrations/{GMAIL}/sync"), &json!({})).await;
+    assert_eq!(status, 202, "{body}");
+    asked(&ada, GMAIL, "/users/me/messages").await;
+    full_sync(&ada, GMAIL).await;
+    ada.quiet().await;
+    let after = last_full(&ada, GMAIL, "messages").await;
+    assert!(after.is_string() && after != before, "{after}");
+    stack.shutdown().await;
+}
