@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use http::Method;
 use serde_json::{Value, json};
-use tests::{FAST, Guest, PATIENCE, Running, stack};
+use tests::{FAST, Guest, PATIENCE, Running, dead_letters, stack};
 
 use super::here;
 
@@ -165,13 +165,14 @@ async fn a_full_sync_that_is_asked_for_during_a_full_run_that_fails_is_made() {
     let before = last_full(&ada, GMAIL, "messages").await;
     ada.full_run_is_due(&id, "messages").await;
     // Refused for good, but only once.
-    let refused = json!({ "hang_ms": 3000, "status": 403, "body": { "error": { "code": 403, "errors": [{ "reason": "domainPolicy" }] } } });
+    let refused = json!({ "hang_ms": 3000, "status": 400, "body": { "error": { "code": 400 } } });
     ada.fault(GMAIL, "/users/me/messages", 1, refused).await;
     let (status, body) = ada.api(Method::POST, &format!("/integrations/{GMAIL}/sync"), &json!({})).await;
     assert_eq!(status, 202, "{body}");
     asked(&ada, GMAIL, "/users/me/messages").await;
     full_sync(&ada, GMAIL).await;
     ada.quiet().await;
+    assert_eq!(dead_letters(&stack, "syncs").await.len(), 1, "the run that failed");
     let after = last_full(&ada, GMAIL, "messages").await;
     assert!(after.is_string() && after != before, "{after}");
     stack.shutdown().await;
