@@ -10,6 +10,8 @@ import { createInterface } from 'node:readline';
 
 import { chromium } from 'playwright-core';
 
+import { application, callFrom } from './adapter.mjs';
+
 const FOLDER = import.meta.dirname;
 const STACK = join(FOLDER, 'stack');
 // By its prefix, the stack's processes are told from others'.
@@ -18,15 +20,17 @@ const WIDE = { width: 1100, height: 580 };
 const NARROW = { width: 380, height: 800 };
 const PATIENCE = 20_000;
 
+const app = await application(FOLDER);
 const stack = spawn(
   'cargo',
-  ['local', '--no-story', '--port', '0', '--directory', STACK, '--parameter-overrides', `Prefix=${PREFIX}`],
+  ['local', '--no-story', '--port', '0', '--directory', STACK, '--parameter-overrides', `Prefix=${PREFIX}`, `AllowedOrigins=${app.origin}`],
   { stdio: ['ignore', 'pipe', 'inherit'] },
 );
 const ended = once(stack, 'exit');
 try {
   await visit(await signedIn());
 } finally {
+  app.stop();
   stack.kill('SIGINT');
   await ended;
 }
@@ -75,6 +79,7 @@ async function visit(link) {
       await page.screenshot({ path: join(FOLDER, 'failed.png'), fullPage: true });
       throw error;
     });
+    await callFrom(page, app.origin, STACK);
     assert.deepEqual(complaints, [], "the browser's console");
   } finally {
     await browser.close();

@@ -79,6 +79,13 @@ await cell("Link", async () => {
   assert.deepEqual(numbers, [3, 4]);
 });
 
+await cell("a batch is refused, and does not leave", async () => {
+  const type = { "Content-Type": "multipart/mixed; boundary=b" };
+  const refused = await fetch("https://gmail.googleapis.com/batch/gmail/v1", { method: "POST", body: "--b--", headers: type });
+  assert.equal(refused.status, 422);
+  assert.match((await refused.json()).error.message, /^A batch does not pass to Gmail/);
+});
+
 await cell("refusal", () =>
   refusal({ provider: "stripe" }, async (fetch) => {
     const answer = await fetch(`${STRIPE}/customers`);
