@@ -42,6 +42,7 @@ impl Handler for Obedient {
             "hang" => std::future::pending().await,
             "retry" => Disposition::Retry(Duration::from_secs(7), Diagnosis::new(Reason::HandlerFailed, "asked to")),
             "defer" => deferred(Aging::Grows),
+            "go on with long work" => Disposition::Defer(Deferral { is_long: true, ..deferral(Aging::Grows) }),
             "wait for a limit" => deferred(Aging::Pauses),
             "make progress" => deferred(Aging::Restarts),
             "wait in line" if attempt.has_place => Disposition::Done,
@@ -52,6 +53,7 @@ impl Handler for Obedient {
                     why,
                     aging: Aging::Pauses,
                     has_place: true,
+                    is_long: false,
                 })
             }
             other => Disposition::dead_letter(Reason::NotAnEvent, format!("no such order: {other}\u{7}")),
@@ -60,8 +62,12 @@ impl Handler for Obedient {
 }
 
 fn deferred(aging: Aging) -> Disposition {
+    Disposition::Defer(deferral(aging))
+}
+
+fn deferral(aging: Aging) -> Deferral {
     let why = Diagnosis::new(Reason::Unavailable, "asked to");
-    Disposition::Defer(Deferral { after: Duration::from_secs(7), why, aging, has_place: false })
+    Deferral { after: Duration::from_secs(7), why, aging, has_place: false, is_long: false }
 }
 
 struct Bench {
@@ -73,12 +79,16 @@ impl Bench {
     async fn start() -> Self {
         let ground = Ground::start().await;
         let queue = |name: &str| Queue::new(&ground.aws, ground.queue_url(name));
-        let consumer = Consumer::new(queue("webhooks"), queue("webhooks-dead"), 4);
+        let consumer = Consumer::new(queue("webhooks"), queue("webhooks-dead"), 4).and_from(queue("long-syncs"));
         Self { ground, consumer }
     }
 
     async fn send(&self, body: &str) {
-        let call = self.ground.clients.sqs.send_message().queue_url(self.ground.queue_url("webhooks"));
+        self.send_to("webhooks", body).await;
+    }
+
+    async fn send_to(&self, queue: &str, body: &str) {
+        let call = self.ground.clients.sqs.send_message().queue_url(self.ground.queue_url(queue));
         call.message_body(body).message_group_id("tenant").send().await.unwrap();
     }
 
@@ -91,8 +101,12 @@ impl Bench {
 
     /// Receives what there is, lets the loop handle it with `left` of its time, and deletes what it may.
     async fn round(&self, handler: &Obedient, left: Duration) -> (usize, usize) {
-        let messages = self.receive("webhooks").await;
-        let records: Vec<_> = messages.iter().map(record).collect();
+        self.round_of("webhooks", handler, left).await
+    }
+
+    async fn round_of(&self, queue: &str, handler: &Obedient, left: Duration) -> (usize, usize) {
+        let messages = self.receive(queue).await;
+        let records: Vec<_> = messages.iter().map(|message| record(queue, message)).collect();
         let batch: Batch = serde_json::from_value(json!({ "Records": records })).unwrap();
         let mut context = Context::default();
         let deadline = platform::base::clock::now() + left;
@@ -101,7 +115,7 @@ impl Bench {
         let failed = failures(&response);
         for message in &messages {
             if !failed.contains(&message.message_id.clone().unwrap()) {
-                let call = self.ground.clients.sqs.delete_message().queue_url(self.ground.queue_url("webhooks"));
+                let call = self.ground.clients.sqs.delete_message().queue_url(self.ground.queue_url(queue));
                 call.receipt_handle(message.receipt_handle().unwrap()).send().await.unwrap();
             }
         }
@@ -116,7 +130,7 @@ impl Bench {
     }
 }
 
-fn record(message: &Message) -> Value {
+fn record(queue: &str, message: &Message) -> Value {
     let attributes = message.attributes().unwrap().iter().map(|(name, value)| (name.as_str().to_owned(), json!(value)));
     // A test can't wait for hours: what is sent now says when it was sent.
     let sent = message.message_attributes().and_then(|all| all.get("Sent")?.string_value());
@@ -127,6 +141,7 @@ fn record(message: &Message) -> Value {
         "messageId": message.message_id(),
         "receiptHandle": message.receipt_handle(),
         "body": message.body(),
+        "eventSourceARN": format!("arn:aws:sqs:us-east-1:000000000000:intertie-{queue}"),
         "attributes": attributes.collect::<serde_json::Map<_, _>>(),
         "messageAttributes": custom.collect::<serde_json::Map<_, _>>(),
     })
@@ -161,6 +176,21 @@ async fn one_poison_message_in_ten_is_dead_lettered_with_its_reason_and_nine_are
     let reason = dead[0].message_attributes().unwrap()["Reason"].string_value().unwrap();
     assert_eq!(reason, "message_unreadable");
     assert_eq!(bench.depth("webhooks"), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn what_is_put_off_goes_back_to_its_own_queue_of_two_and_long_work_to_the_second() {
+    let bench = Bench::start().await;
+    let handler = Obedient::default();
+    for queue in ["webhooks", "long-syncs"] {
+        bench.send_to(queue, &order(1, "defer")).await;
+        bench.send_to(queue, &order(2, "retry")).await;
+        assert_eq!(bench.round_of(queue, &handler, PLENTY).await, (2, 1), "{queue}");
+        assert_eq!(bench.depth(queue), (0, 1, 1), "{queue}");
+    }
+    bench.send(&order(3, "go on with long work")).await;
+    assert_eq!(bench.round(&handler, PLENTY).await, (1, 0));
+    assert_eq!((bench.depth("webhooks").2, bench.depth("long-syncs").2), (1, 2));
 }
 
 #[tokio::test]

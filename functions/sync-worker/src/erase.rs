@@ -69,6 +69,7 @@ impl SyncWorker {
                 why,
                 aging: Aging::Restarts,
                 has_place: false,
+                is_long: true,
             })
         })
     }

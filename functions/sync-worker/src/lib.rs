@@ -55,7 +55,7 @@ use providers::Registry;
 /// others that wait for the place, or for the lease, get it within a minute.
 const LONG_SLICE: Duration = Duration::from_mins(1);
 /// The same in the queue `syncs`: most syncs end in that time, and what needs more does not keep the others waiting.
-const SHORT_SLICE: Duration = Duration::from_secs(10);
+const SHORT_SLICE: Duration = Duration::from_secs(5);
 
 /// The settings that template.yaml gives the function.
 #[derive(Debug)]

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use domain::{
-    Aging, Deferral, Diagnosis, Disposition, Failure, call::Bearing, messages::message::Stage, sync::stream::Lane,
+    Aging, Deferral, Diagnosis, Disposition, Failure,
+    call::Bearing,
+    messages::message::Stage,
+    sync::{SyncJob, stream::Lane},
 };
 use platform::{AwsError, aws::queue::MAX_DELAY, base::clock, client::CallError, stores::syncs::LeaseError};
 
@@ -112,6 +115,8 @@ impl SyncWorker {
                     after: wait,
                     aging: Work::aging(&failure),
                     has_place: matches!(failure, Failure::ThrottledLocally(_)),
+                    // What has to wait once has to wait often.
+                    is_long: work.task.message.r#type == SyncJob::Full,
                     why: failure.diagnosis(work.provider.spec().name),
                 })
             }
@@ -121,6 +126,12 @@ impl SyncWorker {
 
     /// When this message's own lease, which could not be released, has ended.
     pub(crate) fn after_the_lease(&self, why: Diagnosis) -> Disposition {
-        Disposition::Defer(Deferral { after: self.syncs.lease_time(), why, aging: Aging::Grows, has_place: false })
+        Disposition::Defer(Deferral {
+            after: self.syncs.lease_time(),
+            why,
+            aging: Aging::Grows,
+            has_place: false,
+            is_long: false,
+        })
     }
 }

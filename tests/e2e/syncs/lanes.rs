@@ -1,6 +1,9 @@
 //! What changes during a full run is read beside it, and what ends an integration ends both.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use http::Method;
 use serde_json::{Value, json};
@@ -136,7 +139,7 @@ async fn an_integration_that_is_disconnected_during_a_full_run_and_an_incrementa
     assert_eq!(status, 200, "{body}");
     ada.admin(GMAIL, Method::DELETE, "faults", &Value::Null).await;
     ada.quiet().await;
-    stack.embedded.as_ref().unwrap().sqs.advance(std::time::Duration::from_mins(15));
+    stack.embedded.as_ref().unwrap().sqs.advance(Duration::from_mins(15));
     ada.settled("syncs").await;
     assert_eq!(here(&ada, &id).await, BTreeSet::new());
     assert_eq!(ada.status(GMAIL).await["state"], "disconnected");
@@ -175,5 +178,53 @@ async fn a_full_sync_that_is_asked_for_during_a_full_run_that_fails_is_made() {
     assert_eq!(dead_letters(&stack, "syncs").await.len(), 1, "the run that failed");
     let after = last_full(&ada, GMAIL, "messages").await;
     assert!(after.is_string() && after != before, "{after}");
+    stack.shutdown().await;
+}
+
+/// How long it takes from a change at Gmail to the record, for so many messages one after another.
+async fn pushes(guest: &Guest<'_>, id: &str, count: usize) -> Vec<Duration> {
+    let mut all = Vec::new();
+    for _ in 0..count {
+        let message = guest.admin(GMAIL, Method::POST, "messages", &json!({})).await;
+        let (key, sent) = (format!("messages#{}", message["id"].as_str().unwrap()), Instant::now());
+        let came = async || guest.look.record(id, &key).await.unwrap().map(|_| ());
+        guest.stack.until(Duration::from_mins(5), came).await.unwrap();
+        all.push(sent.elapsed());
+    }
+    all.sort();
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement of minutes"]
+async fn thirty_pushes_beside_a_hundred_full_runs_of_mailboxes_of_20_000_messages_take_this_long() {
+    const MAILBOXES: usize = 100;
+    let stack = tests::stack_alone(&[]).await;
+    let ada = Guest::new(&stack, "ada").await;
+    let id = ada.connect_and_sync(GMAIL).await;
+    let idle = pushes(&ada, &id, 30).await;
+    let mut others = Vec::new();
+    for number in 0..MAILBOXES {
+        let account = format!("large{number}@example.com");
+        ada.admin(GMAIL, Method::POST, "mailbox", &json!({ "account": account, "messages": 20_000, "seed": number }))
+            .await;
+        let user = Guest::new(&stack, &format!("user{number}")).await;
+        user.connect_account(GMAIL, &account).await;
+        others.push(user);
+    }
+    let long = async || (tests::depth(&stack, "syncs") == 0).then_some(());
+    stack.until(Duration::from_mins(5), long).await.unwrap();
+    let busy = pushes(&ada, &id, 30).await;
+    let mut going_on = 0;
+    for user in &others {
+        going_on += usize::from(user.status(GMAIL).await["streams"][0]["last_full_sync"].is_null());
+    }
+    let p95 = |all: &[Duration]| all[all.len() * 95 / 100];
+    println!(
+        "idle: p95 {:?}; beside {going_on} full runs: p95 {:?}, longest {:?}",
+        p95(&idle),
+        p95(&busy),
+        busy.last()
+    );
     stack.shutdown().await;
 }

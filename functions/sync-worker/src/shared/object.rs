@@ -153,7 +153,13 @@ impl SyncWorker {
                             let after = wait(&failure, attempt).min(MAX_DELAY);
                             let why = failure.diagnosis(provider.spec().name);
                             let aging = Work::aging(&failure);
-                            Asked::Stopped(Disposition::Defer(Deferral { after, why, aging, has_place: false }))
+                            Asked::Stopped(Disposition::Defer(Deferral {
+                                after,
+                                why,
+                                aging,
+                                has_place: false,
+                                is_long: false,
+                            }))
                         }
                     });
                 }

@@ -31,6 +31,8 @@ pub struct Deferral {
     pub aging: Aging,
     /// Whether the message comes back at its place in the line of those that wait for a limit of a provider.
     pub has_place: bool,
+    /// Whether it goes on in the second queue of the function, behind long work, if there is one.
+    pub is_long: bool,
 }
 
 /// How a deferral counts towards the time after which a message is dead-lettered.
@@ -53,7 +55,7 @@ impl Disposition {
     /// Deferred for this long, because another worker holds what is needed.
     pub fn wait_for_lease(after: Duration) -> Self {
         let why = Diagnosis::new(Reason::LeaseHeld, "another worker holds the lease");
-        Self::Defer(Deferral { after, why, aging: Aging::Pauses, has_place: false })
+        Self::Defer(Deferral { after, why, aging: Aging::Pauses, has_place: false, is_long: false })
     }
 
     /// What becomes of a message whose work failed so: by the class of the reason alone. `retry` and `defer` are the waits of
@@ -61,7 +63,7 @@ impl Disposition {
     pub fn of(why: Diagnosis, retry: Duration, defer: Duration) -> Self {
         match why.reason.class() {
             Class::Passing | Class::Operators => {
-                Self::Defer(Deferral { after: defer, why, aging: Aging::Grows, has_place: false })
+                Self::Defer(Deferral { after: defer, why, aging: Aging::Grows, has_place: false, is_long: false })
             }
             Class::Counted => Self::Retry(retry, why),
             Class::Hopeless => Self::DeadLetter(why),

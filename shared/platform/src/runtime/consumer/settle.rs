@@ -82,7 +82,7 @@ impl Consumer {
         let mut attributes =
             vec![Attribute::number(HOPS, hops), Attribute::number(DEFERRED_SINCE, since.as_millisecond())];
         attributes.extend(deferral.has_place.then(|| Attribute::number(PLACE, 1)));
-        let queue = self.source(received);
+        let queue = self.second.as_ref().filter(|_| deferral.is_long).unwrap_or_else(|| self.source(received));
         queue.pass_on(&received.body, received.attributes.group.as_deref(), deferral.after, &attributes).await
     }
 
