@@ -234,3 +234,45 @@ async fn bodies_of_every_kind_and_size_pass_byte_for_byte_or_are_refused_with_th
     assert!(status == 422 && answer.contains("7000000 bytes"), "{status} {answer}");
     stack.shutdown().await;
 }
+
+/// The most memory that an `api-proxy` of this stack has used, in KB.
+fn peak_memory(stack: &tests::Running) -> u64 {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|process| process.path());
+    let own = processes.filter(|process| {
+        let is = std::fs::read_link(process.join("exe")).is_ok_and(|exe| exe.ends_with("api-proxy"));
+        let environment = std::fs::read(process.join("environ")).unwrap_or_default();
+        is && String::from_utf8_lossy(&environment).contains(&stack.aws_url)
+    });
+    let peak = own.filter_map(|process| {
+        let status = std::fs::read_to_string(process.join("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
+    });
+    peak.max().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_megabytes_of_text_and_four_of_bytes_pass_within_128_megabytes() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    ada.connect_stripe(json!({})).await;
+    ada.settled("syncs").await;
+    assert_eq!(ada.call(Method::GET, PATH, &[], b"").await.0, 200);
+    let begun = peak_memory(&stack);
+    for (content_type, body) in
+        [("text/plain", vec![b'x'; 5_000_000]), ("application/octet-stream", vec![0xff; 4_400_000])]
+    {
+        let headers = [("content-type", content_type)];
+        ada.call(Method::POST, "/proxy/stripe/v1/customers", &headers, &body).await;
+        let hash = hex::encode(Sha256::digest(&body));
+        assert_eq!(last_call(&ada, "stripe").await["body_sha256"], hash, "{content_type}");
+        let effect = json!({ "status": 200, "body_base64": STANDARD.encode(&body) });
+        ada.fault("stripe", "GET /v1/balance", 1, effect).await;
+        let (status, _, came) = ada.call(Method::GET, PATH, &[], b"").await;
+        assert!(status == 200 && came == body, "{content_type}: {status}, {} bytes", came.len());
+    }
+    let peak = peak_memory(&stack);
+    println!("api-proxy: {begun} KB before, {peak} KB at its peak");
+    assert!(peak < 128 * 1024, "{peak} KB");
+    stack.shutdown().await;
+}
