@@ -4,9 +4,11 @@ mod bytes;
 mod credentials;
 mod errors;
 mod headers;
+mod links;
 mod lists;
 mod methods;
 mod recorder;
+mod sizes;
 mod uploads;
 
 use http::Method;

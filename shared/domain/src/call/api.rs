@@ -1,5 +1,7 @@
 //! A provider's API as data, and what its answers mean by it: errors inside successes, codes, statuses, waits.
 
+mod addresses;
+
 use std::time::Duration;
 
 use http::{HeaderMap, header};
@@ -196,33 +198,6 @@ impl Api {
     /// What the provider says about sending the call again.
     pub fn retry_hint(&self, reply: &Reply) -> Option<bool> {
         reply.header(self.should_retry?)?.parse().ok()
-    }
-
-    /// What follows the base of this API in an address; none if the address is elsewhere.
-    pub fn path<'u>(&self, url: &'u str) -> Option<&'u str> {
-        url.strip_prefix(self.base).or_else(|| url.strip_prefix(self.uploads?))
-    }
-
-    /// The addresses below which this API is: that of calls, and that of uploads.
-    pub fn bases(&self) -> impl Iterator<Item = &'static str> {
-        [Some(self.base), self.uploads].into_iter().flatten()
-    }
-
-    /// The path of a base, without the `/` that it begins with.
-    pub fn root(base: &str) -> &str {
-        let rest = base.split_once("://").map_or(base, |(_, rest)| rest);
-        rest.split_once('/').map_or("", |(_, path)| path)
-    }
-
-    /// The base of a call with this path, and what follows the base. The path is relative to the base of calls, or it is the whole path of
-    /// one of the bases, as the provider's own SDKs build it. Neither begins with `/`.
-    pub fn located<'p>(&self, path: &'p str) -> (&'static str, &'p str) {
-        let whole = |base: &'static str| {
-            let root = Self::root(base);
-            let rest = path.strip_prefix(root)?.strip_prefix('/')?;
-            (!root.is_empty()).then_some((base, rest))
-        };
-        self.bases().find_map(whole).unwrap_or((self.base, path))
     }
 
     /// The mode of an account that this credential is of; none where the provider has no credentials for tests.
