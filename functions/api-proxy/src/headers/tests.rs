@@ -75,3 +75,11 @@ fn repeated_headers_pass_together_and_a_long_name_is_not_repeated_in_full() {
     let map = HeaderMap::from_iter([(name, HeaderValue::from_bytes(b"\xff").unwrap())]);
     assert!(pairs(&map).unwrap_err().fields[0].message.len() < 200);
 }
+
+#[test]
+fn what_a_providers_connection_claims_and_addresses_do_not_come_back() {
+    let from = headers(&[("connection", "X-Hop"), ("x-hop", "1"), ("location", "https://a"), ("etag", "\"1\"")]);
+    let mut to = headers(&[("cache-control", "no-store"), ("etag", "\"0\"")]);
+    returned(&from, &[header::LOCATION], &mut to);
+    assert_eq!(to, headers(&[("cache-control", "no-store"), ("etag", "\"1\"")]));
+}
