@@ -77,6 +77,7 @@ LISTS = {
     "AWS::ApiGatewayV2::DomainName": ("apigatewayv2", "get_domain_names", "Items[].DomainName"),
     "AWS::AppConfig::Application": ("appconfig", "list_applications", "Items[].Name"),
     "AWS::CloudWatch::Alarm": ("cloudwatch", "describe_alarms", "MetricAlarms[].AlarmName"),
+    "AWS::CloudWatch::Dashboard": ("cloudwatch", "list_dashboards", "DashboardEntries[].DashboardName"),
     "AWS::DynamoDB::Table": ("dynamodb", "list_tables", "TableNames"),
     "AWS::Events::EventBus": ("events", "list_event_buses", "EventBuses[].Name"),
     "AWS::Events::Rule": ("events", "list_rules", "Rules[].Name"),
@@ -92,7 +93,7 @@ LISTS = {
 PARTS = {
     "AWS::ApiGatewayV2::ApiMapping", "AWS::ApiGatewayV2::Stage", "AWS::AppConfig::ConfigurationProfile",
     "AWS::AppConfig::HostedConfigurationVersion", "AWS::KMS::Key", "AWS::Lambda::Alias", "AWS::Lambda::EventInvokeConfig",
-    "AWS::Lambda::Permission", "AWS::Lambda::Version", "AWS::SQS::QueuePolicy",
+    "AWS::Lambda::Permission", "AWS::Lambda::Version", "AWS::Logs::QueryDefinition", "AWS::SQS::QueuePolicy",
 }
 
 

@@ -165,6 +165,14 @@ def invoke(original, function, event):
 if "AWS::CodeDeploy::DeploymentGroup" not in provisioners._RESOURCE_HANDLERS:
     write_once(GAPS, "code-deploy")
 
+if "AWS::Logs::QueryDefinition" not in provisioners._RESOURCE_HANDLERS:
+    write_once(GAPS, "query-definition")
+    provisioners._RESOURCE_HANDLERS["AWS::Logs::QueryDefinition"] = {
+        "create": lambda logical_id, props, stack_name: (f"{stack_name}-{logical_id}", {}),
+        "update": lambda physical_id, old_props, new_props, stack_name: (physical_id, {}),
+        "delete": lambda physical_id, props: None,
+    }
+
 # As root it would listen on 443 too, where another server of this machine may be.
 ministack.app._port_is_bindable = lambda *_: False
 ministack.app.main()

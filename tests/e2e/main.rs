@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod actions;
+mod alarms;
 mod callback;
 mod chaos;
 mod command;

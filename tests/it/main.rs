@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
+mod alarms;
 mod bus;
 mod claims;
 mod clients;
+mod cost;
 mod credentials;
 mod dead_letters;
 mod dependencies;

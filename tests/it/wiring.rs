@@ -8,15 +8,7 @@ use local_aws::{
 };
 use local_cli::rights::OTHER_KEYS;
 use local_runtime::template::Template;
-use platform::{
-    aws::queue::RETENTION,
-    base::{
-        config::names,
-        metrics::{Metric, NAMESPACE},
-    },
-    runtime::http::route::ROUTES,
-    stores::claims,
-};
+use platform::{aws::queue::RETENTION, base::config::names, runtime::http::route::ROUTES, stores::claims};
 use serde_json::Value;
 use tests::template;
 
@@ -315,35 +307,6 @@ fn only_the_functions_that_must_can_read_secrets_or_decrypt_tokens() {
         }
         let reads = may("dynamodb:GetItem", "/intertie-webhook-secrets").is_some();
         assert_eq!(reads, ["oauth-callback", "webhook-ingest"].contains(&name), "{name}");
-    }
-}
-
-#[test]
-fn every_dead_letter_queue_has_an_alarm_on_its_depth() {
-    let text = std::fs::read_to_string(local_runtime::bootstraps::root().join("template.yaml")).unwrap();
-    for queue in ["Webhooks", "Syncs", "Refreshes", "Schedules"] {
-        let alarm = text.split(&format!("\n  {queue}DeadAlarm:\n")).nth(1).expect(queue);
-        let alarm = alarm.split("\n\n").next().unwrap();
-        assert!(alarm.contains(&format!("{queue}DeadLetterQueue.QueueName")), "{alarm}");
-        assert!(alarm.contains("ApproximateNumberOfMessagesVisible"), "{alarm}");
-        // With a destination, because SQS does not know where messages come from that a function put there itself.
-        let command = format!(
-            "aws sqs start-message-move-task --source-arn ${{{queue}DeadLetterQueue.Arn}} --destination-arn ${{{queue}Queue.Arn}}'"
-        );
-        assert!(alarm.contains(&command), "{alarm}");
-    }
-}
-
-#[test]
-fn every_alarm_on_our_own_metrics_is_on_one_that_is_written() {
-    let text = std::fs::read_to_string(local_runtime::bootstraps::root().join("template.yaml")).unwrap();
-    let namespace = format!("Namespace: {NAMESPACE}\n");
-    let own = text.split(&namespace).skip(1);
-    let named: Vec<_> = own.map(|rest| rest.trim_start().lines().next().unwrap()).collect();
-    assert!(!named.is_empty());
-    for line in named {
-        let name = line.strip_prefix("MetricName: ").unwrap();
-        assert!(Metric::ALL.iter().any(|metric| metric.name() == name), "{name} is written by nobody");
     }
 }
 

@@ -9,7 +9,7 @@ use local_base::web::Web;
 use local_cli::{
     browser::{Browser, BrowserPage, query},
     bundle::Bundle,
-    stores::Stores,
+    stores::{Item, Stores},
 };
 use platform::base::clock;
 use serde_json::{Value, json};
@@ -187,17 +187,48 @@ impl<'s> Guest<'s> {
     /// Has a stream's last full run be more than a week ago, so that the next sync begins one.
     pub async fn full_run_is_due(&self, integration_id: &str, stream: &str) {
         let key = [("integration_id", integration_id.to_owned()), ("item", format!("stream-full#{stream}"))];
-        let key = key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
+        let key = key.map(|(name, value)| (name, AttributeValue::S(value)));
         let items = self.look.items("syncs").await.expect("the table is read");
-        let item = items.iter().find(|item| key.iter().all(|(name, value)| item[name] == *value)).expect("a state");
+        let item = items.iter().find(|item| key.iter().all(|(name, value)| item[*name] == *value)).expect("a state");
         let state = item["state"].as_s().expect("a text");
         let mut state: Value = serde_json::from_str(state).expect("JSON");
         state["full_since"] = json!(clock::now() - SignedDuration::from_hours(8 * 24));
-        let table = self.stack.table("syncs");
-        let call = self.stack.clients.dynamodb.update_item().table_name(table).set_key(Some(key.into()));
-        let call = call.update_expression("SET #state = :state").expression_attribute_names("#state", "state");
-        let call = call.expression_attribute_values(":state", AttributeValue::S(state.to_string()));
-        call.send().await.expect("the state is written");
+        self.set("syncs", key, ("state", AttributeValue::S(state.to_string()))).await;
+    }
+
+    /// Has the only watch of an integration end in so many hours, and its renewal be due.
+    pub async fn watch_is_due(&self, integration_id: &str, ends_in: i64) {
+        let (now, s) = (clock::now(), |text: &str| AttributeValue::S(text.to_owned()));
+        let items = self.look.items("syncs").await.expect("the table is read");
+        let watch = |item: &&Item| {
+            item["integration_id"] == s(integration_id) && item["item"].as_s().is_ok_and(|it| it.starts_with("watch#"))
+        };
+        let item = items.iter().find(watch).expect("a watch");
+        let mut state: Value = serde_json::from_str(item["state"].as_s().expect("a text")).expect("JSON");
+        state["watch"]["expires_at"] = json!(now + SignedDuration::from_hours(ends_in));
+        state["renew_at"] = json!(now);
+        state["refused"] = Value::Null;
+        self.set(
+            "syncs",
+            [("integration_id", item["integration_id"].clone()), ("item", item["item"].clone())],
+            ("state", s(&state.to_string())),
+        )
+        .await;
+        let items = self.look.items("integrations").await.expect("the table is read");
+        let item = items
+            .iter()
+            .find(|item| item["user_id"] == s(&self.user) && item.contains_key("watch_due_at"))
+            .expect("an integration");
+        let key = ["user_id", "integration"].map(|name| (name, item[name].clone()));
+        self.set("integrations", key, ("watch_due_at", AttributeValue::N(now.as_second().to_string()))).await;
+    }
+
+    /// Writes one attribute of an item.
+    async fn set(&self, table: &str, key: [(&str, AttributeValue); 2], (name, value): (&str, AttributeValue)) {
+        let key = key.map(|(name, value)| (name.to_owned(), value)).into();
+        let call = self.stack.clients.dynamodb.update_item().table_name(self.stack.table(table)).set_key(Some(key));
+        let call = call.update_expression("SET #name = :value").expression_attribute_names("#name", name);
+        call.expression_attribute_values(":value", value).send().await.expect("the item is written");
     }
 
     /// A call of an emulator's controls: `path` is under `/_admin`.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "a test that can't go on fails")]
 
+pub mod alarms;
 mod guest;
 pub mod node;
 mod observe;

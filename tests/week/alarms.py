@@ -36,26 +36,27 @@ def schedules(template, begin):
 
 
 class Alarms:
-    """What the alarms watch, as points in time. A metric is known by namespace, name and dimensions."""
+    """What the alarms watch, as points in time. A metric is known by namespace, name and the function or queue that it is of."""
 
-    def __init__(self, template):
+    def __init__(self, monitoring, prefix):
+        """`monitoring` is what the stack's controls tell of its template."""
         self.points = collections.defaultdict(list)
         self.alarms = []
-        for block in re.split(r"\n(?=  \w+:\n)", template):
-            if "Type: AWS::CloudWatch::Alarm" not in block:
+        for it in (resource["properties"] | {"id": resource["logical_id"]} for resource in monitoring if resource["kind"] == "AWS::CloudWatch::Alarm"):
+            # Schedules rest here where that saves time, so that they are missed by intention.
+            if it["TreatMissingData"] == "breaching":
                 continue
-            field = lambda name, default=None: (re.search(rf"^      {name}: (.*)$", block, re.M) or [None, default])[1]
-            if field("ComparisonOperator") != "GreaterThanThreshold":
+            if it["ComparisonOperator"] != "GreaterThanThreshold":
                 raise SystemExit("an alarm compares in another way than this week does")
-            periods = int(field("EvaluationPeriods"))
+            owner = [of["Value"].removeprefix(prefix + "-") for of in it["Dimensions"] if of["Name"] in ("FunctionName", "QueueName")]
             self.alarms.append({
-                "name": re.search(r"\n? *(\w+):\n", block)[1],
-                "metric": (field("Namespace"), field("MetricName"), whose(field("Dimensions"))),
-                "add": {"Sum": sum, "Maximum": max}[field("Statistic")],
-                "period": int(field("Period")),
-                "periods": periods,
-                "most": int(field("DatapointsToAlarm", periods)),
-                "threshold": float(field("Threshold")),
+                "name": it["id"],
+                "metric": (it["Namespace"], it["MetricName"], "".join(owner)),
+                "add": {"Sum": sum, "Maximum": max}[it["Statistic"]],
+                "period": it["Period"],
+                "periods": it["EvaluationPeriods"],
+                "most": it.get("DatapointsToAlarm", it["EvaluationPeriods"]),
+                "threshold": it["Threshold"],
             })
 
     def count(self, metric, at, value):
@@ -75,17 +76,6 @@ class Alarms:
                     values = [alarm["add"](periods[at + further]) for further in range(alarm["periods"]) if at + further in periods]
                     yield f"{alarm['name']} rang at {moment(at * alarm['period'])}: {values}"
                     break
-
-
-def whose(dimensions):
-    """The function or queue that a dimension names; nothing for those of the whole stack."""
-    if function := re.search(r"FunctionName, Value: !Sub '\$\{Prefix\}-([a-z-]+)'", dimensions or ""):
-        return function[1]
-    owner = re.search(r"(\w+?)(DeadLetterQueue|Queue)\b(\.QueueName)?[}\]]", dimensions or "")
-    if not owner:
-        return ""
-    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", owner[1]).lower()
-    return name + "-dead" if owner[2] == "DeadLetterQueue" else name
 
 
 def moment(at):

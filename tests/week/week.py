@@ -19,6 +19,7 @@ FUNCTIONS = {"dead-letters": "webhook-process", "refresh": "token-refresh"}
 DEAD = ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
 AGE = ("AWS/SQS", "ApproximateAgeOfOldestMessage")
 ERRORS = ("AWS/Lambda", "Errors")
+THROTTLES = ("AWS/Lambda", "Throttles")
 API_ERRORS = ("AWS/ApiGateway", "5xx", "")
 OURS = "Intertie"
 
@@ -33,12 +34,14 @@ class Week:
     def __init__(self, program, bootstraps, folder, begin):
         template = pathlib.Path("template.yaml").read_text()
         self.clock = Clock(folder / "clock", begin)
-        self.due, self.alarms = schedules(template, begin), Alarms(template)
+        self.due = schedules(template, begin)
         self.fired, self.sampled = collections.Counter(), begin
         self.busy_until = begin + HOUR
         # Whether the clock goes on by hours at once: then no message's age counts.
         self.leaps = False
         self.stack = Stack(program, bootstraps, folder, self.clock)
+        self.prefix = self.stack.env["INTERTIE_PREFIX"]
+        self.alarms = Alarms(self.stack.control("GET", "monitoring"), self.prefix)
 
     # ------------------------------------------------------------ time
 
@@ -130,14 +133,18 @@ class Week:
 
     def rung(self):
         """A sentence for each alarm that rang. To be asked once, at the end."""
-        prefix = self.stack.env["INTERTIE_PREFIX"] + "-"
+        prefix = self.prefix + "-"
+        for it in self.stack.control("GET", "metrics"):
+            if (it["namespace"], it["name"]) == THROTTLES and it["total"]:
+                self.alarms.count((*THROTTLES, it["dimensions"]["FunctionName"].removeprefix(prefix)), self.clock.now(), it["total"])
         for function, line in self.stack.lines():
             if line.get("level") == "ERROR" or line.get("type") == "platform.fault":
                 self.alarms.count((*ERRORS, function.removeprefix(prefix)), time_of(line), 1)
-            for directive in line.get("_aws", {}).get("CloudWatchMetrics", ()):
+            # Of metrics with a dimension of their own, alarms are on the sums.
+            for directive in (it for it in line.get("_aws", {}).get("CloudWatchMetrics", ()) if it["Dimensions"] == [["stack"]]):
                 for name in (metric["Name"] for metric in directive["Metrics"]):
                     self.alarms.count((directive["Namespace"], name, ""), line["_aws"]["Timestamp"] / 1000, sum(line[name]))
-        return list(self.alarms.rung({DEAD, AGE, ERRORS, API_ERRORS[:2]}, OURS))
+        return list(self.alarms.rung({DEAD, AGE, ERRORS, THROTTLES, API_ERRORS[:2]}, OURS))
 
     # ------------------------------------------------------------ the product, as its users see it
 

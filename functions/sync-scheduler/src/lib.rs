@@ -12,7 +12,7 @@ use lambda_runtime::LambdaEvent;
 use platform::{
     Aws, AwsError,
     aws::{queue::Queue, sync_queue::SyncQueue},
-    base::{clock, config::Env},
+    base::{clock, config::Env, metrics},
     runtime::{
         batch::{Batch, BatchResponse},
         consumer::{Attempt, Consumer, Handler, deadline},
@@ -91,7 +91,9 @@ impl SyncScheduler {
             }
             Trigger::Schedule { schedule } => {
                 let deadline = deadline(&context, clock::now());
-                Ok(Answer::Sweep { sent: self.begin(schedule, deadline).await? })
+                let sent = self.begin(schedule, deadline).await?;
+                metrics::schedule_done(schedule);
+                Ok(Answer::Sweep { sent })
             }
         }
     }

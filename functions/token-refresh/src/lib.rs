@@ -111,6 +111,7 @@ impl TokenRefresh {
             Trigger::Schedule { schedule } => {
                 let sent = self.sweep(deadline(&context, clock::now())).await?;
                 tracing::info!(?schedule, sent, "swept");
+                metrics::schedule_done(schedule);
                 Ok(Answer::Sweep { sent })
             }
         }

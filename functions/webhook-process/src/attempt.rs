@@ -98,10 +98,7 @@ impl Process {
         let why = failure.diagnosis();
         let Some(state) = failure.resulting_state() else { return attempt.failed(why) };
         match (state, self.claims.failed(claim, state, &why).await) {
-            (ClaimState::Dead, Ok(())) => {
-                self.tally.dead_letter(why.reason);
-                Disposition::DeadLetter(why)
-            }
+            (ClaimState::Dead, Ok(())) => Disposition::DeadLetter(why),
             (ClaimState::Dead, Err(error)) => attempt.failed(error.diagnosis()),
             // If that could not be recorded, the claim stays until its lease ends, and the next attempt waits for it.
             (ClaimState::Claimed | ClaimState::Retry | ClaimState::Done | ClaimState::Unmatched, _) => {
@@ -113,10 +110,7 @@ impl Process {
     /// Records that a message without a claim is given up, and gives it up.
     async fn give_up(&self, entry: Entry<'_>, why: Diagnosis, attempt: &Attempt) -> Disposition {
         match self.claims.give_up(entry, &why, attempt.at).await {
-            Ok(()) => {
-                self.tally.dead_letter(why.reason);
-                Disposition::DeadLetter(why)
-            }
+            Ok(()) => Disposition::DeadLetter(why),
             Err(error) => attempt.failed(error.diagnosis()),
         }
     }

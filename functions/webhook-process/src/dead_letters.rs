@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use platform::{
     AwsError,
     aws::queue::{DeadLetter, Reviewed},
-    base::clock,
+    base::{clock, metrics},
     stores::{
         claims::{About, Entry, GivenUp},
         deliveries::UNKNOWN,
@@ -90,9 +90,9 @@ impl Process {
     ) -> Result<GivenUp, AwsError> {
         let given_up = self.claims.moved_away(entry, why, now).await?;
         if given_up == GivenUp::Recorded {
-            self.tally.dead_letter(why.reason);
-            // The queue loop told of what it gave up itself.
+            // The queue loop told of what it gave up itself, and counted it.
             if why.reason == Reason::ReceivesExhausted {
+                metrics::dead_letter(why.reason);
                 let (delivery, reason) = (entry.about.delivery_id, why.reason.name());
                 tracing::error!(
                     delivery.id = %delivery,

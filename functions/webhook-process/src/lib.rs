@@ -22,7 +22,11 @@ use platform::{
         queue::{Queue, Reviewed},
         sync_queue::SyncQueue,
     },
-    base::{clock, config::Env, metrics::Tally},
+    base::{
+        clock,
+        config::Env,
+        metrics::{self, Tally},
+    },
     runtime::{
         batch::{BatchResponse, Trigger},
         consumer::{Consumer, deadline},
@@ -155,7 +159,10 @@ impl Process {
                 Ok(Answer::Batch(response))
             }
             // The function has one schedule.
-            Trigger::Schedule(_) => self.review(deadline(&context, clock::now()) - RESERVE).await.map(Answer::from),
+            Trigger::Schedule(schedule) => {
+                let reviewed = self.review(deadline(&context, clock::now()) - RESERVE).await;
+                reviewed.inspect(|_| metrics::schedule_done(schedule)).map(Answer::from)
+            }
         };
         self.tally.write(&self.stack, clock::now());
         answer

@@ -13,7 +13,7 @@ use axum::{
     http::StatusCode,
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use local_aws::{
     Gateway,
@@ -27,7 +27,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{lambda::Function, mapping::Poller, schedule::Timer};
+use crate::{front::Requests, lambda::Function, mapping::Poller, schedule::Timer, template::Monitoring};
 
 #[derive(Clone)]
 pub struct Control {
@@ -37,6 +37,11 @@ pub struct Control {
     pub gateway: Arc<Gateway>,
     /// The embedded queues; none with an AWS that is already running.
     pub sqs: Option<Sqs>,
+    /// What the HTTP API counts, and its id if there is one.
+    pub requests: Arc<Requests>,
+    pub api_id: Option<String>,
+    /// The template's alarms and the like.
+    pub monitoring: Vec<Monitoring>,
 }
 
 #[derive(Deserialize)]
@@ -64,12 +69,26 @@ impl Control {
             .route("/clock", post(advance))
             .route("/rest", get(rest))
             .route("/usage", get(usage))
+            .route("/metrics", get(metrics))
+            .route("/monitoring", get(monitoring))
             .layer(middleware::from_fn(without_parameters))
             // The Lambda API has parameters of its own.
             .route("/2015-03-31/functions/{name}/invocations", post(invoke))
+            .route("/2017-10-31/functions/{name}/concurrency", put(stop).delete(resume))
+            .route("/2019-09-30/functions/{name}/concurrency", get(concurrency))
             .with_state(self);
         // Ends only with an error of the listener; the stack itself goes on.
         let _ = axum::serve(listener, router).await;
+    }
+
+    fn stopped(&self, name: &str, stopped: bool, done: Response) -> Response {
+        match self.function(name) {
+            Some(function) => {
+                function.stop(stopped);
+                done
+            }
+            None => unknown("function", name, self.functions.iter().map(|function| function.spec().name.as_str())),
+        }
     }
 
     fn function(&self, name: &str) -> Option<&Arc<Function>> {
@@ -107,6 +126,35 @@ async fn invoke(State(control): State<Control>, Path(name): Path<String>, payloa
             let answer = function.invoke(payload).await;
             outcome(answer.map(|answer| String::from_utf8_lossy(&answer).into_owned()))
         }
+        None => unknown("function", &name, control.functions.iter().map(|function| function.spec().name.as_str())),
+    }
+}
+
+/// The only reserved concurrency that can be set here: what stops a function.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct Concurrency {
+    reserved_concurrent_executions: u32,
+}
+
+async fn stop(State(control): State<Control>, Path(name): Path<String>, body: Bytes) -> Response {
+    match read::<Concurrency>(&body, r#"{"ReservedConcurrentExecutions":0}"#) {
+        Err(refused) => refused.into_response(),
+        Ok(Concurrency { reserved_concurrent_executions: 0 }) => {
+            control.stopped(&name, true, Json(json!({ "ReservedConcurrentExecutions": 0 })).into_response())
+        }
+        Ok(_) => refuse("ReservedConcurrentExecutions is 0 here, which stops the function").into_response(),
+    }
+}
+
+async fn resume(State(control): State<Control>, Path(name): Path<String>) -> Response {
+    control.stopped(&name, false, StatusCode::NO_CONTENT.into_response())
+}
+
+async fn concurrency(State(control): State<Control>, Path(name): Path<String>) -> Response {
+    match control.function(&name) {
+        Some(function) if function.is_stopped() => Json(json!({ "ReservedConcurrentExecutions": 0 })).into_response(),
+        Some(_) => Json(json!({})).into_response(),
         None => unknown("function", &name, control.functions.iter().map(|function| function.spec().name.as_str())),
     }
 }
@@ -217,6 +265,14 @@ async fn usage(State(control): State<Control>) -> Response {
     });
     let [calls, units, functions]: [Vec<Value>; 3] = [calls.collect(), units.collect(), functions.collect()];
     Json(json!({ "calls": calls, "dynamodb": units, "functions": functions })).into_response()
+}
+
+async fn metrics(State(control): State<Control>) -> Response {
+    Json(control.measured()).into_response()
+}
+
+async fn monitoring(State(control): State<Control>) -> Response {
+    Json(control.monitoring).into_response()
 }
 
 async fn advance(State(control): State<Control>, body: Bytes) -> Response {

@@ -8,6 +8,7 @@ pub mod control;
 pub mod front;
 pub mod lambda;
 pub mod mapping;
+pub mod metrics;
 pub mod schedule;
 pub mod stack;
 pub mod template;

@@ -35,6 +35,23 @@ const CONTROLS: &[Refused] = &[
     (Method::POST, "/schedules/incremental/fire?shard=1", "", 422, "shard"),
     (Method::POST, "/functions/webhook-proces/kill", "", 404, "webhook-proces"),
     (Method::POST, "/functions/webhook-process/kill", r#"{"all":true}"#, 422, "all"),
+    (Method::GET, "/metrics?name=Errors", "", 422, "name"),
+    (Method::GET, "/monitoring?kind=x", "", 422, "kind"),
+    (
+        Method::PUT,
+        "/2017-10-31/functions/webhook-proces/concurrency",
+        r#"{"ReservedConcurrentExecutions":0}"#,
+        404,
+        "webhook-proces",
+    ),
+    (
+        Method::PUT,
+        "/2017-10-31/functions/webhook-process/concurrency",
+        r#"{"ReservedConcurrentExecutions":5}"#,
+        422,
+        "is 0 here",
+    ),
+    (Method::PUT, "/2017-10-31/functions/webhook-process/concurrency", r#"{"Reserved":0}"#, 422, "Reserved"),
 ];
 
 const SLACK: &[Refused] = &[

@@ -3,8 +3,13 @@
 mod answer;
 mod cors;
 mod event;
+mod requests;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
@@ -16,6 +21,7 @@ use axum::{
 use matchit::Router as Paths;
 use tokio::{net::TcpListener, time::timeout};
 
+pub use self::requests::{Counted, Requests};
 use crate::{
     lambda::{Function, InvokeError},
     template::{Cors, Template},
@@ -34,6 +40,7 @@ pub struct Front {
     default: Option<Arc<Function>>,
     cors: Option<Cors>,
     api: event::Api,
+    requests: Arc<Requests>,
 }
 
 #[derive(Clone)]
@@ -81,7 +88,18 @@ impl Front {
             let refused = |error: matchit::InsertError| RouteError { route: path.clone(), reason: error.to_string() };
             paths.insert(path.clone(), methods).map_err(refused)?;
         }
-        Ok(Self { paths, default, cors: template.cors.clone(), api: event::Api { domain, account } })
+        Ok(Self {
+            paths,
+            default,
+            cors: template.cors.clone(),
+            api: event::Api { domain, account },
+            requests: Arc::default(),
+        })
+    }
+
+    /// What it counts of its requests.
+    pub fn requests(&self) -> Arc<Requests> {
+        Arc::clone(&self.requests)
     }
 
     /// Serves on `listener` until the process ends.
@@ -105,9 +123,10 @@ impl Front {
 
 async fn handle(State(front): State<Arc<Front>>, request: Request<Body>) -> Response {
     let origin = request.headers().get("origin").cloned();
-    let preflight = request.method() == Method::OPTIONS;
+    let (preflight, began) = (request.method() == Method::OPTIONS, Instant::now());
     // `ANY` and `$default` take preflights too, CORS or not.
     let mut response = front.answer(request).await;
+    front.requests.count(response.status(), began.elapsed());
     if let (Some(cors), Some(origin)) = (&front.cors, origin) {
         cors::allow(cors, &origin, preflight, response.headers_mut());
     }

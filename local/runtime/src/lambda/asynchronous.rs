@@ -45,7 +45,7 @@ impl Asynchronous {
     /// Invokes the function once it is free and returns the outcome of the first attempt. After a failure the further attempts
     /// follow in the background.
     pub async fn invoke(self: &Arc<Self>, payload: Bytes) -> Result<Bytes, InvokeError> {
-        let outcome = self.function.invoke_when_free(payload.clone()).await;
+        let outcome = self.attempt(&payload).await;
         match &outcome {
             Ok(_) | Err(InvokeError::Stopped { .. }) => {}
             Err(error) => drop(background(Arc::clone(self).go_on(payload, response(error)))),
@@ -56,7 +56,7 @@ impl Asynchronous {
     async fn go_on(self: Arc<Self>, payload: Bytes, mut failure: Value) {
         for wait in WAITS.into_iter().take(self.retries) {
             self.clock.until(self.clock.now() + wait).await;
-            match self.function.invoke_when_free(payload.clone()).await {
+            match self.attempt(&payload).await {
                 Ok(_) | Err(InvokeError::Stopped { .. }) => return,
                 Err(error) => failure = response(&error),
             }
@@ -66,6 +66,16 @@ impl Asynchronous {
             let call = destination.sqs.send_message().queue_url(&destination.url).message_body(record);
             // Lambda counts a record that can't be sent, and does nothing else.
             let _ = call.send().await;
+        }
+    }
+
+    /// One attempt. Lambda keeps an event that is throttled, for up to six hours, and counts no attempt.
+    async fn attempt(&self, payload: &Bytes) -> Result<Bytes, InvokeError> {
+        loop {
+            match self.function.invoke_when_free(payload.clone()).await {
+                Err(InvokeError::Throttled { .. }) => self.function.resumed().await,
+                outcome => return outcome,
+            }
         }
     }
 

@@ -13,11 +13,11 @@ use std::{
 use axum::body::Bytes;
 use local_base::{background, lock};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError},
+    sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, watch},
     time::Instant,
 };
 
-use super::{Environment, FunctionSpec, Host, InvokeError};
+use super::{Environment, FunctionSpec, Host, InvokeError, logs::Log};
 
 /// How long a bootstrap may take to ask for its first event.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
@@ -29,12 +29,18 @@ pub struct Function {
     slots: Arc<Semaphore>,
     pool: Mutex<Pool>,
     usage: Mutex<Usage>,
+    /// Whether its reserved concurrency is 0.
+    stopped: watch::Sender<bool>,
 }
 
-/// What AWS bills a function for, beside its memory.
+/// What AWS counts of a function, and bills it for beside its memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     pub invocations: u64,
+    /// Those of them that brought no response.
+    pub errors: u64,
+    /// Attempts to invoke it that were refused, because no environment was free or may be.
+    pub throttles: u64,
     /// The wall time of invocations, and of starting environments for them.
     pub busy: Duration,
 }
@@ -52,7 +58,14 @@ impl Function {
     /// A function without environments yet.
     pub fn new(spec: FunctionSpec, host: Host) -> Arc<Self> {
         let slots = Arc::new(Semaphore::new(spec.concurrency));
-        Arc::new(Self { spec, host, slots, pool: Mutex::default(), usage: Mutex::default() })
+        Arc::new(Self {
+            spec,
+            host,
+            slots,
+            pool: Mutex::default(),
+            usage: Mutex::default(),
+            stopped: watch::Sender::new(false),
+        })
     }
 
     /// What the function was made from.
@@ -68,19 +81,42 @@ impl Function {
     /// Invokes the function as a synchronous caller does: fails with `Throttled` if all
     /// environments are at work.
     pub async fn invoke(self: &Arc<Self>, payload: Bytes) -> Result<Bytes, InvokeError> {
+        if self.is_stopped() {
+            return Err(self.throttled());
+        }
         match Arc::clone(&self.slots).try_acquire_owned() {
             Ok(slot) => self.run(slot, payload).await,
-            Err(TryAcquireError::Closed) => Err(self.stopped()),
-            Err(TryAcquireError::NoPermits) => Err(InvokeError::Throttled { function: self.spec.name.clone() }),
+            Err(TryAcquireError::Closed) => Err(self.ended()),
+            Err(TryAcquireError::NoPermits) => Err(self.throttled()),
         }
     }
 
-    /// Invokes the function once an environment is free, as an event source does.
+    /// Invokes the function once an environment is free, as an event source does. Fails with `Throttled` only while its reserved
+    /// concurrency is 0.
     pub async fn invoke_when_free(self: &Arc<Self>, payload: Bytes) -> Result<Bytes, InvokeError> {
+        if self.is_stopped() {
+            return Err(self.throttled());
+        }
         match Arc::clone(&self.slots).acquire_owned().await {
             Ok(slot) => self.run(slot, payload).await,
-            Err(_closed) => Err(self.stopped()),
+            Err(_closed) => Err(self.ended()),
         }
+    }
+
+    /// Sets its reserved concurrency to 0, so that every invocation is throttled, or takes that back.
+    pub fn stop(&self, stopped: bool) {
+        self.stopped.send_replace(stopped);
+    }
+
+    /// Whether its reserved concurrency is 0.
+    pub fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
+    /// Waits until its reserved concurrency is not 0.
+    pub(super) async fn resumed(&self) {
+        // The sender lives as long as this.
+        let _ = self.stopped.subscribe().wait_for(|stopped| !stopped).await;
     }
 
     pub fn environments(&self) -> usize {
@@ -95,6 +131,11 @@ impl Function {
     /// What invocations took that have ended.
     pub fn usage(&self) -> Usage {
         *lock(&self.usage)
+    }
+
+    /// The size of its log, in bytes.
+    pub fn logged(&self) -> u64 {
+        std::fs::metadata(Log::path(&self.host.log_dir, &self.spec.name)).map_or(0, |log| log.len())
     }
 
     /// Sends SIGKILL to an environment, a busy one if there is one. False if there is none.
@@ -134,12 +175,13 @@ impl Function {
             {
                 let mut usage = lock(&function.usage);
                 usage.invocations += 1;
+                usage.errors += u64::from(outcome.is_err());
                 usage.busy += start.elapsed();
             }
             drop(slot);
             outcome
         });
-        run.await.unwrap_or_else(|_| Err(self.stopped()))
+        run.await.unwrap_or_else(|_| Err(self.ended()))
     }
 
     async fn deliver(&self, payload: Bytes) -> Result<Bytes, InvokeError> {
@@ -162,7 +204,7 @@ impl Function {
     fn take_idle(&self) -> Result<Option<Arc<Environment>>, InvokeError> {
         let mut pool = lock(&self.pool);
         if pool.stopped {
-            return Err(self.stopped());
+            return Err(self.ended());
         }
         pool.idle.retain(|environment| environment.alive());
         let environment = pool.idle.pop();
@@ -199,7 +241,7 @@ impl Function {
         };
         if stopped {
             environment.end().await;
-            return Err(self.stopped());
+            return Err(self.ended());
         }
         Ok(environment)
     }
@@ -235,7 +277,12 @@ impl Function {
         }
     }
 
-    fn stopped(&self) -> InvokeError {
+    fn throttled(&self) -> InvokeError {
+        lock(&self.usage).throttles += 1;
+        InvokeError::Throttled { function: self.spec.name.clone() }
+    }
+
+    fn ended(&self) -> InvokeError {
         InvokeError::Stopped { function: self.spec.name.clone() }
     }
 }

@@ -135,6 +135,7 @@ impl Stack {
         tasks.extend(pollers.iter().cloned().map(|poller| background(poller.run())));
         tasks.extend(timers.iter().cloned().map(|timer| background(timer.run())));
         let http = Front::new(&template, &functions, format!("localhost:{port}"), ACCOUNT.into())?;
+        let requests = http.requests();
         tasks.push(background(http.serve(front)));
         let controls = Control {
             functions: functions.clone(),
@@ -142,6 +143,9 @@ impl Stack {
             pollers,
             gateway: Arc::clone(&gateway),
             sqs: embedded.as_ref().map(|embedded| embedded.sqs.clone()),
+            requests,
+            api_id: template.api_id.clone(),
+            monitoring: template.monitoring.clone(),
         };
         tasks.push(background(controls.serve(control)));
         Ok(Self {

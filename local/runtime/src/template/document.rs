@@ -13,14 +13,10 @@ const DEPLOYED_ONLY: &[&str] = &[
     "AWS::AppConfig::Application",
     "AWS::AppConfig::ConfigurationProfile",
     "AWS::AppConfig::HostedConfigurationVersion",
-    "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::CompositeAlarm",
-    "AWS::CloudWatch::Dashboard",
     "AWS::Events::Archive",
     "AWS::Events::EventBusPolicy",
     "AWS::Lambda::Permission",
-    "AWS::Logs::MetricFilter",
-    "AWS::Logs::QueryDefinition",
     "AWS::SNS::Subscription",
     "AWS::SNS::Topic",
     "AWS::SNS::TopicPolicy",
@@ -41,17 +37,23 @@ pub(super) enum Kind {
     Bus,
     Role,
     LogGroup,
+    /// Alarms and what else shows how a deployed stack is: resolved, but not run.
+    Monitoring,
     DeployedOnly,
 }
 
-/// The types that are run, each with the property that names the resource.
+/// The types that are resolved, each with the property that names the resource.
 const RUN: &[(&str, Kind, &str)] = &[
+    ("AWS::CloudWatch::Alarm", Kind::Monitoring, "AlarmName"),
+    ("AWS::CloudWatch::Dashboard", Kind::Monitoring, "DashboardName"),
     ("AWS::DynamoDB::Table", Kind::Table, "TableName"),
     ("AWS::Events::EventBus", Kind::Bus, "Name"),
     ("AWS::IAM::Role", Kind::Role, "RoleName"),
     ("AWS::KMS::Alias", Kind::Alias, "AliasName"),
     ("AWS::KMS::Key", Kind::Key, "KeyId"),
     ("AWS::Logs::LogGroup", Kind::LogGroup, "LogGroupName"),
+    ("AWS::Logs::MetricFilter", Kind::Monitoring, "FilterName"),
+    ("AWS::Logs::QueryDefinition", Kind::Monitoring, "Name"),
     ("AWS::SQS::Queue", Kind::Queue, "QueueName"),
     ("AWS::SecretsManager::Secret", Kind::Secret, "Name"),
     ("AWS::Serverless::Function", Kind::Function, "FunctionName"),

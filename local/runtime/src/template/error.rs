@@ -32,7 +32,7 @@ pub enum TemplateError {
     /// `Fn::GetAtt` of something the resource's type does not have.
     #[error("{path}: cargo local does not know `{attribute}` of {kind}; correct it, or add it to template/names.rs")]
     UnknownAttribute { path: String, attribute: String, kind: String },
-    /// A reference to what exists only once deployed, such as the id of the HTTP API.
+    /// A reference to what exists only once deployed, such as the ARN of a topic.
     #[error("{path}: `{name}` has a value only once deployed; take it from a parameter, which cargo local can set")]
     OnlyDeployed { path: String, name: String },
     /// A reference to a resource that its `Condition` leaves out.

@@ -25,10 +25,10 @@ use serde_yaml_ng::Value as Yaml;
 pub use self::{
     context::Context,
     error::{ParameterProblem, TemplateError},
-    model::{Cors, Function, Mapping, Route, Schedule},
+    model::{Cors, Function, Mapping, Monitoring, Route, Schedule},
 };
 use self::{
-    document::{Document, Kind, key},
+    document::{Document, Kind, Resource, key},
     parameters::{Parameters, text},
     resolve::{Location, Resolver},
 };
@@ -47,6 +47,10 @@ pub struct Template {
     /// What the HTTP API answers to other origins, if any are allowed.
     pub cors: Option<Cors>,
     pub resources: Resources,
+    /// Alarms, dashboards, metric filters and saved queries.
+    pub monitoring: Vec<Monitoring>,
+    /// The id of the HTTP API, by which AWS counts its requests.
+    pub api_id: Option<String>,
     /// Without those that only a deployed stack can give, such as the address of the HTTP API.
     pub outputs: BTreeMap<String, String>,
 }
@@ -88,6 +92,8 @@ impl Template {
                 keys: storage::keys(&resolver)?,
                 buses: storage::buses(&resolver)?,
             },
+            monitoring: monitoring(&resolver)?,
+            api_id: api_id(&resolver)?,
             outputs: outputs(&resolver)?,
             parameters: as_text(&parameters),
         })
@@ -142,6 +148,19 @@ fn cors(resolver: &Resolver) -> Result<Option<Cors>, TemplateError> {
         }
         _ => Err(Location::new("Resources").malformed("a mapping with at most one HTTP API; cargo local serves one")),
     }
+}
+
+fn api_id(resolver: &Resolver) -> Result<Option<String>, TemplateError> {
+    let apis = resolver.resources(Kind::HttpApi)?;
+    apis.first().map(|api| resolver.name(api, &Location::new(api.path()))).transpose()
+}
+
+fn monitoring(resolver: &Resolver) -> Result<Vec<Monitoring>, TemplateError> {
+    let resolved = |resource: &Resource| {
+        let properties = resolver.properties(&resource.properties, &[], &Location::new(resource.path()))?;
+        Ok(Monitoring { logical_id: resource.id.clone(), kind: resource.written.clone(), properties })
+    };
+    resolver.resources(Kind::Monitoring)?.into_iter().map(resolved).collect()
 }
 
 fn outputs(resolver: &Resolver) -> Result<BTreeMap<String, String>, TemplateError> {

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use local_aws::iam::Statement;
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// A Lambda function with its triggers and the rights of its role.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +62,15 @@ pub struct Schedule {
     /// `rate(…)` or `cron(…)`, in UTC.
     pub expression: String,
     pub input: Value,
+}
+
+/// What shows how a deployed stack is, such as an alarm.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Monitoring {
+    pub logical_id: String,
+    /// Such as `AWS::CloudWatch::Alarm`.
+    pub kind: String,
+    pub properties: Map<String, Value>,
 }
 
 /// CORS as the HTTP API answers it, before any function is invoked.

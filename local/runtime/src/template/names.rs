@@ -58,7 +58,9 @@ impl Resolver<'_> {
             Kind::Bus => self.regional("events", &format!("event-bus/{}", name()?)),
             Kind::LogGroup => self.regional("logs", &format!("log-group:{}:*", name()?)),
             Kind::Role => format!("arn:aws:iam::{}:role/{}", self.context.account, name()?),
-            Kind::Alias | Kind::HttpApi | Kind::DeployedOnly => return Err(only_deployed(&resource.id, at)),
+            Kind::Alias | Kind::HttpApi | Kind::Monitoring | Kind::DeployedOnly => {
+                return Err(only_deployed(&resource.id, at));
+            }
         })
     }
 
@@ -85,15 +87,18 @@ impl Resolver<'_> {
         }
         let value = match (resource.kind, attribute) {
             (Kind::HttpApi, Some("ApiEndpoint")) => self.context.api_url.clone(),
-            (Kind::HttpApi | Kind::DeployedOnly, _) | (Kind::Table, Some("StreamArn")) => {
+            // There is one API here, whose id is its name.
+            (
+                Kind::HttpApi | Kind::Function | Kind::Table | Kind::Alias | Kind::Bus | Kind::Role | Kind::LogGroup,
+                None,
+            )
+            | (Kind::Queue, Some("QueueName"))
+            | (Kind::Bus, Some("Name")) => self.name(resource, at)?,
+            (Kind::HttpApi | Kind::Monitoring | Kind::DeployedOnly, _) | (Kind::Table, Some("StreamArn")) => {
                 return Err(only_deployed(&attribute.map_or(id.to_owned(), |it| format!("{id}.{it}")), at));
             }
             (Kind::Key, None | Some("KeyId")) => id.to_owned(),
             (Kind::Queue, None | Some("QueueUrl")) => self.queue_url(&self.name(resource, at)?),
-            (Kind::Queue, Some("QueueName")) | (Kind::Bus, Some("Name")) => self.name(resource, at)?,
-            (Kind::Function | Kind::Table | Kind::Alias | Kind::Bus | Kind::Role | Kind::LogGroup, None) => {
-                self.name(resource, at)?
-            }
             (Kind::Secret, None | Some("Id"))
             | (
                 Kind::Function | Kind::Queue | Kind::Table | Kind::Key | Kind::Bus | Kind::Role | Kind::LogGroup,

@@ -265,6 +265,18 @@ pub enum Schedule {
     DeadLetters,
 }
 
+impl Schedule {
+    /// The name of its rule, without the stack's prefix.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Incremental => "incremental",
+            Self::Watches => "watches",
+            Self::Refresh => "refresh",
+            Self::DeadLetters => "dead-letters",
+        }
+    }
+}
+
 /// An entry of an index on due time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DueEntry {

@@ -3,113 +3,25 @@
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>, read
 //! 2026-11. *Invariant:* names are a closed set, which template.yaml's alarms are tested against.
 
+mod metric;
+
 use std::{
     collections::HashMap,
     io::Write as _,
     sync::{Mutex, OnceLock},
 };
 
-use domain::Reason;
+use domain::{Reason, messages::message::Schedule};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+pub use self::metric::Metric;
 use crate::base::{clock, environment, lock::lock};
 
 /// The CloudWatch namespace of every metric.
 pub const NAMESPACE: &str = "Intertie";
 /// The most values that one line may hold of a metric.
 const MAX_VALUES: usize = 100;
-
-/// A metric; its name in CloudWatch is [`name`](Self::name).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Metric {
-    /// Calls that were made to a provider.
-    Calls,
-    /// Those that failed through the provider: its trouble, its limits, a grant that is over.
-    CallFailures,
-    /// Those that were too many, as the provider said.
-    CallsLimited,
-    /// Those that were not made, because a limit left them no turn.
-    CallsThrottledLocally,
-    /// How long calls took, in milliseconds.
-    CallDuration,
-    /// How long calls waited for their turn under a rate limit, in milliseconds.
-    CallPaced,
-    /// Events that were applied.
-    EventsApplied,
-    /// Genuine events of accounts that no integration has.
-    EventsUnmatched,
-    /// Deliveries of events that were applied already.
-    EventsRepeated,
-    /// Messages that were given up, by reason.
-    EventsDeadLettered,
-    /// Failures that an operator must repair, or that show damage, by reason.
-    OperatorFailures,
-    /// Deliveries that were refused, by reason.
-    DeliveriesRefused,
-    /// Checks of an address by which a provider tells of no event, and which prove nothing.
-    DeliveriesProbed,
-    /// Deliveries that the provider sent again because an answer was late, or a failure.
-    DeliveriesRetried,
-}
-
-impl Metric {
-    /// Every metric, for the test of the template.
-    pub const ALL: [Self; 14] = [
-        Self::OperatorFailures,
-        Self::Calls,
-        Self::CallFailures,
-        Self::CallsLimited,
-        Self::CallsThrottledLocally,
-        Self::EventsApplied,
-        Self::EventsUnmatched,
-        Self::EventsRepeated,
-        Self::EventsDeadLettered,
-        Self::DeliveriesRefused,
-        Self::DeliveriesProbed,
-        Self::DeliveriesRetried,
-        Self::CallDuration,
-        Self::CallPaced,
-    ];
-
-    /// The name in CloudWatch.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Calls => "Calls",
-            Self::CallFailures => "CallFailures",
-            Self::CallsLimited => "CallsLimited",
-            Self::CallsThrottledLocally => "CallsThrottledLocally",
-            Self::EventsApplied => "EventsApplied",
-            Self::EventsUnmatched => "EventsUnmatched",
-            Self::EventsRepeated => "EventsRepeated",
-            Self::EventsDeadLettered => "EventsDeadLettered",
-            Self::OperatorFailures => "OperatorFailures",
-            Self::DeliveriesRefused => "DeliveriesRefused",
-            Self::DeliveriesProbed => "DeliveriesProbed",
-            Self::DeliveriesRetried => "DeliveriesRetried",
-            Self::CallDuration => "CallDuration",
-            Self::CallPaced => "CallPaced",
-        }
-    }
-
-    const fn unit(self) -> &'static str {
-        match self {
-            Self::CallDuration | Self::CallPaced => "Milliseconds",
-            Self::Calls
-            | Self::CallFailures
-            | Self::CallsLimited
-            | Self::CallsThrottledLocally
-            | Self::EventsApplied
-            | Self::EventsUnmatched
-            | Self::EventsRepeated
-            | Self::EventsDeadLettered
-            | Self::OperatorFailures
-            | Self::DeliveriesRefused
-            | Self::DeliveriesProbed
-            | Self::DeliveriesRetried => "Count",
-        }
-    }
-}
 
 /// Tells values of one metric apart, besides the stack.
 #[derive(Debug, Clone, Copy)]
@@ -120,30 +32,26 @@ pub struct Dimension<'a> {
     pub value: &'a str,
 }
 
+impl Dimension<'_> {
+    /// No dimension but the stack.
+    pub const NONE: Self = Self { name: "", value: "" };
+}
+
 /// Counts while a batch is worked on, and writes the sums at its end.
 #[derive(Debug, Default)]
-pub struct Tally(Mutex<HashMap<(Metric, &'static str), u64>>);
+pub struct Tally(Mutex<HashMap<Metric, u64>>);
 
 impl Tally {
-    /// Adds one to a metric without a dimension of its own.
+    /// Adds one.
     pub fn count(&self, metric: Metric) {
-        self.add(metric, "");
-    }
-
-    /// Counts a message that is given up for this reason.
-    pub fn dead_letter(&self, reason: Reason) {
-        self.add(Metric::EventsDeadLettered, reason.name());
-    }
-
-    fn add(&self, metric: Metric, reason: &'static str) {
-        *lock(&self.0).entry((metric, reason)).or_default() += 1;
+        *lock(&self.0).entry(metric).or_default() += 1;
     }
 
     /// Writes the sums and resets them.
     pub fn write(&self, stack: &str, now: Timestamp) {
         let counted = std::mem::take(&mut *lock(&self.0));
-        for ((metric, reason), count) in counted {
-            write(stack, Dimension { name: "reason", value: reason }, &[(metric, vec![count])], now);
+        for (metric, count) in counted {
+            write(stack, Dimension::NONE, &[(metric, vec![count])], now);
         }
     }
 }
@@ -157,16 +65,30 @@ pub(crate) fn belong_to(stack: String) {
     let _ = STACK.set(stack);
 }
 
-/// Counts a failure at once, if it is one that rings an alarm.
+/// Counts one at once.
+pub fn count(metric: Metric, dimension: Dimension<'_>) {
+    let stack = STACK.get().map_or("", String::as_str);
+    write(stack, dimension, &[(metric, vec![1])], clock::now());
+}
+
+/// Counts a failure, if it is one that rings an alarm.
 pub fn operator_failure(reason: Reason) {
     if reason.alarms() {
-        let stack = STACK.get().map_or("", String::as_str);
-        let dimension = Dimension { name: "reason", value: reason.name() };
-        write(stack, dimension, &[(Metric::OperatorFailures, vec![1])], clock::now());
+        count(Metric::OperatorFailures, Dimension { name: "reason", value: reason.name() });
     }
 }
 
-/// Writes what was measured, by stack and by stack and this dimension: as many lines as the values need.
+/// Counts a message that is given up for this reason.
+pub fn dead_letter(reason: Reason) {
+    count(Metric::EventsDeadLettered, Dimension { name: "reason", value: reason.name() });
+}
+
+/// Counts an invocation by a schedule that succeeded. An alarm goes off if there is none for some time.
+pub fn schedule_done(schedule: Schedule) {
+    count(Metric::SchedulesDone, Dimension { name: "schedule", value: schedule.name() });
+}
+
+/// Writes what was measured, by stack and this dimension, and what is summed also by stack alone: as many lines as the values need.
 pub fn write(stack: &str, dimension: Dimension<'_>, measured: &[(Metric, Vec<u64>)], now: Timestamp) {
     let mut out = std::io::stdout().lock();
     for line in lines(stack, dimension, measured, now) {
@@ -188,27 +110,25 @@ fn lines(stack: &str, dimension: Dimension<'_>, measured: &[(Metric, Vec<u64>)],
 }
 
 fn line(stack: &str, dimension: Dimension<'_>, measured: Vec<(Metric, Vec<u64>)>, now: Timestamp) -> Value {
-    let metrics: Vec<_> =
-        measured.iter().map(|(metric, _)| json!({ "Name": metric.name(), "Unit": metric.unit() })).collect();
-    let values = measured.into_iter().map(|(metric, values)| (metric.name().to_owned(), values.into()));
+    let directive = |dimensions: &[&str], metrics: Vec<Metric>| {
+        let metrics: Vec<_> =
+            metrics.iter().map(|metric| json!({ "Name": metric.name(), "Unit": metric.unit() })).collect();
+        json!({ "Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics })
+    };
     // A dimension must have a value.
     let named = !dimension.value.is_empty();
-    let dimensions = if named { json!([["stack"], ["stack", dimension.name]]) } else { json!([["stack"]]) };
+    let all = || measured.iter().map(|(metric, _)| *metric);
+    let sums: Vec<_> = all().filter(|metric| !named || metric.is_summed()).collect();
+    let mut directives = Vec::new();
+    directives.extend((!sums.is_empty()).then(|| directive(&["stack"], sums)));
+    directives.extend(named.then(|| directive(&["stack", dimension.name], all().collect())));
     let mut line = Map::from_iter([
         ("version".to_owned(), environment::release().into()),
         ("stack".to_owned(), stack.into()),
-        (
-            "_aws".to_owned(),
-            json!({
-                "Timestamp": now.as_millisecond(),
-                "CloudWatchMetrics": [{
-                    "Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": metrics,
-                }],
-            }),
-        ),
+        ("_aws".to_owned(), json!({ "Timestamp": now.as_millisecond(), "CloudWatchMetrics": directives })),
     ]);
     line.extend(named.then(|| (dimension.name.to_owned(), dimension.value.into())));
-    line.extend(values);
+    line.extend(measured.into_iter().map(|(metric, values)| (metric.name().to_owned(), values.into())));
     line.into()
 }
 
@@ -218,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_line_is_what_the_format_asks_for() {
-        let measured = [(Metric::Calls, vec![2]), (Metric::CallDuration, vec![7; 150])];
+        let measured = [(Metric::CallFailures, vec![2]), (Metric::CallDuration, vec![7; 150])];
         let lines = lines(
             "intertie",
             Dimension { name: "service", value: "slack" },
@@ -227,16 +147,28 @@ mod tests {
         );
         let [first, second] = &lines[..] else { panic!("{lines:?}") };
         assert_eq!(first["_aws"]["Timestamp"], 5_000);
-        let directive = &first["_aws"]["CloudWatchMetrics"][0];
-        assert_eq!(
-            directive["Metrics"],
-            json!([{ "Name": "Calls", "Unit": "Count" }, { "Name": "CallDuration", "Unit": "Milliseconds" }])
-        );
-        for name in directive["Dimensions"].as_array().unwrap().iter().flat_map(|set| set.as_array().unwrap()) {
-            assert!(first[name.as_str().unwrap()].is_string(), "{name} has no value");
-        }
+        let [failures, duration] = [("CallFailures", "Count"), ("CallDuration", "Milliseconds")]
+            .map(|(name, unit)| json!({ "Name": name, "Unit": unit }));
+        // An alarm is on the sum of the failures.
+        let directives = json!([
+            { "Namespace": NAMESPACE, "Dimensions": [["stack"]], "Metrics": [failures] },
+            { "Namespace": NAMESPACE, "Dimensions": [["stack", "service"]], "Metrics": [failures, duration] },
+        ]);
+        assert_eq!(first["_aws"]["CloudWatchMetrics"], directives);
+        assert_eq!((&first["stack"], &first["service"]), (&json!("intertie"), &json!("slack")));
         let count = |line: &Value| line["CallDuration"].as_array().unwrap().len();
-        assert_eq!((&first["Calls"], count(first), count(second)), (&json!([2]), MAX_VALUES, 50));
-        assert!(second.get("Calls").is_none(), "counted once");
+        assert_eq!((&first["CallFailures"], count(first), count(second)), (&json!([2]), MAX_VALUES, 50));
+        assert!(second.get("CallFailures").is_none(), "counted once");
+    }
+
+    #[test]
+    fn a_metric_without_a_dimension_of_its_own_is_written_by_stack() {
+        let [line] =
+            &lines("intertie", Dimension::NONE, &[(Metric::EventsApplied, vec![1])], Timestamp::UNIX_EPOCH)[..]
+        else {
+            panic!("one line")
+        };
+        let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap();
+        assert_eq!((directives.len(), &directives[0]["Dimensions"]), (1, &json!([["stack"]])));
     }
 }

@@ -20,7 +20,10 @@ use secrecy::ExposeSecret as _;
 use crate::{
     AwsError,
     aws::secrets::Freshness,
-    base::{clock, metrics},
+    base::{
+        clock,
+        metrics::{self, Dimension, Metric},
+    },
     client::{context::StoredCredential, error::CallError, provider_client::ProviderClient, transport::RESERVE},
     stores::credentials::Credential,
 };
@@ -73,9 +76,11 @@ impl ProviderClient {
         refresh: Refresh,
         time: Duration,
     ) -> Result<Credential, CallError> {
+        let counted = |metric| metrics::count(metric, Dimension { name: "service", value: held.provider.id.as_str() });
         // The lease was won on the version that was read, so this is the re-read: no process was faster.
         let failure = match self.ask(&held, time).await? {
             Ok(issued) => {
+                counted(Metric::Refreshes);
                 return match self.store(&held, &issued, clock::now()).await? {
                     Some(fresh) => Ok(fresh),
                     // Disconnected or connected again meanwhile: what is there now counts.
@@ -84,6 +89,7 @@ impl ProviderClient {
             }
             Err(failure) => failure,
         };
+        counted(Metric::RefreshFailures);
         let (now, credential) = (clock::now(), held.credential);
         if failure == Failure::GrantEnded {
             let found = self.read(held.stored).await?;

@@ -20,7 +20,7 @@ fn says_what_is_wrong_and_where() {
         ("!Ref Nobody", "`Nobody` is no parameter, resource or known pseudo-parameter"),
         ("!Ref AWS::StackId", "`AWS::StackId` is no parameter"),
         ("!Ref Gone", "`Gone` is left out by its condition"),
-        ("!Ref Api", "`Api` has a value only once deployed; take it from a parameter"),
+        ("!Ref Topic", "`Topic` has a value only once deployed; take it from a parameter"),
         ("!GetAtt Jobs.Color", "cargo local does not know `Color` of AWS::SQS::Queue"),
         ("!GetAtt Jobs", "must be Fn::GetAtt of a resource and its attribute"),
         ("!If [Nothing, a, b]", "there is no condition `Nothing`"),

@@ -1,6 +1,6 @@
 //! What becomes of a message after an attempt: its disposition as calls of SQS.
 //!
-//! *Invariant:* a failure is logged here, once, with its reason; what an operator must repair rings an alarm from here.
+//! *Invariant:* a failure is logged here, once, with its reason, and a dead letter is counted; what an operator must repair rings an alarm from here.
 
 use std::time::Duration;
 
@@ -110,7 +110,10 @@ impl Consumer {
 fn report(attempt: &Attempt, disposition: &Disposition, why: &Diagnosis) {
     let (reason, detail, attempt) = (why.reason.name(), why.detail(), attempt.number);
     match (disposition, why.reason) {
-        (Disposition::DeadLetter(_), _) => tracing::error!(attempt, reason, detail, "dead-lettered"),
+        (Disposition::DeadLetter(_), _) => {
+            tracing::error!(attempt, reason, detail, "dead-lettered");
+            metrics::dead_letter(why.reason);
+        }
         (_, Reason::LeaseHeld | Reason::ThrottledLocally) => tracing::info!(reason, detail, "deferred"),
         (Disposition::Defer(_), _) => tracing::warn!(attempt, reason, detail, "deferred"),
         (Disposition::Retry(..) | Disposition::Done, _) => {
