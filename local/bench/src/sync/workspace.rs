@@ -172,14 +172,16 @@ impl Workspace {
     pub(super) async fn rest(&self) -> Result<(), Failed> {
         let sqs = self.stack.embedded.as_ref().map(|embedded| embedded.sqs.clone());
         let sqs = sqs.ok_or_else(|| Failed("the queues are elsewhere".into()))?;
-        let queue = format!("{}-syncs", self.stack.prefix());
         let rests = async || {
-            let depth = sqs.depths().into_iter().find(|depth| depth.name == queue)?;
-            if depth.visible + depth.in_flight == 0 && depth.delayed > 0 {
+            let all = sqs.depths();
+            let queues = all.iter().filter(|depth| depth.name.ends_with("syncs"));
+            let (now, later) =
+                queues.fold((0, 0), |(now, later), it| (now + it.visible + it.in_flight, later + it.delayed));
+            if now == 0 && later > 0 {
                 // The sync waits for its slot; nothing is measured in that time.
                 sqs.advance(INTERVAL.unsigned_abs());
             }
-            (depth.visible + depth.in_flight + depth.delayed == 0).then_some(())
+            (now + later == 0).then_some(())
         };
         self.stack.until(PATIENCE, rests).await.map_err(|waited| Failed(format!("a sync did not end: {waited}")))
     }
