@@ -79,6 +79,13 @@ await cell("Link", async () => {
   assert.deepEqual(numbers, [3, 4]);
 });
 
+await cell("the account that is named counts, by a name beyond ASCII too", async () => {
+  const named = (account) => intertieFetch({ url, session, provider: "stripe", account })(`${STRIPE}/account`);
+  assert.equal((await (await named("acct_local")).json()).id, "acct_local");
+  // What can't be read is 422.
+  assert.equal((await named("Café Łódź")).status, 404);
+});
+
 await cell("a batch is refused, and does not leave", async () => {
   const type = { "Content-Type": "multipart/mixed; boundary=b" };
   const refused = await fetch("https://gmail.googleapis.com/batch/gmail/v1", { method: "POST", body: "--b--", headers: type });
