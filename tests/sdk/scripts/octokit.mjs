@@ -4,7 +4,7 @@ import { Octokit } from "octokit";
 import { intertieFetch } from "./intertie-fetch.js";
 
 const bases = { github: ["https://api.github.com"] };
-const retry = { doNotRetry: [400, 401, 403, 404, 409, 410, 422, 451] };
+const retry = { doNotRetry: [400, 401, 403, 404, 405, 409, 410, 413, 422, 451, 502] };
 const octokit = new Octokit({ request: { fetch: intertieFetch({ url, session, provider: "github", bases }) }, retry });
 
 const engine = { owner: "ada", repo: "engine" };
@@ -74,3 +74,8 @@ await cell("an upload is refused by the host's name, and would leave without the
 await cell("refusal", () =>
   refusal({ provider: "github", bases }, (fetch) => new Octokit({ log, request: { fetch }, retry }).rest.users.getAuthenticated()),
 );
+
+await cell("a write whose outcome is unknown is not sent again", async () => {
+  await fault("github", "POST /repos/ada/engine/issues", { status: 502, body: { message: "Server Error" } });
+  await assert.rejects(octokit.rest.issues.create({ ...engine, title: "Once" }), { status: 502 });
+});

@@ -3,7 +3,7 @@ import { assert, cell, fault, GREETING, refusal, seconds, session, stranger, url
 import bolt from "@slack/bolt";
 import { intertieFetch } from "./intertie-fetch.js";
 
-const onFailedAttempt = (error) => { if (error.statusCode < 500) throw error; };
+const onFailedAttempt = (error) => { if (error.statusCode) throw error; };
 const retryConfig = { retries: 5, onFailedAttempt };
 const app = new bolt.App({
   authorize: async () => ({ botToken: await freshSession() }),

@@ -1,9 +1,9 @@
-import { assert, cell, fault, GREETING, refusal, seconds, session, spy, url } from "./cells.mjs";
+import { assert, calls, cell, fault, GREETING, refusal, seconds, session, spy, url } from "./cells.mjs";
 
 import { WebClient } from "@slack/web-api";
 import { intertieFetch } from "./intertie-fetch.js";
 
-const onFailedAttempt = (error) => { if (error.statusCode < 500) throw error; };
+const onFailedAttempt = (error) => { if (error.statusCode) throw error; };
 const retryConfig = { retries: 5, onFailedAttempt };
 const slack = new WebClient(session, { fetch: intertieFetch({ url, session, provider: "slack" }), retryConfig });
 
@@ -65,3 +65,11 @@ await cell("without the adapter a file would leave with the session token", asyn
 await cell("refusal", () =>
   refusal({ provider: "slack" }, (fetch) => new WebClient(session, { fetch, retryConfig }).auth.test()),
 );
+
+await cell("a message whose outcome is unknown is not posted again", async () => {
+  await fault("slack", "POST /api/chat.postMessage", { close: true, after: true });
+  const posted = async () => (await calls("slack")).filter(({ path }) => path === "/api/chat.postMessage").length;
+  const before = await posted();
+  await assert.rejects(slack.chat.postMessage({ channel: "C0SALES0001", text: "Once" }), { statusCode: 502 });
+  assert.equal(await posted(), before + 1);
+});
