@@ -29,7 +29,7 @@ def deployed(world):
 # The gaps that serve.py looks for, and fills.
 SERVED = (
     "secret-ref", "kms-alias", "kms-context", "kms-reencrypt", "kms-reencrypt-rights", "sqs-batch", "concurrency-text",
-    "alias-destination", "code-deploy",
+    "alias-destination", "code-deploy", "query-definition",
 )
 CHECKS = (
     deployed, working.alive, working.routes_allowed, connecting.stripe_by_key, connecting.slack_by_consent, webhooks.applied,
