@@ -12,6 +12,7 @@ mod damage;
 mod dead_letters;
 mod degraded;
 mod deliveries;
+mod doctor;
 mod errors;
 mod failed_schedules;
 mod followed;

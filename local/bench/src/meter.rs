@@ -4,7 +4,8 @@ use std::{fs, time::Duration};
 
 use local_base::terminal::Failed;
 use nix::{
-    time::{ClockId, clock_getcpuclockid, clock_gettime},
+    errno::Errno,
+    time::{ClockId, clock_gettime},
     unistd::Pid,
 };
 use tokio::task::yield_now;
@@ -19,7 +20,7 @@ impl Meter {
     /// Of the process `pid`, which must be alive.
     pub(super) fn new(pid: u32) -> Result<Self, Failed> {
         let id = i32::try_from(pid).map_err(Failed::from)?;
-        let clock = clock_getcpuclockid(Pid::from_raw(id)).map_err(|error| gone(pid, error))?;
+        let clock = clock(Pid::from_raw(id)).map_err(|error| unreadable(pid, error))?;
         Ok(Self { pid, clock })
     }
 
@@ -50,6 +51,25 @@ impl Meter {
     fn proc(&self, file: &str) -> Result<String, Failed> {
         fs::read_to_string(format!("/proc/{}/{file}", self.pid)).map_err(|error| gone(self.pid, error))
     }
+}
+
+/// The CPU clock of a process.
+#[cfg(target_os = "linux")]
+fn clock(pid: Pid) -> nix::Result<ClockId> {
+    nix::time::clock_getcpuclockid(pid)
+}
+
+/// macOS has no such clock: there the rest of `cargo local` still compiles.
+#[cfg(not(target_os = "linux"))]
+fn clock(_: Pid) -> nix::Result<ClockId> {
+    Err(Errno::ENOTSUP)
+}
+
+fn unreadable(pid: u32, error: Errno) -> Failed {
+    if error == Errno::ENOTSUP {
+        return Failed("the bench reads the CPU clocks of processes, which Linux has: run it on Linux".into());
+    }
+    gone(pid, error)
 }
 
 fn gone(pid: u32, reason: impl std::fmt::Display) -> Failed {
