@@ -22,26 +22,30 @@ async fn program() -> PathBuf {
     target_folder().unwrap().join("debug/local")
 }
 
-async fn run(arguments: &[&str]) -> Output {
+pub(super) async fn run(arguments: &[&str]) -> Output {
     Command::new(program().await).args(arguments).output().await.unwrap()
 }
 
 /// A `cargo local` of its own prefix, by which its processes are told from others'.
-struct Running {
-    child: Child,
+pub(super) struct Running {
+    pub(super) child: Child,
     lines: Lines<BufReader<ChildStdout>>,
-    prefix: String,
-    directory: PathBuf,
+    pub(super) prefix: String,
+    pub(super) directory: PathBuf,
 }
 
 impl Running {
-    async fn start() -> Self {
+    pub(super) async fn start(arguments: &[&str]) -> Self {
+        Self::start_in(directory(), arguments).await
+    }
+
+    pub(super) async fn start_in(directory: PathBuf, arguments: &[&str]) -> Self {
         let prefix = format!("p{}", &uuid::Uuid::new_v4().simple().to_string()[..19]);
-        let directory = directory();
         let mut child = Command::new(program().await)
             .args(["--port", "0", "--parameter-overrides", &format!("Prefix={prefix}")])
             .arg("--directory")
             .arg(&directory)
+            .args(arguments)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -51,7 +55,7 @@ impl Running {
     }
 
     /// What it says until a line that starts with these words.
-    async fn until(&mut self, words: &str) -> String {
+    pub(super) async fn until(&mut self, words: &str) -> String {
         let mut text = Vec::new();
         while let Some(line) = self.lines.next_line().await.unwrap() {
             text.push(line);
@@ -63,16 +67,26 @@ impl Running {
     }
 
     /// Processes that are functions of this stack.
-    fn bootstraps(&self) -> usize {
+    pub(super) fn bootstraps(&self) -> usize {
         let marker = format!("AWS_LAMBDA_FUNCTION_NAME={}-", self.prefix);
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
         let environments = processes.filter_map(|process| std::fs::read(process.path().join("environ")).ok());
         environments.filter(|environment| String::from_utf8_lossy(environment).contains(&marker)).count()
     }
 
+    pub(super) fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap())
+    }
+
+    /// A command that joins it by its folder.
+    pub(super) async fn join(&self, arguments: &[&str]) -> Output {
+        let folder = ["--directory", self.directory.to_str().unwrap()];
+        run(&[&arguments[..1], &folder, &arguments[1..]].concat()).await
+    }
+
     /// Ctrl-C; then nothing of it is left.
-    async fn stop(mut self) {
-        kill(Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()), Signal::SIGINT).unwrap();
+    pub(super) async fn stop(mut self) {
+        kill(self.pid(), Signal::SIGINT).unwrap();
         self.child.wait().await.unwrap();
         assert_eq!(self.bootstraps(), 0);
         assert!(!self.directory.join("env").exists());
@@ -82,13 +96,14 @@ impl Running {
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_leaves_no_process_and_no_environment_file() {
     let _room = room().await;
-    let mut running = Running::start().await;
+    let mut running = Running::start(&[]).await;
     running.until("The story:").await;
     running.stop().await;
 
-    let mut running = Running::start().await;
+    let mut running = Running::start(&[]).await;
     let text = running.until("Ctrl-C").await;
     assert!(text.contains("Every step held.") && text.contains("settings/integrations?session="), "{text}");
+    assert!(!text.contains("AWS_REGION"), "variables hide the link: {text}");
     assert!(running.bootstraps() > 0, "the functions' processes run");
     running.stop().await;
 }

@@ -15,6 +15,7 @@ mod deliveries;
 mod doctor;
 mod errors;
 mod failed_schedules;
+mod folders;
 mod followed;
 mod front;
 mod handlers;

@@ -25,7 +25,7 @@ use local_cli::{
 };
 use local_runtime::{
     bootstraps::{self, Bootstraps, Profile},
-    stack::{Cloud, CloudOptions},
+    stack::{Cloud, CloudOptions, Folder},
     template::{Context, Template},
 };
 use local_sandbox::{Apps, LOCAL_ACCOUNT};
@@ -131,7 +131,7 @@ impl Running {
 
     /// Stops it, and removes its files: those of a failed test stay to be looked at.
     pub async fn shutdown(self) {
-        let directory = self.stack.directory().to_owned();
+        let directory = self.stack.folder.path().to_owned();
         self.stack.shutdown().await;
         std::fs::remove_dir_all(directory).expect("the folder is there");
     }
@@ -174,10 +174,11 @@ async fn with_integration(options: Options, room: SemaphorePermit<'static>) -> R
 pub async fn options() -> Options {
     Options {
         template: bootstraps::root().join("template.yaml"),
-        directory: directory(),
+        folder: Folder::lock(&directory()).expect("a folder of its own"),
         port: 0,
         overrides: Vec::new(),
         aws_endpoint: None,
+        events_to: None,
         rewrites: String::new(),
         bootstraps: bootstraps().await,
         ledger: std::env::var_os("TEST_RIGHTS").map(|file| bootstraps::root().join(file)),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// All that a stack's functions have logged so far. Lines are written a moment later than their reason.
 pub fn logs(stack: &Bundle) -> String {
-    let files = std::fs::read_dir(stack.directory().join("logs")).expect("the folder of logs").flatten();
+    let files = std::fs::read_dir(stack.folder.logs()).expect("the folder of logs").flatten();
     files.map(|file| std::fs::read_to_string(file.path()).expect("a log")).collect()
 }
 
@@ -64,7 +64,7 @@ pub async fn dead_letters(stack: &Bundle, queue: &str) -> Vec<String> {
 
 /// The details of the events on the bus.
 pub fn published(stack: &Bundle) -> Vec<Value> {
-    details(&stack.directory().join("events.jsonl"))
+    details(&stack.folder.events())
 }
 
 pub(crate) fn details(events: &Path) -> Vec<Value> {

@@ -23,6 +23,7 @@ use super::{Service, events::EventBus, sqs::Sqs};
 pub struct Embedded {
     /// The queues, for their depths and their clock.
     pub sqs: Sqs,
+    pub bus: EventBus,
     addresses: Vec<(Service, SocketAddr)>,
 }
 
@@ -62,8 +63,8 @@ impl Embedded {
         addresses.push((Service::Kms, serve_hyper(kms).await?));
         addresses.push((Service::Secretsmanager, serve_hyper(secrets).await?));
         addresses.push((Service::Sqs, serve_axum(sqs.clone().router()).await?));
-        addresses.push((Service::Events, serve_axum(bus.router()).await?));
-        Ok(Self { sqs, addresses })
+        addresses.push((Service::Events, serve_axum(bus.clone().router()).await?));
+        Ok(Self { sqs, bus, addresses })
     }
 
     /// Where a service listens.

@@ -26,6 +26,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
 use self::entry::{Entry, Origin};
@@ -67,6 +68,7 @@ struct Buses {
     /// When each was created, in seconds since the Unix epoch.
     created: BTreeMap<String, u64>,
     counts: EventCounts,
+    followers: Vec<UnboundedSender<String>>,
 }
 
 #[derive(Debug, Error)]
@@ -108,7 +110,7 @@ impl EventBus {
     /// Buses that append their events to `file`. Its directory must exist. The bus `default` is there already.
     pub fn new(file: PathBuf, region: &str, account: &str, clock: Clock) -> Self {
         let created = BTreeMap::from([(DEFAULT_BUS.to_owned(), clock.now().as_secs())]);
-        let buses = Mutex::new(Buses { created, counts: EventCounts::default() });
+        let buses = Mutex::new(Buses { created, counts: EventCounts::default(), followers: Vec::new() });
         let origin = Origin { region: region.to_owned(), account: account.to_owned() };
         Self { shared: Arc::new(Shared { file, origin, clock, buses }) }
     }
@@ -116,6 +118,13 @@ impl EventBus {
     /// Answers the protocol on every path.
     pub fn router(self) -> Router {
         Router::new().fallback(answer).layer(DefaultBodyLimit::max(MAX_REQUEST)).with_state(self)
+    }
+
+    /// Each event from now on, as its line of the file.
+    pub fn follow(&self) -> UnboundedReceiver<String> {
+        let (follower, events) = unbounded_channel();
+        self.buses().followers.push(follower);
+        events
     }
 
     /// How many events were written and lost.
@@ -210,6 +219,8 @@ impl EventBus {
             }
         }
         self.append(&lines).map_err(|source| Fault::Write { path: self.shared.file.clone(), source })?;
+        // One that does not listen any more is forgotten.
+        buses.followers.retain(|follower| lines.lines().all(|line| follower.send(line.to_owned()).is_ok()));
         buses.counts.written += added.written;
         buses.counts.lost += added.lost;
         Ok(json!({"FailedEntryCount": failed, "Entries": results}))

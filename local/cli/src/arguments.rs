@@ -34,12 +34,18 @@ pub struct Run {
     /// Parameters of template.yaml
     #[arg(long, value_name = "K=V", num_args = 1.., value_parser = pair)]
     pub parameter_overrides: Vec<(String, String)>,
-    /// Where logs, events and the environment file go; target/local unless given
-    #[arg(long, value_name = "FOLDER")]
-    pub directory: Option<PathBuf>,
+    /// Where logs, events and the environment file go.
+    #[command(flatten)]
+    pub folder: Place,
+    /// Also print the variables of the environment file
+    #[arg(long, conflicts_with = "once")]
+    pub print_env: bool,
     /// An AWS-compatible endpoint that is already running, instead of the embedded AWS
     #[arg(long, value_name = "URL")]
     pub aws_endpoint: Option<String>,
+    /// Post each event of the bus to an application under development, signed as Standard Webhooks says
+    #[arg(long, value_name = "URL", value_parser = plain_http, conflicts_with_all = ["once", "aws_endpoint"])]
+    pub events_to: Option<String>,
     /// Run the bootstraps of FOLDER and build nothing: target/lambda after `cargo lambda build --release`, or
     /// target/release
     #[arg(long, value_name = "FOLDER")]
@@ -47,6 +53,14 @@ pub struct Run {
     /// Run FILE as one function, such as webhook-process=target/debug/webhook-handlers
     #[arg(long, value_name = "FUNCTION=FILE", value_parser = bootstrap)]
     pub bootstrap: Vec<(String, PathBuf)>,
+}
+
+/// The folder of a stack.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// The stack's folder, with its logs, its events and the environment file; target/local unless given
+    #[arg(long, value_name = "FOLDER")]
+    pub directory: Option<PathBuf>,
 }
 
 /// What else there is.
@@ -57,10 +71,7 @@ pub enum Command {
     /// Print a session token
     Token(Token),
     /// Fire a schedule of the running stack now
-    Fire {
-        /// The schedule's name, with or without prefix; a wrong one lists them
-        schedule: String,
-    },
+    Fire(Fire),
     /// Check a template's parameters as deploying and starting would; print ok, or all that is wrong and exit with 1
     Check(Check),
     /// Compare the rights that the roles grant with those that the functions used in tests; exit with 1 on a difference
@@ -105,6 +116,8 @@ pub struct Rights {
 /// See [`Command::Sign`].
 #[derive(Debug, Args)]
 pub struct Sign {
+    #[command(flatten)]
+    pub folder: Place,
     /// Whose webhook
     #[arg(long)]
     pub provider: String,
@@ -118,9 +131,20 @@ pub struct Sign {
     pub send: Option<String>,
 }
 
+/// See [`Command::Fire`].
+#[derive(Debug, Args)]
+pub struct Fire {
+    #[command(flatten)]
+    pub folder: Place,
+    /// The schedule's name, with or without prefix; a wrong one lists them
+    pub schedule: String,
+}
+
 /// See [`Command::Token`].
 #[derive(Debug, Args)]
 pub struct Token {
+    #[command(flatten)]
+    pub folder: Place,
     /// The application's user id
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub user: String,
@@ -135,6 +159,13 @@ pub struct Token {
 /// A function's name and its bootstrap.
 fn bootstrap(text: &str) -> Result<(String, PathBuf), String> {
     pair(text).map(|(function, file)| (function, file.into()))
+}
+
+/// An address that [`Web`](local_base::web::Web) can call.
+fn plain_http(text: &str) -> Result<String, String> {
+    let uri = text.parse::<http::Uri>().map_err(|error| error.to_string())?;
+    let plain = uri.scheme_str() == Some("http") && uri.host().is_some();
+    if plain { Ok(text.to_owned()) } else { Err("it must begin with http://HOST".to_owned()) }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

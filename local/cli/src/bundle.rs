@@ -9,23 +9,30 @@ use std::{
 
 use local_runtime::{
     bootstraps::Bootstraps,
-    stack::{self, Stack, StackError},
+    stack::{self, Folder, Stack, StackError},
 };
 use local_sandbox::{Apps, Sandbox};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::settings::{self, WrongSettings};
+use tokio::task::JoinSet;
 
-#[derive(Debug, Clone)]
+use crate::{
+    forward::Subscriber,
+    settings::{self, WrongSettings},
+};
+
+#[derive(Debug)]
 pub struct Options {
     pub template: PathBuf,
     /// Where logs, events and the environment file go.
-    pub directory: PathBuf,
+    pub folder: Folder,
     /// The HTTP API's port; 0 for any.
     pub port: u16,
     pub overrides: Vec<(String, String)>,
     /// An AWS that is already running, in place of the embedded one.
     pub aws_endpoint: Option<String>,
+    /// Where each event of the embedded bus is posted.
+    pub events_to: Option<Subscriber>,
     /// Rewrites that win over the sandbox's, in the form of `INTERTIE_URL_REWRITES`.
     pub rewrites: String,
     pub bootstraps: Bootstraps,
@@ -41,6 +48,9 @@ pub struct Bundle {
     pub apps: Apps,
     /// The secrets that sign webhooks, by app.
     pub webhook_secrets: BTreeMap<&'static str, SecretString>,
+    pub events_to: Option<Subscriber>,
+    /// Ends with the bundle.
+    _forwarding: JoinSet<()>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +84,7 @@ impl Bundle {
         let own = (!given).then(|| ("UrlRewrites".to_owned(), rewrites(&options.rewrites, &sandbox)));
         let stack = Stack::start(stack::Options {
             template: options.template,
-            directory: options.directory,
+            folder: options.folder,
             port: options.port,
             overrides: options.overrides,
             own: own.into_iter().collect(),
@@ -86,25 +96,28 @@ impl Bundle {
         let stack = stack.await?;
         sandbox.deliver_to(&stack.url);
         let webhook_secrets = apps.iter().map(|(name, app)| (name, app.webhook_secret.clone())).collect();
-        Ok(Self { stack, sandbox, apps, webhook_secrets })
+        let mut forwarding = JoinSet::new();
+        for (subscriber, embedded) in options.events_to.iter().zip(&stack.embedded) {
+            forwarding.spawn(subscriber.clone().follow(embedded.bus.follow()));
+        }
+        Ok(Self { stack, sandbox, apps, webhook_secrets, events_to: options.events_to, _forwarding: forwarding })
     }
 
     /// Stops everything and waits until no process is left.
     pub async fn shutdown(self) {
         // It may never have been written.
-        let _ = std::fs::remove_file(self.env_file());
+        let _ = std::fs::remove_file(self.folder.env_file());
         self.stack.shutdown().await;
-    }
-
-    /// Where its environment is written for other programs.
-    pub fn env_file(&self) -> PathBuf {
-        self.directory().join("env")
     }
 
     /// Every secret of the stack, to search for where none may be.
     pub fn secrets(&self) -> Vec<String> {
         let of_apps = self.apps.iter().flat_map(|(_, app)| [&app.client_secret, &app.webhook_secret]);
-        of_apps.chain([&self.session_key]).map(|secret| secret.expose_secret().to_owned()).collect()
+        of_apps
+            .chain([&self.session_key])
+            .chain(self.events_to.iter().map(|subscriber| &subscriber.secret))
+            .map(|secret| secret.expose_secret().to_owned())
+            .collect()
     }
 
     pub fn session(&self, user_id: &str, role: Option<&str>, life: Duration) -> Option<String> {

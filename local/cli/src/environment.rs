@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use local_aws::{REGION, clients::DEVELOPER_KEY};
-use local_runtime::stack::{StackError, endpoints};
+use local_runtime::stack::{FolderError, endpoints};
+
+use secrecy::ExposeSecret as _;
 
 use crate::bundle::Bundle;
 
@@ -28,6 +30,8 @@ impl Bundle {
         ];
         all.extend(pairs.map(|(name, value)| (name.to_owned(), value)));
         all.extend(self.sandbox.variables());
+        let secret = self.events_to.iter().map(|subscriber| subscriber.secret.expose_secret().to_owned());
+        all.extend(secret.map(|secret| ("INTERTIE_EVENTS_SECRET".to_owned(), secret)));
         all.extend(self.template.functions.iter().flat_map(|function| function.environment.clone()));
         all.into_iter().collect()
     }
@@ -38,10 +42,10 @@ impl Bundle {
     }
 
     /// Writes [`environment`](Self::environment) for `cargo local sign`, `token` and `fire`, and for other programs.
-    pub fn write_env(&self) -> Result<(), StackError> {
-        let path = self.env_file();
+    pub fn write_env(&self) -> Result<(), FolderError> {
+        let path = self.folder.env_file();
         std::fs::write(&path, self.environment_lines().join("\n") + "\n")
-            .map_err(|source| StackError::File { path, source })
+            .map_err(|source| FolderError::File { path, source })
     }
 }
 

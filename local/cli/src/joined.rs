@@ -1,9 +1,14 @@
 //! A running stack, read from its environment file, for `sign`, `token` and `fire`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use domain::{ProviderId, UserId, integration::IntegrationState, webhook::proof::ChannelOwner};
 use local_aws::{Clients, REGION, clients::DEVELOPER_KEY};
+use local_runtime::stack::Folder;
 use platform::{
     Aws,
     aws::{
@@ -24,12 +29,12 @@ pub struct Joined {
 
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    #[error("no stack is running ({}: {source}); start one with `cargo local` in another terminal", file.display())]
-    NotRunning {
-        /// Where its environment would be.
-        file: PathBuf,
-        source: std::io::Error,
-    },
+    #[error("no stack runs in {}; start one with `cargo local` in another terminal, or name the folder of one that runs with --directory FOLDER", .0.display())]
+    NotRunning(PathBuf),
+    #[error("the stack in {} has not started yet: wait until it prints its link", .0.display())]
+    Starting(PathBuf),
+    #[error("{}: {source}", file.display())]
+    Unreadable { file: PathBuf, source: std::io::Error },
     /// The file lacks a variable.
     #[error("the environment file lacks {0}; restart `cargo local`")]
     Lacks(&'static str),
@@ -40,9 +45,16 @@ pub enum JoinError {
 }
 
 impl Joined {
-    /// The stack that wrote `file`.
-    pub fn from_file(file: PathBuf) -> Result<Self, JoinError> {
-        let text = std::fs::read_to_string(&file).map_err(|source| JoinError::NotRunning { file, source })?;
+    /// The stack that runs in `folder`. A killed one may have left its variables there.
+    pub fn of(folder: &Path) -> Result<Self, JoinError> {
+        if !Folder::is_locked(folder) {
+            return Err(JoinError::NotRunning(folder.to_owned()));
+        }
+        let file = folder.join("env");
+        let text = std::fs::read_to_string(&file).map_err(|source| match source.kind() {
+            ErrorKind::NotFound => JoinError::Starting(folder.to_owned()),
+            _ => JoinError::Unreadable { file, source },
+        })?;
         let pairs = text.lines().filter_map(|line| line.split_once('='));
         let variables: BTreeMap<_, _> =
             pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned())).collect();

@@ -4,6 +4,7 @@ pub mod arguments;
 pub mod browser;
 pub mod bundle;
 pub mod environment;
+pub mod forward;
 pub mod joined;
 pub mod report;
 pub mod rights;

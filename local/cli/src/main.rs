@@ -1,6 +1,11 @@
 //! `cargo local`.
 
-use std::{error::Error, path::Path, process::ExitCode, time::Duration};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::Parser as _;
 use http::Method;
@@ -10,17 +15,22 @@ use local_base::{
 };
 use local_bench::Emulator;
 use local_cli::{
-    arguments::{Check, Cli, Command, Providers, Run, Sign, Token},
+    arguments::{Check, Cli, Command, Fire, Place, Providers, Run, Sign, Token},
     bundle::{Bundle, Options},
     environment::line,
+    forward::Subscriber,
     joined::Joined,
     report::Report,
     rights, settings,
     sign::{sign, sign_as},
     story,
 };
-use local_runtime::bootstraps::{self, Bootstraps, Profile};
+use local_runtime::{
+    bootstraps::{self, Bootstraps, BuildError, Profile},
+    stack::Folder,
+};
 use local_sandbox::{Apps, Sandbox};
+use secrecy::ExposeSecret as _;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -29,7 +39,7 @@ async fn main() -> ExitCode {
         None => run(cli.run).await,
         Some(Command::Sign(options)) => sign_file(options).await,
         Some(Command::Token(options)) => token(options).await,
-        Some(Command::Fire { schedule }) => fire(&schedule).await,
+        Some(Command::Fire(options)) => fire(options).await,
         Some(Command::Check(options)) => Ok(check(options)),
         Some(Command::Rights(options)) => match rights::run(&options) {
             Ok(true) => Ok(ExitCode::SUCCESS),
@@ -74,19 +84,18 @@ async fn run(run: Run) -> Outcome {
 /// Starts the stack into `running`, plays the story, and prints how to join.
 async fn serve(run: &Run, running: &mut Option<Bundle>) -> Result<Report, Box<dyn Error>> {
     let root = bootstraps::root();
+    let folder = Folder::lock(&path(&run.folder)?)?;
     Bundle::check(&root.join("template.yaml"), &run.parameter_overrides, &rewrites(), run.port).await?;
     let bootstraps = chosen(run, &root).await?;
     say("Starting the stack of template.yaml …");
     let stack = running.insert(
         Bundle::start(Options {
             template: root.join("template.yaml"),
-            directory: match &run.directory {
-                Some(directory) => directory.clone(),
-                None => bootstraps::target_folder()?.join("local"),
-            },
+            folder,
             port: run.port,
             overrides: run.parameter_overrides.clone(),
             aws_endpoint: run.aws_endpoint.clone(),
+            events_to: run.events_to.clone().map(Subscriber::new),
             rewrites: rewrites(),
             bootstraps,
             ledger: None,
@@ -101,10 +110,10 @@ async fn serve(run: &Run, running: &mut Option<Bundle>) -> Result<Report, Box<dy
     if !run.no_story {
         say("The story:");
         story::play(stack, &mut report).await;
-        say(if report.ok {
-            "Every step held."
-        } else {
-            "A step did not hold; the functions' logs are in target/local/logs."
+        let logs = stack.folder.logs();
+        say(&match report.ok {
+            true => "Every step held.".to_owned(),
+            false => format!("A step did not hold; the functions' logs are in {}.", logs.display()),
         });
     }
     if let Some(file) = &run.json {
@@ -112,12 +121,16 @@ async fn serve(run: &Run, running: &mut Option<Bundle>) -> Result<Report, Box<dy
             .map_err(|error| format!("{}: {error}", file.display()))?;
     }
     if !run.once {
-        say("To join from another program (also in target/local/env):");
-        for line in stack.environment_lines() {
-            say(&line);
-        }
         let session = stack.session(story::USER, Some("admin"), Duration::from_hours(8)).unwrap_or_default();
         say(&format!("Status page, signed in: {}/settings/integrations?session={session}", stack.url));
+        say(&format!("To join from another terminal: set -a; . '{}'; set +a", stack.folder.env_file().display()));
+        if let (Some(url), Some(subscriber)) = (&run.events_to, &stack.events_to) {
+            let secret = subscriber.secret.expose_secret();
+            say(&format!("Each event of the bus is posted to {url}, signed with {secret} (INTERTIE_EVENTS_SECRET)"));
+        }
+        if run.print_env {
+            stack.environment_lines().iter().for_each(|line| say(line));
+        }
         say("Ctrl-C stops everything.");
     }
     Ok(report)
@@ -210,8 +223,15 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn joined() -> Result<Joined, Box<dyn Error>> {
-    Ok(Joined::from_file(bootstraps::target_folder()?.join("local/env"))?)
+fn path(folder: &Place) -> Result<PathBuf, BuildError> {
+    match &folder.directory {
+        Some(directory) => Ok(directory.clone()),
+        None => Ok(bootstraps::target_folder()?.join("local")),
+    }
+}
+
+fn joined(folder: &Place) -> Result<Joined, Box<dyn Error>> {
+    Ok(Joined::of(&path(folder)?)?)
 }
 
 async fn sign_file(options: Sign) -> Outcome {
@@ -219,7 +239,7 @@ async fn sign_file(options: Sign) -> Outcome {
     let body = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let headers = match providers::REGISTRY.find(&options.provider).map(providers::Provider::spec) {
         Some(spec) => {
-            let joined = joined()?;
+            let joined = joined(&options.folder)?;
             let (app, owner) = (joined.app(spec.secret).await?, joined.integration(&spec.id).await?);
             sign_as(spec.id.as_str(), &body, &app, owner.as_ref(), platform::base::clock::now())?
         }
@@ -243,15 +263,15 @@ async fn sign_file(options: Sign) -> Outcome {
 }
 
 async fn token(options: Token) -> Outcome {
-    let key = joined()?.session_key().await?;
+    let key = joined(&options.folder)?.session_key().await?;
     let expires_at = platform::base::clock::now() + Duration::from_secs(options.ttl);
     let token = platform::runtime::session::mint(&key, &options.user, options.role.as_deref(), expires_at);
     say(&token.ok_or("the session key is not Base64")?);
     Ok(ExitCode::SUCCESS)
 }
 
-async fn fire(schedule: &str) -> Outcome {
-    let joined = joined()?;
+async fn fire(Fire { folder, schedule }: Fire) -> Outcome {
+    let joined = joined(&folder)?;
     let url = format!("{}/schedules/{schedule}/fire", joined.variable("INTERTIE_CONTROL_URL")?);
     let response = Web::new().call(Method::POST, &url, &[], "").await?;
     say(String::from_utf8_lossy(response.body()).trim_end());

@@ -171,7 +171,7 @@ impl<'s> Stores<'s> {
     }
 
     fn bus(&self) -> Result<Vec<Value>, Failed> {
-        let lines = std::fs::read_to_string(self.stack.directory().join("events.jsonl")).map_err(Failed::from)?;
+        let lines = std::fs::read_to_string(self.stack.folder.events()).map_err(Failed::from)?;
         Ok(lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 

@@ -48,8 +48,7 @@ impl Setup {
         let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
         let template =
             template.replace(RIGHT[0], RIGHT[1]).replacen("\nResources:\n", &format!("\nResources:{SECRET}"), 1);
-        std::fs::create_dir_all(&options.directory).unwrap();
-        let file = options.directory.join("template.yaml");
+        let file = options.folder.path().join("template.yaml");
         std::fs::write(&file, template).unwrap();
         let fifth = |all: Bootstraps, name| all.with(name, env!("CARGO_BIN_EXE_fifth").into());
         let stack = stack_of(Options {
@@ -148,8 +147,8 @@ impl Setup {
         for table in ["credentials", "integrations", "oauth-states", "syncs"] {
             places.push((table.to_owned(), self.look().bytes(table).await.unwrap()));
         }
-        let logs = std::fs::read_dir(self.stack.directory().join("logs")).unwrap();
-        let files = logs.map(|entry| entry.unwrap().path()).chain([self.stack.directory().join("events.jsonl")]);
+        let logs = std::fs::read_dir(self.stack.folder.logs()).unwrap();
+        let files = logs.map(|entry| entry.unwrap().path()).chain([self.stack.folder.events()]);
         places.extend(files.map(|file| (file.display().to_string(), std::fs::read(file).unwrap())));
         for (place, bytes) in places {
             assert!(tokens.iter().all(|token| memmem::find(&bytes, token.as_bytes()).is_none()), "a token in {place}");

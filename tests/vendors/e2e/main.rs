@@ -57,8 +57,7 @@ async fn stack_with_the_vendors() -> Running {
     let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
     let template =
         template.replace(RIGHT[0], RIGHT[1]).replacen("\nResources:\n", &format!("\nResources:{SECRETS}"), 1);
-    std::fs::create_dir_all(&options.directory).unwrap();
-    let file = options.directory.join("template.yaml");
+    let file = options.folder.path().join("template.yaml");
     std::fs::write(&file, template).unwrap();
     let functions = ["webhook-ingest", "webhook-process"];
     let bootstraps = functions

@@ -18,7 +18,7 @@ use local_aws::{REGION, clients::DEVELOPER_KEY};
 use local_base::{now, terminal::Failed, web::Web};
 use local_runtime::{
     bootstraps::Bootstraps,
-    stack::{self, Stack},
+    stack::{self, Folder, Stack},
 };
 use platform::{Aws, aws::Patience, stores::integrations::Integrations};
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ impl Workspace {
     ) -> Result<Self, Failed> {
         let options = stack::Options {
             template: root.join("template.yaml"),
-            directory: folder.to_owned(),
+            folder: Folder::lock(folder).map_err(Failed::from)?,
             port: 0,
             overrides: Vec::new(),
             own: vec![("UrlRewrites".to_owned(), slack.rewrites.clone())],

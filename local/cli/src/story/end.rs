@@ -76,9 +76,9 @@ impl Story<'_> {
         for table in TABLES {
             places.push((format!("table {table}"), self.look.bytes(table).await?));
         }
-        let directory = self.stack.directory();
-        let logs = std::fs::read_dir(directory.join("logs")).map_err(Failed::from)?;
-        for file in logs.filter_map(Result::ok).map(|entry| entry.path()).chain([directory.join("events.jsonl")]) {
+        let folder = &self.stack.folder;
+        let logs = std::fs::read_dir(folder.logs()).map_err(Failed::from)?;
+        for file in logs.filter_map(Result::ok).map(|entry| entry.path()).chain([folder.events()]) {
             let text = std::fs::read(&file).map_err(Failed::from)?;
             places.push((file.file_name().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default(), text));
         }

@@ -117,7 +117,8 @@ impl<'s> Story<'s> {
         mut check: impl AsyncFnMut() -> Result<Option<T>, Failed>,
     ) -> Result<T, Failed> {
         let found = self.stack.until(PATIENCE, async || check().await.ok().flatten()).await;
-        found.map_err(|waited| Failed(format!("{otherwise}: {waited}; look at target/local/logs")))
+        let logs = self.stack.folder.logs();
+        found.map_err(|waited| Failed(format!("{otherwise}: {waited}; look at {}", logs.display())))
     }
 
     fn sandbox(&self, provider: &str) -> &'s str {

@@ -1,9 +1,8 @@
 //! Why a stack does not start.
 
-use std::path::PathBuf;
-
 use local_aws::{EmbeddedError, provision::ProvisionError, rights::LedgerError};
 
+use super::folder::FolderError;
 use crate::{bootstraps::BuildError, front::RouteError, schedule::ScheduleError, template::TemplateError};
 
 #[derive(Debug, thiserror::Error)]
@@ -13,8 +12,8 @@ pub enum StackError {
     /// A port is taken.
     #[error("port {port} can't be used: {source}; stop what uses it, or choose another with --port N (0 = any)")]
     Port { port: u16, source: std::io::Error },
-    #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// The record of used rights.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

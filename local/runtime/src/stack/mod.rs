@@ -3,6 +3,7 @@
 mod cloud;
 mod delegated;
 mod error;
+mod folder;
 mod functions;
 mod listen;
 mod triggers;
@@ -25,6 +26,7 @@ use tokio::{
 pub use self::{
     cloud::{Cloud, CloudOptions},
     error::StackError,
+    folder::{Folder, FolderError},
     functions::{endpoints, host, spec},
 };
 use self::{
@@ -43,11 +45,11 @@ use crate::{
 /// How long [`Stack::until`] waits at most for a call before it checks again.
 const LOOK: Duration = Duration::from_millis(200);
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Options {
     pub template: PathBuf,
     /// Where logs, events and the environment file go.
-    pub directory: PathBuf,
+    pub folder: Folder,
     /// The HTTP API's port; 0 for any.
     pub port: u16,
     pub overrides: Vec<(String, String)>,
@@ -82,7 +84,8 @@ pub struct Stack {
     pub embedded: Option<Embedded>,
     pub timers: Vec<Timer>,
     pub session_key: SecretString,
-    directory: PathBuf,
+    /// Its lock is held as long as the stack is.
+    pub folder: Folder,
     tasks: Vec<AbortHandle>,
 }
 
@@ -100,12 +103,14 @@ impl Stack {
         Ok(())
     }
 
-    pub async fn start(options: Options) -> Result<Self, StackError> {
-        let (log_dir, events) = folders(&options.directory)?;
+    pub async fn start(mut options: Options) -> Result<Self, StackError> {
+        options.folder.empty()?;
+        let (log_dir, events) = (options.folder.logs(), options.folder.events());
         let front = listen(options.port).await?;
         let port = front.local_addr().map_err(|source| StackError::Port { port: options.port, source })?.port();
         let (control_url, control) = listen_any().await?;
         let url = format!("http://localhost:{port}");
+        options.folder.serves(&url)?;
 
         let cloud = CloudOptions {
             overrides: &options.overrides,
@@ -160,7 +165,7 @@ impl Stack {
             embedded,
             timers,
             session_key: cloud.session_key,
-            directory: options.directory,
+            folder: options.folder,
             tasks: tasks.iter().map(JoinHandle::abort_handle).collect(),
         })
     }
@@ -188,11 +193,6 @@ impl Stack {
     /// The value of the parameter `Prefix`.
     pub fn prefix(&self) -> &str {
         self.template.parameters.get("Prefix").map_or("intertie", String::as_str)
-    }
-
-    /// The folder with logs and events.
-    pub fn directory(&self) -> &Path {
-        &self.directory
     }
 
     /// Waits until `check` finds something. It checks again whenever a call of a function or a poller to AWS ends, and every 200 ms
@@ -228,19 +228,4 @@ fn own(options: &Options, url: &str) -> Vec<(String, String)> {
     let origins = format!("{} {url}", given.map_or("", |(_, origins)| origins));
     let origins = ("AllowedOrigins".to_owned(), origins.trim().to_owned());
     std::iter::once(origins).chain(options.own.iter().cloned()).collect()
-}
-
-/// Makes the folder of logs and the file of events, both empty: an earlier run's would mislead.
-fn folders(directory: &Path) -> Result<(PathBuf, PathBuf), StackError> {
-    let file = |path: &Path| {
-        let path = path.to_owned();
-        move |source| StackError::File { path, source }
-    };
-    let logs = directory.join("logs");
-    // There may have been no earlier run.
-    let _ = std::fs::remove_dir_all(&logs);
-    std::fs::create_dir_all(&logs).map_err(file(&logs))?;
-    let events = directory.join("events.jsonl");
-    std::fs::write(&events, "").map_err(file(&events))?;
-    Ok((logs, events))
 }
