@@ -10,6 +10,9 @@ use local_runtime::bootstraps::root;
 use tests::directory;
 use tokio::process::Command;
 
+/// What a machine is different in.
+type Change = fn(&Machine);
+
 /// A folder that is the whole PATH of a machine that has what is needed, whatever this one has.
 struct Machine(PathBuf);
 
@@ -69,7 +72,6 @@ async fn the_doctor_says_what_is_missing_and_the_command_that_helps() {
     let taken = held.local_addr().unwrap().port();
     // Closed again, so that nothing listens on it.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    type Change = fn(&Machine);
     let cases: [(Change, u16, &[&str]); 8] = [
         (|_| {}, free, &[]),
         (|machine| machine.lacks("cc"), free, &["the C compiler cc is missing", "install build-essential"]),

@@ -14,6 +14,7 @@ mod degraded;
 mod deliveries;
 mod doctor;
 mod errors;
+mod events_to;
 mod failed_schedules;
 mod folders;
 mod followed;

@@ -51,10 +51,10 @@ impl Joined {
             return Err(JoinError::NotRunning(folder.to_owned()));
         }
         let file = folder.join("env");
-        let text = std::fs::read_to_string(&file).map_err(|source| match source.kind() {
-            ErrorKind::NotFound => JoinError::Starting(folder.to_owned()),
-            _ => JoinError::Unreadable { file, source },
-        })?;
+        let text = match std::fs::read_to_string(&file) {
+            Err(source) if source.kind() == ErrorKind::NotFound => return Err(JoinError::Starting(folder.to_owned())),
+            read => read.map_err(|source| JoinError::Unreadable { file, source })?,
+        };
         let pairs = text.lines().filter_map(|line| line.split_once('='));
         let variables: BTreeMap<_, _> =
             pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned())).collect();

@@ -110,11 +110,11 @@ async fn serve(run: &Run, running: &mut Option<Bundle>) -> Result<Report, Box<dy
     if !run.no_story {
         say("The story:");
         story::play(stack, &mut report).await;
-        let logs = stack.folder.logs();
-        say(&match report.ok {
-            true => "Every step held.".to_owned(),
-            false => format!("A step did not hold; the functions' logs are in {}.", logs.display()),
-        });
+        if report.ok {
+            say("Every step held.");
+        } else {
+            say(&format!("A step did not hold; the functions' logs are in {}.", stack.folder.logs().display()));
+        }
     }
     if let Some(file) = &run.json {
         std::fs::write(file, serde_json::to_string_pretty(&report)?)

@@ -162,7 +162,7 @@ impl<'s> Watch<'s> {
     /// What the functions wrote in the embedded metric format since the last time.
     fn written(&mut self) -> Vec<(Metric, f64)> {
         let mut all = Vec::new();
-        for file in fs::read_dir(self.stack.directory().join("logs")).expect("the folder of logs").flatten() {
+        for file in fs::read_dir(self.stack.folder.logs()).expect("the folder of logs").flatten() {
             let read = self.read.entry(file.path()).or_default();
             if file.metadata().is_ok_and(|it| usize::try_from(it.len()) == Ok(*read)) {
                 continue;
