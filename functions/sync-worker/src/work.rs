@@ -9,7 +9,7 @@ use std::{
 };
 
 use domain::{
-    Aging, Disposition, Failure, Integration, IntegrationId, IntegrationKey,
+    Aging, Disposition, Failure, Integration, IntegrationId, IntegrationKey, UserId,
     error::Kind,
     messages::{
         disposition::backoff,
@@ -119,6 +119,11 @@ impl Work<'_> {
     /// How a wait for the provider counts.
     pub(crate) fn aging(failure: &Failure) -> Aging {
         if failure.kind() == Kind::RateLimited { Aging::Pauses } else { Aging::Grows }
+    }
+
+    /// The integration of another user with the same account.
+    pub(crate) fn key_of(&self, user_id: &UserId) -> IntegrationKey {
+        IntegrationKey { user_id: user_id.clone(), ..self.key.clone() }
     }
 
     /// Where a stream stands in both lanes.

@@ -36,23 +36,23 @@ impl SyncWorker {
         source: &Source,
     ) -> Result<Option<(PageRead, Found)>, Stop> {
         let stream = objects.stream();
-        let other = self.others(work).await?.iter().find(|it| it.key.id() == source.integration);
-        let Some(key) = other.map(|it| &it.key) else { return Ok(None) };
+        let key = work.key_of(&source.user_id);
+        let integration = key.id();
         let after = state.run.as_ref().and_then(|run| run.position.as_str());
         let different = match after {
-            None => self.different(stream, objects, state, &source.integration).await?,
+            None => self.different(stream, objects, state, &integration).await?,
             Some(_) => None,
         };
         let (records, next) = match different {
             Some(records) => (records, None),
             None => {
                 let selection = Selection { stream: Some(stream.name), after, limit: PAGE, deleted: true };
-                let page = self.records.list(&source.integration, selection).await?;
+                let page = self.records.list(&integration, selection).await?;
                 (page.records, page.next)
             }
         };
-        if self.connected(work, key).await?.is_none_or(|found| found.connected_at != source.connected_at) {
-            tracing::info!(source = %source.integration, stream = stream.name, "the copy's source is gone");
+        if self.connected(work, &key).await?.is_none_or(|found| found.connected_at != source.connected_at) {
+            tracing::info!(source = %integration, stream = stream.name, "the copy's source is gone");
             return Ok(None);
         }
         let read = stream.clock.listed(source.since);

@@ -77,7 +77,8 @@ impl SyncWorker {
         Ok((state, end))
     }
 
-    /// Where a stream is to be read. An integration that is alone with its account pays one read of an index.
+    /// Where a stream is to be read. The index that has all integrations of the account is read only where no other one is known to have
+    /// read a moment ago: each would read all of it at each slot.
     async fn origin(&self, work: &Work<'_>, stream: &StreamSpec, state: &StreamState) -> Result<Origin, Stop> {
         let Some((account, since)) = work.sharing.of_stream(stream) else { return Ok(Origin::Provider) };
         // A copy that is under way goes on, and finds out whether its source is there. What is refused is no other's to answer.
@@ -89,14 +90,32 @@ impl SyncWorker {
         let is_first = state.last_full_sync.is_none_or(|at| at < work.integration.connected_at);
         let is_read = !is_first && state.run.is_none() && state.full_since.is_some_and(|at| at >= since);
         let goes_on = !work.task.message.stage.is_first();
-        if !(is_read && goes_on) && self.others(work).await?.is_empty() && !is_first {
-            return Ok(Origin::Provider);
-        }
-        if is_read {
+        if is_read && goes_on {
             return Ok(Origin::Read);
         }
         if lock(&work.sharing.held).is_some() {
             return Ok(Origin::Provider);
+        }
+        let shared = self.syncs.shared(account).await?;
+        let mut is_known = shared.readings.get(stream.name).is_some_and(|it| it.user_id != work.key.user_id);
+        if is_known && state.run.is_none() {
+            if is_read {
+                return Ok(Origin::Read);
+            }
+            if let Some(source) = self.last_reading(work, &shared, stream, since).await? {
+                return Ok(Origin::Copy(source));
+            }
+        }
+        let is_busy = |(reader, until): (String, Timestamp)| reader != work.id.as_str() && until > clock::now();
+        if state.run.is_none() && shared.reader.is_some_and(is_busy) {
+            return Err(Stop::Turn);
+        }
+        is_known = !self.others(work).await?.is_empty();
+        if !is_known && !is_first {
+            return Ok(Origin::Provider);
+        }
+        if is_known && is_read {
+            return Ok(Origin::Read);
         }
         if state.run.is_some() {
             // Its pages were read under the lease, which may have ended.
@@ -104,13 +123,6 @@ impl SyncWorker {
                 work.hold(shared);
             }
             return Ok(Origin::Provider);
-        }
-        let shared = self.syncs.shared(account).await?;
-        if let Some(source) = self.last_reading(work, &shared, stream, since).await? {
-            return Ok(Origin::Copy(source));
-        }
-        if shared.reader.is_some_and(|(reader, until)| reader != work.id.as_str() && until > clock::now()) {
-            return Err(Stop::Turn);
         }
         if let Some(source) = self.any_source(work, stream, since).await? {
             return Ok(Origin::Copy(source));
@@ -159,11 +171,10 @@ impl SyncWorker {
         let Some(reading) = shared.readings.get(stream.name).filter(|reading| reading.since >= since) else {
             return Ok(None);
         };
-        let others = self.others(work).await?;
-        match others.iter().find(|it| it.key.id() == reading.integration) {
-            Some(other) => self.source(work, &other.key, stream, since).await,
-            None => Ok(None),
+        if reading.user_id == work.key.user_id {
+            return Ok(None);
         }
+        self.source(work, &work.key_of(&reading.user_id), stream, since).await
     }
 
     /// A source among the integrations that have begun a reading that is recent enough.
@@ -194,13 +205,16 @@ impl SyncWorker {
         since: Timestamp,
     ) -> Result<Option<Source>, AwsError> {
         let Some(found) = self.connected(work, key).await? else { return Ok(None) };
-        let integration = key.id();
-        let Some(state) = self.syncs.full_stream(&integration, stream.name).await? else { return Ok(None) };
+        let Some(state) = self.syncs.full_stream(&key.id(), stream.name).await? else { return Ok(None) };
         let own = lock(&work.read_since).of(stream.name);
         // One that began under an earlier grant may have read by other scopes.
         let read = state.full_since.filter(|at| *at >= found.connected_at && *at >= since && Some(*at) >= own);
         let is_whole = state.passed.is_empty() && state.backoff.is_none();
-        Ok(read.filter(|_| is_whole).map(|since| Source { integration, connected_at: found.connected_at, since }))
+        Ok(read.filter(|_| is_whole).map(|since| Source {
+            user_id: key.user_id.clone(),
+            connected_at: found.connected_at,
+            since,
+        }))
     }
 
     /// An integration of this key, if it is connected, to the same account with equal scopes.

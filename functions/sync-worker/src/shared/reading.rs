@@ -60,7 +60,7 @@ impl SyncWorker {
         let Some(since) = state.full_since.filter(|_| *end == End::Read) else { return Ok(()) };
         match &mut *lock(&work.sharing.held) {
             Some(held) => {
-                let reading = sharing::Reading { integration: work.id.clone(), since };
+                let reading = sharing::Reading { user_id: work.key.user_id.clone(), since };
                 held.readings.insert(stream.name.to_owned(), reading);
             }
             None => return Ok(()),

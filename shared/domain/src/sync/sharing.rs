@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::id::IntegrationId;
+use crate::id::UserId;
 
 /// By how much a reading may have begun before the slot that it serves: the slots of an account's integrations are a little apart, and so
 /// are the clocks of functions.
@@ -14,8 +14,8 @@ pub const TOLERANCE: SignedDuration = SignedDuration::from_mins(3);
 /// A reading of a stream that came to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
-    /// The integration that read, by its public id.
-    pub integration: IntegrationId,
+    /// Whose integration of the account read.
+    pub user_id: UserId,
     /// When it began.
     pub since: Timestamp,
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    id::IntegrationId,
+    id::UserId,
     sync::{SyncJob, backoff::Backoff},
 };
 
@@ -170,8 +170,8 @@ pub struct Run {
 /// the beginning of that reading, or later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// The integration's public id.
-    pub integration: IntegrationId,
+    /// Whose integration it is.
+    pub user_id: UserId,
     /// The grant under which it read.
     pub connected_at: Timestamp,
     /// When that reading began.

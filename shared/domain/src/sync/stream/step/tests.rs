@@ -1127,8 +1127,8 @@ fn with_more_members_passed_over_than_are_remembered_nothing_is_swept() {
 
 /// A run that copies what another integration read at `worker.now`, a minute later.
 fn copy(worker: &Worker) -> (Machine<'static>, Timestamp) {
-    let integration = crate::IntegrationKey::parse("bob", "slack#T1").unwrap().id();
-    let source = Source { integration, connected_at: Timestamp::UNIX_EPOCH, since: worker.now };
+    let user_id = crate::IntegrationKey::parse("bob", "slack#T1").unwrap().user_id;
+    let source = Source { user_id, connected_at: Timestamp::UNIX_EPOCH, since: worker.now };
     let later = worker.now + SignedDuration::from_mins(1);
     let asked = Asked {
         lane: Lane::Full,
