@@ -23,7 +23,7 @@ export interface IntertieFetchOptions {
 
 /**
  * A `fetch` that sends calls of a provider's API to Intertie's proxy, path and query unchanged, with the session token as their
- * `Authorization`. It rejects with a `TypeError` for any other host, and nothing is sent.
+ * `Authorization`. It rejects with a `TypeError` for any other address, and nothing is sent.
  *
  * @throws {TypeError} if a provider's addresses are not known.
  */

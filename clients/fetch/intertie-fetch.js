@@ -1,6 +1,6 @@
 // A `fetch` that leads calls of providers' APIs through Intertie's proxy, for SDKs that take a `fetch` and no base address.
 //
-// Always: the session token goes to Intertie and nowhere else. A call of any other host is refused before it is sent, so that an
+// Always: the session token goes to Intertie and nowhere else. A call of any other address is refused before it is sent, so that an
 // address in a provider's answer can't get the token. One file without dependencies, for Node.js 20 or later and for browsers.
 
 /** The addresses of each provider's API, as its definition in Intertie lists them: calls, then uploads. */
@@ -26,15 +26,22 @@ export function intertieFetch({ url, session, provider, providers = [provider], 
   /** The address at the proxy. */
   function led(address) {
     if (providers.some((id) => address.href.startsWith(`${proxy}${id}/`))) return address.href;
-    const same = all.filter(({ base }) => base.origin === address.origin);
-    const below = ({ base }) => `${address.pathname}/`.startsWith(base.pathname.replace(/\/*$/, "/"));
-    const found = same.find(below) ?? same[0];
-    if (!found) throw new TypeError(`intertieFetch: ${address.origin} is not an API of ${providers.join(", ")}, so the call was not sent`);
+    // The origin of a `blob:` is that of the address inside it.
+    const same = all.filter(({ base }) => base.protocol === address.protocol && base.origin === address.origin);
+    const below = same.filter(({ base }) => `${address.pathname}/`.startsWith(base.pathname.replace(/\/*$/, "/")));
+    const [longest] = below.sort((one, other) => other.base.pathname.length - one.base.pathname.length);
+    // The proxy itself refuses batches. It would take any other path that is below no base for one that is.
+    const found = longest ?? (/^\/batch(\/|$)/.test(address.pathname) ? same[0] : undefined);
+    const where = same.length ? " at this path" : "";
+    if (!found) throw new TypeError(`intertieFetch: ${address.origin} is not an API of ${providers.join(", ")}${where}, so the call was not sent`);
     return `${proxy}${found.id}${address.pathname}${address.search}`;
   }
 
-  return async (input, init = {}) => {
+  return async (input, given) => {
     const request = typeof input?.url === "string" ? input : undefined;
+    // As for `fetch`: what is undefined, and a body of null, leave what the `Request` says.
+    const said = ([name, value]) => value !== undefined && (name !== "body" || value !== null);
+    const init = Object.fromEntries(Object.entries(given ?? {}).filter(said));
     const to = led(new URL(request?.url ?? input, globalThis.location?.href));
     const headers = new Headers(init.headers ?? request?.headers);
     const own = headers.get("authorization")?.split(" ").at(-1);

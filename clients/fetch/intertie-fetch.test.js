@@ -46,12 +46,24 @@ test("every address that is listed leads to its own provider", async () => {
   }
 });
 
-test("of two providers on one host the longer address counts, and one that both lack goes to the first", async () => {
-  const bases = { drive: ["https://www.googleapis.com/drive/v3"] };
-  const fetch = of({ provider: undefined, providers: ["google-calendar", "drive"], bases });
-  for (const [path, provider] of [["calendar/v3/x", "google-calendar"], ["drive/v3", "drive"], ["drive/v3x", "google-calendar"]]) {
-    assert.equal((await told(fetch(`https://www.googleapis.com/${path}`))).path, `/api/proxy/${provider}/${path}`);
+test("of several addresses on one host the longest counts, what none covers is refused, and a batch goes to the first", async () => {
+  const host = "https://www.googleapis.com";
+  const bases = { all: [`${host}/drive`], drive: [`${host}/drive/v3`] };
+  const fetch = of({ provider: undefined, providers: ["google-calendar", "all", "drive"], bases });
+  for (const [path, provider] of [
+    ["calendar/v3/x", "google-calendar"],
+    ["drive/v3", "drive"],
+    ["drive/v3x", "all"],
+    ["batch", "google-calendar"],
+    ["batch/calendar/v3", "google-calendar"],
+  ]) {
+    assert.equal((await told(fetch(`${host}/${path}`))).path, `/api/proxy/${provider}/${path}`);
   }
+  received = [];
+  for (const path of ["calendars/primary/clear", "calendar/v3x", "batches", ""]) {
+    await assert.rejects(fetch(`${host}/${path}`, { method: "POST" }), /www\.googleapis\.com is not an API of google-calendar.* at this path/);
+  }
+  assert.deepEqual(received, []);
 });
 
 test("any other address is refused by its name, and neither it nor the proxy is called", async () => {
@@ -66,6 +78,7 @@ test("any other address is refused by its name, and neither it nor the proxy is 
     "https://slack.com/api/auth.test",
     "http://169.254.169.254/latest",
     "data:text/plain,x",
+    "blob:https://api.stripe.com/v1/x",
     `${url}integrations`,
     `${url}proxy/slack/auth.test`,
     `${url}proxy/stripe/../slack/auth.test`,
@@ -106,6 +119,11 @@ test("a Request passes with method, headers, body and signal, and what stands be
   assert.equal(call.headers["x-a"], "1");
   const other = await told(fetch(request(), { method: "PUT", body: "b", headers: { "X-B": "2" } }));
   assert.deepEqual([other.method, other.body.toString(), other.headers["x-a"], other.headers["x-b"]], ["PUT", "b", undefined, "2"]);
+  for (const init of [{ body: undefined, method: undefined, headers: undefined }, { body: null }, null, undefined]) {
+    const same = await told(fetch(request(), init));
+    assert.deepEqual([same.method, same.body.toString(), same.headers["x-a"]], ["POST", "é", "1"], JSON.stringify(init));
+  }
+  assert.equal((await told(fetch(`${STRIPE}/v1/x`, null))).method, "GET");
   assert.equal((await told(fetch(new Request(`${STRIPE}/v1/x`)))).method, "GET");
   const signal = AbortSignal.abort();
   await assert.rejects(fetch(new Request(`${STRIPE}/v1/x`, { signal })), { name: "AbortError" });
