@@ -102,7 +102,7 @@ impl<'s> Guest<'s> {
         self.decide(connect, account, Some(scopes)).await
     }
 
-    /// Connects an account: the id of the integration.
+    /// Connects an account, at a provider or at one with a query, as `slack?scopes=files:write`: the id of the integration.
     pub async fn connect(&self, provider: &str) -> String {
         self.finish(provider, &self.allow(&format!("/connect/{provider}")).await).await
     }
@@ -112,7 +112,8 @@ impl<'s> Guest<'s> {
         self.finish(provider, &self.allow_for(&format!("/connect/{provider}"), account).await).await
     }
 
-    async fn finish(&self, provider: &str, callback: &str) -> String {
+    async fn finish(&self, connect: &str, callback: &str) -> String {
+        let provider = connect.split('?').next().unwrap_or(connect);
         let back = self.get(callback).await;
         let home = format!("{}/settings/integrations?success={provider}", self.stack.url);
         assert_eq!(back.location, Some(home), "{}", back.body);

@@ -23,7 +23,7 @@ use tokio::{
 
 /// The addresses of each emulator that functions call.
 const ORIGINS: &[(&str, &[&str])] = &[
-    ("slack", &["https://slack.com"]),
+    ("slack", &["https://slack.com", "https://files.slack.com"]),
     ("stripe", &["https://api.stripe.com"]),
     ("gmail", &["https://oauth2.googleapis.com", "https://www.googleapis.com", "https://gmail.googleapis.com"]),
 ];

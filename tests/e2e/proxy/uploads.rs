@@ -57,3 +57,20 @@ async fn an_upload_in_parts_begins_goes_on_is_asked_for_and_ends_through_the_pro
     assert!(!line.contains("rejected"), "{line}");
     stack.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_goes_to_slacks_own_host_and_its_plain_answer_is_no_failure() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    ada.connect("slack?scopes=files:write").await;
+    ada.quiet().await;
+    let begin = "/proxy/slack/files.getUploadURLExternal?filename=a.txt&length=5";
+    let (_, begun) = ada.api(Method::GET, begin, &Value::Null).await;
+    let upload = begun["upload_url"].as_str().unwrap().replace("https://files.slack.com", "/proxy/slack");
+    let (status, _, body) = ada.call(Method::POST, &upload, &[], b"Hello").await;
+    assert_eq!((status, body.as_slice()), (200, b"OK - 5".as_slice()));
+    let logs = logs(&stack);
+    let line = logs.lines().find(|line| line.contains("proxy POST") && line.contains("called")).unwrap();
+    assert!(!line.contains("\"reason\""), "{line}");
+    stack.shutdown().await;
+}

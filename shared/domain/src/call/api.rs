@@ -25,7 +25,8 @@ use crate::{
 pub struct Api {
     /// What paths are relative to, without a slash at the end.
     pub base: &'static str,
-    /// Where it takes whole files; paths relative to it are those relative to the base, and count as they do.
+    /// Where it takes whole files. On the host of the base, paths relative to it are those relative to the base, and count as they do;
+    /// a host of its own has one-time addresses, which no limit counts.
     pub uploads: Option<&'static str>,
     /// Whether it carries a call with the header `Idempotency-Key` out once, however often it is sent.
     pub idempotent: bool,
@@ -58,7 +59,7 @@ pub struct Api {
     pub credential_headers: &'static [&'static str],
     /// Parameters of queries and forms that carry a credential: the proxy refuses them.
     pub credential_parameters: &'static [&'static str],
-    /// Headers by which a request names the method that counts in place of its own, in lower case.
+    /// Headers by which a POST below the base of calls names the method that counts in place of its own, in lower case.
     pub method_overrides: &'static [&'static str],
     /// Headers of answers that are one address each, in lower case, besides those of RFC 9110: the proxy leads them through itself.
     pub address_headers: &'static [&'static str],

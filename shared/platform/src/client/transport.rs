@@ -126,7 +126,7 @@ impl Transport {
         let Some(account) = call.account else { return Vec::new() };
         let ProviderApi { id, api, .. } = *call.provider;
         let test = matches!(call.authorization, Authorization::Bearer(token) if api.is_test(token.expose_secret()));
-        api.buckets((id, account), call.request, test, &self.rates)
+        api.at(&call.request.url).buckets((id, account), call.request, test, &self.rates)
     }
 
     /// Waits for the call's turn. How long that took.
@@ -222,7 +222,7 @@ fn understood(call: ProviderRequest<'_>, sent: Result<Reply, SendError>, now: Ti
         SendError::TooLong(size) => Failure::TooLarge(size),
     })?;
     let meaning = match call.endpoint {
-        Endpoint::Api => call.provider.api.meaning(&reply, now),
+        Endpoint::Api => call.provider.api.at(&call.request.url).meaning(&reply, now),
         Endpoint::Token(oauth) => oauth.answered(&reply, now),
     };
     match meaning {

@@ -13,6 +13,15 @@ impl Api {
         [Some(self.base), self.uploads].into_iter().flatten()
     }
 
+    /// This API as it is at an address. A host of its own for uploads takes bytes at one-time addresses: the flag and the limits of
+    /// methods are unknown there.
+    #[must_use]
+    pub fn at(&self, url: &str) -> Self {
+        let host = |base: &'static str| base.strip_suffix(Self::root(base)).unwrap_or(base);
+        let apart = self.uploads.is_some_and(|uploads| url.starts_with(uploads) && host(uploads) != host(self.base));
+        if apart { Self { success_flag: None, limits: &[], ..*self } } else { *self }
+    }
+
     /// The path of a base, without the `/` that it begins with.
     pub fn root(base: &str) -> &str {
         let rest = base.split_once("://").map_or(base, |(_, rest)| rest);

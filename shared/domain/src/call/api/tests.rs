@@ -67,6 +67,21 @@ fn a_part_of_an_upload_that_has_arrived_is_no_redirect() {
 }
 
 #[test]
+fn a_host_for_uploads_alone_has_neither_the_flag_nor_the_limits_of_methods() {
+    let api = Api { uploads: Some("https://files.slack.com/upload/v1"), ..API };
+    let at = |api: &Api, url: &str| {
+        let (id, account) = (ProviderId::of_data("slack"), AccountId::parse("T1").unwrap());
+        let api = api.at(url);
+        let buckets = api.buckets((&id, &account), &Request::get("x", url), false, &Rates::default());
+        (api.meaning(&reply(200, "OK - 3", &[]), NOW).is_ok(), buckets.len())
+    };
+    assert_eq!(at(&api, "https://files.slack.com/upload/v1/once"), (true, 0));
+    assert_eq!(at(&api, "https://slack.com/api/x"), (false, 2));
+    let same_host = Api { uploads: Some("https://slack.com/upload"), ..API };
+    assert_eq!(at(&same_host, "https://slack.com/upload/x"), (false, 2), "its methods, with files");
+}
+
+#[test]
 fn a_wait_may_stand_in_a_text_and_a_day_that_is_used_up_is_not_tried_every_second() {
     let limited = |text: &str| {
         let body = serde_json::json!({ "text": text, "ok": false }).to_string();
