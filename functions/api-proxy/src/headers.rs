@@ -159,8 +159,8 @@ pub(crate) struct Passed {
     pub(crate) method: Option<Method>,
 }
 
-/// The headers of a request that pass to a provider.
-pub(crate) fn passed(headers: &HeaderMap, api: &Api) -> Result<Passed, Problem> {
+/// The headers of a request that pass to a provider. Only one that is `overridable` may name another method than its own.
+pub(crate) fn passed(headers: &HeaderMap, api: &Api, overridable: bool) -> Result<Passed, Problem> {
     let (mut passed, mut refused) = (Passed::default(), Vec::new());
     let mut refuse = |header: &HeaderName, why: &str| {
         let field = clipped(header.as_str());
@@ -171,6 +171,7 @@ pub(crate) fn passed(headers: &HeaderMap, api: &Api) -> Result<Passed, Problem> 
         match fate {
             Fate::LeftOut => {}
             Fate::Refused(reason) => refuse(header, reason),
+            Fate::Method if !overridable => refuse(header, "counts on a POST below the base of calls alone"),
             Fate::Passed | Fate::Method if of_this_connection(headers, header) => {
                 refuse(header, "is for this connection alone, says Connection, so it can't pass");
             }

@@ -101,7 +101,8 @@ fn rewrite(call: &Call<'_>, spec: &'static Spec) -> Result<Request, Problem> {
         url.push('?');
         url.push_str(query);
     }
-    let Passed { headers, method } = headers::passed(call.request.headers(), &spec.api)?;
+    let overridable = *call.request.method() == Method::POST && base == spec.api.base;
+    let Passed { headers, method } = headers::passed(call.request.headers(), &spec.api, overridable)?;
     let effective = method.as_ref().unwrap_or(call.request.method());
     let keyed = idempotency_key(call)?.is_some() && spec.api.idempotent && *effective == Method::POST;
     let reads = *effective == Method::GET || *effective == Method::HEAD;
@@ -119,15 +120,18 @@ fn rewrite(call: &Call<'_>, spec: &'static Spec) -> Result<Request, Problem> {
 fn body(call: &Call<'_>, form: Option<Vec<u8>>) -> Result<Option<(String, Vec<u8>)>, Problem> {
     let headers = call.request.headers();
     let body = call.request.body();
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    // API Gateway reads bodies of text types as UTF-8 and replaces what is none.
-    let declared = text(header::CONTENT_LENGTH).and_then(|length| length.trim().parse::<usize>().ok());
-    if matches!(body, Body::Text(_)) && declared.is_some_and(|length| length != body.len()) {
-        let message = "The body is declared as text and is not UTF-8, so its bytes were altered on their way here.";
-        let next = format!("Send it with the content type {BYTES}, or as UTF-8.");
+    // API Gateway reads bodies of text types as UTF-8 and replaces what is none. Where what it puts in is as long as what was there,
+    // the length does not tell.
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
+    if let Body::Text(text) = body
+        && (declared.is_some_and(|length: usize| length != text.len()) || text.contains(char::REPLACEMENT_CHARACTER))
+    {
+        let message =
+            "The body is declared as text and is not UTF-8, or has U+FFFD, which stands for bytes that were altered.";
+        let next = format!("Send it with the content type {BYTES}, or as UTF-8 without U+FFFD.");
         return Err(Problem::new(Kind::MalformedRequest, message, next));
     }
-    let content_type = text(header::CONTENT_TYPE).unwrap_or(BYTES);
+    let content_type = credentials::content_type(headers)?.unwrap_or(BYTES);
     let body = form.unwrap_or_else(|| body.to_vec());
     Ok((!body.is_empty()).then(|| (content_type.to_owned(), body)))
 }
@@ -170,6 +174,17 @@ mod tests {
     use lambda_http::Request;
 
     use super::*;
+
+    #[test]
+    fn a_content_type_that_cannot_be_read_is_refused_and_never_taken_for_bytes() {
+        let of = |value: &[u8]| {
+            let mut request = Request::new(Body::Text("a".to_owned()));
+            request.headers_mut().append(header::CONTENT_TYPE, HeaderValue::from_bytes(value).unwrap());
+            body(&Call::of(&request), None).map(|body| body.unwrap().0)
+        };
+        assert_eq!(of("text/x; name=\"é\"".as_bytes()), Ok("text/x; name=\"é\"".to_owned()));
+        assert_eq!(of(b"text/x; name=\"\xe9\"").unwrap_err().fields[0].field, "Content-Type");
+    }
 
     #[test]
     fn an_account_that_cannot_be_read_is_refused_and_never_taken_for_none() {

@@ -69,8 +69,8 @@ async fn no_session_token_reaches_a_provider_and_no_providers_token_a_caller_unl
     let (stack, recorder) = Recorder::stack(&[FAST, &[("TokenVending", "on")]].concat()).await;
     let ada = Guest::new(&stack, "ada").await;
     let key = ada.connect_stripe(json!({})).await;
-    let mut ids = vec![key];
-    for provider in ["slack", "google-calendar", "gmail"] {
+    let mut ids = vec![key, ada.connect("slack?scopes=files:write").await];
+    for provider in ["google-calendar", "gmail"] {
         ids.push(ada.connect_and_sync(provider).await);
     }
     let mut program = Program::new(&stack);
@@ -108,6 +108,12 @@ async fn no_session_token_reaches_a_provider_and_no_providers_token_a_caller_unl
     }
     let message = json!({ "channel": "C0GENERAL01", "text": "Hello" });
     assert_eq!(program.json(Method::POST, "/actions/slack/post_message", &message).await.0, 200);
+    let begin = "/proxy/slack/files.getUploadURLExternal?filename=a.txt&length=5";
+    let begun: Value = serde_json::from_slice(&program.call(Method::GET, begin, &[], b"").await.1).unwrap();
+    let upload = begun["upload_url"].as_str().unwrap().replace("https://files.slack.com", "/proxy/slack");
+    assert_eq!(program.call(Method::POST, &upload, &[], b"canary").await.0, 400, "the file host's own refusal");
+    assert_eq!(program.call(Method::POST, &upload, &[], b"Hello").await, (200, b"OK - 5".to_vec()));
+    assert!(recorder.bytes(true).iter().any(|bytes| holds(bytes, "canary")), "the file host is recorded");
     // Slack's SDKs put a token that they are given for one call into the form, besides the header: it is spent as there.
     ada.quiet().await;
     let mut known = tokens(&recorder);
@@ -159,7 +165,15 @@ async fn what_would_carry_the_session_token_on_or_another_credential_is_refused(
     let inside = format!("/proxy/slack/{session}");
     let json_body = json!({ "channel": "C0GENERAL01", "text": "Hi", "token": session }).to_string();
     let form_body = format!("channel=C0GENERAL01&text=Hi&also={session}");
-    let multipart = format!("--x\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\n{session}\r\n--x--");
+    let escaped_body = format!("text={}", session.replace('.', "%2E"));
+    let part = |head: &str, value: &str| format!("--x\r\n{head}\r\n\r\n{value}\r\n--x--");
+    let multipart = part("Content-Disposition: form-data; name=\"text\"", &session);
+    // A token of the same user that is another one than this call's `Authorization`.
+    let fresh = stack.session("ada", None, Duration::from_mins(29)).unwrap();
+    let named = ["Content-Disposition: form-data; name=\"token\"", "content-disposition:form-data;\r\n NAME=token"]
+        .map(|head| part(head, &fresh));
+    let access_token = part("Content-Type: text/plain\r\nContent-Disposition: form-data; name=\"access_token\"", "x");
+    let parts = ("content-type", "multipart/form-data; boundary=x");
     let json_type = ("content-type", "application/json");
     for (path, headers, body, field) in [
         (&*query, vec![], "", "query"),
@@ -168,7 +182,17 @@ async fn what_would_carry_the_session_token_on_or_another_credential_is_refused(
         ("/proxy/slack/auth.test", vec![("x-my-header", &*session)], "", "headers"),
         ("/proxy/slack/chat.postMessage", vec![json_type], &*json_body, "body"),
         ("/proxy/slack/chat.postMessage", vec![form], &*form_body, "body"),
-        ("/proxy/slack/files.upload", vec![("content-type", "multipart/form-data; boundary=x")], &*multipart, "body"),
+        ("/proxy/slack/chat.postMessage", vec![form], &*escaped_body, "body"),
+        ("/proxy/slack/files.upload", vec![parts], &*multipart, "body"),
+        ("/proxy/slack/files.upload", vec![parts], &*named[0], "token"),
+        ("/proxy/slack/files.upload", vec![parts], &*named[1], "token"),
+        ("/proxy/stripe/v1/files", vec![parts], &*access_token, "access_token"),
+        (
+            "/proxy/slack/chat.postMessage",
+            vec![("content-type", "application/x-www-form-urlencoded,x")],
+            "text=Hi&token=xoxb-1",
+            "token",
+        ),
         ("/proxy/slack/chat.postMessage", vec![form], "text=Hi&token=xoxb-1", "token"),
         ("/proxy/slack/auth.test?token=xoxb-1", vec![], "", "token"),
         ("/proxy/slack/auth.test?%74oken=xoxb-1", vec![], "", "token"),

@@ -31,7 +31,7 @@ async fn a_call_is_repeated_and_logged_as_the_method_that_it_names_in_a_header()
     };
     assert_eq!(down(Method::POST, &[overridden("get")]).await, (503, 4), "it reads");
     assert_eq!(down(Method::GET, &[]).await, (503, 4));
-    assert_eq!(down(Method::GET, &[overridden("DELETE")]).await, (503, 1), "it may have been carried out");
+    assert_eq!(down(Method::POST, &[overridden("DELETE")]).await, (503, 1), "it may have been carried out");
     assert_eq!(down(Method::POST, &[]).await, (503, 1));
     let logs = logs(&stack);
     assert!(logs.contains("proxy DELETE") && logs.contains("proxy POST"), "the log names the method that counts");
@@ -60,6 +60,22 @@ async fn an_override_that_can_not_be_honoured_refuses_the_call() {
         for provider in ["stripe", "google-calendar"] {
             assert!(last_call(&ada, provider).await.is_null(), "{header} left");
         }
+    }
+    // Providers honour it on POST, and where uploads go nothing documents it: a write must not pass for a read.
+    let upload = "/proxy/gmail/upload/gmail/v1/users/me/messages/send?uploadType=media";
+    for (method, path) in [
+        (Method::PUT, LIST),
+        (Method::PATCH, LIST),
+        (Method::DELETE, LIST),
+        (Method::GET, LIST),
+        (Method::POST, upload),
+    ] {
+        ada.admin("google-calendar", Method::DELETE, "calls", &Value::Null).await;
+        let (status, _, body) = ada.call(method.clone(), path, &[("x-http-method-override", "GET")], b"").await;
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let field = &body["error"]["fields"][0]["field"];
+        assert_eq!((status, field), (422, &"x-http-method-override".into()), "{method} {path}: {body}");
+        assert!(last_call(&ada, "google-calendar").await.is_null(), "{method} left");
     }
     // Google takes these in the query, too.
     for name in ["$httpMethod", "$httpHeaders"] {
