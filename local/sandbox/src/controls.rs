@@ -11,6 +11,25 @@ pub(super) struct Control(
     pub(super) &'static [&'static [&'static str]],
 );
 
+/// The calls that every emulator has. Their bodies are types.
+pub(super) const SHARED: &[Control] = &[
+    Control("GET", "calls", &[]),
+    Control("DELETE", "calls", &[]),
+    Control("GET", "deliveries", &[]),
+    Control("DELETE", "deliveries", &[]),
+    Control("GET", "deliveries/under_way", &[]),
+    Control("POST", "deliveries/hold", &[&["hold"]]),
+    Control("POST", "deliveries/lose", &[&["chance"]]),
+    Control("POST", "deliveries/take", &[]),
+    Control("GET", "faults", &[]),
+    Control("POST", "faults", &[&["match", "effect", "times", "chance"]]),
+    Control("DELETE", "faults", &[]),
+    Control("POST", "limit", &[&["match", "per_second", "burst"]]),
+    Control("DELETE", "limit", &[]),
+    Control("POST", "between_pages", &[&["match", "then"]]),
+    Control("DELETE", "between_pages", &[]),
+];
+
 /// The calls that every emulator with OAuth has.
 pub(super) const GRANTS: &[Control] = &[
     Control("GET", "grants", &[]),
@@ -84,7 +103,7 @@ pub(super) fn check<'c>(
 }
 
 impl Control {
-    fn is(&self, method: &Method, path: &[&str]) -> bool {
+    pub(super) fn is(&self, method: &Method, path: &[&str]) -> bool {
         let parts: Vec<_> = self.1.split('/').collect();
         let same = |(part, is): (&&str, &&str)| *part == "*" || part == is;
         method == self.0 && parts.len() == path.len() && parts.iter().zip(path).all(same)

@@ -22,7 +22,7 @@ use super::{
     admin::{AdminState, Between, Change, Effect},
     call::{Call, Reply},
     chance::Chance,
-    controls::{Refused, check},
+    controls::{Refused, SHARED, check},
     deliver::Outbox,
     emulator::{Emulator, Outcome, refusal},
 };
@@ -156,6 +156,7 @@ impl Server {
 
     /// Answers a call of the controls that every emulator has.
     fn shared(&self, method: &Method, path: &[&str], body: &Value) -> Option<Reply> {
+        SHARED.iter().find(|control| control.is(method, path))?;
         let mut state = lock(&self.state);
         let state = &mut *state;
         match (method.as_str(), path) {

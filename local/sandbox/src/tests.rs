@@ -24,6 +24,8 @@ use super::{
     form::{self, Form},
 };
 
+mod documented;
+
 pub(super) const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 pub(super) const CALLBACK: &str = "http://localhost:3000/auth/callback";
 
