@@ -11,7 +11,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tests::{bootstraps, directory, room};
+use tests::{bootstraps, directory, options, room, stack_of};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -20,6 +20,13 @@ use tokio::{
 async fn program() -> PathBuf {
     bootstraps().await;
     target_folder().unwrap().join("debug/local")
+}
+
+/// A stack of a folder of its own, until it has played the story or does not start.
+async fn once(arguments: &[&str]) -> Output {
+    let folder = directory();
+    let port: &[&str] = if arguments.contains(&"--port") { &[] } else { &["--port", "0"] };
+    run(&[&["--once", "--directory", folder.to_str().unwrap()], port, arguments].concat()).await
 }
 
 pub(super) async fn run(arguments: &[&str]) -> Output {
@@ -116,7 +123,7 @@ async fn check_says_ok_or_all_that_is_wrong_and_a_stack_with_wrong_settings_does
     let words =
         ["ClaimLeaseSeconds is 5 and must be more than ProcessTimeoutSeconds", "`Bad_Prefix`", "no parameter `Nope`"];
     let checked = run(&[&["check", "--parameter-overrides"][..], &wrong].concat()).await;
-    let started = run(&[&["--once", "--port", "0", "--parameter-overrides"][..], &wrong].concat()).await;
+    let started = once(&[&["--parameter-overrides"][..], &wrong].concat()).await;
     for (output, text) in [(&checked, &checked.stdout), (&started, &started.stderr)] {
         let text = String::from_utf8_lossy(text);
         assert_eq!(output.status.code(), Some(1), "{text}");
@@ -182,21 +189,30 @@ async fn a_bootstrap_with_wrong_settings_ends_at_init_with_what_is_wrong() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn problems_name_their_cause_and_the_next_step() {
-    let _room = room().await;
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    for (arguments, words) in [
-        (vec!["--once", "--port", &port], "choose another with --port"),
-        (vec!["--once", "--port", "0", "--parameter-overrides", "Nope=1"], "Nope"),
-        (vec!["--once", "--port", "0", "--parameter-overrides", "ClaimLeaseSeconds=soon"], "ClaimLeaseSeconds"),
-        (vec!["sign", "--provider", "nobody", "/dev/null"], "there are: slack, stripe"),
-        (vec!["sign", "--provider", "stripe", "/no/such/file"], "/no/such/file"),
+    // Closed again: nothing answers there.
+    let nothing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nothing = format!("http://{nothing}");
+    let running = stack_of(options().await).await;
+    let debug = target_folder().unwrap().join("debug");
+    let on_it = ["--aws-endpoint", &running.aws_url, "--bootstraps", debug.to_str().unwrap()];
+    for (output, words) in [
+        (run(&["sign", "--provider", "nobody", "/dev/null"]).await, "there are: slack, stripe"),
+        (run(&["sign", "--provider", "stripe", "/no/such/file"]).await, "/no/such/file"),
+        (once(&["--port", &port]).await, "choose another with --port"),
+        (once(&["--parameter-overrides", "Nope=1"]).await, "Nope"),
+        (once(&["--parameter-overrides", "ClaimLeaseSeconds=soon"]).await, "ClaimLeaseSeconds"),
+        (once(&["--aws-endpoint", &nothing]).await, "Connection refused (os error 111); start one there"),
+        (once(&["--aws-endpoint", "localhost:1"]).await, "it must begin with http://HOST"),
+        (once(&on_it).await, "is there already: another stack has its prefix at this endpoint"),
+        (run(&["--events-to", "https://localhost:1"]).await, "it must begin with http://HOST"),
     ] {
-        let output = run(&arguments).await;
         let text = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && text.contains(words), "{arguments:?}: {text}");
+        assert!(!output.status.success() && text.contains(words), "{words}: {text}");
         assert!(!text.contains("panicked"), "{text}");
     }
+    running.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -205,7 +221,7 @@ async fn a_missing_ready_made_bootstrap_is_named_with_the_command_that_makes_it(
     let folder = directory().join("lambda");
     std::fs::create_dir_all(&folder).unwrap();
     let given = folder.to_str().unwrap();
-    let output = run(&["--once", "--port", "0", "--bootstraps", given]).await;
+    let output = once(&["--bootstraps", given]).await;
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(text.contains(&format!("there is no bootstrap {given}/oauth-callback/bootstrap")), "{text}");
@@ -214,7 +230,7 @@ async fn a_missing_ready_made_bootstrap_is_named_with_the_command_that_makes_it(
         "{text}"
     );
 
-    let output = run(&["--once", "--port", "0", "--bootstraps", "/nowhere"]).await;
+    let output = once(&["--bootstraps", "/nowhere"]).await;
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && text.contains("/nowhere: "), "{text}");
 }

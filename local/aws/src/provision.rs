@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{
     Projection as IndexProjection, ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType,
     TimeToLiveSpecification,
 };
-use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_sqs::{error::ProvideErrorMetadata, types::QueueAttributeName};
 use futures_util::future::try_join_all;
 use uuid::Uuid;
 
@@ -17,14 +17,37 @@ use crate::{
 };
 
 #[derive(Debug, thiserror::Error)]
-#[error("can't create {what}: {reason}")]
-pub struct ProvisionError {
-    what: String,
-    reason: String,
+pub enum ProvisionError {
+    #[error(
+        "{what} is there already: another stack has its prefix at this endpoint; choose another, with --parameter-overrides Prefix=NAME, or an empty endpoint"
+    )]
+    Exists { what: String },
+    #[error("can't create {what}: {reason}; look at the output of the AWS that --aws-endpoint names, if one is named")]
+    Refused { what: String, reason: String },
 }
 
+/// The services' codes for a name that is in use.
+const IN_USE: [&str; 6] = [
+    "AlreadyExistsException",
+    "QueueAlreadyExists",
+    "QueueNameExists",
+    "ResourceAlreadyExistsException",
+    "ResourceExistsException",
+    "ResourceInUseException",
+];
+
 impl ProvisionError {
-    fn new<E: Error>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
+    /// A refusal by a service.
+    fn new<E: Error + ProvideErrorMetadata>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let what = what.into();
+        |error| {
+            let in_use = error.code().is_some_and(|code| IN_USE.contains(&code));
+            if in_use { Self::Exists { what } } else { Self::build(what)(error) }
+        }
+    }
+
+    /// A request that can't be made.
+    fn build<E: Error>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
         let what = what.into();
         |error| {
             let mut reason = error.to_string();
@@ -33,7 +56,7 @@ impl ProvisionError {
                 reason = format!("{reason}: {error}");
                 source = error.source();
             }
-            Self { what, reason }
+            Self::Refused { what, reason }
         }
     }
 }
@@ -82,36 +105,36 @@ async fn create_table(clients: &Clients, table: &Table) -> Result<(), ProvisionE
             AttributeType::B => ScalarAttributeType::B,
         };
         let definition = AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
-        call = call.attribute_definitions(definition.map_err(ProvisionError::new(what()))?);
+        call = call.attribute_definitions(definition.map_err(ProvisionError::build(what()))?);
     }
-    call = call.set_key_schema(Some(key_schema(&table.key_schema).map_err(ProvisionError::new(what()))?));
+    call = call.set_key_schema(Some(key_schema(&table.key_schema).map_err(ProvisionError::build(what()))?));
     for index in &table.indexes {
         let index = GlobalSecondaryIndex::builder()
             .index_name(&index.name)
-            .set_key_schema(Some(key_schema(&index.key_schema).map_err(ProvisionError::new(what()))?))
+            .set_key_schema(Some(key_schema(&index.key_schema).map_err(ProvisionError::build(what()))?))
             .projection(projection(&index.projection))
             .build();
-        call = call.global_secondary_indexes(index.map_err(ProvisionError::new(what()))?);
+        call = call.global_secondary_indexes(index.map_err(ProvisionError::build(what()))?);
     }
     for index in &table.local_indexes {
         let index = LocalSecondaryIndex::builder()
             .index_name(&index.name)
-            .set_key_schema(Some(key_schema(&index.key_schema).map_err(ProvisionError::new(what()))?))
+            .set_key_schema(Some(key_schema(&index.key_schema).map_err(ProvisionError::build(what()))?))
             .projection(projection(&index.projection))
             .build();
-        call = call.local_secondary_indexes(index.map_err(ProvisionError::new(what()))?);
+        call = call.local_secondary_indexes(index.map_err(ProvisionError::build(what()))?);
     }
     if let Some(view) = &table.stream_view {
         let stream = StreamSpecification::builder()
             .stream_enabled(true)
             .stream_view_type(StreamViewType::from(view.as_str()))
             .build();
-        call = call.stream_specification(stream.map_err(ProvisionError::new(what()))?);
+        call = call.stream_specification(stream.map_err(ProvisionError::build(what()))?);
     }
     call.send().await.map_err(ProvisionError::new(what()))?;
     if let Some(attribute) = &table.ttl {
         let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name(attribute).build();
-        let ttl = ttl.map_err(ProvisionError::new(what()))?;
+        let ttl = ttl.map_err(ProvisionError::build(what()))?;
         let call = clients.dynamodb.update_time_to_live().table_name(&table.name).time_to_live_specification(ttl);
         call.send().await.map_err(ProvisionError::new(what()))?;
     }

@@ -41,7 +41,7 @@ pub struct Run {
     #[arg(long, conflicts_with = "once")]
     pub print_env: bool,
     /// An AWS-compatible endpoint that is already running, instead of the embedded AWS
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = plain_http)]
     pub aws_endpoint: Option<String>,
     /// Post each event of the bus to an application under development, signed as Standard Webhooks says
     #[arg(long, value_name = "URL", value_parser = plain_http, conflicts_with_all = ["once", "aws_endpoint"])]

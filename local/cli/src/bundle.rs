@@ -71,9 +71,10 @@ impl Bundle {
         overrides: &[(String, String)],
         rewrites: &str,
         port: u16,
+        aws_endpoint: Option<&str>,
     ) -> Result<(), BundleError> {
         settings::check(template, overrides, rewrites)?;
-        Ok(Stack::check(template, overrides, port).await?)
+        Ok(Stack::check(template, overrides, port, aws_endpoint).await?)
     }
 
     pub async fn start(options: Options) -> Result<Self, BundleError> {

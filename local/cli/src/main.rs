@@ -85,12 +85,14 @@ async fn run(run: Run) -> Outcome {
 async fn serve(run: &Run, running: &mut Option<Bundle>) -> Result<Report, Box<dyn Error>> {
     let root = bootstraps::root();
     let folder = Folder::lock(&path(&run.folder)?)?;
-    Bundle::check(&root.join("template.yaml"), &run.parameter_overrides, &rewrites(), run.port).await?;
+    let template = root.join("template.yaml");
+    let aws_endpoint = run.aws_endpoint.as_deref();
+    Bundle::check(&template, &run.parameter_overrides, &rewrites(), run.port, aws_endpoint).await?;
     let bootstraps = chosen(run, &root).await?;
     say("Starting the stack of template.yaml …");
     let stack = running.insert(
         Bundle::start(Options {
-            template: root.join("template.yaml"),
+            template,
             folder,
             port: run.port,
             overrides: run.parameter_overrides.clone(),

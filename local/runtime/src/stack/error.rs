@@ -14,6 +14,10 @@ pub enum StackError {
     Port { port: u16, source: std::io::Error },
     #[error(transparent)]
     Folder(#[from] FolderError),
+    #[error(
+        "no AWS answers at {url}: {reason}; start one there, correct --aws-endpoint, or leave it out: the embedded AWS needs nothing"
+    )]
+    Endpoint { url: String, reason: String },
     /// The record of used rights.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

@@ -9,13 +9,15 @@ mod listen;
 mod triggers;
 
 use std::{
+    error::Error,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+use http::Method;
 use local_aws::{ACCOUNT, Clients, Embedded, Gateway};
-use local_base::background;
+use local_base::{background, web::Web};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::{
@@ -44,6 +46,8 @@ use crate::{
 
 /// How long [`Stack::until`] waits at most for a call before it checks again.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long an AWS that is said to be running may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub struct Options {
@@ -95,9 +99,24 @@ pub struct Stack {
 pub struct Waited(Duration);
 
 impl Stack {
-    /// Finds what would keep the stack from starting, before anything is built: a port in use, a broken template.
-    pub async fn check(template: &Path, overrides: &[(String, String)], port: u16) -> Result<(), StackError> {
+    /// Finds what would keep the stack from starting, before anything is built: a port in use, a broken template, an
+    /// AWS that does not answer.
+    pub async fn check(
+        template: &Path,
+        overrides: &[(String, String)],
+        port: u16,
+        aws_endpoint: Option<&str>,
+    ) -> Result<(), StackError> {
         listen(port).await?;
+        if let Some(url) = aws_endpoint {
+            // Any answer will do: a service refuses a request without an action.
+            let answer = timeout(ANSWER, Web::new().call(Method::GET, url, &[], "")).await;
+            let reason = match answer {
+                Ok(answered) => answered.err().map(|error| cause(&error)),
+                Err(_) => Some(format!("no answer within {} seconds", ANSWER.as_secs())),
+            };
+            reason.map_or(Ok(()), |reason| Err(StackError::Endpoint { url: url.to_owned(), reason }))?;
+        }
         // A parameter that is right when deployed, such as a key of another account, may be of no use here.
         Template::load(template, overrides, &Context::nowhere())?;
         Ok(())
@@ -220,6 +239,15 @@ impl Drop for Stack {
             task.abort();
         }
     }
+}
+
+/// What is at the bottom of an error, in words.
+fn cause(error: &dyn Error) -> String {
+    let mut bottom = error;
+    while let Some(source) = bottom.source() {
+        bottom = source;
+    }
+    bottom.to_string()
 }
 
 /// The parameters that the stack itself sets: those given, and its own address among the allowed origins.
