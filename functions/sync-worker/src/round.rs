@@ -51,7 +51,8 @@ impl SyncWorker {
                 },
                 Err(stop) => stop,
             };
-            if reads_all && stop.is_of_one_stream() {
+            // Once: a message that comes back again and again would send as many.
+            if reads_all && stop.is_of_one_stream() && work.attempt.hops == 0 && !work.is_read_in_full() {
                 self.hand_over(work).await?;
             }
             return self.stopped(work, stop).await;

@@ -194,8 +194,10 @@ impl SyncMessage {
     #[must_use]
     pub fn rest(&self, stage: Stage) -> Self {
         let asked_at = self.slot.map_or(self.asked_at, |slot| slot.max(self.asked_at));
+        // A renewal leaves what it read for another message.
+        let kind = if self.r#type == SyncJob::RenewWatches { SyncJob::Incremental } else { self.r#type };
         // What goes on was begun for its cause, and another message that goes on with it will do.
-        Self { stage, ..Self::new(&self.key, self.r#type, Cause::Due, asked_at) }
+        Self { stage, ..Self::new(&self.key, kind, Cause::Due, asked_at) }
     }
 
     /// Whether it belongs into the queue of long syncs, so that a report of a change, or a user, never waits behind it.

@@ -100,4 +100,6 @@ fn what_is_left_of_a_sync_and_what_the_schedule_brings_is_long_and_goes_on_for_w
         assert!(rest.is_long());
         assert_eq!(rest.fresh_since(at(0)), Some(at(asked_at)), "an earlier reading may have passed what is left");
     }
+    let renewal = SyncMessage::new(&key, SyncJob::RenewWatches, Cause::Due, at(500));
+    assert_eq!(renewal.rest(Stage::Full).r#type, SyncJob::Incremental, "what another message asked for meanwhile");
 }

@@ -57,7 +57,9 @@ impl Lanes {
             state.adopted = Some(ended.at);
             if !ended.whole {
                 state.backoff = state.backoff.or_else(|| full.backoff.clone());
-            } else if full.found.is_some() {
+            }
+            // That of the run before it, if it broke off.
+            if full.found.is_some() {
                 // An incremental run that is under way may be about to read what is gone.
                 (state.found, state.run) = (full.found.clone(), None);
             }
@@ -66,12 +68,15 @@ impl Lanes {
             state.manifest.clone_from(&full.manifest);
             state.backoff = state.backoff.filter(|it| full.last_full_sync.is_none_or(|ended| it.since > ended));
         }
-        // The run that yielded it did not read what was there before.
-        if full.ended.is_some_and(|it| !it.whole && state.cursor_of == Some(it.began)) {
-            state.lost = true;
-        }
-        let is_broken = full.ended.is_some_and(|it| !it.whole && full.cursor_of == Some(it.began));
-        if (!state.has_cursor() || state.stuck) && full.cursor_of > state.cursor_of && !is_broken {
+        // The run that yielded a cursor did not read what was there before, unless it goes on, or it or a later one ended.
+        let is_broken = |began: Timestamp| {
+            full.full_since < Some(began) && full.run.as_ref().is_none_or(|run| run.started_at != began)
+        };
+        state.lost |= state.cursor_of.is_some_and(is_broken);
+        if (!state.has_cursor() || state.stuck)
+            && full.cursor_of > state.cursor_of
+            && !full.cursor_of.is_some_and(is_broken)
+        {
             (state.cursor, state.found) = (full.cursor.clone(), full.found.clone());
             (state.cursor_of, state.lost, state.stuck) = (full.cursor_of, false, false);
             state.run = None;

@@ -601,6 +601,23 @@ fn a_first_full_run_that_takes_the_place_of_another_yields_the_cursor_anew() {
 }
 
 #[test]
+fn a_cursor_of_a_full_run_that_broke_off_stays_lost_whatever_breaks_off_after_it() {
+    let mut worker = Worker::seeded(6);
+    let (before, broken, later) = (worker.now, worker.tick(), worker.tick());
+    worker.saved.main.cursor_of = Some(broken);
+    worker.saved.full = StreamState {
+        full_since: Some(before),
+        cursor_of: Some(later),
+        ended: Some(Ended { began: later, at: worker.tick(), whole: false }),
+        ..worker.saved.full
+    };
+    assert!(!worker.saved.main().has_cursor() && worker.saved.full().lost);
+    // Another one reads what they did not.
+    assert_eq!(worker.sync(&Round { before: vec![Event::Labelled(3)], ..Round::default() }), End::Read);
+    assert_eq!((worker.saved.main().has_cursor(), worker.live()), (true, worker.truth()));
+}
+
+#[test]
 fn a_first_full_run_under_way_is_what_a_caller_asks_for() {
     let mut worker = Worker::default();
     let now = worker.tick();
