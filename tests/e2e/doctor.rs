@@ -2,7 +2,7 @@
 
 use std::{
     net::TcpListener,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
 
@@ -37,8 +37,11 @@ impl Machine {
     /// A program that prints this and succeeds.
     fn has(&self, tool: &str, output: &str) {
         let file = self.0.join(tool);
-        std::fs::write(&file, format!("#!/bin/sh\necho '{output}'\n")).unwrap();
-        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+        // Written by another process: one that this process writes can't be executed while a child of another test has it open, too.
+        let write = format!("printf '%s' \"$1\" >'{0}' && chmod 755 '{0}'", file.display());
+        let script = format!("#!/bin/sh\necho '{output}'\n");
+        let written = std::process::Command::new("sh").args(["-c", &write, "sh", &script]).status().unwrap();
+        assert!(written.success());
     }
 
     fn lacks(&self, tool: &str) {
@@ -70,8 +73,8 @@ impl Machine {
 async fn the_doctor_says_what_is_missing_and_the_command_that_helps() {
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = held.local_addr().unwrap().port();
-    // Closed again, so that nothing listens on it.
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Any: a port that was free a moment ago may be another test's.
+    let free = 0;
     let cases: [(Change, u16, &[&str]); 8] = [
         (|_| {}, free, &[]),
         (|machine| machine.lacks("cc"), free, &["the C compiler cc is missing", "install build-essential"]),
