@@ -185,16 +185,24 @@ impl<'s> Guest<'s> {
         self.stack.until(PATIENCE, empty).await.unwrap_or_else(|waited| panic!("{queue} is not empty: {waited}"));
     }
 
-    /// Has a stream's last full run be more than a week ago, so that the next sync begins one.
+    /// Has a stream's last full run, and the cursor that it yielded, be more than a week old, so that the next sync begins one.
     pub async fn full_run_is_due(&self, integration_id: &str, stream: &str) {
-        let key = [("integration_id", integration_id.to_owned()), ("item", format!("stream-full#{stream}"))];
-        let key = key.map(|(name, value)| (name, AttributeValue::S(value)));
+        let before = json!(clock::now() - SignedDuration::from_hours(8 * 24));
         let items = self.look.items("syncs").await.expect("the table is read");
-        let item = items.iter().find(|item| key.iter().all(|(name, value)| item[*name] == *value)).expect("a state");
-        let state = item["state"].as_s().expect("a text");
-        let mut state: Value = serde_json::from_str(state).expect("JSON");
-        state["full_since"] = json!(clock::now() - SignedDuration::from_hours(8 * 24));
-        self.set("syncs", key, ("state", AttributeValue::S(state.to_string()))).await;
+        for (lane, changed) in [("stream-full", &["full_since", "cursor_of"][..]), ("stream", &["cursor_of"])] {
+            let of = |name: &str| AttributeValue::S(name.to_owned());
+            let key = [("integration_id", of(integration_id)), ("item", of(&format!("{lane}#{stream}")))];
+            let Some(item) = items.iter().find(|item| key.iter().all(|(name, value)| item[*name] == *value)) else {
+                continue;
+            };
+            let mut state: Value = serde_json::from_str(item["state"].as_s().expect("a text")).expect("JSON");
+            for name in changed {
+                if !state[name].is_null() {
+                    state[name] = before.clone();
+                }
+            }
+            self.set("syncs", key, ("state", of(&state.to_string()))).await;
+        }
     }
 
     /// Has the only watch of an integration end in so many hours, and its renewal be due.
