@@ -6,9 +6,9 @@ use memchr::memmem;
 use serde_json::{Value, json};
 
 use super::{
-    Slack, error,
-    methods::{Arguments, Caller},
-    ok,
+    Slack,
+    arguments::{Arguments, Caller},
+    error, ok,
 };
 use crate::{
     call::{Call, Reply},

@@ -5,22 +5,15 @@ use http::StatusCode;
 use local_base::now;
 use serde_json::{Map, Value, json};
 
-use super::{ORGANISATION, Slack, error, files, ok};
+use super::{
+    ORGANISATION, Slack,
+    arguments::{Arguments, Caller},
+    error, files, ok,
+};
 use crate::{
     call::{Call, Reply},
     oauth::BadToken,
 };
-
-/// The token of a call, and its workspace.
-pub(super) struct Caller {
-    token: String,
-    pub(super) team: &'static str,
-    kind: &'static str,
-    scopes: Vec<String>,
-}
-
-/// Arguments, by query, form or JSON.
-pub(super) struct Arguments(Map<String, Value>);
 
 type Method = fn(&mut Slack, &Caller, &Arguments) -> Reply;
 
@@ -59,52 +52,6 @@ impl Slack {
         let caller = Caller { token: token.to_owned(), team, kind, scopes };
         let refusal = needed.and_then(|needed| caller.lacks(needed));
         refusal.unwrap_or_else(|| method(self, &caller, &arguments)).with("x-oauth-scopes", &provided)
-    }
-}
-
-impl Caller {
-    /// The refusal, if the scope is not granted.
-    fn lacks(&self, needed: &str) -> Option<Reply> {
-        if self.scopes.iter().any(|scope| scope == needed) {
-            return None;
-        }
-        let provided = self.scopes.join(",");
-        let body = json!({ "ok": false, "error": "missing_scope", "needed": needed, "provided": provided });
-        Some(Reply::json(StatusCode::OK, &body))
-    }
-}
-
-impl Arguments {
-    /// None if the body claims to be JSON and is not an object.
-    fn of(call: &Call) -> Option<Self> {
-        let form = call.form().unwrap_or_default();
-        let pairs = call.query.pairs().chain(form.pairs());
-        let mut all: Map<_, _> = pairs.map(|(name, value)| (name.to_owned(), value.into())).collect();
-        if call.form().is_none() && !call.body.is_empty() {
-            all.extend(call.json()?.as_object()?.clone());
-        }
-        Some(Self(all))
-    }
-
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.as_str().filter(|text| !text.is_empty())
-    }
-
-    pub(super) fn number(&self, name: &str) -> Option<Result<usize, ()>> {
-        let value = self.0.get(name)?;
-        let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
-        Some(number.or_else(|| value.as_str()?.parse().ok()).ok_or(()))
-    }
-
-    /// A list: JSON in a JSON body, and in a form, where it is a text. An error is any other value.
-    pub(super) fn list(&self, name: &str) -> Option<Result<Value, ()>> {
-        let value = self.0.get(name)?;
-        let value = value.as_str().map_or_else(|| value.clone(), |text| serde_json::from_str(text).unwrap_or_default());
-        Some(if value.is_array() { Ok(value) } else { Err(()) })
-    }
-
-    fn flag(&self, name: &str) -> bool {
-        self.0.get(name).is_some_and(|value| value == true || value == "true" || value == "1")
     }
 }
 
@@ -231,12 +178,12 @@ fn post(slack: &mut Slack, caller: &Caller, arguments: &Arguments) -> Reply {
     if channel["is_member"] != true {
         return error("not_in_channel");
     }
-    let content = ["text", "blocks", "attachments"].iter().any(|name| arguments.0.contains_key(*name));
-    if !content || arguments.0.get("text").is_some_and(|text| text == "") {
+    let content = ["text", "blocks", "attachments"].iter().any(|name| arguments.get(name).is_some());
+    if !content || arguments.get("text").is_some_and(|text| text == "") {
         return error("no_text");
     }
     let flags = ["reply_broadcast", "unfurl_links", "unfurl_media"];
-    if flags.iter().any(|name| arguments.0.get(*name).is_some_and(|flag| !is_flag(flag))) {
+    if flags.iter().any(|name| arguments.get(name).is_some_and(|flag| !is_flag(flag))) {
         return error("invalid_arguments");
     }
     let mut fields = Map::new();
@@ -248,7 +195,7 @@ fn post(slack: &mut Slack, caller: &Caller, arguments: &Arguments) -> Reply {
         }
     }
     // <https://docs.slack.dev/messaging/message-metadata>, read 2026-11.
-    if let Some(metadata) = arguments.0.get("metadata") {
+    if let Some(metadata) = arguments.get("metadata") {
         let metadata =
             metadata.as_str().map_or_else(|| metadata.clone(), |it| serde_json::from_str(it).unwrap_or_default());
         if !metadata["event_type"].is_string() || !metadata["event_payload"].is_object() {
@@ -256,7 +203,7 @@ fn post(slack: &mut Slack, caller: &Caller, arguments: &Arguments) -> Reply {
         }
         fields.insert("metadata".to_owned(), metadata);
     }
-    if let Some(thread) = arguments.0.get("thread_ts") {
+    if let Some(thread) = arguments.get("thread_ts") {
         let Some(thread) = thread.as_str().filter(|ts| ts.contains('.')) else { return invalid_thread(thread) };
         let is_there = |message: &&Value| message["channel"] == channel["id"] && message["ts"] == thread;
         let Some(parent) = workspace.messages.iter().find(is_there) else { return error("thread_not_found") };

@@ -1,5 +1,6 @@
 //! Slack: <https://docs.slack.dev>. Errors are `ok: false` with status 200; tokens rotate.
 
+mod arguments;
 mod control;
 mod events;
 mod files;
