@@ -23,7 +23,7 @@ impl SyncWorker {
         let message = work.task.message;
         // What is refused for longer is tried before its time only where a user or a program asks for it, and once.
         let forced = message.cause == Cause::Asked;
-        let is_narrow = match self.narrow(work, &message.scope).await {
+        let is_narrow = match Box::pin(self.narrow(work, &message.scope)).await {
             Ok(is_narrow) => is_narrow,
             Err(stop) => return self.stopped(work, stop).await,
         };
@@ -35,7 +35,7 @@ impl SyncWorker {
             }
         }
         let mut reads_all = !is_narrow && message.r#type != SyncJob::RenewWatches;
-        let mut outcome = if is_narrow { Ok(()) } else { self.round(work, message.r#type, forced).await };
+        let mut outcome = if is_narrow { Ok(()) } else { Box::pin(self.round(work, message.r#type, forced)).await };
         loop {
             let stop = match outcome {
                 Ok(()) => match self.syncs.release(&work.lease).await {
@@ -44,7 +44,7 @@ impl SyncWorker {
                         self.look(work).await?;
                         self.take_slots(work).await?;
                         reads_all = true;
-                        outcome = self.round(work, SyncJob::Incremental, false).await;
+                        outcome = Box::pin(self.round(work, SyncJob::Incremental, false)).await;
                         continue;
                     }
                     Err(error) => error.into(),
@@ -85,7 +85,7 @@ impl SyncWorker {
             self.syncs.abandon(&work.lease).await?;
             return Ok(Disposition::Done);
         }
-        let read = self.round(work, message.r#type, message.cause == Cause::Asked).await;
+        let read = Box::pin(self.round(work, message.r#type, message.cause == Cause::Asked)).await;
         let outcome = match read {
             Ok(()) => self.release_full(work).await,
             Err(stop) => Err(stop),

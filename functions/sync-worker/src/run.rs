@@ -85,7 +85,7 @@ impl SyncWorker {
                 Lane::Main | Lane::Full => continue,
             };
             let reading = Reading { forced, full_since, part: None, source: None };
-            let (state, end) = match self.stream(work, stream, reading, entry).await {
+            let (state, end) = match Box::pin(self.stream(work, stream, reading, entry)).await {
                 Ok(ended) => ended,
                 // What failed before decides when the rest follows.
                 Err(Stop::Time | Stop::Turn) if first.is_err() => return first.map(|()| read),
