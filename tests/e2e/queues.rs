@@ -10,7 +10,7 @@ use local_aws::{
     clients::DEVELOPER_KEY,
     faults::{Effect, Fault},
 };
-use platform::{Aws, aws::Patience, stores::integrations::Integrations};
+use platform::{Aws, aws::Patience, base::clock, stores::integrations::Integrations};
 use serde_json::{Value, json};
 use tests::{Guest, PATIENCE, Running, dead_letters, depth, integration, logs, stack};
 
@@ -94,12 +94,15 @@ async fn work_that_runs_out_of_time_comes_back_soon_and_is_done() {
     let tries = slow("token-refresh", "GetItem", 3000);
     let tries =
         vec![Fault { every: 2, ..tries.clone() }, Fault { at: 2, every: 2, effect: Effect::Delay(1600), ..tries }];
+    let slow_sync = || vec![slow("sync-worker", "GetItem", 1500), slow("sync-worker", "UpdateItem", 1500)];
     for (function, queue, slow) in [
         // No shard's messages can be sent, and each takes until the SDK gives up.
         ("sync-scheduler", "schedules", vec![slow("sync-scheduler", "SendMessageBatch", 3000)]),
         ("token-refresh", "refreshes", tries),
-        ("sync-worker", "syncs", vec![slow("sync-worker", "GetItem", 1500), slow("sync-worker", "UpdateItem", 1500)]),
+        ("sync-worker", "syncs", slow_sync()),
+        ("sync-worker", "long-syncs", slow_sync()),
     ] {
+        let before = calls(&stack, function, "ChangeMessageVisibility");
         stack.gateway.faults.arm(slow);
         match queue {
             "refreshes" => {
@@ -109,17 +112,22 @@ async fn work_that_runs_out_of_time_comes_back_soon_and_is_done() {
             "schedules" => {
                 send(&stack, queue, &json!({ "v": 1, "schedule": "incremental", "shard": 0, "hop": 1 })).await;
             }
+            "long-syncs" => {
+                let rest = json!({ "v": 1, "user_id": "ada", "integration": "slack#T0SANDBOX", "type": "incremental", "cause": "due",
+                    "asked_at": clock::now(), "stage": "rest" });
+                send(&stack, queue, &rest).await;
+            }
             _ => {
                 let (status, body) = ada.api(Method::POST, "/integrations/slack/sync", &json!({})).await;
                 assert_eq!(status, 202, "{body}");
             }
         }
-        let hidden = async || (calls(&stack, function, "ChangeMessageVisibility") > 0).then_some(());
+        let hidden = async || (calls(&stack, function, "ChangeMessageVisibility") > before).then_some(());
         stack.until(PATIENCE, hidden).await.unwrap_or_else(|waited| panic!("{function} hides nothing: {waited}"));
         stack.gateway.faults.arm(Vec::new());
         ada.settled(queue).await;
         ada.settled("syncs").await;
-        assert_eq!(depth(&stack, &format!("{queue}-dead")), 0, "{queue}");
+        assert_eq!(depth(&stack, &format!("{}-dead", queue.trim_start_matches("long-"))), 0, "{queue}");
         let logged = async || logs(&stack).contains(r#""reason":"timed_out""#).then_some(());
         stack.until(PATIENCE, logged).await.unwrap();
     }
