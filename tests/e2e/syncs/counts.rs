@@ -1,11 +1,12 @@
 //! The counts of the status are those of the records after each sync, and grow while the first one runs.
 
-use std::time::Duration;
-
 use http::Method;
-use local_aws::faults::{Effect, Fault};
+use local_aws::{
+    Service,
+    faults::{Effect, Fault},
+};
 use serde_json::{Value, json};
-use tests::{FAST, Guest, PATIENCE, stack};
+use tests::{FAST, Guest, PATIENCE, delayed, stack};
 
 use super::{CALENDAR, here, silently, sync, there};
 
@@ -43,15 +44,22 @@ async fn the_status_counts_the_records_after_every_sync_and_after_another_grant(
     assert!(failed["error"].is_string() && failed["streams"][0]["error"].is_string(), "{failed}");
 
     // Another grant, before its first sync.
-    let strike = Fault { function: Some("sync-worker".into()), times: u64::MAX, ..Fault::new(Effect::Refuse) };
+    let strike = Fault {
+        function: Some("sync-worker".into()),
+        service: Some(Service::Dynamodb),
+        times: u64::MAX,
+        ..Fault::new(Effect::Refuse)
+    };
     stack.gateway.faults.arm(vec![strike]);
     ada.connect(CALENDAR).await;
+    // No attempt is at work when the fault ends: its message would be visible for another one.
+    let deferred = async || (delayed(&stack, "syncs") == 1).then_some(());
+    stack.until(PATIENCE, deferred).await.expect("the first sync is tried later");
     let status = counted("another grant").await;
     assert_eq!((&status["error"], &status["streams"][0]["error"]), (&Value::Null, &Value::Null), "{status}");
     assert_eq!(status["last_sync"], failed["last_sync"]);
     ada.admin(CALENDAR, Method::DELETE, "faults", &Value::Null).await;
     stack.gateway.faults.arm(Vec::new());
-    stack.embedded.as_ref().unwrap().sqs.advance(Duration::from_hours(1));
     ada.settled("syncs").await;
     let status = counted("its first sync").await;
     assert!(status["last_sync"].as_str() > failed["last_sync"].as_str(), "{status}");
