@@ -1,5 +1,7 @@
 //! One folder, one stack; and each command reaches the stack of the folder that it names.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use nix::sys::signal::{Signal, kill};
 use tests::{PATIENCE, directory, room};
 
@@ -15,11 +17,14 @@ async fn a_second_stack_in_a_folder_is_refused_and_told_the_holder_until_that_is
     let url = text.split("signed in: ").nth(1).unwrap().split("/settings").next().unwrap();
     let folder = first.directory.canonicalize().unwrap();
     assert!(text.contains(&format!("'{}'", folder.join("env").display())), "the path is the folder's: {text}");
+    let mode = std::fs::metadata(folder.join("env")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "the variables are the user's own: {mode:o}");
     std::fs::write(folder.join("events.jsonl"), "an event\n").unwrap();
     let kept = || ["env", "events.jsonl", "lock"].map(|file| std::fs::read_to_string(folder.join(file)).unwrap());
     let before = kept();
 
-    let second = run(&["--no-story", "--port", "0", "--directory", folder.to_str().unwrap()]).await;
+    // It would end if it were not refused.
+    let second = run(&["--once", "--port", "0", "--directory", folder.to_str().unwrap()]).await;
     let text = String::from_utf8_lossy(&second.stderr);
     assert_eq!(second.status.code(), Some(1), "{text}");
     for words in [&format!("process {} runs {url} in it since 20", first.pid()), "--directory FOLDER"] {

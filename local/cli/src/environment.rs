@@ -1,6 +1,6 @@
 //! How other programs join a running stack: variables, on the terminal and in a file.
 
-use std::time::Duration;
+use std::{fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt as _, time::Duration};
 
 use local_aws::{REGION, clients::DEVELOPER_KEY};
 use local_runtime::stack::{FolderError, endpoints};
@@ -41,10 +41,14 @@ impl Bundle {
         self.environment().into_iter().map(|(name, value)| line(&name, &value)).collect()
     }
 
-    /// Writes [`environment`](Self::environment) for `cargo local sign`, `token` and `fire`, and for other programs.
+    /// Writes [`environment`](Self::environment) for `cargo local sign`, `token` and `fire`, and for other programs of the same user:
+    /// it has secrets. The file is a new one, because [`Folder::lock`](local_runtime::stack::Folder::lock) removed any other.
     pub fn write_env(&self) -> Result<(), FolderError> {
         let path = self.folder.env_file();
-        std::fs::write(&path, self.environment_lines().join("\n") + "\n")
+        let text = self.environment_lines().join("\n") + "\n";
+        let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        created
+            .and_then(|mut file| file.write_all(text.as_bytes()))
             .map_err(|source| FolderError::File { path, source })
     }
 }

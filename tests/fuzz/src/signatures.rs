@@ -9,7 +9,7 @@
 use std::{borrow::Cow, slice, sync::LazyLock};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::{Proof, Rejection, Scheme, UnverifiedDelivery, VerifiedDelivery, oauth::jwt::Jwks, webhook::{proof::{ChannelOwner, ChannelToken, VerificationContext}, signature::{Encoding, SecretEncoding, SignedPart, TimeSource}}};
+use domain::{Proof, Rejection, Scheme, UnverifiedDelivery, VerifiedDelivery, oauth::jwt::Jwks, webhook::{proof::{ChannelOwner, ChannelToken, VerificationContext}, signature::{Encoding, SecretEncoding, SignedPart, standard_webhooks}}};
 use fuzz::{NOW, headers, split};
 use http::HeaderMap;
 use jiff::SignedDuration;
@@ -37,15 +37,7 @@ const OTHERS: [Scheme; 2] = [
         content: &[SignedPart::Body],
         time: None,
     },
-    Scheme {
-        header: "webhook-signature",
-        separator: Some(' '),
-        prefix: "v1,",
-        encoding: Encoding::Base64,
-        key: SecretEncoding::Base64After("whsec_"),
-        content: &[SignedPart::Header("webhook-id"), SignedPart::Text("."), SignedPart::Time, SignedPart::Text("."), SignedPart::Body],
-        time: Some(TimeSource::Header("webhook-timestamp")),
-    },
+    standard_webhooks::SCHEME,
 ];
 
 struct Issuer {

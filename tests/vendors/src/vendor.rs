@@ -7,7 +7,7 @@ use domain::{
     call::Api,
     webhook::{
         proof::Proof,
-        signature::{Encoding, Scheme, SecretEncoding, SignedPart, TimeSource},
+        signature::{Encoding, Scheme, SecretEncoding, SignedPart, standard_webhooks},
     },
 };
 use jiff::Timestamp;
@@ -37,26 +37,7 @@ static GITHUB: Spec = sender(
     },
 );
 
-/// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>, read 2026-11.
-static STANDARD_WEBHOOKS: Spec = sender(
-    "standard-webhooks",
-    "Standard Webhooks",
-    Scheme {
-        header: "webhook-signature",
-        separator: Some(' '),
-        prefix: "v1,",
-        encoding: Encoding::Base64,
-        key: SecretEncoding::Base64After("whsec_"),
-        content: &[
-            SignedPart::Header("webhook-id"),
-            SignedPart::Text("."),
-            SignedPart::Time,
-            SignedPart::Text("."),
-            SignedPart::Body,
-        ],
-        time: Some(TimeSource::Header("webhook-timestamp")),
-    },
-);
+static STANDARD_WEBHOOKS: Spec = sender("standard-webhooks", "Standard Webhooks", standard_webhooks::SCHEME);
 
 const fn sender(id: &'static str, name: &'static str, scheme: Scheme) -> Spec {
     Spec {

@@ -4,6 +4,8 @@
 //! *Invariant:* bytes are compared in constant time, every candidate and every current secret is tried,
 //! and anything unexpected is a refusal.
 
+pub mod standard_webhooks;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderMap;

@@ -31,22 +31,6 @@ const GITHUB: Scheme = Scheme {
     content: &[SignedPart::Body],
     time: None,
 };
-const STANDARD_WEBHOOKS: Scheme = Scheme {
-    header: "webhook-signature",
-    separator: Some(' '),
-    prefix: "v1,",
-    encoding: Encoding::Base64,
-    key: SecretEncoding::Base64After("whsec_"),
-    content: &[
-        SignedPart::Header("webhook-id"),
-        SignedPart::Text("."),
-        SignedPart::Time,
-        SignedPart::Text("."),
-        SignedPart::Body,
-    ],
-    time: Some(TimeSource::Header("webhook-timestamp")),
-};
-
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     let pair = |(name, value): &(&'static str, &str)| {
         (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap())
@@ -121,7 +105,7 @@ fn accepts_the_standard_webhooks_vector_after_entries_of_other_versions() {
     for secret in ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"] {
         let secrets = [SecretString::from(secret)];
         let body = br#"{"test": 2432232314}"#;
-        assert_eq!(STANDARD_WEBHOOKS.verify(&headers, body, &secrets, at(1_614_265_330)), Ok(()));
+        assert_eq!(standard_webhooks::SCHEME.verify(&headers, body, &secrets, at(1_614_265_330)), Ok(()));
     }
 }
 
@@ -223,7 +207,7 @@ fn any_flipped_bit_of_the_body_is_refused() {
 #[test]
 fn every_scheme_accepts_what_it_signed() {
     let id = headers(&[("webhook-id", "msg_1")]);
-    for scheme in [STRIPE, SLACK, GITHUB, STANDARD_WEBHOOKS] {
+    for scheme in [STRIPE, SLACK, GITHUB, standard_webhooks::SCHEME] {
         let secret = SecretString::from("c2VjcmV0");
         let mut headers = id.clone();
         for (name, value) in scheme.sign(&id, b"{}", &secret, at(NOW)).unwrap() {
