@@ -10,7 +10,7 @@ use tokio::{
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An address whose application gives each request `answer`, or with none does not answer; and how many requests came.
 async fn application(answer: Option<&'static str>) -> (Subscriber, Arc<AtomicUsize>, JoinSet<()>) {
