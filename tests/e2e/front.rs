@@ -95,6 +95,15 @@ async fn whether_the_api_answers_is_public_and_costs_no_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_description_of_the_api_is_public_and_the_repositorys() {
+    let stack = stack(&[]).await;
+    let (status, description) = get(&Web::new(), &stack, "/openapi.json", None).await;
+    let file = std::fs::read(local_runtime::bootstraps::root().join("docs/openapi.json")).unwrap();
+    assert_eq!((status, description), (200, serde_json::from_slice(&file).unwrap()));
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_page_opens_by_the_local_shortcut_and_a_cookie_cannot_act() {
     let stack = stack(&[]).await;
     let web = Web::new();

@@ -15,6 +15,7 @@ mod health;
 mod integrations;
 mod lost_replies;
 mod modules;
+mod openapi;
 mod pace;
 mod queue;
 mod records;

@@ -16,14 +16,14 @@ use domain::{
 use jiff::Timestamp;
 use lambda_http::{
     Body, Request, RequestExt as _, Response,
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
 };
 use platform::{
     Aws,
     aws::sync_queue::SyncQueue,
     base::{clock, config::Env},
     runtime::{
-        http::{Call, Front, FrontConfig, Input, Notice, SETTINGS, internal, json, route},
+        http::{Call, Front, FrontConfig, Input, Notice, SETTINGS, internal, json, route, text},
         session::Caller,
     },
     stores::{
@@ -125,6 +125,7 @@ impl IntegrationsApi {
                 call.check()?;
                 Ok(Response::new(Body::Empty))
             }
+            ("GET", "/openapi.json") => description(call),
             ("GET", "/health") => self.health(call, &self.registry.iter().collect::<Vec<_>>()).await,
             ("GET", "/health/{provider}") => self.health(call, &[self.known(call)?]).await,
             ("GET", "/deliveries") => self.deliveries(call).await,
@@ -217,6 +218,14 @@ impl IntegrationsApi {
         let found = self.registry.find(call.parameter("provider"));
         found.ok_or_else(|| Problem::unknown_provider(&self.registry.ids()))
     }
+}
+
+/// The description of all routes, as the repository has it.
+fn description(call: &Call<'_>) -> Answer {
+    call.check()?;
+    let mut response = text(StatusCode::OK, include_str!("../../../docs/openapi.json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
 }
 
 /// What `$default` answers: the path is unknown, or the method is.

@@ -92,6 +92,7 @@ pub const ROUTES: &[Route] = &[
         Names::Only(&[ACCOUNT, "type", CSRF]),
     ),
     route("GET", "/livez", "integrations-api", NONE, NONE),
+    route("GET", "/openapi.json", "integrations-api", NONE, NONE),
     route("GET", "/health", "integrations-api", NONE, NONE),
     route("GET", "/health/{provider}", "integrations-api", NONE, NONE),
     route(
