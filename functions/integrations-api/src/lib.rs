@@ -11,7 +11,11 @@ mod status;
 use std::{convert::Infallible, time::Duration};
 
 use domain::{
-    Integration, IntegrationId, Problem, ProviderId, error::Kind, integration::account::select, sync::SyncJob,
+    Integration, IntegrationId, Problem, ProviderId,
+    error::Kind,
+    integration::account::select,
+    messages::message::{Cause, SyncMessage},
+    sync::SyncJob,
 };
 use jiff::Timestamp;
 use lambda_http::{
@@ -156,7 +160,8 @@ impl IntegrationsApi {
         let integration = self.one(call, &caller, account).await?;
         // The worker finds out whether a credential that could not be opened opens again.
         let integration = if integration.unreadable { integration } else { usable(integration, spec.name)? };
-        let sent = self.sync_queue.ask(&integration.key, kind, clock::now(), Duration::ZERO).await;
+        let message = SyncMessage::new(&integration.key, kind, Cause::Asked, clock::now());
+        let sent = self.sync_queue.send(&message, Duration::ZERO).await;
         sent.map_err(|error| internal(&error))?;
         if input.form {
             return Ok(Notice::good(format!("{} is being synced.", spec.name)).back(call, SETTINGS));

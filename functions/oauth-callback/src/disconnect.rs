@@ -7,6 +7,7 @@ use std::{collections::HashMap, time::Duration};
 use domain::{
     Integration, IntegrationId, IntegrationKey, Request,
     integration::{Ending, account::select},
+    messages::message::{Cause, SyncMessage},
     sync::SyncJob,
 };
 use futures_util::{StreamExt as _, stream};
@@ -108,12 +109,12 @@ impl OauthCallback {
             Ending::Erase => SyncJob::PurgeRecords,
             Ending::Forget => SyncJob::DeleteIntegration,
         };
-        self.sync_queue.ask(key, kind, now, Duration::ZERO).await?;
+        self.sync_queue.send(&SyncMessage::new(key, kind, Cause::Asked, now), Duration::ZERO).await?;
         // A sync may be in the middle of a page and a webhook in the middle of its transaction, and write the rest of it. Then
         // they have, too.
         let busy_for = busy_until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
         let late = busy_for.unwrap_or_default().max(IN_FLIGHT);
-        self.sync_queue.ask(key, SyncJob::PurgeRecords, now, late).await
+        self.sync_queue.send(&SyncMessage::new(key, SyncJob::PurgeRecords, Cause::Asked, now), late).await
     }
 
     /// Ends an integration of a provider that is not there any more, and has it forgotten.

@@ -5,6 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use domain::{
     AccountId, ConnectError, Diagnosis, Failure, Integration, IntegrationKey, Reason, Request, UserId,
     integration::account,
+    messages::message::{Cause, SyncMessage},
     oauth::{grant::TokenResponse, id_token},
     sync::SyncJob,
 };
@@ -158,7 +159,8 @@ impl OauthCallback {
     }
 
     async fn tell(&self, integration: &Integration) -> Result<(), AwsError> {
-        self.sync_queue.ask(&integration.key, SyncJob::Full, integration.connected_at, Duration::ZERO).await?;
+        let first = SyncMessage::new(&integration.key, SyncJob::Full, Cause::Asked, integration.connected_at);
+        self.sync_queue.send(&first, Duration::ZERO).await?;
         let (kind, at) = ("integration.connected", integration.connected_at);
         let id = format!("{}:{kind}:{}", integration.key.id(), at.as_millisecond());
         let data = json!({ "account": account::Account::of(integration) });

@@ -148,7 +148,14 @@ impl SyncWorker {
     async fn look_again(&self, work: &Work<'_>) -> Result<(), AwsError> {
         match work.lane {
             _ if !work.task.has_main_lane() => {}
-            Lane::Main => lock(&work.stored).last = self.syncs.last(&work.id).await?,
+            Lane::Main => {
+                let (last, looked_at) = (self.syncs.last(&work.id).await?, *lock(&work.looked_at));
+                // A full run may have begun and ended since then: what is shown of the streams must have it.
+                if last.as_ref().is_some_and(|last| last.finished_at >= looked_at) {
+                    return self.look(work).await;
+                }
+                lock(&work.stored).last = last;
+            }
             Lane::Full => *lock(&work.stored) = self.syncs.overview(&work.id).await?,
         }
         Ok(())

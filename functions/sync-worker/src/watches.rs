@@ -11,7 +11,12 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 use platform::{
     aws::secrets::Freshness,
-    base::{clock, lock::lock, random},
+    base::{
+        clock,
+        lock::lock,
+        metrics::{self, Dimension, Metric},
+        random,
+    },
     client::CallError,
 };
 use providers::{Watch, WatchPlan, Watched, Watching};
@@ -86,8 +91,11 @@ impl SyncWorker {
     }
 
     async fn save(&self, work: &Work<'_>, resource: &str, watched: &Watched) -> Result<(), Stop> {
-        let text = serde_json::to_string(watched).unwrap_or_default();
-        self.syncs.save_watch(&work.lease, resource, &text, clock::now()).await?;
+        let (text, now) = (serde_json::to_string(watched).unwrap_or_default(), clock::now());
+        self.syncs.save_watch(&work.lease, resource, &text, now).await?;
+        if watched.is_ending(now) {
+            metrics::count(Metric::WatchesEnding, Dimension::NONE);
+        }
         lock(&work.stored).watches.insert(resource.to_owned(), text);
         Ok(())
     }

@@ -97,8 +97,8 @@ impl SyncWorker {
             return Ok(Origin::Provider);
         }
         let shared = self.syncs.shared(account).await?;
-        let mut is_known = shared.readings.get(stream.name).is_some_and(|it| it.user_id != work.key.user_id);
-        if is_known && state.run.is_none() {
+        let another_read_last = shared.readings.get(stream.name).is_some_and(|it| it.user_id != work.key.user_id);
+        if another_read_last && state.run.is_none() {
             if is_read {
                 return Ok(Origin::Read);
             }
@@ -110,11 +110,11 @@ impl SyncWorker {
         if state.run.is_none() && shared.reader.is_some_and(is_busy) {
             return Err(Stop::Turn);
         }
-        is_known = !self.others(work).await?.is_empty();
-        if !is_known && !is_first {
+        let is_alone = self.others(work).await?.is_empty();
+        if is_alone && !is_first {
             return Ok(Origin::Provider);
         }
-        if is_known && is_read {
+        if !is_alone && is_read {
             return Ok(Origin::Read);
         }
         if state.run.is_some() {

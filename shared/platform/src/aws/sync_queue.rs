@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{
-    IntegrationKey,
-    messages::message::{Cause, SyncMessage},
-    sync::SyncJob,
-};
-use jiff::Timestamp;
+use domain::messages::message::SyncMessage;
 
 use crate::aws::{
     Aws, AwsError,
@@ -22,17 +17,6 @@ impl SyncQueue {
     /// The queue of this URL.
     pub fn new(aws: &Aws, url: impl Into<String>) -> Self {
         Self(Queue::new(aws, url))
-    }
-
-    /// Asks for a sync that begins after this long, at most 15 minutes.
-    pub async fn ask(
-        &self,
-        key: &IntegrationKey,
-        kind: SyncJob,
-        asked_at: Timestamp,
-        delay: Duration,
-    ) -> Result<(), AwsError> {
-        self.send(&SyncMessage::new(key, kind, Cause::Asked, asked_at), delay).await
     }
 
     /// Sends a message that SQS delivers after this long, at most 15 minutes.
@@ -64,17 +48,6 @@ impl SyncQueues {
     /// The queues of these URLs: `syncs`, and `long-syncs`.
     pub fn new(aws: &Aws, short_url: impl Into<String>, long_url: impl Into<String>) -> Self {
         Self { short: SyncQueue::new(aws, short_url), long: SyncQueue::new(aws, long_url) }
-    }
-
-    /// See [`SyncQueue::ask`].
-    pub async fn ask(
-        &self,
-        key: &IntegrationKey,
-        kind: SyncJob,
-        asked_at: Timestamp,
-        delay: Duration,
-    ) -> Result<(), AwsError> {
-        self.send(&SyncMessage::new(key, kind, Cause::Asked, asked_at), delay).await
     }
 
     /// See [`SyncQueue::send`].

@@ -5,7 +5,6 @@
 
 mod lease;
 mod manifest;
-mod renewal;
 mod shared;
 
 use std::{collections::HashMap, iter, time::Duration};
@@ -20,14 +19,12 @@ use domain::{
 use jiff::{SignedDuration, Timestamp, fmt::serde::timestamp::second};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use self::renewal::Renewal;
 pub use self::{
     lease::{Lease, LeaseError, Leasing, Mark},
     shared::{Reading, Shared},
 };
 use crate::{
     aws::{Aws, AwsError},
-    base::metrics::{self, Dimension, Metric},
     stores::{
         item::{Item, key, malformed, read, s, text, write},
         table::{self, Table, Update},
@@ -113,7 +110,7 @@ impl Syncs {
         self.put(lease, items, now).await
     }
 
-    /// Stores a watch, as text of the worker's own form, and counts one that ends soon because it can't be renewed.
+    /// Stores a watch, as text of the worker's own form.
     pub async fn save_watch(
         &self,
         lease: &Lease,
@@ -122,11 +119,7 @@ impl Syncs {
         now: Timestamp,
     ) -> Result<(), LeaseError> {
         let stored = of(lease, format!("{WATCH}{resource}"), watch.to_owned())?;
-        self.put(lease, vec![stored], now).await?;
-        if serde_json::from_str::<Renewal>(watch).is_ok_and(|renewal| renewal.is_late(now)) {
-            metrics::count(Metric::WatchesEnding, Dimension::NONE);
-        }
-        Ok(())
+        self.put(lease, vec![stored], now).await
     }
 
     /// Adds to the log. Repeating it changes nothing.

@@ -451,6 +451,10 @@ impl<'c> Machine<'c> {
             // A page that can't be read must not be where the next run begins.
             self.drop_run(now);
             self.state.stuck |= !full;
+            // Without a cursor nothing else can be read, and a full run at every slot would not come to its end either.
+            if full && !self.state.has_cursor() {
+                self.refuse(Pace::Minutes, now);
+            }
         }
         if full {
             self.state.full_failed_at = Some(now);

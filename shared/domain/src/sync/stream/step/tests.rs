@@ -12,7 +12,7 @@ use crate::{
     RecordKey,
     sync::{
         manifest::{ContentHash, Entry, Manifest},
-        stream::{Lanes, MAX_PASSED, ManifestHead, PassedOver, Source},
+        stream::{Lanes, MAX_PASSED, ManifestHead, PassedOver, Source, Sync},
     },
 };
 
@@ -989,6 +989,36 @@ fn after_a_full_run_that_failed_the_stream_is_read_incrementally_for_a_day() {
     assert!(machine.state().run.is_none());
     assert!(!due(machine.state(), week_later + SignedDuration::from_hours(23)));
     assert!(due(machine.state(), week_later + SignedDuration::from_hours(24)));
+}
+
+#[test]
+fn a_first_full_run_that_meets_a_page_that_cannot_be_read_is_made_again_less_and_less_often() {
+    let id = crate::IntegrationKey::parse("ada", "stripe#acct_1").unwrap().id();
+    let (mut lanes, mut now) = (Lanes::default(), Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1_000));
+    let sync = |at| Sync { kind: SyncJob::Incremental, at, is_report: false, forced: false };
+    let mut runs = Vec::new();
+    for slot in 0..96 {
+        now += crate::sync::slot::INTERVAL;
+        if lanes.full_wanted((&id, "events", true), sync(now), now).is_none() {
+            continue;
+        }
+        let asked = Asked {
+            lane: Lane::Full,
+            kind: SyncJob::Incremental,
+            at: now,
+            forced: false,
+            part: None,
+            source: None,
+            rebuilds: false,
+            skips_known: false,
+        };
+        let machine = Machine::start(&Walk, true, lanes.full(), asked, now).after(Outcome::Saved, now);
+        let machine = machine.after(Outcome::Refused(Failure::Unreadable), now).after(Outcome::Saved, now);
+        assert_eq!(machine.action(), Action::End(End::Failed(Failure::Unreadable)));
+        lanes.full = machine.state().clone();
+        runs.push(slot);
+    }
+    assert_eq!(runs, [0, 1, 2, 4, 8, 16, 32, 64]);
 }
 
 /// A run that stands at a member, with what is known of it.
