@@ -51,6 +51,7 @@ invoke() {
 invoke webhook-ingest http-webhook-stripe.json '"statusCode":400'
 invoke oauth-callback http-connect.json '"statusCode":401'
 invoke integrations-api http-integrations.json '"statusCode":401'
+invoke operator-api http-deliveries.json '"statusCode":401'
 invoke api-proxy http-action.json '"statusCode":401'
 invoke webhook-process sqs-webhooks.json '"batchItemFailures":[]'
 invoke sync-worker sqs-syncs.json '"batchItemFailures":[]'

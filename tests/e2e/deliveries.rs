@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use http::Method;
+use local_aws::faults::{Effect, Fault};
 use local_base::web::Web;
 use local_cli::sign::sign;
 use secrecy::SecretString;
@@ -88,6 +89,55 @@ async fn each_event_is_listed_once_with_its_outcome_and_its_reason() {
     let plain = stack.session("ada", None, std::time::Duration::from_mins(5)).unwrap();
     let bearer = format!("Bearer {plain}");
     let answer = web.call(Method::GET, &format!("{}/deliveries", stack.url), &[("authorization", &bearer)], "").await;
+    assert_eq!(answer.unwrap().status(), 403);
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_is_read_by_its_id_with_what_its_processing_came_to() {
+    let stack = stack(FAST).await;
+    let admin = Guest::new(&stack, "admin").await;
+    let web = Web::new();
+    admin.connect_stripe(json!({})).await;
+    // Four calls fail, which is more than the SDK repeats: the first attempt fails.
+    let throttle = Fault {
+        function: Some("webhook-process".into()),
+        operation: Some("PutEvents".into()),
+        times: 4,
+        ..Fault::new(Effect::Throttle)
+    };
+    stack.gateway.faults.arm(vec![throttle]);
+    assert_eq!(deliver(&web, &stack, &customer_event("evt_1", "cus_1", 1_795_000_000)).await, Some(200));
+    admin.settled("webhooks").await;
+    let listed = list(&admin, "state=done").await["deliveries"][0].clone();
+    let path = |id: &Value| format!("/deliveries/{}", id.as_str().unwrap().replace('=', "%3D").replace('/', "%2F"));
+    let (status, one) = admin.api(Method::GET, &path(&listed["id"]), &Value::Null).await;
+    assert_eq!(status, 200, "{one}");
+    for (name, value) in listed.as_object().unwrap() {
+        assert_eq!(one[name], *value, "{name}");
+    }
+    let outcome = &one["outcome"];
+    // The stack's own user has the account, too.
+    let (records, count) = (&outcome["records"], &outcome["integrations_count"]);
+    assert_eq!((records, count, &outcome["published"]), (&json!(["customers#cus_1"]), &json!(2), &json!(2)), "{one}");
+    let of = |detail: &Value| (detail["id"] == "evt_1").then(|| detail["integration_id"].clone());
+    let expected: BTreeSet<_> = published(&stack).iter().filter_map(of).map(|id| id.to_string()).collect();
+    let named = outcome["integrations"].as_array().unwrap().iter().map(ToString::to_string);
+    assert_eq!(named.collect::<BTreeSet<_>>(), expected, "{one}");
+    let [failed] = one["failures"].as_array().unwrap().as_slice() else { panic!("{one}") };
+    assert_eq!((&failed["attempt"], &failed["reason"]), (&json!(1), &json!("throttled")), "{one}");
+    assert_eq!(one["attempts"], 2, "{one}");
+
+    // An administrator's browser may read it, too; a user may not, and an id that is none is not found.
+    let page = admin.get(&path(&listed["id"])).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    for id in ["refused", "19a-x", "7fffffffffffffff-x", "%00", "a%20b"] {
+        let (status, body) = admin.api(Method::GET, &format!("/deliveries/{id}"), &Value::Null).await;
+        assert_eq!((status, &body["error"]["kind"]), (404, &json!("not_found")), "{id}: {body}");
+    }
+    let plain = stack.session("ada", None, std::time::Duration::from_mins(5)).unwrap();
+    let (bearer, url) = (format!("Bearer {plain}"), format!("{}{}", stack.url, path(&listed["id"])));
+    let answer = web.call(Method::GET, &url, &[("authorization", &bearer)], "").await;
     assert_eq!(answer.unwrap().status(), 403);
     stack.shutdown().await;
 }

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use platform::{
     aws::queue::{DeadLetter, Queue},
     base::clock,
-    stores::claims::{About, Claiming, Claims, Entry, GivenUp},
+    stores::claims::{About, Claiming, Claims, Entry, GivenUp, Trace},
 };
 use tests::Ground;
 
@@ -101,7 +101,7 @@ async fn the_end_of_what_sqs_moved_is_recorded_only_where_no_other_outcome_stand
     assert_eq!(moved("stripe#a#claimed", later(30)).await, GivenUp::Recorded);
 
     let claim = won("stripe#a#retry").await;
-    claims.failed(&claim, ClaimState::Retry, &Diagnosis::new(Reason::HandlerFailed, "for now")).await.unwrap();
+    claims.failed(&claim, ClaimState::Retry, &Diagnosis::new(Reason::HandlerFailed, "for now"), now()).await.unwrap();
     assert_eq!(moved("stripe#a#retry", later(30)).await, GivenUp::Recorded);
     let record = claims.get("stripe#a#retry").await.unwrap().unwrap();
     assert_eq!(
@@ -110,9 +110,9 @@ async fn the_end_of_what_sqs_moved_is_recorded_only_where_no_other_outcome_stand
     );
 
     claims.complete(&won("stripe#a#done").await).await.unwrap();
-    claims.unmatched(&won("stripe#a#unmatched").await).await.unwrap();
+    claims.processed(&won("stripe#a#unmatched").await, ClaimState::Unmatched, &Trace::default()).await.unwrap();
     let claim = won("stripe#a#dead").await;
-    claims.failed(&claim, ClaimState::Dead, &Diagnosis::new(Reason::TooLarge, "too large")).await.unwrap();
+    claims.failed(&claim, ClaimState::Dead, &Diagnosis::new(Reason::TooLarge, "too large"), now()).await.unwrap();
     for (key, stands) in [("done", ClaimState::Done), ("unmatched", ClaimState::Unmatched), ("dead", ClaimState::Dead)]
     {
         let key = format!("stripe#a#{key}");

@@ -17,10 +17,11 @@ fn has(tree: &[String], forbidden: &str) -> Option<String> {
     tree.iter().find(|line| line.starts_with(forbidden)).cloned()
 }
 
-const FUNCTIONS: [&str; 8] = [
+const FUNCTIONS: [&str; 9] = [
     "api-proxy",
     "integrations-api",
     "oauth-callback",
+    "operator-api",
     "sync-scheduler",
     "sync-worker",
     "token-refresh",

@@ -28,6 +28,8 @@ fn a_function_may_do_what_its_role_says_and_nothing_else() {
     let table = |name: &str| json!({ "TableName": format!("intertie-{name}") });
     let write = |name: &str| json!({ "TransactItems": [{ "Update": { "TableName": format!("intertie-{name}") } }] });
     let index = json!({ "TableName": "intertie-integrations", "IndexName": "by_account" });
+    let keys = |name: &str| json!({ "RequestItems": { format!("intertie-{name}"): { "Keys": [] } } });
+    let by_day = json!({ "TableName": "intertie-idempotency", "IndexName": "by_day" });
     let bus = |name: &str| json!({ "Entries": [{ "EventBusName": name }] });
     let secret = |name: &str| json!({ "SecretId": format!("intertie/{name}") });
     let wrapped = |purpose: &str| json!({ "EncryptionContext": { "app": "intertie", "purpose": purpose } });
@@ -49,6 +51,15 @@ fn a_function_may_do_what_its_role_says_and_nothing_else() {
         (false, "webhook-process", Events, "PutEvents", bus("default")),
         (false, "webhook-process", Events, "PutEvents", json!({ "Entries": [{}] })),
         (false, "integrations-api", Dynamodb, "Query", table("credentials")),
+        (false, "integrations-api", Dynamodb, "BatchGetItem", keys("idempotency")),
+        (false, "integrations-api", Dynamodb, "Query", by_day.clone()),
+        (true, "operator-api", Dynamodb, "BatchGetItem", keys("idempotency")),
+        (true, "operator-api", Dynamodb, "Query", by_day),
+        (false, "operator-api", Dynamodb, "UpdateItem", table("idempotency")),
+        (false, "operator-api", Dynamodb, "Query", table("credentials")),
+        (false, "operator-api", Sqs, "ReceiveMessage", queue("webhooks-dead")),
+        (false, "operator-api", Kms, "Decrypt", wrapped("credential")),
+        (false, "operator-api", Kms, "Decrypt", wrapped("webhook_secret")),
         (false, "integrations-api", Dynamodb, "Query", table("syncs")),
         (true, "token-refresh", Kms, "Decrypt", wrapped("credential")),
         (false, "token-refresh", Kms, "Decrypt", wrapped("webhook_secret")),

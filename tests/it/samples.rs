@@ -50,7 +50,13 @@ fn schedule_samples_are_the_inputs_that_the_template_declares() {
 
 #[test]
 fn http_samples_name_routes_that_exist() {
-    for name in ["http-webhook-stripe.json", "http-connect.json", "http-integrations.json", "http-action.json"] {
+    for name in [
+        "http-webhook-stripe.json",
+        "http-connect.json",
+        "http-integrations.json",
+        "http-deliveries.json",
+        "http-action.json",
+    ] {
         let sample = sample(name);
         let route = sample["routeKey"].as_str().unwrap();
         let known =

@@ -25,10 +25,11 @@ fn problems_with(overrides: &[(&str, &str)]) -> Vec<String> {
 type Read = fn(BTreeMap<String, String>) -> Result<(), String>;
 
 /// The functions, each with the reader of its configuration.
-const FUNCTIONS: [(&str, Read); 8] = [
+const FUNCTIONS: [(&str, Read); 9] = [
     ("api-proxy", |variables| read(variables, api_proxy::Config::read)),
     ("integrations-api", |variables| read(variables, integrations_api::Config::read)),
     ("oauth-callback", |variables| read(variables, oauth_callback::Config::read)),
+    ("operator-api", |variables| read(variables, operator_api::Config::read)),
     ("sync-scheduler", |variables| read(variables, sync_scheduler::Config::read)),
     ("sync-worker", |variables| read(variables, sync_worker::Config::read)),
     ("token-refresh", |variables| read(variables, token_refresh::Config::read)),
@@ -130,7 +131,7 @@ fn what_started_well_and_then_answered_500_or_403_is_refused_by_check_and_by_ini
         assert!(problems.len() == 1 && problems[0].starts_with(words), "{parameter}: {problems:?}");
         let refusals = refused(variable, value);
         let names: Vec<_> = refusals.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["api-proxy", "integrations-api", "oauth-callback"], "{variable}");
+        assert_eq!(names, ["api-proxy", "integrations-api", "oauth-callback", "operator-api"], "{variable}");
         assert!(refusals.iter().all(|(_, text)| text.contains(words)), "{refusals:?}");
     }
     let all = [

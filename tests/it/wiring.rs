@@ -22,6 +22,7 @@ fn the_template_sets_exactly_the_variables_that_each_function_reads() {
         "api-proxy" => names(api_proxy::Config::read),
         "integrations-api" => names(integrations_api::Config::read),
         "oauth-callback" => names(oauth_callback::Config::read),
+        "operator-api" => names(operator_api::Config::read),
         "sync-scheduler" => names(sync_scheduler::Config::read),
         "sync-worker" => names(sync_worker::Config::read),
         "token-refresh" => names(token_refresh::Config::read),
@@ -30,7 +31,7 @@ fn the_template_sets_exactly_the_variables_that_each_function_reads() {
         other => panic!("template.yaml declares {other}, which no test knows"),
     };
     let template = deployed();
-    assert_eq!(template.functions.len(), 8);
+    assert_eq!(template.functions.len(), 9);
     for function in &template.functions {
         let set: BTreeSet<_> = function.environment.keys().map(String::as_str).collect();
         let read: BTreeSet<_> = read(&function.binary).into_iter().collect();

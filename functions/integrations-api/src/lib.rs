@@ -2,7 +2,6 @@
 //!
 //! *Invariant:* a caller reads their own data; another user's ids do not exist here.
 
-mod deliveries;
 mod page;
 mod records;
 mod session;
@@ -32,7 +31,6 @@ use platform::{
     },
     stores::{
         claims::Claims,
-        deliveries::Deliveries,
         health::CallHealth,
         integrations::{Integrations, usable},
         records::Records,
@@ -75,7 +73,6 @@ pub struct IntegrationsApi {
     records: Records,
     health: CallHealth,
     claims: Claims,
-    deliveries: Deliveries,
     sync_queue: SyncQueue,
     session_life: Duration,
 }
@@ -91,7 +88,6 @@ impl IntegrationsApi {
             records: Records::new(aws, &config.records_table),
             // No claims are taken here.
             claims: Claims::new(aws, &config.idempotency_table, Duration::ZERO),
-            deliveries: Deliveries::new(aws, &config.idempotency_table),
             health: CallHealth::new(aws, &config.health_table),
             sync_queue: SyncQueue::new(aws, &config.syncs_queue_url),
             session_life: config.session_life,
@@ -132,7 +128,6 @@ impl IntegrationsApi {
             ("GET", "/openapi.json") => description(call),
             ("GET", "/health") => self.health(call, &self.registry.iter().collect::<Vec<_>>()).await,
             ("GET", "/health/{provider}") => self.health(call, &[self.known(call)?]).await,
-            ("GET", "/deliveries") => self.deliveries(call).await,
             ("POST", "/session") => self.sign_in(call).await,
             ("POST", "/session/code") => self.sign_in_code(call).await,
             ("POST", "/session/end") => self.sign_out(call).await,

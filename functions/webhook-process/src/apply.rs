@@ -6,8 +6,8 @@
 use std::{pin::pin, task::Poll, time::Duration};
 
 use domain::{
-    Candidate, Change, DeliveryId, Effect, Event, IntegrationKey, Mode, ProviderId, Reached, Recipient,
-    integration::SharedAccount, messages::message::SyncMessage, sync::Scope,
+    Candidate, Change, ClaimState, DeliveryId, Effect, Event, IntegrationId, IntegrationKey, Mode, ProviderId, Reached,
+    Recipient, integration::SharedAccount, messages::message::SyncMessage, sync::Scope,
 };
 use futures_util::poll;
 use platform::{
@@ -18,7 +18,7 @@ use platform::{
     },
     base::clock,
     client::grants,
-    stores::claims::{Applied, Claim},
+    stores::claims::{Applied, Claim, Trace},
 };
 use providers::Spec;
 use tokio::sync::SemaphorePermit;
@@ -79,15 +79,14 @@ impl Process {
                 handled.await?;
             }
         }
-        publish(member, provider, event, &integrations).await?;
+        let ids: Vec<_> = integrations.iter().map(IntegrationKey::id).collect();
+        publish(member, provider, event, &integrations, &ids).await?;
+        let trace = Trace::new(event.effect(), ids.iter());
         let _permit = self.table_permit().await;
-        if matched {
-            self.claims.complete(claim).await?;
-            Ok(Ended::Applied)
-        } else {
-            self.claims.unmatched(claim).await?;
-            Ok(Ended::Unmatched)
-        }
+        let (state, ended) =
+            if matched { (ClaimState::Done, Ended::Applied) } else { (ClaimState::Unmatched, Ended::Unmatched) };
+        self.claims.processed(claim, state, &trace).await?;
+        Ok(ended)
     }
 
     /// Commits the effect and the mark of it in one transaction. Where a stored record has the same version and another content,
@@ -178,8 +177,8 @@ async fn publish(
     provider: &ProviderId,
     event: &Event<'_>,
     integrations: &[IntegrationKey],
+    ids: &[IntegrationId],
 ) -> Result<(), PublishError> {
-    let ids: Vec<_> = integrations.iter().map(|it| (&it.user_id, it.id())).collect();
     let detail = |user_id, integration_id| Detail {
         id: event.id(),
         user_id,
@@ -190,9 +189,9 @@ async fn publish(
         livemode: event.mode().map(|mode| mode == Mode::Live),
         data: Payload::Whole(event.data()),
     };
-    let details: Vec<_> = match &ids[..] {
+    let details: Vec<_> = match ids {
         [] => vec![detail(None, None)],
-        ids => ids.iter().map(|(user, id)| detail(Some(*user), Some(id))).collect(),
+        ids => integrations.iter().zip(ids).map(|(it, id)| detail(Some(&it.user_id), Some(id))).collect(),
     };
     let record = event.changes().first().map(Change::key);
     member.publish(&details, record).await

@@ -8,7 +8,7 @@ use domain::{
     webhook::event::{key_of_delivery, key_of_fork},
 };
 use platform::{
-    base::metrics::Metric,
+    base::{clock, metrics::Metric},
     runtime::consumer::{Attempt, Handler},
     stores::{
         claims::{About, Claim, Claiming, Entry},
@@ -97,7 +97,7 @@ impl Process {
     async fn failed(&self, claim: &Claim, failure: &AttemptFailure, attempt: &Attempt) -> Disposition {
         let why = failure.diagnosis();
         let Some(state) = failure.resulting_state() else { return attempt.failed(why) };
-        match (state, self.claims.failed(claim, state, &why).await) {
+        match (state, self.claims.failed(claim, state, &why, clock::now()).await) {
             (ClaimState::Dead, Ok(())) => Disposition::DeadLetter(why),
             (ClaimState::Dead, Err(error)) => attempt.failed(error.diagnosis()),
             // If that could not be recorded, the claim stays until its lease ends, and the next attempt waits for it.

@@ -57,6 +57,7 @@ const ALL: &[Subject] = &[
     Subject { name: "webhook-process ×10", ..subject("webhook-process", Event::Messages(10), Expected::AllDone) },
     subject("oauth-callback", Event::Request("http-connect"), Expected::Answered),
     subject("integrations-api", Event::Request("http-integrations"), Expected::Answered),
+    subject("operator-api", Event::Request("http-deliveries"), Expected::Answered),
     subject("api-proxy", Event::Request("http-action"), Expected::Answered),
     subject("sync-scheduler", Event::Plain("schedule-syncs"), Expected::Anything),
     subject("sync-worker", Event::Plain("sqs-syncs"), Expected::AllDone),

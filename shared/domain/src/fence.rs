@@ -17,6 +17,12 @@ impl FromStr for Fence {
     }
 }
 
+impl From<Fence> for u64 {
+    fn from(fence: Fence) -> Self {
+        fence.0
+    }
+}
+
 impl From<Fence> for i128 {
     fn from(fence: Fence) -> Self {
         fence.0.into()

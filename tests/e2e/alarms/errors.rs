@@ -17,11 +17,12 @@ enum Cause {
 }
 
 /// The functions, and the service at whose first call each is killed.
-const KILLED: [(&str, Service, Cause); 8] = [
+const KILLED: [(&str, Service, Cause); 9] = [
     ("webhook-ingest", Service::Sqs, Cause::Webhook),
     ("webhook-process", Service::Dynamodb, Cause::Webhook),
     ("oauth-callback", Service::Dynamodb, Cause::Get("/connect/slack")),
     ("integrations-api", Service::Dynamodb, Cause::Get("/integrations")),
+    ("operator-api", Service::Dynamodb, Cause::Get("/deliveries")),
     ("api-proxy", Service::Dynamodb, Cause::Action),
     ("sync-worker", Service::Dynamodb, Cause::Get("sync")),
     ("sync-scheduler", Service::Dynamodb, Cause::Schedule("-incremental")),

@@ -20,10 +20,11 @@ enum Cause {
 const SYNC: &str = r#"{"v":1,"user_id":"nobody","integration":"stripe#acct_1#test","type":"incremental","cause":"asked","asked_at":"2026-11-23T10:00:00Z"}"#;
 
 /// The functions, and the alarms that ring beside that on their throttles.
-const STOPPED: [(&str, Cause, &[&str]); 9] = [
+const STOPPED: [(&str, Cause, &[&str]); 10] = [
     ("webhook-ingest", Cause::Request(Method::POST, "/webhooks/stripe"), &["api-errors"]),
     ("oauth-callback", Cause::Request(Method::GET, "/connect/slack"), &["api-errors"]),
     ("integrations-api", Cause::Request(Method::GET, "/livez"), &["api-errors"]),
+    ("operator-api", Cause::Request(Method::GET, "/deliveries"), &["api-errors"]),
     ("api-proxy", Cause::Request(Method::POST, "/actions/slack/list_channels"), &["api-errors"]),
     ("webhook-process", Cause::Webhook, &["webhooks-age", "dead-letters-missed"]),
     (

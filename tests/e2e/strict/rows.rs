@@ -142,6 +142,7 @@ fn integrations_api() -> Vec<Row> {
                 Query("until", "7"),
             ],
         ),
+        strict("GET", "/deliveries/{id}", "/deliveries/19a-x", Value::Null, vec![]),
         strict(
             "POST",
             "/session",

@@ -33,6 +33,12 @@ impl DeliveryId {
         let request_id: String = request_id.chars().filter(char::is_ascii_graphic).take(200).collect();
         Self(format!("{:x}-{request_id}", received_at.as_millisecond()).into())
     }
+
+    /// When the delivery was received, to the millisecond; none if it is no id that was made by [`Self::new`].
+    pub fn received_at(&self) -> Option<Timestamp> {
+        let (milliseconds, _) = self.as_str().split_once('-')?;
+        Timestamp::from_millisecond(i64::from_str_radix(milliseconds, 16).ok()?).ok()
+    }
 }
 
 /// One inbound attempt to report an event, as received.
@@ -141,6 +147,15 @@ impl VerifiedJson<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_id_of_a_delivery_tells_when_it_was_received() {
+        let at = Timestamp::from_millisecond(1_795_428_000_123).unwrap();
+        assert_eq!(DeliveryId::new(at, "UKzV6iq2-IAMEJxw=").received_at(), Some(at));
+        for none in ["19a", "x-1", "-1", "ffffffffffffffff-1", "7fffffffffffffff-1"] {
+            assert_eq!(DeliveryId::parse(none).unwrap().received_at(), None, "{none}");
+        }
+    }
 
     #[test]
     fn only_a_short_form_with_the_documented_field_and_without_a_genuine_one_is_a_probe() {

@@ -21,11 +21,12 @@ use tracing_subscriber::{
 use crate::base::environment;
 
 /// The crates that follow the configured level.
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
     "api_proxy",
     "domain",
     "integrations_api",
     "oauth_callback",
+    "operator_api",
     "platform",
     "providers",
     "sync_scheduler",

@@ -5,16 +5,20 @@
 
 mod apply;
 mod given_up;
+mod trace;
 
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use domain::{ClaimState, DeliveryId, Diagnosis, EventType, Fence, IdempotencyRecord, ProviderId, Reason};
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
+pub(super) use self::trace::{FAILURES_KEPT, failure};
 pub use self::{
     apply::Applied,
     given_up::{Entry, GivenUp},
+    trace::{FailedAttempt, Trace},
 };
 use crate::{
     aws::{Aws, AwsError, queue},
@@ -128,14 +132,15 @@ impl Claims {
         self.table.update(item::key([("key", s(key))]))
     }
 
-    /// Ends a claim: the event is done.
+    /// Ends a claim: it is done.
     pub async fn complete(&self, claim: &Claim) -> Result<(), ClaimError> {
         end(self.ending(claim, ClaimState::Done).remove(FAILURE)).await
     }
 
-    /// Ends a claim: the event is genuine, and no integration has its account.
-    pub async fn unmatched(&self, claim: &Claim) -> Result<(), ClaimError> {
-        end(self.ending(claim, ClaimState::Unmatched).remove(FAILURE)).await
+    /// Ends a claim on an event: it is done, or no integration has its account. The trace is for operators.
+    pub async fn processed(&self, claim: &Claim, state: ClaimState, trace: &Trace) -> Result<(), ClaimError> {
+        let ending = self.ending(claim, state).remove(FAILURE).set("trace = :trace");
+        end(ending.with([(":trace", json(trace)?)])).await
     }
 
     /// Ends a claim on a request: it is done, and this was answered.
@@ -150,9 +155,19 @@ impl Claims {
     }
 
     /// Ends a claim on an event: the attempt failed.
-    pub async fn failed(&self, claim: &Claim, state: ClaimState, why: &Diagnosis) -> Result<(), ClaimError> {
-        let values = [(":reason", s(why.reason.name())), (":error", s(why.detail()))];
-        end(self.ending(claim, state).set("reason = :reason, last_error = :error").with(values)).await
+    pub async fn failed(
+        &self,
+        claim: &Claim,
+        state: ClaimState,
+        why: &Diagnosis,
+        now: Timestamp,
+    ) -> Result<(), ClaimError> {
+        let number = u64::from(claim.fence);
+        let failed = FailedAttempt { attempt: number, at: now, reason: why.reason.name().to_owned() };
+        let ending = self.ending(claim, state).alias("failure", &failure(number % FAILURES_KEPT));
+        let ending = ending.set("reason = :reason, last_error = :error, failure = :failure");
+        let values = [(":reason", s(why.reason.name())), (":error", s(why.detail())), (":failure", json(&failed)?)];
+        end(ending.with(values)).await
     }
 
     /// Whether this is the first use of something that may be used once until `expires_at`.
@@ -204,6 +219,11 @@ async fn claim(key: &str, body_hash: &str, lease: Lease<'_>, record: Update) -> 
         }
         Outcome::Refused(item) => Ok(Claiming::Lost(read(item)?)),
     }
+}
+
+/// As text, in which attributes have an order.
+fn json<T: Serialize>(value: &T) -> Result<AttributeValue, AwsError> {
+    serde_json::to_string(value).map(s).map_err(|error| AwsError::unwritable("a record", error))
 }
 
 async fn end(update: Update) -> Result<(), ClaimError> {

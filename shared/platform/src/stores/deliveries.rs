@@ -7,6 +7,7 @@
 //! The index is sharded like the others, because one partition of DynamoDB takes a bounded rate of writes. Provider, time and
 //! shard follow from a delivery's id, so that a record can be found by the id of its first delivery without an index on it.
 
+mod detail;
 mod positions;
 
 use std::{collections::HashMap, time::Duration};
@@ -16,7 +17,7 @@ use domain::{ClaimState, ProviderId, webhook::event};
 use jiff::{SignedDuration, Timestamp, ToSpan as _, fmt::serde::timestamp::millisecond};
 use serde::{Deserialize, Serialize};
 
-pub use self::positions::Position;
+pub use self::{detail::DeliveryDetail, positions::Position};
 use crate::{
     aws::{Aws, AwsError},
     base::clock,

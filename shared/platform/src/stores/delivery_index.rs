@@ -8,7 +8,12 @@ pub(super) const SHARDS: u32 = 8;
 
 /// Where a record is listed.
 pub(crate) fn partition(provider: &ProviderId, delivery_id: &DeliveryId, received_at: Timestamp) -> String {
-    shard(provider, day(received_at.as_millisecond()), spread(delivery_id.as_str()) % SHARDS)
+    listed_in(provider, day(received_at.as_millisecond()), delivery_id)
+}
+
+/// Where a delivery of a day is listed.
+pub(super) fn listed_in(provider: &ProviderId, day: Date, delivery_id: &DeliveryId) -> String {
+    shard(provider, day, spread(delivery_id.as_str()) % SHARDS)
 }
 
 pub(super) fn shard(provider: &ProviderId, day: Date, shard: u32) -> String {

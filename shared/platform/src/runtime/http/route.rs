@@ -98,10 +98,11 @@ pub const ROUTES: &[Route] = &[
     route(
         "GET",
         "/deliveries",
-        "integrations-api",
+        "operator-api",
         Names::Only(&["provider", "state", "since", "until", "after", "limit"]),
         NONE,
     ),
+    route("GET", "/deliveries/{id}", "operator-api", NONE, NONE),
     route("POST", "/session", "integrations-api", NONE, Names::Only(&["code", "token", "return_to"])),
     route("POST", "/session/code", "integrations-api", NONE, Names::Only(&["origin"])),
     route("POST", "/session/end", "integrations-api", NONE, Names::Only(&[CSRF])),

@@ -66,7 +66,7 @@ impl Deliveries {
 
     /// The newest positions of a partition within `times`, after this one; more than [`MAX_BATCH`], so that it shows if there are
     /// more. Those of one millisecond are in no order, so all of them come.
-    async fn query(
+    pub(super) async fn query(
         &self,
         partition: String,
         times: &RangeInclusive<i64>,

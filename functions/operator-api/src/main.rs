@@ -1,0 +1,22 @@
+//! The bootstrap of `operator-api`.
+
+use std::process::ExitCode;
+
+use operator_api::{Config, OperatorApi};
+use platform::{
+    Aws,
+    aws::Patience,
+    base::{config, telemetry},
+    runtime::{bootstrap, http},
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    telemetry::init();
+    let function = async {
+        let config = config::load(Config::read)?;
+        let function = OperatorApi::new(&Aws::from_env(Patience::REQUEST)?, &config, providers::REGISTRY);
+        http::run(|request| function.handle(request)).await
+    };
+    bootstrap::run(function).await
+}
