@@ -147,7 +147,20 @@ impl ApiProxy {
 /// The answer to the program after a failed call.
 fn problem(error: &CallError, name: &str) -> Problem {
     match error {
-        CallError::Failed(failure, _) => failure.problem(name, clock::now()),
+        CallError::Failed(failure, _) => {
+            let (reason, detail) = failure.diagnosis(name).into_parts();
+            // The program can't repair it, and no message waits that would tell.
+            if reason.alarms() {
+                tracing::error!(
+                    service = name,
+                    reason = reason.name(),
+                    detail,
+                    "a call failed that only an operator can repair"
+                );
+                platform::base::metrics::operator_failure(reason);
+            }
+            failure.problem(name, clock::now())
+        }
         CallError::NotConnected => Problem::not_connected(name),
         CallError::Corrupt(error) => {
             let (reason, detail) = error.diagnosis().into_parts();

@@ -79,6 +79,29 @@ async fn refreshes_that_are_refused_ring() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_the_token_endpoint_refuses_rings_even_if_only_a_call_finds_out() {
+    let stack = stack(FAST).await;
+    let (ada, _) = connected(&stack, "ada").await;
+    let mut watch = Watch::new(&stack).await;
+    watch.pass(5).await;
+    let refusal = json!({ "ok": false, "error": "bad_client_secret" });
+    ada.fault("slack", "oauth.v2.access", 1_000, json!({ "status": 200, "body": refusal })).await;
+    ada.admin("slack", Method::POST, "tokens/expire", &json!({})).await;
+    let call = async || ada.api(Method::POST, "/actions/slack/list_channels", &json!({})).await;
+    let (status, answer) = call().await;
+    assert_eq!(status, 500, "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("does not accept this application"), "{answer}");
+    watch.breach("operator-failures").await;
+    watch.pass(1).await;
+    assert_eq!(watch.rung(), set(["operator-failures"]));
+    ada.admin("slack", Method::DELETE, "faults", &Value::Null).await;
+    assert_eq!(call().await.0, 200);
+    watch.pass(watch.alarm("operator-failures").memory()).await;
+    quiet(&mut watch, "the repair").await;
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_watch_that_ends_and_is_not_renewed_rings() {
     let stack = stack(FAST).await;
     let ada = Guest::new(&stack, "ada").await;
