@@ -12,7 +12,7 @@ def stripe_by_key(world):
     """Stripe is connected by a key; a wrong one is refused"""
     stack = world.first
     stack.json("POST", "/connect/stripe", {"api_key": "rk_test_wrong"}, status=422)
-    stack.json("POST", "/connect/stripe", {"api_key": KEY}, status=201)
+    stack.json("POST", "/connect/stripe", {"api_key": KEY, "webhook_secret": "whsec_of_this_account"}, status=201)
     found = synced(stack, "stripe")
     return f"{found['account']['id']}, {len(stack.records('stripe', 'customers'))} customers"
 

@@ -57,15 +57,20 @@ def deleted(world):
     expect(kinds == LISTS.keys() | PARTS, f"types not looked for, or not there: {sorted(kinds ^ (LISTS.keys() | PARTS))}")
     unseen = [kind for kind, names in named(stack) if not names]
     expect(not unseen, f"before the deletion nothing of {unseen} is listed")
-    cloud.delete_stack(StackName=stack.prefix)
-    alive = lambda: [it["StackName"] for it in cloud.list_stacks()["StackSummaries"] if it["StackStatus"] != "DELETE_COMPLETE"]
-    until("the deletion", lambda: stack.prefix not in alive(), 60)
+    delete(stack)
     found = set().union(*dict(named(stack)).values())
     kept = {f"{stack.prefix}-{table}" for table in TABLES} | {f"{stack.prefix}/{secret}" for secret in SECRETS}
     expect(found == kept, f"left, and not to be: {sorted(found - kept)}; gone, and to be kept: {sorted(kept - found)}")
     key = world.aws("kms").describe_key(KeyId=stack.resources["TokenKey"])["KeyMetadata"]["KeyState"]
     expect(key == "Enabled", f"the token key is {key}")
     return f"{', '.join(sorted(kept))}, the token key"
+
+
+def delete(stack):
+    cloud = stack.world.aws("cloudformation")
+    cloud.delete_stack(StackName=stack.prefix)
+    alive = lambda: [it["StackName"] for it in cloud.list_stacks()["StackSummaries"] if it["StackStatus"] != "DELETE_COMPLETE"]
+    until("the deletion", lambda: stack.prefix not in alive(), 60)
 
 
 TABLES = ("credentials", "integrations", "records", "webhook-secrets")
@@ -107,6 +112,7 @@ def named(stack):
 
 def deployed_again(world):
     """Deploying again over what remains is refused, as AWS documents it, and takes nothing of it away"""
+    delete(world.second)
     again = Stack(world, world.second.prefix, world.sandbox["INTERTIE_URL_REWRITES"])
     before = world.scan(again.name("integrations"))
     try:

@@ -7,6 +7,7 @@ import sys
 import connecting
 import ending
 import operating
+import recovering
 import releasing
 import schedules
 import webhooks
@@ -29,16 +30,17 @@ def deployed(world):
 # The gaps that serve.py looks for, and fills.
 SERVED = (
     "secret-ref", "kms-alias", "kms-context", "kms-reencrypt", "kms-reencrypt-rights", "sqs-batch", "concurrency-text",
-    "alias-destination", "code-deploy", "query-definition",
+    "alias-destination", "code-deploy", "query-definition", "secret-import",
 )
 CHECKS = (
     deployed, working.alive, working.routes_allowed, connecting.stripe_by_key, connecting.slack_by_consent, webhooks.applied,
     webhooks.repeated, webhooks.forged, webhooks.slack_signed, webhooks.slack_event, webhooks.dead_letter, webhooks.redriven,
     working.status_page, working.action_once, working.proxied, operating.context_required, operating.updated, operating.key_replaced,
-    working.calendar_watched, working.mail_pushed, schedules.scheduled, schedules.refreshed,
+    recovering.rewrapped, working.calendar_watched, working.mail_pushed, schedules.scheduled, schedules.refreshed,
     # Here each function has run since the update, so that none is missing.
     working.endpoint_followed, operating.secret_rotated, releasing.released, schedules.fired,
-    ending.second_beside, ending.erased, operating.rights_suffice, schedules.given_up, ending.deleted, ending.deployed_again,
+    recovering.copied, recovering.restored, ending.second_beside, ending.erased, operating.rights_suffice, schedules.given_up,
+    recovering.operated, ending.deleted, recovering.adopted, ending.deployed_again,
 )
 
 

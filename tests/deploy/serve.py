@@ -10,7 +10,7 @@ import sys
 
 import ministack.app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import kms, lambda_svc, sts
+from ministack.services import kms, lambda_svc, secretsmanager, sts
 from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
 
 GAPS, RIGHTS = (open(sys.argv.pop(), "a", buffering=1) for _ in range(2))
@@ -172,6 +172,15 @@ if "AWS::Logs::QueryDefinition" not in provisioners._RESOURCE_HANDLERS:
         "update": lambda physical_id, old_props, new_props, stack_name: (physical_id, {}),
         "delete": lambda physical_id, props: None,
     }
+
+if "import" not in (secret := provisioners._RESOURCE_HANDLERS["AWS::SecretsManager::Secret"]):
+    write_once(GAPS, "secret-import")
+
+    def import_secret(identifier):
+        name = next(name for name, it in secretsmanager._secrets.items() if it["ARN"] == identifier["Id"])
+        return name, {"Id": identifier["Id"], "Arn": identifier["Id"]}
+
+    secret["import"] = import_secret
 
 # As root it would listen on 443 too, where another server of this machine may be.
 ministack.app._port_is_bindable = lambda *_: False
