@@ -63,7 +63,7 @@ async fn whoever_lost_the_lease_writes_nothing_any_more() {
     syncs.save(&current, "events", &state(json!("new")), vec![], later(62)).await.unwrap();
     for old in [&ended, &again] {
         assert!(lost(syncs.save(old, "events", &state(json!("old")), vec![], later(63)).await));
-        assert!(lost(syncs.save_watch(old, "primary", "{}", later(63)).await));
+        assert!(lost(syncs.save_watch(old, "primary", (None, "{}"), later(63)).await.map(drop)));
         assert!(matches!(syncs.release(old).await, Err(LeaseError::Lost)));
         syncs.abandon(old).await.unwrap();
     }
@@ -114,12 +114,27 @@ async fn a_change_that_is_reported_while_a_sync_runs_is_not_given_back_with_the_
 }
 
 #[tokio::test]
+async fn of_two_watches_that_both_lanes_start_the_first_is_stored() {
+    let ground = Ground::start().await;
+    let syncs = syncs(&ground);
+    let main = won(&syncs, "one", later(0)).await;
+    let asked = syncs.lease(&integration_id(1), (Lane::Full, "two"), SyncJob::Full, later(0)).await;
+    let Leasing::Won(full) = asked.unwrap() else { panic!("each lane has a lease of its own") };
+    assert!(syncs.save_watch(&main, "primary", (None, "main's"), later(1)).await.unwrap());
+    assert!(!syncs.save_watch(&full, "primary", (None, "full's"), later(1)).await.unwrap());
+    let stored = async || syncs.overview(&integration_id(1)).await.unwrap().watches["primary"].clone();
+    assert_eq!(stored().await, "main's");
+    assert!(syncs.save_watch(&full, "primary", (Some("main's"), "the next"), later(2)).await.unwrap());
+    assert_eq!(stored().await, "the next");
+}
+
+#[tokio::test]
 async fn what_is_erased_leaves_the_fence_that_keeps_a_late_writer_out() {
     let ground = Ground::start().await;
     let syncs = syncs(&ground);
     let lease = won(&syncs, "one", later(0)).await;
     syncs.save(&lease, "events", &state(json!(1)), vec![], later(1)).await.unwrap();
-    syncs.save_watch(&lease, "primary", "{}", later(1)).await.unwrap();
+    assert!(syncs.save_watch(&lease, "primary", (None, "{}"), later(1)).await.unwrap());
     let entry = LogEntry { finished_at: later(2), changes: 1, ..LogEntry::begin(SyncJob::Full, later(0), None) };
     syncs.log(&integration_id(1), &entry).await.unwrap();
     let overview = syncs.overview(&integration_id(1)).await.unwrap();

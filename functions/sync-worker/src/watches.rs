@@ -58,8 +58,9 @@ impl SyncWorker {
                     let renew_at = renewal(&watch, now);
                     next = next.min(renew_at);
                     let watched = Watched { watch: Some(watch), renew_at: Some(renew_at), refused: None };
-                    self.save(work, &resource, &watched).await?;
-                    self.stop(work, watching, known.watch).await;
+                    let is_saved = self.save(work, &resource, &watched).await?;
+                    // That of the other lane, if that has started one meanwhile, stays.
+                    self.stop(work, watching, if is_saved { known.watch } else { watched.watch }).await;
                     continue;
                 }
                 Started::Refused(failure) => failure,
@@ -90,14 +91,18 @@ impl SyncWorker {
         Ok(Some(next))
     }
 
-    async fn save(&self, work: &Work<'_>, resource: &str, watched: &Watched) -> Result<(), Stop> {
+    /// Whether it is stored: it is not if the other lane has stored something since this one read it.
+    async fn save(&self, work: &Work<'_>, resource: &str, watched: &Watched) -> Result<bool, Stop> {
         let (text, now) = (serde_json::to_string(watched).unwrap_or_default(), clock::now());
-        self.syncs.save_watch(&work.lease, resource, &text, now).await?;
+        let before = lock(&work.stored).watches.get(resource).cloned();
+        if !self.syncs.save_watch(&work.lease, resource, (before.as_deref(), &text), now).await? {
+            return Ok(false);
+        }
         if watched.is_ending(now) {
             metrics::count(Metric::WatchesEnding, Dimension::NONE);
         }
         lock(&work.stored).watches.insert(resource.to_owned(), text);
-        Ok(())
+        Ok(true)
     }
 
     /// Stops a watch that another one has replaced: only then, so that there is no gap. If it can't be stopped it ends by itself.

@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, Running, dead_letters, stack};
 
-use super::here;
+use super::{CALENDAR, here};
 
 const GMAIL: &str = "gmail";
 /// Limits that keep no test waiting.
@@ -123,6 +123,30 @@ async fn an_event_about_a_channel_is_served_during_a_full_run_of_its_workspace()
     ada.admin("slack", Method::DELETE, "faults", &Value::Null).await;
     ada.quiet().await;
     assert_ne!(last_full(&ada, "slack", "users").await, before);
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_both_lanes_start_in_one_moment_is_one_in_the_end() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    slow(&ada, CALENDAR, "/watch").await;
+    ada.connect(CALENDAR).await;
+    // By the full run, which has ended but for that.
+    asked(&ada, CALENDAR, "/watch").await;
+    let (status, body) = ada.api(Method::POST, &format!("/integrations/{CALENDAR}/sync"), &json!({})).await;
+    assert_eq!(status, 202, "{body}");
+    let both = async || (ada.calls(CALENDAR, "/watch").await >= 2).then_some(());
+    stack.until(PATIENCE, both).await.expect("the lane of incremental runs starts one, too");
+    ada.admin(CALENDAR, Method::DELETE, "faults", &Value::Null).await;
+    ada.settled("syncs").await;
+    let channels = ada.admin(CALENDAR, Method::GET, "channels", &Value::Null).await;
+    let mut watched: Vec<_> = channels.as_array().unwrap().iter().map(|it| it["calendar"].clone()).collect();
+    let all = watched.len();
+    watched.sort_by_key(ToString::to_string);
+    watched.dedup();
+    assert_eq!((all, watched.len()), (2, 2), "{channels}");
+    assert!(ada.calls(CALENDAR, "/channels/stop").await >= 1);
     stack.shutdown().await;
 }
 

@@ -110,16 +110,26 @@ impl Syncs {
         self.put(lease, items, now).await
     }
 
-    /// Stores a watch, as text of the worker's own form.
+    /// Stores a watch, as text of the worker's own form, if what is stored is still `before`: whether it was. The other lane may have
+    /// started a watch, too.
     pub async fn save_watch(
         &self,
         lease: &Lease,
         resource: &str,
-        watch: &str,
+        (before, watch): (Option<&str>, &str),
         now: Timestamp,
-    ) -> Result<(), LeaseError> {
-        let stored = of(lease, format!("{WATCH}{resource}"), watch.to_owned())?;
-        self.put(lease, vec![stored], now).await
+    ) -> Result<bool, LeaseError> {
+        let update = self.table.update(item_key(&lease.integration_id, &format!("{WATCH}{resource}")));
+        let update = update.set("state = :watch").with([(":watch", s(watch))]);
+        let update = match before {
+            Some(before) => update.when("state = :before").with([(":before", s(before))]),
+            None => update.when("attribute_not_exists(state)"),
+        };
+        let writes = [self.renewal(lease, now), update].map(Update::transact);
+        let writes = writes.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let refusals = self.table.transact(|| Ok(writes.clone())).await?;
+        // The first is the lease.
+        if refusals.iter().any(|refusal| refusal.index == 0) { Err(LeaseError::Lost) } else { Ok(refusals.is_empty()) }
     }
 
     /// Adds to the log. Repeating it changes nothing.
@@ -187,10 +197,14 @@ impl Syncs {
 
     /// Puts items in one transaction with the check that the lease is still held, which prolongs it.
     async fn put(&self, lease: &Lease, items: Vec<Item>, now: Timestamp) -> Result<(), LeaseError> {
-        let renewal = self.lease_of(lease).renew(now, self.lease).when("attribute_exists(lease_until)");
         let items = items.into_iter().map(|item| self.table.transact_put(item));
-        let writes = iter::once(renewal.transact()).chain(items).collect::<Result<Vec<_>, _>>()?;
+        let writes = iter::once(self.renewal(lease, now).transact()).chain(items).collect::<Result<Vec<_>, _>>()?;
         if self.table.transact(|| Ok(writes.clone())).await?.is_empty() { Ok(()) } else { Err(LeaseError::Lost) }
+    }
+
+    /// Prolongs a lease that is still held.
+    fn renewal(&self, lease: &Lease, now: Timestamp) -> Update {
+        self.lease_of(lease).renew(now, self.lease).when("attribute_exists(lease_until)")
     }
 
     fn lease_item(&self, integration_id: &IntegrationId, lane: Lane) -> Update {
