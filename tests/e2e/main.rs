@@ -5,6 +5,7 @@
 mod actions;
 mod alarms;
 mod callback;
+mod changes;
 mod chaos;
 mod command;
 mod crashes;

@@ -4,6 +4,7 @@
 
 mod alarms;
 mod bus;
+mod changes;
 mod claims;
 mod clients;
 mod cost;

@@ -12,11 +12,12 @@ use platform::{
     base::clock,
     stores::{
         claims::{Applied, Claiming, Claims},
+        integrations::Integrations,
         records::{Put, Records, Selection},
     },
 };
 use serde_json::json;
-use tests::{Ground, integration_id};
+use tests::{Ground, integration, integration_id};
 
 fn change(id: &str, version: i64, deleted: bool) -> Change {
     change_of("customers", id, version, deleted)
@@ -139,8 +140,13 @@ async fn a_sync_deletes_what_is_gone_and_nothing_that_is_newer_or_of_another_par
     // In one tick of the clock an event can have the larger version.
     assert_eq!(sweep(now(), None, vec![], &["gone", "same"], 4).await, 2);
     assert_eq!(here().await[1], row("gone", 7, true));
-    assert!(records.erase(&integration_id(1), || false).await.unwrap());
-    assert!(here().await.is_empty());
+    // An integration that is not there any more is not made again by the end of its records.
+    let (key, integrations) = (integration("ada").key, Integrations::new(&ground.aws, "intertie-integrations"));
+    records.put_page(&key.id(), &[&change("a", 1, false)]).await.unwrap();
+    assert!(records.erase((&integrations, &key), clock::now(), || false).await.unwrap());
+    assert!(records.list(&key.id(), all(1)).await.unwrap().records.is_empty());
+    assert_eq!(integrations.get(&key).await.unwrap(), None);
+    assert_eq!(here().await.len(), 4, "of another integration");
 }
 
 /// A state of the object `c` with this data.

@@ -255,8 +255,13 @@ impl Ground {
 
     /// The AWS as a function of this name has it: calls are counted, and faults may strike them.
     pub fn aws_of(&self, name: &str) -> Aws {
+        self.aws_with(name, Patience::QUEUE)
+    }
+
+    /// The same with this patience.
+    pub fn aws_with(&self, name: &str, patience: Patience) -> Aws {
         self.access_keys.register(name, name);
-        Aws::at(&self.url, REGION, name, Patience::QUEUE)
+        Aws::at(&self.url, REGION, name, patience)
     }
 
     /// The AWS, but each call's first reply is lost, so that the SDK repeats the call.

@@ -2,6 +2,7 @@
 //!
 //! *Invariant:* a caller reads their own data; another user's ids do not exist here.
 
+mod changes;
 mod page;
 mod records;
 mod session;
@@ -30,6 +31,7 @@ use platform::{
         session::Caller,
     },
     stores::{
+        changes::{Changes, MARGIN},
         claims::Claims,
         health::CallHealth,
         integrations::{Integrations, usable},
@@ -71,6 +73,7 @@ pub struct IntegrationsApi {
     front: Front,
     integrations: Integrations,
     records: Records,
+    changes: Changes,
     health: CallHealth,
     claims: Claims,
     sync_queue: SyncQueue,
@@ -81,11 +84,14 @@ type Answer = Result<Response<Body>, Problem>;
 
 impl IntegrationsApi {
     pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Self {
+        let integrations = Integrations::new(aws, &config.integrations_table);
+        let records = Records::new(aws, &config.records_table);
         Self {
             registry,
             front: Front::new(aws, &config.front),
-            integrations: Integrations::new(aws, &config.integrations_table),
-            records: Records::new(aws, &config.records_table),
+            changes: Changes::new(integrations.clone(), records.clone(), MARGIN),
+            integrations,
+            records,
             // No claims are taken here.
             claims: Claims::new(aws, &config.idempotency_table, Duration::ZERO),
             health: CallHealth::new(aws, &config.health_table),
@@ -120,6 +126,7 @@ impl IntegrationsApi {
                 let integration = self.one(call, &caller, call.query("account")).await?;
                 records::list(&self.records, self.known(call)?.spec(), &integration.key.id(), call).await
             }
+            ("GET", "/changes") => self.changes(call).await,
             ("POST", "/integrations/{provider}/sync") => self.sync_now(call).await,
             ("GET", "/livez") => {
                 call.check()?;
@@ -212,6 +219,14 @@ impl IntegrationsApi {
             response.headers_mut().insert(header::ALLOW, methods);
         }
         response
+    }
+
+    /// The provider that a parameter of the query names.
+    fn named(&self, id: &str) -> Result<&'static dyn Provider, Problem> {
+        self.registry.find(id).ok_or_else(|| {
+            let known: Vec<_> = self.registry.ids().into_iter().map(ProviderId::as_str).collect();
+            Problem::field("provider", format!("There is no such provider. Known: {}.", known.join(", ")))
+        })
     }
 
     fn known(&self, call: &Call<'_>) -> Result<&'static dyn Provider, Problem> {

@@ -31,17 +31,9 @@ pub(crate) async fn list(
 
 fn selection<'r>(spec: &Spec, call: &Call<'r>) -> Result<Selection<'r>, Problem> {
     let deleted = call.query_flag("include_deleted")?.unwrap_or(false);
-    let limit = match call.query("limit").map(str::parse) {
-        None => DEFAULT_LIMIT,
-        Some(Ok(limit @ 1..=MAX_LIMIT)) => limit,
-        Some(_) => return Err(Problem::field("limit", format!("It must be a number from 1 to {MAX_LIMIT}."))),
-    };
+    let limit = limit(call)?;
     let (stream, after) = (call.query("stream"), call.query("after"));
-    let known: Vec<_> = spec.streams.iter().map(|stream| stream.name).collect();
-    if stream.is_some_and(|stream| !known.contains(&stream)) {
-        let message = format!("{} has no such stream. It has: {}.", spec.name, known.join(", "));
-        return Err(Problem::field("stream", message));
-    }
+    check_stream(&[spec], stream)?;
     let key = record::prefix(stream.unwrap_or_default(), "");
     let follows = |after: &str| {
         after.len() <= record::MAX_KEY && after.contains('#') && (stream.is_none() || after.starts_with(&key))
@@ -51,4 +43,24 @@ fn selection<'r>(spec: &Spec, call: &Call<'r>) -> Result<Selection<'r>, Problem>
         return Err(Problem::field("after", "It must be what an earlier answer gave as \"next\"."));
     }
     Ok(Selection { stream, after, limit, deleted })
+}
+
+/// How many records the caller asks for.
+pub(crate) fn limit(call: &Call<'_>) -> Result<usize, Problem> {
+    match call.query("limit").map(str::parse) {
+        None => Ok(DEFAULT_LIMIT),
+        Some(Ok(limit @ 1..=MAX_LIMIT)) => Ok(limit),
+        Some(_) => Err(Problem::field("limit", format!("It must be a number from 1 to {MAX_LIMIT}."))),
+    }
+}
+
+/// Refuses a stream that none of the providers has.
+pub(crate) fn check_stream(specs: &[&Spec], stream: Option<&str>) -> Result<(), Problem> {
+    let known: Vec<_> = specs.iter().flat_map(|spec| spec.streams.iter()).map(|stream| stream.name).collect();
+    if stream.is_none_or(|stream| known.contains(&stream)) {
+        return Ok(());
+    }
+    let names: Vec<_> = specs.iter().map(|spec| spec.name).collect();
+    let (names, known) = (names.join(", "), known.join(", "));
+    Err(Problem::field("stream", format!("There is no such stream of {names}. Known: {known}.")))
 }

@@ -50,7 +50,7 @@ impl SyncWorker {
         // First what says which records are there: should the integration be connected again before this has ended, its first sync
         // must not take erased records for known.
         self.syncs.erase(&id).await?;
-        let done = self.records.erase(&id, || is_over(attempt)).await?;
+        let done = self.records.erase((&self.integrations, key), attempt.deadline, || is_over(attempt)).await?;
         if done && message.r#type == SyncJob::DeleteIntegration {
             // Last: as long as the integration is there, a repeated erasure finds what is left.
             self.integrations.forget(key).await?;

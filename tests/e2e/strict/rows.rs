@@ -114,6 +114,20 @@ fn integrations_api() -> Vec<Row> {
             ],
         ),
         strict(
+            "GET",
+            "/changes",
+            "/changes",
+            Value::Null,
+            vec![
+                Query("provider", "nope"),
+                Query("stream", "nope"),
+                Query("after", ""),
+                Query("after", "nope"),
+                Query("limit", "0"),
+                Query("limit", "ten"),
+            ],
+        ),
+        strict(
             "POST",
             "/integrations/{provider}/sync",
             "/integrations/slack/sync",

@@ -61,6 +61,8 @@ pub struct Integration {
     pub unreadable: bool,
     /// What its user asked for when disconnecting it, until all of that is done.
     pub ending: Option<Ending>,
+    /// By when its records were last erased. While they are being erased, and after a crash of that, it is a time to come.
+    pub erased_at: Option<Timestamp>,
     /// When its syncs or refreshes failed.
     pub spells: Spells,
     /// Since when its streams have been read whole.
@@ -86,6 +88,7 @@ impl Integration {
             problem: None,
             unreadable: false,
             ending: None,
+            erased_at: None,
             spells: Spells::default(),
             read_since: ReadSince::default(),
             sync_summary: None,

@@ -36,8 +36,31 @@ impl Integrations {
     }
 
     /// Stores an integration, in place of an earlier one of the same key. Its next sync is due at its first slot from `due_at` on.
+    /// When its records were erased stays as it is stored.
     pub async fn put(&self, integration: &Integration, due_at: Timestamp) -> Result<(), AwsError> {
-        self.table.put(write(&stored(integration, due_at))?).await
+        loop {
+            let earlier = self.get(&integration.key).await?;
+            let erased_at = earlier.and_then(|earlier| earlier.erased_at);
+            let item = write(&stored(&Integration { erased_at, ..integration.clone() }, due_at))?;
+            // If the records are being erased right now, it moves once or twice.
+            let put = match erased_at {
+                None => self.table.put_when(item, "attribute_not_exists(erased_at)", []).await,
+                Some(at) => {
+                    let condition = "attribute_not_exists(erased_at) OR erased_at = :erased_at";
+                    self.table.put_when(item, condition, [(":erased_at", time(at))]).await
+                }
+            };
+            match put {
+                Err(AwsError::Conflict(_)) => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Says by when records of an integration were erased, if it is there. Repeating it is harmless.
+    pub(crate) async fn set_erased_at(&self, key: &IntegrationKey, at: Timestamp) -> Result<(), AwsError> {
+        let update = self.update(key).set("erased_at = :at").when("attribute_exists(user_id)");
+        update.with([(":at", time(at))]).send().await.map(|_| ())
     }
 
     /// Stores an integration that is not in use, unless there is one of the same key: so that a later request that ends it, or erases

@@ -1,7 +1,9 @@
-//! The DynamoDB tables: one file for each, and what they share (`table`, `expression`, `item`, `lease`).
+//! The DynamoDB tables: one file for each, what they share (`table`, `expression`, `item`, `lease`), and
+//! what is read from several (`changes`).
 //!
 //! *Invariant:* types of the SDK don't leave this room: a store returns types of the domain or its own.
 
+pub mod changes;
 pub mod claims;
 pub mod credentials;
 pub mod deliveries;

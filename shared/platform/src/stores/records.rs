@@ -1,5 +1,6 @@
 //! The records table: objects of providers, kept current.
 
+mod changed;
 mod sync;
 mod write;
 
@@ -8,7 +9,10 @@ use domain::{Change, IntegrationId, Record, RecordKey, Version, sync::record};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-pub(crate) use self::write::Refused;
+pub(crate) use self::{
+    changed::{Changed, Position},
+    write::Refused,
+};
 pub use self::{
     sync::Swept,
     write::{Put, Write},

@@ -84,6 +84,7 @@ pub const ROUTES: &[Route] = &[
         Names::Only(&[ACCOUNT, "stream", "after", "limit", "include_deleted"]),
         NONE,
     ),
+    route("GET", "/changes", "integrations-api", Names::Only(&["after", "limit", "provider", "stream"]), NONE),
     route(
         "POST",
         "/integrations/{provider}/sync",

@@ -38,6 +38,7 @@ pub(super) struct Stored {
     unreadable: Option<bool>,
     /// The name of an [`Ending`].
     ending: Option<String>,
+    erased_at: Option<Timestamp>,
     /// JSON.
     spells: Option<String>,
     /// JSON of a [`ReadSince`].
@@ -80,6 +81,7 @@ pub(super) fn stored(integration: &Integration, due_at: Timestamp) -> Stored {
         problem: integration.problem.clone(),
         unreadable: None,
         ending: None,
+        erased_at: integration.erased_at,
         spells: None,
         read_since: None,
         sync_summary: integration.sync_summary.as_ref().and_then(|it| serde_json::to_string(it).ok()),
@@ -108,6 +110,7 @@ pub(super) fn integration(item: Item) -> Result<Integration, AwsError> {
         problem: stored.problem,
         unreadable: stored.unreadable.unwrap_or_default(),
         ending: stored.ending.as_deref().and_then(Ending::parse),
+        erased_at: stored.erased_at,
         // What can't be read starts over.
         spells: stored.spells.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
         read_since: read_since(stored.read_since.as_deref()),

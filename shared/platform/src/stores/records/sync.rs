@@ -1,7 +1,7 @@
 //! What syncs do with records: write pages, and delete what a full run did not see.
 
 use domain::{
-    Change, IntegrationId, Record, RecordKey, Version,
+    Change, IntegrationId, IntegrationKey, Record, RecordKey, Version,
     sync::{
         manifest::{ContentHash, Entry, Manifest},
         record::prefix,
@@ -17,8 +17,9 @@ use crate::{
     aws::AwsError,
     base::clock,
     stores::{
+        integrations::Integrations,
         item::{Item, bytes, flag, malformed, micros, n, parsed, read, s, text, time},
-        table,
+        table::{self, Update},
     },
 };
 
@@ -152,11 +153,25 @@ impl Records {
     }
 
     /// Deletes records of an integration, tombstones too, until none is left or `enough` says so. Whether none is left.
-    pub async fn erase(&self, integration_id: &IntegrationId, enough: impl Fn() -> bool) -> Result<bool, AwsError> {
-        loop {
+    ///
+    /// Followers of changes hear of it from the integration: it has its records erased `by` the time at which this process has
+    /// stopped at the latest, as long as they are being deleted, and then by the time at which that was over.
+    pub async fn erase(
+        &self,
+        (integrations, key): (&Integrations, &IntegrationKey),
+        by: Timestamp,
+        enough: impl Fn() -> bool,
+    ) -> Result<bool, AwsError> {
+        let integration_id = &key.id();
+        let mut begun = false;
+        let is_empty = loop {
             let output = self.query(integration_id, None, None).await?;
             if output.items().is_empty() {
-                return Ok(true);
+                break true;
+            }
+            if !begun {
+                integrations.set_erased_at(key, by).await?;
+                begun = true;
             }
             let delete = async |item: &Item| {
                 let key = item_key(integration_id, text(item, "record")?);
@@ -164,9 +179,13 @@ impl Records {
             };
             stream::iter(output.items().iter().map(delete)).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
             if enough() {
-                return Ok(false);
+                break false;
             }
+        };
+        if begun {
+            integrations.set_erased_at(key, clock::now()).await?;
         }
+        Ok(is_empty)
     }
 
     /// Leaves a tombstone, marked as swept: the provider did not say that it is gone, so a state of the same version revives it.
@@ -190,7 +209,6 @@ impl Records {
                 (":updated_at", time(since)),
                 (":null", s(NULL)),
                 (":content", bytes(ContentHash::of(NULL).bytes().to_vec())),
-                (":changed_at", micros(clock::now())),
                 (":version", n(version.get())),
                 (":true", flag(true)),
                 (":false", flag(false)),
@@ -200,6 +218,8 @@ impl Records {
         let older = tombstone.clone().set("version = :version").when("version < :version");
         let newer = tombstone.when("version >= :version AND version < :tick");
         let newer = newer.with([(":tick", n(version.get().saturating_add(TICK)))]);
-        Ok(older.send_once().await?.is_written() || newer.send_once().await?.is_written())
+        // Each is stamped when it is sent: the first one may have taken its time.
+        let send = async |update: Update| update.with([(":changed_at", micros(clock::now()))]).send_once().await;
+        Ok(send(older).await?.is_written() || send(newer).await?.is_written())
     }
 }
