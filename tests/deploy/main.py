@@ -36,7 +36,7 @@ CHECKS = (
     deployed, working.alive, working.routes_allowed, connecting.stripe_by_key, connecting.slack_by_consent, webhooks.applied,
     webhooks.repeated, webhooks.forged, webhooks.slack_signed, webhooks.slack_event, webhooks.dead_letter, webhooks.redriven,
     working.status_page, working.action_once, working.proxied, operating.context_required, operating.updated, operating.key_replaced,
-    recovering.rewrapped, working.calendar_watched, working.mail_pushed, schedules.scheduled, schedules.refreshed,
+    recovering.rewrapped, recovering.replicated, working.calendar_watched, working.mail_pushed, schedules.scheduled, schedules.refreshed,
     # Here each function has run since the update, so that none is missing.
     working.endpoint_followed, operating.secret_rotated, releasing.released, schedules.fired,
     recovering.copied, recovering.restored, ending.second_beside, ending.erased, operating.rights_suffice, schedules.given_up,

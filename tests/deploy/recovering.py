@@ -1,6 +1,9 @@
 """What docs/recover.md and docs/operate.md tell an operator to do, by their own commands."""
 
+import boto3
+
 import documents
+import ending
 import webhooks
 from report import expect, until
 
@@ -60,10 +63,13 @@ def restored(world):
     expect(state(world, PLACED) != before, "nothing is damaged")
     run = lambda which: documents.run(stack, DOCUMENT, "Put the restored tables in place", which, tables=PLACED)
     run(slice(0, 1))
+    running = users(world) - {"webhook-ingest"} - stopped(world)
+    expect(not running, f"{running} use the tables and are not stopped")
     answer = webhooks.stripe(stack, webhooks.customer("evt_restoring", "restoring@example.com", "cus_restoring"))
     expect(answer.status == 200, f"while the tables are restored a delivery is answered {answer}")
     expect(stack.depth("webhooks") > 0, "it does not wait")
     run(slice(1, None))
+    expect(not stopped(world), f"{stopped(world)} are not started again")
     until("evt_restoring", lambda: (stack.claim(webhooks.key("evt_restoring")) or {}).get("state") == "done", 60)
     found = state(world, PLACED)
     other = [key for key, item in before.items() if found.get(key) != item]
@@ -76,6 +82,17 @@ def restored(world):
     return f"{len(before)} items"
 
 
+def replicated(world):
+    """What a multi-Region key wrapped opens in another region under its replica, and the answer names the replica"""
+    replica = documents.run(world.first, DOCUMENT, "Move to another region").strip()
+    region = replica.split(":")[3]
+    context = {"EncryptionContext": {"app": world.first.prefix}}
+    data_key = world.aws("kms").generate_data_key(KeyId=replica.split("/")[-1], KeySpec="AES_256", **context)["CiphertextBlob"]
+    opened = boto3.client("kms", region_name=region).decrypt(CiphertextBlob=data_key, **context)
+    expect(opened["KeyId"] == replica, f"it names {opened['KeyId']}")
+    return replica
+
+
 def adopted(world):
     """What a deleted stack left is imported into a new one by CloudFormation, and its users need not connect again"""
     stack, tables = world.second, ("integrations", "credentials", "records")
@@ -83,6 +100,9 @@ def adopted(world):
     session = stack.secret("session")
     words = documents.run(stack, DOCUMENT, "Adopt what a stack left")
     expect(words.strip().endswith("IMPORT_COMPLETE"), words)
+    imported = world.aws("cloudformation").describe_stack_resources(StackName=stack.prefix)["StackResources"]
+    left = len(ending.TABLES) + len(ending.SECRETS) + 1
+    expect(len(imported) == left, f"{len(imported)} resources are imported, and {left} were left")
     stack.deploy()
     expect(stack.secret("session") == session, "the session key is another one")
     expect({table: world.scan(stack.name(table)) for table in tables} == before, "the tables have changed")
@@ -95,6 +115,21 @@ def state(world, table):
     """The items of a table of the first stack, by their keys."""
     names = world.aws("dynamodb").describe_table(TableName=world.first.name(table))["Table"]["KeySchema"]
     return {tuple(item[name["AttributeName"]] for name in names): item for item in world.scan(world.first.name(table))}
+
+
+def users(world):
+    """The functions that know a table which can be restored."""
+    tables = {f"{table}_TABLE" for table in ("INTEGRATIONS", "CREDENTIALS", "WEBHOOK_SECRETS", "RECORDS", "SYNCS")}
+    functions = world.aws("lambda")
+    variables = lambda name: functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    return {name.removeprefix(f"{world.first.prefix}-") for name in world.first.functions() if tables & variables(name).keys()}
+
+
+def stopped(world):
+    """The functions that have a reserved concurrency of 0."""
+    functions = world.aws("lambda")
+    reserved = lambda name: functions.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
+    return {name.removeprefix(f"{world.first.prefix}-") for name in world.first.functions() if reserved(name) == 0}
 
 
 def settings(world, table):

@@ -94,6 +94,10 @@ async fn what_sqs_moved_is_listed_stays_and_is_processed_after_a_redrive() {
             "{delivery}"
         );
         assert!(attempts.contains(&delivery["attempts"].as_u64().unwrap()), "{delivery}");
+        // What died over it wrote nothing else.
+        let (id, lines) = (delivery["id"].as_str().unwrap(), logs(&stack));
+        let again = |line: &&str| line.contains("received again") && line.contains(id);
+        assert_eq!(lines.lines().filter(again).count(), 1, "{event}: {lines}");
     }
     assert_eq!(review(&stack).await, 3, "the messages are there for the next one");
     let logged = || logs(&stack).matches("receives_exhausted").count();

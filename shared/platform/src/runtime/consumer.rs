@@ -160,6 +160,10 @@ impl Consumer {
                 if let Some(id) = &delivery {
                     Span::current().record("delivery.id", id.as_str());
                 }
+                // If the process dies over the message, no other line names it.
+                if attempt.number > 1 {
+                    tracing::info!(attempt = attempt.number, "received again");
+                }
                 let work = AssertUnwindSafe(handler.handle(message, &attempt)).catch_unwind();
                 match tokio::time::timeout(left, work).await {
                     Ok(Ok(disposition)) => disposition,
