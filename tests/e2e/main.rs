@@ -24,6 +24,7 @@ mod handlers;
 mod handshakes;
 mod identity;
 mod keys;
+mod offered;
 mod own_endpoint;
 mod pace;
 mod pages;

@@ -107,6 +107,8 @@ fn what_started_well_and_then_answered_500_or_403_is_refused_by_check_and_by_ini
         ("Prefix", "RESOURCE_PREFIX", "Bad_Prefix", "lower-case"),
         ("Prefix", "RESOURCE_PREFIX", "ends-", "hyphen"),
         ("JwksUrl", "JWKS_URL", "http://issuer.example/keys", "https"),
+        ("Providers", "PROVIDERS", "slack,", "ids of providers"),
+        ("Providers", "PROVIDERS", "slack,slack", "each once"),
         ("RateLimits", "RATE_LIMITS", "slack/tier2", "PROVIDER/LIMIT=N/s"),
         ("RateLimits", "RATE_LIMITS", "slack/tier2=0/s", "PROVIDER/LIMIT=N/s"),
         ("RateLimits", "RATE_LIMITS", "slack/tier2=1/s slack/tier2=2/s", "twice"),
@@ -160,6 +162,19 @@ fn a_rate_of_a_limit_that_no_provider_has_is_refused_by_check_and_by_init() {
     let aws = Aws::at("http://localhost:1", "us-east-1", "key", Patience::QUEUE);
     let error = api_proxy::ApiProxy::new(&aws, &config, REGISTRY).unwrap_err().to_string();
     assert!(error.contains("acme/x, slack/foo"), "{error}");
+}
+
+#[test]
+fn a_provider_that_there_is_not_is_refused_by_check_and_by_init() {
+    assert_eq!(problems_with(&[("Providers", "slack,google-calendar")]), [""; 0]);
+    let problems = problems_with(&[("Providers", "slack,strip")]);
+    let words = "Providers lists strip, which is no provider; there are slack, stripe, google-calendar, gmail";
+    assert_eq!(problems, [words]);
+    let functions = template("http://localhost", &[("Providers", "slack,strip")]).functions;
+    let variables = functions.into_iter().find(|it| it.binary == "sync-worker").unwrap().environment;
+    let config = load_from(variables, sync_worker::Config::read).unwrap();
+    let aws = Aws::at("http://localhost:1", "us-east-1", "key", Patience::QUEUE);
+    assert_eq!(sync_worker::SyncWorker::new(&aws, &config, REGISTRY).unwrap_err().to_string(), words);
 }
 
 /// The template lists the limits, so that CloudFormation refuses a misspelt one.

@@ -13,7 +13,7 @@ mod token;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use domain::{
-    Integration, Problem, Reply, Request as ProviderRequest, UserId, error::Kind, integration::account::select,
+    Integration, Offered, Problem, Reply, Request as ProviderRequest, UserId, error::Kind, integration::account::select,
 };
 use lambda_http::{Body, Request, Response, http::HeaderValue};
 use platform::{
@@ -37,6 +37,7 @@ pub struct Config {
     idempotency_table: String,
     claim_lease: Duration,
     token_vending: bool,
+    offered: Offered,
 }
 
 impl Config {
@@ -48,6 +49,7 @@ impl Config {
             idempotency_table: env.text("IDEMPOTENCY_TABLE"),
             claim_lease: env.seconds("CLAIM_LEASE_SECONDS"),
             token_vending: env.text("TOKEN_VENDING") == "on",
+            offered: env.offered(),
         }
     }
 }
@@ -71,7 +73,7 @@ impl ApiProxy {
         let Parts { client, grants, integrations, bus, .. } =
             config.client.parts(aws, |limit| registry.has_limit(limit))?;
         Ok(Self {
-            registry,
+            registry: registry.offering(&config.offered)?,
             front: Front::new(aws, &config.front),
             client,
             grants,

@@ -3,6 +3,7 @@
 //! *Invariant:* a caller reads their own data; another user's ids do not exist here.
 
 mod changes;
+mod offer;
 mod page;
 mod records;
 mod session;
@@ -11,7 +12,7 @@ mod status;
 use std::{convert::Infallible, time::Duration};
 
 use domain::{
-    Integration, IntegrationId, Problem, ProviderId,
+    Integration, IntegrationId, Offered, Problem, ProviderId,
     error::Kind,
     integration::account::select,
     messages::message::{Cause, SyncMessage},
@@ -25,7 +26,7 @@ use lambda_http::{
 use platform::{
     Aws,
     aws::sync_queue::SyncQueue,
-    base::{clock, config::Env},
+    base::{InitError, clock, config::Env},
     runtime::{
         http::{Call, Front, FrontConfig, Input, Notice, SETTINGS, internal, json, route, text},
         session::Caller,
@@ -51,6 +52,7 @@ pub struct Config {
     idempotency_table: String,
     syncs_queue_url: String,
     session_life: Duration,
+    offered: Offered,
 }
 
 impl Config {
@@ -63,6 +65,7 @@ impl Config {
             idempotency_table: env.text("IDEMPOTENCY_TABLE"),
             syncs_queue_url: env.text("SYNCS_QUEUE_URL"),
             session_life: env.seconds("SESSION_SECONDS"),
+            offered: env.offered(),
         }
     }
 }
@@ -83,11 +86,11 @@ pub struct IntegrationsApi {
 type Answer = Result<Response<Body>, Problem>;
 
 impl IntegrationsApi {
-    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Self {
+    pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, InitError> {
         let integrations = Integrations::new(aws, &config.integrations_table);
         let records = Records::new(aws, &config.records_table);
-        Self {
-            registry,
+        Ok(Self {
+            registry: registry.offering(&config.offered)?,
             front: Front::new(aws, &config.front),
             changes: Changes::new(integrations.clone(), records.clone(), MARGIN),
             integrations,
@@ -97,7 +100,7 @@ impl IntegrationsApi {
             health: CallHealth::new(aws, &config.health_table),
             sync_queue: SyncQueue::new(aws, &config.syncs_queue_url),
             session_life: config.session_life,
-        }
+        })
     }
 
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
@@ -133,6 +136,7 @@ impl IntegrationsApi {
                 Ok(Response::new(Body::Empty))
             }
             ("GET", "/openapi.json") => description(call),
+            ("GET", "/providers") => self.offer(call),
             ("GET", "/health") => self.health(call, &self.registry.iter().collect::<Vec<_>>()).await,
             ("GET", "/health/{provider}") => self.health(call, &[self.known(call)?]).await,
             ("POST", "/session") => self.sign_in(call).await,

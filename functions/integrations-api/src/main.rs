@@ -15,7 +15,7 @@ async fn main() -> ExitCode {
     telemetry::init();
     let function = async {
         let config = config::load(Config::read)?;
-        let function = IntegrationsApi::new(&Aws::from_env(Patience::REQUEST)?, &config, providers::REGISTRY);
+        let function = IntegrationsApi::new(&Aws::from_env(Patience::REQUEST)?, &config, providers::REGISTRY)?;
         http::run(|request| function.handle(request)).await
     };
     bootstrap::run(function).await

@@ -10,7 +10,7 @@ mod store;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use domain::{Problem, error::Kind};
+use domain::{Offered, Problem, error::Kind};
 use lambda_http::{Body, Request, Response};
 use platform::{
     Aws,
@@ -45,6 +45,7 @@ pub struct Config {
     syncs_queue_url: String,
     long_syncs_queue_url: String,
     sync_lease: Duration,
+    offered: Offered,
 }
 
 impl Config {
@@ -58,12 +59,16 @@ impl Config {
             syncs_queue_url: env.text("SYNCS_QUEUE_URL"),
             long_syncs_queue_url: env.text("LONG_SYNCS_QUEUE_URL"),
             sync_lease: env.seconds("SYNC_LEASE_SECONDS"),
+            offered: env.offered(),
         }
     }
 }
 
 #[derive(Debug)]
 pub struct OauthCallback {
+    /// What can be connected.
+    offered: Registry,
+    /// All, so that every grant can be revoked.
     registry: Registry,
     front: Front,
     client: Arc<ProviderClient>,
@@ -86,6 +91,7 @@ impl OauthCallback {
         let Parts { client, grants, credentials, apps, integrations, bus } =
             config.client.parts(aws, |limit| registry.has_limit(limit))?;
         Ok(Self {
+            offered: registry.offering(&config.offered)?,
             registry,
             front: Front::new(aws, &config.front),
             client,
@@ -115,8 +121,8 @@ impl OauthCallback {
             ("GET", "/users/{user_id}") => return self.erasure(call).await,
             _ => {}
         }
-        let unknown = || Problem::unknown_provider(&self.registry.ids());
-        let provider = self.registry.find(call.parameter("provider")).ok_or_else(unknown)?;
+        let unknown = || Problem::unknown_provider(&self.offered.ids());
+        let provider = self.offered.find(call.parameter("provider")).ok_or_else(unknown)?;
         match (call.request.method().as_str(), call.path()) {
             ("GET", "/auth/{provider}/callback" | "/connect/{provider}") if call.is_prefetch() => {
                 Err(Problem::prefetch())

@@ -5,7 +5,7 @@
 mod sweep;
 
 use domain::{
-    Disposition,
+    Disposition, Offered,
     messages::message::{Schedule, ScheduleMessage},
 };
 use lambda_runtime::LambdaEvent;
@@ -28,6 +28,7 @@ pub struct Config {
     long_syncs_queue_url: String,
     schedules_queue_url: String,
     schedules_dead_letter_queue_url: String,
+    offered: Offered,
 }
 
 impl Config {
@@ -38,6 +39,7 @@ impl Config {
             long_syncs_queue_url: env.text("LONG_SYNCS_QUEUE_URL"),
             schedules_queue_url: env.text("SCHEDULES_QUEUE_URL"),
             schedules_dead_letter_queue_url: env.text("SCHEDULES_DEAD_LETTER_QUEUE_URL"),
+            offered: env.offered(),
         }
     }
 }
@@ -49,6 +51,7 @@ pub struct SyncScheduler {
     watches: Due,
     syncs: SyncQueue,
     schedules: Queue,
+    offered: Offered,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,6 +83,7 @@ impl SyncScheduler {
             watches: Due::watches(aws, &config.integrations_table),
             syncs: SyncQueue::new(aws, &config.long_syncs_queue_url),
             schedules,
+            offered: config.offered.clone(),
         }
     }
 

@@ -153,7 +153,8 @@ impl SyncScheduler {
     /// Sends the messages of a batch of entries: how many there are.
     async fn batch(&self, job: Job, entries: &[DueEntry]) -> Result<usize, AwsError> {
         let now = clock::now();
-        let messages: Vec<_> = entries.iter().filter_map(|entry| job.message(entry, now)).collect();
+        let messages = entries.iter().filter_map(|entry| job.message(entry, now));
+        let messages: Vec<_> = messages.filter(|(message, _)| self.offered.has(&message.key.provider)).collect();
         if !messages.is_empty() {
             self.syncs.send_batch(&messages).await?;
         }

@@ -55,11 +55,17 @@ impl SyncWorker {
         slice: Duration,
         progress: &AtomicBool,
     ) -> Result<Disposition, AwsError> {
+        let erases = matches!(message.r#type, SyncJob::PurgeRecords | SyncJob::DeleteIntegration);
+        if !erases && !self.offered.has(&message.key.provider) {
+            // It was asked for before the provider was taken out. The slot stays due.
+            tracing::info!(service = %message.key.provider, "not offered any more");
+            return Ok(Disposition::Done);
+        }
         if let (Scope::Object(object), false) = (&message.scope, message.others.is_empty()) {
             return self.object_for_all(message, object, attempt).await;
         }
         let found = self.integrations.get_with_slots(&message.key).await?;
-        if matches!(message.r#type, SyncJob::PurgeRecords | SyncJob::DeleteIntegration) {
+        if erases {
             return self.erase(found.map(|(integration, _)| integration), message, attempt).await;
         }
         let Some((integration, slots)) = found else { return Ok(Disposition::Done) };

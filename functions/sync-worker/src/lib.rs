@@ -30,7 +30,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{Aging, Deferral, DeliveryId, Disposition, messages::message::SyncMessage, reason::Class};
+use domain::{Aging, Deferral, DeliveryId, Disposition, Offered, messages::message::SyncMessage, reason::Class};
 use lambda_runtime::LambdaEvent;
 use platform::{
     Aws,
@@ -68,6 +68,7 @@ pub struct Config {
     syncs_dead_letter_queue_url: String,
     sync_lease: Duration,
     api_url: String,
+    offered: Offered,
 }
 
 impl Config {
@@ -83,6 +84,7 @@ impl Config {
             syncs_dead_letter_queue_url: env.text("SYNCS_DEAD_LETTER_QUEUE_URL"),
             sync_lease: env.seconds("SYNC_LEASE_SECONDS"),
             api_url: env.text("API_URL"),
+            offered: env.offered(),
         }
     }
 }
@@ -91,6 +93,7 @@ impl Config {
 #[derive(Debug)]
 pub struct SyncWorker {
     registry: Registry,
+    offered: Offered,
     consumer: Consumer,
     client: Arc<ProviderClient>,
     grants: Grants,
@@ -111,8 +114,10 @@ impl SyncWorker {
         let consumer = Consumer::new(Queue::new(aws, short), dead_letters, 1).and_from(Queue::new(aws, long));
         let Parts { client, grants, apps, integrations, bus, .. } =
             config.client.parts(aws, |limit| registry.has_limit(limit))?;
+        config.offered.check(&registry.ids())?;
         Ok(Self {
             registry,
+            offered: config.offered.clone(),
             consumer,
             client,
             grants,

@@ -8,7 +8,7 @@ mod verify;
 use std::{convert::Infallible, sync::OnceLock, time::Duration};
 
 use domain::{
-    DeliveryId, Diagnosis, IntegrationId, Problem, Reason, Rejection, UnverifiedDelivery,
+    DeliveryId, Diagnosis, IntegrationId, Offered, Problem, Reason, Rejection, UnverifiedDelivery,
     messages::message::{Envelope, EnvelopeVersion},
 };
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ use platform::{
         secrets::{App, Freshness, Secrets},
     },
     base::{
-        clock,
+        InitError, clock,
         config::Env,
         metrics::{self, Dimension, Metric},
         rewrites::Rewrites,
@@ -45,6 +45,7 @@ pub struct Config {
     secret_cache: Duration,
     webhook_secrets: WebhookSecretsConfig,
     rewrites: Rewrites,
+    offered: Offered,
 }
 
 impl Config {
@@ -55,6 +56,7 @@ impl Config {
             secret_cache: env.seconds("SECRET_CACHE_SECONDS"),
             webhook_secrets: WebhookSecretsConfig::read(env),
             rewrites: env.rewrites(),
+            offered: env.offered(),
         }
     }
 }
@@ -74,7 +76,8 @@ pub struct Ingest {
 
 impl Ingest {
     /// Opens the connections and reads the secrets while init has the full CPU. What fails now is tried again on demand.
-    pub async fn new(aws: &Aws, config: &Config, registry: Registry) -> Self {
+    pub async fn new(aws: &Aws, config: &Config, registry: Registry) -> Result<Self, InitError> {
+        let registry = registry.offering(&config.offered)?;
         let queue = Queue::new(aws, &config.queue_url);
         let apps = Secrets::new(aws, &config.resource_prefix, config.secret_cache);
         if let Err(error) = queue.warm().await {
@@ -91,7 +94,7 @@ impl Ingest {
                 tracing::warn!(provider.name = %provider.spec().id, reason = reason.name(), detail, "init: no secret");
             }
         }
-        ingest
+        Ok(ingest)
     }
 
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {

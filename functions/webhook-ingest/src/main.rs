@@ -15,7 +15,7 @@ async fn main() -> ExitCode {
     telemetry::init();
     let function = async {
         let config = config::load(Config::read)?;
-        let function = Ingest::new(&Aws::from_env(Patience::REQUEST)?, &config, providers::REGISTRY).await;
+        let function = Ingest::new(&Aws::from_env(Patience::REQUEST)?, &config, providers::REGISTRY).await?;
         http::run(|request| function.handle(request)).await
     };
     bootstrap::run(function).await

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use domain::call::limit::Rates;
+use domain::{Offered, call::limit::Rates};
 use local_runtime::template::{Context, ParameterProblem, Template, TemplateError};
 use platform::base::{rewrites::Rewrites, settings};
 use providers::REGISTRY;
@@ -41,6 +41,8 @@ fn of_template(path: &Path, overrides: &[(String, String)]) -> Result<Vec<String
     });
     problems.extend(of_values.iter().map(ToString::to_string));
     problems.extend(values.iter().filter(|(name, _)| !refused.contains(&name.as_str())).filter_map(fraction));
+    let offered = Offered::parse(values.get("Providers").map_or("", String::as_str)).unwrap_or_default();
+    problems.extend(offered.check(&REGISTRY.ids()).err().map(|problem| problem.to_string()));
     problems.extend(unknown_limits(values.get("RateLimits").map_or("", String::as_str)));
     Ok(problems)
 }

@@ -9,6 +9,7 @@ pub mod id;
 pub mod integration;
 pub mod messages;
 pub mod oauth;
+pub mod offered;
 pub mod provider_api;
 pub mod reason;
 pub mod secret;
@@ -23,6 +24,7 @@ pub use id::{AccountAddress, AccountId, CredentialName, IntegrationId, ProviderI
 pub use integration::{Integration, IntegrationKey};
 pub use messages::disposition::{Aging, Deferral, Disposition};
 pub use oauth::connect::ConnectError;
+pub use offered::{Offered, UnknownProviders};
 pub use reason::{Diagnosis, Reason};
 pub use sentence::Sentence;
 pub use sync::record::{Change, Record, RecordKey, Version};

@@ -1,6 +1,6 @@
 //! The set of providers that a function knows.
 
-use domain::ProviderId;
+use domain::{Offered, ProviderId, UnknownProviders};
 
 use crate::{Auth, Provider, Spec};
 
@@ -9,6 +9,12 @@ use crate::{Auth, Provider, Spec};
 pub struct Registry(pub &'static [&'static dyn Provider]);
 
 impl Registry {
+    /// Those that a deployment offers. It is made once in a process, and kept.
+    pub fn offering(self, offered: &Offered) -> Result<Self, UnknownProviders> {
+        offered.check(&self.ids())?;
+        Ok(Self(self.iter().filter(|it| offered.has(&it.spec().id)).collect::<Vec<_>>().leak()))
+    }
+
     /// The provider of this id.
     pub fn find(self, id: impl AsRef<str>) -> Option<&'static dyn Provider> {
         self.0.iter().copied().find(|provider| provider.spec().id == id.as_ref())

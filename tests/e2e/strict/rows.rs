@@ -140,6 +140,7 @@ fn integrations_api() -> Vec<Row> {
         ),
         strict("GET", "/livez", "/livez", Value::Null, vec![]),
         strict("GET", "/openapi.json", "/openapi.json", Value::Null, vec![]),
+        strict("GET", "/providers", "/providers", Value::Null, vec![]),
         strict("GET", "/health", "/health", Value::Null, vec![]),
         strict("GET", "/health/{provider}", "/health/slack", Value::Null, vec![]),
         strict(

@@ -22,7 +22,7 @@ pub(crate) async fn function(registry: Registry) -> Result<(), StartError> {
         }
         name if name.ends_with("-integrations-api") => {
             let config = config::load(integrations_api::Config::read)?;
-            let function = integrations_api::IntegrationsApi::new(&request()?, &config, registry);
+            let function = integrations_api::IntegrationsApi::new(&request()?, &config, registry)?;
             http::run(|event| function.handle(event)).await
         }
         name if name.ends_with("-oauth-callback") => {

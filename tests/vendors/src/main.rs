@@ -32,7 +32,7 @@ async fn function() -> Result<(), StartError> {
     match name {
         name if name.ends_with("-webhook-ingest") => {
             let config = config::load(webhook_ingest::Config::read)?;
-            let function = webhook_ingest::Ingest::new(&Aws::from_env(Patience::REQUEST)?, &config, registry()).await;
+            let function = webhook_ingest::Ingest::new(&Aws::from_env(Patience::REQUEST)?, &config, registry()).await?;
             http::run(|request| function.handle(request)).await
         }
         name if name.ends_with("-webhook-process") => {

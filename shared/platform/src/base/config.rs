@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use domain::call::limit::Rates;
+use domain::{Offered, call::limit::Rates};
 
 use crate::base::{
     environment::{RELEASE, ambient},
@@ -136,6 +136,11 @@ impl Env {
     /// Rates in place of the providers' documented ones: `RATE_LIMITS`. [`settings::FORMS`] tells what is wrong with them.
     pub fn rates(&mut self) -> Rates {
         Rates::parse(&self.optional("RATE_LIMITS").unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// The providers that the deployment offers: `PROVIDERS`. [`settings::FORMS`] tells what is wrong with it.
+    pub fn offered(&mut self) -> Offered {
+        Offered::parse(&self.optional("PROVIDERS").unwrap_or_default()).unwrap_or_default()
     }
 
     /// Numbers of seconds that are read for one reason: [`settings::PAIRS`] measures others by them.

@@ -12,6 +12,9 @@ pub enum InitError {
     /// The roots can't be used.
     #[error("the TLS roots can't be used")]
     Roots(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Providers are listed that no function has.
+    #[error(transparent)]
+    UnknownProviders(#[from] domain::UnknownProviders),
     /// Rates are set for limits that no provider has.
     #[error("RateLimits sets {0}, which is no provider's limit; docs/call.md lists them")]
     UnknownLimit(String),

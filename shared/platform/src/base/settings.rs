@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use domain::call::limit::Rates;
+use domain::{Offered, call::limit::Rates};
 
 use crate::base::rewrites::Rewrites;
 
@@ -141,6 +141,7 @@ pub const FORMS: &[Form] = &[
     Form { setting: setting("PublicUrl", "PUBLIC_URL"), read: origin },
     Form { setting: setting("AllowedOrigins", "ALLOWED_ORIGINS"), read: origins },
     Form { setting: setting("JwksUrl", "JWKS_URL"), read: https_url },
+    Form { setting: setting("Providers", "PROVIDERS"), read: |text| Offered::parse(text).map(drop) },
     Form { setting: setting("RateLimits", "RATE_LIMITS"), read: |text| Rates::parse(text).map(drop) },
     Form { setting: setting("UrlRewrites", "INTERTIE_URL_REWRITES"), read: |text| Rewrites::parse(text).map(drop) },
 ];

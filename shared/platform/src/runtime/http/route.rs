@@ -94,6 +94,7 @@ pub const ROUTES: &[Route] = &[
     ),
     route("GET", "/livez", "integrations-api", NONE, NONE),
     route("GET", "/openapi.json", "integrations-api", NONE, NONE),
+    route("GET", "/providers", "integrations-api", NONE, NONE),
     route("GET", "/health", "integrations-api", NONE, NONE),
     route("GET", "/health/{provider}", "integrations-api", NONE, NONE),
     route(
