@@ -12,9 +12,7 @@ mod token;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use domain::{
-    Integration, Offered, Problem, Reply, Request as ProviderRequest, UserId, error::Kind, integration::account::select,
-};
+use domain::{Integration, Offered, Problem, Reply, Request as ProviderRequest, UserId, integration::account::select};
 use lambda_http::{Body, Request, Response, http::HeaderValue};
 use platform::{
     Aws,
@@ -98,7 +96,7 @@ impl ApiProxy {
             "/actions/{provider}/{action}" => self.act(call, provider).await,
             "/proxy/{provider}/{proxy+}" => self.pass(call, provider).await,
             "/tokens/{provider}" => self.token(call, provider).await,
-            _ => Err(Problem::new(Kind::NotFound, "There is nothing at this address.", "Check the address.")),
+            _ => Err(call.unrouted()),
         }
     }
 

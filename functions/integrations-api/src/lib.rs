@@ -13,14 +13,13 @@ use std::{convert::Infallible, time::Duration};
 
 use domain::{
     Integration, IntegrationId, Offered, Problem, ProviderId,
-    error::Kind,
     integration::account::select,
     messages::message::{Cause, SyncMessage},
     sync::SyncJob,
 };
 use jiff::Timestamp;
 use lambda_http::{
-    Body, Request, RequestExt as _, Response,
+    Body, Request, Response,
     http::{HeaderValue, StatusCode, header},
 };
 use platform::{
@@ -28,7 +27,7 @@ use platform::{
     aws::sync_queue::SyncQueue,
     base::{InitError, clock, config::Env},
     runtime::{
-        http::{Call, Front, FrontConfig, Input, Notice, SETTINGS, internal, json, route, text},
+        http::{Call, Front, FrontConfig, Input, Notice, SETTINGS, internal, json, text},
         session::Caller,
     },
     stores::{
@@ -105,11 +104,11 @@ impl IntegrationsApi {
 
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
-        Ok(self.answer(&call).await.unwrap_or_else(|problem| self.refuse(&call, &problem)))
+        Ok(self.answer(&call).await.unwrap_or_else(|problem| self.front.refuse(&call, &problem)))
     }
 
     async fn answer(&self, call: &Call<'_>) -> Answer {
-        let Some(route) = call.route else { return Err(unrouted(call)) };
+        let Some(route) = call.route else { return Err(call.unrouted()) };
         match (route.method, route.path) {
             ("GET", "/settings/integrations") => self.page(call).await,
             ("GET", "/settings/assets/{file}") => page::asset(call.parameter("file")),
@@ -142,7 +141,7 @@ impl IntegrationsApi {
             ("POST", "/session") => self.sign_in(call).await,
             ("POST", "/session/code") => self.sign_in_code(call).await,
             ("POST", "/session/end") => self.sign_out(call).await,
-            _ => Err(unrouted(call)),
+            _ => Err(call.unrouted()),
         }
     }
 
@@ -214,17 +213,6 @@ impl IntegrationsApi {
         Ok(json(StatusCode::OK, &Services { services }))
     }
 
-    /// A 405 must say what is allowed: RFC 9110 §15.5.6.
-    fn refuse(&self, call: &Call<'_>, problem: &Problem) -> Response<Body> {
-        let mut response = self.front.refuse(call, problem);
-        if problem.kind == Kind::MethodNotAllowed
-            && let Ok(methods) = route::methods(call.request.raw_http_path()).join(", ").parse()
-        {
-            response.headers_mut().insert(header::ALLOW, methods);
-        }
-        response
-    }
-
     /// The provider that a parameter of the query names.
     fn named(&self, id: &str) -> Result<&'static dyn Provider, Problem> {
         self.registry.find(id).ok_or_else(|| {
@@ -245,16 +233,4 @@ fn description(call: &Call<'_>) -> Answer {
     let mut response = text(StatusCode::OK, include_str!("../../../docs/openapi.json"));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
-}
-
-/// What `$default` answers: the path is unknown, or the method is.
-fn unrouted(call: &Call<'_>) -> Problem {
-    match &route::methods(call.request.raw_http_path())[..] {
-        [] => Problem::new(Kind::NotFound, "There is nothing at this address.", "Check the address."),
-        methods => Problem::new(
-            Kind::MethodNotAllowed,
-            format!("{} is not possible at this address.", call.request.method()),
-            format!("Use {}.", methods.join(" or ")),
-        ),
-    }
 }

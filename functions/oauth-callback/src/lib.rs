@@ -131,7 +131,7 @@ impl OauthCallback {
             ("GET", "/connect/{provider}") => self.connect(call, provider).await,
             ("POST", "/connect/{provider}") => self.connect_by_key(call, provider).await,
             ("POST", "/integrations/{provider}/disconnect") => self.disconnect(call, provider).await,
-            _ => Err(Problem::new(Kind::NotFound, "There is nothing at this address.", "Check the address.")),
+            _ => Err(call.unrouted()),
         }
     }
 

@@ -60,7 +60,7 @@ impl OperatorApi {
         match call.route.map(|route| (route.method, route.path)) {
             Some(("GET", "/deliveries")) => self.list(call).await,
             Some(("GET", "/deliveries/{id}")) => self.one(call).await,
-            _ => Err(Problem::new(Kind::NotFound, "There is nothing at this address.", "Check the address.")),
+            _ => Err(call.unrouted()),
         }
     }
 }

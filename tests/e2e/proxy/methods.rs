@@ -107,3 +107,19 @@ async fn a_batch_is_refused_before_anything_is_sent() {
     }
     stack.shutdown().await;
 }
+
+/// RFC 9110 §9.3.8: the answer to TRACE is the request, with the token in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn trace_does_not_reach_a_provider() {
+    let stack = stack(FAST).await;
+    let ada = Guest::new(&stack, "ada").await;
+    ada.connect_stripe(json!({})).await;
+    ada.quiet().await;
+    ada.admin("stripe", Method::DELETE, "calls", &Value::Null).await;
+    let (status, headers, body) = ada.call(Method::TRACE, "/proxy/stripe/v1/account", &[], b"").await;
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((status, &body["error"]["kind"]), (405, &"invalid_request".into()), "{body}");
+    assert_eq!(headers["allow"], "DELETE, GET, HEAD, PATCH, POST, PUT");
+    assert!(last_call(&ada, "stripe").await.is_null(), "it left");
+    stack.shutdown().await;
+}

@@ -24,8 +24,6 @@ const PROBLEMS: [(u16, &str, &str); 12] = [
     (502, "ProviderDown", "The provider does not answer."),
     (503, "Unavailable", "API Gateway can't reach the function."),
 ];
-/// What a route through `ANY` is called by.
-const METHODS: [&str; 6] = ["delete", "get", "head", "patch", "post", "put"];
 
 /// The document of `OpenAPI` 3.1.
 #[derive(Serialize)]
@@ -52,10 +50,9 @@ impl Document {
                 continue;
             };
             let made = Making { key: &key, route, path: &path, operation, descriptions };
-            let methods: Vec<_> = if route.method == "ANY" { METHODS.to_vec() } else { vec![route.method] };
-            for method in methods {
-                let item = made.operation(method, &mut wrong);
-                paths.entry(path.replace("+}", "}")).or_default().insert(method.to_lowercase(), item);
+            for method in route.methods().iter().map(|method| method.to_lowercase()) {
+                let item = made.operation(&method, &mut wrong);
+                paths.entry(path.replace("+}", "}")).or_default().insert(method, item);
             }
         }
         wrong.extend(described.iter().map(|key| format!("{key} is described and no route")));
@@ -183,6 +180,7 @@ impl Making<'_> {
             json!({ "application/json": { "schema": { "$ref": format!("#/components/schemas/{name}") } } });
         if has_csrf || self.operation.form {
             let mut form = schema.clone();
+            without_nulls(&mut form);
             if has_csrf {
                 let what = "The token of the form, which requests with the cookie need.";
                 form["properties"][CSRF] = json!({ "type": "string", "description": what });
@@ -228,6 +226,21 @@ impl Making<'_> {
             Caller::Admin | Caller::AdminProgram => all.extend([401, 403]),
         }
         all
+    }
+}
+
+/// Takes out what no form can say.
+fn without_nulls(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => {
+            items.retain(|item| !item.is_null() && item != "null");
+            items.iter_mut().for_each(without_nulls);
+        }
+        Value::Object(fields) => {
+            fields.retain(|_, field| field["type"] != "null");
+            fields.values_mut().for_each(without_nulls);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::http::{HeaderValue, header};
-use domain::Problem;
+use domain::{Problem, error::Kind};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request, RequestExt as _, Response, request::RequestContext};
 
@@ -116,8 +116,31 @@ impl<'r> Call<'r> {
         self.set_cookie(response, name, "", Duration::ZERO);
     }
 
+    /// Why a request has no route: the path is unknown, or the method is.
+    pub fn unrouted(&self) -> Problem {
+        match &route::methods(self.request.raw_http_path())[..] {
+            [] => Problem::new(Kind::NotFound, "There is nothing at this address.", "Check the address."),
+            methods => Problem::new(
+                Kind::MethodNotAllowed,
+                format!("{} is not possible at this address.", self.request.method()),
+                format!("Use {}.", methods.join(" or ")),
+            ),
+        }
+    }
+
     /// The answer to a problem: a page for a browser, JSON for a program.
     pub fn refuse(&self, problem: &Problem) -> Response<Body> {
-        refusal(problem, self.by_browser(), self.request_id, None)
+        self.refusal(problem, None)
+    }
+
+    /// The same, with the application that a page leads back to. A 405 says what is allowed: RFC 9110 §15.5.6.
+    pub(super) fn refusal(&self, problem: &Problem, application: Option<&str>) -> Response<Body> {
+        let mut response = refusal(problem, self.by_browser(), self.request_id, application);
+        if problem.kind == Kind::MethodNotAllowed
+            && let Ok(methods) = route::methods(self.request.raw_http_path()).join(", ").parse()
+        {
+            response.headers_mut().insert(header::ALLOW, methods);
+        }
+        response
     }
 }

@@ -7,7 +7,7 @@ use lambda_http::{Body, Response};
 use secrecy::ExposeSecret as _;
 use subtle::ConstantTimeEq as _;
 
-use super::{answer::refusal, call::Call, input::Input, internal, notice, route::CSRF};
+use super::{call::Call, input::Input, internal, notice, route::CSRF};
 use crate::{
     aws::Aws,
     base::{clock, config::Env, rewrites::Rewrites},
@@ -113,7 +113,7 @@ impl Front {
     /// refused.
     pub fn refuse(&self, call: &Call<'_>, problem: &Problem) -> Response<Body> {
         let form = notice::refused(call, problem, &self.own_origin(call));
-        form.unwrap_or_else(|| refusal(problem, call.by_browser(), call.request_id, self.application()))
+        form.unwrap_or_else(|| call.refusal(problem, self.application()))
     }
 
     async fn accept(&self, call: &Call<'_>, accept: Accept) -> Result<Caller, Problem> {

@@ -7,7 +7,7 @@
 /// One route of the HTTP API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
-    /// The method, or `ANY`.
+    /// The method, or `ANY`: one of [`ANY`].
     pub method: &'static str,
     /// The path, with `{name}` for a segment and `{name+}` for the rest.
     pub path: &'static str,
@@ -44,6 +44,9 @@ pub enum Exempt {
     Page,
 }
 
+/// The methods of a route that takes any: those of the providers' APIs (RFC 9110 §9.3, RFC 5789). Not TRACE, whose answer repeats the
+/// request with the token that was added to it, nor CONNECT.
+pub const ANY: [&str; 6] = ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"];
 /// No names at all.
 const NONE: Names = Names::Only(&[]);
 /// Which of several accounts of a provider is meant.
@@ -113,6 +116,13 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/tokens/{provider}", "api-proxy", NONE, Names::Only(&[ACCOUNT, "minimum_seconds"])),
 ];
 
+impl Route {
+    /// The methods that it takes.
+    pub fn methods(&self) -> &[&'static str] {
+        if self.method == "ANY" { &ANY } else { std::slice::from_ref(&self.method) }
+    }
+}
+
 const fn route(method: &'static str, path: &'static str, function: &'static str, query: Names, body: Names) -> Route {
     Route { method, path, function, query, body }
 }
@@ -123,12 +133,12 @@ const fn exempt(method: &'static str, path: &'static str, function: &'static str
 
 /// The route of a request; none is for `$default`.
 pub fn find(method: &str, path: &str) -> Option<&'static Route> {
-    ROUTES.iter().find(|route| (route.method == method || route.method == "ANY") && matches(route.path, path))
+    ROUTES.iter().find(|route| route.methods().contains(&method) && matches(route.path, path))
 }
 
 /// The methods a path takes; empty if there is no such path.
 pub fn methods(path: &str) -> Vec<&'static str> {
-    ROUTES.iter().filter(|route| matches(route.path, path)).map(|route| route.method).collect()
+    ROUTES.iter().filter(|route| matches(route.path, path)).flat_map(Route::methods).copied().collect()
 }
 
 fn matches(pattern: &str, path: &str) -> bool {
@@ -152,10 +162,11 @@ mod tests {
     fn a_path_is_known_by_its_methods() {
         assert_eq!(methods("/webhooks/stripe"), ["POST"]);
         assert_eq!(methods("/connect/slack"), ["GET", "POST"]);
-        assert_eq!(methods("/proxy/slack/a/b"), ["ANY"]);
+        assert_eq!(methods("/proxy/slack/a/b"), ANY);
         assert_eq!(find("DELETE", "/proxy/slack/a").unwrap().path, "/proxy/{provider}/{proxy+}");
         assert_eq!(find("GET", "/integrations/stripe").unwrap().path, "/integrations/{provider}");
         assert_eq!(find("PUT", "/integrations"), None);
+        assert_eq!(find("TRACE", "/proxy/slack/a"), None);
         for path in ["/", "", "/webhooks", "/webhooks/", "/webhooks/a/b/c", "/proxy/slack/", "/nope"] {
             assert!(methods(path).is_empty(), "{path}");
         }
