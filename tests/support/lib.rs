@@ -7,7 +7,14 @@ mod guest;
 pub mod node;
 mod observe;
 
-use std::{ops::Deref, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io::Write as _,
+    ops::Deref,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{Integration, IntegrationId, IntegrationKey};
@@ -131,10 +138,20 @@ impl Running {
 
     /// Stops it, and removes its files: those of a failed test stay to be looked at.
     pub async fn shutdown(self) {
-        let directory = self.stack.folder.path().to_owned();
+        let (directory, events) = (self.stack.folder.path().to_owned(), self.stack.folder.events());
         self.stack.shutdown().await;
+        keep_events(&events).expect("TEST_EVENTS names a file");
         std::fs::remove_dir_all(directory).expect("the folder is there");
     }
+}
+
+/// Adds what was put on a bus to the file that `TEST_EVENTS` names, to be compared with the schema of events. What is added at once
+/// stays together.
+#[expect(clippy::disallowed_methods, reason = "the caller of the tests chooses")]
+fn keep_events(events: &Path) -> std::io::Result<()> {
+    let Some(file) = std::env::var_os("TEST_EVENTS") else { return Ok(()) };
+    let mut file = File::options().create(true).append(true).open(bootstraps::root().join(file))?;
+    file.write_all(&std::fs::read(events)?)
 }
 
 /// A stack with these parameters, and an integration of [`LOCAL_ACCOUNT`].

@@ -6,7 +6,7 @@ mod deliveries;
 
 use std::convert::Infallible;
 
-use domain::{Problem, error::Kind};
+use domain::Problem;
 use lambda_http::{Body, Request, Response};
 use platform::{
     Aws,
