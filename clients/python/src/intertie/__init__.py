@@ -18,7 +18,9 @@ T = TypeVar("T")
 class Part(Protocol):
     """A part of a list."""
 
-    next_: str | None
+    @property
+    def next_(self) -> str | None:
+        """Where the list goes on; None at its end."""
 
 
 P = TypeVar("P", bound=Part)
