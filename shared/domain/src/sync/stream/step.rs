@@ -4,20 +4,20 @@
 //! ended. A run whose list failed, or whose every member was passed over, ends without a cursor and without a sweep. A machine
 //! that starts from a saved state repeats the actions after it, and repeating them changes nothing.
 
-use jiff::{SignedDuration, Timestamp};
+mod begin;
+mod refusals;
+
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    About, Carries, Ended, Extent, Known, Lane, Member, Next, PageRest, Run, StreamState, Whole,
-    action::{Action, Asked, Course, End, Outcome, PageRead, Sweep},
+    About, Extent, Known, Next, PageRest, Run, StreamState, Whole,
+    action::{Action, Course, End, Outcome, PageRead, Sweep},
 };
 use crate::{
     call::{Bearing, Failure},
-    reason::{Class, Reason},
-    sync::{
-        SyncJob,
-        backoff::{Backoff, Pace},
-    },
+    reason::Reason,
+    sync::backoff::Pace,
 };
 
 /// More pages than any stream has: ten million objects.
@@ -54,90 +54,7 @@ enum Then {
     End(End),
 }
 
-impl<'c> Machine<'c> {
-    /// Starts a run over a stream, or goes on with the one that is under way in its lane.
-    pub fn start(
-        course: &'c dyn Course,
-        incremental: bool,
-        state: StreamState,
-        asked: Asked<'_>,
-        now: Timestamp,
-    ) -> Self {
-        let mut it = Self { course, state, phase: Phase::Ask };
-        let full = asked.lane == Lane::Full;
-        // A run over another part says nothing of what is asked for. Its cursor has not moved.
-        it.state.run =
-            it.state.run.filter(|run| run.full == full && (run.part.is_none() || run.part.as_deref() == asked.part));
-        let read_since = if asked.rebuilds { it.state.rebuilt_since } else { it.state.full_since };
-        // A full run that takes records for current does not read what a caller wants read. It is dropped, and another one begins.
-        if full && asked.rebuilds && it.state.run.as_ref().is_some_and(|run| !it.state.rebuilds(run)) {
-            it.drop_run(now);
-        }
-        it.phase = if it.state.run.is_some() {
-            it.ask(now)
-        } else if full && read_since.is_some_and(|since| since >= asked.at) {
-            // Read whole since it was asked for, before this sync broke off at another stream.
-            Phase::End(End::Read)
-        } else if it
-            .state
-            .backoff
-            .as_ref()
-            .is_some_and(|backoff| !backoff.is_due(now, asked.kind == SyncJob::Full || asked.forced))
-        {
-            Phase::End(End::Waiting)
-        } else if full {
-            it.begin_full(incremental, asked, now)
-        } else {
-            it.begin_after_cursor(asked, now)
-        };
-        it
-    }
-
-    fn begin_full(&mut self, incremental: bool, asked: Asked<'_>, now: Timestamp) -> Phase {
-        self.state.lost |= incremental && self.state.cursor.is_some() && !self.is_of_use(now);
-        let (rebuilds, restarted) = (asked.rebuilds, self.state.lost);
-        let beside = incremental && self.state.has_cursor();
-        // After a lost cursor, what is known is compared.
-        let may_know = asked.skips_known && !rebuilds && self.state.passed.forgot_none();
-        let known = if may_know && beside {
-            Known::Skipped
-        } else if may_know && restarted && self.state.manifest.is_some() {
-            Known::Compared
-        } else {
-            Known::AskedFor
-        };
-        let run = asked.source.map_or_else(|| self.whole(asked.kind, now), |source| Run::copy(asked.kind, source));
-        self.state.run = Some(Run { restarted, beside, rebuilds, known, ..run });
-        Phase::Save(Then::Ask)
-    }
-
-    fn begin_after_cursor(&mut self, asked: Asked<'_>, now: Timestamp) -> Phase {
-        if !self.state.has_cursor() {
-            return Phase::End(End::NeedsFull);
-        }
-        (self.state.cursor, self.state.found) = (self.cursor(), None);
-        let Some(position) = self.state.cursor.as_ref().and_then(|cursor| self.course.begin(cursor, now)) else {
-            self.state.lost = true;
-            return Phase::Save(Then::End(End::NeedsFull));
-        };
-        let again = self.state.passed.again(now, self.state.backoff.is_some());
-        let part = asked.part.map(str::to_owned);
-        self.state.run = Some(Run { again, part, ..Run::new(asked.kind, false, now, position) });
-        Phase::Save(Then::Ask)
-    }
-
-    /// The next page is asked for when that is noted. A full run that has just learned from where changes can be read says so first,
-    /// so that incremental runs begin beside it.
-    fn begun(&mut self) -> Phase {
-        let run = self.state.run.as_ref().filter(|run| run.full && !self.state.has_cursor());
-        let Some((cursor, began)) = run.and_then(|run| Some((self.course.meanwhile(&run.position)?, run.started_at)))
-        else {
-            return Phase::Save(Then::Ask);
-        };
-        self.state.yields(cursor, began);
-        Phase::Save(Then::Publish)
-    }
-
+impl Machine<'_> {
     /// What to do next.
     pub fn action(&self) -> Action {
         match &self.phase {
@@ -215,21 +132,6 @@ impl<'c> Machine<'c> {
         self
     }
 
-    fn whole(&self, kind: SyncJob, now: Timestamp) -> Run {
-        Run::new(kind, true, now, self.course.restart(self.cursor().as_ref(), now))
-    }
-
-    /// The cursor, without what full runs found gone since.
-    fn cursor(&self) -> Option<Value> {
-        let (cursor, found) = (self.state.cursor.as_ref()?, self.state.found.as_ref());
-        Some(found.map_or_else(|| cursor.clone(), |found| self.course.without_gone(cursor, found)))
-    }
-
-    /// Whether incremental runs can go on from the cursor.
-    fn is_of_use(&self, now: Timestamp) -> bool {
-        self.state.cursor.as_ref().is_some_and(|cursor| self.course.begin(cursor, now).is_some())
-    }
-
     /// The next page to ask for. Paused members are passed over without a call.
     fn ask(&mut self, now: Timestamp) -> Phase {
         loop {
@@ -248,76 +150,6 @@ impl<'c> Machine<'c> {
                 Next::Page(position) => run.position = position,
                 Next::Done(cursor) => return self.done(cursor, now),
             }
-        }
-    }
-
-    fn refused(&mut self, failure: Failure, now: Timestamp) -> Phase {
-        let Some(run) = &mut self.state.run else { return Phase::End(End::Failed(failure)) };
-        let About { carries, member } = about(self.course, run, &run.position);
-        let (bearing, carries_no_page) = (failure.bearing(), carries != Carries::MembersPage);
-        match (carries, bearing) {
-            // First the same call without what may be wrong with it; a page that could not be read the last time either may be.
-            (Carries::MembersCursor(position), _)
-                if matches!(bearing, Bearing::Lasting | Bearing::Missing)
-                    || failure == Failure::Unreadable
-                        && member.as_ref().is_some_and(|it| self.state.passed.has(&it.extent)) =>
-            {
-                run.position = position;
-                if !run.full {
-                    (run.parts, run.restarts) = (0, run.restarts + 1);
-                }
-                return Phase::Save(Then::Ask);
-            }
-            // Only a full run finds out what changed. It begins once, or there would be no end of them.
-            (Carries::Cursor, Bearing::Lasting | Bearing::Missing)
-                if !run.restarted && self.state.refused_cursors.as_ref().is_none_or(|it| it.is_due(now, false)) =>
-            {
-                // What a full run has lost is the mark of a page.
-                let Run { r#type: kind, full, rebuilds, beside, known, .. } = *run;
-                self.state.refused_cursors =
-                    Some(Backoff::after(self.state.refused_cursors.as_ref(), Pace::Hours, now));
-                if !full {
-                    (self.state.run, self.state.lost) = (None, true);
-                    return Phase::Save(Then::End(End::NeedsFull));
-                }
-                self.drop_run(now);
-                self.state.run = Some(Run { restarted: true, rebuilds, beside, known, ..self.whole(kind, now) });
-                return self.begun();
-            }
-            (Carries::Nothing | Carries::Cursor | Carries::MembersCursor(_) | Carries::MembersPage, _) => {}
-        }
-        // A run over all finds out what is wrong with a part.
-        if run.part.is_some() && bearing != Bearing::None {
-            self.state.run = None;
-            return Phase::Save(Then::End(End::Failed(failure)));
-        }
-        // That the mark of a page is gone does not mean that the member is.
-        let gone = bearing == Bearing::Missing && carries_no_page;
-        match (member, bearing) {
-            (Some(member), Bearing::Missing) if gone => self.go_on(member.gone, now),
-            (
-                Some(Member { extent, kind, name, passed, .. }),
-                Bearing::Lasting | Bearing::Passing | Bearing::Missing,
-            ) => {
-                self.pass((extent, kind, &name), &failure, now);
-                if let Some(run) = &mut self.state.run {
-                    run.passed += 1;
-                }
-                self.go_on(passed, now)
-            }
-            (None, _) | (Some(_), Bearing::None) => self.fail(failure, now),
-        }
-    }
-
-    fn pass(&mut self, member: (Extent, &str, &str), failure: &Failure, now: Timestamp) {
-        let pace = if failure.bearing() == Bearing::Lasting { Pace::FullSyncs } else { Pace::Minutes };
-        self.note(member, failure.reason(), pace, now);
-    }
-
-    fn note(&mut self, member: (Extent, &str, &str), why: Reason, pace: Pace, now: Timestamp) {
-        let Some(run) = &mut self.state.run else { return };
-        if !self.state.passed.note(member, (why, pace), run.started_at, now) {
-            run.beyond += 1;
         }
     }
 
@@ -437,46 +269,6 @@ impl<'c> Machine<'c> {
         };
         self.state.finish(cursor, now);
         Phase::Save(Then::End(End::Read))
-    }
-
-    fn fail(&mut self, failure: Failure, now: Timestamp) -> Phase {
-        let full = self.state.run.as_ref().is_some_and(|run| run.full);
-        if failure.is_refusal() {
-            self.refuse(Pace::Hours, now);
-        } else if failure.reason().class() == Class::Operators
-            || failure.is_transient() && failure != Failure::Unreadable
-        {
-            return Phase::End(End::Failed(failure));
-        } else {
-            // A page that can't be read must not be where the next run begins.
-            self.drop_run(now);
-            self.state.stuck |= !full;
-            // Without a cursor nothing else can be read, and a full run at every slot would not come to its end either.
-            if full && !self.state.has_cursor() {
-                self.refuse(Pace::Minutes, now);
-            }
-        }
-        if full {
-            self.state.full_failed_at = Some(now);
-        }
-        Phase::Save(Then::End(End::Failed(failure)))
-    }
-
-    /// Ends the run before its end. A cursor that it yielded says nothing of what it did not read.
-    fn drop_run(&mut self, now: Timestamp) {
-        if let Some(run) = self.state.run.take().filter(|run| run.full) {
-            self.state.lost |= self.state.cursor_of == Some(run.started_at);
-            self.state.ended = Some(Ended { began: run.started_at, at: now, whole: false });
-        }
-    }
-
-    fn refuse(&mut self, pace: Pace, now: Timestamp) {
-        self.drop_run(now);
-        let mut backoff = Backoff::after(self.state.backoff.as_ref(), pace, now);
-        // Not in the same sync again.
-        let soonest = now.checked_add(SignedDuration::from_mins(10)).ok();
-        backoff.next_try = backoff.next_try.max(soonest);
-        self.state.backoff = Some(backoff);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -11,8 +12,9 @@ use super::*;
 use crate::{
     RecordKey,
     sync::{
+        SyncJob,
         manifest::{ContentHash, Entry, Manifest},
-        stream::{Lanes, ManifestHead},
+        stream::{Asked, Ended, Lane, Lanes, ManifestHead},
     },
 };
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -11,8 +12,10 @@ use super::*;
 use crate::{
     RecordKey,
     sync::{
+        SyncJob,
+        backoff::Backoff,
         manifest::{ContentHash, Entry, Manifest},
-        stream::{Lanes, MAX_PASSED, ManifestHead, PassedOver, Source, Sync},
+        stream::{Asked, Carries, Lane, Lanes, MAX_PASSED, ManifestHead, Member, PassedOver, Source, Sync},
     },
 };
 
