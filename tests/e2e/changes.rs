@@ -96,7 +96,9 @@ async fn a_follower_holds_what_the_records_are_and_gets_nothing_of_another_user(
     let (mut follower, mut small) = (Follower::new(&user, ""), Follower::new(&user, "limit=3"));
     let expected = records(&user, &["slack", "stripe"]).await;
     assert!(expected.len() > 6, "{expected:?}");
-    let all = follower.until("all records", async |it, _| it.state == expected).await;
+    let mut all = follower.until("all records", async |it, _| it.state == expected).await;
+    // Each account that is connected for the first time begins so, for a follower that began before.
+    all.retain(|entry| entry["erased"] != true);
     assert_eq!(all.len(), expected.len(), "each is there once: {all:?}");
     small.until("all records, three at a time", async |it, _| it.state == expected).await;
     let customer = all.iter().find(|change| change["stream"] == "customers").unwrap();

@@ -1,6 +1,8 @@
 //! The feed of changes: followers end with what the table holds, whatever delays, kills and erasures come between, and the margin is
 //! what it takes.
 
+mod pages;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
@@ -141,7 +143,7 @@ async fn follow(
         let now = clock::now() + if is_last { SignedDuration::ZERO } else { skew };
         let cursor = after.as_deref().and_then(|text| Cursor::parse(text, &feed, clock::now() + SKEW));
         assert_eq!(cursor.is_some(), after.is_some(), "{after:?}");
-        let page = changes.page(&feed, cursor, limit, now).await.unwrap();
+        let page = changes.page(&feed, cursor, limit, now, Timestamp::MAX).await.unwrap();
         assert!(page.entries.len() <= limit);
         after = Some(page.next.text(&feed));
         let count = page.entries.len();

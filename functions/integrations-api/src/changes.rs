@@ -1,5 +1,7 @@
 //! `GET /changes`: a user's records in the order in which they changed.
 
+use std::time::Duration;
+
 use domain::{IntegrationId, Problem, ProviderId, integration::account::Account};
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
@@ -13,6 +15,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{Answer, IntegrationsApi, records};
+
+/// How long changes are looked for before an answer tells where to go on.
+const SEARCH: Duration = Duration::from_secs(4);
 
 /// An entry as callers get it.
 #[derive(Serialize)]
@@ -56,7 +61,8 @@ impl IntegrationsApi {
         let limit = records::limit(call)?;
         let (feed, now) = (Feed { user_id: &caller.user_id, provider, stream }, clock::now());
         let after = call.query("after").map(|text| Cursor::parse(text, &feed, now).ok_or_else(foreign)).transpose()?;
-        let page = self.changes.page(&feed, after, limit, now).await.map_err(|error| internal(&error))?;
+        let until = call.deadline().min(now + SEARCH);
+        let page = self.changes.follow(&feed, after, limit, until).await.map_err(|error| internal(&error))?;
         let changes = page.entries.into_iter().map(Shown::from).collect();
         Ok(json(StatusCode::OK, &Changes { changes, next: page.next.text(&feed) }))
     }

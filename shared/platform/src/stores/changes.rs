@@ -17,9 +17,10 @@ use self::cursor::Walk;
 pub use self::cursor::{Cursor, Feed};
 use crate::{
     aws::AwsError,
+    base::clock,
     stores::{
         integrations::Integrations,
-        records::{Changed, Position, Records},
+        records::{Changed, MAX_BYTES, Position, Records},
     },
 };
 
@@ -30,8 +31,8 @@ pub const MARGIN: SignedDuration = SignedDuration::from_secs(10);
 const MAX_QUERIES: usize = 100;
 /// Entries of the index that one page reads. All but those of other streams are in the page.
 const MAX_READ: usize = 1000;
-/// Bytes of data after which a page ends: a Lambda's response is limited to 6 MB.
-const MAX_BYTES: usize = 4_000_000;
+/// Entries of the index that a query for one stream reads at least: each may be of another stream.
+const MIN_ROOM: usize = 50;
 
 /// The feeds of all users.
 #[derive(Debug)]
@@ -65,17 +66,40 @@ impl Changes {
         Self { integrations, records, margin }
     }
 
-    /// At most `limit` entries after a cursor, or from the beginning. A page may be shorter than that, even empty, while there is more.
+    /// At most `limit` entries after a cursor, or from the beginning. While there is more, a page may be shorter than that, and is empty
+    /// only if the time is over.
+    pub async fn follow(
+        &self,
+        feed: &Feed<'_>,
+        after: Option<Cursor>,
+        limit: usize,
+        until: Timestamp,
+    ) -> Result<ChangesPage, AwsError> {
+        let mut after = after.unwrap_or(Cursor::BEGINNING);
+        loop {
+            // What changed since an earlier call began the walk is of the next one.
+            let begun = after.walk.is_some();
+            let page = self.page(feed, Some(after), limit, clock::now(), until).await?;
+            let goes_on = page.entries.is_empty() && (begun || page.next.walk.is_some());
+            if !goes_on || clock::now() >= until {
+                return Ok(page);
+            }
+            after = page.next;
+        }
+    }
+
+    /// What one part of a walk has, which ends by `until`; it may have nothing.
     pub async fn page(
         &self,
         feed: &Feed<'_>,
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
+        until: Timestamp,
     ) -> Result<ChangesPage, AwsError> {
         let Cursor { from, walk } = after.unwrap_or(Cursor::BEGINNING);
         let to = walk.as_ref().map_or(now - self.margin, |walk| walk.to);
-        let mut page = Page { entries: Vec::new(), limit, bytes: 0, read: 0, queries: 0 };
+        let mut page = Page { entries: Vec::new(), limit, until, bytes: 0, read: 0, queries: 0 };
         if to <= from {
             return Ok(page.end(Cursor { from, walk: None }));
         }
@@ -103,7 +127,7 @@ impl Changes {
                 page.queries += 1;
                 page.read += part.read;
                 for Changed { record, bytes, position: reached } in part.changes {
-                    if page.is_full() {
+                    if !page.has_room(bytes) {
                         return Ok(page.end(at(Some(position))));
                     }
                     page.bytes += bytes;
@@ -122,6 +146,7 @@ impl Changes {
 struct Page {
     entries: Vec<Entry>,
     limit: usize,
+    until: Timestamp,
     bytes: usize,
     read: usize,
     queries: usize,
@@ -140,16 +165,23 @@ impl Page {
         Position::after(from)
     }
 
-    const fn is_full(&self) -> bool {
+    /// Whether nothing more is to be read for it. The first query is always made, so that each page goes on.
+    fn is_full(&self) -> bool {
         self.entries.len() >= self.limit
-            || self.bytes > MAX_BYTES
             || self.read >= MAX_READ
             || self.queries >= MAX_QUERIES
+            || self.queries > 0 && clock::now() >= self.until
+    }
+
+    /// Whether an entry of this size may be added. The first one always may.
+    const fn has_room(&self, bytes: usize) -> bool {
+        self.entries.is_empty() || self.entries.len() < self.limit && self.bytes + bytes <= MAX_BYTES
     }
 
     /// How many entries of the index a query may read. Of those of one stream an unknown part counts.
-    const fn room(&self, some: bool) -> usize {
-        if some { MAX_READ - self.read } else { self.limit - self.entries.len() }
+    fn room(&self, some: bool) -> usize {
+        let left = self.limit - self.entries.len();
+        if some { left.max(MIN_ROOM).min(MAX_READ - self.read) } else { left }
     }
 
     fn end(self, next: Cursor) -> ChangesPage {

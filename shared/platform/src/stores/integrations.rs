@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use self::stored::{integration, stored};
 use crate::{
     aws::{Aws, AwsError},
+    base::clock,
     stores::{
         item::{self, Item, s, time, write},
         table::{self, Table, Update},
@@ -65,8 +66,12 @@ impl Integrations {
 
     /// Stores an integration that is not in use, unless there is one of the same key: so that a later request that ends it, or erases
     /// its user, finds it even if the request that is connecting it crashes.
+    ///
+    /// Followers of changes begin anew with it: an earlier integration of this key, of a user that was erased, may have left a record, or
+    /// a follower its copy.
     pub async fn reserve(&self, integration: &Integration) -> Result<(), AwsError> {
-        let reserved = Integration { state: IntegrationState::Disconnected, ..integration.clone() };
+        let erased_at = Some(clock::now());
+        let reserved = Integration { state: IntegrationState::Disconnected, erased_at, ..integration.clone() };
         let item = write(&stored(&reserved, integration.connected_at))?;
         self.table.create(item, "user_id").await.map(|_| ())
     }

@@ -5,7 +5,7 @@ mod sync;
 mod write;
 
 use aws_sdk_dynamodb::operation::query::QueryOutput;
-use domain::{Change, IntegrationId, Record, RecordKey, Version, sync::record};
+use domain::{Change, IntegrationId, Record, RecordKey, Version, sync::record, webhook::json::escaped_len};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -29,8 +29,10 @@ use crate::{
 const ITEMS: i32 = 200;
 /// Queries per listing.
 const MAX_QUERIES: usize = 20;
-/// Bytes of records after which a listing stops: a Lambda's response is limited to 6 MB.
-const MAX_BYTES: usize = 4_000_000;
+/// What records take in a response at most, in bytes: that of a Lambda is limited to 6 MB.
+pub(super) const MAX_BYTES: usize = 5_000_000;
+/// What a response has of a record beside its data, in bytes: names, ids, the account. A key has up to 1 KB, which may need escapes.
+const AROUND: usize = 2_500;
 
 /// The largest data of a record, in bytes: DynamoDB takes items of 400 KB, keys and names included.
 const MAX_DATA: usize = 390_000;
@@ -134,10 +136,11 @@ impl Records {
                 let stored: Stored = read(item)?;
                 let key = stored.record.to_string();
                 if selection.deleted || !stored.deleted {
-                    if records.len() == selection.limit || bytes > MAX_BYTES {
+                    let more = shown(&stored.data);
+                    if records.len() == selection.limit || !records.is_empty() && bytes + more > MAX_BYTES {
                         return Ok(RecordsPage { records, next: after });
                     }
-                    bytes += stored.data.len();
+                    bytes += more;
                     records.push(record(stored)?);
                 }
                 after = Some(key);
@@ -178,6 +181,11 @@ impl Records {
             [(":integration_id", s(integration_id)), (":prefix", s(prefix))],
         )
     }
+}
+
+/// What a record takes in a response at most, in bytes: its data is text within the JSON of the response.
+fn shown(data: &str) -> usize {
+    AROUND + escaped_len(data)
 }
 
 fn item_key(integration_id: &IntegrationId, record: impl Into<String>) -> Item {

@@ -4,10 +4,10 @@ use aws_sdk_dynamodb::types::Select;
 use domain::{IntegrationId, Record, RecordKey, sync::record::prefix};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{ITEMS, Records, item_key, record};
+use super::{ITEMS, Records, item_key, record, shown};
 use crate::{
     aws::AwsError,
-    stores::item::{Item, malformed, micros, number, parsed, read, s},
+    stores::item::{Item, malformed, micros, number, parsed, read, s, text},
 };
 
 /// The resolution of the index.
@@ -27,7 +27,7 @@ pub(crate) struct Position {
 pub(crate) struct Changed {
     /// As it is now.
     pub(crate) record: Record,
-    /// The size of its data.
+    /// What it takes in a response at most, in bytes.
     pub(crate) bytes: usize,
     /// The position after it.
     pub(crate) position: Position,
@@ -86,10 +86,13 @@ impl Records {
         let next = output.last_evaluated_key().map(Position::of).transpose()?;
         let changed = |item: Item| {
             let position = Position::of(&item)?;
-            let bytes = item.get("data").and_then(|data| data.as_s().ok()).map_or(0, String::len);
+            let bytes = shown(text(&item, "data")?);
             Ok(Changed { record: record(read(item)?)?, bytes, position })
         };
-        let changes = output.items.unwrap_or_default().into_iter().map(changed).collect::<Result<_, AwsError>>()?;
+        let changes = output.items.unwrap_or_default().into_iter().map(changed);
+        let mut changes = changes.collect::<Result<Vec<_>, AwsError>>()?;
+        // A record is fetched after its entry was read, and may have changed in between: it is of the next walk.
+        changes.retain(|it| it.position.changed_at <= to);
         Ok(ChangedPart { changes, read: read_entries, next })
     }
 }

@@ -182,7 +182,8 @@ impl Records {
                 break false;
             }
         };
-        if begun {
+        // Also what an earlier attempt began, that died before it could say that it was over.
+        if begun || integrations.get(key).await?.is_some_and(|it| it.erased_at > Some(clock::now())) {
             integrations.set_erased_at(key, clock::now()).await?;
         }
         Ok(is_empty)
