@@ -265,3 +265,41 @@ async fn what_is_refused_repeated_and_given_up_is_counted_by_reason() {
     counted.unwrap_or_else(|waited| panic!("{waited}: {found:?}"));
     stack.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_is_applied_at_once_costs_five_calls_and_what_is_kept_for_operators_costs_nothing() {
+    let stack = stack(FAST).await;
+    let admin = Guest::new(&stack, "admin").await;
+    let web = Web::new();
+    let function = format!("{}-webhook-process", stack.prefix());
+    let apply = async |event: &str| {
+        assert_eq!(deliver(&web, &stack, &customer_event(event, "cus_1", 1_795_000_000)).await, Some(200));
+        admin.settled("webhooks").await;
+    };
+    let calls = || -> Vec<(String, u64)> {
+        let of = |((caller, _, operation), count): ((String, _, String), u64)| {
+            (caller == function).then_some((operation, count))
+        };
+        stack.gateway.counts().into_iter().filter_map(of).collect()
+    };
+    // By table and operation: write units, those of the index too.
+    let units = || -> Vec<(String, f64)> {
+        let of =
+            |((caller, table, operation), consumed): ((String, String, String), local_aws::consumption::Consumed)| {
+                (caller == function && consumed.write > 0.0).then(|| (format!("{table} {operation}"), consumed.write))
+            };
+        stack.gateway.consumption().into_iter().filter_map(of).collect()
+    };
+    assert!(units().is_empty(), "they are counted from now on");
+    apply("evt_1").await;
+    let (calls_of_one, units_of_one) = (calls(), units());
+    let named = |name: &str| calls_of_one.iter().find(|(operation, _)| operation == name).map(|(_, count)| *count);
+    let expected = [("UpdateItem", 2), ("Query", 1), ("TransactWriteItems", 1), ("PutEvents", 1)];
+    assert_eq!(expected.map(|(name, _)| named(name)), expected.map(|(_, count)| Some(count)), "{calls_of_one:?}");
+    assert_eq!(calls_of_one.len(), expected.len(), "{calls_of_one:?}");
+    let updates = units_of_one.iter().find(|(name, _)| name.ends_with("idempotency UpdateItem"));
+    let updates = updates.unwrap_or_else(|| panic!("{units_of_one:?}"));
+    // The claim and its entry in the index, and the outcome with its trace, which needs no second KB.
+    assert!((updates.1 - 3.0).abs() < f64::EPSILON, "{units_of_one:?}");
+    stack.shutdown().await;
+}

@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use http::Method;
 use local_aws::Service;
+use local_base::web::Web;
 use local_cli::rights::OTHER_KEYS;
 use serde_json::{Value, json};
 use tests::{FAST, Guest, Running, customer_event, stack};
@@ -98,6 +99,34 @@ async fn moves(stack: &Running, in_force: &str, before: &[&str]) {
     guest.settled("syncs").await;
 }
 
+/// A kept body opens under the key in force and under those before it.
+async fn bodies(stack: &Running, before: &[&str]) {
+    let admin = Guest::new(stack, "admin").await;
+    assert_eq!(tests::deliver(&Web::new(), stack, r#"{"no":"event"}"#).await, Some(200));
+    admin.settled("webhooks").await;
+    let (_, list) = admin.api(Method::GET, "/deliveries?state=dead", &Value::Null).await;
+    let path = format!("/deliveries/{}", list["deliveries"][0]["id"].as_str().unwrap().replace('=', "%3D"));
+    let opens = async |under: &str| {
+        let (_, one) = admin.api(Method::GET, &path, &Value::Null).await;
+        assert_eq!(one["body"], json!({ "no": "event" }), "{under}: {one}");
+    };
+    opens("the key in force").await;
+    for kms_key in before {
+        let items = admin.look.items("delivery-bodies").await.unwrap();
+        let [item] = items.as_slice() else { panic!("{items:?}") };
+        let context = [("app", "intertie"), ("purpose", "delivery_body")];
+        let context = Some(context.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let call = stack.clients.kms.re_encrypt().ciphertext_blob(item["data_key"].as_b().unwrap().clone());
+        let call = call.destination_key_id(*kms_key).set_source_encryption_context(context.clone());
+        let wrapped = call.set_destination_encryption_context(context).send().await.unwrap().ciphertext_blob.unwrap();
+        let call = stack.clients.dynamodb.update_item().table_name(stack.table("delivery-bodies"));
+        let call = call.key("key", item["key"].clone()).key("part", item["part"].clone());
+        let call = call.update_expression("SET data_key = :new");
+        call.expression_attribute_values(":new", AttributeValue::B(wrapped)).send().await.unwrap();
+        opens(kms_key).await;
+    }
+}
+
 /// The id of the KMS key in force, and of a new one that the roles know as the former one.
 async fn keys(stack: &Running) -> [String; 2] {
     let [_, (_, arn)] = OTHER_KEYS;
@@ -120,6 +149,7 @@ async fn every_function_reads_what_the_stacks_own_key_or_the_former_one_wrapped_
     };
     let [given, former] = keys(&stack).await;
     moves(&stack, &given, &[&own, &former]).await;
+    bodies(&stack, &[&own, &former]).await;
     stack.shutdown().await;
 }
 

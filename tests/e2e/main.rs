@@ -32,6 +32,7 @@ mod proxy;
 mod queues;
 mod refresh;
 mod refresh_crashes;
+mod replay;
 mod revocation;
 mod sharing;
 mod siblings;

@@ -94,14 +94,20 @@ async fn the_end_of_what_sqs_moved_is_recorded_only_where_no_other_outcome_stand
     let state = async |key: &str| claims.get(key).await.unwrap().unwrap().state;
 
     assert_eq!(moved("stripe#a#unseen", now()).await, GivenUp::Recorded);
-    assert_eq!(moved("stripe#a#unseen", now()).await, GivenUp::Stands, "once");
+    assert_eq!(moved("stripe#a#unseen", now()).await, GivenUp::NotKept, "recorded once, and its message is not kept");
+    assert!(claims.keep("stripe#a#unseen", later(60)).await.unwrap());
+    assert_eq!(moved("stripe#a#unseen", now()).await, GivenUp::Stands, "now it is");
+    assert!(!claims.keep("stripe#a#absent", later(60)).await.unwrap(), "only of what was given up");
 
     won("stripe#a#claimed").await;
     assert_eq!(moved("stripe#a#claimed", later(29)).await, GivenUp::Stands, "an attempt holds it");
     assert_eq!(moved("stripe#a#claimed", later(30)).await, GivenUp::Recorded);
 
     let claim = won("stripe#a#retry").await;
-    claims.failed(&claim, ClaimState::Retry, &Diagnosis::new(Reason::HandlerFailed, "for now"), now()).await.unwrap();
+    claims
+        .failed(&claim, ClaimState::Retry, &Diagnosis::new(Reason::HandlerFailed, "for now"), None, now())
+        .await
+        .unwrap();
     assert_eq!(moved("stripe#a#retry", later(30)).await, GivenUp::Recorded);
     let record = claims.get("stripe#a#retry").await.unwrap().unwrap();
     assert_eq!(
@@ -110,9 +116,12 @@ async fn the_end_of_what_sqs_moved_is_recorded_only_where_no_other_outcome_stand
     );
 
     claims.complete(&won("stripe#a#done").await).await.unwrap();
-    claims.processed(&won("stripe#a#unmatched").await, ClaimState::Unmatched, &Trace::default()).await.unwrap();
+    claims.processed(&won("stripe#a#unmatched").await, ClaimState::Unmatched, &Trace::default(), None).await.unwrap();
     let claim = won("stripe#a#dead").await;
-    claims.failed(&claim, ClaimState::Dead, &Diagnosis::new(Reason::TooLarge, "too large"), now()).await.unwrap();
+    claims
+        .failed(&claim, ClaimState::Dead, &Diagnosis::new(Reason::TooLarge, "too large"), Some(later(60)), now())
+        .await
+        .unwrap();
     for (key, stands) in [("done", ClaimState::Done), ("unmatched", ClaimState::Unmatched), ("dead", ClaimState::Dead)]
     {
         let key = format!("stripe#a#{key}");

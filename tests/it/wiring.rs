@@ -233,7 +233,14 @@ fn tables_are_recoverable_encrypted_expire_where_they_should_and_index_little_bu
     }
     assert_eq!(
         expiring,
-        ["intertie-oauth-states", "intertie-syncs", "intertie-health", "intertie-rate-limits", "intertie-idempotency"]
+        [
+            "intertie-oauth-states",
+            "intertie-syncs",
+            "intertie-health",
+            "intertie-rate-limits",
+            "intertie-idempotency",
+            "intertie-delivery-bodies"
+        ]
     );
     included.sort();
     assert_eq!(
@@ -288,9 +295,11 @@ fn only_the_functions_that_must_can_read_secrets_or_decrypt_tokens() {
         };
         let name = function.binary.as_str();
         let holds_tokens = TOKENS.contains(&name);
-        assert_eq!(may("kms:Decrypt", "").is_some(), holds_tokens || name == "webhook-ingest", "{name}");
+        // Webhook secrets, and bodies of deliveries.
+        let (opens, makes) = (["webhook-ingest", "operator-api"], ["oauth-callback", "webhook-process"]);
+        assert_eq!(may("kms:Decrypt", "").is_some(), holds_tokens || opens.contains(&name), "{name}");
         assert_eq!(may("kms:ReEncryptFrom", "").is_some(), holds_tokens, "{name}");
-        assert_eq!(may("kms:GenerateDataKey", "").is_some(), name == "oauth-callback", "{name}");
+        assert_eq!(may("kms:GenerateDataKey", "").is_some(), makes.contains(&name), "{name}");
         let reads = may("dynamodb:GetItem", "/intertie-credentials").is_some();
         assert_eq!(reads, holds_tokens, "{name}");
         // An application's own Stripe account has no OAuth client: its secret is for verifying webhooks alone.

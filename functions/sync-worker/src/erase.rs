@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{
-    Aging, Deferral, Diagnosis, Disposition, Integration, Reason,
+    AccountAddress, Aging, Deferral, Diagnosis, Disposition, Integration, Reason,
     integration::IntegrationState,
     messages::message::SyncMessage,
     sync::{SyncJob, stream::Lane},
@@ -52,6 +52,8 @@ impl SyncWorker {
         self.syncs.erase(&id).await?;
         let done = self.records.erase((&self.integrations, key), attempt.deadline, || is_over(attempt)).await?;
         if done && message.r#type == SyncJob::DeleteIntegration {
+            let address = found.as_ref().and_then(|it| it.address.as_ref()).map(AccountAddress::as_str);
+            self.bodies.erase(key, address).await?;
             // Last: as long as the integration is there, a repeated erasure finds what is left.
             self.integrations.forget(key).await?;
         }

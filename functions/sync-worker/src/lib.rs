@@ -46,7 +46,7 @@ use platform::{
         batch::{Batch, BatchResponse},
         consumer::{Attempt, Consumer, Handler},
     },
-    stores::{integrations::Integrations, records::Records, syncs::Syncs},
+    stores::{bodies::Bodies, integrations::Integrations, records::Records, syncs::Syncs},
 };
 use providers::Registry;
 
@@ -63,6 +63,7 @@ pub struct Config {
     client: ClientConfig,
     records_table: String,
     syncs_table: String,
+    delivery_bodies_table: String,
     syncs_queue_url: String,
     long_syncs_queue_url: String,
     syncs_dead_letter_queue_url: String,
@@ -79,6 +80,7 @@ impl Config {
             client: ClientConfig::read(env),
             records_table: env.text("RECORDS_TABLE"),
             syncs_table: env.text("SYNCS_TABLE"),
+            delivery_bodies_table: env.text("DELIVERY_BODIES_TABLE"),
             syncs_queue_url: env.text("SYNCS_QUEUE_URL"),
             long_syncs_queue_url: env.text("LONG_SYNCS_QUEUE_URL"),
             syncs_dead_letter_queue_url: env.text("SYNCS_DEAD_LETTER_QUEUE_URL"),
@@ -102,6 +104,7 @@ pub struct SyncWorker {
     bus: Bus,
     records: Records,
     syncs: Syncs,
+    bodies: Bodies,
     queue: SyncQueues,
     api_url: String,
 }
@@ -126,6 +129,7 @@ impl SyncWorker {
             bus,
             records: Records::new(aws, &config.records_table),
             syncs: Syncs::new(aws, &config.syncs_table, config.sync_lease),
+            bodies: Bodies::new(aws, &config.delivery_bodies_table),
             queue: SyncQueues::new(aws, short, long),
             api_url: config.api_url.clone(),
         })

@@ -23,7 +23,7 @@ use platform::{
 use providers::Spec;
 use tokio::sync::SemaphorePermit;
 
-use crate::{Process, failure::AttemptFailure, handlers::HandlerInput};
+use crate::{Process, failure::AttemptFailure, handlers::HandlerInput, received::Received};
 
 /// How long the integrations in one message are together at most, in bytes: SQS takes 1 MiB. That is some thousand integrations.
 const MAX_KEYS: usize = 400_000;
@@ -36,6 +36,7 @@ pub(crate) struct Work<'a> {
     pub(crate) spec: &'static Spec,
     pub(crate) event: &'a Event<'a>,
     pub(crate) recipient: &'a Recipient,
+    pub(crate) received: &'a Received<'a>,
     pub(crate) delivery_id: &'a DeliveryId,
 }
 
@@ -85,7 +86,13 @@ impl Process {
         let _permit = self.table_permit().await;
         let (state, ended) =
             if matched { (ClaimState::Done, Ended::Applied) } else { (ClaimState::Unmatched, Ended::Unmatched) };
-        self.claims.processed(claim, state, &trace).await?;
+        let record = &work.received.key;
+        if claim.again {
+            // An attempt that failed kept the message.
+            self.bodies.drop(record, state).await?;
+        }
+        let kept_until = self.bodies.keep(record, || work.received.text(), state, clock::now()).await;
+        self.claims.processed(claim, state, &trace, kept_until).await?;
         Ok(ended)
     }
 

@@ -35,7 +35,7 @@ impl Handler for Process {
         let id = DeliveryId::new(attempt.at, &attempt.message_id);
         let about = About { provider: &UNKNOWN, r#type: None, delivery_id: &id, received_at: attempt.at };
         let key = key_of_delivery(&UNKNOWN, UNKNOWN.as_str(), &attempt.message_id);
-        self.give_up(Entry { key: &key, body_hash: "", about }, why, attempt).await
+        self.give_up(Entry { key: &key, body_hash: "", about }, None, why, attempt).await
     }
 
     async fn handle(&self, message: Self::Message<'_>, attempt: &Attempt) -> Disposition {
@@ -45,7 +45,7 @@ impl Handler for Process {
             Ok(event) => event,
             Err(why) => {
                 drop(member);
-                return self.give_up(received.entry(), why.clone(), attempt).await;
+                return self.give_up(received.entry(), Some(&received), why.clone(), attempt).await;
             }
         };
         Span::current().record("event.id", event.id().as_str());
@@ -59,7 +59,8 @@ impl Handler for Process {
             Ok(Claiming::Lost(record)) if !record.is_of(&received.hash) => {
                 drop(member);
                 let key = key_of_fork(&received.key, &received.hash);
-                return self.give_up(Entry { key: &key, ..received.entry() }, forked(), attempt).await;
+                let entry = Entry { key: &key, ..received.entry() };
+                return self.give_up(entry, Some(&received), forked(), attempt).await;
             }
             Ok(Claiming::Lost(record)) => {
                 let disposition = claim_lost(&record, attempt);
@@ -71,7 +72,8 @@ impl Handler for Process {
             Err(error) => return attempt.failed(error.diagnosis()),
         };
         let spec = provider.spec();
-        let work = Work { claim: &claim, spec, event, recipient, delivery_id: &message.delivery_id };
+        let work =
+            Work { claim: &claim, spec, event, recipient, received: &received, delivery_id: &message.delivery_id };
         match self.apply(&work, member, permit).await {
             Ok(ended) => {
                 let (counted, words) = match ended {
@@ -87,17 +89,26 @@ impl Handler for Process {
                 self.tally.count(counted);
                 Disposition::Done
             }
-            Err(failure) => self.failed(&claim, &failure, attempt).await,
+            Err(failure) => self.failed(&claim, &received, &failure, attempt).await,
         }
     }
 }
 
 impl Process {
     /// Records that an attempt failed: what becomes of its message.
-    async fn failed(&self, claim: &Claim, failure: &AttemptFailure, attempt: &Attempt) -> Disposition {
+    async fn failed(
+        &self,
+        claim: &Claim,
+        received: &Received<'_>,
+        failure: &AttemptFailure,
+        attempt: &Attempt,
+    ) -> Disposition {
         let why = failure.diagnosis();
         let Some(state) = failure.resulting_state() else { return attempt.failed(why) };
-        match (state, self.claims.failed(claim, state, &why, clock::now()).await) {
+        let now = clock::now();
+        let kept_until =
+            if claim.is_kept { None } else { self.bodies.keep(&received.key, || received.text(), state, now).await };
+        match (state, self.claims.failed(claim, state, &why, kept_until, now).await) {
             (ClaimState::Dead, Ok(())) => Disposition::DeadLetter(why),
             (ClaimState::Dead, Err(error)) => attempt.failed(error.diagnosis()),
             // If that could not be recorded, the claim stays until its lease ends, and the next attempt waits for it.
@@ -108,8 +119,19 @@ impl Process {
     }
 
     /// Records that a message without a claim is given up, and gives it up.
-    async fn give_up(&self, entry: Entry<'_>, why: Diagnosis, attempt: &Attempt) -> Disposition {
-        match self.claims.give_up(entry, &why, attempt.at).await {
+    async fn give_up(
+        &self,
+        entry: Entry<'_>,
+        received: Option<&Received<'_>>,
+        why: Diagnosis,
+        attempt: &Attempt,
+    ) -> Disposition {
+        let kept_until = match received {
+            Some(received) => self.bodies.keep(entry.key, || received.text(), ClaimState::Dead, attempt.at).await,
+            // What can't be read as a message has no body to show, and is redriven as it is.
+            None => None,
+        };
+        match self.claims.give_up(entry, &why, kept_until, attempt.at).await {
             Ok(()) => Disposition::DeadLetter(why),
             Err(error) => attempt.failed(error.diagnosis()),
         }

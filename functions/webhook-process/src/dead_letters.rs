@@ -4,7 +4,7 @@
 //! stands. What an attempt gave up was recorded by that attempt, before the message moved.
 
 use domain::{
-    DeliveryId, Diagnosis, EventId, Reason,
+    ClaimState, DeliveryId, Diagnosis, Reason,
     messages::message::WebhookMessage,
     reason::Class,
     webhook::event::{key_of_delivery, key_of_fork},
@@ -73,10 +73,9 @@ impl Process {
             return self.ended(Entry { key: &key, body_hash: "", about }, None, &why, now).await.map(|_| ());
         };
         let received = Received::read(self.registry, &message);
-        let event = received.event.as_ref().ok().map(|it| it.event.id());
-        if self.ended(received.entry(), event, &why, now).await? == GivenUp::Forked {
+        if self.ended(received.entry(), Some(&received), &why, now).await? == GivenUp::Forked {
             let fork = key_of_fork(&received.key, &received.hash);
-            self.ended(Entry { key: &fork, ..received.entry() }, event, &why, now).await?;
+            self.ended(Entry { key: &fork, ..received.entry() }, Some(&received), &why, now).await?;
         }
         Ok(())
     }
@@ -84,7 +83,7 @@ impl Process {
     async fn ended(
         &self,
         entry: Entry<'_>,
-        event: Option<&EventId>,
+        received: Option<&Received<'_>>,
         why: &Diagnosis,
         now: Timestamp,
     ) -> Result<GivenUp, AwsError> {
@@ -94,14 +93,26 @@ impl Process {
             if why.reason == Reason::ReceivesExhausted {
                 metrics::dead_letter(why.reason);
                 let (delivery, reason) = (entry.about.delivery_id, why.reason.name());
+                let event = received.and_then(|it| it.event.as_ref().ok()).map(|it| it.event.id());
                 tracing::error!(
                     delivery.id = %delivery,
-                    event.id = event.map(EventId::as_str),
+                    event.id = event.map(domain::EventId::as_str),
                     reason,
                     detail = why.detail(),
                     "dead-lettered"
                 );
             }
+        }
+        let unkept = match given_up {
+            GivenUp::Recorded | GivenUp::NotKept => received,
+            GivenUp::Stands | GivenUp::Forked => None,
+        };
+        if let Some(received) = unkept
+            && let Some(until) = self.bodies.keep(entry.key, || received.text(), ClaimState::Dead, now).await
+            && !self.claims.keep(entry.key, until).await?
+        {
+            // It was redriven or replayed meanwhile, and that attempt may have ended before the body was kept.
+            self.bodies.drop(entry.key, ClaimState::Unmatched).await?;
         }
         Ok(given_up)
     }

@@ -31,7 +31,12 @@ use platform::{
         batch::{BatchResponse, Trigger},
         consumer::{Consumer, deadline},
     },
-    stores::{claims::Claims, integrations::Integrations, records::Records},
+    stores::{
+        bodies::{BodyKeeper, KeeperConfig},
+        claims::Claims,
+        integrations::Integrations,
+        records::Records,
+    },
 };
 use providers::Registry;
 use serde::Serialize;
@@ -61,6 +66,7 @@ pub struct Config {
     dead_letter_queue_url: String,
     syncs_queue_url: String,
     claim_lease: Duration,
+    bodies: KeeperConfig,
 }
 
 impl Config {
@@ -77,6 +83,7 @@ impl Config {
             dead_letter_queue_url: env.text("WEBHOOKS_DEAD_LETTER_QUEUE_URL"),
             syncs_queue_url: env.text("SYNCS_QUEUE_URL"),
             claim_lease: env.seconds("CLAIM_LEASE_SECONDS"),
+            bodies: KeeperConfig::read(env),
         }
     }
 }
@@ -89,6 +96,7 @@ pub struct Process {
     consumer: Consumer,
     dead_letters: Queue,
     claims: Claims,
+    bodies: BodyKeeper,
     integrations: Integrations,
     records: Records,
     bus: Bus,
@@ -137,6 +145,7 @@ impl Process {
                 .deferring_for(DEFERRED_FOR),
             dead_letters,
             claims: Claims::new(aws, &config.idempotency_table, config.claim_lease),
+            bodies: BodyKeeper::new(aws, &config.bodies),
             recipients: Recipients::new(integrations.clone()),
             integrations,
             records: Records::new(aws, &config.records_table),

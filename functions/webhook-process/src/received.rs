@@ -5,9 +5,12 @@ use domain::{
     messages::message::{Body, WebhookMessage},
     webhook::event::{key, key_of_delivery},
 };
-use platform::stores::{
-    claims::{About, Entry},
-    deliveries::UNKNOWN,
+use platform::{
+    AwsError,
+    stores::{
+        claims::{About, Entry},
+        deliveries::UNKNOWN,
+    },
 };
 use providers::{Provider, Registry};
 use sha2::{Digest as _, Sha256};
@@ -75,6 +78,11 @@ impl<'m> Received<'m> {
     /// The message as its record names it.
     pub(crate) fn entry(&self) -> Entry<'_> {
         Entry { key: &self.key, body_hash: &self.hash, about: self.about() }
+    }
+
+    /// The message's text, as the queue had it.
+    pub(crate) fn text(&self) -> Result<String, AwsError> {
+        serde_json::to_string(self.message).map_err(|error| AwsError::unwritable("a message", error))
     }
 
     /// What is stored of it beside its claim.

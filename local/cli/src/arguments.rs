@@ -72,6 +72,10 @@ pub enum Command {
     Token(Token),
     /// Fire a schedule of the running stack now
     Fire(Fire),
+    /// Print what became of the webhooks of the last 7 days, newest first
+    Deliveries(Deliveries),
+    /// Have a delivery processed again, whose body is kept
+    Replay(Replay),
     /// Check a template's parameters as deploying and starting would; print ok, or all that is wrong and exit with 1
     Check(Check),
     /// Compare the rights that the roles grant with those that the functions used in tests; exit with 1 on a difference
@@ -138,6 +142,28 @@ pub struct Fire {
     pub folder: Place,
     /// The schedule's name, with or without prefix; a wrong one lists them
     pub schedule: String,
+}
+
+/// See [`Command::Deliveries`].
+#[derive(Debug, Args)]
+pub struct Deliveries {
+    #[command(flatten)]
+    pub folder: Place,
+    /// Only those in this state: claimed, retry, done, dead, unmatched
+    #[arg(long)]
+    pub state: Option<String>,
+    /// Only those of this provider
+    #[arg(long)]
+    pub provider: Option<String>,
+}
+
+/// See [`Command::Replay`].
+#[derive(Debug, Args)]
+pub struct Replay {
+    #[command(flatten)]
+    pub folder: Place,
+    /// The delivery's id
+    pub id: String,
 }
 
 /// See [`Command::Token`].

@@ -6,6 +6,7 @@ pub mod bundle;
 pub mod environment;
 pub mod forward;
 pub mod joined;
+pub mod operator;
 pub mod report;
 pub mod rights;
 pub mod settings;

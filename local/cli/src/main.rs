@@ -15,11 +15,12 @@ use local_base::{
 };
 use local_bench::Emulator;
 use local_cli::{
-    arguments::{Check, Cli, Command, Fire, Place, Providers, Run, Sign, Token},
+    arguments::{Check, Cli, Command, Deliveries, Fire, Place, Providers, Replay, Run, Sign, Token},
     bundle::{Bundle, Options},
     environment::line,
     forward::Subscriber,
     joined::Joined,
+    operator,
     report::Report,
     rights, settings,
     sign::{sign, sign_as},
@@ -40,6 +41,8 @@ async fn main() -> ExitCode {
         Some(Command::Sign(options)) => sign_file(options).await,
         Some(Command::Token(options)) => token(options).await,
         Some(Command::Fire(options)) => fire(options).await,
+        Some(Command::Deliveries(options)) => deliveries(options).await,
+        Some(Command::Replay(options)) => replay(options).await,
         Some(Command::Check(options)) => Ok(check(options)),
         Some(Command::Rights(options)) => match rights::run(&options) {
             Ok(true) => Ok(ExitCode::SUCCESS),
@@ -269,6 +272,20 @@ async fn token(options: Token) -> Outcome {
     let expires_at = platform::base::clock::now() + Duration::from_secs(options.ttl);
     let token = platform::runtime::session::mint(&key, &options.user, options.role.as_deref(), expires_at);
     say(&token.ok_or("the session key is not Base64")?);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn deliveries(options: Deliveries) -> Outcome {
+    let lines = operator::deliveries(&joined(&options.folder)?, &options).await?;
+    for line in &lines {
+        say(line);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn replay(options: Replay) -> Outcome {
+    operator::replay(&joined(&options.folder)?, &options).await?;
+    say("replayed");
     Ok(ExitCode::SUCCESS)
 }
 

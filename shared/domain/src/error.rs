@@ -18,6 +18,8 @@ pub enum Kind {
     Forbidden,
     /// No such thing for this caller.
     NotFound,
+    /// It was there, and is not any more.
+    Gone,
     /// The thing exists, not this way of using it.
     MethodNotAllowed,
     /// The request itself is wrong.
@@ -75,7 +77,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unauthenticated => "unauthenticated",
-            Self::NotFound => "not_found",
+            Self::NotFound | Self::Gone => "not_found",
             Self::MethodNotAllowed | Self::InvalidRequest | Self::MalformedRequest | Self::TooLarge => {
                 "invalid_request"
             }
@@ -99,6 +101,7 @@ impl Kind {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::NotConnected | Self::ReconnectRequired | Self::Conflict => 409,
+            Self::Gone => 410,
             Self::TooLarge => 413,
             Self::InvalidRequest | Self::ProviderRejected => 422,
             Self::RateLimited => 429,

@@ -41,7 +41,7 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         exempt("ANY", "/proxy/{provider}/{proxy+}", Exemption::Proxy),
     ];
-    oauth_callback().into_iter().chain(integrations_api()).chain(others).collect()
+    oauth_callback().into_iter().chain(integrations_api()).chain(operator_api()).chain(others).collect()
 }
 
 fn oauth_callback() -> Vec<Row> {
@@ -144,21 +144,6 @@ fn integrations_api() -> Vec<Row> {
         strict("GET", "/health", "/health", Value::Null, vec![]),
         strict("GET", "/health/{provider}", "/health/slack", Value::Null, vec![]),
         strict(
-            "GET",
-            "/deliveries",
-            "/deliveries",
-            Value::Null,
-            vec![
-                Query("provider", "nope"),
-                Query("state", "nope"),
-                Query("after", "nope"),
-                Query("limit", "ten"),
-                Query("since", "today"),
-                Query("until", "7"),
-            ],
-        ),
-        strict("GET", "/deliveries/{id}", "/deliveries/19a-x", Value::Null, vec![]),
-        strict(
             "POST",
             "/session",
             "/session",
@@ -180,6 +165,40 @@ fn integrations_api() -> Vec<Row> {
             vec![Body("minimum_seconds", json!(-1))],
         ),
         strict("POST", "/session/end", "/session/end", json!({}), vec![]),
+    ]
+}
+
+fn operator_api() -> Vec<Row> {
+    vec![
+        strict(
+            "GET",
+            "/deliveries",
+            "/deliveries",
+            Value::Null,
+            vec![
+                Query("provider", "nope"),
+                Query("state", "nope"),
+                Query("after", "nope"),
+                Query("limit", "ten"),
+                Query("since", "today"),
+                Query("until", "7"),
+            ],
+        ),
+        strict("GET", "/deliveries/{id}", "/deliveries/19a-x", Value::Null, vec![]),
+        strict("POST", "/deliveries/{id}/replay", "/deliveries/19a-x/replay", json!({}), vec![]),
+        strict(
+            "POST",
+            "/deliveries/replay",
+            "/deliveries/replay",
+            json!({ "state": "dead", "since": "2026-11-29T10:00:00Z" }),
+            vec![
+                Body("state", json!("nope")),
+                Body("provider", json!("nope")),
+                Body("since", json!("today")),
+                Body("until", json!(7)),
+                Body("after", json!("nope")),
+            ],
+        ),
     ]
 }
 

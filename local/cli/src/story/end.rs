@@ -7,8 +7,16 @@ use serde_json::{Value, json};
 use super::{Outcome, Story, connect::STRIPE_KEY, expect};
 
 /// Tables with the data of users and providers.
-const TABLES: [&str; 7] =
-    ["integrations", "credentials", "webhook-secrets", "oauth-states", "records", "syncs", "idempotency"];
+const TABLES: [&str; 8] = [
+    "integrations",
+    "credentials",
+    "webhook-secrets",
+    "oauth-states",
+    "records",
+    "syncs",
+    "idempotency",
+    "delivery-bodies",
+];
 
 impl Story<'_> {
     pub(super) async fn disconnect_slack(&self) -> Outcome {

@@ -131,6 +131,26 @@ impl Bus {
             "id": id, "user_id": of.user_id, "integration_id": of.id(), "provider": of.provider, "type": kind,
             "occurred_at": at, "data": data,
         });
+        self.tell(kind, at, &detail).await
+    }
+
+    /// Publishes an event of Intertie itself that is about no integration.
+    pub async fn announce_of_stack(
+        &self,
+        kind: &str,
+        id: &str,
+        provider: &str,
+        at: Timestamp,
+        data: &Value,
+    ) -> Result<(), AwsError> {
+        let detail = json!({
+            "id": id, "user_id": null, "integration_id": null, "provider": provider, "type": kind,
+            "occurred_at": at, "data": data,
+        });
+        self.tell(kind, at, &detail).await
+    }
+
+    async fn tell(&self, kind: &str, at: Timestamp, detail: &Value) -> Result<(), AwsError> {
         let entry = PutEventsRequestEntry::builder()
             .event_bus_name(&self.name)
             .source("intertie")

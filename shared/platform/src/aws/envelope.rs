@@ -48,15 +48,34 @@ pub struct Vault {
     opened_at: Mutex<Option<Timestamp>>,
 }
 
-/// What a data key is bound to: the encryption context.
+/// What a data key is bound to: the encryption context. Its `purpose` is what the roles of functions tell apart.
 #[derive(Debug, Clone, Copy)]
-pub struct Owner<'a> {
-    /// What the key protects: `credential` or `webhook_secret`.
-    pub purpose: &'static str,
-    /// The user of the integration.
-    pub user_id: &'a UserId,
-    /// See [`domain::IntegrationKey::id`].
-    pub integration_id: &'a IntegrationId,
+pub enum Context<'a> {
+    /// A secret of one integration.
+    Integration {
+        /// What the key protects: `credential` or `webhook_secret`.
+        purpose: &'static str,
+        /// The user of the integration.
+        user_id: &'a UserId,
+        /// See [`domain::IntegrationKey::id`].
+        integration_id: &'a IntegrationId,
+    },
+    /// What belongs to no single integration.
+    Stack {
+        /// What the key protects: `delivery_body`.
+        purpose: &'static str,
+    },
+}
+
+impl<'a> Context<'a> {
+    fn pairs(self) -> Vec<(&'static str, &'a str)> {
+        match self {
+            Self::Integration { purpose, user_id, integration_id } => {
+                vec![("purpose", purpose), ("user", user_id.as_str()), ("integration", integration_id.as_str())]
+            }
+            Self::Stack { purpose } => vec![("purpose", purpose)],
+        }
+    }
 }
 
 /// A data key, and how KMS wrapped it.
@@ -91,7 +110,7 @@ impl Vault {
     }
 
     /// Has KMS generate a data key.
-    pub async fn make(&self, owner: Owner<'_>) -> Result<DataKey, AwsError> {
+    pub async fn make(&self, owner: Context<'_>) -> Result<DataKey, AwsError> {
         const ACTION: &str = "kms:GenerateDataKey";
         let call = self.client.generate_data_key().key_id(&self.key_id).key_spec(DataKeySpec::Aes256);
         let call = call.set_encryption_context(Some(self.context(owner)));
@@ -101,7 +120,7 @@ impl Vault {
     }
 
     /// The same data key, re-encrypted by the current KMS key. It does not leave KMS for that.
-    pub async fn rewrap(&self, owner: Owner<'_>, old: &DataKey) -> Result<DataKey, AwsError> {
+    pub async fn rewrap(&self, owner: Context<'_>, old: &DataKey) -> Result<DataKey, AwsError> {
         const ACTION: &str = "kms:ReEncrypt";
         let context = self.context(owner);
         let call = self.client.re_encrypt().ciphertext_blob(Blob::new(old.wrapped.clone()));
@@ -115,7 +134,7 @@ impl Vault {
     }
 
     /// Has KMS decrypt a data key, unless it is in memory.
-    pub async fn open(&self, owner: Owner<'_>, wrapped: &[u8], now: Timestamp) -> Result<DataKey, AwsError> {
+    pub async fn open(&self, owner: Context<'_>, wrapped: &[u8], now: Timestamp) -> Result<DataKey, AwsError> {
         const ACTION: &str = "kms:Decrypt";
         // Bound to the owner in the cache as it is in KMS.
         let id = Self::cache_id(owner, wrapped);
@@ -163,19 +182,14 @@ impl Vault {
         Some(arn)
     }
 
-    fn context(&self, owner: Owner<'_>) -> HashMap<String, String> {
-        let pairs = [
-            ("app", self.app.as_str()),
-            ("purpose", owner.purpose),
-            ("user", owner.user_id.as_str()),
-            ("integration", owner.integration_id.as_str()),
-        ];
-        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    fn context(&self, owner: Context<'_>) -> HashMap<String, String> {
+        let pairs = [("app", self.app.as_str())].into_iter().chain(owner.pairs());
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
-    fn cache_id(owner: Owner<'_>, wrapped: &[u8]) -> Vec<u8> {
+    fn cache_id(owner: Context<'_>, wrapped: &[u8]) -> Vec<u8> {
         let mut id = wrapped.to_vec();
-        for part in [owner.purpose, owner.user_id.as_str(), owner.integration_id.as_str()] {
+        for (_, part) in owner.pairs() {
             id.push(0);
             id.extend_from_slice(part.as_bytes());
         }

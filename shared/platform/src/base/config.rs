@@ -152,13 +152,22 @@ impl Env {
 
     /// A time span in whole seconds, at least one.
     pub fn seconds(&mut self, name: &'static str) -> Duration {
+        Duration::from_secs(self.count(name, "seconds"))
+    }
+
+    /// A time span in whole days, at least one.
+    pub fn days(&mut self, name: &'static str) -> Duration {
+        Duration::from_secs(self.count(name, "days").saturating_mul(86_400))
+    }
+
+    fn count(&mut self, name: &'static str, unit: &str) -> u64 {
         let text = self.text(name);
-        match text.parse() {
-            Ok(seconds @ 1..) => Duration::from_secs(seconds),
-            _ if text.is_empty() => Duration::ZERO,
+        match text.parse::<u32>() {
+            Ok(count @ 1..) => count.into(),
+            _ if text.is_empty() => 0,
             _ => {
-                self.problems.push(format!("{name} is {text:?}, not a number of seconds from 1"));
-                Duration::ZERO
+                self.problems.push(format!("{name} is {text:?}, not a number of {unit} from 1"));
+                0
             }
         }
     }

@@ -24,7 +24,7 @@ use crate::{
     aws::{Aws, AwsError, queue},
     stores::{
         delivery_index::partition,
-        item::{self, millis, read, s, seconds},
+        item::{self, millis, number, read, s, seconds},
         lease::Lease,
         table::{Outcome, Table, Update},
     },
@@ -57,6 +57,10 @@ pub struct Claim {
     fence: Fence,
     /// Whether an earlier claimant already committed the effect.
     pub applied: bool,
+    /// Whether the event was claimed before.
+    pub again: bool,
+    /// Whether its message is kept: see [`crate::stores::bodies`].
+    pub is_kept: bool,
 }
 
 /// What the record says of an event beside its claim. Of all its deliveries, the first one's is stored.
@@ -138,9 +142,20 @@ impl Claims {
     }
 
     /// Ends a claim on an event: it is done, or no integration has its account. The trace is for operators.
-    pub async fn processed(&self, claim: &Claim, state: ClaimState, trace: &Trace) -> Result<(), ClaimError> {
-        let ending = self.ending(claim, state).remove(FAILURE).set("trace = :trace");
-        end(ending.with([(":trace", json(trace)?)])).await
+    /// `kept_until` is the end of its kept message; none if none is kept any more.
+    pub async fn processed(
+        &self,
+        claim: &Claim,
+        state: ClaimState,
+        trace: &Trace,
+        kept_until: Option<Timestamp>,
+    ) -> Result<(), ClaimError> {
+        let ending = self.ending(claim, state).remove(FAILURE).set("trace = :trace").with([(":trace", json(trace)?)]);
+        let ending = match kept_until {
+            Some(until) => kept(ending, Some(until)),
+            None => ending.remove("kept_until"),
+        };
+        end(ending).await
     }
 
     /// Ends a claim on a request: it is done, and this was answered.
@@ -160,6 +175,7 @@ impl Claims {
         claim: &Claim,
         state: ClaimState,
         why: &Diagnosis,
+        kept_until: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<(), ClaimError> {
         let number = u64::from(claim.fence);
@@ -167,7 +183,7 @@ impl Claims {
         let ending = self.ending(claim, state).alias("failure", &failure(number % FAILURES_KEPT));
         let ending = ending.set("reason = :reason, last_error = :error, failure = :failure");
         let values = [(":reason", s(why.reason.name())), (":error", s(why.detail())), (":failure", json(&failed)?)];
-        end(ending.with(values)).await
+        end(kept(ending.with(values), kept_until)).await
     }
 
     /// Whether this is the first use of something that may be used once until `expires_at`.
@@ -214,11 +230,18 @@ async fn claim(key: &str, body_hash: &str, lease: Lease<'_>, record: Update) -> 
         .returning(ReturnValue::AllNew);
     match claimed.send().await? {
         Outcome::Written(item) => {
-            let record: IdempotencyRecord = read(item)?;
-            Ok(Claiming::Won(Claim { key: key.to_owned(), fence: record.fence, applied: record.effects > 0 }))
+            let is_kept = number(&item, "kept_until").is_ok_and(|until: i64| until > lease.now.as_second());
+            let IdempotencyRecord { fence, effects, .. } = read(item)?;
+            let again = u64::from(fence) > 1;
+            Ok(Claiming::Won(Claim { key: key.to_owned(), fence, applied: effects > 0, again, is_kept }))
         }
         Outcome::Refused(item) => Ok(Claiming::Lost(read(item)?)),
     }
+}
+
+/// Until when the message of a delivery is kept, if it is.
+fn kept(record: Update, until: Option<Timestamp>) -> Update {
+    until.into_iter().fold(record, |record, until| record.set("kept_until = :kept").with([(":kept", seconds(until))]))
 }
 
 /// As text, in which attributes have an order.

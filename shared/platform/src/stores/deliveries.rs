@@ -53,6 +53,9 @@ pub struct Deliveries {
 pub struct Delivery {
     /// The id of the first delivery of it: see [`domain::DeliveryId`].
     pub id: String,
+    /// The key of its record.
+    #[serde(skip)]
+    pub key: String,
     /// The provider; `-` if a message names none.
     pub provider: String,
     /// The account, or the integration whose own endpoint was called; `-` if neither is known.
@@ -207,5 +210,6 @@ fn delivery(item: Item) -> Result<Delivery, AwsError> {
         reason: stored.reason,
         last_error: stored.last_error,
         received_at: stored.received_at,
+        key: stored.key,
     })
 }

@@ -3,6 +3,7 @@
 //!
 //! *Invariant:* types of the SDK don't leave this room: a store returns types of the domain or its own.
 
+pub mod bodies;
 pub mod changes;
 pub mod claims;
 pub mod credentials;

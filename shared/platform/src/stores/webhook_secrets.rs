@@ -13,7 +13,7 @@ use serde_bytes::ByteBuf;
 use crate::{
     aws::{
         Aws, AwsError,
-        envelope::{Owner, Vault},
+        envelope::{Context, Vault},
         secrets::Freshness,
     },
     base::{config::Env, ttl_cache::TtlCache},
@@ -191,8 +191,8 @@ fn item_key(id: &IntegrationId) -> Item {
     key([("integration_id", s(id))])
 }
 
-fn owner<'a>(key: &'a IntegrationKey, id: &'a IntegrationId) -> Owner<'a> {
-    Owner { purpose: "webhook_secret", user_id: &key.user_id, integration_id: id }
+fn owner<'a>(key: &'a IntegrationKey, id: &'a IntegrationId) -> Context<'a> {
+    Context::Integration { purpose: "webhook_secret", user_id: &key.user_id, integration_id: id }
 }
 
 fn aad(id: &IntegrationId, field: &str, version: i64) -> String {

@@ -121,7 +121,7 @@ fn schedules_carry_json() {
 #[test]
 fn tables_keys_and_secrets_arrive_whole() {
     let template = load(&[]);
-    assert_eq!(template.resources.tables.len(), 9);
+    assert_eq!(template.resources.tables.len(), 10);
     assert!(template.resources.tables.iter().all(|table| table.pitr && table.sse));
     let integrations = table(&template, "integrations");
     let key = |hash: &str, range: &str| KeySchema { hash: hash.to_owned(), range: Some(range.to_owned()) };

@@ -6,7 +6,7 @@
 use domain::{ClaimState, Diagnosis};
 use jiff::Timestamp;
 
-use super::{About, Claims, RETENTION, listed};
+use super::{About, Claims, RETENTION, kept, listed};
 use crate::{
     aws::AwsError,
     stores::{
@@ -31,6 +31,8 @@ pub struct Entry<'a> {
 pub enum GivenUp {
     /// The record says `dead` now.
     Recorded,
+    /// The record said `dead` before, and the message is not kept.
+    NotKept,
     /// Another outcome stands: the event is done, given up already, or an attempt holds it.
     Stands,
     /// The record is of another payload under the same event id.
@@ -38,9 +40,21 @@ pub enum GivenUp {
 }
 
 impl Claims {
-    /// Records that an attempt gave up a delivery that has no claim.
-    pub async fn give_up(&self, entry: Entry<'_>, why: &Diagnosis, now: Timestamp) -> Result<(), AwsError> {
-        self.giving_up(entry, why, 1, now).send().await.map(|_| ())
+    /// Records that an attempt gave up a delivery that has no claim, and until when its message is kept, if it is.
+    pub async fn give_up(
+        &self,
+        entry: Entry<'_>,
+        why: &Diagnosis,
+        kept_until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), AwsError> {
+        kept(self.giving_up(entry, why, 1, now), kept_until).send().await.map(|_| ())
+    }
+
+    /// Records until when the message of a delivery is kept that was given up: whether it is still given up.
+    pub async fn keep(&self, key: &str, until: Timestamp) -> Result<bool, AwsError> {
+        let update = kept(self.record(key), Some(until)).when("state = :dead");
+        Ok(update.with([(":dead", s(ClaimState::Dead.name()))]).send().await?.is_written())
     }
 
     /// Records that SQS moved the message of a delivery to the dead-letter queue: only if no attempt holds it any more and no
@@ -55,8 +69,12 @@ impl Claims {
             .with([(":claimed", s(ClaimState::Claimed.name())), (":retry", s(ClaimState::Retry.name()))]);
         match given_up.send_once().await? {
             Outcome::Written(_) => Ok(GivenUp::Recorded),
-            Outcome::Refused(stored) if text(&stored, "body_hash")? == entry.body_hash => Ok(GivenUp::Stands),
-            Outcome::Refused(_) => Ok(GivenUp::Forked),
+            Outcome::Refused(stored) if text(&stored, "body_hash")? != entry.body_hash => Ok(GivenUp::Forked),
+            Outcome::Refused(stored) => {
+                let is_dead = text(&stored, "state")? == ClaimState::Dead.name();
+                let is_kept = stored.contains_key("kept_until");
+                Ok(if is_dead && !is_kept { GivenUp::NotKept } else { GivenUp::Stands })
+            }
         }
     }
 

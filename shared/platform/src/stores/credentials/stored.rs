@@ -13,7 +13,7 @@ use super::{Credential, Credentials};
 use crate::{
     aws::{
         AwsError,
-        envelope::{DataKey, Owner},
+        envelope::{Context, DataKey},
     },
     stores::item::{Item, bytes, malformed, read, text},
 };
@@ -132,8 +132,8 @@ pub(super) fn integration(item: &Item) -> Result<IntegrationKey, AwsError> {
     IntegrationKey::parse(text(item, "user_id")?, text(item, "integration")?).map_err(|_| malformed("integration"))
 }
 
-pub(super) fn context<'a>(integration: &'a IntegrationKey, id: &'a IntegrationId) -> Owner<'a> {
-    Owner { purpose: "credential", user_id: &integration.user_id, integration_id: id }
+pub(super) fn context<'a>(integration: &'a IntegrationKey, id: &'a IntegrationId) -> Context<'a> {
+    Context::Integration { purpose: "credential", user_id: &integration.user_id, integration_id: id }
 }
 
 fn aad(integration_id: &IntegrationId, name: &CredentialName, field: &str, version: i64) -> String {

@@ -20,9 +20,6 @@ pub struct DeliveryDetail {
     /// As the list has it.
     #[serde(flatten)]
     pub delivery: Delivery,
-    /// The key of its record.
-    #[serde(skip)]
-    pub key: String,
     /// The last attempts that failed, in their order, at most eight.
     pub failures: Vec<FailedAttempt>,
     /// What its processing came to; none before it has ended.
@@ -50,8 +47,8 @@ fn detail(item: Item) -> Result<DeliveryDetail, AwsError> {
     let failures = (0..FAILURES_KEPT).filter_map(|number| parsed::<FailedAttempt>(&item, &failure(number)).transpose());
     let mut failures = failures.collect::<Result<Vec<_>, _>>()?;
     failures.sort_by_key(|failed| failed.attempt);
-    let (key, outcome) = (text(&item, "key")?.to_owned(), parsed(&item, "trace")?);
-    Ok(DeliveryDetail { delivery: delivery(item)?, key, failures, outcome })
+    let outcome = parsed(&item, "trace")?;
+    Ok(DeliveryDetail { delivery: delivery(item)?, failures, outcome })
 }
 
 /// An attribute in JSON, if it is there.
