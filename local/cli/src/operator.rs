@@ -50,8 +50,10 @@ async fn ask(joined: &Joined, method: Method, path: &str) -> Result<Value, Faile
     if response.status().is_success() {
         return Ok(body);
     }
-    let message = body["error"]["message"].as_str().unwrap_or("the stack gave no reason");
-    Err(Failed(format!("{}: {message}", response.status())))
+    let error = &body["error"];
+    // Of an unknown state or provider, the field says which there are.
+    let message = [&error["fields"][0]["message"], &error["message"]].into_iter().find_map(Value::as_str);
+    Err(Failed(format!("{}: {}", response.status(), message.unwrap_or("the stack gave no reason"))))
 }
 
 fn encoded(text: &str) -> String {
