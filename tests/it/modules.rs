@@ -17,6 +17,7 @@ use syn::{UseTree, Visibility, ext::IdentExt as _, visit::Visit};
 const DOMAIN: &[&str] = &[
     "id",
     "fence",
+    "offered",
     "sentence",
     "error",
     "reason",
