@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::{
     Integration, IntegrationKey,
+    integration::IntegrationState,
     messages::message::{Cause, SyncMessage},
     sync::SyncJob,
 };
@@ -52,7 +53,6 @@ async fn what_is_not_listed_is_unknown_to_every_route_and_is_not_synced() {
         (Method::GET, "/integrations/gmail"),
         (Method::GET, "/integrations/gmail/records"),
         (Method::POST, "/integrations/gmail/sync"),
-        (Method::POST, "/integrations/gmail/disconnect"),
         (Method::GET, "/health/gmail"),
         (Method::POST, "/actions/gmail/send_email"),
         (Method::GET, "/proxy/gmail/gmail/v1/users/me/profile"),
@@ -82,7 +82,12 @@ async fn what_is_not_listed_is_unknown_to_every_route_and_is_not_synced() {
     assert_eq!(integrations.get_with_slots(&key).await.unwrap(), before, "it stays due");
     assert_eq!(dead_letters(&stack, "syncs").await, [""; 0]);
 
-    // A user that is erased is erased there, too.
+    // A user withdraws a grant, and one that is erased is erased there, too.
+    let (status, body) = ada.api(Method::POST, "/integrations/gmail/disconnect", &json!({})).await;
+    assert_eq!((status, &body["disconnected"]), (200, &json!(true)), "{body}");
+    let state = integrations.get(&key).await.unwrap().unwrap().state;
+    assert_eq!(state, IntegrationState::Disconnected);
+    integrations.put(&connected, Timestamp::UNIX_EPOCH).await.unwrap();
     let (status, body) = ada.api(Method::DELETE, "/users/ada", &Value::Null).await;
     assert_eq!((status, &body["integrations"][0]["provider"]), (202, &json!("gmail")), "{body}");
     ada.settled("syncs").await;

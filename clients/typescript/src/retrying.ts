@@ -15,11 +15,12 @@ const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
 
 /**
  * Repeats calls where that is safe: after 429, which nothing was done for; and after 500 with `Retry-After`, 502, 503 and a broken
- * connection if the method is idempotent or the call has an `Idempotency-Key`. `Retry-After` says how long it waits.
+ * connection if the method is idempotent. `Retry-After` says how long it waits. Under an `Idempotency-Key` an action whose outcome is
+ * unknown runs again, so that whether to repeat that is the caller's to decide.
  */
 export function retrying(fetch: Fetch, { attempts = 4, longest = 30, sleep = pause }: Repeats = {}): Fetch {
   return async (request) => {
-    const safe = IDEMPOTENT.has(request.method) || request.headers.has('Idempotency-Key');
+    const safe = IDEMPOTENT.has(request.method);
     for (let attempt = 1; ; attempt++) {
       // A body can be read once: the last attempt has the original.
       const last = attempt >= attempts;

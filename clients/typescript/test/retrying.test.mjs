@@ -32,9 +32,9 @@ test('what was not done is repeated after the time that is asked for', async () 
 
 test('what may have been done is repeated only where that is safe', async () => {
   for (const failed of [() => answer(502), () => answer(503, '1'), () => answer(500, '1'), broken]) {
-    const [first] = await run('POST', [failed(), answer(200)]);
-    assert.notEqual(first, 200);
-    assert.equal((await run('POST', [failed(), answer(200)], { 'Idempotency-Key': 'order-1' }))[0], 200);
+    for (const headers of [{}, { 'Idempotency-Key': 'order-1' }]) {
+      assert.equal((await run('POST', [failed(), answer(200)], headers))[1], 1);
+    }
     assert.equal((await run('DELETE', [failed(), answer(200)]))[0], 200);
   }
   for (const status of [400, 401, 404, 409, 422, 500]) {

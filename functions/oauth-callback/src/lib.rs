@@ -119,6 +119,12 @@ impl OauthCallback {
         match (call.request.method().as_str(), call.path()) {
             ("DELETE", "/users/{user_id}") => return self.erase_user(call).await,
             ("GET", "/users/{user_id}") => return self.erasure(call).await,
+            // Also of a provider that is not offered any more: a user can always withdraw a grant.
+            ("POST", "/integrations/{provider}/disconnect") => {
+                let unknown = || Problem::unknown_provider(&self.offered.ids());
+                let provider = self.registry.find(call.parameter("provider")).ok_or_else(unknown)?;
+                return self.disconnect(call, provider).await;
+            }
             _ => {}
         }
         let unknown = || Problem::unknown_provider(&self.offered.ids());
@@ -130,7 +136,6 @@ impl OauthCallback {
             ("GET", "/auth/{provider}/callback") => self.callback(call, provider).await,
             ("GET", "/connect/{provider}") => self.connect(call, provider).await,
             ("POST", "/connect/{provider}") => self.connect_by_key(call, provider).await,
-            ("POST", "/integrations/{provider}/disconnect") => self.disconnect(call, provider).await,
             _ => Err(call.unrouted()),
         }
     }

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iter
 from typing import Any, Protocol, TypeVar
 
 import httpx
+from attrs import define, field
 
 from .client import AuthenticatedClient
 from .models import GatewayMessage, Problem, ProblemDetail
@@ -50,15 +51,46 @@ class _Bearer(httpx.Auth):
         yield request
 
 
+@define
+class _Client(AuthenticatedClient):
+    """What `with_headers` and the like return has the token and the repeats, too."""
+
+    bearer: _Bearer = field(kw_only=True)
+    repeats: Repeats = field(kw_only=True)
+    proxy: str | None = field(kw_only=True, default=None)
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "base_url": self._base_url,
+            "cookies": self._cookies,
+            "headers": self._headers,
+            "timeout": self._timeout,
+            "follow_redirects": self._follow_redirects,
+            "auth": self.bearer,
+            **self._httpx_args,
+        }
+
+    def get_httpx_client(self) -> httpx.Client:
+        if self._client is None:
+            inner = httpx.HTTPTransport(verify=self._verify_ssl, proxy=self.proxy)
+            self._client = httpx.Client(transport=Retrying(inner, self.repeats), **self._options())
+        return self._client
+
+    def get_async_httpx_client(self) -> httpx.AsyncClient:
+        if self._async_client is None:
+            inner = httpx.AsyncHTTPTransport(verify=self._verify_ssl, proxy=self.proxy)
+            self._async_client = httpx.AsyncClient(transport=AsyncRetrying(inner, self.repeats), **self._options())
+        return self._async_client
+
+
 def intertie(
-    url: str, token: str | Callable[[], str], repeats: Repeats = Repeats(), **more: Any
+    url: str, token: str | Callable[[], str], repeats: Repeats = Repeats(), proxy: str | None = None, **more: Any
 ) -> AuthenticatedClient:
-    """A client for the functions in `intertie.api`. `token` is a session token, or gives one for each call."""
-    client = AuthenticatedClient(base_url=url, token="", timeout=httpx.Timeout(35), **more)
-    options: dict[str, Any] = {"base_url": url, "timeout": httpx.Timeout(35), "auth": _Bearer(token)}
-    client.set_httpx_client(httpx.Client(transport=Retrying(httpx.HTTPTransport(), repeats), **options))
-    client.set_async_httpx_client(httpx.AsyncClient(transport=AsyncRetrying(httpx.AsyncHTTPTransport(), repeats), **options))
-    return client
+    """A client for the functions in `intertie.api`. `token` is a session token, or gives one for each call. `proxy` is the address of
+    a proxy: those of the environment are not used. `more` are fields of `intertie.client.AuthenticatedClient`.
+    """
+    options = {"timeout": httpx.Timeout(35), **more}
+    return _Client(base_url=url, token="", bearer=_Bearer(token), repeats=repeats, proxy=proxy, **options)
 
 
 def unwrap(response: Response[Problem | GatewayMessage | T]) -> T:

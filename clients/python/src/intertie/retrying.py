@@ -17,7 +17,8 @@ IDEMPOTENT = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}
 @dataclass(frozen=True)
 class Repeats:
     """After 429, which nothing was done for; and after 500 with `Retry-After`, 502, 503 and a broken connection if the method is
-    idempotent or the call has an `Idempotency-Key`. `Retry-After` says how long it waits.
+    idempotent. `Retry-After` says how long it waits. Under an `Idempotency-Key` an action whose outcome is unknown runs again, so that
+    whether to repeat that is the caller's to decide.
     """
 
     attempts: int = 4
@@ -29,7 +30,7 @@ class Repeats:
         """The seconds until a further attempt; None if the outcome stands."""
         if attempt >= self.attempts:
             return None
-        safe = request.method in IDEMPOTENT or "Idempotency-Key" in request.headers
+        safe = request.method in IDEMPOTENT
         if isinstance(outcome, httpx.TransportError):
             return _growing(attempt) if safe else None
         asked, status = outcome.headers.get("Retry-After"), outcome.status_code
