@@ -169,6 +169,44 @@ async fn a_kept_body_is_in_the_answer_about_its_delivery_alone_and_is_gone_when_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_failed_is_not_kept_if_it_is_nobodys_or_its_user_was_erased() {
+    let stack = stack(FAST).await;
+    let admin = Guest::new(&stack, "admin").await;
+    let kept = async || admin.look.items("delivery-bodies").await.unwrap().len();
+    let refuse = Fault {
+        function: Some("webhook-process".into()),
+        operation: Some("PutEvents".into()),
+        times: u64::MAX,
+        ..Fault::new(Effect::Refuse)
+    };
+    stack.gateway.faults.arm(vec![refuse]);
+    let mut nobodys: Value = serde_json::from_str(&customer_event("evt_nobodys", "cus_1", 1)).unwrap();
+    nobodys["account"] = "acct_of_nobody".into();
+    let web = Web::new();
+    for event in [nobodys.to_string(), customer_event("evt_somebodys", "cus_1", 1)] {
+        assert_eq!(deliver(&web, &stack, &event).await, Some(200));
+    }
+    let failed = async || {
+        let both = listed(&admin, "retry").await.len() + listed(&admin, "dead").await.len() == 2;
+        both.then_some(())
+    };
+    stack.until(PATIENCE, failed).await.unwrap();
+    assert_eq!(kept().await, 1, "of the one that an integration is there for");
+    stack.gateway.faults.arm(Vec::new());
+
+    moved(&stack, ["evt_before".to_owned()].into_iter()).await;
+    assert!(kept().await >= 1);
+    let (status, body) = admin.api(Method::DELETE, "/users/user-1", &Value::Null).await;
+    assert_eq!(status, 202, "{body}");
+    admin.settled("syncs").await;
+    moved(&stack, ["evt_after".to_owned()].into_iter()).await;
+    let none = async || (kept().await == 0).then_some(());
+    stack.until(PATIENCE, none).await.expect("nothing of the user's, and nothing that came after");
+    assert!(listed(&admin, "dead").await.iter().any(|it| it["event_id"] == "evt_after"));
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replay_of_what_is_done_applies_nothing() {
     let stack = stack(&[FAST, &[("DeliveryBodies", "all")]].concat()).await;
     let admin = Guest::new(&stack, "admin").await;

@@ -4,8 +4,8 @@
 //! it is replayed. No delivery is sent before an event on the bus says who asked.
 
 use domain::{Problem, error::Kind};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use jiff::Timestamp;
+use futures_util::{StreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
 use lambda_http::http::StatusCode;
 use platform::{
     aws::queue::group,
@@ -29,6 +29,8 @@ use crate::{
 const MAX: usize = 100;
 /// Deliveries at a time.
 const CONCURRENCY: usize = 8;
+/// Before the deadline no further delivery is begun: a call to AWS takes at most 1.5 seconds.
+const RESERVE: SignedDuration = SignedDuration::from_secs(2);
 /// The tenant of replays in the fair queue: they don't delay what comes in meanwhile.
 const TENANT: &str = "replay";
 
@@ -63,7 +65,10 @@ impl OperatorApi {
         let state = state(input.text("state")?.ok_or_else(needed)?)?;
         let providers = self.providers(input.text("provider")?)?;
         let (since, until) = (time("since", input.text("since")?)?, time("until", input.text("until")?)?);
-        let since = Some(since.ok_or_else(|| Problem::field("since", "It must be given."))?);
+        let since = since.ok_or_else(|| Problem::field("since", "It must be given."))?;
+        if until.is_some_and(|until| until <= since) {
+            return Err(Problem::field("until", "It must be later than since."));
+        }
         let after = input.text("after")?.map(|after| {
             Position::parse(after).ok_or_else(|| Problem::field("after", "It must be the next of the answer before."))
         });
@@ -72,7 +77,7 @@ impl OperatorApi {
         let query = DeliveriesQuery {
             providers: &providers,
             state: Some(state),
-            since,
+            since: Some(since),
             until,
             after: after.as_ref(),
             limit: MAX,
@@ -80,11 +85,26 @@ impl OperatorApi {
         };
         let part = self.deliveries.list(query).await.map_err(|error| internal(&error))?;
         let sends: Vec<_> = part.deliveries.iter().map(|it| self.send_again(call, &caller, it)).collect();
-        let sent: Vec<bool> = stream::iter(sends).buffer_unordered(CONCURRENCY).try_collect().await?;
-        let accepted = sent.iter().filter(|sent| **sent).count();
+        let mut sends = stream::iter(sends).buffered(CONCURRENCY);
+        // In their order, so that a call that has no time left, or that AWS fails, tells from where the next one goes on.
+        let until = call.deadline() - RESERVE;
+        let (mut accepted, mut expired, mut last) = (0, 0, None);
+        for delivery in &part.deliveries {
+            match sends.next().await {
+                Some(Ok(true)) => accepted += 1,
+                Some(Ok(false)) => expired += 1,
+                Some(Err(problem)) if last.is_none() => return Err(problem),
+                Some(Err(_)) | None => break,
+            }
+            last = Some(delivery);
+            if clock::now() >= until {
+                break;
+            }
+        }
         tracing::info!(count = accepted, "deliveries are replayed");
-        let replayed = Replayed { accepted, expired: sent.len() - accepted, next: part.next };
-        Ok(json(StatusCode::ACCEPTED, &replayed))
+        let rest = last.filter(|_| accepted + expired < part.deliveries.len());
+        let next = rest.map_or(part.next, |last| Some(Position::of(last).to_string()));
+        Ok(json(StatusCode::ACCEPTED, &Replayed { accepted, expired, next }))
     }
 
     /// Whether the delivery's message was there, and was sent.

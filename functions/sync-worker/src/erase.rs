@@ -51,9 +51,13 @@ impl SyncWorker {
         // must not take erased records for known.
         self.syncs.erase(&id).await?;
         let done = self.records.erase((&self.integrations, key), attempt.deadline, || is_over(attempt)).await?;
-        if done && message.r#type == SyncJob::DeleteIntegration {
+        let is_last = message.r#type == SyncJob::DeleteIntegration;
+        // Also later than that, for what was kept by an attempt that was under way.
+        if done && (is_last || found.is_none()) {
             let address = found.as_ref().and_then(|it| it.address.as_ref()).map(AccountAddress::as_str);
             self.bodies.erase(key, address).await?;
+        }
+        if done && is_last {
             // Last: as long as the integration is there, a repeated erasure finds what is left.
             self.integrations.forget(key).await?;
         }

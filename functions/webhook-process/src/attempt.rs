@@ -7,10 +7,13 @@ use domain::{
     messages::message::WebhookMessage,
     webhook::event::{key_of_delivery, key_of_fork},
 };
+use jiff::Timestamp;
 use platform::{
+    AwsError,
     base::{clock, metrics::Metric},
     runtime::consumer::{Attempt, Handler},
     stores::{
+        bodies::BodyKeeper,
         claims::{About, Claim, Claiming, Entry},
         deliveries::UNKNOWN,
     },
@@ -106,8 +109,7 @@ impl Process {
         let why = failure.diagnosis();
         let Some(state) = failure.resulting_state() else { return attempt.failed(why) };
         let now = clock::now();
-        let kept_until =
-            if claim.is_kept { None } else { self.bodies.keep(&received.key, || received.text(), state, now).await };
+        let kept_until = if claim.is_kept { None } else { self.keep_failed(&received.key, received, state, now).await };
         match (state, self.claims.failed(claim, state, &why, kept_until, now).await) {
             (ClaimState::Dead, Ok(())) => Disposition::DeadLetter(why),
             (ClaimState::Dead, Err(error)) => attempt.failed(error.diagnosis()),
@@ -116,6 +118,36 @@ impl Process {
                 attempt.failed(why)
             }
         }
+    }
+
+    /// Keeps the message of a delivery that failed, if the policy says so: until when. What no integration is there for belongs to no user
+    /// with whose erasure it would go, or to one that was erased before the message came.
+    pub(crate) async fn keep_failed(
+        &self,
+        record: &str,
+        received: &Received<'_>,
+        state: ClaimState,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        if !self.bodies.keeps(state) {
+            return None;
+        }
+        match self.is_for_an_integration(received).await {
+            Ok(true) => self.bodies.keep(record, || received.text(), state, now).await,
+            Ok(false) => None,
+            Err(error) => {
+                BodyKeeper::not_kept(&error);
+                None
+            }
+        }
+    }
+
+    /// Whether an integration in use is there that a delivery is for, as the index has it now.
+    async fn is_for_an_integration(&self, received: &Received<'_>) -> Result<bool, AwsError> {
+        let Some((provider, recipient)) = received.recipient() else { return Ok(false) };
+        let Some(lookup) = &recipient.lookup else { return Ok(false) };
+        let found = self.integrations.find(provider, lookup).await?;
+        Ok(!recipient.among(found).integrations.is_empty())
     }
 
     /// Records that a message without a claim is given up, and gives it up.
@@ -127,7 +159,7 @@ impl Process {
         attempt: &Attempt,
     ) -> Disposition {
         let kept_until = match received {
-            Some(received) => self.bodies.keep(entry.key, || received.text(), ClaimState::Dead, attempt.at).await,
+            Some(received) => self.keep_failed(entry.key, received, ClaimState::Dead, attempt.at).await,
             // What can't be read as a message has no body to show, and is redriven as it is.
             None => None,
         };

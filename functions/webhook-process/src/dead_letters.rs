@@ -108,7 +108,7 @@ impl Process {
             GivenUp::Stands | GivenUp::Forked => None,
         };
         if let Some(received) = unkept
-            && let Some(until) = self.bodies.keep(entry.key, || received.text(), ClaimState::Dead, now).await
+            && let Some(until) = self.keep_failed(entry.key, received, ClaimState::Dead, now).await
             && !self.claims.keep(entry.key, until).await?
         {
             // It was redriven or replayed meanwhile, and that attempt may have ended before the body was kept.

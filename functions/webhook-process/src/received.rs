@@ -80,6 +80,15 @@ impl<'m> Received<'m> {
         Entry { key: &self.key, body_hash: &self.hash, about: self.about() }
     }
 
+    /// Whose delivery it is, and under which provider; none of a provider that is not known.
+    pub(crate) fn recipient(&self) -> Option<(&'static ProviderId, Recipient)> {
+        let recipient = match &self.event {
+            Ok(event) => event.recipient.clone(),
+            Err(_) => Recipient::of_no_event(self.message.endpoint()),
+        };
+        (self.listed_under != &UNKNOWN).then_some((self.listed_under, recipient))
+    }
+
     /// The message's text, as the queue had it.
     pub(crate) fn text(&self) -> Result<String, AwsError> {
         serde_json::to_string(self.message).map_err(|error| AwsError::unwritable("a message", error))

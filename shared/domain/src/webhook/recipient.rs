@@ -88,6 +88,15 @@ impl Recipient {
         Self { lookup, only: only.cloned(), mode: event.mode() }
     }
 
+    /// The recipient of a delivery that is no event: whose endpoint it came to.
+    pub fn of_no_event(endpoint: DeliveryEndpoint<'_>) -> Self {
+        let (account, only) = match endpoint {
+            DeliveryEndpoint::Integration { id, account } => (account, Some(id)),
+            DeliveryEndpoint::App { account } => (account, None),
+        };
+        Self { lookup: account.cloned().map(Lookup::Account), only: only.cloned(), mode: None }
+    }
+
     /// The recipients among the integrations that the lookup found.
     pub fn among(&self, mut found: Vec<Candidate>) -> Reached {
         found.retain(|found| self.only.as_ref().is_none_or(|id| found.key.id() == *id));

@@ -1,6 +1,6 @@
 //! The repository's own template.yaml, read as `cargo local` reads it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
 use local_aws::resources::{AttributeType, Index, KeySchema};
 
@@ -24,7 +24,7 @@ fn table<'a>(template: &'a Template, name: &str) -> &'a Table {
 #[test]
 fn every_function_has_its_binary_a_trigger_and_its_own_rights() {
     let template = load(&[]);
-    let packages = std::fs::read_dir(Path::new(PATH).with_file_name("functions")).unwrap();
+    let packages = fs::read_dir(Path::new(PATH).with_file_name("functions")).unwrap();
     assert_eq!(template.functions.len(), packages.count());
     for function in &template.functions {
         let package = Path::new(PATH).with_file_name("functions").join(&function.binary).join("Cargo.toml");

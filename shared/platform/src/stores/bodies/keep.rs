@@ -107,6 +107,18 @@ impl BodyKeeper {
         }
     }
 
+    /// Whether the policy keeps messages of deliveries that end in this state.
+    pub const fn keeps(&self, state: ClaimState) -> bool {
+        self.config.policy.keeps(state)
+    }
+
+    /// Tells that a message could not be kept.
+    pub fn not_kept(error: &AwsError) {
+        let (reason, detail) = error.diagnosis().into_parts();
+        tracing::warn!(reason = reason.name(), detail, "the body of a delivery is not kept");
+        metrics::operator_failure(reason);
+    }
+
     /// Keeps the message of a delivery that ends in this state, if the policy says so: until when. What can't be kept keeps no
     /// delivery from its end; its message is in the dead-letter queue all the same.
     pub async fn keep(
@@ -116,16 +128,14 @@ impl BodyKeeper {
         state: ClaimState,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        if !self.config.policy.keeps(state) {
+        if !self.keeps(state) {
             return None;
         }
         let put = async { self.put(record, &message()?, now).await };
         match put.await {
             Ok(expires_at) => Some(expires_at),
             Err(error) => {
-                let (reason, detail) = error.diagnosis().into_parts();
-                tracing::warn!(reason = reason.name(), detail, "the body of a delivery is not kept");
-                metrics::operator_failure(reason);
+                Self::not_kept(&error);
                 None
             }
         }
@@ -133,7 +143,7 @@ impl BodyKeeper {
 
     /// Deletes what is kept of a delivery that ends in this state, unless the policy keeps it.
     pub async fn drop(&self, record: &str, state: ClaimState) -> Result<(), AwsError> {
-        if self.config.policy.keeps(state) { Ok(()) } else { self.bodies.delete(record).await }
+        if self.keeps(state) { Ok(()) } else { self.bodies.delete(record).await }
     }
 
     async fn put(&self, record: &str, message: &str, now: Timestamp) -> Result<Timestamp, AwsError> {

@@ -56,8 +56,20 @@ impl BodyReader {
         Self { bodies: Bodies::new(aws, &config.table), vault }
     }
 
-    /// What is kept under the key of a delivery's record; none if nothing is, or if it has expired.
+    /// What is kept under the key of a delivery's record; none if nothing is, if it has expired, or if it does not open any more, which the
+    /// log tells.
     pub async fn open(&self, record: &str, now: Timestamp) -> Result<Option<KeptMessage>, AwsError> {
+        match self.read(record, now).await {
+            Err(error @ (AwsError::Altered | AwsError::DataKey { .. } | AwsError::Malformed(_))) => {
+                let (reason, detail) = error.diagnosis().into_parts();
+                tracing::error!(reason = reason.name(), detail, "the body of a delivery does not open");
+                Ok(None)
+            }
+            read => read,
+        }
+    }
+
+    async fn read(&self, record: &str, now: Timestamp) -> Result<Option<KeptMessage>, AwsError> {
         let query = self.bodies.table.query("key = :key", [(":key", s(record))]);
         let items = table::items(query.call().consistent_read(true)).await?;
         let parts = items.into_iter().map(read::<Stored>).collect::<Result<Vec<_>, _>>()?;

@@ -34,12 +34,17 @@ impl Deliveries {
         for provider in providers {
             positions.extend(self.query(listed_in(provider, day(at), id), &(at..=at), None).await?);
         }
+        let mut found: Option<DeliveryDetail> = None;
         for item in self.read(&positions).await?.into_values() {
             if text(&item, "delivery_id")? == id.as_str() {
-                return detail(item).map(Some);
+                let it = detail(item)?;
+                // What was no event to an earlier release, and was replayed, has a record of that, too.
+                if it.delivery.event_id.is_some() || found.is_none() {
+                    found = Some(it);
+                }
             }
         }
-        Ok(None)
+        Ok(found)
     }
 }
 

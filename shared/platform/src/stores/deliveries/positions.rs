@@ -5,7 +5,7 @@ use std::{fmt, ops::RangeInclusive};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{civil::Date, tz::TimeZone};
 
-use super::{Deliveries, DeliveriesQuery, MAX_BATCH};
+use super::{Deliveries, DeliveriesQuery, Delivery, MAX_BATCH};
 use crate::{
     aws::AwsError,
     stores::{
@@ -30,6 +30,11 @@ impl Position {
     pub(super) fn beginning(day: Date) -> Self {
         let received_at = day.to_zoned(TimeZone::UTC).map_or(i64::MIN, |zoned| zoned.timestamp().as_millisecond());
         Self { received_at, key: String::new() }
+    }
+
+    /// That of a delivery of a list.
+    pub fn of(delivery: &Delivery) -> Self {
+        Self { received_at: delivery.received_at.as_millisecond(), key: delivery.key.clone() }
     }
 
     /// The position of a [`DeliveriesPage::next`](super::DeliveriesPage::next).
