@@ -79,7 +79,9 @@ async fn mark(stack: &Running, id: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_to_aws_that_fail_for_some_of_several_leave_no_lease_and_all_have_the_object_in_the_end() {
     const USERS: usize = 12;
-    let stack = stack(FAST).await;
+    // A lease that no call could give back ends soon: the message of its integration waits for that.
+    let soon = [("SyncTimeoutSeconds", "10"), ("SyncLeaseSeconds", "11"), ("SyncsVisibilitySeconds", "60")];
+    let stack = stack(&[FAST, &soon].concat()).await;
     let guests = guests(&stack, USERS).await;
     for guest in &guests {
         guest.connect("slack").await;
