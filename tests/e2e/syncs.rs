@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use http::Method;
+use jiff::Timestamp;
 use local_aws::faults::{Effect, Fault};
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, depth, let_time_pass, stack};
@@ -30,6 +31,11 @@ async fn sync(guest: &Guest<'_>, kind: &str) {
     assert_eq!(status, 202, "{body}");
     guest.settled("webhooks").await;
     guest.settled("syncs").await;
+}
+
+/// A time of a status, if it has one. As texts, times of another number of digits would be in another order.
+fn time(value: &Value) -> Option<Timestamp> {
+    value.as_str()?.parse().ok()
 }
 
 /// The events that Google has, as the keys of records.

@@ -8,7 +8,7 @@ use local_aws::{
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, delayed, stack};
 
-use super::{CALENDAR, here, silently, sync, there};
+use super::{CALENDAR, here, silently, sync, there, time};
 
 /// How many records the status says that an integration's only stream has.
 fn records(status: &Value) -> usize {
@@ -62,7 +62,7 @@ async fn the_status_counts_the_records_after_every_sync_and_after_another_grant(
     stack.gateway.faults.arm(Vec::new());
     ada.settled("syncs").await;
     let status = counted("its first sync").await;
-    assert!(status["last_sync"].as_str() > failed["last_sync"].as_str(), "{status}");
+    assert!(time(&status["last_sync"]) > time(&failed["last_sync"]), "{status}");
     stack.shutdown().await;
 }
 

@@ -9,7 +9,7 @@ use local_aws::{
 use serde_json::{Value, json};
 use tests::{FAST, Guest, PATIENCE, depth, stack};
 
-use super::{CALENDAR, here, silently, sync, there};
+use super::{CALENDAR, here, silently, sync, there, time};
 
 /// The status of one stream.
 fn stream<'a>(status: &'a Value, name: &str) -> &'a Value {
@@ -59,13 +59,13 @@ async fn a_sync_that_kms_refuses_is_reported_as_failed_and_is_clean_by_itself_af
     assert_eq!(status["connected"], true, "{status}");
     let events = stream(&status, "events");
     assert_sentence(&events["error"]);
-    assert!(events["next_try"].as_str() > before["last_sync"].as_str(), "{events}");
+    assert!(time(&events["next_try"]) > time(&before["last_sync"]), "{events}");
 
     stack.gateway.faults.arm(Vec::new());
     ada.settled("syncs").await;
     let status = ada.status(CALENDAR).await;
     assert_clean(&status);
-    assert!(status["last_sync"].as_str() > before["last_sync"].as_str(), "{status}");
+    assert!(time(&status["last_sync"]) > time(&before["last_sync"]), "{status}");
     assert_eq!(depth(&stack, "syncs-dead"), 0);
     stack.shutdown().await;
 }
@@ -103,7 +103,7 @@ async fn a_stream_that_fails_for_a_while_does_not_keep_the_next_one_from_being_r
     let before = ada.status("slack").await;
     ada.fault("slack", "conversations.list", 1_000, json!({ "status": 503 })).await;
     ada.api(Method::POST, "/integrations/slack/sync", &json!({ "type": "full" })).await;
-    let read = |status: &Value| stream(status, "users")["last_full_sync"].as_str() > before["last_sync"].as_str();
+    let read = |status: &Value| time(&stream(status, "users")["last_full_sync"]) > time(&before["last_sync"]);
     let users = async || Some(ada.status("slack").await).filter(|status| read(status) && !status["error"].is_null());
     let status = stack.until(PATIENCE, users).await.unwrap();
     assert_sentence(&stream(&status, "channels")["error"]);
@@ -121,7 +121,7 @@ async fn a_record_or_a_calendar_that_cannot_be_had_is_named_and_everything_else_
     let mut before = ada.status(CALENDAR).await;
     let moved = |before: &Value, status: &Value| {
         assert_eq!(status["error"], Value::Null, "{status}");
-        assert!(status["last_sync"].as_str() > before["last_sync"].as_str(), "{status}");
+        assert!(time(&status["last_sync"]) > time(&before["last_sync"]), "{status}");
         status.clone()
     };
 
