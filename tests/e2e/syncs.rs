@@ -131,7 +131,9 @@ async fn a_sync_that_is_asked_for_while_one_runs_joins_it() {
     for (status, body) in join_all((0..3).map(|_| ask())).await {
         assert_eq!(status, 202, "{body}");
     }
-    stack.until(PATIENCE, async || (depth(&stack, "syncs") == 1).then_some(())).await.unwrap();
+    // On a slow machine the run goes on among the long ones by then.
+    let alone = async || (depth(&stack, "syncs") + depth(&stack, "long-syncs") == 1).then_some(());
+    stack.until(PATIENCE, alone).await.unwrap();
     assert_eq!(ada.status(CALENDAR).await["sync_in_progress"], true, "the three were answered by the one");
     ada.admin(CALENDAR, Method::DELETE, "faults", &Value::Null).await;
     ada.settled("syncs").await;
