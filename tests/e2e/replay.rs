@@ -121,7 +121,7 @@ async fn a_kept_body_is_in_the_answer_about_its_delivery_alone_and_is_gone_when_
     // What an attempt gives up is kept by the attempt.
     let given_up = json!({ "hello": CANARY });
     assert_eq!(deliver(&web, &stack, &given_up.to_string()).await, Some(200));
-    // Nobody's is not kept.
+    // What no integration is there for is not kept.
     let mut nobodys: Value = serde_json::from_str(&customer_event("evt_nobodys", "cus_1", 1)).unwrap();
     nobodys["account"] = "acct_of_nobody".into();
     assert_eq!(deliver(&web, &stack, &nobodys.to_string()).await, Some(200));

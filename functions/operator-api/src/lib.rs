@@ -45,7 +45,7 @@ impl Config {
     }
 }
 
-/// Answers administrators.
+/// The function: its stores, and what it needs to tell an administrator from other callers.
 #[derive(Debug)]
 pub struct OperatorApi {
     registry: Registry,
@@ -59,7 +59,7 @@ pub struct OperatorApi {
 type Answer = Result<Response<Body>, Problem>;
 
 impl OperatorApi {
-    /// Makes the clients.
+    /// Makes the clients, and no call.
     pub fn new(aws: &Aws, config: &Config, registry: Registry) -> Self {
         Self {
             registry,
@@ -71,7 +71,7 @@ impl OperatorApi {
         }
     }
 
-    /// Answers a request.
+    /// Answers a request; a problem is an answer, too, so that the function itself never fails.
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, Infallible> {
         let call = Call::of(&request);
         Ok(self.answer(&call).await.unwrap_or_else(|problem| self.front.refuse(&call, &problem)))

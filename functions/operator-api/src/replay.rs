@@ -1,7 +1,7 @@
 //! Replay: what failed is sent to the queue again, and claimed there like any other message.
 //!
 //! *Invariant:* a replay applies nothing by itself. The claim decides, so that what was applied is not applied again, however often
-//! it is replayed. No delivery is sent before an event on the bus says who asked.
+//! it is replayed. No delivery is sent before an event on the bus names the administrator.
 
 use domain::{Problem, error::Kind};
 use futures_util::{StreamExt as _, stream};
@@ -46,7 +46,7 @@ struct Replayed {
 }
 
 impl OperatorApi {
-    /// Replays one delivery.
+    /// Replays one delivery; 410 if its body is gone.
     pub(crate) async fn replay(&self, call: &Call<'_>) -> Answer {
         let caller = self.front.program(call).await?.admin()?;
         let delivery = self.found(call).await?.delivery;

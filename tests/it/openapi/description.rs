@@ -74,7 +74,7 @@ pub(super) struct Operation {
     pub(super) problems: Vec<u16>,
 }
 
-/// Who may call.
+/// Which credential a call needs.
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Caller {

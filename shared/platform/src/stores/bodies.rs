@@ -72,7 +72,7 @@ impl Bodies {
         Ok(())
     }
 
-    /// Deletes what is kept of deliveries for the account of an integration, whoever else has connected it: by the account, by the
+    /// Deletes what is kept of deliveries for the account of an integration, other users' too: by the account, by the
     /// integration's own endpoint, and by the address under which the provider names the account.
     pub async fn erase(&self, integration: &IntegrationKey, address: Option<&str>) -> Result<(), AwsError> {
         let id = integration.id();

@@ -43,7 +43,7 @@ impl BodyPolicy {
         }
     }
 
-    /// Whether the message of a delivery is kept that ends in this state. What is nobody's is never kept.
+    /// Whether the message of a delivery is kept that ends in this state. What no integration is there for is never kept.
     pub const fn keeps(self, state: ClaimState) -> bool {
         match (self, state) {
             (Self::None, _) | (_, ClaimState::Unmatched | ClaimState::Claimed) | (Self::Failed, ClaimState::Done) => {
